@@ -1,0 +1,86 @@
+# `make` lists the targets. Each installs what it needs into .venv, once; PYTHON=... chooses the Python that makes it.
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3 python,$(shell command -v $(name))))
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+comma := ,
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+# A .venv is used again when it was made in this folder, starts, and no install into it was cut short.
+VENV_OK := $(shell [ "$$(cat $(VENV)/.made 2>/dev/null)" = "$(CURDIR)" ] && [ ! -e $(VENV)/.installing ] \
+	&& $(PY) -c 'import pip' 2>/dev/null && echo yes)
+
+.PHONY: help demo install lint format check test bench fixtures clean FORCE
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+demo: $(VENV)/.base  ## average ten small checkpoints into build/average.keras and look at it
+	@mkdir -p build
+	$(BIN)/wtool average fixtures/blobs/*.keras --exp 0.9 --force -o build/average.keras
+	@echo
+	$(BIN)/wtool inspect build/average.keras
+	@echo
+	@echo "The new model is $(CURDIR)/build/average.keras"
+
+install: $(VENV)/.full  ## everything: TensorFlow, matplotlib, test and lint tools
+
+lint: $(VENV)/.dev  ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/.dev  ## let ruff fix and format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+check: lint  ## lint, types, and the tests that need no TensorFlow: under a minute
+	$(BIN)/pytest -q -m "not tensorflow and not slow"
+
+test: $(VENV)/.full  ## the whole test suite
+	@$(BIN)/pytest
+
+bench: $(VENV)/.full  ## time wtool against cat, Keras and mergekit; writes docs/bench.md
+	$(PY) tests/bench/make_models.py build/bench
+	$(PY) tests/bench/run.py build/bench
+
+fixtures: $(VENV)/.full  ## train the models of fixtures/ again
+	$(PY) fixtures/make_blobs.py
+
+clean:  ## remove everything that make made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The installs: base < dev < full.
+
+define install
+	@echo "Installing $(1) into $(VENV) ..."
+	@touch $(VENV)/.installing
+	@$(PY) -m pip install --quiet --editable '$(1)'
+	@rm $(VENV)/.installing
+endef
+
+$(VENV)/.made: $(if $(VENV_OK),,FORCE)
+	@test -n "$(PYTHON)" || { echo "make: no Python found; give one with PYTHON=..." >&2; exit 1; }
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@echo "$(CURDIR)" > $@
+
+$(VENV)/.base: $(VENV)/.made pyproject.toml
+	$(call install,.)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml
+	$(call install,.[dev])
+	@touch $(VENV)/.base $@
+
+$(VENV)/.full: $(VENV)/.made pyproject.toml
+	$(call install,.[train$(comma)plot$(comma)dev])
+	@touch $(VENV)/.base $(VENV)/.dev $@
+
+FORCE:

@@ -1,0 +1,94 @@
+"""The programs that the benchmark runs, as argument lists, and how one of them is timed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+DECAY = 0.9
+ENV = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A program and its arguments; `before` runs ahead of each timed run, untimed."""
+
+    name: str
+    argv: list[str]
+    before: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: wall-clock seconds, and the peak resident memory of the process (or of its largest child) in MB."""
+
+    seconds: float
+    peak_mb: float
+
+
+def measure(contender: Contender, log_file: Path) -> Run:
+    """Run it once; its words go to `log_file`, and are shown when it fails.
+
+    The peak is that of the kernel's `wait4`, which starts from the resident size of the parent: this process stays
+    small, and imports no NumPy.
+    """
+    contender.before()
+    os.sync()  # nobody waits for what another one wrote
+    with open(os.devnull, "rb") as nothing, log_file.open("w+b") as log:
+        start = time.perf_counter()
+        process = subprocess.Popen(contender.argv, stdin=nothing, stdout=log, stderr=log, env=ENV)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            log.seek(0)
+            words = log.read().decode(errors="replace")
+            raise SystemExit(f"{contender.name} failed ({process.returncode}):\n{words[-4000:]}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Run(seconds, usage.ru_maxrss * unit / 1e6)
+
+
+def floor(inputs: Sequence[Path], out: Path) -> Contender:
+    """What no averaging can avoid: read every input, write one output."""
+    script = 'out=$1; shift; cat "$@" > /dev/null; cp "$1" "$out"'
+    return Contender("cat + cp", ["sh", "-c", script, "floor", str(out), *map(str, inputs)], lambda: remove(out))
+
+
+def wtool(command: Sequence[str], inputs: Sequence[Path], out: Path) -> Contender:
+    argv = [*command, "average", *map(str, inputs), "--exp", str(DECAY), "--force", "-q", "-o", str(out)]
+    return Contender("wtool average", argv)
+
+
+def keras(inputs: Sequence[Path], out: Path) -> Contender:
+    argv = [sys.executable, str(HERE / "keras_average.py"), str(out), str(DECAY), *map(str, inputs)]
+    return Contender("Keras script", argv, lambda: remove(out))
+
+
+def mergekit(python: str, config: Path, out: Path) -> Contender:
+    """mergekit's merge of raw tensors (`mergekit-pytorch`, method `linear`), safetensors in and out."""
+    program = "from mergekit.scripts.merge_raw_pytorch import main; main()"
+    argv = [python, "-c", program, str(config), str(out)]
+    return Contender("mergekit linear", argv, lambda: remove(out))
+
+
+def wtool_help(command: Sequence[str]) -> Contender:
+    return Contender("wtool --help", [*command, "--help"])
+
+
+def click_import() -> Contender:
+    return Contender("import click", [sys.executable, "-c", "import click"])
+
+
+def remove(path: Path) -> None:
+    if path.is_dir():
+        for child in path.iterdir():
+            remove(child)
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)

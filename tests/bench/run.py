@@ -1,0 +1,242 @@
+"""Time and memory of `wtool average` against the least that is possible, against Keras and against mergekit.
+
+    python tests/bench/run.py build/bench [--smoke]
+
+The models come from make_models.py. Everything is measured in one run: one warm-up of each contender, whose outputs
+are compared, then the contenders take turns, so that noise hits all alike; the figures are medians. The tables go to
+standard output and into docs/bench.md; the exit status is 1 when a target is missed. `--smoke` takes two checkpoints
+and one turn, and writes and judges nothing. `WTOOL` names another wtool command, `MERGEKIT_PYTHON` a Python that has
+mergekit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import contenders
+from contenders import Contender, Run, measure
+
+DOCS = contenders.HERE.parents[1] / "docs" / "bench.md"
+BEGIN, END = "<!-- made by make bench: begin -->", "<!-- made by make bench: end -->"
+ROUNDS, HELP_ROUNDS, MEMORY_ROUNDS = 5, 20, 3
+SLOW, SLOW_ROUNDS = 60.0, 2
+
+
+@dataclass(frozen=True)
+class Target:
+    what: str
+    measured: float | None
+    limit: str
+    met: bool
+    unit: str = "x"
+
+    def row(self) -> list[str]:
+        shown = "not measured" if self.measured is None else f"{self.measured:.2f}{self.unit}"
+        return [
+            self.what,
+            shown,
+            self.limit,
+            "skipped" if self.measured is None else "pass" if self.met else "**fail**",
+        ]
+
+
+def at_most(what: str, value: float | None, limit: float, unit: str = "x") -> Target:
+    return Target(what, value, f"at most {limit:g}{unit}", value is None or value <= limit, unit)
+
+
+def at_least(what: str, value: float | None, limit: float, unit: str = "x") -> Target:
+    return Target(what, value, f"at least {limit:g}{unit}", value is None or value >= limit, unit)
+
+
+class Bench:
+    def __init__(self, folder: Path, smoke: bool) -> None:
+        self.folder, self.smoke = folder, smoke
+        self.command = shlex.split(os.environ.get("WTOOL", "")) or [str(Path(sys.executable).parent / "wtool")]
+        self.small = [folder / "resnet50" / f"ckpt-{number}.keras" for number in range(1, 21)]
+        self.wide = [folder / "wide" / f"ckpt-{number}.keras" for number in range(1, 11)]
+        self.out = folder / "out"
+        self.out.mkdir(exist_ok=True)
+
+    def measure(self, contender: Contender) -> Run:
+        return measure(contender, self.out / "last.log")
+
+    def mergekit(self, inputs: Sequence[Path]) -> Contender | None:
+        """mergekit on the same tensors as safetensors, or None where it is not installed."""
+        python = os.environ.get("MERGEKIT_PYTHON") or (
+            sys.executable if importlib.util.find_spec("mergekit") is not None else None
+        )
+        if python is None:
+            return None
+        folder = self.folder / "safetensors"
+        folder.mkdir(exist_ok=True)
+        self.helper("safetensors", str(folder), *map(str, inputs))
+        lines = ["merge_method: linear", "models:"]
+        for age, path in enumerate(reversed(inputs)):
+            lines.append(f"  - model: {folder / path.stem}.safetensors")
+            lines.append(f"    parameters: {{weight: {contenders.DECAY**age!r}}}")
+        config = self.out / "mergekit.yml"
+        config.write_text("\n".join(lines) + "\n")
+        return contenders.mergekit(python, config, self.out / "mergekit")
+
+    def helper(self, *words: str) -> None:
+        subprocess.run([sys.executable, str(contenders.HERE / "tensors.py"), *words], check=True)
+
+    def averages(self) -> dict[str, list[Run]]:
+        """Runs of everything that averages ten checkpoints (two, in a smoke run)."""
+        inputs = self.small[:2] if self.smoke else self.small[:10]
+        mine, theirs = self.out / "wtool.keras", self.out / "keras.keras"
+        taking_part = [
+            contenders.floor(inputs, self.out / "floor.keras"),
+            contenders.wtool(self.command, inputs, mine),
+            contenders.keras(inputs, theirs),
+        ]
+        mergekit = self.mergekit(inputs)
+        if mergekit is not None:
+            taking_part.append(mergekit)
+
+        rounds = {}
+        for contender in taking_part:
+            seconds = self.measure(contender).seconds
+            rounds[contender.name] = 1 if self.smoke else SLOW_ROUNDS if seconds > SLOW else ROUNDS
+            say(f"warm-up: {contender.name} {seconds:.2f} s")
+        self.helper("compare", str(mine), str(theirs))
+        if mergekit is not None:
+            self.helper("compare", str(mine), str(self.out / "mergekit"))
+        say("the outputs agree")
+
+        return self.in_turns(taking_part, rounds)
+
+    def in_turns(self, taking_part: Sequence[Contender], rounds: dict[str, int]) -> dict[str, list[Run]]:
+        runs: dict[str, list[Run]] = {contender.name: [] for contender in taking_part}
+        for turn in range(max(rounds.values())):
+            for contender in taking_part:
+                if turn < rounds[contender.name]:
+                    runs[contender.name].append(self.measure(contender))
+        for name, each in runs.items():
+            say(f"{name}: " + " ".join(f"{run.seconds:.3f}" for run in each))
+        return runs
+
+    def memory(self) -> dict[str, float]:
+        """wtool's peak memory in MB, the highest of a few runs, for several numbers and sizes of checkpoints."""
+        sets = {
+            "2 checkpoints": self.small[:2],
+            "10 checkpoints": self.small[:10],
+            "20 checkpoints": self.small[:20],
+            "10 checkpoints, four times as large": self.wide,
+        }
+        peaks = {}
+        for name, inputs in sets.items():
+            if self.smoke:
+                inputs = inputs[:2]
+            contender = contenders.wtool(self.command, inputs, self.out / "memory.keras")
+            peaks[name] = max(self.measure(contender).peak_mb for _ in range(1 if self.smoke else MEMORY_ROUNDS))
+            say(f"{name}: {peaks[name]:.0f} MB")
+        return peaks
+
+    def start(self) -> dict[str, list[Run]]:
+        taking_part = [contenders.wtool_help(self.command), contenders.click_import()]
+        for contender in taking_part:
+            self.measure(contender)
+        return self.in_turns(
+            taking_part, dict.fromkeys((c.name for c in taking_part), 2 if self.smoke else HELP_ROUNDS)
+        )
+
+
+def say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def machine() -> str:
+    model = ""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists() and (found := re.search(r"model name\s*: (.*)", cpuinfo.read_text())):
+        model = f" ({found[1]})"
+    versions = []
+    for name in ("wtool", "numpy", "h5py", "click", "keras", "tensorflow"):
+        versions.append(f"{name} {importlib.metadata.version(name)}")
+    if python := os.environ.get("MERGEKIT_PYTHON"):
+        program = (
+            "from importlib.metadata import version as v; print('mergekit', v('mergekit') + ', torch', v('torch'))"
+        )
+        versions.append(subprocess.run([python, "-c", program], text=True, capture_output=True).stdout.strip())
+    return (
+        f"Measured on {time.strftime('%Y-%m-%d')}: {os.cpu_count()} cores{model}, {platform.system()}, "
+        f"Python {platform.python_version()}; {', '.join(versions)}."
+    )
+
+
+def report(bench: Bench) -> tuple[str, list[Target]]:
+    averages, peaks, start = bench.averages(), bench.memory(), bench.start()
+    seconds = {name: median(run.seconds for run in runs) for name, runs in {**averages, **start}.items()}
+    floor, mine = seconds["cat + cp"], seconds["wtool average"]
+    other = seconds.get("mergekit linear")
+    targets = [
+        at_most("`wtool average` to the floor", mine / floor, 3),
+        at_least("Keras script to `wtool average`", seconds["Keras script"] / mine, 30),
+        at_least("mergekit to `wtool average`", other and other / mine, 10),
+        at_most("peak memory, highest", max(peaks.values()), 150, " MB"),
+        at_most("peak memory, highest to lowest", max(peaks.values()) / min(peaks.values()), 1.1),
+        at_most("`wtool --help` to `import click`", seconds["wtool --help"] / seconds["import click"], 2),
+    ]
+    times = [
+        [
+            name,
+            f"{seconds[name]:.2f}",
+            f"{seconds[name] / floor:.1f}x",
+            f"{max(run.peak_mb for run in runs):.0f}",
+            str(len(runs)),
+        ]
+        for name, runs in averages.items()
+    ]
+    if other is None:
+        times.append(["mergekit linear", "not installed", "", "", "0"])
+    parts = [
+        machine(),
+        table(["ten checkpoints of ResNet50, 103 MB each", "seconds", "to the floor", "peak MB", "runs"], times),
+        table(["`wtool average`", "peak MB"], [[name, f"{peak:.0f}"] for name, peak in peaks.items()]),
+        table(["start", "seconds", "runs"], [[name, f"{seconds[name]:.3f}", str(len(start[name]))] for name in start]),
+        table(["target", "measured", "limit", ""], [target.row() for target in targets]),
+    ]
+    return "\n\n".join(parts) + "\n", targets
+
+
+def publish(text: str) -> None:
+    page = DOCS.read_text()
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    DOCS.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where make_models.py put the models")
+    parser.add_argument("--smoke", action="store_true", help="two checkpoints, one turn, nothing written or judged")
+    words = parser.parse_args()
+    text, targets = report(Bench(words.folder.resolve(), words.smoke))
+    print(text)
+    if words.smoke:
+        return 0
+    publish(text)
+    return 0 if all(target.met for target in targets) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

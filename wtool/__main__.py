@@ -1,0 +1,5 @@
+"""`python -m wtool`."""
+
+from wtool.cli import main
+
+main()

@@ -1,0 +1,100 @@
+"""The command line. Commands are imported when they are called, so that `wtool --help` pays for none of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from wtool.cli.console import say
+from wtool.errors import Usage, WtoolError
+from wtool.version import __version__
+
+COMMANDS = {
+    "average": "One model out of several checkpoints.",
+    "inspect": "Layers, tensors, sizes, sparsity, optimizer and lineage of models.",
+}
+"""Command -> its line in `wtool --help`; each lives in the module of its name."""
+
+
+class _Lazy(click.Group):
+    """A group that knows its commands' names and help lines without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"wtool.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="wtool")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Offline transforms of saved Keras models: .keras, .h5, .weights.h5 and .weights.json files.
+
+    Models come out on standard output with `-o -` and in on standard input as `-`. Data goes to standard output, words
+    to standard error.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit: 0 done, 1 something failed, 2 misuse, 130 interrupted, 143 terminated."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(_exit_status(list(arguments)))
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)  # so that drafts are thrown away on the way out
+
+
+def _exit_status(arguments: list[str]) -> int:
+    try:
+        return _status_of(cli.main(arguments, prog_name="wtool", standalone_mode=False))
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        say("interrupted; nothing was changed")
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again while it exits
+        say("whoever was reading the output stopped")
+        return 1
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        say(_one_line(error))
+        return 2 if isinstance(error, Usage) else 1
+
+
+def _status_of(result: Any) -> int:
+    return result if isinstance(result, int) else 0
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, WtoolError):
+        return str(error)
+    if isinstance(error, OSError):
+        hint = "; nothing was changed, make room and run it again" if error.errno == errno.ENOSPC else ""
+        return f"{error.filename + ': ' if isinstance(error.filename, str) else ''}{error.strerror or error}{hint}"
+    if isinstance(error, MemoryError):
+        return "out of memory; nothing was changed"
+    return f"this is a bug ({type(error).__name__}: {error}); please report it with what `wtool --debug ...` says"

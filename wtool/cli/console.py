@@ -1,0 +1,75 @@
+"""What people see: escaped words on standard error, progress on a terminal, tables on standard output."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wtool.pipeline import Progress
+
+PATIENCE = 1.0  # seconds before progress is worth showing
+
+
+def plain(text: str) -> str:
+    """Text from files or file names as a terminal may have it: control characters and broken code points escaped."""
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape", errors="surrogatepass").decode() for each in text
+    )
+
+
+def say(text: str) -> None:
+    """One line on standard error."""
+    print(f"wtool: {plain(text)}", file=sys.stderr)
+
+
+@contextmanager
+def progress_bar(label: str, quiet: bool) -> Iterator[Progress | None]:
+    """A function to call with bytes done and in all: a bar once that takes longer than a second, on terminals only."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    with ExitStack() as stack:
+        yield _late_bar(label, stack)
+
+
+def _late_bar(label: str, stack: ExitStack) -> Progress:
+    start = time.monotonic()
+    bar: Progress | None = None
+
+    def update(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None and time.monotonic() - start >= PATIENCE:
+            bar = _bar(label, stack)
+        if bar is not None:
+            bar(done, total)
+
+    return update
+
+
+def _bar(label: str, stack: ExitStack) -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    shown = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+    task = shown.add_task(label)
+    return lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
+    """A table on standard output; columns in `right` are right-aligned. In a pipe nothing is cut or wrapped."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for number, name in enumerate(header):
+        table.add_column(name, justify="right" if number in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
+    console.print(table)

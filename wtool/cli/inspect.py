@@ -1,0 +1,115 @@
+"""`wtool inspect`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from math import prod
+from typing import Any
+
+import click
+
+from wtool.cli import options
+from wtool.cli.console import plain, print_table, progress_bar, say
+from wtool.errors import WtoolError
+
+
+@click.command("inspect", short_help="Layers, tensors, sizes, sparsity, optimizer and lineage of models.")
+@options.models
+@click.option("--tensors", "each_tensor", is_flag=True, help="A line for every tensor instead of every layer.")
+@options.as_json
+@options.quiet
+def command(models: tuple[str, ...], each_tensor: bool, as_json: bool, quiet: bool) -> int:
+    """Show what is in saved models: files, folders searched for models, or - for standard input.
+
+    Statistics are computed in one streaming pass that also verifies the checksums of archives. With --json, one object
+    per model and line; docs/reference/inspect.md lists its keys.
+    """
+    from wtool.files.inputs import expanded
+    from wtool.inspection import inspect
+
+    failed = 0
+    for path in expanded(models):
+        try:
+            with progress_bar(f"reading {plain(path)}", quiet) as progress:
+                found = inspect(path, progress)
+        except WtoolError as error:
+            say(str(error))
+            failed = 1
+            continue
+        if as_json:
+            click.echo(json.dumps(found))
+        else:
+            _show(found, each_tensor)
+    return failed
+
+
+def _show(found: dict[str, Any], each_tensor: bool) -> None:
+    keras = f"Keras {found['keras_version']}" if found["keras_version"] else "Keras version not told"
+    size = f"{found['parameters']:,} parameters, {found['bytes']:,} bytes"
+    click.echo(plain(f"{found['path']}: {found['format']}, {keras}, {size}"))
+    if each_tensor:
+        header = ["tensor", "class", "role", "shape", "dtype", "bytes", "zeros", "mean", "std", "min", "max"]
+        print_table(header, [_tensor_row(tensor) for tensor in found["tensors"]], right=range(5, 11))
+    else:
+        header = ["layer", "class", "tensors", "dtype", "parameters", "bytes", "zeros", "mean", "std"]
+        print_table(header, list(_layer_rows(found)), right=range(4, 9))
+    for line in _footer(found):
+        click.echo(plain(line))
+
+
+def _tensor_row(tensor: dict[str, Any]) -> list[str]:
+    return [
+        tensor["path"],
+        tensor["class"] or "?",
+        tensor["role"],
+        _shape(tensor["shape"]),
+        tensor["dtype"],
+        f"{tensor['bytes']:,}",
+        _percent(tensor["zeros"], prod(tensor["shape"])),
+        *(_number(tensor[name]) for name in ("mean", "std", "min", "max")),
+    ]
+
+
+def _layer_rows(found: dict[str, Any]) -> Iterator[list[str]]:
+    from wtool.inspection import by_layer
+
+    for layer in by_layer(found):
+        shapes = ", ".join(f"{tensor['role']} {_shape(tensor['shape'])}" for tensor in layer["tensors"])
+        row = [layer["name"], layer["class"] or "?", shapes, ", ".join(layer["dtypes"])]
+        if not layer["tensors"]:
+            yield [*row, "", "", "", "", ""]
+            continue
+        zeros = _percent(layer["zeros"], layer["parameters"])
+        sizes = [f"{layer['parameters']:,}", f"{layer['bytes']:,}", zeros]
+        yield [*row, *sizes, _number(layer["mean"]), _number(layer["std"])]
+
+
+def _footer(found: dict[str, Any]) -> Iterator[str]:
+    optimizer = found["optimizer"]
+    if optimizer:
+        kinds = ", ".join(dict.fromkeys(slot["slot"] for slot in optimizer["slots"])) or "no slots"
+        step = "step not stored" if optimizer["step"] is None else f"step {optimizer['step']:,}"
+        yield f"optimizer: {optimizer['class'] or 'class not told'}, {step}, {kinds}"
+    for record in found["lineage"]:
+        names = ", ".join(str(entry.get("name")) for entry in _entries(record))
+        yield f"lineage: {record.get('operation')} {json.dumps(record.get('parameters'))} of {names}"
+    yield from (f"note: {note}" for note in found["notes"])
+    yield ""
+
+
+def _entries(record: dict[str, Any]) -> list[dict[str, Any]]:
+    inputs = record.get("inputs")
+    return [entry for entry in inputs if isinstance(entry, dict)] if isinstance(inputs, list) else []
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "scalar" if not shape else "x".join(map(str, shape))
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f}%" if whole else ""
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

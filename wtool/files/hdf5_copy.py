@@ -1,0 +1,280 @@
+"""A plain copy of an HDF5 file by the HDF5 library. It runs only in a child process, which may crash: `plain_hdf5`."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from math import prod
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5g, h5l, h5o, h5p, h5s, h5t, h5z
+
+from wtool.errors import Refused
+from wtool.files.hdf5_bytes import amount, shown
+from wtool.files.hdf5_window import Window
+from wtool.files.limits import (
+    COPY_BLOCK,
+    MAX_ATTRIBUTES,
+    MAX_CHUNK,
+    MAX_DEPTH,
+    MAX_INFLATED_FLOOR,
+    MAX_INFLATED_RATIO,
+    MAX_OBJECTS,
+)
+
+_FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF, h5z.FILTER_SZIP}
+
+
+@dataclass
+class _Survey:
+    """What there is to copy, in order: paths, and for hard links the path of the same object before."""
+
+    drop: frozenset[str]
+    size: int
+    items: list[tuple[bytes, bytes | None]] = field(default_factory=list)
+    seen: dict[int, bytes] = field(default_factory=dict)
+    nbytes: int = 0
+    stored: int = 0
+    attributes: int = 0
+
+
+def warm_up() -> None:
+    """Use h5py once, so that it has loaded whatever it loads late."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", libver="earliest") as file:
+        for encoding in ("ascii", "utf-8"):
+            file.attrs.create(encoding, ["text"], dtype=h5py.string_dtype(encoding))
+        file.create_dataset("x", data=np.eye(3), chunks=(1, 1), compression="gzip", shuffle=True)
+    with h5py.File(buffer, "r") as file, h5py.File(io.BytesIO(), "w", libver="earliest") as target:
+        survey = _Survey(frozenset(), 1 << 20)
+        _look(survey, h5g.open(file.id, b"/"), b"", 0)
+        _write(survey, h5g.open(file.id, b"/"), h5g.open(target.id, b"/"))
+
+
+def copy_plain(source: Window, target: Window, drop: frozenset[str], allow: Callable[[int, int], None]) -> None:
+    """Write the plain copy of `source` to the empty file `target`.
+
+    Args:
+        source: the file.
+        target: where to.
+        drop: names in the root group to leave out.
+        allow: is told how many bytes of arrays will be written, and the size of the source, before that happens.
+
+    Raises:
+        Refused: the file holds what is not copied, or far more than what is stored of it.
+        Exception: whatever the HDF5 library says of a damaged file.
+    """
+    size = source.seek(0, os.SEEK_END)
+    file = h5py.File(source, "r")
+    survey = _Survey(drop, size)
+    root = h5g.open(file.id, b"/")
+    _check(survey, root)
+    _look(survey, root, b"", 0)
+    _check_bomb(survey.nbytes, survey.stored)
+    allow(survey.nbytes, size)
+    with h5py.File(target, "w", libver="earliest") as plain:
+        _write(survey, root, h5g.open(plain.id, b"/"))
+
+
+def _write(survey: _Survey, file: Any, root: Any) -> None:
+    _copy_attributes(file, root)
+    for path, before in survey.items:
+        parent, _, name = path.rpartition(b"/")
+        place = h5o.open(root, parent) if parent else root
+        try:
+            if before is not None:
+                h5o.link(h5o.open(root, before), place, name)
+            else:
+                _copy(h5o.open(file, path), place, name)
+        except Refused as error:
+            raise Refused(f"{_named(path)}: {error.message}") from None
+
+
+# --- looking ---
+
+
+def _look(survey: _Survey, group: Any, path: bytes, depth: int) -> None:
+    """Add all that a group leads to, following hard links only."""
+    if depth > MAX_DEPTH:
+        raise Refused(f"more than {MAX_DEPTH} groups inside each other")
+    names: list[bytes] = []
+    group.links.iterate(names.append)
+    for name in names:
+        where = path + b"/" + name if path else name
+        if not path and name.decode("utf-8", "surrogateescape") in survey.drop:
+            continue
+        try:
+            item = _open(group, name)
+            before = survey.seen.get(address := h5o.get_info(item).addr)
+            survey.items.append((where, before))
+            if len(survey.items) > MAX_OBJECTS:
+                raise Refused(f"more than {MAX_OBJECTS} groups and datasets")
+            if before is None:
+                survey.seen[address] = where
+                _check(survey, item)
+            elif isinstance(item, h5g.GroupID):
+                raise Refused("damaged: this group is in two places")
+        except Refused as error:
+            raise Refused(f"{_named(where)}: {error.message}") from None
+        if isinstance(item, h5g.GroupID):
+            _look(survey, item, where, depth + 1)
+
+
+def _open(group: Any, name: bytes) -> Any:
+    kind = group.links.get_info(name).type
+    if kind == h5l.TYPE_SOFT:
+        raise Refused("is a link to another path (a soft link)")
+    if kind == h5l.TYPE_EXTERNAL:
+        raise Refused("is a link into another file (an external link)")
+    if kind != h5l.TYPE_HARD or name in (b"", b"."):
+        raise Refused("damaged: a link")
+    return h5o.open(group, name)
+
+
+def _check(survey: _Survey, item: Any) -> None:
+    for i in range(h5a.get_num_attrs(item)):
+        found = h5a.open(item, index=i)
+        survey.attributes += prod(_shape(found.get_space()) or ()) * found.get_type().get_size() + 64
+        if survey.attributes > MAX_ATTRIBUTES:
+            raise Refused(f"the attributes take more than {MAX_ATTRIBUTES >> 20} MiB")
+    if isinstance(item, h5d.DatasetID):
+        _check_storage(item)
+        nbytes, stored = prod(item.shape or ()) * item.get_type().get_size(), min(item.get_storage_size(), survey.size)
+        _check_bomb(nbytes if item.shape is not None else 0, stored)
+        survey.nbytes += nbytes
+        survey.stored += stored
+
+
+def _check_storage(item: Any) -> None:
+    plan, element = item.get_create_plist(), item.get_type().get_size()
+    if plan.get_external_count():
+        raise Refused("keeps its values in another file (external storage)")
+    layout = plan.get_layout()
+    if layout == h5d.VIRTUAL:
+        raise Refused("takes its values from other datasets (a virtual dataset)")
+    for i in range(plan.get_nfilters()):
+        code = plan.get_filter(i)[0]
+        if code not in _FILTERS or not h5z.filter_avail(code):
+            raise Refused(f"is compressed with filter {code}, which is not read here; save it without")
+    chunk = prod(plan.get_chunk()) * element if layout == h5d.CHUNKED else element
+    if chunk > MAX_CHUNK:
+        raise Refused(f"has chunks of {amount(chunk)}; at most {amount(MAX_CHUNK)} are read here")
+
+
+def _check_bomb(nbytes: int, stored: int) -> None:
+    if nbytes > MAX_INFLATED_FLOOR and nbytes > MAX_INFLATED_RATIO * stored:
+        raise Refused(f"says {amount(nbytes)}, but the file holds {amount(stored)} of it")
+
+
+# --- copying ---
+
+
+def _copy(item: Any, place: Any, name: bytes) -> None:
+    if isinstance(item, h5g.GroupID):
+        made = h5g.create(place, name)
+    elif isinstance(item, h5d.DatasetID):
+        made = _copy_dataset(item, place, name)
+    elif isinstance(item, h5t.TypeID):
+        made = item.copy()
+        made.commit(place, name)
+    else:
+        raise Refused("is neither a group nor a dataset")
+    _copy_attributes(item, made)
+
+
+def _copy_dataset(item: Any, place: Any, name: bytes) -> Any:
+    kind, shape = _plain_type(item.get_type()), item.shape
+    plan = h5p.create(h5p.DATASET_CREATE)
+    plan.set_layout(h5d.CONTIGUOUS)
+    plan.set_alloc_time(h5d.ALLOC_TIME_EARLY)
+    plan.set_fill_time(h5d.FILL_TIME_NEVER)
+    plan.set_obj_track_times(False)
+    made = h5d.create(place, name, kind, _space(shape), plan)
+    if shape == ():
+        value = np.empty((), f"V{kind.get_size()}")
+        item.read(h5s.ALL, h5s.ALL, value, kind)
+        made.write(h5s.ALL, h5s.ALL, value, kind)
+    elif shape is not None:
+        old = item.get_create_plist()
+        chunk = old.get_chunk() if old.get_layout() == h5d.CHUNKED else (1,) * len(shape)
+        for start, count in _blocks(shape, chunk, kind.get_size()):
+            _copy_block(item, made, start, count, kind)
+    return made
+
+
+def _copy_block(item: Any, made: Any, start: tuple[int, ...], count: tuple[int, ...], kind: Any) -> None:
+    values = np.empty(count, f"V{kind.get_size()}")
+    memory, there = h5s.create_simple(count), item.get_space()
+    there.select_hyperslab(start, count)
+    item.read(memory, there, values, kind)
+    made.write(memory, there, values, kind)
+
+
+def _blocks(
+    shape: tuple[int, ...], chunk: tuple[int, ...], element: int
+) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Where blocks of whole chunks start and how large they are; each chunk is in one block only."""
+    steps = [min(c, n) for c, n in zip(chunk, shape, strict=True)]
+    for axis in reversed(range(len(shape))):
+        room = COPY_BLOCK // max(1, prod(steps) * element)
+        steps[axis] = min(shape[axis], steps[axis] * max(1, room))
+        if steps[axis] < shape[axis]:
+            break
+    if not prod(shape):
+        return
+    for start in product(*(range(0, n, step) for n, step in zip(shape, steps, strict=True))):
+        yield start, tuple(min(step, n - at) for at, n, step in zip(start, shape, steps, strict=True))
+
+
+def _plain_type(kind: Any) -> Any:
+    """The same type, little-endian."""
+    group, plain = kind.get_class(), kind.copy()
+    if group in (h5t.VLEN, h5t.REFERENCE) or (group == h5t.STRING and kind.is_variable_str()):
+        raise Refused("holds texts, lists or references, not numbers")
+    if group in (h5t.COMPOUND, h5t.ARRAY) and kind.dtype.hasobject:
+        raise Refused("holds texts, lists or references, not numbers")
+    number = kind.get_super() if group == h5t.ENUM else kind
+    if group in (h5t.INTEGER, h5t.FLOAT, h5t.BITFIELD, h5t.ENUM) and number.get_order() != h5t.ORDER_LE:
+        if group == h5t.ENUM or number.get_order() != h5t.ORDER_BE:
+            raise Refused("holds numbers of an unusual type")
+        plain.set_order(h5t.ORDER_LE)
+    return plain
+
+
+def _copy_attributes(source: Any, target: Any) -> None:
+    values: Any
+    for i in range(h5a.get_num_attrs(source)):
+        old = h5a.open(source, index=i)
+        name, kind, shape = old.get_name(), old.get_type(), _shape(old.get_space())
+        if kind.get_class() == h5t.STRING and kind.is_variable_str():
+            made = h5a.create(target, name, kind.copy(), _space(shape))
+            values, plain = np.empty(shape or (), kind.dtype), None
+        else:
+            try:
+                plain = _plain_type(kind)
+            except Refused as error:
+                raise Refused(f"its attribute {_named(name)} {error.message}") from None
+            made = h5a.create(target, name, plain, _space(shape))
+            values = np.empty(shape or (), f"V{kind.get_size()}")
+        if shape is not None and prod(shape):
+            old.read(values, plain)
+            made.write(values, plain)
+
+
+def _shape(space: Any) -> tuple[int, ...] | None:
+    return None if space.get_simple_extent_type() == h5s.NULL else space.shape
+
+
+def _space(shape: tuple[int, ...] | None) -> Any:
+    if shape:
+        return h5s.create_simple(shape)
+    return h5s.create(h5s.NULL if shape is None else h5s.SCALAR)
+
+
+def _named(path: bytes) -> str:
+    return shown(path.decode("utf-8", "surrogateescape"))

@@ -1,0 +1,237 @@
+"""What the names in a Keras-3 weights file mean: `.weights.h5`, and the member of `.keras` archives."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from wtool.errors import Refused
+from wtool.files import architecture, optimizer
+from wtool.files.architecture import Node
+from wtool.files.checkpoint import Contents, Tensor
+from wtool.files.groups import Groups
+from wtool.files.hdf5 import Dataset, Index
+from wtool.files.members import anonymous, held_by, unknown
+from wtool.files.owners import Held, Owner, layers_of, settle_paths, tensors_of
+from wtool.files.shapes import dtype_of
+
+_OLD_ROOT = "_layer_checkpoint_dependencies"  # TensorFlow 2.12 and 2.13; `layers` since
+_NOT_LAYERS = ("vars", "optimizer", "metrics")
+
+
+def contents(index: Index, config: Mapping[str, Any] | None, version: str | None) -> Contents:
+    """Tensors, layers and optimizer of a file in the layout of Keras 3 (and of `.keras` files since TensorFlow 2.12).
+
+    Args:
+        index: of the HDF5 file; of all shards together for sharded checkpoints.
+        config: the parsed `config.json`; None for weights alone, whose names then come from the groups.
+        version: of the Keras that saved it, where known.
+
+    Raises:
+        Refused: the file and the configuration contradict each other, or hold what Keras does not write.
+    """
+    groups = Groups(index)
+    keras2 = _OLD_ROOT in index.groups or (version or "").startswith("2")
+    notes: list[str] = []
+    model = _model(groups, config, "2" if keras2 else version, notes)
+    metrics = list(_metrics(groups))
+    settle_paths([model, *metrics])
+    settings, slots, told = _optimizer(groups, config, model)
+    notes += told
+    weights = [tensor for root in (model, *metrics) for tensor in tensors_of(root)]
+    notes += _leftover(index)
+    return Contents(
+        tensors=unique([*weights, *slots]),
+        layers=tuple(layers_of(model)),
+        optimizer=optimizer.described(settings, slots),
+        notes=tuple(notes),
+    )
+
+
+def unique(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The tensors, with the path in the file where a path would come twice."""
+    paths = Counter(tensor.path for tensor in tensors)
+    if len(paths) == len(tensors):
+        return tuple(tensors)
+    return tuple(_renamed(tensor) if paths[tensor.path] > 1 else tensor for tensor in tensors)
+
+
+def _renamed(tensor: Tensor) -> Tensor:
+    return Tensor(
+        tensor.stored, tensor.role, tensor.layer, tensor.layer_class, tensor.trainable, tensor.shape, tensor.dtype,
+        tensor.stored, tensor.offset, tensor.nbytes, tensor.shard, tensor.slot,
+    )  # fmt: skip
+
+
+def _model(groups: Groups, config: Mapping[str, Any] | None, version: str | None, notes: list[str]) -> Owner:
+    if config is None:
+        return _without_config(groups, version == "2")
+    root, told = architecture.read(config, version)
+    notes += told
+    model = _Reader(groups, version, _is_empty(groups), notes).owner(root, "", "")
+    if _is_empty(groups) and any(_needed(node) for node in root.walk()):
+        notes.append("the model had no weights yet when it was saved")
+    return model
+
+
+def _is_empty(groups: Groups) -> bool:
+    return all(path.startswith(_NOT_LAYERS[1:]) for path in groups.index.datasets)
+
+
+def _needed(node: Node) -> bool:
+    return node.variants is not None and all(choice.saved for choice in node.variants)
+
+
+class _Reader:
+    """Reads the groups of one file along an architecture."""
+
+    def __init__(self, groups: Groups, version: str | None, empty: bool, notes: list[str]) -> None:
+        self.groups = groups
+        self.keras2 = (version or "").startswith("2")
+        self.empty = empty
+        self.notes = notes
+        self.misnamed: list[str] = []
+
+    def owner(self, node: Node, group: str, path: str) -> Owner:
+        """A layer of the architecture, from its group."""
+        self.groups.check_vars(group)
+        owner = Owner(path, node.class_name, group, node.trainable)
+        keys = self.groups.variables(group)
+        if node.variants is None:
+            unknown(owner, keys, node.policy)
+        else:
+            held_by(owner, node, keys, absent=self.empty or self._unbuilt(node, group, keys))
+        taken = self._parts(owner, node, group)
+        self._rest(owner, node, group, taken)
+        return owner
+
+    def _unbuilt(self, node: Node, group: str, keys: Sequence[tuple[str, Dataset]]) -> bool:
+        """Whether a layer was never built: its group is there and empty, and no input shape was recorded."""
+        return not keys and not self.keras2 and node.input_shape is None and self.groups.is_object(group)
+
+    def _parts(self, owner: Owner, node: Node, group: str) -> set[str]:
+        taken: set[str] = set()
+        for child, found in _located(self.groups, node, group):
+            if not self.groups.exists(found):
+                self._miss(child, found)
+            taken.add(found)
+            self._compare_name(child, found)
+            owner.parts.append(self.owner(child, found, owner.inside(child.name)))
+        return taken
+
+    def _miss(self, child: Node, group: str) -> None:
+        if not self.empty and any(_needed(node) for node in child.walk()):
+            raise Refused(f"the file has no group {group}, where layer {child.name} ({child.class_name}) should be")
+
+    def _compare_name(self, child: Node, group: str) -> None:
+        name = self.groups.name(group)
+        if child.listed and name is not None and name != child.name:
+            self.notes.append(f"{group} is called {name} in the file, but {child.name} in the configuration")
+
+    def _rest(self, owner: Owner, node: Node, group: str, taken: set[str]) -> None:
+        """Objects in the file that the configuration does not mention: inside custom layers, or nobody's."""
+        orphans = node.variants is not None
+        for found in self.groups.objects(group, skip=_NOT_LAYERS if not group else ("vars",)):
+            if found in taken or not self.groups.holds_variables(found):
+                continue
+            part = anonymous(self.groups, found, owner, self.keras2, node.policy)
+            if orphans:
+                part = anonymous(self.groups, found, Owner(found.rpartition("/")[0], None, ""), self.keras2, None)
+                part.trainable = None
+                self.notes.append(f"{found} belongs to no layer of the configuration")
+            elif owner.trainable is False:
+                for inner in part.walk():
+                    inner.trainable = False
+            owner.parts.append(part)
+
+
+def _located(groups: Groups, node: Node, group: str) -> Iterator[tuple[Node, str]]:
+    """Every layer inside another, with the group where it should be."""
+    counts: Counter[str] = Counter()
+    ranks: dict[str, list[str]] = {}
+    for child in node.children:
+        if not child.listed:
+            yield child, groups.first_of(group, child.attribute, f"_{child.attribute}", child.attribute.lstrip("_"))
+            continue
+        number = counts[child.group]
+        counts[child.group] += 1
+        old = groups.join(group, _OLD_ROOT)
+        if child.attribute == "layers" and groups.exists(old):
+            if child.group not in ranks:
+                ranks[child.group] = _numbered(groups, old, child.group)
+                _check_number(node, child, ranks[child.group])
+            found = ranks[child.group]
+            yield child, found[number] if number < len(found) else groups.join(old, f"{child.group} {number}")
+            continue
+        name = f"{child.group}_{number}" if number else child.group
+        yield child, groups.join(group, f"{child.attribute}/{name}")
+
+
+def _numbered(groups: Groups, container: str, name: str) -> list[str]:
+    """The groups of a class in order: their numbers have gaps in TensorFlow 2.12 and 2.13."""
+    found = []
+    for child in groups.children(container):
+        match = re.fullmatch(rf"{re.escape(name)}(?:_(\d+))?", child)
+        if match is not None:
+            found.append((int(match[1] or 0), child))
+    return [groups.join(container, child) for _, child in sorted(found)]
+
+
+def _check_number(node: Node, child: Node, found: Sequence[str]) -> None:
+    wanted = sum(other.group == child.group and other.attribute == "layers" for other in node.children)
+    if len(found) != wanted and _needed(child):
+        raise Refused(f"the file has {len(found)} layers of class {child.class_name}, the configuration {wanted}")
+
+
+def _without_config(groups: Groups, keras2: bool) -> Owner:
+    root = anonymous(groups, "", None, keras2, None, skip=_NOT_LAYERS)
+    direct = any(groups.is_object(child) for child in groups.children("") if child not in _NOT_LAYERS)
+    if not direct and not root.holds:
+        root.created, root.interleaved = [], True  # a list of layers, but sorted by class in the file
+    return root
+
+
+def _metrics(groups: Groups) -> Iterator[Owner]:
+    for found in groups.objects("metrics", skip=()):
+        name = found.rpartition("/")[2]
+        class_name = "".join(word.capitalize() for word in re.sub(r"_\d+$", "", name).split("_"))
+        owner = Owner(found, class_name, found, False, created=[])
+        owner.holds = [
+            Held(key, "metric", dataset, dtype_of(dataset), False) for key, dataset in groups.variables(found)
+        ]
+        yield owner
+
+
+def _optimizer(
+    groups: Groups, config: Mapping[str, Any] | None, model: Owner
+) -> tuple[optimizer.Settings, list[Tensor], list[str]]:
+    compiled = config.get("compile_config") if config is not None else None
+    entry = compiled.get("optimizer") if isinstance(compiled, Mapping) else None
+    settings = optimizer.settings_of(entry, groups.name("optimizer"))
+    wrapped = "optimizer/inner_optimizer"
+    if groups.is_object(wrapped) and "inner_optimizer" not in settings.config:
+        inner = settings if entry else optimizer.settings_of(None, groups.name(wrapped))
+        settings = optimizer.scaling(settings, inner)
+    tensors: list[Tensor] = []
+    notes: list[str] = []
+    policy = "bfloat16" if any(held.dtype == "bfloat16" for owner in model.walk() for held in owner.holds) else None
+    for group in ("optimizer", *groups.objects("optimizer", skip=("vars",))):
+        keys = groups.variables(group)
+        stored = [optimizer.Stored(dataset, dtype_of(dataset, policy), key) for key, dataset in keys]
+        if not stored:
+            continue
+        below = group.removeprefix("optimizer").lstrip("/")
+        own = optimizer.inner_settings(settings) if group == wrapped else settings
+        found, told = optimizer.read(stored, own, model, names=False, prefix=f"{below}/" if below else "")
+        tensors += found
+        notes += told
+    return settings, tensors, notes
+
+
+def _leftover(index: Index) -> list[str]:
+    stray = [path for path in index.datasets if "/vars/" not in f"/{path}"]
+    if not stray:
+        return []
+    return [f"{len(stray)} arrays are no layer's variables and are left alone, {stray[0]} for one"]

@@ -1,0 +1,174 @@
+"""What the names in an older `.h5` file mean: whole models, and weights saved by `save_weights("x.h5")`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from wtool.errors import Refused
+from wtool.files import architecture, optimizer
+from wtool.files.architecture import Node
+from wtool.files.checkpoint import Contents, Tensor
+from wtool.files.hdf5 import Dataset, Index, Value
+from wtool.files.keras3 import unique
+from wtool.files.named import anonymous_layer, layer_of, without_weights
+from wtool.files.owners import Owner, layers_of, settle_paths, tensors_of
+from wtool.files.shapes import dtype_of
+
+
+def contents(
+    index: Index, config: Mapping[str, Any] | None, training_config: Mapping[str, Any] | None, version: str | None
+) -> Contents:
+    """Tensors, layers and optimizer of a file in the layout of Keras 1 and 2, which Keras 3 still writes as `.h5`.
+
+    Args:
+        index: of the HDF5 file.
+        config: the parsed attribute `model_config`; None for weights alone.
+        training_config: the parsed attribute of that name, where there is one.
+        version: the attribute `keras_version`, where there is one.
+
+    Raises:
+        Refused: names are missing, twice there or lead elsewhere, or the configuration says otherwise.
+    """
+    base = "model_weights" if "model_weights" in index.groups else ""
+    if "model_weights" in index.datasets:
+        raise Refused("model_weights is an array, where the group of all layers should be")
+    notes: list[str] = []
+    stored = dict(_layers(index, base))
+    if config is None:
+        model = Owner("", None, base, created=[])
+        model.parts = [anonymous_layer(name, f"{base}/{name}", weights) for name, weights in stored.items()]
+    else:
+        root, told = architecture.read(config, version)
+        notes += told
+        model = _model(root, base, stored, notes)
+    _add_own(model, index, base)
+    settle_paths([model])
+    settings, slots, told_slots = _optimizer(index, training_config, version, model)
+    return Contents(
+        tensors=unique([*tensors_of(model), *slots]),
+        layers=tuple(layers_of(model)),
+        optimizer=optimizer.described(settings, slots),
+        notes=(*notes, *told_slots),
+    )
+
+
+Weights = Sequence[tuple[str, Dataset]]
+
+
+def _layers(index: Index, base: str) -> Iterator[tuple[str, Weights]]:
+    """Every layer that the file lists, with its weights."""
+    attributes = index.groups.get(base, {})
+    where = base or "the file"
+    if "nb_layers" in attributes:
+        raise Refused("saved by Keras 0.x, whose files do not name their weights")
+    names = _names(attributes, "layer_names", where)
+    if names is None:
+        raise Refused(f"{where} has no attribute layer_names, so this is no file that Keras saved")
+    for name in names:
+        group = f"{base}/{name}" if base else name
+        if group not in index.groups:
+            raise Refused(f"layer_names lists {name}, but {where} has no such group")
+        yield name, _weights(index, group)
+
+
+def _weights(index: Index, group: str) -> Weights:
+    names = _names(index.groups[group], "weight_names", group)
+    if names is None:
+        if any(path.startswith(f"{group}/") for path in index.datasets):
+            raise Refused(f"{group} holds weights but has no attribute weight_names")
+        return ()
+    found = []
+    for name in names:
+        dataset = index.datasets.get(f"{group}/{name}")
+        if dataset is None:
+            raise Refused(f"weight_names of {group} lists {name}, which is not there")
+        found.append((re.sub(r":\d+$", "", name), dataset))
+    return found
+
+
+def _names(attributes: Mapping[str, Value], name: str, where: str) -> list[str] | None:
+    """A list of names in an attribute, or in several where one would be too long; None if there is none."""
+    numbered = sorted(
+        (int(key.removeprefix(name)), key) for key in attributes if re.fullmatch(rf"{name}\d{{1,6}}", key)
+    )
+    if name not in attributes and not numbered:
+        return None
+    if name in attributes and numbered:
+        raise Refused(f"{where} has both {name} and {numbered[0][1]}; which of them counts cannot be told")
+    if [number for number, _ in numbered] != list(range(len(numbered))):
+        raise Refused(f"{where} has {numbered[-1][1]}, but a part of {name} before it is missing")
+    keys = [key for _, key in numbered] or [name]
+    found = [_name(entry, name, where) for key in keys for entry in _entries(attributes[key], key, where)]
+    if len(set(found)) != len(found):
+        twice = next(entry for entry in found if found.count(entry) > 1)
+        raise Refused(f"{name} of {where} lists {twice} twice")
+    return found
+
+
+def _entries(value: Value, name: str, where: str) -> tuple[Value, ...]:
+    if not isinstance(value, tuple):
+        raise Refused(f"{name} of {where} is one value, not a list of names")
+    return value
+
+
+def _name(entry: Value, name: str, where: str) -> str:
+    if isinstance(entry, bytes):
+        entry = entry.rstrip(b"\0").decode("utf-8", "surrogateescape")
+    if not isinstance(entry, str):
+        raise Refused(f"{name} of {where} lists {entry!r:.60}, which is no name")
+    if any(part in ("", ".", "..") for part in entry.split("/")):
+        raise Refused(f"{name} of {where} lists {entry}, which leads out of its group")
+    return entry
+
+
+def _model(root: Node, base: str, stored: Mapping[str, Weights], notes: list[str]) -> Owner:
+    """The tree of a configuration, with the weights that the file lists."""
+    model = Owner("", root.class_name, base, root.trainable, created=[] if root.variants is not None else None)
+    empty = not any(stored.values())
+    listed = dict(stored)
+    for child in root.children:
+        weights = listed.pop(child.name, None)
+        group = f"{base}/{child.name}" if base else child.name
+        if weights is None and not empty and not without_weights(child):
+            raise Refused(f"layer_names does not list {child.name} ({child.class_name}), which has weights")
+        model.parts.append(layer_of(child, child.name, group, weights or (), root.name, absent=empty))
+    for name, weights in listed.items():
+        if root.children and weights:
+            notes.append(f"{name} is no layer of the configuration")
+        if weights or not root.children:
+            model.parts.append(anonymous_layer(name, f"{base}/{name}" if base else name, weights, root.name))
+    return model
+
+
+def _add_own(model: Owner, index: Index, base: str) -> None:
+    """Variables of the model itself, which Keras stores since 2.7."""
+    group = f"{base}/top_level_model_weights" if base else "top_level_model_weights"
+    weights = _weights(index, group) if group in index.groups else ()
+    if weights:
+        own = anonymous_layer("", group, weights)
+        model.holds, model.created = own.holds, None
+
+
+def _optimizer(
+    index: Index, training_config: Mapping[str, Any] | None, version: str | None, model: Owner
+) -> tuple[optimizer.Settings, list[Tensor], list[str]]:
+    entry = training_config.get("optimizer_config") if training_config is not None else None
+    settings = optimizer.settings_of(entry, older=_is_older(version))
+    if "optimizer_weights" not in index.groups:
+        return settings, [], []
+    policy = "bfloat16" if any(held.dtype == "bfloat16" for owner in model.walk() for held in owner.holds) else None
+    stored = [
+        optimizer.Stored(dataset, dtype_of(dataset, policy), name)
+        for name, dataset in _weights(index, "optimizer_weights")
+    ]
+    if not stored:
+        return settings, [], []
+    return settings, *optimizer.read(stored, settings, model, names=True)
+
+
+def _is_older(version: str | None) -> bool:
+    """Whether TensorFlow 2.10 or an older Keras 2 saved it; then all slots of one kind stand together."""
+    numbers = re.match(r"(\d+)\.(\d+)", version or "")
+    return numbers is not None and (int(numbers[1]), int(numbers[2])) < (2, 11)

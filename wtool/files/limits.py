@@ -1,0 +1,84 @@
+"""How much a file may ask for before it is refused; each limit with its reason."""
+
+from __future__ import annotations
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+# --- HDF5: structure ---
+
+MAX_OBJECTS = 250_000
+"""Groups and datasets in a file. The largest Keras models hold some ten thousand; each costs about 20 microseconds."""
+
+MAX_DEPTH = 256
+"""Groups inside groups. Keras nests three per level of model nesting; HDF5's own recursion is safe far beyond this."""
+
+MAX_BTREE_LEVELS = 16
+"""Levels of a group's B-tree. Nodes hold up to 2 * 16 children, so 16 levels address more than any file can store."""
+
+MAX_PATHS = 64 * MIB
+"""Characters in all object paths together. Names may overlap in a heap, so a small file could spell out gigabytes."""
+
+MAX_METADATA = 1 * GIB
+"""Bytes read to index a file. Keras spends about 2 KiB per variable, of which a page of 4 KiB may serve one or two."""
+
+MAX_RANK = 32
+"""Dimensions of an array: HDF5's own limit."""
+
+# --- HDF5: attributes ---
+
+MAX_ATTRIBUTES = 128 * MIB
+"""Bytes of all attribute values together, and of the heaps of their strings (array elements count 64 more). The
+longest real one, the configuration in a whole-model `.h5`, is a few MiB for the largest models; but many attributes
+may point at the same stored string."""
+
+MAX_NAMES = 64 * MIB
+"""Bytes of the heap of link names that one group has: as many as all paths may take."""
+
+# --- HDF5: arrays ---
+
+MAX_UNSTORED = 1 * MIB
+"""Bytes that an array may have without any of them being stored (HDF5 then reads fill values). Keras writes every
+array, so this is only for odd small leftovers; larger ones are shape bombs."""
+
+MAX_INFLATED_FLOOR = 256 * MIB
+"""Arrays that together say no more than this are expanded whatever they were compressed to."""
+
+MAX_INFLATED_RATIO = 100
+"""Above that floor, how many times its stored bytes a file's arrays may take. Trained weights compress to no less
+than a third, pruned ones to a fiftieth; a bomb reaches a thousand."""
+
+MAX_CHUNK = 64 * MIB
+"""Bytes of one chunk of a chunked array, which HDF5 holds in memory whole. Its default chunks are below 1 MiB."""
+
+COPY_BLOCK = 16 * MIB
+"""Bytes copied at a time, so that memory does not grow with an array."""
+
+# --- the child process that runs the HDF5 library ---
+
+CHILD_MEMORY = 1 * GIB
+"""Address space beyond what Python, NumPy and h5py map at their start: several chunks, blocks and HDF5's caches."""
+
+CHILD_SECONDS = 5
+"""Seconds of processor time that the child gets for finding out what a file holds; honest files take a tenth."""
+
+CHILD_BYTES_PER_SECOND = 20 * MIB
+"""What it must copy in each further second: shuffled gzip inflates at some 100 MiB/s on slow machines."""
+
+CHILD_PATIENCE = 10
+"""How many times slower than that a busy machine may be, before the child is ended whatever it does."""
+
+# --- archives and JSON ---
+
+MAX_MEMBERS = 10_000
+"""Members of a `.keras` archive: three, and one asset for each vocabulary."""
+
+MAX_JSON = 128 * MIB
+"""Bytes of a JSON text or of a zip directory. The configuration of a thousand layers is about 1 MiB."""
+
+MAX_JSON_DEPTH = 150
+"""Brackets inside brackets. A nested model adds five; Python's own JSON reader stops at about a thousand."""
+
+MAX_SHARDS = 10_000
+"""Files of a sharded checkpoint. Keras makes shards of gigabytes."""

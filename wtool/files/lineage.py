@@ -1,0 +1,35 @@
+"""What wtool did to a checkpoint, carried in the file itself.
+
+A list of records, oldest first, as JSON: under `wtool_lineage` in `metadata.json` of a `.keras` file (which Keras never
+reads) and in `metadata` of a `.weights.json`; as the root attribute `wtool_lineage` of an HDF5 file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wtool.files.json_text import parse_object
+
+KEY = "wtool_lineage"
+
+Record = Mapping[str, Any]
+
+
+def lineage_in(holder: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The records under `KEY` of a parsed `metadata.json`, or of HDF5 root attributes (there as JSON text).
+
+    Whatever is not a list of objects is somebody else's, and gives no records.
+    """
+    value = holder.get(KEY)
+    if isinstance(value, str):
+        value = parse_object(f'{{"{KEY}": {value}}}', f"the attribute {KEY}").get(KEY)
+    if not isinstance(value, (list, tuple)):
+        return ()
+    return tuple(record for record in value if isinstance(record, dict))
+
+
+def lineage_text(records: Sequence[Record]) -> str:
+    """The records as JSON text in one line; the same records always give the same text."""
+    return json.dumps(list(records), ensure_ascii=True)

@@ -1,0 +1,236 @@
+"""The one opener: from a path to an open checkpoint, decided by what the file holds and never by its suffix."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import lru_cache
+from typing import BinaryIO
+
+from blake3 import blake3
+
+from wtool.errors import Refused, WtoolError
+from wtool.files import archive, keras3, legacy
+from wtool.files.checkpoint import Checkpoint
+from wtool.files.hdf5 import Index, NotPlain, Value, read_index
+from wtool.files.json_text import parse_object
+from wtool.files.limits import MAX_METADATA
+from wtool.files.lineage import lineage_in
+from wtool.files.shards import beside, merged, shard_map, with_shards
+from wtool.files.source import Region, Source
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"
+OPTIMIZER_GROUPS = ("optimizer", "optimizer_weights")
+
+
+def open_checkpoint(path: str, like: Checkpoint | None = None, drop_optimizer: bool = False) -> Checkpoint:
+    """Open a saved Keras model or weights file, reading its index but not its weights.
+
+    Args:
+        path: a file, or `-` for standard input.
+        like: an open checkpoint that probably has the same layout; where it does, its index serves this one too.
+        drop_optimizer: leave the optimizer's state out, as if it had never been saved.
+
+    Raises:
+        Refused: no Keras model, damaged, or hostile.
+        WtoolError: missing or unreadable.
+    """
+    drop = OPTIMIZER_GROUPS if drop_optimizer else ()
+    with ExitStack() as stack:
+        try:
+            source = _adopt(Source(_descriptor(path), path), stack)
+            start = source.read(0, min(8, source.size))
+            if start[:4] in (b"PK\3\4", b"PK\5\6"):
+                return _open_keras(source, like, drop, stack)
+            if start == HDF5_SIGNATURE or _signature_behind_user_block(source):
+                return _open_hdf5(source, like, drop, stack)
+            if start.lstrip()[:1] == b"{":
+                return _open_shards(source, drop, stack)
+            raise Refused(f"not a Keras model: it starts with {start!r}, which is no zip, HDF5 or .weights.json file")
+        except WtoolError as error:
+            raise error.about(path) from None
+
+
+def _adopt(source: Source, stack: ExitStack) -> Source:
+    stack.callback(source.close)
+    return source
+
+
+def _descriptor(path: str) -> int:
+    if path == "-":
+        return _spooled(sys.stdin.buffer)
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))  # a FIFO must not block
+    except (OSError, ValueError) as error:
+        raise WtoolError(getattr(error, "strerror", None) or str(error), path) from None
+
+
+def _spooled(stream: BinaryIO) -> int:
+    """A descriptor of an unnamed file with all that a stream holds: an archive's index is at its end."""
+    if stream.isatty():
+        raise WtoolError("standard input is a terminal; pipe a model in, or name a file", "-")
+    with tempfile.TemporaryFile() as spool:
+        shutil.copyfileobj(stream, spool, 1 << 20)
+        spool.flush()
+        return os.dup(spool.fileno())
+
+
+def _signature_behind_user_block(source: Source) -> bool:
+    """Whether HDF5 starts at 512, 1024, ... instead of 0, behind a block for the user's own purposes."""
+    offset = 512
+    while offset + 8 <= source.size:
+        if source.read(offset, 8) == HDF5_SIGNATURE:
+            return True
+        offset *= 2
+    return False
+
+
+def _indexed(
+    region: Region, like: tuple[Region, Index] | None, drop: tuple[str, ...], stack: ExitStack
+) -> tuple[Region, Index]:
+    """A plain HDF5 file and its index: the region itself, or an equal one that the HDF5 library made in a child."""
+    if not drop:
+        if like is not None and _same_outside_arrays(region, *like):
+            return region, like[1]
+        try:
+            return region, read_index(region.read, region.size)
+        except NotPlain:
+            pass
+    from wtool.files.plain_hdf5 import make_plain  # only here: it starts processes, which takes long to import
+
+    with make_plain(region.source.fd, region.start, region.size, drop) as plain:
+        source = _adopt(Source(os.dup(plain.fileno()), region.source.name), stack)
+    made = Region(source, 0, source.size)
+    return made, read_index(made.read, made.size)
+
+
+def _same_outside_arrays(region: Region, other: Region, index: Index) -> bool:
+    """Whether all bytes outside the arrays of `index` are the same, so that it describes both files."""
+    arrays = sorted((array.offset, array.offset + array.nbytes) for array in index.datasets.values() if array.nbytes)
+    if region.size != other.size or region.size - sum(stop - start for start, stop in arrays) > MAX_METADATA:
+        return False
+    return _hash_outside(region, tuple(arrays)) == _hash_outside(other, tuple(arrays))
+
+
+@lru_cache(maxsize=2)  # a whole run of checkpoints is compared with the same one
+def _hash_outside(region: Region, arrays: tuple[tuple[int, int], ...]) -> bytes:
+    digest = blake3()
+    position = 0
+    for start, stop in [*arrays, (region.size, region.size)]:
+        if start > position:
+            digest.update(region.read(position, start - position))
+        position = max(position, stop)
+    return digest.digest()
+
+
+def _open_keras(source: Source, like: Checkpoint | None, drop: tuple[str, ...], stack: ExitStack) -> Checkpoint:
+    members = archive.read_members(source)
+    named = {member.name: member for member in members}
+    if CONFIG not in named or WEIGHTS not in named:
+        missing = CONFIG if CONFIG not in named else WEIGHTS
+        raise Refused(f"a zip archive without {missing}: not a .keras model")
+    if "model.weights.npz" in named:
+        raise Refused("holds both model.weights.h5 and model.weights.npz: no telling which is meant")
+    for member in members:
+        if member.method == archive.STORED:
+            source.expect(member.data, member.data + member.packed, member.crc, member.name)
+    texts = {name: archive.member_bytes(source, named[name]) for name in (CONFIG, METADATA) if name in named}
+    metadata, notes = _metadata(texts)
+    version = metadata.get("keras_version")
+    version = version if isinstance(version, str) else None
+    same = like if like is not None and like.format == "keras" else None
+    known = same is not None and texts[CONFIG] == same.texts[CONFIG]
+    config = same.config if same and known else parse_object(texts[CONFIG], CONFIG)
+    whole = _weights(source, named[WEIGHTS], stack)
+    region, index = _indexed(whole, (same.regions[0], same.indexes[0]) if same else None, drop, stack)
+    if same and known and index is same.indexes[0] and version == same.keras_version:
+        contents = same.contents
+    else:
+        contents = keras3.contents(index, config, version)
+    return Checkpoint(
+        name=source.name, format="keras", keras_version=version, config=config, contents=contents,
+        lineage=lineage_in(metadata), sources=(source,), regions=(region,), indexes=(index,), members=members,
+        texts=texts, notes=(*contents.notes, *notes), closing=stack.pop_all(),
+    )  # fmt: skip
+
+
+def _metadata(texts: dict[str, bytes]) -> tuple[dict[str, object], tuple[str, ...]]:
+    """What metadata.json says; Keras never reads it, so nothing in it may be a reason to refuse the file."""
+    if METADATA not in texts:
+        return {}, ("has no metadata.json",)
+    try:
+        return parse_object(texts[METADATA], METADATA), ()
+    except Refused as error:
+        return {}, (error.message,)
+
+
+def _weights(source: Source, member: archive.Member, stack: ExitStack) -> Region:
+    """The bytes of the weights: in place where they are stored, unpacked to an unnamed file where not."""
+    if member.method == archive.STORED:
+        return Region(source, member.data, member.size)
+    with tempfile.TemporaryFile() as spool:
+        archive.unpack(source, member, spool)
+        unpacked = _adopt(Source(os.dup(spool.fileno()), source.name), stack)
+    return Region(unpacked, 0, unpacked.size)
+
+
+def _open_hdf5(source: Source, like: Checkpoint | None, drop: tuple[str, ...], stack: ExitStack) -> Checkpoint:
+    if source.size >= archive.END.size and source.read(source.size - archive.END.size, 4) == b"PK\5\6":
+        raise Refused("both an HDF5 file and a zip archive: no telling which is meant")
+    whole = Region(source, 0, source.size)
+    same = like if like is not None and like.format in ("h5", "h5-weights", "weights.h5") else None
+    region, index = _indexed(whole, (same.regions[0], same.indexes[0]) if same else None, drop, stack)
+    root = index.groups.get("", {})
+    config = None
+    if same and index is same.indexes[0]:
+        kind, version, config, contents = same.format, same.keras_version, same.config, same.contents
+    elif "model_config" in root or "model_weights" in index.groups:
+        kind, version = "h5", _text(root, "keras_version")
+        config = parse_object(_text(root, "model_config") or "", "the attribute model_config")
+        training = _text(root, "training_config")
+        parsed = parse_object(training, "the attribute training_config") if training else None
+        contents = legacy.contents(index, config, parsed, version)
+    elif "layer_names" in root or "layer_names0" in root:
+        kind, version = "h5-weights", _text(root, "keras_version")
+        contents = legacy.contents(index, None, None, version)
+    elif any(path == "vars" or path.endswith("/vars") for path in index.groups):
+        kind, version = "weights.h5", None
+        contents = keras3.contents(index, None, None)
+    else:
+        raise Refused("an HDF5 file, but none that Keras wrote: it has neither layer_names nor vars groups")
+    return Checkpoint(
+        name=source.name, format=kind, keras_version=version, config=config, contents=contents,
+        lineage=lineage_in(root), sources=(source,), regions=(region,), indexes=(index,),
+        notes=contents.notes, closing=stack.pop_all(),
+    )  # fmt: skip
+
+
+def _text(attributes: Mapping[str, Value], name: str) -> str | None:
+    value = attributes.get(name)
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", errors="surrogateescape")
+    if value is not None and not isinstance(value, str):
+        raise Refused(f"the attribute {name} is not a text")
+    return value
+
+
+def _open_shards(source: Source, drop: tuple[str, ...], stack: ExitStack) -> Checkpoint:
+    text = source.read(0, source.size)
+    groups, metadata = shard_map(text)
+    names = list(dict.fromkeys(name for shards in groups.values() for name in shards))
+    sources = [_adopt(Source(beside(source.name, name), name), stack) for name in names]
+    parts = [_indexed(Region(shard, 0, shard.size), None, drop, stack) for shard in sources]
+    indexes = [index for _, index in parts]
+    kept = {path: shards for path, shards in groups.items() if path.split("/")[0] not in drop}
+    contents = with_shards(keras3.contents(merged(kept, names, indexes), None, None), indexes)
+    return Checkpoint(
+        name=source.name, format="weights.json", keras_version=None, config=None, contents=contents,
+        lineage=lineage_in(metadata), sources=(source, *sources), regions=tuple(region for region, _ in parts),
+        indexes=tuple(indexes), texts={"weights.json": text}, notes=contents.notes,
+        closing=stack.pop_all(),
+    )  # fmt: skip

@@ -1,0 +1,263 @@
+"""A new file out of an old one: its bytes in one sequential pass, those of some tensors replaced on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Protocol
+
+from isal import isal_zlib
+
+from wtool.errors import Refused, WtoolError
+from wtool.files import archive
+from wtool.files.checkpoint import Checkpoint, Tensor
+from wtool.files.hdf5_attribute import with_root_attribute
+from wtool.files.json_text import parse_object
+from wtool.files.lineage import KEY, Record, lineage_text
+from wtool.files.publish import Draft, check_target
+from wtool.files.shards import shard_map
+from wtool.files.source import STREAM_BLOCK, Region, Source
+
+METADATA, WEIGHTS, MANIFEST = "metadata.json", "model.weights.h5", "weights.json"
+LOCAL_CRC = 14  # where a local header keeps its checksum
+
+
+class Rewrite(Protocol):
+    """A new checkpoint being written. Tensors come in ascending order of shard and offset."""
+
+    def replace(self, tensor: Tensor, start: int, data: bytes | memoryview) -> None:
+        """Put `data` where the tensor's bytes from `start` on are in the base."""
+
+    def copy_rest(self) -> None:
+        """Copy all that is left of the base."""
+
+    def publish(self, lineage: Sequence[Record]) -> None:
+        """Write the lineage, and give the new file its name. Its text must be as long as the one announced."""
+
+
+def rewrite(base: Checkpoint, target: str, force: bool, lineage: Sequence[Record], stack: ExitStack) -> Rewrite:
+    """Start writing a copy of `base` to `target`, in the base's format.
+
+    Args:
+        base: stays open until the copy is published.
+        target: path, or `-` for standard output.
+        force: whether an existing file may be replaced.
+        lineage: as it will be in the end, but for the values of content hashes: an archive holds it in front.
+        stack: throws the draft away when it closes.
+
+    Raises:
+        WtoolError: the target cannot be written.
+    """
+    if base.format == "weights.json":
+        return _Shards(base, target, force, stack)
+    draft = stack.enter_context(Draft(target, force))
+    return _Archive(base, draft, lineage) if base.format == "keras" else _Hdf5(base, draft)
+
+
+class _Stream:
+    """The bytes of a plain HDF5 file on their way to a new one."""
+
+    def __init__(self, region: Region, file: BinaryIO) -> None:
+        self.crc = 0
+        self._region = region
+        self._file = file
+        self._position = 0
+
+    def replace(self, offset: int, data: bytes | memoryview) -> None:
+        self.copy_to(offset)
+        self._write(data)
+        self._position += len(data)
+
+    def copy_to(self, offset: int) -> None:
+        start = self._region.start
+        copy(self._region.source, start + self._position, start + offset, self._write)
+        self._position = offset
+
+    def copy_rest(self) -> None:
+        self.copy_to(self._region.size)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        self.crc = isal_zlib.crc32(data, self.crc)
+        self._file.write(data)
+
+
+def copy(source: Source, start: int, stop: int, write: Callable[[memoryview], object]) -> None:
+    """Hand the bytes [start, stop) of `source` to `write`, block by block; nothing where they are none."""
+    if start >= stop:
+        return
+    buffer = memoryview(bytearray(min(STREAM_BLOCK, stop - start)))
+    while start < stop:
+        view = buffer[: min(len(buffer), stop - start)]
+        source.read_into(start, view)
+        write(view)
+        start += len(view)
+
+
+@dataclass(frozen=True, slots=True)
+class _Patch:
+    offset: int
+    data: bytes
+
+
+def _patched(file: BinaryIO, patches: Sequence[_Patch]) -> None:
+    file.flush()
+    for patch in patches:
+        os.pwrite(file.fileno(), patch.data, patch.offset)
+
+
+class _Hdf5:
+    """A whole-model `.h5` or a weights file: lineage is a root attribute, written behind the old bytes."""
+
+    def __init__(self, base: Checkpoint, draft: Draft) -> None:
+        self._region = base.regions[0]
+        self._draft = draft
+        self._stream = _Stream(self._region, draft.file)
+
+    def replace(self, tensor: Tensor, start: int, data: bytes | memoryview) -> None:
+        self._stream.replace(tensor.offset + start, data)
+
+    def copy_rest(self) -> None:
+        self._stream.copy_rest()
+
+    def publish(self, lineage: Sequence[Record]) -> None:
+        tail, patches = with_root_attribute(self._region.read, self._region.size, KEY, lineage_text(lineage))
+        self._draft.file.write(tail)
+        _patched(self._draft.file, [_Patch(offset, data) for offset, data in patches])
+        self._draft.publish()
+
+
+class _Archive:
+    """A `.keras` archive: members in their old order, weights stored, lineage in `metadata.json`."""
+
+    def __init__(self, base: Checkpoint, draft: Draft, lineage: Sequence[Record]) -> None:
+        self._base = base
+        self._draft = draft
+        self._file = draft.file
+        self._written: list[archive.Member] = []
+        self._metadata = _metadata(base, lineage)
+        names = [member.name for member in base.members]
+        if METADATA not in names:
+            self._begin(_new_member(METADATA, len(self._metadata)))
+            self._file.write(self._metadata)
+        at = names.index(WEIGHTS)
+        for member in base.members[:at]:
+            self._copy(member)
+        self._rest = base.members[at + 1 :]
+        self._weights = len(self._written)
+        region = base.regions[0]
+        in_place = region.source is base.sources[0]
+        self._begin(base.members[at] if in_place else _stored(base.members[at], region.size), in_place)
+        self._stream = _Stream(region, self._file)
+
+    def replace(self, tensor: Tensor, start: int, data: bytes | memoryview) -> None:
+        self._stream.replace(tensor.offset + start, data)
+
+    def copy_rest(self) -> None:
+        self._stream.copy_rest()
+        for member in self._rest:
+            self._copy(member)
+
+    def publish(self, lineage: Sequence[Record]) -> None:
+        metadata = _metadata(self._base, lineage)
+        if len(metadata) != len(self._metadata):
+            raise AssertionError("the lineage is not as long as it was announced")
+        patches = [self._with_crc(self._weights, self._stream.crc)]
+        at = next(i for i, member in enumerate(self._written) if member.name == METADATA)
+        patches += [_Patch(self._written[at].data, metadata), self._with_crc(at, isal_zlib.crc32(metadata))]
+        self._file.write(archive.directory(self._written, self._file.tell()))
+        _patched(self._file, patches)
+        self._draft.publish()
+
+    def _copy(self, member: archive.Member) -> None:
+        if member.name == METADATA:
+            self._begin(_stored(member, len(self._metadata)))
+            self._file.write(self._metadata)
+            return
+        self._begin(member, keep_header=True)
+        copy(self._base.sources[0], member.data, member.data + member.packed, self._file.write)
+
+    def _begin(self, member: archive.Member, keep_header: bool = False) -> None:
+        """Write a member's header: the old one to the byte where sizes stay and are in it, a new one elsewhere."""
+        at = self._file.tell()
+        if keep_header and not member.flags & archive.DESCRIPTOR:
+            header = self._base.sources[0].read(member.header, member.data - member.header)
+        else:
+            header = archive.local_header(member)
+        self._file.write(header)
+        self._written.append(replace(member, header=at, data=at + len(header)))
+
+    def _with_crc(self, at: int, crc: int) -> _Patch:
+        self._written[at] = replace(self._written[at], crc=crc)
+        return _Patch(self._written[at].header + LOCAL_CRC, crc.to_bytes(4, "little"))
+
+
+def _stored(member: archive.Member, size: int) -> archive.Member:
+    return replace(member, method=archive.STORED, packed=size, size=size)
+
+
+def _new_member(name: str, size: int) -> archive.Member:
+    """A member as Keras makes them: stored, dated 1980-01-01, from a Unix system, readable by its owner."""
+    midnight_1980 = (0, 1 << 5 | 1)
+    return archive.Member(
+        name, name.encode(), archive.STORED, 0, 0, size, size, 0, 0, midnight_1980, (3 << 8 | 20, 20),
+        (0, 0o600 << 16), b"", b"",
+    )  # fmt: skip
+
+
+def _metadata(base: Checkpoint, lineage: Sequence[Record]) -> bytes:
+    """The new metadata.json. One that is no JSON object says nothing to anybody, and makes room."""
+    try:
+        old = parse_object(base.texts[METADATA], METADATA) if METADATA in base.texts else {}
+    except Refused:
+        old = {}
+    return json.dumps({**old, KEY: list(lineage)}).encode()
+
+
+class _Shards:
+    """A `.weights.json` and its shards, which are published first: until its map appears, nothing has changed."""
+
+    def __init__(self, base: Checkpoint, target: str, force: bool, stack: ExitStack) -> None:
+        if target == "-":
+            raise WtoolError("a sharded checkpoint is several files; name one for its .weights.json with --output")
+        check_target(target, force)
+        self._base = base
+        groups, _ = shard_map(base.texts[MANIFEST])
+        old = list(dict.fromkeys(name for shards in groups.values() for name in shards))
+        stem = os.path.basename(target).removesuffix(".json").removesuffix(".weights")
+        self._names = {name: f"{stem}_{number:05d}.weights.h5" for number, name in enumerate(old)}
+        folder = os.path.dirname(target)
+        self._drafts = [stack.enter_context(_shard_draft(os.path.join(folder, name))) for name in self._names.values()]
+        self._manifest = stack.enter_context(Draft(target, force))
+        self._streams = [_Stream(region, draft.file) for region, draft in zip(base.regions, self._drafts, strict=True)]
+
+    def replace(self, tensor: Tensor, start: int, data: bytes | memoryview) -> None:
+        self._streams[tensor.shard].replace(tensor.offset + start, data)
+
+    def copy_rest(self) -> None:
+        for stream in self._streams:
+            stream.copy_rest()
+
+    def publish(self, lineage: Sequence[Record]) -> None:
+        parsed = parse_object(self._base.texts[MANIFEST], MANIFEST)
+        stored = {path for index in self._base.indexes for path in index.groups}
+        parsed["weight_map"] = {
+            path: [self._names[name] for name in names] if isinstance(names, list) else self._names[names]
+            for path, names in parsed["weight_map"].items()
+            if path.strip("/") in stored
+        }
+        metadata = parsed.get("metadata")
+        parsed["metadata"] = {**(metadata if isinstance(metadata, dict) else {}), KEY: list(lineage)}
+        self._manifest.file.write(json.dumps(parsed, indent=4).encode())
+        for draft in self._drafts:
+            draft.publish()
+        self._manifest.publish()
+
+
+def _shard_draft(target: str) -> Draft:
+    """Shards never replace others: an old map and new shards, or the reverse, would be a broken checkpoint."""
+    if os.path.exists(target):
+        raise WtoolError("is in the way as a shard of the output; remove it or choose another --output", target)
+    return Draft(target)

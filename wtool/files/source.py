@@ -1,0 +1,149 @@
+"""Bytes of one open file: read by position, and checked and hashed in one pass on the way."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+
+from blake3 import blake3
+from isal import isal_zlib
+
+from wtool.errors import Refused
+
+STREAM_BLOCK = 1 << 20  # large enough to amortise a system call, small enough to stay in the L2 cache
+
+
+@dataclass(slots=True)
+class Checksum:
+    """A CRC-32 that the bytes [start, stop) of a file must have; `what` names them in the error."""
+
+    start: int
+    stop: int
+    expected: int
+    what: str
+    running: int = 0
+
+
+class Source:
+    """An open regular file, read with pread only, so that threads may share it.
+
+    `take` reads like `read_into` and also feeds the file's content hash and checksums, whenever the bytes are the next
+    ones in file order; what was skipped is read for them first. One thread at a time may call `take` and `finish`.
+
+    Args:
+        fd: an open descriptor, owned by this object from now on.
+        name: what the user calls the file.
+
+    Raises:
+        Refused: not a regular file.
+    """
+
+    def __init__(self, fd: int, name: str) -> None:
+        self.fd = fd
+        self.name = name
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(fd)
+            raise Refused("not a regular file", name)
+        self.size = status.st_size
+        self._seen = (status.st_size, status.st_mtime_ns)
+        self._hash = blake3()
+        self._position = 0
+        self._checksums: list[Checksum] = []
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode: equal for two names of one file."""
+        status = os.fstat(self.fd)
+        return status.st_dev, status.st_ino
+
+    @property
+    def modified(self) -> int:
+        """Time of last change when it was opened, ns."""
+        return self._seen[1]
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Exactly `count` bytes from `offset`; Refused beyond the end."""
+        data = os.pread(self.fd, count, offset) if offset >= 0 and offset + count <= self.size else b""
+        if len(data) == count:
+            return data
+        buffer = bytearray(count)  # a short read, or a read of more than 2 GiB
+        self.read_into(offset, memoryview(buffer))
+        return bytes(buffer)
+
+    def read_into(self, offset: int, view: memoryview) -> None:
+        """Fill `view` from `offset`; Refused beyond the end."""
+        if offset < 0 or offset + len(view) > self.size:
+            raise Refused(f"damaged or cut short: bytes {offset} to {offset + len(view)} of {self.size}", self.name)
+        done = 0
+        while done < len(view):
+            count = os.preadv(self.fd, [view[done:]], offset + done)
+            if count == 0:
+                raise Refused("became shorter while it was being read", self.name)
+            done += count
+
+    def expect(self, start: int, stop: int, crc: int, what: str) -> None:
+        """Have `finish` refuse the file unless the bytes [start, stop) have this CRC-32."""
+        self._checksums.append(Checksum(start, stop, crc, what))
+
+    def take(self, offset: int, view: memoryview) -> None:
+        """Read like `read_into`, hashing and checking what is next in file order."""
+        self._catch_up(offset)
+        self.read_into(offset, view)
+        if offset + len(view) > self._position:
+            self._feed(view[self._position - offset :])
+
+    def finish(self) -> str:
+        """Hash and check what is left; gives the content hash, `blake3:` and 64 hexadecimal digits.
+
+        Raises:
+            Refused: a checksum is wrong, or the file changed since it was opened.
+        """
+        self._catch_up(self.size)
+        for checksum in self._checksums:
+            if checksum.running != checksum.expected:
+                raise Refused(f"damaged: the archive's checksum of {checksum.what} does not match its bytes", self.name)
+        status = os.fstat(self.fd)
+        if (status.st_size, status.st_mtime_ns) != self._seen:
+            raise Refused("changed while it was being read; nothing was written, run the command again", self.name)
+        return f"blake3:{self._hash.hexdigest()}"
+
+    def _catch_up(self, offset: int) -> None:
+        if self._position >= offset:
+            return
+        buffer = memoryview(bytearray(min(STREAM_BLOCK, offset - self._position)))
+        while self._position < offset:
+            view = buffer[: min(len(buffer), offset - self._position)]
+            self.read_into(self._position, view)
+            self._feed(view)
+
+    def _feed(self, view: memoryview) -> None:
+        self._hash.update(view)
+        start, stop = self._position, self._position + len(view)
+        for checksum in self._checksums:
+            low, high = max(start, checksum.start), min(stop, checksum.stop)
+            if low < high:
+                checksum.running = isal_zlib.crc32(view[low - start : high - start], checksum.running)
+        self._position = stop
+
+    def close(self) -> None:
+        """Give the descriptor back; harmless when done twice."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A plain HDF5 file: `size` bytes of `source` from `start` (a whole file, or a stored member of an archive)."""
+
+    source: Source
+    start: int
+    size: int
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Exactly `count` bytes from `offset` of the HDF5 file; Refused beyond its end."""
+        if offset < 0 or offset + count > self.size:
+            raise Refused(f"damaged: bytes {offset} to {offset + count} of {self.size} are asked for", self.source.name)
+        return self.source.read(self.start + offset, count)

@@ -1,0 +1,244 @@
+"""The one loop over tensors: read blocks of every input, hand them to a function of arrays, write what it gives.
+
+Blocks come in the order of the base's bytes, a batch of them at a time. Worker threads compute one batch while they
+read, hash and check the next, and the main thread writes what they computed. Memory is a fixed budget, whatever the
+number of inputs and their size.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from wtool.dtypes import Array, dtype_of
+from wtool.errors import Refused
+from wtool.files.checkpoint import Checkpoint, Tensor
+from wtool.files.rewrite import Rewrite
+
+BUDGET = 32 << 20  # bytes of all read buffers together
+SMALLEST_BATCH = 64 << 10  # bytes of one input's share: below, calls cost more than bytes; reached with 256 inputs
+NEAR = 4096  # bytes between two tensors that are cheaper to read than to skip
+TASKS = 4  # parts of a batch that are computed side by side: enough to keep the cores busy to the end
+
+Apply = Callable[[Sequence[Array], int, int], Any]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One tensor's part in an operation.
+
+    Attributes:
+        target: of the base; its new values are written where its old ones are.
+        inputs: the tensors to read, one of each input, all of one shape and dtype; () where none is needed.
+        apply: from blocks (flat, one of each input) and the range [start, stop) of their elements to the new block,
+            flat and of the target's dtype; None where the base's bytes stay.
+    """
+
+    target: Tensor
+    inputs: tuple[Tensor, ...]
+    apply: Apply
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    edit: Edit
+    start: int
+    count: int
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.count
+
+    @property
+    def nbytes(self) -> int:
+        """Of the widest block that is read or written for it."""
+        return self.count * _width(self.edit)
+
+
+def _width(edit: Edit) -> int:
+    return max(dtype_of(tensor.dtype).itemsize for tensor in (edit.target, *edit.inputs[:1]))
+
+
+def run(
+    inputs: Sequence[Checkpoint], edits: Sequence[Edit], output: Rewrite, progress: Progress | None = None
+) -> tuple[tuple[str, ...], ...]:
+    """Do all edits; returns the content hash of every file of every input, each of which is read whole for it.
+
+    Args:
+        inputs: open checkpoints, in the order of every edit's `inputs`.
+        edits: of distinct tensors of the base.
+        output: takes the new bytes and, at the end, all the others.
+        progress: called with bytes done and bytes in all.
+
+    Raises:
+        Refused: an input is damaged or changed meanwhile, or two edits mean the same stored bytes.
+    """
+    with _workers() as pool:
+        for piece, new in _results(pool, inputs, edits, progress):
+            if new is not None:
+                target = piece.edit.target
+                output.replace(target, piece.start * dtype_of(target.dtype).itemsize, new.view(np.uint8).data)
+        hashes = [pool.submit(_finish, checkpoint) for checkpoint in inputs]
+        output.copy_rest()
+        return tuple(each.result() for each in hashes)
+
+
+def scan(
+    checkpoint: Checkpoint,
+    tensors: Sequence[Tensor],
+    look: Callable[[Array], Any],
+    keep: Callable[[Tensor, Any], None],
+    progress: Progress | None = None,
+) -> None:
+    """Hand every block of `tensors` to `look`, and what it gives to `keep`: for each tensor from first to last.
+
+    Raises:
+        Refused: the file is damaged or changes meanwhile.
+    """
+
+    def apply(blocks: Sequence[Array], start: int, stop: int) -> Any:
+        return look(blocks[0])
+
+    with _workers() as pool:
+        edits = [Edit(tensor, (tensor,), apply) for tensor in tensors]
+        for piece, found in _results(pool, [checkpoint], edits, progress):
+            keep(piece.edit.target, found)
+        _finish(checkpoint)
+
+
+def _workers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
+
+
+def _results(
+    pool: ThreadPoolExecutor, inputs: Sequence[Checkpoint], edits: Sequence[Edit], progress: Progress | None
+) -> Iterator[tuple[_Piece, Any]]:
+    """Every piece with what its edit made of it, in the order of the base's bytes."""
+    batch_bytes = max(SMALLEST_BATCH, BUDGET // (4 * max(1, len(inputs))))
+    batches = list(_batches(_in_file_order(edits), batch_bytes))
+    total = sum(piece.nbytes * len(piece.edit.inputs) for batch in batches for piece in batch)
+    done = 0
+    readers = [_Reader(checkpoint, number, 2 * batch_bytes) for number, checkpoint in enumerate(inputs)]
+    reading = _start_reading(pool, readers, batches[0]) if batches else []
+    for number, batch in enumerate(batches):
+        blocks = [future.result() for future in reading]
+        computing = [pool.submit(_computed, blocks, batch, part) for part in _parts(batch)]
+        reading = _start_reading(pool, readers, batches[number + 1]) if number + 1 < len(batches) else []
+        for future in computing:
+            yield from future.result()
+        done += sum(piece.nbytes * len(piece.edit.inputs) for piece in batch)
+        if progress is not None:
+            progress(done, total)
+
+
+def _parts(batch: Sequence[_Piece]) -> Iterator[range]:
+    """Positions in a batch, in `TASKS` parts of about the same number of bytes."""
+    share = sum(piece.nbytes for piece in batch) / TASKS
+    start, size = 0, 0
+    for at, piece in enumerate(batch):
+        size += piece.nbytes
+        if size >= share or at + 1 == len(batch):
+            yield range(start, at + 1)
+            start, size = at + 1, 0
+
+
+def _computed(blocks: Sequence[dict[int, Array]], batch: Sequence[_Piece], part: range) -> list[tuple[_Piece, Any]]:
+    return [
+        (batch[at], batch[at].edit.apply([each[at] for each in blocks if at in each], batch[at].start, batch[at].stop))
+        for at in part
+    ]
+
+
+def _finish(checkpoint: Checkpoint) -> tuple[str, ...]:
+    return tuple(source.finish() for source in checkpoint.sources)
+
+
+def _in_file_order(edits: Sequence[Edit]) -> list[Edit]:
+    ordered = sorted(edits, key=lambda edit: (edit.target.shard, edit.target.offset))
+    for left, right in pairwise(ordered):
+        if left.target.shard == right.target.shard and left.target.offset + left.target.nbytes > right.target.offset:
+            paths = f"{left.target.path} and {right.target.path}"
+            raise Refused(f"{paths} are one array in the file: changing one would change the other")
+    return ordered
+
+
+def _batches(edits: Sequence[Edit], limit: int) -> Iterator[list[_Piece]]:
+    batch: list[_Piece] = []
+    size = 0
+    for edit in edits:
+        count = prod(edit.target.shape)
+        width = _width(edit)
+        start = 0
+        while start < count:
+            room = min(limit - size, limit // TASKS)
+            piece = _Piece(edit, start, min(count - start, max(1, room // width)))
+            batch.append(piece)
+            size += piece.nbytes
+            start += piece.count
+            if size + width > limit or len(batch) * NEAR >= limit:
+                yield batch
+                batch, size = [], 0
+    if batch:
+        yield batch
+
+
+class _Reader:
+    """One input's blocks, read into two buffers by turns: one is filled while the other is used."""
+
+    def __init__(self, checkpoint: Checkpoint, number: int, capacity: int) -> None:
+        self._checkpoint = checkpoint
+        self._number = number
+        self._buffers = [np.empty(capacity, np.uint8), np.empty(capacity, np.uint8)]
+
+    def read(self, batch: Sequence[_Piece]) -> dict[int, Array]:
+        """Position in the batch -> block, for the pieces that read from this input; near ones in one go."""
+        self._buffers.reverse()
+        buffer = self._buffers[0]
+        blocks: dict[int, Array] = {}
+        used = 0
+        for run in self._runs(batch):
+            start, stop = run[0][1], run[-1][2]
+            tensor = batch[run[0][0]].edit.inputs[self._number]
+            region = self._checkpoint.regions[tensor.shard]
+            view = buffer.data[used : used + stop - start]
+            if region.source in self._checkpoint.sources:
+                region.source.take(region.start + start, view)
+            else:  # a plain copy of the user's file, which has no hash to be known by
+                region.source.read_into(region.start + start, view)
+            for at, low, high in run:
+                dtype = dtype_of(batch[at].edit.inputs[self._number].dtype)
+                blocks[at] = np.frombuffer(buffer, dtype, (high - low) // dtype.itemsize, used + low - start)
+            used += -(-(stop - start) // 8) * 8  # so that the next run is aligned as well
+        return blocks
+
+    def _runs(self, batch: Sequence[_Piece]) -> Iterator[list[tuple[int, int, int]]]:
+        """Groups of (position in the batch, first byte, byte behind the last) with little between them."""
+        run: list[tuple[int, int, int]] = []
+        shard = -1
+        for at, piece in enumerate(batch):
+            if not piece.edit.inputs:
+                continue
+            tensor = piece.edit.inputs[self._number]
+            itemsize = dtype_of(tensor.dtype).itemsize
+            low = tensor.offset + piece.start * itemsize
+            if run and (tensor.shard != shard or not 0 <= low - run[-1][2] <= NEAR):
+                yield run
+                run = []
+            run.append((at, low, low + piece.count * itemsize))
+            shard = tensor.shard
+        if run:
+            yield run
+
+
+def _start_reading(
+    pool: ThreadPoolExecutor, readers: Sequence[_Reader], batch: Sequence[_Piece]
+) -> list[Future[dict[int, Array]]]:
+    return [pool.submit(reader.read, batch) for reader in readers]

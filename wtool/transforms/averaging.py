@@ -1,0 +1,115 @@
+"""Weighted means of checkpoints: coefficients by age, and the mean itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wtool.dtypes import Array, rounded
+from wtool.errors import Usage
+
+CACHE_BLOCK = 32_768  # elements: two float64 blocks of it fit into the L2 cache beside the data
+PAIRWISE = 8  # from so many terms on, NumPy adds up a contiguous axis in pairs
+
+
+def equal(count: int) -> NDArray[np.float64]:
+    """1 for each of `count` checkpoints."""
+    return np.ones(count)
+
+
+def linear(count: int) -> NDArray[np.float64]:
+    """k for the k-th oldest of `count`: the newest counts `count` times as much as the oldest."""
+    return np.arange(1.0, count + 1)
+
+
+def exponential(count: int, decay: float) -> NDArray[np.float64]:
+    """decay**age, the newest of `count` checkpoints having age 0, in order oldest to newest.
+
+    Raises:
+        Usage: decay is not in (0, 1].
+    """
+    if not 0 < decay <= 1:
+        raise Usage(f"a decay of {decay} is not between 0 (excluded) and 1")
+    return np.asarray(np.power(decay, np.arange(count - 1.0, -1, -1)), np.float64)
+
+
+def polyak(count: int, alpha: float) -> NDArray[np.float64]:
+    """e**(-i/alpha), i = 1 for the newest of `count` checkpoints, in order oldest to newest.
+
+    Source: the weight-averaging ensemble of the Polyak-averaging tutorial, where alpha is 2.
+
+    Raises:
+        Usage: alpha is not above 0.
+    """
+    if not alpha > 0:
+        raise Usage(f"an alpha of {alpha} is not above 0")
+    return np.exp(-np.arange(float(count), 0, -1) / alpha)
+
+
+def given(count: int, coefficients: Sequence[float]) -> NDArray[np.float64]:
+    """The coefficients as they are, one for each of `count` checkpoints, oldest to newest.
+
+    Raises:
+        Usage: too many or too few, not finite, or adding up to zero (nothing to normalise by).
+    """
+    weights = np.asarray(coefficients, dtype=np.float64)
+    if len(weights) != count:
+        raise Usage(f"{len(weights)} coefficients for {count} checkpoints")
+    if not np.isfinite(weights).all():
+        raise Usage("the coefficients are not all finite numbers")
+    if weights.sum() == 0:
+        raise Usage("the coefficients add up to zero, so they cannot be normalised to 1")
+    return weights
+
+
+COEFFICIENTS: dict[str, Callable[..., NDArray[np.float64]]] = {
+    "equal": equal,
+    "linear": linear,
+    "exp": exponential,
+    "alpha": polyak,
+    "coefficients": given,
+}
+"""Name on the command line -> function of (number of checkpoints[, the option's value])."""
+
+
+def average(blocks: Sequence[Array], weights: NDArray[np.float64], whole_size: int = 0) -> Array:
+    """Weighted mean, element by element: round(sum_i(w_i * x_i) / sum_i(w_i)), in float64 and rounded once.
+
+    Bit for bit what `numpy.average(numpy.stack(blocks).astype(float64), axis=0, weights=weights)` gives before the
+    rounding: the terms are added in order; only a single number is added up in pairs, as NumPy does along an axis.
+
+    Args:
+        blocks: arrays of one shape (n,) and one floating dtype, oldest first.
+        weights: one for each block; they need not add up to 1.
+        whole_size: elements of the tensor that the blocks are part of, if more than the blocks have.
+
+    Returns:
+        A new array of the blocks' shape and dtype.
+    """
+    dtype, size = blocks[0].dtype, blocks[0].size
+    total = weights.sum()
+    if max(whole_size, size) == 1 and len(blocks) >= PAIRWISE:
+        terms = np.concatenate([block.astype(np.float64) for block in blocks]) * weights
+        return rounded(np.atleast_1d(terms.sum() / total), dtype)
+    result = np.empty(size, dtype)
+    space = np.empty((2, min(size, CACHE_BLOCK)))
+    for start in range(0, size, CACHE_BLOCK):
+        stop = min(start + CACHE_BLOCK, size)
+        result[start:stop] = rounded(_mean([block[start:stop] for block in blocks], weights, total, space), dtype)
+    return result
+
+
+def _mean(
+    blocks: Sequence[Array], weights: NDArray[np.float64], total: np.floating[Any], space: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    sums, term = space[0, : blocks[0].size], space[1, : blocks[0].size]
+    np.copyto(sums, blocks[0])
+    np.multiply(sums, weights[0], out=sums)
+    for block, weight in zip(blocks[1:], weights[1:], strict=True):
+        np.copyto(term, block)
+        np.multiply(term, weight, out=term)
+        np.add(sums, term, out=sums)
+    return np.divide(sums, total, out=sums)
