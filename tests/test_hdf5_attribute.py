@@ -11,8 +11,19 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_hdf5 import ZOO, attribute_values, compare, file_of, files_in, hdf5_in, index_of, small_model, texts, truth_of
 
+from tests.test_hdf5 import (
+    ZOO,
+    attribute_values,
+    compare,
+    file_of,
+    files_in,
+    hdf5_in,
+    index_of,
+    small_model,
+    texts,
+    truth_of,
+)
 from wtool.files.hdf5 import NotPlain
 from wtool.files.hdf5_attribute import with_root_attribute
 

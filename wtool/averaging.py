@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wtool import optimizer_rule, pipeline
 from wtool.dtypes import Array, dtype_of
@@ -25,6 +24,9 @@ from wtool.selection import arithmetic, selected
 from wtool.transforms.averaging import COEFFICIENTS
 from wtool.transforms.averaging import average as mean
 from wtool.version import __version__
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ORDERS = ("natural", "given", "mtime")
 UNHASHED = "blake3:" + 64 * "0"  # as long as the hash that takes its place

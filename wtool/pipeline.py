@@ -25,7 +25,7 @@ from wtool.files.rewrite import Rewrite
 BUDGET = 32 << 20  # bytes of all read buffers together
 SMALLEST_BATCH = 64 << 10  # bytes of one input's share: below, calls cost more than bytes; reached with 256 inputs
 NEAR = 4096  # bytes between two tensors that are cheaper to read than to skip
-TASKS = 4  # parts of a batch that are computed side by side: enough to keep the cores busy to the end
+TASKS = 2  # parts of a batch that are computed side by side: enough to keep the cores busy to the end
 
 Apply = Callable[[Sequence[Array], int, int], Any]
 Progress = Callable[[int, int], None]

@@ -55,6 +55,7 @@ def cli(debug: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit: 0 done, 1 something failed, 2 misuse, 130 interrupted, 143 terminated."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads only cost start-up time: nothing here calls it
     signal.signal(signal.SIGTERM, _terminated)
     sys.exit(_exit_status(list(arguments)))
 
@@ -72,17 +73,24 @@ def _exit_status(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        say("interrupted; nothing was changed")
-        return 128 + signal.SIGINT
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again while it exits
-        say("whoever was reading the output stopped")
-        return 1
+        return _exit_interrupted()
     except Exception as error:
         if "--debug" in arguments:
             raise
+        if _interrupted(error):
+            return _exit_interrupted()
         say(_one_line(error))
         return 2 if isinstance(error, Usage) else 1
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether an interrupt is behind an error: libraries that are being imported report it as theirs."""
+    return error is not None and (isinstance(error, KeyboardInterrupt) or _interrupted(error.__context__))
+
+
+def _exit_interrupted() -> int:
+    say("interrupted; nothing was changed")
+    return 128 + signal.SIGINT
 
 
 def _status_of(result: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from wtool.errors import Refused
 from wtool.files.hdf5 import Dataset, Index
@@ -77,12 +77,14 @@ class Groups:
         for name in self.children(here):
             yield from self._keys(base, self.join(below, name))
 
-    def objects(self, group: str, skip: tuple[str, ...]) -> list[str]:
-        """The objects in a group, not those inside them; in the order in which their arrays were written."""
+    def objects(self, group: str, skip: tuple[str, ...], known: Container[str] = ()) -> list[str]:
+        """The objects in a group, not those inside them or inside known ones; in the order of their arrays."""
         found = []
         pending = [self.join(group, name) for name in self.children(group) if name not in skip]
         while pending:
             path = pending.pop(0)
+            if path in known:
+                continue
             if self.is_object(path) or self.join(path, "vars") in self.index.datasets:
                 found.append(path)
             else:

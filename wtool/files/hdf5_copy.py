@@ -261,7 +261,7 @@ def _copy_attributes(source: Any, target: Any) -> None:
                 raise Refused(f"its attribute {_named(name)} {error.message}") from None
             made = h5a.create(target, name, plain, _space(shape))
             values = np.empty(shape or (), f"V{kind.get_size()}")
-        if shape is not None and prod(shape):
+        if shape is not None and 0 not in shape:
             old.read(values, plain)
             made.write(values, plain)
 

@@ -133,8 +133,8 @@ class _Reader:
     def _rest(self, owner: Owner, node: Node, group: str, taken: set[str]) -> None:
         """Objects in the file that the configuration does not mention: inside custom layers, or nobody's."""
         orphans = node.variants is not None
-        for found in self.groups.objects(group, skip=_NOT_LAYERS if not group else ("vars",)):
-            if found in taken or not self.groups.holds_variables(found):
+        for found in self.groups.objects(group, _NOT_LAYERS if not group else ("vars",), known=taken):
+            if not self.groups.holds_variables(found):
                 continue
             part = anonymous(self.groups, found, owner, self.keras2, node.policy)
             if orphans:

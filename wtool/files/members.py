@@ -117,7 +117,22 @@ def anonymous(
 
 def _choose(class_name: str | None, keys: Keys, keras2: bool) -> Variables | None:
     choices = variants(class_name, None, keras2) if class_name else None
-    return fitting(choices, [dataset.shape for _, dataset in keys]) if choices else None
+    likely = [choice for choice in choices or () if len(choice.saved) == len(keys) and _alike(choice, keys)]
+    return fitting(likely, [dataset.shape for _, dataset in keys])
+
+
+_CODES = ("kernel", "quantized_kernel", "embeddings", "reverse_embeddings")
+
+
+def _alike(choice: Variables, keys: Keys) -> bool:
+    """Whether integers are where quantised codes are, and nowhere else."""
+    for variable, (_, dataset) in zip(choice.saved, keys, strict=True):
+        whole = "int" in dataset.dtype
+        if (whole and variable.trainable) or (not whole and variable.name in _CODES and not variable.trainable):
+            return False
+        if variable.name in _CODES and (variable.name == "quantized_kernel") != (dataset.dtype == "uint8"):
+            return False
+    return True
 
 
 def _class(attribute: str, name: str | None, above: Owner | None, shapes: Sequence[tuple[int, ...]]) -> str | None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import lru_cache
@@ -14,7 +12,7 @@ from typing import BinaryIO
 from blake3 import blake3
 
 from wtool.errors import Refused, WtoolError
-from wtool.files import archive, keras3, legacy
+from wtool.files import archive
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.hdf5 import Index, NotPlain, Value, read_index
 from wtool.files.json_text import parse_object
@@ -74,6 +72,9 @@ def _spooled(stream: BinaryIO) -> int:
     """A descriptor of an unnamed file with all that a stream holds: an archive's index is at its end."""
     if stream.isatty():
         raise WtoolError("standard input is a terminal; pipe a model in, or name a file", "-")
+    import shutil
+    import tempfile
+
     with tempfile.TemporaryFile() as spool:
         shutil.copyfileobj(stream, spool, 1 << 20)
         spool.flush()
@@ -151,6 +152,8 @@ def _open_keras(source: Source, like: Checkpoint | None, drop: tuple[str, ...], 
     if same and known and index is same.indexes[0] and version == same.keras_version:
         contents = same.contents
     else:
+        from wtool.files import keras3
+
         contents = keras3.contents(index, config, version)
     return Checkpoint(
         name=source.name, format="keras", keras_version=version, config=config, contents=contents,
@@ -173,6 +176,8 @@ def _weights(source: Source, member: archive.Member, stack: ExitStack) -> Region
     """The bytes of the weights: in place where they are stored, unpacked to an unnamed file where not."""
     if member.method == archive.STORED:
         return Region(source, member.data, member.size)
+    import tempfile
+
     with tempfile.TemporaryFile() as spool:
         archive.unpack(source, member, spool)
         unpacked = _adopt(Source(os.dup(spool.fileno()), source.name), stack)
@@ -185,6 +190,8 @@ def _open_hdf5(source: Source, like: Checkpoint | None, drop: tuple[str, ...], s
     whole = Region(source, 0, source.size)
     same = like if like is not None and like.format in ("h5", "h5-weights", "weights.h5") else None
     region, index = _indexed(whole, (same.regions[0], same.indexes[0]) if same else None, drop, stack)
+    from wtool.files import keras3, legacy
+
     root = index.groups.get("", {})
     config = None
     if same and index is same.indexes[0]:
@@ -221,6 +228,8 @@ def _text(attributes: Mapping[str, Value], name: str) -> str | None:
 
 def _open_shards(source: Source, drop: tuple[str, ...], stack: ExitStack) -> Checkpoint:
     text = source.read(0, source.size)
+    from wtool.files import keras3
+
     groups, metadata = shard_map(text)
     names = list(dict.fromkeys(name for shards in groups.values() for name in shards))
     sources = [_adopt(Source(beside(source.name, name), name), stack) for name in names]

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import shutil
 import stat
 import sys
-import tempfile
 from types import TracebackType
 from typing import BinaryIO
 
@@ -44,12 +41,14 @@ class Draft:
 
     def _open(self) -> BinaryIO:
         if _is_stream(self.target):
+            import tempfile  # slow to import, and seldom needed
+
             return tempfile.TemporaryFile(buffering=BUFFER)  # type: ignore[return-value]
         folder = os.path.dirname(self._path)
         if hasattr(os, "O_TMPFILE"):
             with contextlib.suppress(OSError):  # not every file system has them
                 return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, self._mode()), "w+b", BUFFER)
-        self._hidden = os.path.join(folder, f".wtool-{secrets.token_hex(8)}.tmp")
+        self._hidden = os.path.join(folder, f".wtool-{os.urandom(8).hex()}.tmp")
         return os.fdopen(os.open(self._hidden, os.O_CREAT | os.O_EXCL | os.O_RDWR, self._mode()), "w+b", BUFFER)
 
     def _mode(self) -> int:
@@ -81,7 +80,7 @@ class Draft:
 
     def _replace(self) -> None:
         if self._hidden is None:
-            hidden = os.path.join(os.path.dirname(self._path), f".wtool-{secrets.token_hex(8)}.tmp")
+            hidden = os.path.join(os.path.dirname(self._path), f".wtool-{os.urandom(8).hex()}.tmp")
             self._link(hidden)
             self._hidden = hidden
         os.replace(self._hidden, self._path)
@@ -113,10 +112,16 @@ class Draft:
             os.close(folder)
 
     def _copy_out(self) -> None:
+        import shutil
+
         self.file.seek(0)
         if self.target == "-":
-            shutil.copyfileobj(self.file, sys.stdout.buffer, BUFFER)
-            sys.stdout.buffer.flush()
+            try:
+                shutil.copyfileobj(self.file, sys.stdout.buffer, BUFFER)
+                sys.stdout.buffer.flush()
+            except BrokenPipeError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at its end
+                raise WtoolError("whoever was reading standard output stopped before the end", self.target) from None
         else:
             with open(self.target, "wb") as out:
                 shutil.copyfileobj(self.file, out, BUFFER)

@@ -84,7 +84,7 @@ def _dense(flags: Flags, rank: int | None = 2) -> str:
         case "float8":
             return f"{kernel} {bias} {_FLOAT8}"
         case "gptq" | "gptq_zero" | "awq" | "awq_zero" as mode:
-            zero = "kernel_zero/2!" if mode.endswith("_zero") else ""
+            zero = ("zero_point/2!" if rank is None else "kernel_zero/2!") if mode.endswith("_zero") else ""
             scales = "awq_scales/1!" if mode.startswith("awq") else ""
             return f"{bias} quantized_kernel/2! kernel_scale/2! {zero} {scales} g_idx/1!"
     return f"{kernel}{'!' if flags['lora'] else ''} {bias}"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wtool.dtypes import Array, rounded
 from wtool.errors import Usage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CACHE_BLOCK = 32_768  # elements: two float64 blocks of it fit into the L2 cache beside the data
 PAIRWISE = 8  # from so many terms on, NumPy adds up a contiguous axis in pairs
