@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wtool import optimizer_rule, pipeline
-from wtool.dtypes import Array, dtype_of
+from wtool.dtypes import Array
 from wtool.errors import Refused, Usage, WtoolError
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.inputs import expanded, extension, natural_key
@@ -21,7 +21,7 @@ from wtool.files.publish import check_target
 from wtool.files.rewrite import rewrite
 from wtool.matching import Match, match
 from wtool.selection import arithmetic, selected
-from wtool.transforms.averaging import COEFFICIENTS
+from wtool.transforms.averaging import COEFFICIENTS, all_finite
 from wtool.transforms.averaging import average as mean
 from wtool.version import __version__
 
@@ -116,7 +116,10 @@ def average(
             unhashed = [(UNHASHED,) * len(checkpoint.sources) for checkpoint in checkpoints]
             draft = [*base.lineage, record | {"inputs": _inputs(checkpoints, shares, unhashed)}]
             new = rewrite(base, target, force, draft, stack)
-            hashes = pipeline.run(checkpoints, plan.edits, new, progress)
+            try:
+                hashes = pipeline.run(checkpoints, plan.edits, new, progress)
+            except Refused as error:
+                raise error.about(base.name) from None
             new.publish([*base.lineage, record | {"inputs": _inputs(checkpoints, shares, hashes)}])
         return Averaged(
             None if dry_run else target,
@@ -216,12 +219,11 @@ def _plan(
                        strict=True))  # fmt: skip
     numbers = arithmetic(base.weights)
     chosen = {tensor.path for tensor in selected(numbers, include, exclude)}
-    names = [checkpoint.name for checkpoint in checkpoints]
     plan = _Plan([], {}, _notes(checkpoints, matches, [each for each in numbers if each.path in chosen]), {})
     for tensor in base.weights:
         if tensor.path in chosen:
             plan.actions[tensor.path] = "averaged"
-            apply = _averaging(tensor, weights, names, allow_nonfinite)
+            apply = _averaging(columns[tensor.path], weights, checkpoints, allow_nonfinite)
             plan.edits.append(pipeline.Edit(tensor, columns[tensor.path], apply))
         else:
             plan.actions[tensor.path] = "kept from the newest"
@@ -255,24 +257,25 @@ def _notes(checkpoints: Sequence[Checkpoint], matches: Sequence[Match], chosen: 
 
 
 def _averaging(
-    tensor: Tensor, weights: NDArray[np.float64], names: Sequence[str], allow_nonfinite: bool
+    columns: Sequence[Tensor], weights: NDArray[np.float64], checkpoints: Sequence[Checkpoint], allow_nonfinite: bool
 ) -> pipeline.Apply:
-    size = prod(tensor.shape)
+    size = prod(columns[-1].shape)
 
     def apply(blocks: Sequence[Array], start: int, stop: int) -> Array:
-        new = mean(blocks, weights, size)
-        if not allow_nonfinite and not np.isfinite(new).all():
-            raise _nonfinite(tensor, blocks, names)
+        new = mean(blocks, weights, size, out=blocks[0])
+        if not allow_nonfinite and not all_finite(new):
+            raise _nonfinite(columns, checkpoints)
         return new
 
     return apply
 
 
-def _nonfinite(tensor: Tensor, blocks: Sequence[Array], names: Sequence[str]) -> Refused:
-    for block, name in zip(blocks, names, strict=True):
-        if not np.isfinite(block).all():
-            return Refused(f"{tensor.path} holds NaN or infinite values; --allow-nonfinite averages them as well", name)
-    return Refused(f"{tensor.path}: its average is too large for {dtype_of(tensor.dtype).name}", names[-1])
+def _nonfinite(columns: Sequence[Tensor], checkpoints: Sequence[Checkpoint]) -> Refused:
+    for tensor, checkpoint in zip(columns, checkpoints, strict=True):
+        if not all_finite(checkpoint.read(tensor).reshape(-1)):
+            text = f"{tensor.path} holds NaN or infinite values; --allow-nonfinite averages them as well"
+            return Refused(text, checkpoint.name)
+    return Refused(f"the average of {columns[-1].path} is too large for {columns[-1].dtype}", checkpoints[-1].name)
 
 
 def _watching(tensor: Tensor, plan: _Plan) -> pipeline.Apply:

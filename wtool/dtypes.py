@@ -33,19 +33,20 @@ def is_floating(name: str) -> bool:
     return name.startswith(("float", "bfloat"))
 
 
-def rounded(values: NDArray[np.float64], dtype: np.dtype[Any]) -> Array:
-    """Float64 values in a narrower floating dtype, rounded once, to nearest, ties to even.
+def round_into(out: Array, values: NDArray[np.float64]) -> None:
+    """Put float64 values into an array of a narrower floating dtype, rounded once, to nearest, ties to even.
 
     ml_dtypes converts by way of float32, which would round twice. So the way to float32 is *to odd*: an inexact value
     takes the neighbour with an odd last bit, which keeps it off the halfway points of every narrower type
     (Boldo & Melquiond, "When double rounding is odd", 2005).
     """
     with np.errstate(over="ignore", invalid="ignore"):  # callers look for infinities and NaN themselves
-        if dtype.name in NUMPY_FLOATS:
-            return values.astype(dtype)
+        if out.dtype.name in NUMPY_FLOATS:
+            np.copyto(out, values, casting="same_kind")
+            return
         narrow = values.astype(np.float32)
         back = narrow.astype(np.float64)
         bits = narrow.view(np.int32)
         even_and_inexact = (back != values) & ~np.isnan(values) & (bits & 1 == 0)
         bits += np.where(even_and_inexact, np.where(np.abs(values) > np.abs(back), 1, -1), 0).astype(np.int32)
-        return narrow.astype(dtype)
+        out[...] = narrow.astype(out.dtype)

@@ -81,6 +81,7 @@ def run(
     Raises:
         Refused: an input is damaged or changed meanwhile, or two edits mean the same stored bytes.
     """
+    _refuse_shared(edits)
     with _workers() as pool:
         for piece, new in _results(pool, inputs, edits, progress):
             if new is not None:
@@ -162,12 +163,13 @@ def _finish(checkpoint: Checkpoint) -> tuple[str, ...]:
 
 
 def _in_file_order(edits: Sequence[Edit]) -> list[Edit]:
-    ordered = sorted(edits, key=lambda edit: (edit.target.shard, edit.target.offset))
-    for left, right in pairwise(ordered):
-        if left.target.shard == right.target.shard and left.target.offset + left.target.nbytes > right.target.offset:
-            paths = f"{left.target.path} and {right.target.path}"
-            raise Refused(f"{paths} are one array in the file: changing one would change the other")
-    return ordered
+    return sorted(edits, key=lambda edit: (edit.target.shard, edit.target.offset))
+
+
+def _refuse_shared(edits: Sequence[Edit]) -> None:
+    for left, right in pairwise(edit.target for edit in _in_file_order(edits)):
+        if left.shard == right.shard and left.offset + left.nbytes > right.offset:
+            raise Refused(f"{left.path} and {right.path} are one array in the file, and would change together")
 
 
 def _batches(edits: Sequence[Edit], limit: int) -> Iterator[list[_Piece]]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wtool.dtypes import Array, rounded
+from wtool.dtypes import Array, round_into
 from wtool.errors import Usage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CACHE_BLOCK = 32_768  # elements: two float64 blocks of it fit into the L2 cache beside the data
+_scratch = threading.local()  # fresh memory costs a page fault every 4 KiB, and there are gigabytes to go through
 PAIRWISE = 8  # from so many terms on, NumPy adds up a contiguous axis in pairs
 
 
@@ -77,7 +79,9 @@ COEFFICIENTS: dict[str, Callable[..., NDArray[np.float64]]] = {
 """Name on the command line -> function of (number of checkpoints[, the option's value])."""
 
 
-def average(blocks: Sequence[Array], weights: NDArray[np.float64], whole_size: int = 0) -> Array:
+def average(
+    blocks: Sequence[Array], weights: NDArray[np.float64], whole_size: int = 0, out: Array | None = None
+) -> Array:
     """Weighted mean, element by element: round(sum_i(w_i * x_i) / sum_i(w_i)), in float64 and rounded once.
 
     Bit for bit what `numpy.average(numpy.stack(blocks).astype(float64), axis=0, weights=weights)` gives before the
@@ -87,31 +91,42 @@ def average(blocks: Sequence[Array], weights: NDArray[np.float64], whole_size: i
         blocks: arrays of one shape (n,) and one floating dtype, oldest first.
         weights: one for each block; they need not add up to 1.
         whole_size: elements of the tensor that the blocks are part of, if more than the blocks have.
+        out: takes the result; it may be one of the blocks. A new array by default.
 
     Returns:
-        A new array of the blocks' shape and dtype.
+        `out`, of the blocks' shape and dtype.
     """
-    dtype, size = blocks[0].dtype, blocks[0].size
+    size = blocks[0].size
+    result = np.empty(size, blocks[0].dtype) if out is None else out
     total = weights.sum()
     if max(whole_size, size) == 1 and len(blocks) >= PAIRWISE:
         terms = np.concatenate([block.astype(np.float64) for block in blocks]) * weights
-        return rounded(np.atleast_1d(terms.sum() / total), dtype)
-    result = np.empty(size, dtype)
-    space = np.empty((2, min(size, CACHE_BLOCK)))
+        round_into(result, np.atleast_1d(terms.sum() / total))
+        return result
     for start in range(0, size, CACHE_BLOCK):
         stop = min(start + CACHE_BLOCK, size)
-        result[start:stop] = rounded(_mean([block[start:stop] for block in blocks], weights, total, space), dtype)
+        round_into(result[start:stop], _mean([block[start:stop] for block in blocks], weights, total))
     return result
 
 
-def _mean(
-    blocks: Sequence[Array], weights: NDArray[np.float64], total: np.floating[Any], space: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    sums, term = space[0, : blocks[0].size], space[1, : blocks[0].size]
+def _mean(blocks: Sequence[Array], weights: NDArray[np.float64], total: np.floating[Any]) -> NDArray[np.float64]:
+    """Mean of blocks of at most `CACHE_BLOCK` elements, in this thread's scratch memory."""
+    if not hasattr(_scratch, "space"):
+        _scratch.space = np.empty((2, CACHE_BLOCK))
+    sums: NDArray[np.float64] = _scratch.space[0, : blocks[0].size]
+    term: NDArray[np.float64] = _scratch.space[1, : blocks[0].size]
     np.copyto(sums, blocks[0])
     np.multiply(sums, weights[0], out=sums)
     for block, weight in zip(blocks[1:], weights[1:], strict=True):
         np.copyto(term, block)
         np.multiply(term, weight, out=term)
         np.add(sums, term, out=sums)
-    return np.divide(sums, total, out=sums)
+    np.divide(sums, total, out=sums)
+    return sums
+
+
+def all_finite(values: Array) -> bool:
+    """Whether an array, shape (n,), is free of NaN and infinities."""
+    return all(
+        bool(np.isfinite(values[start : start + CACHE_BLOCK]).all()) for start in range(0, values.size, CACHE_BLOCK)
+    )
