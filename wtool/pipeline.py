@@ -22,10 +22,9 @@ from wtool.errors import Refused
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.rewrite import Rewrite
 
-BUDGET = 32 << 20  # bytes of all read buffers together
+BUDGET = 64 << 20  # bytes of all read buffers together
 SMALLEST_BATCH = 64 << 10  # bytes of one input's share: below, calls cost more than bytes; reached with 256 inputs
 NEAR = 4096  # bytes between two tensors that are cheaper to read than to skip
-TASKS = 2  # parts of a batch that are computed side by side: enough to keep the cores busy to the end
 
 Apply = Callable[[Sequence[Array], int, int], Any]
 Progress = Callable[[int, int], None]
@@ -131,30 +130,18 @@ def _results(
     reading = _start_reading(pool, readers, batches[0]) if batches else []
     for number, batch in enumerate(batches):
         blocks = [future.result() for future in reading]
-        computing = [pool.submit(_computed, blocks, batch, part) for part in _parts(batch)]
+        computing = pool.submit(_computed, blocks, batch)
         reading = _start_reading(pool, readers, batches[number + 1]) if number + 1 < len(batches) else []
-        for future in computing:
-            yield from future.result()
+        yield from computing.result()
         done += sum(piece.nbytes * len(piece.edit.inputs) for piece in batch)
         if progress is not None:
             progress(done, total)
 
 
-def _parts(batch: Sequence[_Piece]) -> Iterator[range]:
-    """Positions in a batch, in `TASKS` parts of about the same number of bytes."""
-    share = sum(piece.nbytes for piece in batch) / TASKS
-    start, size = 0, 0
-    for at, piece in enumerate(batch):
-        size += piece.nbytes
-        if size >= share or at + 1 == len(batch):
-            yield range(start, at + 1)
-            start, size = at + 1, 0
-
-
-def _computed(blocks: Sequence[dict[int, Array]], batch: Sequence[_Piece], part: range) -> list[tuple[_Piece, Any]]:
+def _computed(blocks: Sequence[dict[int, Array]], batch: Sequence[_Piece]) -> list[tuple[_Piece, Any]]:
     return [
-        (batch[at], batch[at].edit.apply([each[at] for each in blocks if at in each], batch[at].start, batch[at].stop))
-        for at in part
+        (piece, piece.edit.apply([each[at] for each in blocks if at in each], piece.start, piece.stop))
+        for at, piece in enumerate(batch)
     ]
 
 
@@ -180,8 +167,7 @@ def _batches(edits: Sequence[Edit], limit: int) -> Iterator[list[_Piece]]:
         width = _width(edit)
         start = 0
         while start < count:
-            room = min(limit - size, limit // TASKS)
-            piece = _Piece(edit, start, min(count - start, max(1, room // width)))
+            piece = _Piece(edit, start, min(count - start, max(1, (limit - size) // width)))
             batch.append(piece)
             size += piece.nbytes
             start += piece.count

@@ -62,7 +62,7 @@ def floor(inputs: Sequence[Path], out: Path) -> Contender:
 
 def wtool(command: Sequence[str], inputs: Sequence[Path], out: Path) -> Contender:
     argv = [*command, "average", *map(str, inputs), "--exp", str(DECAY), "--force", "-q", "-o", str(out)]
-    return Contender("wtool average", argv)
+    return Contender("wtool average", argv, lambda: remove(out))
 
 
 def keras(inputs: Sequence[Path], out: Path) -> Contender:

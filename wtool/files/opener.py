@@ -146,6 +146,8 @@ def _open_keras(source: Source, like: Checkpoint | None, drop: tuple[str, ...], 
     version = version if isinstance(version, str) else None
     same = like if like is not None and like.format == "keras" else None
     known = same is not None and texts[CONFIG] == same.texts[CONFIG]
+    if same and known:
+        texts[CONFIG] = same.texts[CONFIG]  # one copy for a whole run
     config = same.config if same and known else parse_object(texts[CONFIG], CONFIG)
     whole = _weights(source, named[WEIGHTS], stack)
     region, index = _indexed(whole, (same.regions[0], same.indexes[0]) if same else None, drop, stack)

@@ -22,6 +22,7 @@ from wtool.files.shards import shard_map
 from wtool.files.source import STREAM_BLOCK, Region, Source
 
 METADATA, WEIGHTS, MANIFEST = "metadata.json", "model.weights.h5", "weights.json"
+WRITEBACK = 16 << 20  # bytes after which the disk may begin: the fsync at the end then finds little left to do
 LOCAL_CRC = 14  # where a local header keeps its checksum
 
 
@@ -65,6 +66,7 @@ class _Stream:
         self._region = region
         self._file = file
         self._position = 0
+        self._unwritten = 0
 
     def replace(self, offset: int, data: bytes | memoryview) -> None:
         self.copy_to(offset)
@@ -82,6 +84,11 @@ class _Stream:
     def _write(self, data: bytes | memoryview) -> None:
         self.crc = isal_zlib.crc32(data, self.crc)
         self._file.write(data)
+        self._unwritten += len(data)
+        if self._unwritten >= WRITEBACK and hasattr(os, "posix_fadvise"):
+            self._file.flush()
+            os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            self._unwritten = 0
 
 
 def copy(source: Source, start: int, stop: int, write: Callable[[memoryview], object]) -> None:
