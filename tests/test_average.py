@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 import wtool
 from tests.models import BLOBS, FIXTURES, HOSTILE, WEIGHTS, ZOO, arrays, changed, extents, hdf5_bytes, nearest, noisy
+from wtool import optimizer_rule
 from wtool.dtypes import dtype_of
+from wtool.files.checkpoint import Slot, Tensor
 from wtool.transforms import averaging
 
 ONE_OF_EACH_DTYPE = ["k3.15.1/mlp.keras", "k3.15.1/pure_f16.keras", "k3.0.5/pure_bf16.keras", "k3.15.1/f64_model.keras"]
@@ -92,6 +94,11 @@ def test_coefficients() -> None:
         ({"decay": 1.5}, "decay"),
         ({"alpha": 0.0}, "alpha"),
         ({"coefficients": [1, -1]}, "zero"),
+        ({"coefficients": [1e308, 1e308]}, "no number"),
+        ({"alpha": 0.001}, "zero"),
+        ({"order": "Natural"}, "no order"),
+        ({"optimizer": "resett"}, "no optimizer"),
+        ({"include": "hidden/*"}, "include is a list"),
         ({"coefficients": [1, 2, 3]}, "3 coefficients for 2"),
         ({"coefficients": [1, float("nan")]}, "finite"),
         ({"decay": 0.9, "linear": True}, "contradict"),
@@ -133,7 +140,7 @@ def test_folders_and_patterns_are_inputs(tmp_path: Path) -> None:
 )
 def test_bytes_that_averaging_does_not_touch_are_the_newest(name: str, tmp_path: Path) -> None:
     paths = noisy(zoo(name), tmp_path, 3)
-    target = tmp_path / f"average{paths[0].suffix}"
+    target = tmp_path / f"average{paths[0].name.removeprefix('ckpt1')}"
     done = wtool.average(paths, output=target)
     with wtool.open_checkpoint(str(paths[-1])) as newest:
         touched = {each.stored for each in newest.tensors if not done.actions.get(each.path, "kept").startswith("kept")}
@@ -183,10 +190,10 @@ def optimizer_values(path: Path) -> dict[str, Any]:
 
 
 def test_optimizer_follows(tmp_path: Path) -> None:
-    paths = [FIXTURES / "bn" / f"ckpt-{epoch}.keras" for epoch in (9, 10, 11)]
+    paths = [FIXTURES / "bn" / f"ckpt-{epoch}.h5" for epoch in (9, 10, 11)]
     old = optimizer_values(paths[-1])
-    wtool.average(paths, output=tmp_path / "follow.keras")
-    new = optimizer_values(tmp_path / "follow.keras")
+    wtool.average(paths, output=tmp_path / "follow.h5")
+    new = optimizer_values(tmp_path / "follow.h5")
     slots = [path for path in new if path.startswith("optimizer/")]
     assert any(path.startswith("optimizer/average/") for path in slots)
     for path in slots:
@@ -221,17 +228,91 @@ def test_a_schedule_that_restarts_is_mentioned() -> None:
     assert any("schedule" in note for note in wtool.average([path, path], dry_run=True).notes)
 
 
-def test_fresh_accumulators_start_where_the_optimizer_starts_them(tmp_path: Path) -> None:
+def test_fresh_accumulators_start_where_the_optimizer_starts_them() -> None:
     """Nadam multiplies momenta up from 1: a zero there would stay zero for ever."""
-    from wtool.files.checkpoint import Slot, Tensor
-    from wtool.optimizer_rule import _anew
-
-    slot = Tensor("optimizer/u_product", "optimizer slot", "optimizer", "Nadam", False, (), "float32", "o/vars/9",
-                  0, 4, slot=Slot("u_product", None, 1.0))  # fmt: skip
-    edit, action = _anew(slot, {})
+    slot = Tensor("optimizer/u_product", "optimizer slot", "optimizer", "Nadam", False, (), "float32", "o/9", 0, 4,
+                  slot=Slot("u_product", None, 1.0))  # fmt: skip
+    edit, action = optimizer_rule._restarted(slot, {})
     assert edit is not None
     assert edit.apply([], 0, 1).tolist() == [1.0]
     assert action == "set to 1"
+
+
+def test_a_part_of_the_weights_takes_only_its_own_momentum_along(tmp_path: Path) -> None:
+    paths = [FIXTURES / "bn" / f"ckpt-{epoch}.h5" for epoch in (9, 10, 11)]
+    done = wtool.average(paths, include=["hidden/kernel"], output=tmp_path / "part.h5")
+    old, new = optimizer_values(paths[-1]), optimizer_values(tmp_path / "part.h5")
+    changed_paths = {path for path in old if old[path].tobytes() != new[path].tobytes()}
+    assert changed_paths == {
+        "hidden/kernel", "optimizer/momentum/hidden/kernel", "optimizer/average/hidden/kernel"
+    }  # fmt: skip
+    assert not new["optimizer/momentum/hidden/kernel"].any()
+    assert done.actions["optimizer/iteration"] == "kept"
+
+
+def test_an_optimizer_that_the_file_does_not_tell_is_kept_whole(tmp_path: Path) -> None:
+    """One slot for each weight may be momentum, or the moving average that the weights are set to at the end."""
+    import h5py
+
+    for number in (1, 2):
+        with h5py.File(tmp_path / f"ckpt{number}.weights.h5", "w") as file:
+            file["layers/dense/vars/0"] = np.full((3, 2), number, np.float32)
+            file["optimizer/vars/0"] = np.int64(7)
+            file["optimizer/vars/1"] = np.float32(0.1)
+            file["optimizer/vars/2"] = np.full((3, 2), 5, np.float32)
+    done = wtool.average(
+        [tmp_path / "ckpt1.weights.h5", tmp_path / "ckpt2.weights.h5"], output=tmp_path / "a.weights.h5"
+    )
+    result = arrays(tmp_path / "a.weights.h5")
+    assert (result["layers/dense/vars/0"] == 1.5).all()
+    assert (result["optimizer/vars/2"] == 5).all()
+    assert result["optimizer/vars/0"] == 7
+    assert any("optimizer is kept as it is" in note for note in done.notes)
+
+
+def test_names_that_people_gave_do_not_match_by_position(tmp_path: Path) -> None:
+    def renamed(text: str) -> str:
+        return text.replace('"hidden"', '"actor"').replace('"output"', '"critic"')
+
+    other = changed(BLOBS[0], tmp_path / "a.keras", lambda _, value: value, renamed)
+    with pytest.raises(wtool.Refused, match="hidden/kernel is missing"):
+        wtool.average([other, BLOBS[1]], order="given", output=tmp_path / "x.keras")
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "expected"),
+    [
+        ("blobs/ckpt-91.keras", None, "average.keras"),
+        ("bn/ckpt-9.h5", None, "average.h5"),
+        ("bn/ckpt-9.weights.h5", None, "average.weights.h5"),
+        ("bn/ckpt-9.weights.h5", ".", "./average.weights.h5"),
+        ("bn/ckpt-9.h5", "mine", "mine"),
+        ("bn/ckpt-9.h5", "mine.keras", None),
+        ("bn/ckpt-9.h5", "mine.weights.h5", None),
+        ("blobs/ckpt-91.keras", "mine.h5", None),
+    ],
+)
+def test_the_output_is_called_so_that_keras_opens_it(
+    name: str, output: str | None, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if expected is None:
+        with pytest.raises(wtool.Usage, match="format of the newest input"):
+            wtool.average([FIXTURES / name], output=output)
+        assert not any(tmp_path.iterdir())
+    else:
+        assert wtool.average([FIXTURES / name], output=output).output == expected
+        assert [path.name for path in tmp_path.iterdir()] == [Path(expected).name]
+
+
+def test_an_earlier_output_in_the_folder_is_no_input(tmp_path: Path) -> None:
+    noisy(BLOBS[0], tmp_path, 2)
+    first = wtool.average([tmp_path], output=tmp_path / "average.keras")
+    content = (tmp_path / "average.keras").read_bytes()
+    second = wtool.average([tmp_path], output=tmp_path / "average.keras", force=True)
+    assert second.inputs == first.inputs
+    assert (tmp_path / "average.keras").read_bytes() == content
+    assert any("not an input" in note for note in second.notes)
 
 
 def test_integers_come_from_the_newest_and_it_is_said(tmp_path: Path) -> None:

@@ -203,12 +203,30 @@ def test_a_read_only_folder_says_so(tmp_path: Path) -> None:
         wtool.average([BLOBS[0]], output=folder / "x.keras")
 
 
-def test_shards_are_never_mixed_with_old_ones(tmp_path: Path) -> None:
+def test_shards_are_never_mixed_with_old_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.models import ZOO
 
     source = ZOO / "k3.12.4" / "sharded.weights.json"
     wtool.average([source], output=tmp_path / "mean.weights.json")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(wtool.WtoolError, match="in the way"):
-        wtool.average([source, source], output=tmp_path / "mean.weights.json", force=True)
+    with pytest.raises(wtool.WtoolError, match="exists already"):
+        wtool.average([source, source], output=tmp_path / "mean.weights.json")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    wtool.average([source, source], output=tmp_path / "mean.weights.json", force=True)
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(after) == 2 * len(before) - 1
+    assert all(after[name] == before[name] for name in before if name.endswith(".h5"))
+    assert wtool.inspect(tmp_path / "mean.weights.json")["notes"] == wtool.inspect(source)["notes"]
+
+    publish, calls = Draft.publish, []
+
+    def fails_late(self: Draft) -> None:
+        calls.append(self)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        publish(self)
+
+    monkeypatch.setattr(Draft, "publish", fails_late)
+    with pytest.raises(OSError, match="No space"):
+        wtool.average([source], output=tmp_path / "other.weights.json")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == after

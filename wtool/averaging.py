@@ -15,13 +15,13 @@ from wtool import optimizer_rule, pipeline
 from wtool.dtypes import Array
 from wtool.errors import Refused, Usage, WtoolError
 from wtool.files.checkpoint import Checkpoint, Tensor
-from wtool.files.inputs import expanded, extension, natural_key
+from wtool.files.inputs import expanded, natural_key, target_for
 from wtool.files.opener import open_checkpoint
 from wtool.files.publish import check_target
 from wtool.files.rewrite import rewrite
 from wtool.matching import Match, match
 from wtool.selection import arithmetic, selected
-from wtool.transforms.averaging import COEFFICIENTS, all_finite
+from wtool.transforms.averaging import COEFFICIENTS, all_finite, normalised
 from wtool.transforms.averaging import average as mean
 from wtool.version import __version__
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ORDERS = ("natural", "given", "mtime")
+MODES = ("follow", "keep", "reset", "drop")
 UNHASHED = "blake3:" + 64 * "0"  # as long as the hash that takes its place
 
 
@@ -99,20 +100,19 @@ def average(
         >>> wtool.average(["ckpt-1.keras", "ckpt-2.keras"], decay=0.9, output="average.keras")  # doctest: +SKIP
     """
     method, value = _method(equal, linear, decay, alpha, coefficients)
-    words = expanded([os.fspath(path) for path in paths])
-    if not words:
-        raise Usage("no checkpoints to average")
+    _check_words(paths, include, exclude, order, optimizer)
+    words, skipped = _inputs_but(output, [os.fspath(path) for path in paths])
     with ExitStack() as stack:
         checkpoints = _opened(_ordered(words, order), optimizer == "drop", stack)
         base = checkpoints[-1]
         weights = COEFFICIENTS[method](len(checkpoints), *([] if value is None else [value]))
-        shares = [float(share) for share in weights / weights.sum()]
+        shares = normalised(weights)
         plan = _plan(checkpoints, weights, include, exclude, optimizer, allow_nonfinite)
-        target = os.fspath(output) if output is not None else f"average{_extension(base)}"
+        target = target_for(base.format, base.name, None if output is None else os.fspath(output), "average")
+        check_target(target, force)
         parameters = {} if value is None else {method: value}
         record = _record(method, parameters, optimizer, include, exclude)
         if not dry_run:
-            check_target(target, force)
             unhashed = [(UNHASHED,) * len(checkpoint.sources) for checkpoint in checkpoints]
             draft = [*base.lineage, record | {"inputs": _inputs(checkpoints, shares, unhashed)}]
             new = rewrite(base, target, force, draft, stack)
@@ -126,7 +126,7 @@ def average(
             tuple(zip((checkpoint.name for checkpoint in checkpoints), shares, strict=True)),
             plan.actions,
             sum(prod(edit.target.shape) for edit in plan.edits if plan.actions[edit.target.path] == "averaged"),
-            (*plan.notes, *plan.differing()),
+            (*skipped, *_replacing(target, checkpoints), *plan.notes, *plan.differing()),
         )
 
 
@@ -140,6 +140,35 @@ def _method(
     if len(chosen) > 1:
         raise Usage(f"{' and '.join(name for name, _ in chosen)} contradict each other; choose one")
     return chosen[0] if chosen else ("equal", None)
+
+
+def _check_words(paths: object, include: object, exclude: object, order: str, optimizer: str) -> None:
+    """From Python, words come unchecked; a text where several are expected would be taken letter by letter."""
+    for name, value in (("paths", paths), ("include", include), ("exclude", exclude)):
+        if isinstance(value, (str, os.PathLike)):
+            raise Usage(f"{name} is a list, not a single text")
+    for name, chosen, known in (("order", order, ORDERS), ("optimizer", optimizer, MODES)):
+        if chosen not in known:
+            raise Usage(f"{chosen!r} is no {name}; choose {', '.join(known)}")
+
+
+def _inputs_but(output: str | os.PathLike[str] | None, words: list[str]) -> tuple[list[str], list[str]]:
+    """The models that the words mean, without an earlier output among what folders and patterns hold; and notes."""
+    paths: list[str] = []
+    skipped: list[str] = []
+    for word, path in expanded(words):
+        found = word != path and output is not None and os.path.realpath(path) == os.path.realpath(output)
+        (skipped if found else paths).append(path)
+    if not paths:
+        raise Usage("no checkpoints to average")
+    return paths, [f"{path} is the output of this command, not an input" for path in skipped]
+
+
+def _replacing(target: str, checkpoints: Sequence[Checkpoint]) -> list[str]:
+    same = [
+        each.name for each in checkpoints if target != "-" and os.path.realpath(each.name) == os.path.realpath(target)
+    ]
+    return [f"{same[0]} was an input, and is the output now"] if same else []
 
 
 def _ordered(paths: list[str], order: str) -> list[str]:
@@ -164,10 +193,6 @@ def _opened(paths: Sequence[str], drop: bool, stack: ExitStack) -> list[Checkpoi
     base = stack.enter_context(open_checkpoint(paths[-1], drop_optimizer=drop))
     older = [stack.enter_context(open_checkpoint(path, like=base)) for path in paths[:-1]]
     return [*older, base]
-
-
-def _extension(base: Checkpoint) -> str:
-    return extension(base.name) or (".keras" if base.format == "keras" else ".h5")
 
 
 def _record(
@@ -231,28 +256,34 @@ def _plan(
                 plan.edits.append(pipeline.Edit(tensor, columns[tensor.path], _watching(tensor, plan)))
     averaged = {edit.target.path: edit for edit in plan.edits if edit.target.path in chosen}
     if optimizer in ("follow", "reset") and base.slots:
-        slots = optimizer_rule.anew(base, averaged)
+        everything = optimizer == "reset" or len(chosen) == len(numbers)
+        slots = (optimizer_rule.anew if everything else optimizer_rule.followed)(base, averaged)
         plan.edits.extend(slots.edits)
         plan.actions.update(slots.actions)
         plan.notes.extend(slots.notes)
+    elif optimizer == "drop":
+        plan.notes.append("the optimizer's state is left out")
     elif optimizer == "keep":
         plan.actions.update({tensor.path: "kept from the newest" for tensor in base.slots})
     return plan
 
 
 def _notes(checkpoints: Sequence[Checkpoint], matches: Sequence[Match], chosen: Sequence[Tensor]) -> list[str]:
-    notes = [f"{each.name}: {note}" for each in checkpoints for note in each.notes]
-    notes += [f"{each.name}: {m.note}" for each, m in zip(checkpoints, matches, strict=True) if m.note]
+    told: dict[str, list[str]] = {}
+    seen: set[tuple[int, int]] = set()
+    for checkpoint, found in zip(checkpoints, matches, strict=True):
+        again = ["the same file twice, which counts twice"] if checkpoint.sources[0].identity in seen else []
+        seen.add(checkpoint.sources[0].identity)
+        for note in (*checkpoint.notes, *([found.note] if found.note else []), *again):
+            told.setdefault(note, []).append(checkpoint.name)
+    notes = [
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {note}" for note, names in told.items()
+    ]
     if len(checkpoints) == 1:
         notes.append("only one checkpoint: its average is itself")
-    seen: dict[tuple[int, int], str] = {}
-    for each in checkpoints:
-        first = seen.setdefault(each.sources[0].identity, each.name)
-        if first is not each.name:
-            notes.append(f"{each.name} and {first} are the same file, which counts twice")
     if len(checkpoints) > 1 and any(tensor.role in ("moving_mean", "moving_variance") for tensor in chosen):
-        notes.append("averaged moving statistics of batch normalisation are approximate; "
-                     "a pass over training data makes them exact")  # fmt: skip
+        exact = "a pass over training data makes them exact"
+        notes.append(f"averaged moving statistics of batch normalisation are approximate; {exact}")
     return notes
 
 
@@ -264,15 +295,15 @@ def _averaging(
     def apply(blocks: Sequence[Array], start: int, stop: int) -> Array:
         new = mean(blocks, weights, size, out=blocks[0])
         if not allow_nonfinite and not all_finite(new):
-            raise _nonfinite(columns, checkpoints)
+            raise _nonfinite(columns, checkpoints, start, stop)
         return new
 
     return apply
 
 
-def _nonfinite(columns: Sequence[Tensor], checkpoints: Sequence[Checkpoint]) -> Refused:
+def _nonfinite(columns: Sequence[Tensor], checkpoints: Sequence[Checkpoint], start: int, stop: int) -> Refused:
     for tensor, checkpoint in zip(columns, checkpoints, strict=True):
-        if not all_finite(checkpoint.read(tensor).reshape(-1)):
+        if not all_finite(checkpoint.read_range(tensor, start, stop)):
             text = f"{tensor.path} holds NaN or infinite values; --allow-nonfinite averages them as well"
             return Refused(text, checkpoint.name)
     return Refused(f"the average of {columns[-1].path} is too large for {columns[-1].dtype}", checkpoints[-1].name)

@@ -61,7 +61,7 @@ def _described(checkpoint: Checkpoint, found: dict[str, Statistics]) -> dict[str
         "layers": [{"name": layer.name, "class": layer.class_name} for layer in checkpoint.contents.layers],
         "tensors": [_tensor(tensor, found[tensor.path]) for tensor in weights],
         "optimizer": _optimizer(checkpoint),
-        "lineage": list(checkpoint.lineage),
+        "lineage": _without_nan(list(checkpoint.lineage)),
         "notes": [*checkpoint.notes, *bad],
     }
 
@@ -90,13 +90,27 @@ def _optimizer(checkpoint: Checkpoint) -> dict[str, Any] | None:
     step = scalars.get("iteration")
     return {
         "class": optimizer.class_name,
-        "step": None if step is None else int(checkpoint.read(step)),
+        "step": None if step is None else _whole(checkpoint.read(step)),
         "slots": [
             {"path": tensor.slot.weight, "slot": tensor.slot.name, "shape": list(tensor.shape), "dtype": tensor.dtype}
             for tensor in checkpoint.slots
             if tensor.slot and tensor.slot.name not in scalars
         ],
     }
+
+
+def _whole(value: Array) -> int | None:
+    number = float(value)
+    return int(number) if math.isfinite(number) else None
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN and no infinity, but lineage from elsewhere may."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def by_layer(found: dict[str, Any]) -> list[dict[str, Any]]:

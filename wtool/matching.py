@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,7 @@ def match(base: Checkpoint, other: Checkpoint) -> Match:
     named = {tensor.path: tensor for tensor in other.weights}
     architecture = list(_architecture_differences(base, other))
     same_names = named.keys() == {tensor.path for tensor in base.weights}
-    if not same_names and not architecture and _alike(base.weights, other.weights):
+    if not same_names and not architecture and _alike(base.weights, other.weights):  # but for automatic names
         left, right = next((a, b) for a, b in zip(base.weights, other.weights, strict=True) if a.path != b.path)
         return Match(other.weights, f"layer names differ ({right.layer} against {left.layer}): matched by position")
     differences = [*_tensor_differences(base.weights, named), *architecture]
@@ -50,9 +51,14 @@ def match(base: Checkpoint, other: Checkpoint) -> Match:
 
 def _alike(left: Sequence[Tensor], right: Sequence[Tensor]) -> bool:
     def kind(tensor: Tensor) -> tuple[object, ...]:
-        return tensor.role, tensor.layer_class, tensor.shape, tensor.dtype
+        return _unnumbered(tensor.path), tensor.role, tensor.layer_class, tensor.shape, tensor.dtype
 
     return [kind(tensor) for tensor in left] == [kind(tensor) for tensor in right]
+
+
+def _unnumbered(path: str) -> list[str]:
+    """A path without the numbers that Keras puts behind automatic names: `dense_3/kernel` as `dense/kernel`."""
+    return [re.sub(r"_\d+$", "", part) for part in path.split("/")]
 
 
 def _tensor_differences(weights: Sequence[Tensor], named: Mapping[str, Tensor]) -> Iterator[str]:

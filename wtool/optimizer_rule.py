@@ -6,7 +6,8 @@ would make Adam's next steps ten times too long. So what starts anew starts anew
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,10 @@ from wtool.pipeline import Apply, Edit
 
 KEPT = frozenset({"learning_rate", "dynamic_scale"})
 """Settings rather than state: they say how the user trains, not what happened so far."""
+
+
+FIRST_MOMENTS = frozenset({"momentum", "gradient_accumulator"})
+"""Slots that would go on pulling a weight to where its old value was going."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,38 +36,84 @@ class Restart:
 def anew(checkpoint: Checkpoint, rewritten: Mapping[str, Edit]) -> Restart:
     """Start the optimizer from the beginning, for an operation that rewrote every weight.
 
+    An optimizer whose variables the file does not tell is kept whole: half a restart would be worse than none.
+
     Args:
         checkpoint: whose optimizer it is.
         rewritten: path -> edit of the weights; their moving averages (EMA slots) take the same new values.
     """
-    edits: list[Edit] = []
-    actions: dict[str, str] = {}
-    notes: list[str] = []
-    for tensor in checkpoint.slots:
-        new, action = _anew(tensor, rewritten)
-        actions[tensor.path] = action
-        edits.extend([new] if new else [])
-    unknown = [tensor.path for tensor in checkpoint.slots if actions[tensor.path] == "kept: not understood"]
+    unknown = [tensor.path for tensor in checkpoint.slots if _is_unknown(tensor, rewritten)]
     if unknown:
-        notes.append(f"kept {', '.join(unknown)}: the file does not tell what it is to the optimizer")
+        actions = {tensor.path: "kept: not understood" for tensor in checkpoint.slots}
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+        note = f"the optimizer is kept as it is: the file does not tell what {', '.join(unknown[:3])}{more} are to it"
+        return Restart((), actions, (f"{note}; --optimizer drop leaves it out",))
+    edits, actions = _edits((tensor, _restarted(tensor, rewritten)) for tensor in checkpoint.slots)
     schedule = _schedule(checkpoint)
-    if schedule:
-        notes.append(f"the learning-rate schedule ({schedule}) starts again, since the step count is 0 now")
-    return Restart(tuple(edits), actions, tuple(notes))
+    again = f"the learning-rate schedule ({schedule}) starts again, since the step count is 0 now"
+    return Restart(edits, actions, (again,) if schedule else ())
 
 
-def _anew(tensor: Tensor, rewritten: Mapping[str, Edit]) -> tuple[Edit | None, str]:
+def followed(checkpoint: Checkpoint, rewritten: Mapping[str, Edit]) -> Restart:
+    """Let the optimizer follow an operation that rewrote some weights whole: only their own momentum becomes zero.
+
+    Second moments and the step count stay, so that the next steps are no longer than they were.
+    """
+    edits, actions = _edits((tensor, _following(tensor, rewritten)) for tensor in checkpoint.slots)
+    return Restart(edits, actions, ())
+
+
+Decision = tuple["Edit | None", str]
+
+
+def _edits(decided: Iterable[tuple[Tensor, Decision]]) -> tuple[tuple[Edit, ...], dict[str, str]]:
+    decisions = list(decided)
+    edits = tuple(edit for _, (edit, _) in decisions if edit is not None)
+    return edits, {tensor.path: action for tensor, (_, action) in decisions}
+
+
+def _is_unknown(tensor: Tensor, rewritten: Mapping[str, Edit]) -> bool:
+    if tensor.slot is None or not tensor.shape:
+        return False
+    if tensor.slot.name == "average":
+        return tensor.slot.weight is None or not _takes_values(tensor, rewritten)
+    return tensor.slot.name == "unknown" or re.fullmatch(r"slot\d+", tensor.slot.name) is not None
+
+
+def _takes_values(tensor: Tensor, rewritten: Mapping[str, Edit]) -> bool:
+    """Whether a moving average can hold what is written to its weight: kept weights need nothing."""
+    weight = tensor.slot.weight if tensor.slot else None
+    edit = rewritten.get(weight) if weight is not None else None
+    return edit is None or (tensor.shape, tensor.dtype) == (edit.target.shape, edit.target.dtype)
+
+
+def _restarted(tensor: Tensor, rewritten: Mapping[str, Edit]) -> Decision:
     slot = tensor.slot
-    if slot is None or slot.name in KEPT:
+    if slot is None or slot.name in KEPT or (slot.name == "unknown" and is_floating(tensor.dtype)):
         return None, "kept"
     if slot.name == "average":
-        if slot.weight is not None and slot.weight in rewritten:
-            edit = rewritten[slot.weight]
-            return Edit(tensor, edit.inputs, edit.apply), f"as the new {slot.weight}"
-        return None, "kept: not understood" if slot.weight is None else "kept, as its weight"
-    if slot.name == "unknown" and not tensor.shape and is_floating(tensor.dtype):
-        return None, "kept: not understood"
+        return _averaged(tensor, rewritten)
     return Edit(tensor, (), _constant(tensor, slot.initial)), f"set to {slot.initial:g}"
+
+
+def _following(tensor: Tensor, rewritten: Mapping[str, Edit]) -> Decision:
+    slot = tensor.slot
+    if slot is None or slot.weight not in rewritten:
+        return None, "kept"
+    if slot.name == "average" and _takes_values(tensor, rewritten):
+        return _averaged(tensor, rewritten)
+    if slot.name in FIRST_MOMENTS:
+        return Edit(tensor, (), _constant(tensor, 0.0)), "set to 0"
+    return None, "kept"
+
+
+def _averaged(tensor: Tensor, rewritten: Mapping[str, Edit]) -> Decision:
+    """A moving average of a weight takes the weight's new values."""
+    weight = tensor.slot.weight if tensor.slot else None
+    if weight is None or weight not in rewritten:
+        return None, "kept"
+    edit = rewritten[weight]
+    return Edit(tensor, edit.inputs, edit.apply), f"as the new {weight}"
 
 
 def _constant(tensor: Tensor, value: float) -> Apply:

@@ -23,7 +23,7 @@ from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.rewrite import Rewrite
 
 BUDGET = 64 << 20  # bytes of all read buffers together
-SMALLEST_BATCH = 64 << 10  # bytes of one input's share: below, calls cost more than bytes; reached with 256 inputs
+SMALLEST_BATCH = 4096  # bytes of one input's share, however many inputs there are
 NEAR = 4096  # bytes between two tensors that are cheaper to read than to skip
 
 Apply = Callable[[Sequence[Array], int, int], Any]
@@ -111,7 +111,11 @@ def scan(
         edits = [Edit(tensor, (tensor,), apply) for tensor in tensors]
         for piece, found in _results(pool, [checkpoint], edits, progress):
             keep(piece.edit.target, found)
-        _finish(checkpoint)
+    for source in checkpoint.sources:
+        if source.has_checksums:
+            source.finish()
+        else:  # reading an optimizer's state just to hash it would be for nothing
+            source.refuse_changed()
 
 
 def _workers() -> ThreadPoolExecutor:

@@ -57,7 +57,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     arguments = sys.argv[1:] if arguments is None else arguments
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads only cost start-up time: nothing here calls it
     signal.signal(signal.SIGTERM, _terminated)
+    _allow_many_files()
     sys.exit(_exit_status(list(arguments)))
+
+
+def _allow_many_files() -> None:
+    """Raise the soft limit on open files to the hard one: all checkpoints of an average are open at once."""
+    try:
+        import resource
+    except ImportError:  # no such limit on this system
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:
@@ -89,7 +100,7 @@ def _interrupted(error: BaseException | None) -> bool:
 
 
 def _exit_interrupted() -> int:
-    say("interrupted; nothing was changed")
+    say("interrupted")
     return 128 + signal.SIGINT
 
 

@@ -25,23 +25,35 @@ def command(models: tuple[str, ...], each_tensor: bool, as_json: bool, quiet: bo
     Statistics are computed in one streaming pass that also verifies the checksums of archives. With --json, one object
     per model and line; docs/reference/inspect.md lists its keys.
     """
-    from wtool.files.inputs import expanded
-    from wtool.inspection import inspect
+    from wtool.files.inputs import models_of
 
     failed = 0
-    for path in expanded(models):
+    for word in models:
         try:
-            with progress_bar(f"reading {plain(path)}", quiet) as progress:
-                found = inspect(path, progress)
+            paths = models_of(word)
         except WtoolError as error:
             say(str(error))
             failed = 1
             continue
-        if as_json:
-            click.echo(json.dumps(found))
-        else:
-            _show(found, each_tensor)
+        for path in paths:
+            failed |= _inspected(path, each_tensor, as_json, quiet)
     return failed
+
+
+def _inspected(path: str, each_tensor: bool, as_json: bool, quiet: bool) -> int:
+    from wtool.inspection import inspect
+
+    try:
+        with progress_bar(f"reading {plain(path)}", quiet) as progress:
+            found = inspect(path, progress)
+    except WtoolError as error:
+        say(str(error))
+        return 1
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        _show(found, each_tensor)
+    return 0
 
 
 def _show(found: dict[str, Any], each_tensor: bool) -> None:

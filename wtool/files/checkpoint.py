@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from math import prod
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -153,12 +154,23 @@ class Checkpoint:
         Raises:
             Refused: the file became shorter meanwhile.
         """
+        return self.read_range(tensor, 0, prod(tensor.shape)).reshape(tensor.shape)
+
+    def read_range(self, tensor: Tensor, start: int, stop: int) -> np.ndarray[Any, Any]:
+        """The values [start, stop) of a tensor, flat.
+
+        Raises:
+            Refused: the file became shorter meanwhile.
+        """
         import numpy as np
 
         from wtool.dtypes import dtype_of
 
-        data = self.regions[tensor.shard].read(tensor.offset, tensor.nbytes)
-        return np.frombuffer(bytearray(data), dtype_of(tensor.dtype)).reshape(tensor.shape)
+        dtype = dtype_of(tensor.dtype)
+        values = np.empty(stop - start, dtype)
+        region = self.regions[tensor.shard]
+        region.source.read_into(region.start + tensor.offset + start * dtype.itemsize, values.view(np.uint8).data)
+        return values
 
     def close(self) -> None:
         """Close its files."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from wtool.errors import Refused
 from wtool.files.json_text import parse_object
 
 KEY = "wtool_lineage"
@@ -24,7 +26,8 @@ def lineage_in(holder: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     """
     value = holder.get(KEY)
     if isinstance(value, str):
-        value = parse_object(f'{{"{KEY}": {value}}}', f"the attribute {KEY}").get(KEY)
+        with suppress(Refused):
+            value = parse_object(f'{{"{KEY}": {value}}}', KEY).get(KEY)
     if not isinstance(value, (list, tuple)):
         return ()
     return tuple(record for record in value if isinstance(record, dict))

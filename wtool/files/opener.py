@@ -61,15 +61,17 @@ def _adopt(source: Source, stack: ExitStack) -> Source:
 
 def _descriptor(path: str) -> int:
     if path == "-":
-        return _spooled(sys.stdin.buffer)
+        return _spooled(getattr(sys.stdin, "buffer", None))
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))  # a FIFO must not block
     except (OSError, ValueError) as error:
         raise WtoolError(getattr(error, "strerror", None) or str(error), path) from None
 
 
-def _spooled(stream: BinaryIO) -> int:
+def _spooled(stream: BinaryIO | None) -> int:
     """A descriptor of an unnamed file with all that a stream holds: an archive's index is at its end."""
+    if stream is None:
+        raise WtoolError("standard input is closed", "-")
     if stream.isatty():
         raise WtoolError("standard input is a terminal; pipe a model in, or name a file", "-")
     import shutil

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from wtool.files.alignment import Lanes, align
@@ -249,12 +250,12 @@ def read(
 
 
 def _matches(stored: Sequence[Stored], settings: Settings, guesses: Hypotheses) -> list[_Match]:
-    """Of every class that it may be, the likeliest layout that fits."""
+    """Of every class that it may be, the likeliest layout that fits; all that fit where no configuration tells."""
     shapes = [item.dataset.shape for item in stored]
     candidates = _candidates(settings)
     for exactly in (True, False):
-        fits = (next(_fits(shapes, candidate, guesses, exactly), None) for candidate in candidates)
-        found = [fit for fit in fits if fit is not None]
+        most = 1 if settings.config else None
+        found = [fit for each in candidates for fit in islice(_fits(shapes, each, guesses, exactly), most)]
         if found:
             return found
     return []
@@ -265,7 +266,7 @@ def _candidates(settings: Settings) -> list[Settings]:
     if settings.class_name in _GROUPS:
         return [settings]
     if not _scales_loss(settings):
-        return [Settings(class_name, {}, settings.older) for class_name in _GROUPS]
+        return [Settings(class_name, settings.config, settings.older) for class_name in _GROUPS]
     return [scaling(settings, inner) for inner in _candidates(inner_settings(settings))]
 
 

@@ -17,8 +17,9 @@ BUFFER = 1 << 20
 class Draft:
     """A file being written, that becomes `target` when it is published and vanishes otherwise.
 
-    The draft has no name where the system allows that (Linux), so that not even a killed process leaves one behind;
-    elsewhere it is a hidden file in the target's folder. `-`, pipes and devices get the finished bytes copied.
+    The draft has no name where the system allows that (Linux), so that not even a killed process leaves one behind (but
+    for the moment in which it takes the place of an older file); elsewhere it is a hidden file in the target's folder.
+    `-`, pipes and devices get the finished bytes copied.
 
     Args:
         target: path, or `-` for standard output.
@@ -36,6 +37,8 @@ class Draft:
         self._path = os.path.realpath(target)  # a symbolic link stays one, and its file is what changes
         try:
             self.file = self._open()
+            with contextlib.suppress(OSError):  # creating a file takes away what the umask says
+                os.fchmod(self.file.fileno(), stat.S_IMODE(os.stat(self._path).st_mode))
         except OSError as error:
             raise WtoolError(f"cannot write in {os.path.dirname(self._path)!r} ({error.strerror})", target) from None
 
@@ -151,6 +154,8 @@ def check_target(target: str, force: bool) -> None:
         WtoolError: a folder, an existing file without `force`, a missing folder, or a terminal.
     """
     if target == "-":
+        if sys.stdout is None:
+            raise WtoolError("standard output is closed", target)
         if sys.stdout.isatty():
             raise WtoolError("a model is not for a terminal; redirect standard output or name a file with --output")
         return

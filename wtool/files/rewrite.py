@@ -236,6 +236,9 @@ class _Shards:
         stem = os.path.basename(target).removesuffix(".json").removesuffix(".weights")
         self._names = {name: f"{stem}_{number:05d}.weights.h5" for number, name in enumerate(old)}
         folder = os.path.dirname(target)
+        while force and any(os.path.exists(os.path.join(folder, name)) for name in self._names.values()):
+            stem = f"{stem}-{os.urandom(4).hex()}"  # the old map keeps its shards until the new one takes its place
+            self._names = {name: f"{stem}_{number:05d}.weights.h5" for number, name in enumerate(old)}
         self._drafts = [stack.enter_context(_shard_draft(os.path.join(folder, name))) for name in self._names.values()]
         self._manifest = stack.enter_context(Draft(target, force))
         self._streams = [_Stream(region, draft.file) for region, draft in zip(base.regions, self._drafts, strict=True)]
@@ -258,9 +261,15 @@ class _Shards:
         metadata = parsed.get("metadata")
         parsed["metadata"] = {**(metadata if isinstance(metadata, dict) else {}), KEY: list(lineage)}
         self._manifest.file.write(json.dumps(parsed, indent=4).encode())
-        for draft in self._drafts:
-            draft.publish()
-        self._manifest.publish()
+        published: list[Draft] = []
+        try:
+            for draft in (*self._drafts, self._manifest):
+                draft.publish()
+                published.append(draft)
+        except BaseException:
+            for draft in published:
+                os.unlink(draft.target)
+            raise
 
 
 def _shard_draft(target: str) -> Draft:

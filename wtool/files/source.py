@@ -45,7 +45,7 @@ class Source:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             os.close(fd)
-            raise Refused("not a regular file", name)
+            raise Refused("not a regular file; what comes through a pipe goes in as -", name)
         self.size = status.st_size
         self._seen = (status.st_size, status.st_mtime_ns)
         self._hash = blake3()
@@ -59,9 +59,9 @@ class Source:
         return status.st_dev, status.st_ino
 
     @property
-    def modified(self) -> int:
-        """Time of last change when it was opened, ns."""
-        return self._seen[1]
+    def has_checksums(self) -> bool:
+        """Whether `finish` has anything to check but that the file stayed as it was."""
+        return bool(self._checksums)
 
     def read(self, offset: int, count: int) -> bytes:
         """Exactly `count` bytes from `offset`; Refused beyond the end."""
@@ -104,10 +104,14 @@ class Source:
         for checksum in self._checksums:
             if checksum.running != checksum.expected:
                 raise Refused(f"damaged: the archive's checksum of {checksum.what} does not match its bytes", self.name)
+        self.refuse_changed()
+        return f"blake3:{self._hash.hexdigest()}"
+
+    def refuse_changed(self) -> None:
+        """Raise Refused if the file changed since it was opened."""
         status = os.fstat(self.fd)
         if (status.st_size, status.st_mtime_ns) != self._seen:
             raise Refused("changed while it was being read; nothing was written, run the command again", self.name)
-        return f"blake3:{self._hash.hexdigest()}"
 
     def _catch_up(self, offset: int) -> None:
         if self._position >= offset:

@@ -57,16 +57,27 @@ def given(count: int, coefficients: Sequence[float]) -> NDArray[np.float64]:
     """The coefficients as they are, one for each of `count` checkpoints, oldest to newest.
 
     Raises:
-        Usage: too many or too few, not finite, or adding up to zero (nothing to normalise by).
+        Usage: too many or too few, or not finite.
     """
     weights = np.asarray(coefficients, dtype=np.float64)
     if len(weights) != count:
         raise Usage(f"{len(weights)} coefficients for {count} checkpoints")
     if not np.isfinite(weights).all():
         raise Usage("the coefficients are not all finite numbers")
-    if weights.sum() == 0:
-        raise Usage("the coefficients add up to zero, so they cannot be normalised to 1")
     return weights
+
+
+def normalised(weights: NDArray[np.float64]) -> list[float]:
+    """The weights divided by their sum.
+
+    Raises:
+        Usage: the sum is zero but for rounding errors, or no number: nothing to normalise by.
+    """
+    with np.errstate(all="ignore"):
+        total, size = weights.sum(), np.abs(weights).sum()
+    if not np.isfinite(size) or not abs(total) > len(weights) * np.finfo(np.float64).eps * size:
+        raise Usage("the coefficients add up to zero or to no number, so they cannot be normalised to 1")
+    return [float(share) for share in weights / total]
 
 
 COEFFICIENTS: dict[str, Callable[..., NDArray[np.float64]]] = {
@@ -103,9 +114,10 @@ def average(
         terms = np.concatenate([block.astype(np.float64) for block in blocks]) * weights
         round_into(result, np.atleast_1d(terms.sum() / total))
         return result
-    for start in range(0, size, CACHE_BLOCK):
-        stop = min(start + CACHE_BLOCK, size)
-        round_into(result[start:stop], _mean([block[start:stop] for block in blocks], weights, total))
+    with np.errstate(all="ignore"):  # NaN and infinities are the caller's to judge
+        for start in range(0, size, CACHE_BLOCK):
+            stop = min(start + CACHE_BLOCK, size)
+            round_into(result[start:stop], _mean([block[start:stop] for block in blocks], weights, total))
     return result
 
 

@@ -77,14 +77,16 @@ def statistics(block: Array) -> Statistics:
     kept = values if finite.all() else values[finite]
     if not kept.size:
         return Statistics(values.size, zeros, int(values.size))
-    total = float(kept.sum())
-    spread = kept - total / kept.size
+    with np.errstate(all="ignore"):  # sums of huge float64 values may overflow, and then say so themselves
+        total = float(kept.sum())
+        spread = kept - total / kept.size
+        squares = float((spread * spread).sum())
     return Statistics(
         values.size,
         zeros,
         int(values.size - kept.size),
         total,
-        float(np.dot(spread, spread)),
+        squares,
         float(kept.min()),
         float(kept.max()),
     )
