@@ -283,6 +283,7 @@ def _fits(shapes: Sequence[Shape], settings: Settings, guesses: Hypotheses, exac
             if strict is exactly and (held := align(segments, weights)) is not None:
                 layout = plan.layout(len(weights))
                 yield _Match(tuple((name, None if i is None else held[i]) for name, i in layout), exactly)
+                break  # other hypotheses on the weights are less likely; other plans may be as likely
     if _is_muon(settings):
         yield from _muon(shapes, settings, guesses, exactly)
 
