@@ -22,7 +22,8 @@ from wtool.errors import Refused
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.rewrite import Rewrite
 
-BUDGET = 64 << 20  # bytes of all read buffers together
+BUDGET = 32 << 20  # bytes of all read buffers together: more falls out of the cache that the cores share
+LARGEST_BATCH = 3 << 20  # bytes of one input's share, however few inputs there are
 SMALLEST_BATCH = 4096  # bytes of one input's share, however many inputs there are
 NEAR = 4096  # bytes between two tensors that are cheaper to read than to skip
 
@@ -126,7 +127,7 @@ def _results(
     pool: ThreadPoolExecutor, inputs: Sequence[Checkpoint], edits: Sequence[Edit], progress: Progress | None
 ) -> Iterator[tuple[_Piece, Any]]:
     """Every piece with what its edit made of it, in the order of the base's bytes."""
-    batch_bytes = max(SMALLEST_BATCH, BUDGET // (4 * max(1, len(inputs))))
+    batch_bytes = max(SMALLEST_BATCH, min(LARGEST_BATCH, BUDGET // (4 * max(1, len(inputs)))))
     batches = list(_batches(_in_file_order(edits), batch_bytes))
     total = sum(piece.nbytes * len(piece.edit.inputs) for batch in batches for piece in batch)
     done = 0

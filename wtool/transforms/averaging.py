@@ -131,7 +131,8 @@ def _mean(blocks: Sequence[Array], weights: NDArray[np.float64], total: np.float
     np.multiply(sums, weights[0], out=sums)
     for block, weight in zip(blocks[1:], weights[1:], strict=True):
         np.copyto(term, block)
-        np.multiply(term, weight, out=term)
+        if weight != 1.0:  # equal coefficients need no multiplication
+            np.multiply(term, weight, out=term)
         np.add(sums, term, out=sums)
     np.divide(sums, total, out=sums)
     return sums
