@@ -390,6 +390,9 @@ def test_one_checkpoint_or_the_same_twice_is_itself(tmp_path: Path) -> None:
     twice = wtool.average([BLOBS[0], link], output=tmp_path / "b.keras", optimizer="keep")
     assert any("only one" in note for note in once.notes)
     assert any("same file" in note for note in twice.notes)
+    (tmp_path / "copy.keras").write_bytes(BLOBS[0].read_bytes())
+    copied = wtool.average([BLOBS[0], tmp_path / "copy.keras"], output=tmp_path / "c.keras")
+    assert any("same content" in note for note in copied.notes)
     for result in ("a.keras", "b.keras"):
         assert hdf5_bytes(tmp_path / result) == hdf5_bytes(BLOBS[0])
 

@@ -121,6 +121,7 @@ def average(
             except Refused as error:
                 raise error.about(base.name) from None
             new.publish([*base.lineage, record | {"inputs": _inputs(checkpoints, shares, hashes)}])
+            plan.notes.extend(_same_content(checkpoints, hashes))
         return Averaged(
             None if dry_run else target,
             tuple(zip((checkpoint.name for checkpoint in checkpoints), shares, strict=True)),
@@ -201,6 +202,17 @@ def _record(
     chosen = {"coefficients": method, **parameters, "optimizer": optimizer}
     chosen |= {name: list(globs) for name, globs in (("include", include), ("exclude", exclude)) if globs}
     return {"operation": "average", "parameters": chosen, "wtool": __version__}
+
+
+def _same_content(checkpoints: Sequence[Checkpoint], hashes: Sequence[tuple[str, ...]]) -> list[str]:
+    """A note on copies: another name and the same bytes. One file under two names is noted before the run."""
+    first: dict[tuple[str, ...], Checkpoint] = {}
+    notes = []
+    for checkpoint, own in zip(checkpoints, hashes, strict=True):
+        twin = first.setdefault(own, checkpoint)
+        if twin.sources[0].identity != checkpoint.sources[0].identity:
+            notes.append(f"{checkpoint.name} and {twin.name} have the same content, which counts twice")
+    return notes
 
 
 def _inputs(
