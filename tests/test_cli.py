@@ -65,6 +65,7 @@ def test_pipes(tmp_path: Path) -> None:
     mixed = run("average", BLOBS[2], "-", "--order", "given", "-o", tmp_path / "x.keras", stdin=made.stdout)
     assert mixed.returncode == 0, mixed.stderr
     assert run("average", "-", "-", stdin=made.stdout).returncode == 2
+    assert run("inspect", "-", "-", stdin=made.stdout).returncode == 2
 
 
 def test_json(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wtool import optimizer_rule, pipeline
+from wtool.choices import OPTIMIZER_MODES, ORDERS
 from wtool.dtypes import Array
 from wtool.errors import Refused, Usage, WtoolError
 from wtool.files.checkpoint import Checkpoint, Tensor
@@ -28,8 +29,6 @@ from wtool.version import __version__
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ORDERS = ("natural", "given", "mtime")
-MODES = ("follow", "keep", "reset", "drop")
 UNHASHED = "blake3:" + 64 * "0"  # as long as the hash that takes its place
 
 
@@ -148,7 +147,7 @@ def _check_words(paths: object, include: object, exclude: object, order: str, op
     for name, value in (("paths", paths), ("include", include), ("exclude", exclude)):
         if isinstance(value, (str, os.PathLike)):
             raise Usage(f"{name} is a list, not a single text")
-    for name, chosen, known in (("order", order, ORDERS), ("optimizer", optimizer, MODES)):
+    for name, chosen, known in (("order", order, ORDERS), ("optimizer", optimizer, OPTIMIZER_MODES)):
         if chosen not in known:
             raise Usage(f"{chosen!r} is no {name}; choose {', '.join(known)}")
 
@@ -158,7 +157,7 @@ def _inputs_but(output: str | os.PathLike[str] | None, words: list[str]) -> tupl
     paths: list[str] = []
     skipped: list[str] = []
     for word, path in expanded(words):
-        found = word != path and output is not None and os.path.realpath(path) == os.path.realpath(output)
+        found = word != path and output is not None and _one_place(path, os.fspath(output))
         (skipped if found else paths).append(path)
     if not paths:
         raise Usage("no checkpoints to average")
@@ -166,10 +165,12 @@ def _inputs_but(output: str | os.PathLike[str] | None, words: list[str]) -> tupl
 
 
 def _replacing(target: str, checkpoints: Sequence[Checkpoint]) -> list[str]:
-    same = [
-        each.name for each in checkpoints if target != "-" and os.path.realpath(each.name) == os.path.realpath(target)
-    ]
+    same = [each.name for each in checkpoints if target != "-" and _one_place(each.name, target)]
     return [f"{same[0]} was an input, and is the output now"] if same else []
+
+
+def _one_place(path: str, other: str) -> bool:
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def _ordered(paths: list[str], order: str) -> list[str]:

@@ -19,7 +19,6 @@ from wtool.pipeline import Apply, Edit
 KEPT = frozenset({"learning_rate", "dynamic_scale"})
 """Settings rather than state: they say how the user trains, not what happened so far."""
 
-
 FIRST_MOMENTS = frozenset({"momentum", "gradient_accumulator"})
 """Slots that would go on pulling a weight to where its old value was going."""
 

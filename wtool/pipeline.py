@@ -81,9 +81,10 @@ def run(
     Raises:
         Refused: an input is damaged or changed meanwhile, or two edits mean the same stored bytes.
     """
-    _refuse_shared(edits)
+    ordered = _in_file_order(edits)
+    _refuse_shared(ordered)
     with _workers() as pool:
-        for piece, new in _results(pool, inputs, edits, progress):
+        for piece, new in _results(pool, inputs, ordered, progress):
             if new is not None:
                 target = piece.edit.target
                 output.replace(target, piece.start * dtype_of(target.dtype).itemsize, new.view(np.uint8).data)
@@ -108,15 +109,15 @@ def scan(
     def apply(blocks: Sequence[Array], start: int, stop: int) -> Any:
         return look(blocks[0])
 
+    ordered = _in_file_order([Edit(tensor, (tensor,), apply) for tensor in tensors])
+    whole = any(source.has_checksums for source in checkpoint.sources)  # else hashing would be for nothing
     with _workers() as pool:
-        edits = [Edit(tensor, (tensor,), apply) for tensor in tensors]
-        for piece, found in _results(pool, [checkpoint], edits, progress):
+        for piece, found in _results(pool, [checkpoint], ordered, progress, whole):
             keep(piece.edit.target, found)
+    if whole:
+        _finish(checkpoint)
     for source in checkpoint.sources:
-        if source.has_checksums:
-            source.finish()
-        else:  # reading an optimizer's state just to hash it would be for nothing
-            source.refuse_changed()
+        source.refuse_changed()
 
 
 def _workers() -> ThreadPoolExecutor:
@@ -124,14 +125,18 @@ def _workers() -> ThreadPoolExecutor:
 
 
 def _results(
-    pool: ThreadPoolExecutor, inputs: Sequence[Checkpoint], edits: Sequence[Edit], progress: Progress | None
+    pool: ThreadPoolExecutor,
+    inputs: Sequence[Checkpoint],
+    ordered: Sequence[Edit],
+    progress: Progress | None,
+    whole: bool = True,
 ) -> Iterator[tuple[_Piece, Any]]:
-    """Every piece with what its edit made of it, in the order of the base's bytes."""
+    """Every piece with what its edit made of it, in order; `whole` files are hashed and checked on the way."""
     batch_bytes = max(SMALLEST_BATCH, min(LARGEST_BATCH, BUDGET // (4 * max(1, len(inputs)))))
-    batches = list(_batches(_in_file_order(edits), batch_bytes))
+    batches = list(_batches(ordered, batch_bytes))
     total = sum(piece.nbytes * len(piece.edit.inputs) for batch in batches for piece in batch)
     done = 0
-    readers = [_Reader(checkpoint, number, 2 * batch_bytes) for number, checkpoint in enumerate(inputs)]
+    readers = [_Reader(checkpoint, number, 2 * batch_bytes, whole) for number, checkpoint in enumerate(inputs)]
     reading = _start_reading(pool, readers, batches[0]) if batches else []
     for number, batch in enumerate(batches):
         blocks = [future.result() for future in reading]
@@ -158,8 +163,8 @@ def _in_file_order(edits: Sequence[Edit]) -> list[Edit]:
     return sorted(edits, key=lambda edit: (edit.target.shard, edit.target.offset))
 
 
-def _refuse_shared(edits: Sequence[Edit]) -> None:
-    for left, right in pairwise(edit.target for edit in _in_file_order(edits)):
+def _refuse_shared(ordered: Sequence[Edit]) -> None:
+    for left, right in pairwise(edit.target for edit in ordered):
         if left.shard == right.shard and left.offset + left.nbytes > right.offset:
             raise Refused(f"{left.path} and {right.path} are one array in the file, and would change together")
 
@@ -186,8 +191,9 @@ def _batches(edits: Sequence[Edit], limit: int) -> Iterator[list[_Piece]]:
 class _Reader:
     """One input's blocks, read into two buffers by turns: one is filled while the other is used."""
 
-    def __init__(self, checkpoint: Checkpoint, number: int, capacity: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, number: int, capacity: int, whole: bool) -> None:
         self._checkpoint = checkpoint
+        self._hashed = checkpoint.sources if whole else ()  # not the plain copies that stand for some of them
         self._number = number
         self._buffers = [np.empty(capacity, np.uint8), np.empty(capacity, np.uint8)]
 
@@ -202,10 +208,8 @@ class _Reader:
             tensor = batch[run[0][0]].edit.inputs[self._number]
             region = self._checkpoint.regions[tensor.shard]
             view = buffer.data[used : used + stop - start]
-            if region.source in self._checkpoint.sources:
-                region.source.take(region.start + start, view)
-            else:  # a plain copy of the user's file, which has no hash to be known by
-                region.source.read_into(region.start + start, view)
+            read = region.source.take if region.source in self._hashed else region.source.read_into
+            read(region.start + start, view)
             for at, low, high in run:
                 dtype = dtype_of(batch[at].edit.inputs[self._number].dtype)
                 blocks[at] = np.frombuffer(buffer, dtype, (high - low) // dtype.itemsize, used + low - start)

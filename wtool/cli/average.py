@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wtool.choices import ORDERS
 from wtool.cli import options
 from wtool.cli.console import print_table, progress_bar, say
 from wtool.errors import Usage
@@ -28,7 +29,7 @@ class _Numbers(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r} is not a list of numbers such as 1,2,3", param, ctx)
 
 
-@click.command("average", short_help="One model out of several checkpoints.")
+@click.command("average")
 @click.argument("paths", nargs=-1, required=True, metavar="CKPT...")
 @click.option("--equal", is_flag=True, help="Every checkpoint counts the same (the default).")
 @click.option("--linear", is_flag=True, help="The k-th newest of n counts n-k+1.")
@@ -37,7 +38,7 @@ class _Numbers(click.ParamType):  # type: ignore[type-arg]
 @click.option("--coefficients", type=_Numbers(), metavar="C1,C2,...", help="One for each checkpoint, oldest first.")
 @click.option(
     "--order",
-    type=click.Choice(["natural", "given", "mtime"]),
+    type=click.Choice(ORDERS),
     default="natural",
     show_default=True,
     help="From oldest to newest: by path with numbers as numbers, as given, or by time of change.",

@@ -14,7 +14,7 @@ from wtool.cli.console import plain, print_table, progress_bar, say
 from wtool.errors import WtoolError
 
 
-@click.command("inspect", short_help="Layers, tensors, sizes, sparsity, optimizer and lineage of models.")
+@click.command("inspect")
 @options.models
 @click.option("--tensors", "each_tensor", is_flag=True, help="A line for every tensor instead of every layer.")
 @options.as_json
@@ -25,8 +25,9 @@ def command(models: tuple[str, ...], each_tensor: bool, as_json: bool, quiet: bo
     Statistics are computed in one streaming pass that also verifies the checksums of archives. With --json, one object
     per model and line; docs/reference/inspect.md lists its keys.
     """
-    from wtool.files.inputs import models_of
+    from wtool.files.inputs import models_of, refuse_two_streams
 
+    refuse_two_streams(models)
     failed = 0
     for word in models:
         try:

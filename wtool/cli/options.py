@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from wtool.choices import OPTIMIZER_MODES
+
 models = click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 output = click.option("-o", "--output", metavar="PATH", help="The new file; - for standard output.")
 include = click.option(
@@ -12,7 +14,7 @@ include = click.option(
 exclude = click.option("--exclude", multiple=True, metavar="GLOB", help="No tensors with paths like this; repeatable.")
 optimizer = click.option(
     "--optimizer",
-    type=click.Choice(["keep", "follow", "reset", "drop"]),
+    type=click.Choice(OPTIMIZER_MODES),
     default="follow",
     show_default=True,
     help="What becomes of the optimizer's state.",

@@ -20,9 +20,14 @@ def expanded(words: Sequence[str]) -> list[tuple[str, str]]:
         WtoolError: a folder or pattern without any model.
         Usage: `-` more than once: standard input can be read once only.
     """
+    refuse_two_streams(words)
+    return [(word, path) for word in words for path in models_of(word)]
+
+
+def refuse_two_streams(words: Sequence[str]) -> None:
+    """Raise Usage if `-` comes more than once: standard input can be read once only."""
     if sum(word == "-" for word in words) > 1:
         raise Usage("standard input (-) can be only one of the inputs")
-    return [(word, path) for word in words for path in models_of(word)]
 
 
 def models_of(word: str) -> list[str]:

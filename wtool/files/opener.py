@@ -12,13 +12,13 @@ from typing import BinaryIO
 from blake3 import blake3
 
 from wtool.errors import Refused, WtoolError
-from wtool.files import archive
+from wtool.files import archive, keras3, legacy
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.hdf5 import Index, NotPlain, Value, read_index
 from wtool.files.json_text import parse_object
 from wtool.files.limits import MAX_METADATA
 from wtool.files.lineage import lineage_in
-from wtool.files.shards import beside, merged, shard_map, with_shards
+from wtool.files.shards import beside, merged, shard_map, shard_names, with_shards
 from wtool.files.source import Region, Source
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -147,17 +147,15 @@ def _open_keras(source: Source, like: Checkpoint | None, drop: tuple[str, ...], 
     version = metadata.get("keras_version")
     version = version if isinstance(version, str) else None
     same = like if like is not None and like.format == "keras" else None
-    known = same is not None and texts[CONFIG] == same.texts[CONFIG]
-    if same and known:
-        texts[CONFIG] = same.texts[CONFIG]  # one copy for a whole run
-    config = same.config if same and known else parse_object(texts[CONFIG], CONFIG)
+    twin = same if same is not None and texts[CONFIG] == same.texts[CONFIG] else None  # of the same architecture
+    if twin is not None:
+        texts[CONFIG] = twin.texts[CONFIG]  # one copy for a whole run
+    config = twin.config if twin is not None else parse_object(texts[CONFIG], CONFIG)
     whole = _weights(source, named[WEIGHTS], stack)
     region, index = _indexed(whole, (same.regions[0], same.indexes[0]) if same else None, drop, stack)
-    if same and known and index is same.indexes[0] and version == same.keras_version:
-        contents = same.contents
+    if twin is not None and index is twin.indexes[0] and version == twin.keras_version:
+        contents = twin.contents
     else:
-        from wtool.files import keras3
-
         contents = keras3.contents(index, config, version)
     return Checkpoint(
         name=source.name, format="keras", keras_version=version, config=config, contents=contents,
@@ -194,8 +192,6 @@ def _open_hdf5(source: Source, like: Checkpoint | None, drop: tuple[str, ...], s
     whole = Region(source, 0, source.size)
     same = like if like is not None and like.format in ("h5", "h5-weights", "weights.h5") else None
     region, index = _indexed(whole, (same.regions[0], same.indexes[0]) if same else None, drop, stack)
-    from wtool.files import keras3, legacy
-
     root = index.groups.get("", {})
     config = None
     if same and index is same.indexes[0]:
@@ -232,10 +228,8 @@ def _text(attributes: Mapping[str, Value], name: str) -> str | None:
 
 def _open_shards(source: Source, drop: tuple[str, ...], stack: ExitStack) -> Checkpoint:
     text = source.read(0, source.size)
-    from wtool.files import keras3
-
     groups, metadata = shard_map(text)
-    names = list(dict.fromkeys(name for shards in groups.values() for name in shards))
+    names = shard_names(groups)
     sources = [_adopt(Source(beside(source.name, name), name), stack) for name in names]
     parts = [_indexed(Region(shard, 0, shard.size), None, drop, stack) for shard in sources]
     indexes = [index for _, index in parts]

@@ -37,7 +37,7 @@ class Draft:
         self._path = os.path.realpath(target)  # a symbolic link stays one, and its file is what changes
         try:
             self.file = self._open()
-            with contextlib.suppress(OSError):  # creating a file takes away what the umask says
+            with contextlib.suppress(OSError):  # a file that is replaced keeps its permissions
                 os.fchmod(self.file.fileno(), stat.S_IMODE(os.stat(self._path).st_mode))
         except OSError as error:
             raise WtoolError(f"cannot write in {os.path.dirname(self._path)!r} ({error.strerror})", target) from None
@@ -50,14 +50,9 @@ class Draft:
         folder = os.path.dirname(self._path)
         if hasattr(os, "O_TMPFILE"):
             with contextlib.suppress(OSError):  # not every file system has them
-                return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, self._mode()), "w+b", BUFFER)
+                return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "w+b", BUFFER)
         self._hidden = os.path.join(folder, f".wtool-{os.urandom(8).hex()}.tmp")
-        return os.fdopen(os.open(self._hidden, os.O_CREAT | os.O_EXCL | os.O_RDWR, self._mode()), "w+b", BUFFER)
-
-    def _mode(self) -> int:
-        with contextlib.suppress(OSError):
-            return stat.S_IMODE(os.stat(self._path).st_mode)
-        return 0o666
+        return os.fdopen(os.open(self._hidden, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666), "w+b", BUFFER)
 
     def publish(self) -> None:
         """Give the file its name, once its bytes are on the disk.

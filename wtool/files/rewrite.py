@@ -18,7 +18,7 @@ from wtool.files.hdf5_attribute import with_root_attribute
 from wtool.files.json_text import parse_object
 from wtool.files.lineage import KEY, Record, lineage_text
 from wtool.files.publish import Draft, check_target
-from wtool.files.shards import shard_map
+from wtool.files.shards import shard_map, shard_names
 from wtool.files.source import STREAM_BLOCK, Region, Source
 
 METADATA, WEIGHTS, MANIFEST = "metadata.json", "model.weights.h5", "weights.json"
@@ -232,13 +232,13 @@ class _Shards:
         check_target(target, force)
         self._base = base
         groups, _ = shard_map(base.texts[MANIFEST])
-        old = list(dict.fromkeys(name for shards in groups.values() for name in shards))
+        old = shard_names(groups)
         stem = os.path.basename(target).removesuffix(".json").removesuffix(".weights")
-        self._names = {name: f"{stem}_{number:05d}.weights.h5" for number, name in enumerate(old)}
         folder = os.path.dirname(target)
+        self._names = _shards_of(stem, old)
         while force and any(os.path.exists(os.path.join(folder, name)) for name in self._names.values()):
             stem = f"{stem}-{os.urandom(4).hex()}"  # the old map keeps its shards until the new one takes its place
-            self._names = {name: f"{stem}_{number:05d}.weights.h5" for number, name in enumerate(old)}
+            self._names = _shards_of(stem, old)
         self._drafts = [stack.enter_context(_shard_draft(os.path.join(folder, name))) for name in self._names.values()]
         self._manifest = stack.enter_context(Draft(target, force))
         self._streams = [_Stream(region, draft.file) for region, draft in zip(base.regions, self._drafts, strict=True)]
@@ -270,6 +270,11 @@ class _Shards:
             for draft in published:
                 os.unlink(draft.target)
             raise
+
+
+def _shards_of(stem: str, old: Sequence[str]) -> dict[str, str]:
+    """Old name -> new name of each shard, called as Keras calls them."""
+    return {name: f"{stem}_{number:05d}.weights.h5" for number, name in enumerate(old)}
 
 
 def _shard_draft(target: str) -> Draft:

@@ -26,9 +26,14 @@ def shard_map(text: bytes) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
     if not isinstance(weight_map, dict):
         raise Refused("JSON without a weight_map: neither a .weights.json nor any other Keras model")
     groups = {path.strip("/"): _names(path, value) for path, value in weight_map.items()}
-    if len({name for names in groups.values() for name in names}) > MAX_SHARDS:
+    if len(shard_names(groups)) > MAX_SHARDS:
         raise Refused(f"the weight_map names more than {MAX_SHARDS:,} files")
     return groups, metadata if isinstance(metadata, dict) else {}
+
+
+def shard_names(groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """The shards that a map names, each once, in its order."""
+    return list(dict.fromkeys(name for shards in groups.values() for name in shards))
 
 
 def _names(path: str, value: object) -> tuple[str, ...]:
