@@ -297,7 +297,7 @@ def test_the_output_is_called_so_that_keras_opens_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     if expected is None:
-        with pytest.raises(wtool.Usage, match="format of the newest input"):
+        with pytest.raises(wtool.Usage, match="format of its input"):
             wtool.average([FIXTURES / name], output=output)
         assert not any(tmp_path.iterdir())
     else:

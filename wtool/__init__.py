@@ -2,6 +2,7 @@
 
 >>> import wtool
 >>> wtool.inspect("model.keras")  # doctest: +SKIP
+>>> wtool.prune("model.keras", sparsity=0.8, output="pruned.keras")  # doctest: +SKIP
 >>> wtool.average(["ckpt-1.keras", "ckpt-2.keras"], decay=0.9, output="average.keras")  # doctest: +SKIP
 """
 
@@ -15,31 +16,56 @@ from wtool.version import __version__
 
 if TYPE_CHECKING:
     from wtool.averaging import Averaged, average
+    from wtool.batch import Failed, SomeFailed
+    from wtool.editing import Transformed
     from wtool.files.checkpoint import Checkpoint, Tensor
     from wtool.files.opener import open_checkpoint
     from wtool.inspection import inspect
+    from wtool.operations import constant, jitter, neuroplast, prune, randomize, reshuffle, rewind, stroke
 
 _HOMES = {
     "average": "wtool.averaging",
     "Averaged": "wtool.averaging",
     "Checkpoint": "wtool.files.checkpoint",
     "Tensor": "wtool.files.checkpoint",
+    "Failed": "wtool.batch",
+    "SomeFailed": "wtool.batch",
+    "Transformed": "wtool.editing",
+    "constant": "wtool.operations",
     "inspect": "wtool.inspection",
+    "jitter": "wtool.operations",
+    "neuroplast": "wtool.operations",
     "open_checkpoint": "wtool.files.opener",
+    "prune": "wtool.operations",
+    "randomize": "wtool.operations",
+    "reshuffle": "wtool.operations",
+    "rewind": "wtool.operations",
+    "stroke": "wtool.operations",
 }
 """Where each name lives: imported when it is first used, so that `import wtool` costs nothing."""
 
 __all__ = [
     "Averaged",
     "Checkpoint",
+    "Failed",
     "Refused",
+    "SomeFailed",
     "Tensor",
+    "Transformed",
     "Usage",
     "WtoolError",
     "__version__",
     "average",
+    "constant",
     "inspect",
+    "jitter",
+    "neuroplast",
     "open_checkpoint",
+    "prune",
+    "randomize",
+    "reshuffle",
+    "rewind",
+    "stroke",
 ]
 
 

@@ -17,6 +17,7 @@ from wtool.dtypes import Array
 from wtool.errors import Refused, Usage, WtoolError
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.inputs import expanded, natural_key, target_for
+from wtool.files.lineage import UNHASHED, lineage_entry
 from wtool.files.opener import open_checkpoint
 from wtool.files.publish import check_target
 from wtool.files.rewrite import rewrite
@@ -28,8 +29,6 @@ from wtool.version import __version__
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-UNHASHED = "blake3:" + 64 * "0"  # as long as the hash that takes its place
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +219,7 @@ def _inputs(
     checkpoints: Sequence[Checkpoint], shares: Sequence[float], hashes: Sequence[tuple[str, ...]]
 ) -> list[dict[str, Any]]:
     return [
-        {
-            "name": os.path.basename(each.name),
-            "coefficient": share,
-            "hash": parts[0] if len(parts) == 1 else list(parts),
-        }
+        lineage_entry(each.name, parts, {"coefficient": share})
         for each, share, parts in zip(checkpoints, shares, hashes, strict=True)
     ]
 

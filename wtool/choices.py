@@ -7,3 +7,12 @@ ORDERS = ("natural", "given", "mtime")
 
 OPTIMIZER_MODES = ("keep", "follow", "reset", "drop")
 """What becomes of an optimizer when weights were rewritten."""
+
+SCOPES = ("tensor", "global")
+"""What a sparsity is a share of: each tensor, or all selected ones together."""
+
+CRITERIA = (
+    "large-final", "large-init-large-final", "magnitude-increase", "movement", "large-final-same-sign", "random",
+    "lf", "lilf", "mi", "mov", "lfss",
+)  # fmt: skip
+"""What makes a weight matter: `transforms.criteria.CRITERIA` and its short names, without importing NumPy for them."""

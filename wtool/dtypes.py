@@ -33,6 +33,15 @@ def is_floating(name: str) -> bool:
     return name.startswith(("float", "bfloat"))
 
 
+def largest(dtype: np.dtype[Any]) -> Array:
+    """The largest finite value of a floating dtype, shape (1,)."""
+    if dtype.name in NUMPY_FLOATS:
+        return np.array([np.finfo(dtype).max])
+    import ml_dtypes
+
+    return np.array([ml_dtypes.finfo(dtype).max])  # type: ignore[no-untyped-call]
+
+
 def round_into(out: Array, values: NDArray[np.float64]) -> None:
     """Put float64 values into an array of a narrower floating dtype, rounded once, to nearest, ties to even.
 

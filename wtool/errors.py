@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class WtoolError(Exception):
     """Something asked for failed; the text says what is wrong and what to do.
@@ -31,3 +33,20 @@ class Refused(WtoolError):
 
 class Usage(WtoolError):
     """Words that do not go together (exit status 2)."""
+
+
+def explained(error: Exception) -> WtoolError:
+    """Any error as one of wtool's own, with what to do about it."""
+    if isinstance(error, WtoolError):
+        return error
+    if isinstance(error, OSError):
+        hint = "; nothing was changed, make room and run it again" if error.errno == errno.ENOSPC else ""
+        file = error.filename if isinstance(error.filename, str) else ""
+        new = WtoolError(f"{error.strerror or error}{hint}", file)
+    elif isinstance(error, MemoryError):
+        new = WtoolError("out of memory; nothing was changed")
+    else:
+        what = f"{type(error).__name__}: {error}"
+        new = WtoolError(f"this is a bug ({what}); please report it with what `wtool --debug ...` says")
+    new.__cause__ = error
+    return new

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from functools import reduce
 from math import prod
 from typing import Any
@@ -36,16 +37,15 @@ def inspect(path: str | os.PathLike[str], progress: pipeline.Progress | None = N
     """
     with open_checkpoint(os.fspath(path)) as checkpoint:
         found = {tensor.path: Statistics() for tensor in checkpoint.weights}
-
-        def keep(tensor: Tensor, part: Statistics) -> None:
+        looks = [pipeline.Edit(tensor, (tensor,), _statistics) for tensor in checkpoint.weights]
+        for tensor, _, part in pipeline.verified_scan(checkpoint, looks, progress):
             found[tensor.path] = found[tensor.path].merged(part)
-
-        pipeline.scan(checkpoint, checkpoint.weights, _statistics, keep, progress)
         return _described(checkpoint, found)
 
 
-def _statistics(values: Array) -> Statistics:
-    parts = (statistics(values[start : start + BLOCK]) for start in range(0, values.size, BLOCK))
+def _statistics(blocks: Sequence[Array], start: int, stop: int) -> Statistics:
+    values = blocks[0]
+    parts = (statistics(values[at : at + BLOCK]) for at in range(0, values.size, BLOCK))
     return reduce(Statistics.merged, parts)
 
 

@@ -7,7 +7,7 @@ would make Adam's next steps ten times too long. So what starts anew starts anew
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from wtool.dtypes import Array, dtype_of, is_floating
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.pipeline import Apply, Edit
+from wtool.transforms.change import Change, put
 
 KEPT = frozenset({"learning_rate", "dynamic_scale"})
 """Settings rather than state: they say how the user trains, not what happened so far."""
@@ -62,6 +63,57 @@ def followed(checkpoint: Checkpoint, rewritten: Mapping[str, Edit]) -> Restart:
     return Restart(edits, actions, ())
 
 
+def followed_by_value(
+    checkpoint: Checkpoint, weights: Mapping[str, Tensor], changes: Mapping[str, Callable[[int, int], Change]]
+) -> Restart:
+    """Let the optimizer follow an operation that rewrote single values: their momentum becomes zero.
+
+    Second moments and the step count stay. Moving averages of weights (EMA slots) take the new values.
+
+    Args:
+        checkpoint: whose optimizer it is.
+        weights: path -> the tensors that the operation is about.
+        changes: path -> from a range of its elements to what changes in them.
+    """
+    edits, actions = _edits((tensor, _following_values(tensor, weights, changes)) for tensor in checkpoint.slots)
+    unclear = [tensor.path for tensor in checkpoint.slots if _is_unclear(tensor)]
+    more = f" and {len(unclear) - 3} more" if len(unclear) > 3 else ""
+    note = f"the file does not tell what {', '.join(unclear[:3])}{more} are to the optimizer: kept as they are"
+    return Restart(edits, actions, (f"{note}; --optimizer drop leaves them out",) if unclear and changes else ())
+
+
+def _following_values(
+    tensor: Tensor, weights: Mapping[str, Tensor], changes: Mapping[str, Callable[[int, int], Change]]
+) -> Decision:
+    slot = tensor.slot
+    if slot is None or slot.weight is None or slot.weight not in changes:
+        return None, "kept"
+    if tensor.shape != weights[slot.weight].shape:
+        return None, "kept"
+    change = changes[slot.weight]
+    if slot.name == "average":
+        return Edit(tensor, (tensor,), _putting(change)), f"the new values of {slot.weight}"
+    if slot.name in FIRST_MOMENTS:
+        return Edit(tensor, (tensor,), _forgetting(change)), f"0 where {slot.weight} changed"
+    return None, "kept"
+
+
+def _forgetting(change: Callable[[int, int], Change]) -> Apply:
+    def apply(blocks: Sequence[Array], start: int, stop: int) -> Array:
+        put(blocks[0], Change(change(start, stop).where, blocks[0].dtype.type(0)))
+        return blocks[0]
+
+    return apply
+
+
+def _putting(change: Callable[[int, int], Change]) -> Apply:
+    def apply(blocks: Sequence[Array], start: int, stop: int) -> Array:
+        put(blocks[0], change(start, stop))
+        return blocks[0]
+
+    return apply
+
+
 Decision = tuple["Edit | None", str]
 
 
@@ -76,7 +128,16 @@ def _is_unknown(tensor: Tensor, rewritten: Mapping[str, Edit]) -> bool:
         return False
     if tensor.slot.name == "average":
         return tensor.slot.weight is None or not _takes_values(tensor, rewritten)
-    return tensor.slot.name == "unknown" or re.fullmatch(r"slot\d+", tensor.slot.name) is not None
+    return _is_unclear(tensor)
+
+
+def _is_unclear(tensor: Tensor) -> bool:
+    """Whether the file does not tell what a slot is, or whose."""
+    if tensor.slot is None or not tensor.shape:
+        return False
+    name = tensor.slot.name
+    nameless = name == "unknown" or re.fullmatch(r"slot\d+", name) is not None
+    return nameless or (tensor.slot.weight is None and name in (*FIRST_MOMENTS, "average"))
 
 
 def _takes_values(tensor: Tensor, rewritten: Mapping[str, Edit]) -> bool:

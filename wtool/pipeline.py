@@ -37,7 +37,7 @@ class Edit:
 
     Attributes:
         target: of the base; its new values are written where its old ones are.
-        inputs: the tensors to read, one of each input, all of one shape and dtype; () where none is needed.
+        inputs: the tensors to read, one of each of the first inputs, all of one shape and dtype; or none.
         apply: from blocks (flat, one of each input) and the range [start, stop) of their elements to the new block,
             flat and of the target's dtype; None where the base's bytes stay.
     """
@@ -88,34 +88,40 @@ def run(
             if new is not None:
                 target = piece.edit.target
                 output.replace(target, piece.start * dtype_of(target.dtype).itemsize, new.view(np.uint8).data)
-        hashes = [pool.submit(_finish, checkpoint) for checkpoint in inputs]
+        hashes = [pool.submit(checkpoint.finish) for checkpoint in inputs]
         output.copy_rest()
         return tuple(each.result() for each in hashes)
 
 
 def scan(
-    checkpoint: Checkpoint,
-    tensors: Sequence[Tensor],
-    look: Callable[[Array], Any],
-    keep: Callable[[Tensor, Any], None],
-    progress: Progress | None = None,
-) -> None:
-    """Hand every block of `tensors` to `look`, and what it gives to `keep`: for each tensor from first to last.
+    inputs: Sequence[Checkpoint], edits: Sequence[Edit], progress: Progress | None = None
+) -> Iterator[tuple[Tensor, int, Any]]:
+    """Do all edits and write nothing: gives (tensor, first element of the block, what `apply` gave), in file order.
+
+    Args:
+        inputs: open checkpoints, in the order of every edit's `inputs`; they may be scanned again.
+        edits: what is looked at.
+        progress: called with bytes done and bytes in all.
+    """
+    with _workers() as pool:
+        for piece, found in _results(pool, inputs, _in_file_order(edits), progress, whole=False):
+            yield piece.edit.target, piece.start, found
+
+
+def verified_scan(
+    checkpoint: Checkpoint, edits: Sequence[Edit], progress: Progress | None = None
+) -> Iterator[tuple[Tensor, int, Any]]:
+    """Like `scan`, and verify the file on the way; once for each open checkpoint.
 
     Raises:
         Refused: the file is damaged or changes meanwhile.
     """
-
-    def apply(blocks: Sequence[Array], start: int, stop: int) -> Any:
-        return look(blocks[0])
-
-    ordered = _in_file_order([Edit(tensor, (tensor,), apply) for tensor in tensors])
     whole = any(source.has_checksums for source in checkpoint.sources)  # else hashing would be for nothing
     with _workers() as pool:
-        for piece, found in _results(pool, [checkpoint], ordered, progress, whole):
-            keep(piece.edit.target, found)
+        for piece, found in _results(pool, [checkpoint], _in_file_order(edits), progress, whole):
+            yield piece.edit.target, piece.start, found
     if whole:
-        _finish(checkpoint)
+        checkpoint.finish()
     for source in checkpoint.sources:
         source.refuse_changed()
 
@@ -153,10 +159,6 @@ def _computed(blocks: Sequence[dict[int, Array]], batch: Sequence[_Piece]) -> li
         (piece, piece.edit.apply([each[at] for each in blocks if at in each], piece.start, piece.stop))
         for at, piece in enumerate(batch)
     ]
-
-
-def _finish(checkpoint: Checkpoint) -> tuple[str, ...]:
-    return tuple(source.finish() for source in checkpoint.sources)
 
 
 def _in_file_order(edits: Sequence[Edit]) -> list[Edit]:
@@ -221,7 +223,7 @@ class _Reader:
         run: list[tuple[int, int, int]] = []
         shard = -1
         for at, piece in enumerate(batch):
-            if not piece.edit.inputs:
+            if len(piece.edit.inputs) <= self._number:
                 continue
             tensor = piece.edit.inputs[self._number]
             itemsize = dtype_of(tensor.dtype).itemsize

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from wtool.dtypes import is_floating
-from wtool.errors import Usage
+from wtool.errors import Refused, Usage
 from wtool.files.checkpoint import Tensor
 
 QUANTISED = ("kernel", "quantized_kernel", "embeddings", "reverse_embeddings")
@@ -21,6 +21,46 @@ def arithmetic(weights: Sequence[Tensor]) -> list[Tensor]:
         for tensor in weights
         if is_floating(tensor.dtype) and not (tensor.layer in coded and tensor.role.endswith(COMPANIONS))
     ]
+
+
+def by_role(
+    weights: Sequence[Tensor], include: Sequence[str], exclude: Sequence[str], kernels: bool, biases: bool
+) -> list[Tensor]:
+    """The weights that an operation on single models is about.
+
+    Kernels of every kind and biases, each if wanted and if their paths match any of `include` (all, if there is none)
+    and none of `exclude`. Any other variable only where a pattern of `include` names it: with its last part, and not by
+    `*` alone, so that `conv*` or `bn/*` do not reach gammas and moving statistics, and `bn/gamma` does.
+
+    Raises:
+        Usage: a pattern matches nothing.
+        Refused: what is chosen is not floating, so that there is nothing to calculate with.
+    """
+    originals = [tensor for tensor in weights if tensor.copy_of is None]
+    wanted = {"kernel": kernels, "bias": biases}
+    chosen = [
+        tensor
+        for tensor in selected(originals, include, exclude)
+        if wanted.get(_kind(tensor.role), any(_names(pattern, tensor) for pattern in include))
+    ]
+    numbers = {tensor.path for tensor in arithmetic(weights)}
+    for tensor in chosen:
+        if tensor.path not in numbers:
+            what = "scales of quantised values" if is_floating(tensor.dtype) else f"{tensor.dtype} values"
+            raise Refused(f"{tensor.path} holds {what}, which cannot be changed; leave it out with --exclude")
+    return chosen
+
+
+def _kind(role: str) -> str:
+    if role in ("real_kernel", "imag_kernel"):  # of a Fourier transform, not learned
+        return role
+    return "kernel" if role.endswith("kernel") else "bias" if role.endswith("bias") else role
+
+
+def _names(pattern: str, tensor: Tensor) -> bool:
+    own = pattern.rpartition("/")[2]
+    name = tensor.path.rpartition("/")[2]
+    return bool(own.strip("*?")) and fnmatchcase(tensor.path, pattern) and fnmatchcase(name, own)
 
 
 def selected(tensors: Iterable[Tensor], include: Sequence[str], exclude: Sequence[str]) -> list[Tensor]:

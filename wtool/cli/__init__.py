@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -14,12 +13,20 @@ from typing import Any, NoReturn
 import click
 
 from wtool.cli.console import say
-from wtool.errors import Usage, WtoolError
+from wtool.errors import Usage, explained
 from wtool.version import __version__
 
 COMMANDS = {
     "average": "One model out of several checkpoints.",
+    "constant": "Give kept weights plus or minus one value, under a pruned model's mask.",
     "inspect": "Layers, tensors, sizes, sparsity, optimizer and lineage of models.",
+    "jitter": "Give kept weights their initial values plus noise, under a pruned model's mask.",
+    "neuroplast": "Give weights near zero new values.",
+    "prune": "Set weights to zero: those in a range, or those that matter least.",
+    "randomize": "Give kept weights fresh initial values, under a pruned model's mask.",
+    "reshuffle": "Permute kept initial values, under a pruned model's mask.",
+    "rewind": "Give kept weights their initial values, under a pruned model's mask.",
+    "stroke": "Give a random share of the weights new values.",
 }
 """Command -> its line in `wtool --help`; each lives in the module of its name."""
 
@@ -90,7 +97,7 @@ def _exit_status(arguments: list[str]) -> int:
             raise
         if _interrupted(error):
             return _exit_interrupted()
-        say(_one_line(error))
+        say(str(explained(error)))
         return 2 if isinstance(error, Usage) else 1
 
 
@@ -106,14 +113,3 @@ def _exit_interrupted() -> int:
 
 def _status_of(result: Any) -> int:
     return result if isinstance(result, int) else 0
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, WtoolError):
-        return str(error)
-    if isinstance(error, OSError):
-        hint = "; nothing was changed, make room and run it again" if error.errno == errno.ENOSPC else ""
-        return f"{error.filename + ': ' if isinstance(error.filename, str) else ''}{error.strerror or error}{hint}"
-    if isinstance(error, MemoryError):
-        return "out of memory; nothing was changed"
-    return f"this is a bug ({type(error).__name__}: {error}); please report it with what `wtool --debug ...` says"

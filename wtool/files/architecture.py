@@ -259,6 +259,7 @@ def _projections(class_name: str, config: Mapping[str, Any], below: _Place) -> t
     bias = config.get("use_bias", True)
     unsure = isinstance(config.get("dtype"), Mapping) and config["dtype"].get("class_name") == "DTypePolicyMap"
     settings = {"bias_axes": "d" if bias else None, "dtype": config.get("dtype")}
+    settings |= {key: value for key, value in config.items() if key.endswith("_initializer")}
     nodes = []
     for attribute, name in names.items():
         node = _implied("EinsumDense", attribute, name, settings, below)

@@ -49,6 +49,7 @@ class Tensor:
         nbytes: contiguous there.
         shard: which of the checkpoint's HDF5 files it is in.
         slot: what it is to the optimizer; None for model variables.
+        copy_of: path of the variable that is stored here a second time (by SpectralNormalization); mostly None.
     """
 
     path: str
@@ -63,6 +64,7 @@ class Tensor:
     nbytes: int
     shard: int = 0
     slot: Slot | None = None
+    copy_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,14 @@ class Checkpoint:
         region = self.regions[tensor.shard]
         region.source.read_into(region.start + tensor.offset + start * dtype.itemsize, values.view(np.uint8).data)
         return values
+
+    def finish(self) -> tuple[str, ...]:
+        """Read and verify what is left of its files; gives the content hash of each.
+
+        Raises:
+            Refused: a checksum is wrong, or a file changed since it was opened.
+        """
+        return tuple(source.finish() for source in self.sources)
 
     def close(self) -> None:
         """Close its files."""

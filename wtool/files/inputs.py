@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from wtool.errors import Usage, WtoolError
 
@@ -86,16 +88,105 @@ def target_for(kind: str, base: str, output: str | None, stem: str) -> str:
     Raises:
         Usage: an extension that Keras takes for another format.
     """
-    fitting = FITTING[kind]
-    known = extension(base) if extension(base) in (*fitting, ".keras") and base != "-" else fitting[0]
+    known = extension(base) if extension(base) in (*FITTING[kind], ".keras") and base != "-" else FITTING[kind][0]
     if output == "-":
         return output
     if output is None or output.endswith(os.sep) or os.path.isdir(output):
         return os.path.join(output or "", f"{stem}{known}")
-    chosen = extension(output)
-    if chosen != known and chosen not in fitting and (chosen in ALL or kind == "weights.json"):
-        raise Usage(f"{output}: the output is in the format of the newest input, {kind}; call it {stem}{known}, say")
+    check_extension(output, kind, known)
     return output
+
+
+def check_extension(output: str, kind: str, allowed: str = "") -> None:
+    """Raise Usage if Keras would take the output, in the format `kind`, for another one."""
+    chosen = extension(output)
+    fits = output == "-" or chosen in (allowed, *FITTING[kind])
+    if not fits and (chosen in ALL or kind == "weights.json"):
+        raise Usage(f"{output}: the output has the format of its input, {kind}; its name has to end in {FITTING[kind][0]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A model, and where its result goes."""
+
+    model: str
+    target: str
+
+
+def jobs(
+    words: Sequence[str], output: str | None, suffix: str, like: str | None = None, in_place: bool = False
+) -> tuple[list[Job], bool]:
+    """The models that the words mean, each with its own target; and whether the targets' folders may be made.
+
+    Without `output`, a result is called `<stem>-<suffix><ext>` and lies beside its model. In a folder (one that exists,
+    or a path that ends in a slash; always, where a word is a folder) results have the names of their models, and the
+    tree below a folder or the fixed part of a pattern is kept. What such a word finds among the targets is no input.
+
+    Args:
+        words: files, folders, patterns, or `-`.
+        output: a file, a folder, `-`, or None.
+        suffix: of default names.
+        like: a path whose extension the results have; that of each model by default.
+        in_place: each model is its own target.
+
+    Raises:
+        WtoolError: a folder or pattern without any model.
+        Usage: several models for one output, or one model for none.
+    """
+    places = {os.path.realpath(path): (word, path) for word, path in reversed(expanded(words))}
+    found = list(reversed(places.values()))
+    if in_place:
+        return [Job(path, path) for _, path in found], False
+    folder = output not in (None, "-") and _is_folder(str(output), words)
+    if folder:
+        inside = os.path.join(os.path.realpath(str(output)), "")
+        found = [(word, path) for word, path in found if word == path or not os.path.realpath(path).startswith(inside)]
+    elif output is not None and len(found) != 1:
+        raise Usage(f"{len(found)} models, and one output; name a folder, with a slash at its end")
+    made = [(word, Job(path, _target(word, path, output, suffix, like, folder))) for word, path in found]
+    targets = {os.path.realpath(job.target) for _, job in made}
+    kept = [job for word, job in made if word == job.model or os.path.realpath(job.model) not in targets]
+    _refuse_clashes(kept)
+    return kept, folder
+
+
+def _is_folder(output: str, words: Sequence[str]) -> bool:
+    return output.endswith(os.sep) or os.path.isdir(output) or any(os.path.isdir(word) for word in words)
+
+
+def _target(word: str, path: str, output: str | None, suffix: str, like: str | None, folder: bool) -> str:
+    if output is not None and not folder:
+        return output
+    if path == "-":
+        raise Usage("a model from standard input needs an --output: a file, or - for standard output")
+    own = extension(path)
+    stem, ending = path.removesuffix(own), own if like is None else extension(like)
+    if output is None:
+        return f"{stem}-{suffix}{ending}"
+    return os.path.join(output, os.path.relpath(stem + ending, _root(word, path)))
+
+
+def _root(word: str, path: str) -> str:
+    """The folder below which the tree is kept: the one that was named, or in which a pattern begins."""
+    if word == path:
+        return os.path.dirname(path) or "."
+    if os.path.isdir(word):
+        return word
+    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), word.split(os.sep))
+    return os.sep.join(fixed) or (os.sep if word.startswith(os.sep) else ".")
+
+
+def _refuse_clashes(found: Sequence[Job]) -> None:
+    """Raise Usage if two models have one target, or a target is a model that is still to be read."""
+    models = {os.path.realpath(job.model): job for job in found if job.model != "-"}
+    targets: dict[str, Job] = {}
+    for job in found:
+        place = os.path.realpath(job.target)
+        if place in targets:
+            raise Usage(f"{job.model} and {targets[place].model} would both become {job.target}")
+        if place in models and models[place] is not job:
+            raise Usage(f"{job.target}, the result of {job.model}, is a model to read as well")
+        targets[place] = job
 
 
 FITTING = {

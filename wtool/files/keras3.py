@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from wtool.errors import Refused
@@ -55,14 +56,7 @@ def unique(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     paths = Counter(tensor.path for tensor in tensors)
     if len(paths) == len(tensors):
         return tuple(tensors)
-    return tuple(_renamed(tensor) if paths[tensor.path] > 1 else tensor for tensor in tensors)
-
-
-def _renamed(tensor: Tensor) -> Tensor:
-    return Tensor(
-        tensor.stored, tensor.role, tensor.layer, tensor.layer_class, tensor.trainable, tensor.shape, tensor.dtype,
-        tensor.stored, tensor.offset, tensor.nbytes, tensor.shard, tensor.slot,
-    )  # fmt: skip
+    return tuple(replace(tensor, path=tensor.stored) if paths[tensor.path] > 1 else tensor for tensor in tensors)
 
 
 def _model(groups: Groups, config: Mapping[str, Any] | None, version: str | None, notes: list[str]) -> Owner:

@@ -7,6 +7,7 @@ reads) and in `metadata` of a `.weights.json`; as the root attribute `wtool_line
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,9 @@ from wtool.files.json_text import parse_object
 KEY = "wtool_lineage"
 
 Record = Mapping[str, Any]
+
+UNHASHED = "blake3:" + 64 * "0"
+"""As long as the content hash that takes its place."""
 
 
 def lineage_in(holder: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
@@ -31,6 +35,11 @@ def lineage_in(holder: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     if not isinstance(value, (list, tuple)):
         return ()
     return tuple(record for record in value if isinstance(record, dict))
+
+
+def lineage_entry(path: str, hashes: Sequence[str], told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record says of an input: its name, what the operation tells of it, and the content hash of each file."""
+    return {"name": os.path.basename(path), **told, "hash": hashes[0] if len(hashes) == 1 else list(hashes)}
 
 
 def lineage_text(records: Sequence[Record]) -> str:

@@ -40,7 +40,8 @@ def held_by(owner: Owner, node: Node, keys: Keys, absent: bool) -> None:
         dtype = dtype_of(dataset, node.policy)
         check_dtype(node, variable.name, dtype, dataset.path)
         shapes[variable.name], stored[variable.name] = dataset.shape, dataset.path
-        owner.holds.append(Held(variable.name, variable.name, dataset, dtype, variable.trainable, variable.slots))
+        held = Held(variable.name, variable.name, dataset, dtype, variable.trainable, variable.slots, variable.alias)
+        owner.holds.append(held)
     check_shapes(node, shapes, stored)
     _fill_created(owner, chosen)
 
@@ -108,7 +109,8 @@ def anonymous(
         for variable, (_, dataset) in zip(chosen.saved, keys, strict=True):
             dtype = dtype_of(dataset, policy)
             trainable = variable.trainable
-            owner.holds.append(Held(variable.name, variable.name, dataset, dtype, trainable, variable.slots))
+            slots, copy = variable.slots, variable.alias
+            owner.holds.append(Held(variable.name, variable.name, dataset, dtype, trainable, slots, copy))
         _fill_created(owner, chosen)
     owner.parts = [anonymous(groups, found, owner, keras2, policy) for found in groups.objects(group, skip)]
     _order_parts(owner, groups)

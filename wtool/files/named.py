@@ -173,7 +173,7 @@ def _settle(seat: _Seat, group: str, absent: bool) -> None:
             key, dataset = seat.found[variable.name]
             dtype = dtype_of(dataset, seat.node.policy)
             check_dtype(seat.node, variable.name, dtype, dataset.path)
-            held = Held(variable.name, variable.name, dataset, dtype, variable.trainable, variable.slots, key)
+            held = Held(variable.name, variable.name, dataset, dtype, variable.trainable, variable.slots, key=key)
             seat.owner.holds.append(held)
     shapes = {held.name: held.dataset.shape for held in seat.owner.holds if held.dataset}
     check_shapes(seat.node, shapes, {held.name: held.dataset.path for held in seat.owner.holds if held.dataset})

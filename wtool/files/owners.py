@@ -22,6 +22,7 @@ class Held:
         dtype: what it holds.
         trainable: whether its layer trains it unless frozen; None where only the layer's author knows.
         slots: whether optimizers keep slots for it if it is trained.
+        copy: it is stored here a second time; the layer inside holds it as well.
         key: its path as Keras wrote it in the file, where files tell.
         path: its path in the checkpoint, once all owners are known.
     """
@@ -32,6 +33,7 @@ class Held:
     dtype: str
     trainable: bool | None
     slots: bool = True
+    copy: bool = False
     key: str = ""
     path: str = ""
 
@@ -119,7 +121,14 @@ def _tensor(owner: Owner, held: Held, dataset: Dataset) -> Tensor:
         stored=dataset.path,
         offset=dataset.offset,
         nbytes=dataset.nbytes,
+        copy_of=_original(owner, dataset) if held.copy else None,
     )
+
+
+def _original(owner: Owner, dataset: Dataset) -> str | None:
+    """The path of the variable of a wrapped layer that its wrapper stores as well."""
+    inside = (held for part in owner.parts for held in part.holds[:1] if held.dataset is not None)
+    return next((held.path for held in inside if held.shape == dataset.shape), None)
 
 
 def layers_of(root: Owner) -> Iterator[Layer]:

@@ -1,0 +1,348 @@
+"""Many models: one after the other, or several at a time in processes of their own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
+
+from wtool.choices import OPTIMIZER_MODES
+from wtool.editing import Task, Transformed, transform
+from wtool.errors import Usage, WtoolError, explained
+from wtool.files.inputs import jobs, refuse_two_streams
+from wtool.pipeline import Progress
+from wtool.transforms.change import Transform
+
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+
+PATIENCE = 1.0  # seconds that a process has to stop by itself
+BETWEEN = 0.1  # seconds between two reports of progress
+SEEDS = 1 << 32
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A model that could not be transformed, and why."""
+
+    model: str
+    error: WtoolError
+
+
+class Options(TypedDict, total=False):
+    """What every transform of single models can be told.
+
+    Attributes:
+        output: a file, a folder for many models (it ends in a slash or exists), or `-` for standard output; default
+            `<stem>-<operation><ext>` beside each model.
+        include, exclude: only tensors with paths like these, and none like those.
+        weights, biases: whether kernels (of every kind) and biases are selected: kernels are, biases are not. Other
+            variables are where `include` names them.
+        seed: of the random numbers; default a fresh one.
+        optimizer: `follow` (what was rewritten loses its momentum), `keep`, `reset` or `drop`. Re-initialisations keep
+            the initial checkpoint's by default.
+        dry_run: do everything but write.
+        force: replace existing outputs.
+        in_place: the input is the output.
+        jobs: models at a time, each in a process of its own.
+        fail_fast: stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+    """
+
+    output: str | os.PathLike[str] | None
+    include: Sequence[str]
+    exclude: Sequence[str]
+    weights: bool
+    biases: bool
+    seed: int | None
+    optimizer: str | None
+    dry_run: bool
+    force: bool
+    in_place: bool
+    jobs: int
+    fail_fast: bool
+    progress: Progress | None
+    report: Callable[[Transformed | Failed], None] | None
+
+
+class SomeFailed(WtoolError):
+    """Some of several models failed.
+
+    Attributes:
+        results: of all models that were tried, in order.
+    """
+
+    def __init__(self, results: Sequence[Transformed | Failed]) -> None:
+        failed = [each for each in results if isinstance(each, Failed)]
+        super().__init__(f"{len(failed)} of {len(results)} models failed; the first: {failed[0].error}")
+        self.results = tuple(results)
+
+
+def transform_all(
+    operation: Transform,
+    models: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    initial: str | os.PathLike[str] | None,
+    options: Options,
+) -> list[Transformed]:
+    """Do an operation to models.
+
+    Args:
+        operation: what is done.
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        initial: the initial checkpoint, for operations that need one.
+        options: how.
+
+    Raises:
+        SomeFailed: after all others were done, or at once with `fail_fast`; of a single model, the error itself.
+        Usage: words that do not go together; nothing was done then.
+    """
+    tasks = _tasks(operation, models, initial, options)
+    report = options.get("report") or _ignore
+    meter = _Meter(options.get("progress"), [_size(task.model) for task in tasks])
+    alone = len(tasks) == 1
+    workers = min(options.get("jobs", 1), len(tasks))
+    results: list[Transformed | Failed] = []
+    with ExitStack() as stack:
+        done = _several(tasks, workers, meter, stack) if workers > 1 else _in_turn(tasks, meter)
+        for result in done:
+            if isinstance(result, Failed) and alone:
+                raise result.error
+            results.append(result)
+            report(result)
+            if isinstance(result, Failed) and options.get("fail_fast"):
+                break
+    if any(isinstance(each, Failed) for each in results):
+        raise SomeFailed(results)
+    return [each for each in results if isinstance(each, Transformed)]
+
+
+def _ignore(result: Transformed | Failed) -> None:
+    """Nobody wants to know."""
+
+
+def _tasks(
+    operation: Transform,
+    models: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    initial: str | os.PathLike[str] | None,
+    options: Options,
+) -> list[Task]:
+    words = [os.fspath(models)] if isinstance(models, (str, os.PathLike)) else [os.fspath(each) for each in models]
+    first = None if initial is None else os.fspath(initial)
+    _check(operation, words, first, options)
+    output, in_place = options.get("output"), options.get("in_place", False)
+    like = first if operation.of_initial and first != "-" else None
+    found, folder = jobs(words, None if output is None else os.fspath(output), operation.name, like, in_place)
+    if len(found) > 1 and "-" in (first, *(job.target for job in found)):
+        raise Usage(f"{len(found)} models, but - is a single one")
+    given = options.get("seed")
+    seed = secrets.randbelow(SEEDS) if given is None else given
+    mode = options.get("optimizer") or ("keep" if operation.of_initial else "follow")
+    return [
+        Task(
+            transform=operation,
+            model=job.model,
+            target=job.target,
+            initial=first,
+            include=tuple(options.get("include", ())),
+            exclude=tuple(options.get("exclude", ())),
+            weights=options.get("weights", True),
+            biases=options.get("biases", False),
+            optimizer=mode,
+            seed=seed,
+            seed_is_given=given is not None,
+            force=options.get("force", False) or in_place,
+            dry_run=options.get("dry_run", False),
+            make_folder=folder,
+        )
+        for job in found
+    ]
+
+
+def _check(operation: Transform, words: Sequence[str], initial: str | None, options: Options) -> None:
+    """From Python, words come unchecked."""
+    if unknown := options.keys() - Options.__annotations__.keys():
+        raise TypeError(f"{operation.name} has no option {', '.join(sorted(unknown))}")
+    refuse_two_streams([*words, *([] if initial is None else [initial])])
+    for name in ("include", "exclude"):
+        if isinstance(options.get(name, ()), str):
+            raise Usage(f"{name} is a list, not a single text")
+    mode = options.get("optimizer")
+    if mode is not None and mode not in OPTIMIZER_MODES:
+        raise Usage(f"{mode!r} is no optimizer mode; choose {', '.join(OPTIMIZER_MODES)}")
+    if options.get("in_place") and (options.get("output") is not None or "-" in words):
+        raise Usage("in place, the model itself is the output: no other output, and no standard input")
+    if operation.reads_initial and initial is None:
+        raise Usage(f"{operation.name} needs an initial checkpoint (--initial)" + _why(operation))
+    if initial is not None and not operation.reads_initial:
+        raise Usage(f"the initial checkpoint plays no part{_why(operation)}")
+    if options.get("jobs", 1) < 1:
+        raise Usage("at least one model at a time (--jobs 1)")
+    if (options.get("seed") or 0) < 0:
+        raise Usage("a seed is not negative")
+
+
+def _why(operation: Transform) -> str:
+    criterion = getattr(operation, "criterion", None)
+    return "" if criterion is None else f" with the criterion {criterion}"
+
+
+def _size(path: str) -> int:
+    try:
+        return max(1, os.stat(path).st_size) if path != "-" else 1
+    except OSError:
+        return 1  # opening it says why
+
+
+def _done(task: Task, progress: Progress | None) -> Transformed | Failed:
+    """The task's result; whatever is wrong with its model is one."""
+    try:
+        return transform(task, progress)
+    except Exception as error:
+        return Failed(task.model, explained(error).about(task.model))
+
+
+def _in_turn(tasks: Sequence[Task], meter: _Meter) -> Iterator[Transformed | Failed]:
+    for number, task in enumerate(tasks):
+        yield _done(task, meter.of(number))
+        meter.finished(number)
+
+
+class _Meter:
+    """Progress over all models, in bytes of their files."""
+
+    def __init__(self, progress: Progress | None, sizes: Sequence[int]) -> None:
+        self._progress = progress
+        self._sizes = sizes
+        self._done = [0.0] * len(sizes)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody wants to know."""
+        return self._progress is not None
+
+    def of(self, number: int) -> Progress | None:
+        """The progress of one model."""
+        if not self.is_watched:
+            return None
+        return lambda done, total: self.reached(number, done / max(1, total))
+
+    def reached(self, number: int, share: float) -> None:
+        """A model has come so far, 0 to 1."""
+        if self._progress is not None:
+            self._done[number] = share * self._sizes[number]
+            self._progress(int(sum(self._done)), sum(self._sizes))
+
+    def finished(self, number: int) -> None:
+        """A model is done, or has failed."""
+        self.reached(number, 1.0)
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: Any
+    pipe: Connection
+    number: int | None = None  # of the task that it is working on
+
+
+def _several(tasks: Sequence[Task], count: int, meter: _Meter, stack: ExitStack) -> Iterator[Transformed | Failed]:
+    """Results in the order of the tasks, which several processes share."""
+    context = _context()
+    workers: list[_Worker] = []
+    stack.callback(_stop, workers)
+    waiting = list(reversed(range(len(tasks))))
+    results: dict[int, Transformed | Failed] = {}
+    for number in range(len(tasks)):
+        while number not in results:
+            workers[:] = [worker for worker in workers if worker.process.is_alive()]
+            while len(workers) < min(count, len(tasks)):
+                workers.append(_started(context, workers))
+            for worker in workers:
+                if worker.number is None and waiting:
+                    worker.number = waiting.pop()
+                    worker.pipe.send((tasks[worker.number], meter.is_watched))
+            for ready in wait([worker.pipe for worker in workers if worker.number is not None]):
+                worker = next(each for each in workers if each.pipe is ready)
+                _receive(worker, tasks, results, meter)
+        yield results.pop(number)
+
+
+def _receive(worker: _Worker, tasks: Sequence[Task], results: dict[int, Transformed | Failed], meter: _Meter) -> None:
+    assert worker.number is not None
+    number = worker.number
+    try:
+        message = worker.pipe.recv()
+    except (EOFError, OSError):
+        worker.process.join()
+        text = f"the process that worked on it died (exit code {worker.process.exitcode}); nothing was changed"
+        message = Failed(tasks[number].model, WtoolError(text, tasks[number].model))
+    if isinstance(message, float):
+        meter.reached(number, message)
+        return
+    results[number], worker.number = message, None
+    meter.finished(number)
+
+
+def _context() -> BaseContext:
+    """Forking is fast, and safe as long as nothing else runs in this process."""
+    if sys.platform == "linux" and threading.active_count() == 1:
+        return multiprocessing.get_context("fork")
+    return multiprocessing.get_context("spawn")
+
+
+def _started(context: BaseContext, others: Sequence[_Worker]) -> _Worker:
+    here, there = context.Pipe()
+    ends = [here, *(worker.pipe for worker in others)]
+    process = context.Process(target=_work, args=(there, ends), daemon=True)  # type: ignore[attr-defined]
+    process.start()
+    there.close()
+    return _Worker(process, here)
+
+
+def _work(pipe: Connection, others: Sequence[Connection]) -> None:
+    """What a worker does: tasks, until nobody sends any (or nobody is there any more)."""
+    for end in others:
+        end.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it decides, and stops it with SIGTERM
+    signal.signal(signal.SIGTERM, _terminated)
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            task, watched = pipe.recv()
+            pipe.send(_done(task, _sender(pipe) if watched else None))
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)  # so that drafts are thrown away on the way out
+
+
+def _sender(pipe: Connection) -> Progress:
+    last = time.monotonic()
+
+    def send(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= BETWEEN:
+            last = time.monotonic()
+            pipe.send(done / max(1, total))
+
+    return send
+
+
+def _stop(workers: Sequence[_Worker]) -> None:
+    for worker in workers:
+        worker.pipe.close()
+        if worker.number is not None:
+            worker.process.terminate()
+    for worker in workers:
+        worker.process.join(PATIENCE)
+        if worker.process.is_alive():
+            worker.process.kill()

@@ -1,0 +1,66 @@
+"""What the commands that transform single models have in common: their call, and what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wtool.cli.console import plain, print_table, progress_bar, say
+from wtool.errors import Usage
+
+if TYPE_CHECKING:
+    from wtool.batch import Failed
+    from wtool.editing import Transformed
+
+
+def run(operation: str, models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
+    """Do an operation of `wtool.operations` to models, and tell of each; gives the exit status."""
+    import wtool
+    from wtool.batch import SomeFailed
+
+    if as_json and chosen["output"] == "-":
+        raise Usage("--json and --output - would both write to standard output")
+    report = _reporter(as_json, quiet, bool(chosen["dry_run"]))
+    function: Callable[..., list[Transformed]] = getattr(wtool, operation)
+    try:
+        with progress_bar(operation, quiet) as progress:
+            function(models, progress=progress, report=report, **chosen)
+    except SomeFailed:
+        return 1  # each was told of already
+    return 0
+
+
+def _reporter(as_json: bool, quiet: bool, dry_run: bool) -> Callable[[Transformed | Failed], None]:
+    from wtool.batch import Failed
+
+    def report(result: Transformed | Failed) -> None:
+        if isinstance(result, Failed):
+            if as_json:
+                click.echo(json.dumps({"model": result.model, "error": result.error.message}))
+            say(str(result.error))
+            return
+        if as_json:
+            click.echo(json.dumps(asdict(result)))
+        elif dry_run:
+            click.echo(plain(result.model))
+            print_table(["tensor", "what would become of it"], list(result.actions.items()))
+        if not quiet:
+            _say(result)
+
+    return report
+
+
+def _say(done: Transformed) -> None:
+    for note in done.notes:
+        say(f"note: {done.model}: {note}")
+    if done.skipped:
+        say(f"{done.model}: {done.output} is there already, made from the same input in the same way: skipped")
+        return
+    sparsity = f"{done.zeros / done.selected:.2%} zero" if done.selected else "none left"
+    seed = "" if done.seed is None else f"; seed {done.seed}"
+    where = "nothing written" if done.output is None else f"written to {done.output}"
+    say(f"{done.model}: {done.rewritten:,} of {done.selected:,} weights rewritten, {sparsity}{seed}; {where}")

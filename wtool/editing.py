@@ -1,0 +1,381 @@
+"""One transform of one model: open, select, look, change, publish."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, fields
+from functools import partial
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from wtool import optimizer_rule, pipeline
+from wtool.dtypes import Array, dtype_of
+from wtool.errors import WtoolError
+from wtool.files.checkpoint import Checkpoint, Tensor
+from wtool.files.configured import initializers, output_kernels
+from wtool.files.inputs import check_extension
+from wtool.files.lineage import UNHASHED, lineage_entry
+from wtool.files.opener import open_checkpoint
+from wtool.files.publish import check_target
+from wtool.files.rewrite import rewrite
+from wtool.matching import match
+from wtool.selection import by_role
+from wtool.transforms.change import Apply, Blocks, Change, Look, Site, Transform, put
+from wtool.transforms.streams import CHUNK
+from wtool.version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A transform of one model, and how.
+
+    Attributes:
+        transform: what is done.
+        model: path, or `-` for standard input.
+        target: path of the result, or `-`.
+        initial: path of the initial checkpoint, for transforms that need one.
+        include, exclude, weights, biases: which tensors; see `selection.by_role`.
+        optimizer: what becomes of it.
+        seed: of the random numbers.
+        seed_is_given: the user wants this seed; otherwise a result with any other is as good.
+        force: whether an existing target may be replaced.
+        dry_run: do everything but write.
+        make_folder: whether the target's folder may be made.
+    """
+
+    transform: Transform
+    model: str
+    target: str
+    initial: str | None
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    weights: bool
+    biases: bool
+    optimizer: str
+    seed: int
+    seed_is_given: bool
+    force: bool
+    dry_run: bool
+    make_folder: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Transformed:
+    """What was done to a model, or would be.
+
+    Attributes:
+        model: path.
+        output: path of the result, `-` for standard output; None after a dry run.
+        skipped: the output was there already, made of the same input in the same way.
+        seed: of the random numbers; None where none were drawn.
+        selected: how many values the operation was about.
+        rewritten: how many of them it wrote.
+        zeros: how many of them are zero now.
+        actions: path of each tensor -> what became of it.
+        notes: what is worth knowing, one line each.
+    """
+
+    model: str
+    output: str | None
+    skipped: bool = False
+    seed: int | None = None
+    selected: int = 0
+    rewritten: int = 0
+    zeros: int = 0
+    actions: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def transform(task: Task, progress: pipeline.Progress | None = None) -> Transformed:
+    """Do the task.
+
+    Args:
+        task: what, to which model, and how.
+        progress: called with bytes done and bytes in all.
+
+    Raises:
+        Refused: a file is damaged, or cannot take part.
+        WtoolError: a file is missing, or the target exists or cannot be written.
+        Usage: words that match nothing.
+    """
+    with ExitStack() as stack:
+        inputs = _opened(task, stack)
+        base = inputs[0]
+        try:
+            check_extension(task.target, base.format)
+            if not task.dry_run:
+                if _is_done(task, inputs):
+                    return Transformed(task.model, task.target, skipped=True)
+                if task.make_folder:
+                    os.makedirs(os.path.dirname(task.target) or ".", exist_ok=True)
+                check_target(task.target, task.force)
+            return _transformed(task, inputs, _Steps(progress, base.sources[-1].size), stack)
+        except WtoolError as error:
+            raise error.about(base.name) from None
+
+
+def _opened(task: Task, stack: ExitStack) -> list[Checkpoint]:
+    """The checkpoint that is changed, then the other one, where there is one."""
+    of_initial, drop = task.transform.of_initial, task.optimizer == "drop"
+    model = stack.enter_context(open_checkpoint(task.model, drop_optimizer=drop and not of_initial))
+    if task.initial is None:
+        return [model]
+    initial = stack.enter_context(open_checkpoint(task.initial, like=model, drop_optimizer=drop and of_initial))
+    return [initial, model] if of_initial else [model, initial]
+
+
+def _transformed(task: Task, inputs: Sequence[Checkpoint], steps: _Steps, stack: ExitStack) -> Transformed:
+    plan = _plan(task, inputs, steps)
+    base, record = inputs[0], _record(task)
+    if task.dry_run:
+        for _ in pipeline.scan(inputs, plan.edits, steps.run):
+            pass
+    else:
+        unhashed = [(UNHASHED,) * len(each.sources) for each in inputs]
+        new = rewrite(
+            base, task.target, task.force, [*base.lineage, record | {"inputs": _inputs(task, inputs, unhashed)}], stack
+        )
+        hashes = pipeline.run(inputs, plan.edits, new, steps.run)
+        new.publish([*base.lineage, record | {"inputs": _inputs(task, inputs, hashes)}])
+    return Transformed(
+        task.model,
+        None if task.dry_run else task.target,
+        seed=task.seed if task.transform.is_random else None,
+        selected=sum(each.size for each in plan.counts.values()),
+        rewritten=sum(each.rewritten for each in plan.counts.values()),
+        zeros=sum(each.zeros for each in plan.counts.values()),
+        actions={path: str(plan.counts.get(path, action)) for path, action in plan.actions.items()},
+        notes=tuple(plan.notes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    edits: list[pipeline.Edit]
+    counts: dict[str, _Count]
+    actions: dict[str, str]
+    notes: list[str]
+
+
+@dataclass(slots=True)
+class _Count:
+    """Of the values of a tensor: how many were written, and how many are zero now."""
+
+    size: int
+    rewritten: int = 0
+    zeros: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.rewritten:,} of {self.size:,} rewritten; {self.zeros:,} are zero"
+
+
+def _plan(task: Task, inputs: Sequence[Checkpoint], steps: _Steps) -> _Plan:
+    base = inputs[0]
+    found = [match(base, other) for other in inputs[1:]]
+    rows = zip(base.weights, *(each.tensors for each in found), strict=True)
+    columns = {row[0].path: row for row in rows}
+    chosen = by_role(base.weights, task.include, task.exclude, task.weights, task.biases)
+    if not chosen:
+        raise WtoolError("nothing is selected; --weights, --biases and --include say what is")
+    zeroed = _zeroed_biases(task, base, chosen)
+    own = [columns[tensor.path] for tensor in chosen]
+    data = _Files(inputs, columns, _sites(inputs, own, task.transform.of_initial), steps)
+    prepared = task.transform.prepare(data, task.seed, _earlier(base, task.transform.name))
+    plan = _Plan([], {tensor.path: _Count(prod(tensor.shape)) for tensor in chosen}, {}, [])
+    plan.notes.extend(note for each in inputs for note in each.notes)
+    plan.notes.extend(each.note for each in found if each.note)
+    plan.notes.extend(prepared.notes)
+    for tensor in base.weights:
+        original = tensor.copy_of or tensor.path
+        change = prepared.changes.get(original)
+        if change is not None:
+            count = plan.counts[tensor.path] if tensor.copy_of is None else _Count(0)
+            plan.edits.append(pipeline.Edit(tensor, columns[tensor.path], partial(_rewrite, change, count)))
+            plan.actions[tensor.path] = f"as {original}"
+        elif tensor in zeroed:
+            plan.edits.append(pipeline.Edit(tensor, (), partial(_zero, tensor.dtype)))
+            plan.actions[tensor.path] = "set to 0"
+        else:
+            plan.actions[tensor.path] = "kept"
+    _follow(task, inputs, data, prepared.changes, plan)
+    return plan
+
+
+def _zeroed_biases(task: Task, base: Checkpoint, chosen: Sequence[Tensor]) -> list[Tensor]:
+    """The biases beside the chosen kernels, where the operation empties them and they are not chosen themselves."""
+    if getattr(task.transform, "keep_biases", True) or task.biases:
+        return []
+    layers = {tensor.layer for tensor in chosen}
+    biases = by_role(base.weights, (), task.exclude, kernels=False, biases=True)
+    return [tensor for tensor in biases if tensor.layer in layers]
+
+
+def _zero(dtype: str, blocks: Sequence[Array], start: int, stop: int) -> Array:
+    return np.zeros(stop - start, dtype_of(dtype))
+
+
+def _rewrite(change: Apply, count: _Count, blocks: Sequence[Array], start: int, stop: int) -> Array:
+    """Make the change in the first of the blocks, in parts that stay in the cache."""
+    values = blocks[0]
+    for low, high in _parts(start, stop):
+        part = [block[low - start : high - start] for block in blocks]
+        made = change(part, low)
+        put(part[0], made)
+        count.rewritten += _how_many(made.where, len(part[0]))
+        count.zeros += int(np.count_nonzero(part[0] == 0))
+    return values
+
+
+def _parts(start: int, stop: int) -> Iterator[tuple[int, int]]:
+    while start < stop:
+        end = min(stop, (start // CHUNK + 1) * CHUNK)
+        yield start, end
+        start = end
+
+
+def _how_many(where: Array | None, size: int) -> int:
+    if where is None:
+        return size
+    return int(np.count_nonzero(where)) if where.dtype == np.bool_ else len(where)
+
+
+def _follow(task: Task, inputs: Sequence[Checkpoint], data: _Files, changes: Mapping[str, Apply], plan: _Plan) -> None:
+    """What the operation means for the optimizer."""
+    base = inputs[0]
+    if task.optimizer == "drop":
+        plan.notes.append("the optimizer's state is left out")
+        return
+    if task.optimizer == "keep" or not base.slots:
+        plan.actions.update({tensor.path: "kept" for tensor in base.slots})
+        return
+    if task.optimizer == "reset":
+        edits = {edit.target.path: edit for edit in plan.edits}
+        uncounted = {
+            path: pipeline.Edit(edits[path].target, edits[path].inputs, partial(_rewrite, change, _Count(0)))
+            for path, change in changes.items()
+        }
+        slots = optimizer_rule.anew(base, uncounted)
+    else:
+        columns = {site.path: data.columns[site.path][0] for site in data.sites}
+        slots = optimizer_rule.followed_by_value(
+            base, columns, {path: partial(data.changed, path, change) for path, change in changes.items()}
+        )
+    plan.edits.extend(slots.edits)
+    plan.actions.update(slots.actions)
+    plan.notes.extend(slots.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The chosen tensors of one or two open checkpoints, for a transform to look at."""
+
+    inputs: Sequence[Checkpoint]
+    columns: Mapping[str, tuple[Tensor, ...]]
+    sites: Sequence[Site]
+    steps: _Steps
+
+    def walk(self, look: Look, sites: Sequence[Site]) -> Iterator[tuple[Site, int, Any]]:
+        """Hand every block of `sites` to `look`, in the order of the file."""
+        named = {site.path: site for site in sites}
+        looks = []
+        for site in sites:
+            column = self.columns[site.path]
+            looks.append(pipeline.Edit(column[0], column, partial(_looked, look, site)))
+        for tensor, start, found in pipeline.scan(self.inputs, looks, self.steps.scan):
+            yield named[tensor.path], start, found
+
+    def read(self, site: Site, start: int, stop: int) -> Blocks:
+        """The values [start, stop) of a tensor, in each of the checkpoints."""
+        column = self.columns[site.path]
+        return [each.read_range(tensor, start, stop) for each, tensor in zip(self.inputs, column, strict=True)]
+
+    def changed(self, path: str, change: Apply, start: int, stop: int) -> Change:
+        """What changes in the range [start, stop) of a tensor."""
+        column = self.columns[path]
+        blocks = [each.read_range(tensor, start, stop) for each, tensor in zip(self.inputs, column, strict=True)]
+        return change(blocks, start)
+
+
+def _looked(look: Look, site: Site, blocks: Blocks, start: int, stop: int) -> Any:
+    return look(site, blocks, start)
+
+
+def _sites(inputs: Sequence[Checkpoint], columns: Sequence[tuple[Tensor, ...]], of_initial: bool) -> list[Site]:
+    base = inputs[0]
+    kernels = [column[0] for column in columns if column[0].role.endswith("kernel")]
+    outputs = {tensor.path for tensor in output_kernels(base, kernels)}
+    told = [initializers(each) for each in inputs] if of_initial else []
+    return [
+        Site(
+            path=column[0].path,
+            shape=column[0].shape,
+            dtype=column[0].dtype,
+            is_output=column[0].path in outputs,
+            initializer=next((each[tensor.path] for each, tensor in zip(told, column) if tensor.path in each), None),  # noqa: B905
+        )
+        for column in columns
+    ]
+
+
+class _Steps:
+    """Progress of a transform, in bytes of its file: looking, if anything has to be looked at, is half of it."""
+
+    def __init__(self, progress: pipeline.Progress | None, size: int) -> None:
+        self._progress = progress
+        self._size = size
+        self._looked = 0.0
+
+    def scan(self, done: int, total: int) -> None:
+        """A part of a pass that only looks; further ones begin where the first ended."""
+        self._looked = max(self._looked, 0.5 * done / total)
+        self._report(self._looked)
+
+    def run(self, done: int, total: int) -> None:
+        """A part of the pass that writes."""
+        self._report(self._looked + (1 - self._looked) * done / total)
+
+    def _report(self, share: float) -> None:
+        if self._progress is not None:
+            self._progress(int(share * self._size), self._size)
+
+
+def _earlier(base: Checkpoint, name: str) -> int:
+    """How often this operation was done to the checkpoint before, as its lineage tells."""
+    return sum(record.get("operation") == name for record in base.lineage)
+
+
+def _record(task: Task) -> dict[str, Any]:
+    """The lineage record, but for the inputs."""
+    own = {each.name: getattr(task.transform, each.name) for each in fields(task.transform)}  # type: ignore[arg-type]
+    parameters = {name: value for name, value in own.items() if value is not None}
+    parameters |= {"optimizer": task.optimizer, "weights": task.weights, "biases": task.biases}
+    parameters |= {name: list(globs) for name, globs in (("include", task.include), ("exclude", task.exclude)) if globs}
+    seed = {"seed": task.seed} if task.transform.is_random else {}
+    return {"operation": task.transform.name, "parameters": parameters, **seed, "wtool": __version__}
+
+
+def _inputs(task: Task, inputs: Sequence[Checkpoint], hashes: Sequence[tuple[str, ...]]) -> list[dict[str, Any]]:
+    """The lineage's entries of the inputs, the one that was changed first."""
+    roles = ("initial", "mask") if task.transform.of_initial else ("model", "initial")
+    return [lineage_entry(each.name, parts, {"as": role}) for each, parts, role in zip(inputs, hashes, roles)]  # noqa: B905
+
+
+def _is_done(task: Task, inputs: Sequence[Checkpoint]) -> bool:
+    """Whether the target is there already, made from these inputs in this way."""
+    if task.force or task.target == "-" or not os.path.isfile(task.target):
+        return False
+    try:
+        with open_checkpoint(task.target) as there:
+            last = there.lineage[-1] if there.lineage else {}
+    except WtoolError:
+        return False  # something else: the target's own check says that it is in the way
+    mine = _record(task)
+    same = [name for name in mine if name != "wtool" and (name != "seed" or task.seed_is_given)]
+    if any(last.get(name) != json.loads(json.dumps(mine[name])) for name in same):
+        return False
+    return last.get("inputs") == _inputs(task, inputs, [each.finish() for each in inputs])

@@ -1,0 +1,197 @@
+"""Exact order statistics of more values than fit into memory, by streaming over them.
+
+A sample brackets the value that is looked for; a pass counts what is below the bracket and keeps what is inside. Nearly
+always that is all. Where too much is inside (or the bracket missed) another pass takes a narrower one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from wtool.dtypes import Array
+from wtool.errors import Refused
+from wtool.transforms.change import Blocks, Data, Site
+
+CACHE_BLOCK = 65_536  # values; scores and masks of so many stay in the L2 cache
+MOST_KEPT = 1 << 21  # values inside the bracket that are kept
+UNSAMPLED = 1 << 17  # with no more values than this, all are kept
+SAMPLE = (1 << 15, 1 << 18)  # values: at least, at most
+SAMPLE_BLOCK = 2048  # values read together
+SIGMAS = 8.0  # half the bracket's width, in standard deviations of the sample's rank
+
+Score = Callable[[Site, Blocks, int], Array]
+"""From the blocks of a tensor, and their position, to one number for each value; never NaN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Tensors ranked together, and the rank that is looked for: 1 for the lowest."""
+
+    sites: tuple[Site, ...]
+    rank: int
+
+    @property
+    def size(self) -> int:
+        """How many values they have."""
+        return sum(site.size for site in self.sites)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The value at a rank: `ties` values are equal to it, and the rank is that of the `within`-th of them."""
+
+    score: float
+    ties: int
+    within: int
+
+
+@dataclass(slots=True)
+class _Search:
+    """The bracket [low, high] of a group in this pass, what the pass has found so far, and where the value must be."""
+
+    group: Group
+    low: float = -math.inf
+    high: float = math.inf
+    least: float = -math.inf
+    most: float = math.inf
+    below: int = 0
+    inside: int = 0
+    seen: int = 0
+    stride: int = 1
+    kept: list[Array] = field(default_factory=list)
+    found: Cut | None = None
+
+    def take(self, part: _Part) -> None:
+        """Add what a block held; settle after the last."""
+        self.below += part.below
+        self.inside += part.inside
+        self.seen += part.size
+        self.kept.append(part.values[:: self.stride])
+        if sum(map(len, self.kept)) > MOST_KEPT:
+            self.kept = [np.concatenate(self.kept)[::2]]
+            self.stride *= 2
+        if self.seen == self.group.size:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Find the value, or the next bracket."""
+        position = self.group.rank - self.below
+        values = np.concatenate(self.kept)
+        if position < 1:
+            self.most = float(np.nextafter(values.dtype.type(self.low), values.dtype.type(-math.inf)))
+            self._next(self.least, self.most, values)
+        elif position > self.inside:
+            self.least = float(np.nextafter(values.dtype.type(self.high), values.dtype.type(math.inf)))
+            self._next(self.least, self.most, values)
+        elif self.low == self.high:
+            self.found = Cut(self.low, self.inside, position)
+        elif self.stride == 1:
+            self.found = _among(values, position)
+        else:
+            self.least, self.most = self.low, self.high
+            self._next(*bracket(values, (position - 1) / self.inside, self.low, self.high), values)
+        self.below = self.inside = self.seen = 0
+        self.stride, self.kept = 1, []
+
+    def _next(self, low: float, high: float, values: Array) -> None:
+        """Go on with another bracket; one that is not narrower is split at its middle value instead."""
+        if (low, high) == (self.low, self.high):
+            low = high = float(np.partition(values, len(values) // 2)[len(values) // 2])
+        self.low, self.high = low, high
+
+
+def _among(values: Array, position: int) -> Cut:
+    score = np.partition(values, position - 1)[position - 1]
+    less = int(np.count_nonzero(values < score))
+    return Cut(float(score), int(np.count_nonzero(values == score)), position - less)
+
+
+def bracket(sample: Array, quantile: float, least: float, most: float) -> tuple[float, float]:
+    """Bounds between which the quantile of all values almost surely is, from that of a sample, shape (m,)."""
+    size = len(sample)
+    margin = SIGMAS * math.sqrt(size * quantile * (1 - quantile)) + 32
+    first, last = math.floor(quantile * size - margin), math.ceil(quantile * size + margin)
+    places = [each for each in (first, last) if 0 <= each < size]
+    ordered = np.partition(sample, places) if places else sample
+    return (
+        float(ordered[first]) if 0 <= first < size else least,
+        float(ordered[last]) if 0 <= last < size else most,
+    )
+
+
+def cuts(data: Data, groups: Sequence[Group], score: Score) -> list[Cut]:
+    """For each group, the score at its rank.
+
+    Raises:
+        Refused: a score is NaN.
+    """
+    searches = [_Search(group) for group in groups]
+    of_site = {site.path: search for search in searches for site in search.group.sites}
+    for search in searches:
+        if search.group.size > UNSAMPLED:
+            sample = _sample(data, search.group, score)
+            quantile = (search.group.rank - 1) / search.group.size
+            search.low, search.high = bracket(sample, quantile, -math.inf, math.inf)
+
+    def look(site: Site, blocks: Blocks, start: int) -> _Part:
+        return _counted(site, blocks, start, score, of_site[site.path])
+
+    while pending := [search for search in searches if search.found is None]:
+        for site, _, part in data.walk(look, [site for search in pending for site in search.group.sites]):
+            of_site[site.path].take(part)
+    return [search.found for search in searches if search.found is not None]
+
+
+class _Part(NamedTuple):
+    """Of a block: how many scores are below the bracket, how many inside, these (unless all are equal), and of all."""
+
+    below: int
+    inside: int
+    values: Array
+    size: int
+
+
+def _counted(site: Site, blocks: Blocks, start: int, score: Score, search: _Search) -> _Part:
+    below = inside = 0
+    kept: list[Array] = []
+    size = len(blocks[0])
+    for low in range(0, size, CACHE_BLOCK):
+        scores = scored(site, [block[low : low + CACHE_BLOCK] for block in blocks], start + low, score)
+        less, upto = scores < search.low, scores <= search.high
+        below += int(np.count_nonzero(less))
+        inside += int(np.count_nonzero(upto))
+        kept.append(scores[less ^ upto] if search.low < search.high else scores[:0])
+    return _Part(below, inside - below, np.concatenate(kept), size)
+
+
+def scored(site: Site, blocks: Blocks, start: int, score: Score) -> Array:
+    """The scores of a block.
+
+    Raises:
+        Refused: one is NaN, which has no rank.
+    """
+    with np.errstate(invalid="ignore"):
+        scores = score(site, blocks, start)
+        if np.isnan(scores.max(initial=-math.inf)):
+            raise Refused(f"{site.path} holds NaN, or infinite values whose difference has no rank")
+    return scores
+
+
+def _sample(data: Data, group: Group, score: Score) -> Array:
+    """Scores of evenly spread blocks of a group's values."""
+    wanted = min(max(group.size >> 5, SAMPLE[0]), SAMPLE[1])
+    step = group.size * SAMPLE_BLOCK // wanted
+    found: list[Array] = []
+    next_at = 0  # counted from the first value that is not yet passed
+    for site in group.sites:
+        for start in range(next_at, site.size, step):
+            stop = min(start + SAMPLE_BLOCK, site.size)
+            found.append(scored(site, data.read(site, start, stop), start, score))
+            next_at = start + step
+        next_at -= site.size
+    return np.concatenate(found)
