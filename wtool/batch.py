@@ -20,6 +20,7 @@ from wtool.choices import OPTIMIZER_MODES
 from wtool.editing import Task, Transformed, transform
 from wtool.errors import Usage, WtoolError, explained
 from wtool.files.inputs import jobs, refuse_two_streams
+from wtool.files.opener import Opener
 from wtool.pipeline import Progress
 from wtool.transforms.change import Transform
 
@@ -204,18 +205,19 @@ def _size(path: str) -> int:
         return 1  # opening it says why
 
 
-def _done(task: Task, progress: Progress | None) -> Transformed | Failed:
+def _done(task: Task, opener: Opener, progress: Progress | None) -> Transformed | Failed:
     """The task's result; whatever is wrong with its model is one."""
     try:
-        return transform(task, progress)
+        return transform(task, opener, progress)
     except Exception as error:
         return Failed(task.model, explained(error).about(task.model))
 
 
 def _in_turn(tasks: Sequence[Task], meter: _Meter) -> Iterator[Transformed | Failed]:
-    for number, task in enumerate(tasks):
-        yield _done(task, meter.of(number))
-        meter.finished(number)
+    with Opener() as opener:
+        for number, task in enumerate(tasks):
+            yield _done(task, opener, meter.of(number))
+            meter.finished(number)
 
 
 class _Meter:
@@ -315,10 +317,10 @@ def _work(pipe: Connection, others: Sequence[Connection]) -> None:
         end.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it decides, and stops it with SIGTERM
     signal.signal(signal.SIGTERM, _terminated)
-    with suppress(EOFError, BrokenPipeError):
+    with Opener() as opener, suppress(EOFError, BrokenPipeError):
         while True:
             task, watched = pipe.recv()
-            pipe.send(_done(task, _sender(pipe) if watched else None))
+            pipe.send(_done(task, opener, _sender(pipe) if watched else None))
 
 
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:

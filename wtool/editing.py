@@ -20,7 +20,7 @@ from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.configured import initializers, output_kernels
 from wtool.files.inputs import check_extension
 from wtool.files.lineage import UNHASHED, lineage_entry
-from wtool.files.opener import open_checkpoint
+from wtool.files.opener import Opener, open_checkpoint
 from wtool.files.publish import check_target
 from wtool.files.rewrite import rewrite
 from wtool.matching import match
@@ -91,11 +91,12 @@ class Transformed:
     notes: tuple[str, ...] = ()
 
 
-def transform(task: Task, progress: pipeline.Progress | None = None) -> Transformed:
+def transform(task: Task, opener: Opener, progress: pipeline.Progress | None = None) -> Transformed:
     """Do the task.
 
     Args:
         task: what, to which model, and how.
+        opener: opens the model.
         progress: called with bytes done and bytes in all.
 
     Raises:
@@ -104,7 +105,7 @@ def transform(task: Task, progress: pipeline.Progress | None = None) -> Transfor
         Usage: words that match nothing.
     """
     with ExitStack() as stack:
-        inputs = _opened(task, stack)
+        inputs = _opened(task, opener, stack)
         base = inputs[0]
         try:
             check_extension(task.target, base.format)
@@ -119,10 +120,10 @@ def transform(task: Task, progress: pipeline.Progress | None = None) -> Transfor
             raise error.about(base.name) from None
 
 
-def _opened(task: Task, stack: ExitStack) -> list[Checkpoint]:
+def _opened(task: Task, opener: Opener, stack: ExitStack) -> list[Checkpoint]:
     """The checkpoint that is changed, then the other one, where there is one."""
     of_initial, drop = task.transform.of_initial, task.optimizer == "drop"
-    model = stack.enter_context(open_checkpoint(task.model, drop_optimizer=drop and not of_initial))
+    model = opener.open(task.model, stack, drop_optimizer=drop and not of_initial)
     if task.initial is None:
         return [model]
     initial = stack.enter_context(open_checkpoint(task.initial, like=model, drop_optimizer=drop and of_initial))

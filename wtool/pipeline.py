@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from wtool.files.rewrite import Rewrite
 BUDGET = 32 << 20  # bytes of all read buffers together: more falls out of the cache that the cores share
 LARGEST_BATCH = 3 << 20  # bytes of one input's share, however few inputs there are
 SMALLEST_BATCH = 4096  # bytes of one input's share, however many inputs there are
+ALONE = 3 << 20  # bytes of all tensors together that are worth no threads
+MOST_SPARE = 4  # buffers that wait for the next pass
 NEAR = 4096  # bytes between two tensors that are cheaper to read than to skip
 
 Apply = Callable[[Sequence[Array], int, int], Any]
@@ -83,7 +85,7 @@ def run(
     """
     ordered = _in_file_order(edits)
     _refuse_shared(ordered)
-    with _workers() as pool:
+    with _workers(ordered) as pool:
         for piece, new in _results(pool, inputs, ordered, progress):
             if new is not None:
                 target = piece.edit.target
@@ -103,8 +105,9 @@ def scan(
         edits: what is looked at.
         progress: called with bytes done and bytes in all.
     """
-    with _workers() as pool:
-        for piece, found in _results(pool, inputs, _in_file_order(edits), progress, whole=False):
+    ordered = _in_file_order(edits)
+    with _workers(ordered) as pool:
+        for piece, found in _results(pool, inputs, ordered, progress, whole=False):
             yield piece.edit.target, piece.start, found
 
 
@@ -117,8 +120,9 @@ def verified_scan(
         Refused: the file is damaged or changes meanwhile.
     """
     whole = any(source.has_checksums for source in checkpoint.sources)  # else hashing would be for nothing
-    with _workers() as pool:
-        for piece, found in _results(pool, [checkpoint], _in_file_order(edits), progress, whole):
+    ordered = _in_file_order(edits)
+    with _workers(ordered) as pool:
+        for piece, found in _results(pool, [checkpoint], ordered, progress, whole):
             yield piece.edit.target, piece.start, found
     if whole:
         checkpoint.finish()
@@ -126,12 +130,38 @@ def verified_scan(
         source.refuse_changed()
 
 
-def _workers() -> ThreadPoolExecutor:
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[Result]):
+    value: Result
+
+    def result(self) -> Result:
+        return self.value
+
+
+class _Here:
+    """Does at once what it is given: for a small file, starting threads would take longer than the work."""
+
+    def submit(self, function: Callable[..., Result], *arguments: Any) -> _Done[Result]:
+        return _Done(function(*arguments))
+
+    def __enter__(self) -> _Here:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing was started."""
+
+
+def _workers(ordered: Sequence[Edit]) -> ThreadPoolExecutor | _Here:
+    if sum(edit.target.nbytes for edit in ordered) <= ALONE:
+        return _Here()
     return ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
 
 
 def _results(
-    pool: ThreadPoolExecutor,
+    pool: ThreadPoolExecutor | _Here,
     inputs: Sequence[Checkpoint],
     ordered: Sequence[Edit],
     progress: Progress | None,
@@ -152,6 +182,8 @@ def _results(
         done += sum(piece.nbytes * len(piece.edit.inputs) for piece in batch)
         if progress is not None:
             progress(done, total)
+    for reader in readers:
+        reader.close()
 
 
 def _computed(blocks: Sequence[dict[int, Array]], batch: Sequence[_Piece]) -> list[tuple[_Piece, Any]]:
@@ -190,6 +222,20 @@ def _batches(edits: Sequence[Edit], limit: int) -> Iterator[list[_Piece]]:
         yield batch
 
 
+np.empty(
+    16 << 20, np.uint8
+)  # freed at once: glibc's malloc then keeps freed memory of up to this size for the next use
+_spare: list[Array] = []  # buffers between passes: fresh memory costs a page fault every 4 KiB
+
+
+def _buffer(capacity: int) -> Array:
+    while _spare:
+        buffer = _spare.pop()
+        if len(buffer) >= capacity:
+            return buffer
+    return np.empty(capacity, np.uint8)
+
+
 class _Reader:
     """One input's blocks, read into two buffers by turns: one is filled while the other is used."""
 
@@ -197,7 +243,12 @@ class _Reader:
         self._checkpoint = checkpoint
         self._hashed = checkpoint.sources if whole else ()  # not the plain copies that stand for some of them
         self._number = number
-        self._buffers = [np.empty(capacity, np.uint8), np.empty(capacity, np.uint8)]
+        self._buffers = [_buffer(capacity), _buffer(capacity)]
+
+    def close(self) -> None:
+        """Leave the buffers to the next pass."""
+        _spare.extend(self._buffers)
+        del _spare[:-MOST_SPARE]
 
     def read(self, batch: Sequence[_Piece]) -> dict[int, Array]:
         """Position in the batch -> block, for the pieces that read from this input; near ones in one go."""
@@ -238,6 +289,6 @@ class _Reader:
 
 
 def _start_reading(
-    pool: ThreadPoolExecutor, readers: Sequence[_Reader], batch: Sequence[_Piece]
-) -> list[Future[dict[int, Array]]]:
+    pool: ThreadPoolExecutor | _Here, readers: Sequence[_Reader], batch: Sequence[_Piece]
+) -> list[Future[dict[int, Array]] | _Done[dict[int, Array]]]:
     return [pool.submit(reader.read, batch) for reader in readers]

@@ -102,7 +102,9 @@ def check_extension(output: str, kind: str, allowed: str = "") -> None:
     chosen = extension(output)
     fits = output == "-" or chosen in (allowed, *FITTING[kind])
     if not fits and (chosen in ALL or kind == "weights.json"):
-        raise Usage(f"{output}: the output has the format of its input, {kind}; its name has to end in {FITTING[kind][0]}")
+        raise Usage(
+            f"{output}: the output has the format of its input, {kind}; its name has to end in {FITTING[kind][0]}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,37 @@ def open_checkpoint(path: str, like: Checkpoint | None = None, drop_optimizer: b
             raise error.about(path) from None
 
 
+class Opener:
+    """Opens checkpoints one after the other; the last with another layout stays open, to serve those that follow."""
+
+    def __init__(self) -> None:
+        self._last: Checkpoint | None = None
+
+    def open(self, path: str, stack: ExitStack, drop_optimizer: bool = False) -> Checkpoint:
+        """Like `open_checkpoint`; `stack` is what closes it, or keeps it from being closed too early."""
+        found = open_checkpoint(path, self._last, drop_optimizer)
+        if self._last is not None and found.indexes and found.indexes[0] is self._last.indexes[0]:
+            return stack.enter_context(found)
+        stack.callback(self._keep, found)
+        return found
+
+    def _keep(self, checkpoint: Checkpoint) -> None:
+        self.close()
+        self._last = checkpoint
+
+    def close(self) -> None:
+        """Close what is still open."""
+        if self._last is not None:
+            self._last.close()
+            self._last = None
+
+    def __enter__(self) -> Opener:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
 def _adopt(source: Source, stack: ExitStack) -> Source:
     stack.callback(source.close)
     return source

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from wtool.errors import WtoolError
 
-BUFFER = 1 << 20
+BUFFER = 1 << 18  # fresh memory costs a page fault every 4 KiB: no larger than small pieces need
 
 
 class Draft:

@@ -19,7 +19,7 @@ from wtool.files.json_text import parse_object
 from wtool.files.lineage import KEY, Record, lineage_text
 from wtool.files.publish import Draft, check_target
 from wtool.files.shards import shard_map, shard_names
-from wtool.files.source import STREAM_BLOCK, Region, Source
+from wtool.files.source import Region, Source, scratch
 
 METADATA, WEIGHTS, MANIFEST = "metadata.json", "model.weights.h5", "weights.json"
 WRITEBACK = 16 << 20  # bytes after which the disk may begin: the fsync at the end then finds little left to do
@@ -95,7 +95,7 @@ def copy(source: Source, start: int, stop: int, write: Callable[[memoryview], ob
     """Hand the bytes [start, stop) of `source` to `write`, block by block; nothing where they are none."""
     if start >= stop:
         return
-    buffer = memoryview(bytearray(min(STREAM_BLOCK, stop - start)))
+    buffer = scratch(stop - start)
     while start < stop:
         view = buffer[: min(len(buffer), stop - start)]
         source.read_into(start, view)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from dataclasses import dataclass
 
 from blake3 import blake3
@@ -12,6 +13,16 @@ from isal import isal_zlib
 from wtool.errors import Refused
 
 STREAM_BLOCK = 1 << 20  # large enough to amortise a system call, small enough to stay in the L2 cache
+
+
+_scratch = threading.local()  # fresh memory costs a page fault every 4 KiB
+
+
+def scratch(count: int) -> memoryview:
+    """At most `STREAM_BLOCK` bytes to read into, valid until this thread asks again."""
+    if not hasattr(_scratch, "space"):
+        _scratch.space = bytearray(STREAM_BLOCK)
+    return memoryview(_scratch.space)[: min(count, STREAM_BLOCK)]
 
 
 @dataclass(slots=True)
@@ -116,7 +127,7 @@ class Source:
     def _catch_up(self, offset: int) -> None:
         if self._position >= offset:
             return
-        buffer = memoryview(bytearray(min(STREAM_BLOCK, offset - self._position)))
+        buffer = scratch(offset - self._position)
         while self._position < offset:
             view = buffer[: min(len(buffer), offset - self._position)]
             self.read_into(self._position, view)
