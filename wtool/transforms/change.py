@@ -27,7 +27,7 @@ class Site:
     shape: tuple[int, ...]
     dtype: str
     is_output: bool = False
-    initializer: Any = None
+    initializer: Any = field(default=None, compare=False)  # a dictionary, which has no hash
 
     @property
     def size(self) -> int:

@@ -186,9 +186,9 @@ class Constant:
         else:
             known, notes = _initializers(data)
             sizes = {path: initializer.deviation for path, initializer in known.items()}
-        for path, size in sizes.items():
-            if not size > 0:
-                raise Refused(f"the initial values of {path} do not vary; give the constant with --value")
+        for site in data.sites:
+            if site.size and not sizes[site.path] > 0:
+                raise Refused(f"the initializer of {site.path} always gives one value; give the constant with --value")
         return Prepared({site.path: self._signed(site, sizes[site.path], seed) for site in data.sites}, notes)
 
     def _signed(self, site: Site, size: float, seed: int) -> Apply:
@@ -251,8 +251,14 @@ def _initializers(data: Data) -> tuple[Mapping[str, Initializer], tuple[str, ...
 
 
 def _deviation(data: Data, site: Site) -> float:
-    """Standard deviation of the initial values; added up in chunks of fixed size, so that it is always the same."""
+    """Standard deviation of the initial values; added up in chunks of fixed size, so that it is always the same.
+
+    Raises:
+        Refused: there is none, so that all fresh values would be zero.
+    """
     every = Statistics()
     for start in range(0, site.size, CHUNK):
         every = every.merged(statistics(data.read(site, start, min(start + CHUNK, site.size))[0]))
+    if site.size and not every.std > 0:
+        raise Refused(f"the initial values of {site.path} do not vary, and nothing tells how it is initialised")
     return every.std if every.finite else 0.0
