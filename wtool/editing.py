@@ -18,7 +18,7 @@ from wtool.dtypes import Array, dtype_of
 from wtool.errors import WtoolError
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.configured import initializers, output_kernels
-from wtool.files.inputs import check_extension
+from wtool.files.inputs import check_extension, extension
 from wtool.files.lineage import UNHASHED, lineage_entry
 from wtool.files.opener import Opener, open_checkpoint
 from wtool.files.publish import check_target
@@ -108,7 +108,7 @@ def transform(task: Task, opener: Opener, progress: pipeline.Progress | None = N
         inputs = _opened(task, opener, stack)
         base = inputs[0]
         try:
-            check_extension(task.target, base.format)
+            check_extension(task.target, base.format, extension(base.name))
             if not task.dry_run:
                 if _is_done(task, inputs):
                     return Transformed(task.model, task.target, skipped=True)
