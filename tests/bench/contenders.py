@@ -77,6 +77,23 @@ def mergekit(python: str, config: Path, out: Path) -> Contender:
     return Contender("mergekit linear", argv, lambda: remove(out))
 
 
+def copy(model: Path, out: Path) -> Contender:
+    return Contender("cp", ["cp", str(model), str(out)], lambda: remove(out))
+
+
+def wtool_on(command: Sequence[str], words: Sequence[str], models: Path, out: Path) -> Contender:
+    """A transform of one model, or of a folder of them (then `out` is one as well)."""
+    target = f"{out}/" if models.is_dir() else str(out)
+    return Contender(
+        f"wtool {' '.join(words)}", [*command, *words, str(models), "-q", "-o", target], lambda: remove(out)
+    )
+
+
+def keras_prune(models: Sequence[Path], sparsity: str, out: Path, seconds: Path) -> Contender:
+    argv = [sys.executable, str(HERE / "keras_prune.py"), sparsity, str(out), str(seconds), *map(str, models)]
+    return Contender("Keras loop", argv, lambda: remove(out))
+
+
 def wtool_help(command: Sequence[str]) -> Contender:
     return Contender("wtool --help", [*command, "--help"])
 

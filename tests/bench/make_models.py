@@ -1,9 +1,10 @@
-"""Make the checkpoints that the benchmark averages: once, under build/bench/.
+"""Make the models that the benchmark works on: once, under build/bench/.
 
     python tests/bench/make_models.py build/bench
 
 `resnet50/` holds 20 checkpoints of ResNet50 (about 100 MB each) and `wide/` ten of stacked Dense layers (about four
-times as large). Every checkpoint is the same model plus small noise of its own. Needs the `train` extra.
+times as large); `huge/` one model of 1 GB; `zoo/` 500 of ResNet-20 for CIFAR, 1.3 MB each. Every one is
+the same model plus small noise of its own. Needs the `train` extra.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-SETS = {"resnet50": 20, "wide": 10}
+SETS = {"resnet50": 20, "wide": 10, "huge": 1, "zoo": 500}
 
 
 def build(name: str) -> Any:
@@ -25,11 +26,35 @@ def build(name: str) -> Any:
     keras.utils.set_random_seed(0)
     if name == "resnet50":
         return keras.applications.ResNet50(weights=None)
+    if name == "zoo":
+        return resnet20()
     inputs = keras.Input((4096,))
     outputs = inputs
-    for _ in range(6):
+    for _ in range(6 if name == "wide" else 16):
         outputs = keras.layers.Dense(4096, activation="relu")(outputs)
-    return keras.Model(inputs, outputs, name="wide")
+    return keras.Model(inputs, outputs, name=name)
+
+
+def resnet20() -> Any:
+    """He et al. 2015, section 4.2: three stages of three blocks, 270,000 parameters."""
+    from keras import layers
+
+    def block(x: Any, filters: int, strides: int) -> Any:
+        y = layers.Conv2D(filters, 3, strides, padding="same", use_bias=False)(x)
+        y = layers.ReLU()(layers.BatchNormalization()(y))
+        y = layers.Conv2D(filters, 3, padding="same", use_bias=False)(y)
+        shortcut = layers.Conv2D(filters, 1, strides, use_bias=False)(x) if strides > 1 else x
+        return layers.ReLU()(layers.Add()([layers.BatchNormalization()(y), shortcut]))
+
+    import keras
+
+    inputs = keras.Input((32, 32, 3))
+    x = layers.Conv2D(16, 3, padding="same", use_bias=False)(inputs)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    for filters, first in ((16, 1), (32, 2), (64, 2)):
+        for number in range(3):
+            x = block(x, filters, first if number == 0 else 1)
+    return keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling2D()(x)), name="resnet20")
 
 
 def make(folder: Path, name: str, count: int) -> None:
@@ -48,7 +73,8 @@ def make(folder: Path, name: str, count: int) -> None:
         partial = path.with_name("partial.keras")
         model.save(partial)
         partial.replace(path)
-        print(f"{path}  {path.stat().st_size / 1e6:.0f} MB", flush=True)
+        if number in (1, count):
+            print(f"{path}  {path.stat().st_size / 1e6:.1f} MB", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Time and memory of `wtool average` against the least that is possible, against Keras and against mergekit.
+"""Time and memory of wtool against the least that is possible, against Keras and against mergekit.
 
     python tests/bench/run.py build/bench [--smoke]
 
@@ -33,6 +33,7 @@ DOCS = contenders.HERE.parents[1] / "docs" / "bench.md"
 BEGIN, END = "<!-- made by make bench: begin -->", "<!-- made by make bench: end -->"
 ROUNDS, HELP_ROUNDS, MEMORY_ROUNDS = 5, 20, 3
 SLOW, SLOW_ROUNDS = 60.0, 2
+KERAS_MODELS = 40
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,39 @@ class Bench:
             self.measure(contender)
         return self.in_turns(taking_part, {each.name: 1 if self.smoke else ROUNDS for each in taking_part})
 
+    def transforms(self, name: str) -> dict[str, list[Run]]:
+        """Runs of `cp` and of two transforms on one model."""
+        model, out = self.folder / name / "ckpt-1.keras", self.out / "transformed.keras"
+        taking_part = [
+            contenders.copy(model, self.out / "copy.keras"),
+            contenders.wtool_on(self.command, ["prune", "--sparsity", ".8", "--scope", "global"], model, out),
+            contenders.wtool_on(self.command, ["stroke"], model, out),
+        ]
+        for contender in taking_part:
+            self.measure(contender)
+        return self.in_turns(taking_part, {each.name: 1 if self.smoke else ROUNDS for each in taking_part})
+
+    def zoo(self) -> dict[str, list[float]]:
+        """Seconds for each of many small models: wtool's whole run, and a Keras loop without its start."""
+        folder, out, seconds = self.folder / "zoo", self.out / "zoo", self.out / "seconds"
+        models = sorted(folder.glob("*.keras"))
+        few = models[: 2 if self.smoke else KERAS_MODELS]
+        mine = contenders.wtool_on(self.command, ["prune", "--sparsity", ".8", "-j", "2"], folder, out)
+        theirs = contenders.keras_prune(few, ".8", self.out / "keras-zoo", seconds)
+        self.measure(mine)
+        self.measure(theirs)
+        for path in few:
+            self.helper("compare", str(out / path.name), str(self.out / "keras-zoo" / path.name))
+        say("the outputs agree")
+        each: dict[str, list[float]] = {mine.name: [], theirs.name: []}
+        for _ in range(1 if self.smoke else ROUNDS):
+            each[mine.name].append(self.measure(mine).seconds / len(models))
+            self.measure(theirs)
+            each[theirs.name].append(float(seconds.read_text()) / len(few))
+        for name, found in each.items():
+            say(f"{name}: " + " ".join(f"{value * 1000:.2f} ms" for value in found))
+        return each
+
     def in_turns(self, taking_part: Sequence[Contender], rounds: dict[str, int]) -> dict[str, list[Run]]:
         runs: dict[str, list[Run]] = {contender.name: [] for contender in taking_part}
         for turn in range(max(rounds.values())):
@@ -196,6 +230,8 @@ def machine() -> str:
 
 def report(bench: Bench) -> tuple[str, list[Target]]:
     averages, large, peaks, start = bench.averages(), bench.large(), bench.memory(), bench.start()
+    huge, usual_size, zoo = bench.transforms("huge"), bench.transforms("resnet50"), bench.zoo()
+    each = {name: median(found) for name, found in zoo.items()}
     usual = peaks["10 checkpoints"]
     seconds = {name: median(run.seconds for run in runs) for name, runs in {**averages, **start}.items()}
     floor, mine = seconds["cat + cp"], seconds["wtool average"]
@@ -209,6 +245,22 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
         at_most(
             "peak memory, farthest from that of 10", max(abs(peak / usual - 1) for peak in peaks.values()), 0.1, ""
         ),
+        *(
+            at_most(f"`{name}` to `cp`, 1 GB", medians(huge, position) / medians(huge, 0), 4)
+            for position, name in enumerate(huge)
+            if position
+        ),
+        *(
+            at_most(
+                f"`{name}` more than `cp`, ResNet50", medians(usual_size, position) - medians(usual_size, 0), 0.5, " s"
+            )
+            for position, name in enumerate(usual_size)
+            if position
+        ),
+        at_most(
+            "peak memory of these", max(run.peak_mb for runs in list(huge.values())[1:] for run in runs), 150, " MB"
+        ),
+        at_least("models per second, zoo, to the Keras loop", each["Keras loop"] / min(each.values()), 50),
         at_most("`wtool --help` to `import click`", seconds["wtool --help"] / seconds["import click"], 2),
     ]
     times = rows(averages)
@@ -219,6 +271,12 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
         table(["ten checkpoints of ResNet50, 103 MB each", "seconds", "to the floor", "peak MB", "runs"], times),
         table(["ten checkpoints of 403 MB each", "seconds", "to the floor", "peak MB", "runs"], rows(large)),
         table(["`wtool average`", "peak MB"], [[name, f"{peak:.0f}"] for name, peak in peaks.items()]),
+        table(["one model of 1 GB", "seconds", "to `cp`", "peak MB", "runs"], rows(huge)),
+        table(["ResNet50, 103 MB", "seconds", "to `cp`", "peak MB", "runs"], rows(usual_size)),
+        table(
+            ["500 models of 1.3 MB (ResNet-20)", "ms per model", "runs"],
+            [[name, f"{each[name] * 1000:.2f}", str(len(found))] for name, found in zoo.items()],
+        ),
         table(["start", "seconds", "runs"], [[name, f"{seconds[name]:.3f}", str(len(start[name]))] for name in start]),
         table(["target", "measured", "limit", ""], [target.row() for target in targets]),
     ]

@@ -1,0 +1,102 @@
+"""The documentation is true: its commands run, and it names every command and option."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.models import BLOBS, FIXTURES
+from wtool.cli import COMMANDS, cli
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = [
+    pytest.param(page, id=page.stem, marks=[pytest.mark.tensorflow] if "import keras" in page.read_text() else [])
+    for page in sorted((DOCS / "howto").glob("*.md"))
+]
+
+
+def options(name: str) -> set[str]:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    return {
+        word
+        for param in command.params
+        if isinstance(param, click.Option)
+        for word in (*param.opts, *param.secondary_opts)
+    }
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_and_option_is_documented(name: str) -> None:
+    pages = [page.read_text() for page in (DOCS / "reference").glob("*.md") if f"wtool {name}" in page.read_text()]
+    assert pages
+    shared = (DOCS / "reference" / "transforms.md").read_text()
+    text = "\n".join([*pages, shared])
+    for option in options(name):
+        short = option.startswith("--no-") and f"{option.replace('--no-', '--')}/{option}" in text
+        assert option in text or short, option
+
+
+def test_the_readme_names_every_command() -> None:
+    readme = (DOCS.parent / "README.md").read_text()
+    assert all(f"wtool {name}" in readme for name in COMMANDS)
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *DOCS.rglob("*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_how_to_pages_run(page: Path, tmp_path: Path) -> None:
+    """Every block of a page, in order, in a folder with the models that it speaks of."""
+    text = page.read_text()
+    if "import keras" in text:
+        pytest.importorskip("keras")
+    shutil.copy(BLOBS[0], tmp_path / "init.keras")
+    shutil.copy(BLOBS[-1], tmp_path / "trained.keras")
+    shutil.copy(FIXTURES / "blobs" / "data.npz", tmp_path)
+    (tmp_path / "zoo" / "deep").mkdir(parents=True)
+    for number, path in enumerate(BLOBS[:4]):
+        shutil.copy(path, tmp_path / "zoo" / ("deep" if number % 2 else ".") / path.name)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
+    for language, block in re.findall(r"```(sh|python)\n(.*?)```", text, re.DOTALL):
+        if block.startswith("# train.py"):
+            (tmp_path / "train.py").write_text(block)
+            continue
+        argv = ["bash", "-euo", "pipefail", "-c", block] if language == "sh" else [sys.executable, "-c", block]
+        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, f"{block}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        assert "see above" not in done.stdout
+    assert len(list(tmp_path.rglob("*.keras"))) > 12
+
+
+@pytest.mark.tensorflow
+def test_the_ticket_learns(tmp_path: Path) -> None:
+    """Masks hold through the training of the page, and a ticket is not worse than chance by far."""
+    keras = pytest.importorskip("keras")
+    page = (DOCS / "howto" / "lottery-ticket.md").read_text()
+    script = next(block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "train.py" in block)
+    (tmp_path / "train.py").write_text(script)
+    for name, source in (("init.keras", BLOBS[0]), ("data.npz", FIXTURES / "blobs" / "data.npz")):
+        shutil.copy(source, tmp_path / name)
+    import wtool
+
+    wtool.prune(BLOBS[-1], sparsity=0.6, output=tmp_path / "mask.keras")
+    wtool.rewind(tmp_path / "mask.keras", initial=BLOBS[0], output=tmp_path / "ticket.keras")
+    words = [sys.executable, "train.py", "ticket.keras", "out.keras", "5", "hold"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert float(done.stdout.split()[-1]) > 0.5
+    mask, out = (keras.models.load_model(tmp_path / name) for name in ("mask.keras", "out.keras"))
+    for left, right in zip(mask.get_weights()[::2], out.get_weights()[::2], strict=True):
+        assert ((left == 0) == (right == 0)).all()
