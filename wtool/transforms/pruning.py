@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -15,7 +15,7 @@ from wtool.dtypes import Array, dtype_of
 from wtool.errors import Usage
 from wtool.transforms.change import Apply, Blocks, Change, Data, Prepared, Site
 from wtool.transforms.criteria import CRITERIA, SHORT, large_init_large_final, magnitude
-from wtool.transforms.ranking import Cut, Group, Score, cuts, scored
+from wtool.transforms.ranking import Cut, Equals, Group, Score, cuts, scored
 from wtool.transforms.streams import drawn, stream
 
 
@@ -174,21 +174,28 @@ def _stops(data: Data, group: Group, cut: Cut, score: Score, any_zero_will_do: b
     if cut.within == cut.ties or (any_zero_will_do and pruned_before):
         return everything
 
-    def look(site: Site, blocks: Blocks, start: int) -> tuple[int, int]:
-        return int(np.count_nonzero(scored(site, blocks, start, score) == cut.score)), len(blocks[0])
-
     order = {site.path: number for number, site in enumerate(group.sites)}
-    blocks = sorted((order[site.path], start, *found) for site, start, found in data.walk(look, group.sites))
+    places = _ties(data, group, cut, score) if cut.places is None else cut.places
     left = cut.within
-    for number, start, equal, count in blocks:
-        if equal >= left:
-            site = group.sites[number]
-            scores = scored(site, data.read(site, start, start + count), start, score)
-            stop = start + int(np.flatnonzero(scores == cut.score)[left - 1]) + 1
-            later = {site.path: 0 for site in group.sites[number + 1 :]}
-            return {**everything, site.path: stop, **later}
-        left -= equal
+    for place in sorted(places, key=lambda place: (order[place.site.path], place.start)):
+        if place.ties >= left:
+            site, stop = place.site, place.start + place.size
+            scores = scored(site, data.read(site, place.start, stop), place.start, score)
+            last = place.start + int(np.flatnonzero(scores == cut.score)[left - 1]) + 1
+            later = {each.path: 0 for each in group.sites[order[site.path] + 1 :]}
+            return {**everything, site.path: last, **later}
+        left -= place.ties
     raise AssertionError("fewer values are equal to the cut than were counted")
+
+
+def _ties(data: Data, group: Group, cut: Cut, score: Score) -> Iterator[Equals]:
+    """Where the values equal to the cut are, if they were only counted."""
+
+    def look(site: Site, blocks: Blocks, start: int) -> Equals:
+        count = int(np.count_nonzero(scored(site, blocks, start, score) == cut.score))
+        return Equals(site, start, len(blocks[0]), count)
+
+    return (found for _, _, found in data.walk(look, group.sites))
 
 
 def _final_magnitude(site: Site, blocks: Blocks, start: int) -> Array:

@@ -20,9 +20,9 @@ from wtool.transforms.change import Blocks, Data, Site
 CACHE_BLOCK = 65_536  # values; scores and masks of so many stay in the L2 cache
 MOST_KEPT = 1 << 21  # values inside the bracket that are kept
 UNSAMPLED = 1 << 17  # with no more values than this, all are kept
-SAMPLE = (1 << 15, 1 << 18)  # values: at least, at most
+SAMPLE = (1 << 15, 1 << 19)  # values: at least, at most
 SAMPLE_BLOCK = 2048  # values read together
-SIGMAS = 8.0  # half the bracket's width, in standard deviations of the sample's rank
+SIGMAS = 5.0  # half the bracket's width, in standard deviations of the sample's rank
 
 Score = Callable[[Site, Blocks, int], Array]
 """From the blocks of a tensor, and their position, to one number for each value; never NaN."""
@@ -41,13 +41,27 @@ class Group:
         return sum(site.size for site in self.sites)
 
 
+class Equals(NamedTuple):
+    """How many of the `size` values of a tensor from `start` on have the same score."""
+
+    site: Site
+    start: int
+    size: int
+    ties: int
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The value at a rank: `ties` values are equal to it, and the rank is that of the `within`-th of them."""
+    """The value at a rank: `ties` values are equal to it, and the rank is that of the `within`-th of them.
+
+    Attributes:
+        places: where these are, in the order of blocks; None where that was not looked at.
+    """
 
     score: float
     ties: int
     within: int
+    places: tuple[Equals, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -63,7 +77,8 @@ class _Search:
     inside: int = 0
     seen: int = 0
     stride: int = 1
-    kept: list[Array] = field(default_factory=list)
+    kept: list[_Part] = field(default_factory=list)
+    size: int = 0  # of what is kept
     found: Cut | None = None
 
     def take(self, part: _Part) -> None:
@@ -71,9 +86,11 @@ class _Search:
         self.below += part.below
         self.inside += part.inside
         self.seen += part.size
-        self.kept.append(part.values[:: self.stride])
-        if sum(map(len, self.kept)) > MOST_KEPT:
-            self.kept = [np.concatenate(self.kept)[::2]]
+        self.kept.append(part._replace(values=part.values[:: self.stride]))
+        self.size += len(self.kept[-1].values)
+        if self.size > MOST_KEPT:
+            self.kept = [each._replace(values=each.values[::2].copy()) for each in self.kept]
+            self.size = sum(len(each.values) for each in self.kept)
             self.stride *= 2
         if self.seen == self.group.size:
             self._settle()
@@ -81,7 +98,7 @@ class _Search:
     def _settle(self) -> None:
         """Find the value, or the next bracket."""
         position = self.group.rank - self.below
-        values = np.concatenate(self.kept)
+        values = np.concatenate([part.values for part in self.kept])
         if position < 1:
             self.most = float(np.nextafter(values.dtype.type(self.low), values.dtype.type(-math.inf)))
             self._next(self.least, self.most, values)
@@ -91,24 +108,25 @@ class _Search:
         elif self.low == self.high:
             self.found = Cut(self.low, self.inside, position)
         elif self.stride == 1:
-            self.found = _among(values, position)
+            self.found = self._among(values, position)
         else:
             self.least, self.most = self.low, self.high
             self._next(*bracket(values, (position - 1) / self.inside, self.low, self.high), values)
-        self.below = self.inside = self.seen = 0
+        self.below = self.inside = self.seen = self.size = 0
         self.stride, self.kept = 1, []
+
+    def _among(self, values: Array, position: int) -> Cut:
+        score = np.partition(values, position - 1)[position - 1]
+        less = int(np.count_nonzero(values < score))
+        counts = [int(np.count_nonzero(part.values == score)) for part in self.kept]
+        places = [Equals(part.site, part.start, part.size, n) for part, n in zip(self.kept, counts, strict=True) if n]
+        return Cut(float(score), sum(counts), position - less, tuple(places))
 
     def _next(self, low: float, high: float, values: Array) -> None:
         """Go on with another bracket; one that is not narrower is split at its middle value instead."""
         if (low, high) == (self.low, self.high):
             low = high = float(np.partition(values, len(values) // 2)[len(values) // 2])
         self.low, self.high = low, high
-
-
-def _among(values: Array, position: int) -> Cut:
-    score = np.partition(values, position - 1)[position - 1]
-    less = int(np.count_nonzero(values < score))
-    return Cut(float(score), int(np.count_nonzero(values == score)), position - less)
 
 
 def bracket(sample: Array, quantile: float, least: float, most: float) -> tuple[float, float]:
@@ -148,12 +166,14 @@ def cuts(data: Data, groups: Sequence[Group], score: Score) -> list[Cut]:
 
 
 class _Part(NamedTuple):
-    """Of a block: how many scores are below the bracket, how many inside, these (unless all are equal), and of all."""
+    """Of a block: how many scores are below the bracket, how many inside, and these (unless all are equal)."""
 
+    site: Site
+    start: int
+    size: int
     below: int
     inside: int
     values: Array
-    size: int
 
 
 def _counted(site: Site, blocks: Blocks, start: int, score: Score, search: _Search) -> _Part:
@@ -166,7 +186,7 @@ def _counted(site: Site, blocks: Blocks, start: int, score: Score, search: _Sear
         below += int(np.count_nonzero(less))
         inside += int(np.count_nonzero(upto))
         kept.append(scores[less ^ upto] if search.low < search.high else scores[:0])
-    return _Part(below, inside - below, np.concatenate(kept), size)
+    return _Part(site, start, size, below, inside - below, np.concatenate(kept))
 
 
 def scored(site: Site, blocks: Blocks, start: int, score: Score) -> Array:
