@@ -12,11 +12,8 @@ from wtool.cli.transforming import run
 
 @click.command("constant")
 @options.transforming(
-    options.initial,
+    *options.reinitialising,
     click.option("--value", type=float, metavar="V", help="Its magnitude; that of the initializer by default."),
-    options.same_sign,
-    options.keep_biases,
-    options.reinitialised,
 )
 def command(**chosen: Any) -> int:
     """Give the initial checkpoint the mask of a pruned model, with plus or minus one value where weights are kept.

@@ -60,6 +60,9 @@ folder = click.option(
     "-o", "--output", metavar="PATH", help="A file, a folder for many models (pruned/), or - for standard output."
 )
 
+reinitialising = (initial, same_sign, keep_biases, reinitialised)
+"""The own options of commands that give kept weights other values than their initial ones."""
+
 _SHARED: tuple[Decorator, ...] = (
     folder,
     in_place,

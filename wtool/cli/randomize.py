@@ -12,10 +12,7 @@ from wtool.cli.transforming import run
 
 @click.command("randomize")
 @options.transforming(
-    options.initial,
-    options.same_sign,
-    options.keep_biases,
-    options.reinitialised,
+    *options.reinitialising,
 )
 def command(**chosen: Any) -> int:
     """Give the initial checkpoint the mask of a pruned model, with fresh values from each layer's initializer.

@@ -12,10 +12,7 @@ from wtool.cli.transforming import run
 
 @click.command("reshuffle")
 @options.transforming(
-    options.initial,
-    options.same_sign,
-    options.keep_biases,
-    options.reinitialised,
+    *options.reinitialising,
 )
 def command(**chosen: Any) -> int:
     """Give the initial checkpoint the mask of a pruned model, with the kept values of each tensor permuted.
