@@ -17,6 +17,7 @@ from wtool.version import __version__
 if TYPE_CHECKING:
     from wtool.averaging import Averaged, average
     from wtool.batch import Failed, SomeFailed
+    from wtool.checking import Checked, Finding, check
     from wtool.editing import Transformed
     from wtool.files.checkpoint import Checkpoint, Tensor
     from wtool.files.opener import open_checkpoint
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "average": "wtool.averaging",
     "Averaged": "wtool.averaging",
+    "Checked": "wtool.checking",
     "Checkpoint": "wtool.files.checkpoint",
     "Tensor": "wtool.files.checkpoint",
     "Failed": "wtool.batch",
     "SomeFailed": "wtool.batch",
     "Transformed": "wtool.editing",
+    "Finding": "wtool.checking",
+    "check": "wtool.checking",
     "constant": "wtool.operations",
     "inspect": "wtool.inspection",
     "jitter": "wtool.operations",
@@ -46,8 +50,10 @@ _HOMES = {
 
 __all__ = [
     "Averaged",
+    "Checked",
     "Checkpoint",
     "Failed",
+    "Finding",
     "Refused",
     "SomeFailed",
     "Tensor",
@@ -56,6 +62,7 @@ __all__ = [
     "WtoolError",
     "__version__",
     "average",
+    "check",
     "constant",
     "inspect",
     "jitter",

@@ -18,6 +18,7 @@ from wtool.version import __version__
 
 COMMANDS = {
     "average": "One model out of several checkpoints.",
+    "check": "What loading models would run, import or fetch, and whether they are whole.",
     "constant": "Give kept weights plus or minus one value, under a pruned model's mask.",
     "inspect": "Layers, tensors, sizes, sparsity, optimizer and lineage of models.",
     "jitter": "Give kept weights their initial values plus noise, under a pruned model's mask.",

@@ -248,6 +248,12 @@ def _open_hdf5(source: Source, like: Checkpoint | None, drop: tuple[str, ...], s
     )  # fmt: skip
 
 
+def training_config(checkpoint: Checkpoint) -> dict[str, object] | None:
+    """How a whole-model `.h5` says that it was compiled; None where there is nothing."""
+    text = _text(checkpoint.indexes[0].groups.get("", {}), "training_config") if checkpoint.format == "h5" else None
+    return parse_object(text, "the attribute training_config") if text else None
+
+
 def _text(attributes: Mapping[str, Value], name: str) -> str | None:
     value = attributes.get(name)
     if isinstance(value, bytes):

@@ -1,0 +1,237 @@
+"""`wtool check`: what loading a file would do besides, and whether it is whole."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wtool
+from tests.models import BLOBS, HOSTILE, arrays, changed
+from tests.real_models import AUTHORS_OWN, Saved, saved_files
+from wtool.files.keras_names import FUNCTIONS, OPERATIONS, OPTIMIZERS
+from wtool.files.suspects import suspects
+
+CASES = json.loads((HOSTILE / "manifest.json").read_text())["cases"]
+EXPECTED = {
+    "exec_gadget_enable_unsafe.keras": {"runs"},
+    "exec_gadget_get_file.keras": {"runs", "refers"},
+    "exec_keras_internal_fn.keras": {"runs", "refers"},
+    "exec_lambda_in_activation.keras": {"runs"},
+    "exec_lambda_marshal.keras": {"runs"},
+    "exec_legacy_lambda.h5": {"runs"},
+    "exec_legacy_yaml_config.h5": {"damaged"},
+    "exec_pickle_named_keras.keras": {"damaged"},
+    "exec_registered_name_masquerade.keras": {"imports", "odd"},
+    "exec_tfsm_layer.keras": {"runs", "refers"},
+    "exec_torch_module.keras": {"runs"},
+    "exec_typespec.keras": {"imports"},
+    "h5_orphan_layer.keras": {"odd"},
+    "h5_swapped_groups.keras": {"odd"},
+    "legacy_training_config_lambda.h5": {"runs"},
+    "path_vocab_url.keras": {"refers"},
+    "path_zip_symlink.keras": {"refers"},
+}
+
+
+def kinds(path: Path) -> set[str]:
+    return {finding.kind for finding in wtool.check(path).findings}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_hostile_files(case: dict[str, Any]) -> None:
+    path = HOSTILE / case["name"]
+    found = kinds(path)
+    if case["name"] in EXPECTED:
+        assert found == EXPECTED[case["name"]]
+    elif case["expected"] == "reject" and case["scope"] not in ("average", "rewrite"):
+        assert found == {"damaged"}
+    elif case["expected"] == "ok":
+        assert found <= {"odd"}
+    else:
+        assert found <= {"odd", "damaged"}
+
+
+def test_every_code_carrying_file_is_found() -> None:
+    names = {path.name for path in HOSTILE.glob("exec_*")}
+    assert names <= EXPECTED.keys()
+    assert names
+
+
+@pytest.mark.parametrize("saved", saved_files(), ids=str)
+def test_real_files_have_no_findings_but_their_authors_own(saved: Saved) -> None:
+    found = kinds(saved.path)
+    if any(name in saved.path.name for name in AUTHORS_OWN):
+        assert found <= {"imports"}
+    elif "lambda" in saved.path.name:
+        assert found <= {"runs"}
+    else:
+        assert not found, wtool.check(saved.path).findings
+
+
+def layer(**entry: Any) -> dict[str, Any]:
+    return {"class_name": "Sequential", "config": {"name": "m", "layers": [entry]}}
+
+
+def function(name: Any, module: Any = "builtins", **more: Any) -> dict[str, Any]:
+    return {
+        "class_name": "Dense",
+        "config": {"activation": {"class_name": "function", "config": name, "module": module, **more}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("config", "kind", "words"),
+    [
+        (layer(class_name="Evil", config={}), "imports", "'Evil', which is not Keras's"),
+        (layer(class_name="p>Evil", config={}), "imports", "registered as 'p>Evil'"),
+        (layer(class_name="system", module="os", config={}), "imports", "system of module 'os'"),
+        (layer(class_name="Own", module=None, registered_name="p>Own", config={}), "imports", "registered as 'p>Own'"),
+        (layer(class_name="Dense", module="keras.layers", registered_name="p>Dense", config={}), "imports", "p>Dense"),
+        (layer(class_name="get_file", module="keras.utils", config={}), "runs", "keras.utils.get_file"),
+        (layer(class_name="utils.get_file", module="keras", config={}), "runs", "no part of a model"),
+        (layer(class_name="x.y", module="keras.layers", config={}), "runs", "no part of a model"),
+        (layer(class_name="X", module="keras_hub.layers", config={}), "imports", "keras_hub"),
+        (function("my_loss"), "imports", "my_loss"),
+        (function({"name": "my_loss"}), "imports", "my_loss"),
+        (function("system", "os"), "imports", "'system' of module 'os'"),
+        (function("load_model", "keras.models"), "runs", "keras.models.load_model"),
+        (function("load_model", "keras.src.saving"), "runs", "no part of a model"),
+        (function("get_file", "tensorflow.keras.utils"), "runs", "get_file"),
+        (function("deserialize", "keras.activations"), "runs", "deserialize"),
+        (layer(class_name="Lambda", config={"function": "f", "module": "m"}), "imports", "calls 'f' of module m"),
+        (layer(class_name="Lambda", config={"function": ["code", None, None]}), "runs", "bytecode"),
+        (layer(class_name="TFOpLambda", config={"function": "io.write_file"}), "runs", "io.write_file"),
+        (layer(class_name="TFOpLambda", config={"function": "raw_ops.WriteFile"}), "runs", "no calculation"),
+        (layer(class_name="JaxLayer", config={}), "runs", "JaxLayer"),
+        ({"a": [{"b": {"c": [{"class_name": "__lambda__", "config": {}}]}}]}, "runs", "bytecode"),
+        (layer(class_name="StringLookup", config={"vocabulary": "/etc/passwd"}), "refers", "/etc/passwd"),
+        (layer(class_name="Dense", config={"x": "s3://bucket/y"}), "refers", "s3://bucket/y"),
+        (layer(class_name="StringLookup", config={"name": "../../x"}), "names", "leads out"),
+        (layer(class_name="StringLookup", config={"name": "C:\\x"}), "names", "leads out"),
+    ],
+)
+def test_what_a_configuration_can_do(config: Any, kind: str, words: str) -> None:
+    found = list(suspects(config))
+    assert [each.kind for each in found] == [kind], found
+    assert words in found[0].what
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        layer(class_name="Dense", module="keras.layers", registered_name=None, config={"name": "block1/dense"}),
+        layer(class_name="Functional", module="keras.src.models.functional", config={}),
+        layer(class_name="Cast", module="keras.src.ops.core", registered_name="Cast", config={}),
+        layer(class_name="Cast", config={}),
+        layer(class_name="TFOpLambda", config={"function": "math.add"}),
+        layer(class_name="StringLookup", config={"vocabulary": ["a", "b"]}),
+        function("relu"),
+        function("relu", "keras.activations"),
+        {"optimizer": {"class_name": "Custom>Adam", "config": {}}},
+        {"loss": {"class_name": "function", "config": "mse", "module": "builtins", "registered_name": "mse"}},
+        {"rate": {"class_name": "ExponentialDecay", "module": "keras.optimizers.schedules", "config": {}}},
+        None,
+        [],
+        "text",
+    ],
+)
+def test_what_is_usual(config: Any) -> None:
+    assert list(suspects(config)) == []
+
+
+@pytest.mark.tensorflow
+def test_the_names_are_keras_s() -> None:
+    keras = pytest.importorskip("keras")
+    modules = (keras.activations, keras.losses, keras.metrics)
+    own = {name for module in modules for name in dir(module) if name[0].islower() and callable(getattr(module, name))}
+    assert own - {"get", "serialize", "deserialize"} <= FUNCTIONS
+    assert {name for name in dir(keras.optimizers) if name[0].isupper()} - {
+        "Optimizer",
+        "OptimizerMap",
+        "MultiOptimizer",
+    } <= OPTIMIZERS
+    assert {"Cast", "GetItem", "Matmul", "Reshape"} <= OPERATIONS
+
+
+def test_values(tmp_path: Path) -> None:
+    name = next(name for name in arrays(BLOBS[0]) if name.endswith("vars/0") and "layers" in name)
+    bad = changed(
+        BLOBS[0],
+        tmp_path / "bad.keras",
+        lambda key, a: np.where(np.arange(a.size).reshape(a.shape) < 3, np.nan, a) if key == name else a,
+    )
+    (finding,) = wtool.check(bad).findings
+    assert (finding.kind, finding.what) == ("values", "3 NaN or infinite values")
+    assert finding.where.endswith("/kernel")
+
+
+def test_damage_inside_the_weights_is_found(tmp_path: Path) -> None:
+    content = bytearray(BLOBS[0].read_bytes())
+    with wtool.open_checkpoint(str(BLOBS[0])) as checkpoint:
+        at = checkpoint.regions[0].start + checkpoint.weights[0].offset
+    content[at] ^= 1
+    (tmp_path / "bad.keras").write_bytes(content)
+    (finding,) = wtool.check(tmp_path / "bad.keras").findings
+    assert finding.kind == "damaged"
+    assert "checksum of model.weights.h5" in finding.what
+
+
+def test_members_that_lead_out(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    path.write_bytes(BLOBS[0].read_bytes())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("assets/../../evil", "x")
+    assert kinds(path) == {"names"}
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "wtool", "check", *words], capture_output=True, text=True)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    good = run(str(BLOBS[0]))
+    assert (good.returncode, good.stdout) == (0, "")
+    assert "nothing found" in good.stderr
+    bad = run(str(HOSTILE / "exec_lambda_marshal.keras"), str(BLOBS[0]), "-q")
+    assert bad.returncode == 1
+    assert bad.stdout.endswith(
+        "exec_lambda_marshal.keras: runs: config.layers[1].config.function: a lambda of marshalled Python bytecode\n"
+    )
+    told = run(str(HOSTILE / "exec_lambda_marshal.keras"), str(BLOBS[0]), "--json")
+    first, second = (json.loads(line) for line in told.stdout.splitlines())
+    assert [finding["kind"] for finding in first["findings"]] == ["runs"]
+    assert second == {"model": str(BLOBS[0]), "findings": []}
+    missing = run(str(tmp_path / "missing.keras"))
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert "No such file" in missing.stderr
+
+
+def test_nothing_is_imported(tmp_path: Path) -> None:
+    """A module that the file names lies in the current folder, and stays unread."""
+    (tmp_path / "evil.py").write_text("raise SystemExit('imported')")
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(BLOBS[0]) as old, zipfile.ZipFile(path, "w") as new:
+        for member in old.infolist():
+            text = old.read(member)
+            new.writestr(member, text.replace(b"keras.layers", b"evil") if member.filename == "config.json" else text)
+    for words in (["check"], ["inspect"], ["prune", "--sparsity", ".5"]):
+        argv = [sys.executable, "-m", "wtool", *words, "model.keras"]
+        done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True)
+        assert "imported" not in done.stderr
+        assert done.returncode == (1 if words == ["check"] else 0), done.stderr
+
+
+def test_deep_and_wide_configurations_take_no_time() -> None:
+    deep: Any = {"class_name": "__lambda__"}
+    for _ in range(100):
+        deep = {"class_name": "Sequential", "config": {"layers": [deep] * 1}}
+    assert [each.kind for each in suspects(deep)] == ["runs"]
+    wide = {"config": {"layers": [{"class_name": "Dense", "config": {"name": str(n)}} for n in range(20_000)]}}
+    assert list(suspects(wide)) == []
