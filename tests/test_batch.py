@@ -127,6 +127,38 @@ def test_a_process_that_dies_is_a_failing_model(zoo: Path, tmp_path: Path, monke
     assert tree(tmp_path / "out") == set(MODELS) - {"a.keras"}
 
 
+def test_processes_that_are_killed_from_outside(tmp_path: Path) -> None:
+    """Both at once, more than once: every model is done, or told of, and the run comes to an end."""
+    (tmp_path / "zoo").mkdir()
+    for each in range(400):
+        shutil.copy(BLOBS[0], tmp_path / "zoo" / f"{each}.keras")
+    argv = [sys.executable, "-m", "wtool", "prune", "zoo", "-o", "out/", "--sparsity", ".5", "-j", "2", "-q"]
+    process = subprocess.Popen(argv, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    for moment in (20, 60, 100):
+        while process.poll() is None and len(list((tmp_path / "out").glob("*"))) < moment:
+            time.sleep(0.002)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+    _, words = process.communicate(timeout=60)
+    lost = words.count("the process that worked on it died")
+    assert lost == len(words.splitlines())
+    assert len(list((tmp_path / "out").iterdir())) >= 400 - lost
+    assert process.returncode == (1 if lost else 0)
+
+
+def test_a_script_without_a_guard_may_use_processes(zoo: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import threading, time, wtool\n"
+        "threading.Thread(target=time.sleep, args=(3,), daemon=True).start()\n"
+        "print('once')\n"
+        "print(len(wtool.prune('zoo', sparsity=0.5, output='out/', jobs=2)))\n"
+    )
+    done = subprocess.run([sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.split() == ["once", str(len(MODELS))], done.stderr
+
+
 def test_processes_that_are_not_forked(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "_context", lambda: batch.multiprocessing.get_context("spawn"))
     wtool.prune(zoo, sparsity=0.5, output=tmp_path / "out/", jobs=2)
@@ -227,6 +259,9 @@ def test_targets(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert targets(["zoo/**/*.keras"], "out/") == ["out/a.keras", "out/deep/b.keras", "out/e.keras"]
     assert targets(["zoo/deep"], "out") == ["out/b.keras", "out/d.weights.h5", "out/er/c.h5"]
     assert targets(["zoo", "zoo/a.keras"], "out") == sorted(f"out/{name}" for name in MODELS)
+    assert targets(["zoo"], ".") == sorted(f"./{name}" for name in MODELS)
+    assert targets(["zoo"], "zoo") == sorted(f"zoo/{name}" for name in MODELS)
+    assert targets(["zoo/*.keras"], "./") == ["./a.keras", "./e.keras"]
     assert targets(["-"], "-") == ["-"]
     assert targets(["zoo/a.keras"], None, in_place=True) == ["zoo/a.keras"]
 
@@ -239,6 +274,7 @@ def test_targets(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (["-"], None, "needs an --output"),
         (["-"], "out/", "needs an --output"),
         (["-", "-"], "-", "only one of the inputs"),
+        ([], "out/", "no models"),
         (["zoo/a.keras", "zoo/deep/a.keras"], "out/", "would both become out/a.keras"),
         (["zoo/a.keras", "zoo/a-prune.keras"], None, "is a model to read as well"),
     ],
@@ -280,6 +316,32 @@ def test_lines_and_objects_for_each_model(zoo: Path, tmp_path: Path) -> None:
     told = run("prune", "zoo/a.keras", "-o", "out/", "--sparsity", ".5", cwd=tmp_path)
     assert "made from the same input in the same way: skipped" in told.stderr
     assert told.returncode == 0
+
+
+def test_a_single_failing_model_is_an_object_too(tmp_path: Path) -> None:
+    done = run("prune", "missing.keras", "--sparsity", ".5", "--json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert json.loads(done.stdout) == {"model": "missing.keras", "error": "No such file or directory"}
+    assert done.stderr == "wtool: missing.keras: No such file or directory\n"
+    assert "Traceback" in run("--debug", "prune", "missing.keras", "--sparsity", ".5", cwd=tmp_path).stderr
+
+
+def test_a_missing_initial_checkpoint_is_said_once(zoo: Path) -> None:
+    done = run("rewind", "zoo", "--initial", "nope.keras", "-o", "out/", cwd=zoo.parent)
+    assert (done.returncode, done.stderr) == (1, "wtool: nope.keras: No such file or directory\n")
+    done = run("rewind", "zoo", "--initial", "zoo", "-o", "out/", cwd=zoo.parent)
+    assert (done.returncode, done.stderr) == (1, "wtool: zoo: a folder, where a single file is expected\n")
+
+
+def test_a_result_that_was_damaged_since_is_not_skipped(tmp_path: Path) -> None:
+    shutil.copy(BLOBS[0], tmp_path / "model.keras")
+    wtool.prune(tmp_path / "model.keras", sparsity=0.5)
+    target = tmp_path / "model-prune.keras"
+    content = bytearray(target.read_bytes())
+    content[content.index(b"SNOD") + 4000] ^= 1
+    target.write_bytes(content)
+    with pytest.raises(wtool.WtoolError, match="exists already"):
+        wtool.prune(tmp_path / "model.keras", sparsity=0.5)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

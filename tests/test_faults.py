@@ -94,7 +94,7 @@ def test_no_space_left(large: list[Path]) -> None:
         [*WTOOL, "average", *map(str, large), "-q", "-o", "/dev/full"], capture_output=True, check=False
     )
     assert done.returncode == 1
-    assert b"No space left on device; nothing was changed" in done.stderr
+    assert b"No space left on device; make room" in done.stderr
 
 
 def test_a_small_disk_is_really_full(large: list[Path], tmp_path: Path) -> None:
@@ -214,8 +214,8 @@ def test_shards_are_never_mixed_with_old_ones(tmp_path: Path, monkeypatch: pytes
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     wtool.average([source, source], output=tmp_path / "mean.weights.json", force=True)
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert len(after) == 2 * len(before) - 1
-    assert all(after[name] == before[name] for name in before if name.endswith(".h5"))
+    assert len(after) == len(before)
+    assert {name for name in after if name in before} == {"mean.weights.json"}
     assert wtool.inspect(tmp_path / "mean.weights.json")["notes"] == wtool.inspect(source)["notes"]
 
     publish, calls = Draft.publish, []

@@ -105,6 +105,8 @@ def test_what_is_not_kerass_own_is_nobodys(entry: Any) -> None:
         ("RandomNormal", {"stddev": -1}),
         ("RandomNormal", {"mean": float("nan")}),
         ("Constant", {"value": [1, 2]}),
+        ("RandomUniform", {"minval": 1, "maxval": -1}),
+        ("RandomUniform", {"minval": -1.7e308, "maxval": 1.7e308}),
         ("Constant", {"value": True}),
         ("VarianceScaling", {"scale": -2}),
         ("GlorotUniform", {"input_axes": [7], "output_axes": [0]}),

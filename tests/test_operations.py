@@ -210,6 +210,45 @@ def test_a_weight_that_is_stored_twice_stays_one(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(loaded.layers[0].layer.kernel), named["sn/inner/kernel"])
 
 
+def test_emptied_biases_take_their_slots_along(tmp_path: Path) -> None:
+    source = ZOO / "k3.6.0/ema_adamw.keras"
+    rng = np.random.default_rng(0)
+    full = changed(
+        source, tmp_path / "full.keras", lambda name, a: a + rng.random(a.shape) if a.dtype.kind == "f" else a
+    )
+    for mode in ("follow", "reset"):
+        target = tmp_path / f"{mode}.keras"
+        wtool.reshuffle(full, initial=full, seed=1, optimizer=mode, output=target)
+        with opened(full) as checkpoint:
+            biases = [t for t in checkpoint.weights if t.role == "bias" and t.path in slots(full, "average")]
+        before, after = arrays(full), arrays(target)
+        assert biases
+        for bias in biases:
+            assert before[slots(full, "average")[bias.path].stored].any()
+            assert not after[bias.stored].any()
+            assert not after[slots(full, "average")[bias.path].stored].any()
+            assert not after[slots(full, "momentum")[bias.path].stored].any()
+
+
+@pytest.mark.parametrize(
+    "options", [{"sparsity": 0.0}, {"sparsity": 0.5, "last_layer_scale": 0.0}, {"min_value": 50.0, "max_value": 60.0}]
+)
+def test_zeros_are_counted_where_nothing_changes(options: dict[str, Any], tmp_path: Path) -> None:
+    wtool.prune(TRAINED, sparsity=0.5, output=tmp_path / "half.keras")
+    (done,) = wtool.prune(tmp_path / "half.keras", **options, output=tmp_path / "out.keras")
+    found = arrays(tmp_path / "out.keras")
+    assert done.zeros == sum(int(np.count_nonzero(found[tensor.stored] == 0)) for tensor in kernels(TRAINED)) == 63
+
+
+def test_the_output_layer_is_known_even_if_it_is_not_selected(tmp_path: Path) -> None:
+    (done,) = wtool.prune(TRAINED, sparsity=0.8, last_layer_scale=0.5, exclude=["output/*"], dry_run=True)
+    assert done.actions["hidden/kernel"] == "40 of 50 rewritten; 40 are zero"
+    assert "no kernel of an output layer is selected" in done.notes
+    (done,) = wtool.prune(TRAINED, sparsity=0.8, last_layer_scale=0.5, dry_run=True)
+    assert done.actions["output/kernel"] == "30 of 75 rewritten; 30 are zero"
+    assert "the output layer's kernel is output/kernel" in done.notes
+
+
 # Lottery tickets
 
 
@@ -358,6 +397,9 @@ def test_a_fresh_seed_is_drawn_and_told(tmp_path: Path) -> None:
         ({"include": ["table/emb*"]}, {"table/embeddings"}),
         ({"exclude": ["dense/*"]}, {"conv/kernel"}),
         ({"include": ["*/bias"]}, set()),
+        ({"include": ["b*"]}, set()),
+        ({"include": ["[!x]*"]}, {"conv/kernel", "dense/kernel"}),
+        ({"include": ["*gamma"]}, {"bn/gamma"}),
     ],
 )
 def test_selection(options: dict[str, Any], expected: set[str]) -> None:
@@ -415,7 +457,7 @@ def test_a_dry_run_does_all_but_write(tmp_path: Path) -> None:
         ({"initial": INITIAL}, "plays no part"),
         ({"in_place": True, "output": "x.keras"}, "no other output"),
         ({"optimizer": "forget"}, "no optimizer mode"),
-        ({"include": "dense*"}, "a list"),
+        ({"include": "dense*"}, "a list of texts"),
         ({"jobs": 0}, "at least one"),
         ({"seed": -1}, "not negative"),
         ({"output": "x.h5"}, "has the format of its input, keras"),
@@ -454,6 +496,26 @@ def test_sharded_models(tmp_path: Path) -> None:
         for left, right in zip(old.weights, new.weights, strict=True):
             expected = old.read(left) if left.role != "kernel" else pruned(old.read(left), 0.5)
             assert new.read(right).tobytes() == expected.tobytes()
+
+
+def test_sharded_models_in_place(tmp_path: Path) -> None:
+    """Shards are no models of their own, and those of the old map go with it."""
+    for path in (ZOO / "k3.12.4").glob("sharded[._]*"):
+        if path.name.endswith((".weights.json", ".weights.h5")):
+            shutil.copy(path, tmp_path)
+    count = len(list(tmp_path.iterdir()))
+    assert count == 3
+    names = []
+    for _ in range(3):
+        (done,) = wtool.stroke(tmp_path, in_place=True, seed=1)
+        assert done.model == str(tmp_path / "sharded.weights.json")
+        names.append(sorted(path.name for path in tmp_path.iterdir()))
+        assert len(names[-1]) == count
+    assert len(lineage(tmp_path / "sharded.weights.json")) == 3
+    for path in (ZOO / "k3.12.4").glob("sharded[._]*"):
+        shutil.copy(path, tmp_path)
+    wtool.stroke(tmp_path / "sharded.weights.json", in_place=True, seed=1)
+    assert set(names[0]) <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_json_of_a_result_is_complete(tmp_path: Path) -> None:

@@ -239,6 +239,17 @@ def test_the_last_layer_is_scaled(scope: str) -> None:
     ) or sum(zeros.values()) == round(0.8 * (1200 + 77 + 78000))
 
 
+@pytest.mark.parametrize("sparsity", [0.02, 0.1, 0.33, 0.5, 0.77, 0.98])
+def test_global_sparsity_of_mixed_dtypes(sparsity: float) -> None:
+    rng = np.random.default_rng(1)
+    values = rng.standard_normal(60)
+    arrays = {"a": values.astype(np.float32), "b": values, "c": values.astype(np.float16)}
+    result = on_arrays(Prune(sparsity=sparsity, scope="global"), arrays)
+    final = np.concatenate([in_double(a) for a in arrays.values()])
+    expected = np.where(lowest(abs(final), round(sparsity * 180)), 0, final)
+    assert np.concatenate([in_double(a) for a in result.values()]).tobytes() == expected.tobytes()
+
+
 def test_a_range_is_compared_in_the_tensors_own_dtype() -> None:
     for dtype in DTYPES:
         edges = np.array([-0.2, -0.1, 0.1, 0.2]).astype(dtype)  # 0.1 in float16 is less than 0.1
@@ -362,6 +373,17 @@ def test_cuts_are_those_of_a_sorted_array(values: list[float], data: st.DataObje
     assert cut.within == rank - np.count_nonzero(array < cut.score)
 
 
+def test_what_is_kept_inside_the_bracket_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "MOST_KEPT", 1000)
+    site = Site("w", (1_000_000,), "float32")
+    search = ranking._Search(ranking.Group((site,), 1), low=0.0, high=1.0)
+    for start in range(0, 900_000, 10_000):
+        block = np.linspace(0, 1, 10_000, dtype=np.float32)
+        search.take(ranking._Part(site, start, 10_000, 0, 10_000, block))
+    held = [part.values if part.values.base is None else part.values.base for part in search.kept]
+    assert sum(values.size for values in held) < 12_000
+
+
 @pytest.mark.parametrize("kind", ["normal", "sorted", "two values", "one value", "heavy zero"])
 def test_cuts_of_many_values(kind: str) -> None:
     rng = np.random.default_rng(0)
@@ -476,6 +498,27 @@ def test_neuroplast_rewrites_what_is_near_zero(dtype: str) -> None:
 def test_numbers_that_make_no_sense_are_refused(kind: Any, options: dict[str, Any]) -> None:
     with pytest.raises(wtool.Usage):
         kind(**options)
+
+
+def test_values_that_are_no_numbers_of_the_dtype_are_refused() -> None:
+    half = {"w": np.linspace(-1, 1, 40).astype(np.float16)}
+    for transform in (
+        Prune(min_value=-1, max_value=1, set_value=math.nan),
+        Prune(sparsity=0.5, set_value=1e10),
+        Stroke(0.5, set_value=math.inf),
+        NeuroPlast(-1, 1, set_value=1e5),
+    ):
+        with pytest.raises(wtool.Usage, match="no finite float16 value"):
+            on_arrays(transform, half)
+    for transform in (Jitter(sd=1e10), Constant(1e10)):
+        with pytest.raises(wtool.Refused, match="too large for float16"):
+            on_arrays(transform, half, half)
+    with pytest.raises(wtool.Usage, match="needs initial arrays"):
+        on_arrays(Rewind(), half)
+
+
+def test_a_decay_above_one_ends_at_everything() -> None:
+    assert Stroke(decay=1e200).ratio(5) == 1.0
 
 
 def test_bounds_with_nothing_between_are_refused() -> None:

@@ -10,24 +10,24 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 
 from wtool.choices import OPTIMIZER_MODES
 from wtool.editing import Task, Transformed, transform
 from wtool.errors import Usage, WtoolError, explained
 from wtool.files.inputs import jobs, refuse_two_streams
-from wtool.files.opener import Opener
+from wtool.files.opener import Opener, open_checkpoint
 from wtool.pipeline import Progress
 from wtool.transforms.change import Transform
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
-PATIENCE = 1.0  # seconds that a process has to stop by itself
+PATIENCE = 0.5  # seconds that all processes have to stop by themselves
 BETWEEN = 0.1  # seconds between two reports of progress
 SEEDS = 1 << 32
 
@@ -117,10 +117,10 @@ def transform_all(
     with ExitStack() as stack:
         done = _several(tasks, workers, meter, stack) if workers > 1 else _in_turn(tasks, meter)
         for result in done:
-            if isinstance(result, Failed) and alone:
-                raise result.error
             results.append(result)
             report(result)
+            if isinstance(result, Failed) and alone:
+                raise result.error
             if isinstance(result, Failed) and options.get("fail_fast"):
                 break
     if any(isinstance(each, Failed) for each in results):
@@ -141,6 +141,8 @@ def _tasks(
     words = [os.fspath(models)] if isinstance(models, (str, os.PathLike)) else [os.fspath(each) for each in models]
     first = None if initial is None else os.fspath(initial)
     _check(operation, words, first, options)
+    if first not in (None, "-"):
+        open_checkpoint(str(first)).close()  # one complaint, instead of one for each model
     output, in_place = options.get("output"), options.get("in_place", False)
     like = first if operation.of_initial and first != "-" else None
     found, folder = jobs(words, None if output is None else os.fspath(output), operation.name, like, in_place)
@@ -176,26 +178,23 @@ def _check(operation: Transform, words: Sequence[str], initial: str | None, opti
         raise TypeError(f"{operation.name} has no option {', '.join(sorted(unknown))}")
     refuse_two_streams([*words, *([] if initial is None else [initial])])
     for name in ("include", "exclude"):
-        if isinstance(options.get(name, ()), str):
-            raise Usage(f"{name} is a list, not a single text")
+        globs: Any = options.get(name, ())
+        if isinstance(globs, str) or not all(isinstance(each, str) for each in globs):
+            raise Usage(f"{name} is a list of texts, not a single text")
     mode = options.get("optimizer")
     if mode is not None and mode not in OPTIMIZER_MODES:
         raise Usage(f"{mode!r} is no optimizer mode; choose {', '.join(OPTIMIZER_MODES)}")
     if options.get("in_place") and (options.get("output") is not None or "-" in words):
         raise Usage("in place, the model itself is the output: no other output, and no standard input")
     if operation.reads_initial and initial is None:
-        raise Usage(f"{operation.name} needs an initial checkpoint (--initial)" + _why(operation))
+        raise Usage(f"this {operation.name} needs an initial checkpoint (--initial)")
     if initial is not None and not operation.reads_initial:
-        raise Usage(f"the initial checkpoint plays no part{_why(operation)}")
+        raise Usage(f"the initial checkpoint plays no part in this {operation.name}")
     if options.get("jobs", 1) < 1:
         raise Usage("at least one model at a time (--jobs 1)")
-    if (options.get("seed") or 0) < 0:
-        raise Usage("a seed is not negative")
-
-
-def _why(operation: Transform) -> str:
-    criterion = getattr(operation, "criterion", None)
-    return "" if criterion is None else f" with the criterion {criterion}"
+    seed = options.get("seed")
+    if seed is not None and not (isinstance(seed, int) and seed >= 0):
+        raise Usage("a seed is a whole number from 0 up, and not negative")
 
 
 def _size(path: str) -> int:
@@ -266,17 +265,27 @@ def _several(tasks: Sequence[Task], count: int, meter: _Meter, stack: ExitStack)
     results: dict[int, Transformed | Failed] = {}
     for number in range(len(tasks)):
         while number not in results:
-            workers[:] = [worker for worker in workers if worker.process.is_alive()]
-            while len(workers) < min(count, len(tasks)):
+            workers[:] = [worker for worker in workers if worker.number is not None or worker.process.is_alive()]
+            while len(workers) < min(count, len(waiting) + sum(worker.number is not None for worker in workers)):
                 workers.append(_started(context, workers))
             for worker in workers:
                 if worker.number is None and waiting:
-                    worker.number = waiting.pop()
-                    worker.pipe.send((tasks[worker.number], meter.is_watched))
-            for ready in wait([worker.pipe for worker in workers if worker.number is not None]):
+                    _send(worker, waiting, tasks, meter.is_watched)
+            busy = [worker.pipe for worker in workers if worker.number is not None]
+            for ready in wait(busy) if busy else ():
                 worker = next(each for each in workers if each.pipe is ready)
                 _receive(worker, tasks, results, meter)
         yield results.pop(number)
+
+
+def _send(worker: _Worker, waiting: list[int], tasks: Sequence[Task], watched: bool) -> None:
+    """Give a worker the next task; it waits on if the worker has died meanwhile."""
+    try:
+        worker.pipe.send((tasks[waiting[-1]], watched))
+    except OSError:
+        worker.process.join()
+    else:
+        worker.number = waiting.pop()
 
 
 def _receive(worker: _Worker, tasks: Sequence[Task], results: dict[int, Transformed | Failed], meter: _Meter) -> None:
@@ -286,7 +295,7 @@ def _receive(worker: _Worker, tasks: Sequence[Task], results: dict[int, Transfor
         message = worker.pipe.recv()
     except (EOFError, OSError):
         worker.process.join()
-        text = f"the process that worked on it died (exit code {worker.process.exitcode}); nothing was changed"
+        text = f"the process that worked on it died (exit code {worker.process.exitcode}); no half result stays"
         message = Failed(tasks[number].model, WtoolError(text, tasks[number].model))
     if isinstance(message, float):
         meter.reached(number, message)
@@ -296,7 +305,7 @@ def _receive(worker: _Worker, tasks: Sequence[Task], results: dict[int, Transfor
 
 
 def _context() -> BaseContext:
-    """Forking is fast, and safe as long as nothing else runs in this process."""
+    """Forking is fast; processes are started anew where other threads run in this one, or the system forks badly."""
     if sys.platform == "linux" and threading.active_count() == 1:
         return multiprocessing.get_context("fork")
     return multiprocessing.get_context("spawn")
@@ -306,9 +315,21 @@ def _started(context: BaseContext, others: Sequence[_Worker]) -> _Worker:
     here, there = context.Pipe()
     ends = [here, *(worker.pipe for worker in others)]
     process = context.Process(target=_work, args=(there, ends), daemon=True)  # type: ignore[attr-defined]
-    process.start()
+    with _no_main():
+        process.start()
     there.close()
     return _Worker(process, here)
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Keep a process that is not forked from running the user's script again: it needs nothing of it."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _work(pipe: Connection, others: Sequence[Connection]) -> None:
@@ -344,7 +365,8 @@ def _stop(workers: Sequence[_Worker]) -> None:
         worker.pipe.close()
         if worker.number is not None:
             worker.process.terminate()
+    end = time.monotonic() + PATIENCE
     for worker in workers:
-        worker.process.join(PATIENCE)
+        worker.process.join(max(0.0, end - time.monotonic()))
         if worker.process.is_alive():
             worker.process.kill()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from wtool import optimizer_rule, pipeline
-from wtool.dtypes import Array, dtype_of
+from wtool.dtypes import Array
 from wtool.errors import WtoolError
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.configured import initializers, output_kernels
@@ -117,7 +117,7 @@ def transform(task: Task, opener: Opener, progress: pipeline.Progress | None = N
                 check_target(task.target, task.force)
             return _transformed(task, inputs, _Steps(progress, base.sources[-1].size), stack)
         except WtoolError as error:
-            raise error.about(base.name) from None
+            raise error.about(task.model) from None
 
 
 def _opened(task: Task, opener: Opener, stack: ExitStack) -> list[Checkpoint]:
@@ -187,37 +187,41 @@ def _plan(task: Task, inputs: Sequence[Checkpoint], steps: _Steps) -> _Plan:
     own = [columns[tensor.path] for tensor in chosen]
     data = _Files(inputs, columns, _sites(inputs, own, task.transform.of_initial), steps)
     prepared = task.transform.prepare(data, task.seed, _earlier(base, task.transform.name))
+    changes = {**prepared.changes, **{tensor.path: _emptied for tensor in zeroed}}
     plan = _Plan([], {tensor.path: _Count(prod(tensor.shape)) for tensor in chosen}, {}, [])
     plan.notes.extend(note for each in inputs for note in each.notes)
     plan.notes.extend(each.note for each in found if each.note)
     plan.notes.extend(prepared.notes)
     for tensor in base.weights:
         original = tensor.copy_of or tensor.path
-        change = prepared.changes.get(original)
+        change = changes.get(original)
+        count = plan.counts.get(tensor.path, _Count(0))
+        plan.actions[tensor.path] = "kept" if change is None else "set to 0" if tensor in zeroed else f"as {original}"
         if change is not None:
-            count = plan.counts[tensor.path] if tensor.copy_of is None else _Count(0)
             plan.edits.append(pipeline.Edit(tensor, columns[tensor.path], partial(_rewrite, change, count)))
-            plan.actions[tensor.path] = f"as {original}"
-        elif tensor in zeroed:
-            plan.edits.append(pipeline.Edit(tensor, (), partial(_zero, tensor.dtype)))
-            plan.actions[tensor.path] = "set to 0"
-        else:
-            plan.actions[tensor.path] = "kept"
-    _follow(task, inputs, data, prepared.changes, plan)
+        elif tensor in chosen:
+            plan.edits.append(pipeline.Edit(tensor, columns[tensor.path], partial(_look_only, count)))
+    _follow(task, inputs, data, changes, plan)
     return plan
 
 
 def _zeroed_biases(task: Task, base: Checkpoint, chosen: Sequence[Tensor]) -> list[Tensor]:
     """The biases beside the chosen kernels, where the operation empties them and they are not chosen themselves."""
-    if getattr(task.transform, "keep_biases", True) or task.biases:
+    if task.biases or not task.transform.empties_biases:
         return []
     layers = {tensor.layer for tensor in chosen}
     biases = by_role(base.weights, (), task.exclude, kernels=False, biases=True)
     return [tensor for tensor in biases if tensor.layer in layers]
 
 
-def _zero(dtype: str, blocks: Sequence[Array], start: int, stop: int) -> Array:
-    return np.zeros(stop - start, dtype_of(dtype))
+def _emptied(blocks: Blocks, start: int) -> Change:
+    return Change(None, blocks[0].dtype.type(0))
+
+
+def _look_only(count: _Count, blocks: Sequence[Array], start: int, stop: int) -> None:
+    """Count the zeros of a tensor in which nothing changes."""
+    for low, high in _parts(start, stop):
+        count.zeros += int(np.count_nonzero(blocks[0][low - start : high - start] == 0))
 
 
 def _rewrite(change: Apply, count: _Count, blocks: Sequence[Array], start: int, stop: int) -> Array:
@@ -262,7 +266,7 @@ def _follow(task: Task, inputs: Sequence[Checkpoint], data: _Files, changes: Map
         }
         slots = optimizer_rule.anew(base, uncounted)
     else:
-        columns = {site.path: data.columns[site.path][0] for site in data.sites}
+        columns = {path: data.columns[path][0] for path in changes}
         slots = optimizer_rule.followed_by_value(
             base, columns, {path: partial(data.changed, path, change) for path, change in changes.items()}
         )
@@ -308,7 +312,7 @@ def _looked(look: Look, site: Site, blocks: Blocks, start: int, stop: int) -> An
 
 def _sites(inputs: Sequence[Checkpoint], columns: Sequence[tuple[Tensor, ...]], of_initial: bool) -> list[Site]:
     base = inputs[0]
-    kernels = [column[0] for column in columns if column[0].role.endswith("kernel")]
+    kernels = [tensor for tensor in base.weights if tensor.role.endswith("kernel") and tensor.copy_of is None]
     outputs = {tensor.path for tensor in output_kernels(base, kernels)}
     told = [initializers(each) for each in inputs] if of_initial else []
     return [
@@ -373,6 +377,7 @@ def _is_done(task: Task, inputs: Sequence[Checkpoint]) -> bool:
     try:
         with open_checkpoint(task.target) as there:
             last = there.lineage[-1] if there.lineage else {}
+            there.finish()  # it may have been damaged since
     except WtoolError:
         return False  # something else: the target's own check says that it is in the way
     mine = _record(task)

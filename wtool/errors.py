@@ -40,11 +40,11 @@ def explained(error: Exception) -> WtoolError:
     if isinstance(error, WtoolError):
         return error
     if isinstance(error, OSError):
-        hint = "; nothing was changed, make room and run it again" if error.errno == errno.ENOSPC else ""
+        hint = "; make room and run it again" if error.errno == errno.ENOSPC else ""
         file = error.filename if isinstance(error.filename, str) else ""
         new = WtoolError(f"{error.strerror or error}{hint}", file)
     elif isinstance(error, MemoryError):
-        new = WtoolError("out of memory; nothing was changed")
+        new = WtoolError("out of memory")
     else:
         what = f"{type(error).__name__}: {error}"
         new = WtoolError(f"this is a bug ({what}); please report it with what `wtool --debug ...` says")

@@ -1,7 +1,8 @@
 """How the optimizer follows the weights: what becomes of its variables when an operation rewrote weights.
 
 Old momentum would pull new weights back to where the old ones were going; a zero second moment under a large step count
-would make Adam's next steps ten times too long. So what starts anew starts anew together, step count included.
+would make Adam's next steps ten times too long. So where every weight is new, everything starts anew together, step
+count included; where single values are, only their first moments do.
 """
 
 from __future__ import annotations

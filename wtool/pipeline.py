@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -154,14 +155,22 @@ class _Here:
         """Nothing was started."""
 
 
-def _workers(ordered: Sequence[Edit]) -> ThreadPoolExecutor | _Here:
+class _Threads(ThreadPoolExecutor):
+    """Threads that an interrupt does not wait for: a decomposition of a large matrix takes minutes."""
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        is_interrupt = kind is not None and not issubclass(kind, Exception)
+        self.shutdown(wait=not is_interrupt, cancel_futures=True)
+
+
+def _workers(ordered: Sequence[Edit]) -> _Threads | _Here:
     if sum(edit.target.nbytes for edit in ordered) <= ALONE:
         return _Here()
-    return ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
+    return _Threads(max_workers=min(8, os.cpu_count() or 1))
 
 
 def _results(
-    pool: ThreadPoolExecutor | _Here,
+    pool: _Threads | _Here,
     inputs: Sequence[Checkpoint],
     ordered: Sequence[Edit],
     progress: Progress | None,
@@ -222,17 +231,22 @@ def _batches(edits: Sequence[Edit], limit: int) -> Iterator[list[_Piece]]:
         yield batch
 
 
-np.empty(
-    16 << 20, np.uint8
-)  # freed at once: glibc's malloc then keeps freed memory of up to this size for the next use
 _spare: list[Array] = []  # buffers between passes: fresh memory costs a page fault every 4 KiB
 
 
+def _keep_freed_memory() -> None:
+    """Have glibc's malloc keep blocks of up to 16 MiB for the next use: it does so once one of that size was freed."""
+    np.empty(16 << 20, np.uint8)
+
+
+_keep_freed_memory()
+
+
 def _buffer(capacity: int) -> Array:
-    while _spare:
-        buffer = _spare.pop()
-        if len(buffer) >= capacity:
-            return buffer
+    with suppress(IndexError):  # nothing spare, or another thread took it
+        while len(buffer := _spare.pop()) < capacity:
+            continue
+        return buffer
     return np.empty(capacity, np.uint8)
 
 
@@ -289,6 +303,6 @@ class _Reader:
 
 
 def _start_reading(
-    pool: ThreadPoolExecutor | _Here, readers: Sequence[_Reader], batch: Sequence[_Piece]
+    pool: _Threads | _Here, readers: Sequence[_Reader], batch: Sequence[_Piece]
 ) -> list[Future[dict[int, Array]] | _Done[dict[int, Array]]]:
     return [pool.submit(reader.read, batch) for reader in readers]

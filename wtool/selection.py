@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
@@ -30,7 +31,8 @@ def by_role(
 
     Kernels of every kind and biases, each if wanted and if their paths match any of `include` (all, if there is none)
     and none of `exclude`. Any other variable only where a pattern of `include` names it: with its last part, and not by
-    `*` alone, so that `conv*` or `bn/*` do not reach gammas and moving statistics, and `bn/gamma` does.
+    `*` alone, so that `conv*` or `bn/*` do not reach gammas and moving statistics, and `bn/gamma` and `*gamma` do. A
+    pattern without slash that begins with letters means layers.
 
     Raises:
         Usage: a pattern matches nothing.
@@ -58,9 +60,11 @@ def _kind(role: str) -> str:
 
 
 def _names(pattern: str, tensor: Tensor) -> bool:
-    own = pattern.rpartition("/")[2]
+    layer, _, own = pattern.rpartition("/")
+    plain = re.sub(r"\[[^]]*\]|[*?]", "", own)  # what is left without wildcards
+    is_of_variables = bool(layer) or own.startswith("*") or plain == own
     name = tensor.path.rpartition("/")[2]
-    return bool(own.strip("*?")) and fnmatchcase(tensor.path, pattern) and fnmatchcase(name, own)
+    return bool(plain) and is_of_variables and fnmatchcase(tensor.path, pattern) and fnmatchcase(name, own)
 
 
 def selected(tensors: Iterable[Tensor], include: Sequence[str], exclude: Sequence[str]) -> list[Tensor]:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
@@ -66,7 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads only cost start-up time: nothing here calls it
     signal.signal(signal.SIGTERM, _terminated)
     _allow_many_files()
-    sys.exit(_exit_status(list(arguments)))
+    status = _exit_status(list(arguments))
+    if status == 128 + signal.SIGINT:
+        with suppress(OSError, ValueError):  # nobody may be reading any more
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)  # not to wait for what a thread is still calculating
+    sys.exit(status)
 
 
 def _allow_many_files() -> None:

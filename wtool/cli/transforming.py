@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli.console import plain, print_table, progress_bar, say
-from wtool.errors import Usage
+from wtool.errors import Usage, WtoolError
 
 if TYPE_CHECKING:
     from wtool.batch import Failed
@@ -24,17 +24,24 @@ def run(operation: str, models: tuple[str, ...], as_json: bool, quiet: bool, **c
 
     if as_json and chosen["output"] == "-":
         raise Usage("--json and --output - would both write to standard output")
-    report = _reporter(as_json, quiet, bool(chosen["dry_run"]))
+    told: list[WtoolError] = []
+    report = _reporter(as_json, quiet, bool(chosen["dry_run"]), told)
     function: Callable[..., list[Transformed]] = getattr(wtool, operation)
     try:
         with progress_bar(operation, quiet) as progress:
             function(models, progress=progress, report=report, **chosen)
     except SomeFailed:
         return 1  # each was told of already
+    except WtoolError as error:
+        if error not in told or click.get_current_context().find_root().params["debug"]:
+            raise
+        return 2 if isinstance(error, Usage) else 1
     return 0
 
 
-def _reporter(as_json: bool, quiet: bool, dry_run: bool) -> Callable[[Transformed | Failed], None]:
+def _reporter(
+    as_json: bool, quiet: bool, dry_run: bool, told: list[WtoolError]
+) -> Callable[[Transformed | Failed], None]:
     from wtool.batch import Failed
 
     def report(result: Transformed | Failed) -> None:
@@ -42,6 +49,7 @@ def _reporter(as_json: bool, quiet: bool, dry_run: bool) -> Callable[[Transforme
             if as_json:
                 click.echo(json.dumps({"model": result.model, "error": result.error.message}))
             say(str(result.error))
+            told.append(result.error)
             return
         if as_json:
             click.echo(json.dumps(asdict(result)))

@@ -6,10 +6,13 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from wtool.errors import Usage, WtoolError
+from wtool.errors import Refused, Usage, WtoolError
+from wtool.files.limits import MAX_JSON
+from wtool.files.shards import shard_map, shard_names
 
 SUFFIXES = (".keras", ".h5", ".hdf5", ".weights.json")
 SHARD = re.compile(r"(.+)_\d{5}\.weights\.h5")
@@ -56,13 +59,19 @@ def models_of(word: str) -> list[str]:
 def _searched(folder: str) -> Iterator[str]:
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        present = set(files)
+        shards = {shard for name in files if name.endswith(".weights.json") for shard in _shards(parent, name, files)}
         for name in files:
-            shard = SHARD.fullmatch(name)
-            if name.startswith(".") or (shard and f"{shard[1]}.weights.json" in present):
-                continue
-            if name.endswith(SUFFIXES):
+            if name.endswith(SUFFIXES) and not name.startswith(".") and name not in shards:
                 yield os.path.join(parent, name)
+
+
+def _shards(folder: str, manifest: str, files: Sequence[str]) -> list[str]:
+    """The files that belong to a sharded checkpoint: those that its map names, and those that are called like it."""
+    stem = manifest.removesuffix(".weights.json")
+    alike = [name for name in files if (shard := SHARD.fullmatch(name)) and shard[1] == stem]
+    with suppress(OSError, Refused), open(os.path.join(folder, manifest), "rb") as file:
+        return alike + shard_names(shard_map(file.read(MAX_JSON + 1))[0])
+    return alike
 
 
 def natural_key(path: str) -> tuple[list[tuple[int, int, str]], str]:
@@ -103,7 +112,7 @@ def check_extension(output: str, kind: str, allowed: str = "") -> None:
     fits = output == "-" or chosen in (allowed, *FITTING[kind])
     if not fits and (chosen in ALL or kind == "weights.json"):
         raise Usage(
-            f"{output}: the output has the format of its input, {kind}; its name has to end in {FITTING[kind][0]}"
+            f"the output has the format of its input, {kind}; its name has to end in {FITTING[kind][0]}", output
         )
 
 
@@ -135,21 +144,46 @@ def jobs(
         WtoolError: a folder or pattern without any model.
         Usage: several models for one output, or one model for none.
     """
-    places = {os.path.realpath(path): (word, path) for word, path in reversed(expanded(words))}
-    found = list(reversed(places.values()))
+    found = _distinct(expanded(words))
+    if not found:
+        raise Usage("no models")
     if in_place:
         return [Job(path, path) for _, path in found], False
     folder = output not in (None, "-") and _is_folder(str(output), words)
     if folder:
-        inside = os.path.join(os.path.realpath(str(output)), "")
-        found = [(word, path) for word, path in found if word == path or not os.path.realpath(path).startswith(inside)]
+        found = [(word, path) for word, path in found if not _is_result(word, path, str(output))]
     elif output is not None and len(found) != 1:
         raise Usage(f"{len(found)} models, and one output; name a folder, with a slash at its end")
     made = [(word, Job(path, _target(word, path, output, suffix, like, folder))) for word, path in found]
     targets = {os.path.realpath(job.target) for _, job in made}
-    kept = [job for word, job in made if word == job.model or os.path.realpath(job.model) not in targets]
+    kept = [job for word, job in made if _is_own_target(job) or not _is_other(word, job, targets)]
+    if not kept:
+        raise Usage("no models, but for what is in the output folder")
     _refuse_clashes(kept)
     return kept, folder
+
+
+def _distinct(found: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Each file once, where it comes first."""
+    places: dict[str, tuple[str, str]] = {}
+    for word, path in found:
+        places.setdefault(os.path.realpath(path), (word, path))
+    return list(places.values())
+
+
+def _is_result(word: str, path: str, output: str) -> bool:
+    """Whether a search found a file in an output folder that is inside the folder which was searched."""
+    root, place = os.path.join(os.path.realpath(_root(word, path)), ""), os.path.join(os.path.realpath(output), "")
+    return word != path and place != root and place.startswith(root) and os.path.realpath(path).startswith(place)
+
+
+def _is_own_target(job: Job) -> bool:
+    return os.path.realpath(job.model) == os.path.realpath(job.target)
+
+
+def _is_other(word: str, job: Job, targets: Collection[str]) -> bool:
+    """Whether a model that a search found is what another model becomes."""
+    return word != job.model and os.path.realpath(job.model) in targets
 
 
 def _is_folder(output: str, words: Sequence[str]) -> bool:

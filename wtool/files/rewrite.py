@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Protocol
 
@@ -16,6 +18,7 @@ from wtool.files import archive
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.hdf5_attribute import with_root_attribute
 from wtool.files.json_text import parse_object
+from wtool.files.limits import MAX_JSON
 from wtool.files.lineage import KEY, Record, lineage_text
 from wtool.files.publish import Draft, check_target
 from wtool.files.shards import shard_map, shard_names
@@ -53,7 +56,7 @@ def rewrite(base: Checkpoint, target: str, force: bool, lineage: Sequence[Record
         WtoolError: the target cannot be written.
     """
     if base.format == "weights.json":
-        return _Shards(base, target, force, stack)
+        return _Shards(base, target, force, lineage, stack)
     draft = stack.enter_context(Draft(target, force))
     return _Archive(base, draft, lineage) if base.format == "keras" else _Hdf5(base, draft)
 
@@ -226,7 +229,7 @@ def _metadata(base: Checkpoint, lineage: Sequence[Record]) -> bytes:
 class _Shards:
     """A `.weights.json` and its shards, which are published first: until its map appears, nothing has changed."""
 
-    def __init__(self, base: Checkpoint, target: str, force: bool, stack: ExitStack) -> None:
+    def __init__(self, base: Checkpoint, target: str, force: bool, lineage: Sequence[Record], stack: ExitStack) -> None:
         if target == "-":
             raise WtoolError("a sharded checkpoint is several files; name one for its .weights.json with --output")
         check_target(target, force)
@@ -236,9 +239,11 @@ class _Shards:
         stem = os.path.basename(target).removesuffix(".json").removesuffix(".weights")
         folder = os.path.dirname(target)
         self._names = _shards_of(stem, old)
+        mark = lineage_text(lineage)
         while force and any(os.path.exists(os.path.join(folder, name)) for name in self._names.values()):
-            stem = f"{stem}-{os.urandom(4).hex()}"  # the old map keeps its shards until the new one takes its place
-            self._names = _shards_of(stem, old)
+            mark = hashlib.blake2b(mark.encode(), digest_size=4).hexdigest()
+            self._names = _shards_of(f"{stem}-{mark}", old)  # the old map keeps its shards until the new one is there
+        self._old = _own_shards(target, stem) if force else []
         self._drafts = [stack.enter_context(_shard_draft(os.path.join(folder, name))) for name in self._names.values()]
         self._manifest = stack.enter_context(Draft(target, force))
         self._streams = [_Stream(region, draft.file) for region, draft in zip(base.regions, self._drafts, strict=True)]
@@ -270,6 +275,20 @@ class _Shards:
             for draft in published:
                 os.unlink(draft.target)
             raise
+        for path in self._old:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+
+
+def _own_shards(target: str, stem: str) -> list[str]:
+    """The shards of the checkpoint that is being replaced: those that its map names and that are called like it."""
+    try:
+        with open(target, "rb") as file:
+            names = shard_names(shard_map(file.read(MAX_JSON + 1))[0])
+    except (OSError, Refused):
+        return []  # there is none, or it is nothing that can be understood
+    called_so = re.compile(rf"{re.escape(stem)}(-[0-9a-f]{{8}})?_[0-9]{{5}}\.weights\.h5")
+    return [os.path.join(os.path.dirname(target), name) for name in names if called_so.fullmatch(name)]
 
 
 def _shards_of(stem: str, old: Sequence[str]) -> dict[str, str]:

@@ -56,7 +56,9 @@ class Source:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             os.close(fd)
-            raise Refused("not a regular file; what comes through a pipe goes in as -", name)
+            folder = "a folder, where a single file is expected"
+            other = "not a regular file; what comes through a pipe goes in as -"
+            raise Refused(folder if stat.S_ISDIR(status.st_mode) else other, name)
         self.size = status.st_size
         self._seen = (status.st_size, status.st_mtime_ns)
         self._hash = blake3()

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from wtool.dtypes import Array, round_into
+from wtool.errors import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,10 @@ class Transform(Protocol):
     of_initial: ClassVar[bool]
 
     @property
+    def empties_biases(self) -> bool:
+        """Whether biases that are not selected themselves become zero."""
+
+    @property
     def is_random(self) -> bool:
         """Whether it draws random numbers."""
 
@@ -122,6 +127,19 @@ def put(values: Array, change: Change) -> None:
             np.copyto(values, change.values, where=change.where)
     else:
         values[change.where] = change.values
+
+
+def single(value: float, dtype: np.dtype[Any]) -> Any:
+    """One value of a floating dtype.
+
+    Raises:
+        Usage: it is no finite number there.
+    """
+    with np.errstate(all="ignore"):
+        new = np.asarray(value).astype(dtype)
+    if not np.isfinite(new):
+        raise Usage(f"{value} is no finite {dtype.name} value")
+    return new[()]
 
 
 def rounded(values: Array, dtype: np.dtype[Any]) -> Array:
@@ -186,6 +204,8 @@ def on_arrays(
         >>> on_arrays(Prune(sparsity=0.5), {"kernel": np.array([0.1, -0.2])})
         {'kernel': array([ 0. , -0.2])}
     """
+    if transform.reads_initial and initial is None:
+        raise Usage(f"this {transform.name} needs initial arrays")
     base, other = (initial, arrays) if transform.of_initial and initial is not None else (arrays, initial)
     data = ArrayData(base, other, initializers or {})
     prepared = transform.prepare(data, seed, earlier)

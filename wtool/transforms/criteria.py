@@ -6,15 +6,16 @@ Source: Zhou, Lan, Liu & Yosinski, "Deconstructing Lottery Tickets", arXiv:1905.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from wtool.dtypes import Array
 
 
-def magnitude(final: Array) -> Array:
-    """|w|, exactly: in float64 for float64, in float32 for all that is narrower."""
-    return np.abs(final) if final.dtype.itemsize >= 4 else np.abs(final.astype(np.float32))
+def magnitude(final: Array, dtype: np.dtype[Any]) -> Array:
+    """|w| in a dtype that holds it exactly: float32, or float64 where w is."""
+    return np.abs(final) if final.dtype == dtype else np.abs(final.astype(dtype))
 
 
 def large_final(final: Array, initial: Array) -> Array:

@@ -151,7 +151,7 @@ def from_config(entry: Any, shape: Sequence[int]) -> Initializer | None:
         return None
     try:
         return _made(kind, config, tuple(shape))
-    except (ValueError, OverflowError, IndexError) as error:
+    except (ValueError, ArithmeticError, IndexError) as error:
         raise Refused(
             f"the initializer {name} of the configuration has settings that make no numbers: {error}"
         ) from None
@@ -167,11 +167,14 @@ def _made(kind: str, config: Mapping[str, Any], shape: tuple[int, ...]) -> Initi
         case "TruncatedNormal":
             return truncated_normal(_number(config, "mean", 0.0), _positive(config, "stddev", 0.05))
         case "RandomUniform":
-            return uniform(_number(config, "minval", -0.05), _number(config, "maxval", 0.05))
+            low, high = _number(config, "minval", -0.05), _number(config, "maxval", 0.05)
+            if not 0 <= high - low < math.inf:
+                raise ValueError(f"minval = {low:g} and maxval = {high:g}")
+            return uniform(low, high)
         case "Orthogonal":
             return orthogonal(_number(config, "gain", 1.0), shape) if len(shape) > 1 else None
         case "Identity":
-            return identity(_number(config, "gain", 1.0), shape) if len(shape) == 2 else None
+            return identity(_number(config, "gain", 1.0), shape) if len(shape) == 2 and min(shape) > 0 else None
     scale, mode, distribution = _SCALED.get(kind, (1.0, "fan_in", "truncated_normal"))
     if kind == "VarianceScaling":
         scale = _positive(config, "scale", scale)

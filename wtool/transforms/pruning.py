@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from wtool.choices import SCOPES
 from wtool.dtypes import Array, dtype_of
 from wtool.errors import Usage
-from wtool.transforms.change import Apply, Blocks, Change, Data, Prepared, Site
+from wtool.transforms.change import Apply, Blocks, Change, Data, Prepared, Site, single
 from wtool.transforms.criteria import CRITERIA, SHORT, large_init_large_final, magnitude
 from wtool.transforms.ranking import Cut, Equals, Group, Score, cuts, scored
 from wtool.transforms.streams import drawn, stream
@@ -44,6 +44,7 @@ class Prune:
 
     name: ClassVar[str] = "prune"
     of_initial: ClassVar[bool] = False
+    empties_biases: ClassVar[bool] = False
 
     min_value: float | None = None
     max_value: float | None = None
@@ -93,7 +94,8 @@ class Prune:
         stops: dict[str, int] = {}
         scores: dict[str, float] = {}
         for group, cut in zip(groups, found, strict=True):
-            stops |= _stops(data, group, cut, score, self.set_value == 0)
+            done_before = cut.score == (0 if self.criterion == "large-final" else -math.inf)
+            stops |= _stops(data, group, cut, score, done_before and self.set_value == 0)
             scores |= {site.path: cut.score for site in group.sites}
         return Prepared(
             {
@@ -123,7 +125,8 @@ class Prune:
 
     def _score(self, data: Data, groups: Sequence[Group], seed: int) -> Score:
         if self.criterion == "large-final":
-            return _final_magnitude
+            wide = any(site.dtype == "float64" for group in groups for site in group.sites)
+            return partial(_final_magnitude, np.dtype(np.float64 if wide else np.float32))  # comparable with each other
         if self.criterion == "random":
             return partial(_by_chance, seed)
         if self.criterion != "large-init-large-final":
@@ -152,7 +155,7 @@ def within(low: float, high: float, blocks: Blocks, start: int) -> Array:
 
 
 def _setting(choose: Callable[[Blocks, int], Array], site: Site, value: float) -> Apply:
-    new = np.asarray(value).astype(dtype_of(site.dtype))[()]
+    new = single(value, dtype_of(site.dtype))
     return lambda blocks, start: Change(choose(blocks, start), new)
 
 
@@ -167,11 +170,10 @@ def _lowest(score: Score, site: Site, cut: float, stop: int, blocks: Blocks, sta
     return mask
 
 
-def _stops(data: Data, group: Group, cut: Cut, score: Score, any_zero_will_do: bool) -> Mapping[str, int]:
-    """For each tensor, the position up to which values equal to the cut are pruned."""
+def _stops(data: Data, group: Group, cut: Cut, score: Score, all_alike: bool) -> Mapping[str, int]:
+    """For each tensor, the position up to which values equal to the cut are pruned: all where that is the same."""
     everything = {site.path: site.size for site in group.sites}
-    pruned_before = cut.score == -math.inf or (cut.score == 0 and score is _final_magnitude)
-    if cut.within == cut.ties or (any_zero_will_do and pruned_before):
+    if cut.within == cut.ties or all_alike:
         return everything
 
     order = {site.path: number for number, site in enumerate(group.sites)}
@@ -198,8 +200,8 @@ def _ties(data: Data, group: Group, cut: Cut, score: Score) -> Iterator[Equals]:
     return (found for _, _, found in data.walk(look, group.sites))
 
 
-def _final_magnitude(site: Site, blocks: Blocks, start: int) -> Array:
-    return magnitude(blocks[0])
+def _final_magnitude(dtype: np.dtype[Any], site: Site, blocks: Blocks, start: int) -> Array:
+    return magnitude(blocks[0], dtype)
 
 
 def _by_chance(seed: int, site: Site, blocks: Blocks, start: int) -> Array:
@@ -216,16 +218,29 @@ def _compared(function: Callable[[Array, Array], Array], site: Site, blocks: Blo
 def _alphas(data: Data, groups: Sequence[Group]) -> dict[str, float]:
     """For each tensor, quantile(|wi|) / quantile(|wf|) of its group's unpruned weights, at the share pruned now."""
     zeros = _zeros(data, groups)
-    left = [(group, zeros[group], group.size - zeros[group]) for group in groups if zeros[group] < group.rank]
-    shares = {group: (group.rank - pruned) / kept for group, pruned, kept in left}
-    initial = _quantiles(data, left, shares, lambda final, initial: np.abs(initial))
-    final = _quantiles(data, left, shares, lambda final, initial: np.abs(final))
-    return {
-        site.path: initial[group] / final[group] if group in shares else 1.0 for group in groups for site in group.sites
-    }
+    left = [_Left(group, before) for group, before in zip(groups, zeros, strict=True) if before < group.rank]
+    initial = _quantiles(data, left, lambda final, initial: np.abs(initial))
+    final = _quantiles(data, left, lambda final, initial: np.abs(final))
+    alphas = {site.path: 1.0 for group in groups for site in group.sites}
+    for each, above, below in zip(left, initial, final, strict=True):
+        alphas |= {site.path: above / below for site in each.group.sites}
+    return alphas
 
 
-def _zeros(data: Data, groups: Sequence[Group]) -> dict[Group, int]:
+class _Left(NamedTuple):
+    """A group of which something is pruned now, and how much of it was before."""
+
+    group: Group
+    before: int
+
+    @property
+    def place(self) -> float:
+        """Where the quantile is among the unpruned values: 0 is the lowest."""
+        kept = self.group.size - self.before
+        return (kept - 1) * ((self.group.rank - self.before) / kept)
+
+
+def _zeros(data: Data, groups: Sequence[Group]) -> list[int]:
     counts: dict[str, int] = {}
 
     def look(site: Site, blocks: Blocks, start: int) -> int:
@@ -233,25 +248,18 @@ def _zeros(data: Data, groups: Sequence[Group]) -> dict[Group, int]:
 
     for site, _, found in data.walk(look, [site for group in groups for site in group.sites]):
         counts[site.path] = counts.get(site.path, 0) + found
-    return {group: sum(counts.get(site.path, 0) for site in group.sites) for group in groups}
+    return [sum(counts[site.path] for site in group.sites) for group in groups]
 
 
-def _quantiles(
-    data: Data,
-    left: Sequence[tuple[Group, int, int]],
-    shares: Mapping[Group, float],
-    of: Callable[[Array, Array], Array],
-) -> dict[Group, float]:
+def _quantiles(data: Data, left: Sequence[_Left], of: Callable[[Array, Array], Array]) -> list[float]:
     """`numpy.quantile` of each group's unpruned values: interpolated between the two nearest."""
-    places = [shares[group] * (kept - 1) for group, _, kept in left]
     score = partial(_compared, of)
 
     def at(nearest: Callable[[float], int]) -> list[Cut]:
-        ranks = [pruned + nearest(place) + 1 for (_, pruned, _), place in zip(left, places, strict=True)]
-        return cuts(data, [Group(group.sites, rank) for (group, _, _), rank in zip(left, ranks, strict=True)], score)
+        ranks = [Group(each.group.sites, each.before + nearest(each.place) + 1) for each in left]
+        return cuts(data, ranks, score)
 
-    bounds = at(math.floor), at(math.ceil)
-    return {
-        group: float(np.quantile([low.score, high.score], place - math.floor(place)))
-        for (group, _, _), place, low, high in zip(left, places, *bounds, strict=True)
-    }
+    return [
+        float(np.quantile([low.score, high.score], each.place - math.floor(each.place)))
+        for each, low, high in zip(left, at(math.floor), at(math.ceil), strict=True)
+    ]

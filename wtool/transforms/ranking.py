@@ -86,7 +86,8 @@ class _Search:
         self.below += part.below
         self.inside += part.inside
         self.seen += part.size
-        self.kept.append(part._replace(values=part.values[:: self.stride]))
+        thinned = part.values if self.stride == 1 else part.values[:: self.stride].copy()  # a view would keep all of it
+        self.kept.append(part._replace(values=thinned))
         self.size += len(self.kept[-1].values)
         if self.size > MOST_KEPT:
             self.kept = [each._replace(values=each.values[::2].copy()) for each in self.kept]

@@ -11,7 +11,7 @@ import numpy as np
 
 from wtool.dtypes import Array, dtype_of, largest, round_into
 from wtool.errors import Usage
-from wtool.transforms.change import Blocks, Change, Data, Prepared, Site
+from wtool.transforms.change import Blocks, Change, Data, Prepared, Site, single
 from wtool.transforms.pruning import within
 from wtool.transforms.streams import Distinct, Stream, distinct, drawn, stream
 
@@ -39,6 +39,7 @@ class Stroke:
 
     name: ClassVar[str] = "stroke"
     of_initial: ClassVar[bool] = False
+    empties_biases: ClassVar[bool] = False
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = False
 
@@ -60,7 +61,10 @@ class Stroke:
         """The share that the next stroke takes, after `earlier` ones."""
         if self.decay is None:
             return self.volatility_ratio
-        return min(1.0, self.volatility_ratio * self.decay**earlier)
+        try:
+            return min(1.0, self.volatility_ratio * self.decay**earlier)
+        except OverflowError:
+            return 1.0
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Choose the positions; no value has to be looked at."""
@@ -102,6 +106,7 @@ class NeuroPlast:
 
     name: ClassVar[str] = "neuroplast"
     of_initial: ClassVar[bool] = False
+    empties_biases: ClassVar[bool] = False
     reads_initial: ClassVar[bool] = False
 
     min_value: float = -0.01
@@ -152,12 +157,6 @@ def is_over(cutoff: int | None, earlier: int) -> bool:
 def over(name: str, earlier: int, cutoff: int | None) -> str:
     """What is said of a model that has had its share."""
     return f"its lineage tells of {earlier} earlier {name} operations and the cutoff is {cutoff}: nothing changes"
-
-
-def single(value: float, dtype: np.dtype[Any]) -> Any:
-    """One value of a dtype."""
-    with np.errstate(over="ignore"):
-        return np.asarray(value).astype(dtype)[()]
 
 
 def uniform(numbers: Array, low: float, high: float, dtype: np.dtype[Any]) -> Array:

@@ -30,6 +30,7 @@ class Rewind:
 
     name: ClassVar[str] = "rewind"
     of_initial: ClassVar[bool] = True
+    empties_biases: ClassVar[bool] = False
     is_random: ClassVar[bool] = False
     reads_initial: ClassVar[bool] = True
 
@@ -52,6 +53,7 @@ class Jitter:
 
     name: ClassVar[str] = "jitter"
     of_initial: ClassVar[bool] = True
+    empties_biases: ClassVar[bool] = False
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
 
@@ -95,6 +97,11 @@ class Randomize:
     same_sign: bool = True
     keep_biases: bool = False
 
+    @property
+    def empties_biases(self) -> bool:
+        """Unless they are to be kept."""
+        return not self.keep_biases
+
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Find the initializers; tensors without one are read once for their deviation."""
         known, notes = _initializers(data)
@@ -127,6 +134,11 @@ class Reshuffle:
     same_sign: bool = True
     keep_biases: bool = False
 
+    @property
+    def empties_biases(self) -> bool:
+        """Unless they are to be kept."""
+        return not self.keep_biases
+
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Each tensor is permuted as a whole, when its first block is asked for."""
         return Prepared({site.path: self._permuted(site, data, seed) for site in data.sites})
@@ -141,10 +153,12 @@ class Reshuffle:
 
     def _shuffle(self, initial: Array, model: Array, generator: np.random.Generator) -> Array:
         kept = model != 0
-        groups = [kept & (initial > 0), kept & (initial < 0)] if self.same_sign else [kept]
         result = np.where(kept, initial, np.zeros_like(initial))
-        for group in groups:
-            result[group] = generator.permutation(initial[group])
+        for sign in (1, -1) if self.same_sign else (0,):
+            group = kept & (initial * initial.dtype.type(sign) > 0) if sign else kept
+            values = initial[group]
+            generator.shuffle(values)
+            result[group] = values
         return result
 
 
@@ -173,6 +187,11 @@ class Constant:
     def __post_init__(self) -> None:
         if self.value is not None and not 0 < self.value < math.inf:
             raise Usage(f"{self.value} is not a positive number")
+
+    @property
+    def empties_biases(self) -> bool:
+        """Unless they are to be kept."""
+        return not self.keep_biases
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Find the initializers, unless the value is given.
@@ -235,7 +254,10 @@ def _masked(begin: Start, same_sign: bool) -> Apply:
         values = begin(exact, start, start + len(initial))
         if same_sign:
             values = np.where(exact == 0, values, np.copysign(values, exact))
-        return Change(None, rounded(np.where(model != 0, values, 0.0), initial.dtype))
+        new = rounded(np.where(model != 0, values, 0.0), initial.dtype)
+        if not np.isfinite(new).all() and np.isfinite(exact).all():
+            raise Refused(f"the new values are too large for {initial.dtype.name}")
+        return Change(None, new)
 
     return apply
 
