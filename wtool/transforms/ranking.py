@@ -18,11 +18,11 @@ from wtool.errors import Refused
 from wtool.transforms.change import Blocks, Data, Site
 
 CACHE_BLOCK = 65_536  # values; scores and masks of so many stay in the L2 cache
-MOST_KEPT = 1 << 21  # values inside the bracket that are kept
+MOST_KEPT = 1 << 22  # values inside the bracket that are kept
 UNSAMPLED = 1 << 17  # with no more values than this, all are kept
 SAMPLE = (1 << 15, 1 << 19)  # values: at least, at most
-SAMPLE_BLOCK = 2048  # values read together
-SIGMAS = 5.0  # half the bracket's width, in standard deviations of the sample's rank
+SAMPLE_BLOCK = 256  # values read together: few, since neighbours are alike
+SIGMAS = 8.0  # half the bracket's width, in standard deviations of the sample's rank
 
 Score = Callable[[Site, Blocks, int], Array]
 """From the blocks of a tensor, and their position, to one number for each value; never NaN."""
