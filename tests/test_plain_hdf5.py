@@ -220,7 +220,7 @@ REFUSED = {
     "x: holds texts": texts,
     "its attribute x holds texts, lists or references": reference,
     "a/x: damaged: this group is in two places": loop,
-    "the attributes take more than 128 MiB": huge_attribute,
+    "the attributes take more than 64 MiB": huge_attribute,
 }
 
 

@@ -18,6 +18,7 @@ from wtool.errors import Refused
 from wtool.files.hdf5_bytes import amount, shown
 from wtool.files.hdf5_window import Window
 from wtool.files.limits import (
+    CHILD_STEP,
     COPY_BLOCK,
     MAX_ATTRIBUTES,
     MAX_CHUNK,
@@ -36,6 +37,7 @@ class _Survey:
 
     drop: frozenset[str]
     size: int
+    allow: Callable[[int, int], None]
     items: list[tuple[bytes, bytes | None]] = field(default_factory=list)
     seen: dict[int, bytes] = field(default_factory=dict)
     nbytes: int = 0
@@ -51,7 +53,7 @@ def warm_up() -> None:
             file.attrs.create(encoding, ["text"], dtype=h5py.string_dtype(encoding))
         file.create_dataset("x", data=np.eye(3), chunks=(1, 1), compression="gzip", shuffle=True)
     with h5py.File(buffer, "r") as file, h5py.File(io.BytesIO(), "w", libver="earliest") as target:
-        survey = _Survey(frozenset(), 1 << 20)
+        survey = _Survey(frozenset(), 1 << 20, lambda nbytes, size: None)
         _look(survey, h5g.open(file.id, b"/"), b"", 0)
         _write(survey, h5g.open(file.id, b"/"), h5g.open(target.id, b"/"))
 
@@ -63,7 +65,8 @@ def copy_plain(source: Window, target: Window, drop: frozenset[str], allow: Call
         source: the file.
         target: where to.
         drop: names in the root group to leave out.
-        allow: is told how many bytes of arrays will be written, and the size of the source, before that happens.
+        allow: is called after every step that came to an end, for time for the next, and with the bytes of all arrays
+            and the size of the source before they are written.
 
     Raises:
         Refused: the file holds what is not copied, or far more than what is stored of it.
@@ -71,7 +74,7 @@ def copy_plain(source: Window, target: Window, drop: frozenset[str], allow: Call
     """
     size = source.seek(0, os.SEEK_END)
     file = h5py.File(source, "r")
-    survey = _Survey(drop, size)
+    survey = _Survey(drop, size, allow)
     root = h5g.open(file.id, b"/")
     _check(survey, root)
     _look(survey, root, b"", 0)
@@ -112,6 +115,8 @@ def _look(survey: _Survey, group: Any, path: bytes, depth: int) -> None:
             item = _open(group, name)
             before = survey.seen.get(address := h5o.get_info(item).addr)
             survey.items.append((where, before))
+            if len(survey.items) % CHILD_STEP == 0:
+                survey.allow(0, 0)
             if len(survey.items) > MAX_OBJECTS:
                 raise Refused(f"more than {MAX_OBJECTS} groups and datasets")
             if before is None:

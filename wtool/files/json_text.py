@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from wtool.errors import Refused
-from wtool.files.limits import MAX_JSON, MAX_JSON_DEPTH
+from wtool.files.limits import MAX_JSON, MAX_JSON_DEPTH, MAX_JSON_VALUES
 
 
 def parse_object(text: bytes | str, what: str) -> dict[str, Any]:
@@ -17,6 +17,8 @@ def parse_object(text: bytes | str, what: str) -> dict[str, Any]:
     """
     if len(text) > MAX_JSON:
         raise Refused(f"{what} is {len(text):,} bytes long; the limit is {MAX_JSON:,}")
+    if _separators(text) > MAX_JSON_VALUES:
+        raise Refused(f"{what} holds more than {MAX_JSON_VALUES:,} values")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -26,6 +28,13 @@ def parse_object(text: bytes | str, what: str) -> dict[str, Any]:
     if _deeper_than(value, MAX_JSON_DEPTH):
         raise Refused(f"{what} nests more than {MAX_JSON_DEPTH} levels deep")
     return value
+
+
+def _separators(text: bytes | str) -> int:
+    """At least as many as there are values, but for one."""
+    if isinstance(text, str):
+        return sum(map(text.count, ",:[{"))
+    return sum(map(text.count, (b",", b":", b"[", b"{")))
 
 
 def _kind(value: object) -> str:

@@ -28,7 +28,7 @@ MAX_RANK = 32
 
 # --- HDF5: attributes ---
 
-MAX_ATTRIBUTES = 128 * MIB
+MAX_ATTRIBUTES = 64 * MIB
 """Bytes of all attribute values together, and of the heaps of their strings (array elements count 64 more). The
 longest real one, the configuration in a whole-model `.h5`, is a few MiB for the largest models; but many attributes
 may point at the same stored string."""
@@ -49,7 +49,7 @@ MAX_INFLATED_RATIO = 100
 """Above that floor, how many times its stored bytes a file's arrays may take. Trained weights compress to no less
 than a third, pruned ones to a fiftieth; a bomb reaches a thousand."""
 
-MAX_CHUNK = 64 * MIB
+MAX_CHUNK = 32 * MIB
 """Bytes of one chunk of a chunked array, which HDF5 holds in memory whole. Its default chunks are below 1 MiB."""
 
 COPY_BLOCK = 16 * MIB
@@ -57,11 +57,16 @@ COPY_BLOCK = 16 * MIB
 
 # --- the child process that runs the HDF5 library ---
 
-CHILD_MEMORY = 1 * GIB
-"""Address space beyond what Python, NumPy and h5py map at their start: several chunks, blocks and HDF5's caches."""
+CHILD_MEMORY = 224 * MIB
+"""Address space beyond what Python, NumPy and h5py map at their start (some 60 MiB of which are in memory): a few chunks,
+blocks and HDF5's caches, and less than 300 MiB in all, whatever the file says."""
 
-CHILD_SECONDS = 5
-"""Seconds of processor time that the child gets for finding out what a file holds; honest files take a tenth."""
+CHILD_SECONDS = 1.0
+"""Seconds of processor time in which the child must find the next `CHILD_STEP` objects of a file, or copy what it was
+allowed: on damaged files the HDF5 library may go on for ever. Honest files take a hundredth."""
+
+CHILD_STEP = 256
+"""Objects after which the child gets as much time again."""
 
 CHILD_BYTES_PER_SECOND = 20 * MIB
 """What it must copy in each further second: shuffled gzip inflates at some 100 MiB/s on slow machines."""
@@ -74,8 +79,12 @@ CHILD_PATIENCE = 10
 MAX_MEMBERS = 10_000
 """Members of a `.keras` archive: three, and one asset for each vocabulary."""
 
-MAX_JSON = 128 * MIB
+MAX_JSON = 64 * MIB
 """Bytes of a JSON text or of a zip directory. The configuration of a thousand layers is about 1 MiB."""
+
+MAX_JSON_VALUES = 1_500_000
+"""Values in a JSON text: each takes some hundred bytes once it is read. Vocabularies are the longest lists: a million
+words at most."""
 
 MAX_JSON_DEPTH = 150
 """Brackets inside brackets. A nested model adds five; Python's own JSON reader stops at about a thousand."""

@@ -90,7 +90,7 @@ def _verdict(status: int, output: bytes) -> str:
         return ""
     if status == _REFUSED:
         return output.decode("utf-8", "replace")
-    if status == -signal.SIGXCPU:
+    if status in (-signal.SIGXCPU, -signal.SIGPROF):
         return _ENDLESS
     if status == -signal.SIGKILL:
         return "the HDF5 library was stopped while it read it (out of memory?)"
@@ -135,7 +135,7 @@ def _confine(highest: int) -> None:
     except ImportError:
         return
     _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_CPU, CHILD_SECONDS)
+    _give_time(CHILD_SECONDS)
     if os.path.exists("/proc/self/statm"):
         with open("/proc/self/statm") as file:
             mapped = int(file.read().split()[0]) * resource.getpagesize()
@@ -145,15 +145,21 @@ def _confine(highest: int) -> None:
     _limit(resource.RLIMIT_NOFILE, last + 1)
 
 
+def _give_time(seconds: float) -> None:
+    """So much processor time from now on, before the system ends this process (SIGPROF)."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
 def _allow(nbytes: int, size: int) -> None:
-    """Time and disk for a copy of this many bytes of arrays out of a file of this size."""
+    """Time for the next step, and disk for a copy of `nbytes` of arrays out of a file of `size` bytes."""
+    _give_time(CHILD_SECONDS + (nbytes + size) / CHILD_BYTES_PER_SECOND)
     try:
         import resource
     except ImportError:
         return
-    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    _limit(resource.RLIMIT_CPU, int(used + CHILD_SECONDS + (nbytes + size) / CHILD_BYTES_PER_SECOND))
-    _limit(resource.RLIMIT_FSIZE, nbytes + 4 * size + 64 * MIB)
+    if nbytes or size:
+        _limit(resource.RLIMIT_FSIZE, nbytes + 4 * size + 64 * MIB)
 
 
 def _limit(kind: int, most: int) -> None:
