@@ -58,7 +58,7 @@ COPY_BLOCK = 16 * MIB
 # --- the child process that runs the HDF5 library ---
 
 CHILD_MEMORY = 224 * MIB
-"""Address space beyond what Python, NumPy and h5py map at their start (some 60 MiB of which are in memory): a few chunks,
+"""Address space beyond what Python, NumPy and h5py map at their start (some 60 MiB of it in memory): a few chunks,
 blocks and HDF5's caches, and less than 300 MiB in all, whatever the file says."""
 
 CHILD_SECONDS = 1.0
