@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -96,3 +97,35 @@ def _places(parts: list[list[Any] | None], count: int) -> list[list[str]]:
 def keras_path(entry: dict[str, Any]) -> str:
     """The path of a weight as Keras reported it, without Keras 2's output number."""
     return re.sub(r":\d+$", "", entry.get("path") or entry["name"])
+
+
+STEMS = (".weights.h5", ".weights.json", "_weights_only.h5", "_full.keras", ".keras", ".h5")
+
+
+def _reported(path: Path) -> list[dict[str, Any]]:
+    stem = next(path.name.removesuffix(end) for end in STEMS if path.name.endswith(end))
+    weights: list[dict[str, Any]] = json.loads((path.parent / f"{stem}.json").read_text())["weights"]
+    return weights
+
+
+def assert_as_reported(found: dict[str, Any], path: Path) -> None:
+    """The variables that `inspect` found are those that Keras reported: shapes, dtypes and sums."""
+    weights = _reported(path)
+    lora = path.suffix != ".h5" or path.name.endswith(".weights.h5")  # merged there, apart in a whole .h5
+    merged = {"kernel", "kernel_scale"} if any("lora" in str(each["name"]) for each in weights) and lora else set()
+    weights = [each for each in weights if not (lora and "lora_kernel" in str(each["name"]))]
+    weights = [each for each in weights if each["np_dtype"] != "object"]  # a vocabulary, which is an asset
+    stored = {(tuple(tensor["shape"]), tensor["dtype"]) for tensor in found["tensors"]}
+    assert len(found["tensors"]) >= len(weights)
+    assert found["parameters"] >= sum(math.prod(each["shape"]) for each in weights)
+    for each in weights:
+        shape, dtype = tuple(each["shape"]), each["np_dtype"]
+        assert (shape, dtype) in stored
+        if str(each["name"]) in merged:
+            continue
+        scale = max(1.0, math.prod(shape))
+        assert any(
+            tuple(tensor["shape"]) == shape
+            and math.isclose(tensor["sum"], each["sum"], rel_tol=1e-6, abs_tol=1e-7 * scale)
+            for tensor in found["tensors"]
+        ), each["name"]

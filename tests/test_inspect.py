@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 import wtool
 from tests.models import BLOBS, HOSTILE, ZOO, arrays, changed
+from tests.real_models import assert_as_reported
 from wtool.transforms.statistics import Statistics, statistics
 
 MODELS = sorted(
@@ -25,41 +26,12 @@ MODELS = sorted(
     and "_0000" not in path.name
     and path.name != "sharded_full.keras"
 )  # fmt: skip
-STEMS = (".weights.h5", ".weights.json", "_weights_only.h5", ".keras", ".h5")
-
-
-def reported(path: Path) -> list[dict[str, object]]:
-    stem = next(path.name.removesuffix(end) for end in STEMS if path.name.endswith(end))
-    weights: list[dict[str, object]] = json.loads((path.parent / f"{stem}.json").read_text())["weights"]
-    return weights
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_variables_agree_with_what_keras_reported(path: Path) -> None:
     found = wtool.inspect(path)
-    weights = reported(path)
-    lora = path.suffix != ".h5" or path.name.endswith(
-        ".weights.h5"
-    )  # merged into the kernel there, apart in a whole .h5
-    weights = [each for each in weights if not (lora and "lora_kernel" in str(each["name"]))]
-    stored = {(tuple(tensor["shape"]), tensor["dtype"]) for tensor in found["tensors"]}
-    weights = [each for each in weights if each["np_dtype"] != "object"]  # a vocabulary, which is an asset
-    merged = (
-        {"kernel", "kernel_scale"} if any("lora" in str(each["name"]) for each in reported(path)) and lora else set()
-    )
-    assert len(found["tensors"]) >= len(weights)
-    assert found["parameters"] >= sum(math.prod(each["shape"]) for each in weights)  # type: ignore[arg-type]
-    for each in weights:
-        shape, dtype = tuple(each["shape"]), each["np_dtype"]  # type: ignore[arg-type]
-        assert (shape, dtype) in stored
-        if str(each["name"]) in merged:
-            continue
-        scale = max(1.0, math.prod(shape))
-        assert any(
-            tuple(tensor["shape"]) == shape
-            and math.isclose(tensor["sum"], each["sum"], rel_tol=1e-6, abs_tol=1e-7 * scale)  # type: ignore[arg-type]
-            for tensor in found["tensors"]
-        ), each["name"]
+    assert_as_reported(found, path)
     assert json.loads(json.dumps(found)) == found
 
 
