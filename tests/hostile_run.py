@@ -1,0 +1,108 @@
+"""Every operation on every hostile file, in one process under an audit hook: what was done besides, as JSON.
+
+    python -m tests.hostile_run FOLDER
+
+Python itself tells of files that are opened, code that is run, processes and sockets. What happens while modules are
+imported is not looked at: the operations are done to a few harmless files first.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import wtool
+
+FOLDER = Path(sys.argv[1]).resolve()
+OPERATIONS: dict[str, Any] = {
+    "inspect": lambda path, out: wtool.inspect(path),
+    "check": lambda path, out: wtool.check(path),
+    "average": lambda path, out: wtool.average([path, path], output=out),
+    "average, drop": lambda path, out: wtool.average([path], output=out, optimizer="drop"),
+    "prune": lambda path, out: wtool.prune(path, sparsity=0.5, output=out),
+    "stroke": lambda path, out: wtool.stroke(path, seed=1, output=out),
+    "rewind": lambda path, out: wtool.rewind(path, initial=path, output=out),
+    "randomize": lambda path, out: wtool.randomize(path, initial=path, seed=1, output=out),
+}
+HARMLESS = (
+    "ok_base.keras",
+    "ok_legacy.h5",
+    "ok_base.weights.h5",
+    "ok_chunked_gzip.keras",
+    "shard_ok.weights.json",
+    "ok_deflated.keras",
+)
+WATCHED = ("exec", "compile", "import", "marshal.", "pickle.", "socket.", "urllib.", "ctypes.", "os.system", "os.exec")
+done_besides: list[str] = []
+watching = False
+allowed: tuple[str, ...] = ()
+
+
+def audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if not watching:
+        return
+    if event.startswith(WATCHED):
+        done_besides.append(f"{event} {str(arguments)[:200]}")
+    elif event == "subprocess.Popen":
+        program = [str(part) for part in arguments[1]]
+        if program[:3] != [sys.executable, "-I", "-c"] or "plain_hdf5" not in program[3]:
+            done_besides.append(f"{event} {program[:4]}")
+    elif event == "open" and isinstance(arguments[0], (str, bytes)):
+        path = os.path.realpath(os.fsdecode(arguments[0]))
+        if not path.startswith(allowed):
+            done_besides.append(f"open {path}")
+
+
+def attempt(name: str, path: Path, folder: Path) -> dict[str, Any]:
+    suffix = next(end for end in (".weights.h5", ".weights.json", path.suffix) if path.name.endswith(end))
+    before = hashlib.blake2b(path.read_bytes()).hexdigest()
+    begin = time.monotonic()
+    try:
+        OPERATIONS[name](path, folder / f"out{suffix}")
+        message = None
+    except wtool.WtoolError as error:
+        message = str(error)
+    seconds = time.monotonic() - begin
+    left = sorted(each.name for each in folder.iterdir())
+    for each in folder.iterdir():
+        each.unlink()
+    same = hashlib.blake2b(path.read_bytes()).hexdigest() == before
+    return {"operation": name, "file": path.name, "error": message, "seconds": seconds, "left": left, "same": same}
+
+
+def main() -> None:
+    global watching, allowed
+    sys.addaudithook(audit)
+    for encoding in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"):
+        codecs.lookup(encoding)  # JSON may be in any of them; Python imports its codecs when they are needed
+    cases = json.loads((FOLDER / "manifest.json").read_text())["cases"]
+    results = []
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made).resolve()
+        temporary = os.path.realpath(tempfile.gettempdir())
+        allowed = (str(FOLDER) + os.sep, str(folder), "/proc/", "/dev/null", temporary + os.sep, temporary, sys.prefix)
+        for name in HARMLESS:
+            for operation in OPERATIONS:
+                if (FOLDER / name).exists():
+                    attempt(operation, FOLDER / name, folder)
+        for case in cases:
+            for operation in OPERATIONS:
+                done_besides.clear()
+                watching = True
+                result = attempt(operation, FOLDER / case["name"], folder)
+                watching = False
+                results.append({**result, "besides": list(done_besides)})
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    json.dump({"results": results, "peak": peak}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
