@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 VENV_OK := $(shell [ "$$(cat $(VENV)/.made 2>/dev/null)" = "$(CURDIR)" ] && [ ! -e $(VENV)/.installing ] \
 	&& $(PY) -c 'import pip' 2>/dev/null && echo yes)
 
-.PHONY: help demo install lint format check test bench matrix fixtures clean FORCE
+.PHONY: help demo install lint format check test bench fuzz matrix fixtures clean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -48,6 +48,9 @@ test: $(VENV)/.full  ## the whole test suite
 bench: $(VENV)/.full  ## time wtool against cat, Keras and mergekit; writes docs/bench.md
 	$(PY) tests/bench/make_models.py build/bench
 	$(PY) tests/bench/run.py build/bench
+
+fuzz: $(VENV)/.full  ## 20,000 mutated files; writes docs/fuzz.md
+	$(PY) -m tests.fuzz 20000
 
 matrix: $(VENV)/.full  ## try every operation on the models of every Keras version; writes docs/reference/formats.md
 	$(PY) -m tests.matrix

@@ -143,7 +143,7 @@ def outcome(trial: str, saved: Saved, folder: Path) -> str:
 
 
 def in_keras(saved: Saved, folder: Path) -> tuple[bool, bool | None]:
-    """Whether the newest Keras loads the file, and its results if so, and these predict what was stored (None: none can).
+    """Whether the newest Keras loads the file, and if so its results, which predict what was stored (None: none can).
 
     Raises:
         AssertionError: a result does not load, or predicts something else.

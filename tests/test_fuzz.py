@@ -1,0 +1,33 @@
+"""A short run of the fuzzer, and what longer ones found."""
+
+from __future__ import annotations
+
+import pytest
+
+import wtool
+from tests.fuzz import SEEDS, case, run
+
+
+@pytest.mark.parametrize("start", range(0, 400, 100))
+def test_mutated_files_are_refused_or_processed(start: int) -> None:
+    summary = run(0, range(start, start + 100))
+    assert not summary.failures
+    assert summary.counts["refused"] > 20
+    assert summary.counts["accepted"] > 5
+
+
+def test_cases_are_always_the_same() -> None:
+    assert case(3, 14) == case(3, 14)
+    assert len({case(3, number) for number in range(50)}) > 45
+    assert {case(3, number)[0] for number in range(300)} == set(SEEDS)
+
+
+def test_other_errors_than_refusals_are_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(wtool, "check", broken)
+    summary = run(0, range(3))
+    assert summary.counts["failed"] == 3
+    assert "case 2 (" in summary.failures[2]
+    assert "ZeroDivisionError: oh" in summary.failures[2]
