@@ -36,10 +36,12 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return sorted(folder.iterdir())
 
 
+@pytest.mark.parametrize("operation", ["average", "prune"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_killed_at_random_moments(number: signal.Signals, large: list[Path], tmp_path: Path) -> None:
+def test_killed_at_random_moments(number: signal.Signals, operation: str, large: list[Path], tmp_path: Path) -> None:
     target = tmp_path / "average.weights.h5"
-    command = [*WTOOL, "average", *map(str, large), "-q", "--force", "-o", str(target)]
+    words = {"average": map(str, large), "prune": [str(large[0]), "--sparsity", ".5", "--scope", "global"]}[operation]
+    command = [*WTOOL, operation, *words, "-q", "--force", "-o", str(target)]
     start = time.monotonic()
     subprocess.run(command, check=True)
     usual = time.monotonic() - start
