@@ -111,7 +111,9 @@ def _exit_status(arguments: list[str]) -> int:
 
 def _interrupted(error: BaseException | None) -> bool:
     """Whether an interrupt is behind an error: libraries that are being imported report it as theirs."""
-    return error is not None and (isinstance(error, KeyboardInterrupt) or _interrupted(error.__context__))
+    if error is None or isinstance(error, KeyboardInterrupt):
+        return error is not None
+    return _interrupted(error.__cause__) or _interrupted(error.__context__)
 
 
 def _exit_interrupted() -> int:
