@@ -16,7 +16,7 @@ import pytest
 import wtool
 from tests.models import BLOBS, HOSTILE
 from wtool.cli import COMMANDS
-from wtool.cli.console import plain
+from wtool.errors import one_line
 
 WTOOL = [sys.executable, "-m", "wtool"]
 
@@ -142,8 +142,8 @@ def test_a_text_file_is_no_model(tmp_path: Path) -> None:
 
 
 def test_names_cannot_talk_to_the_terminal() -> None:
-    assert plain("a\x1b[2Jb\udc80\u202e") == "a\\x1b[2Jb\\udc80\\u202e"
-    assert plain("Größe 层 [bold]") == "Größe 层 [bold]"
+    assert one_line("a\x1b[2Jb\udc80\u202e") == "a\\x1b[2Jb\\udc80\\u202e"
+    assert one_line("Größe 层 [bold]") == "Größe 层 [bold]"
 
 
 def test_a_closed_pipe_is_no_traceback() -> None:

@@ -16,6 +16,16 @@ def test_mutated_files_are_refused_or_processed(start: int) -> None:
     assert summary.counts["accepted"] > 5
 
 
+@pytest.mark.parametrize(("seed", "number"), [(7, 67357)])  # a line break in a name: messages had two lines
+def test_what_longer_runs_found(seed: int, number: int) -> None:
+    assert not run(seed, range(number, number + 1)).failures
+
+
+def test_messages_are_one_line_whatever_names_a_file_has() -> None:
+    error = wtool.Refused("lists a\nb\x1b[31m", "c\rd.h5")
+    assert str(error) == "c\\rd.h5: lists a\\nb\\x1b[31m"
+
+
 def test_cases_are_always_the_same() -> None:
     assert case(3, 14) == case(3, 14)
     assert len({case(3, number) for number in range(50)}) > 45

@@ -5,6 +5,15 @@ from __future__ import annotations
 import errno
 
 
+def one_line(text: str) -> str:
+    """Text from files or file names as people and terminals may have it: control characters and such are escaped."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape", errors="surrogatepass").decode() for each in text
+    )
+
+
 class WtoolError(Exception):
     """Something asked for failed; the text says what is wrong and what to do.
 
@@ -15,7 +24,7 @@ class WtoolError(Exception):
 
     def __init__(self, message: str, file: str = "") -> None:
         super().__init__(message)
-        self.message = message
+        self.message = one_line(message)
         self.file = file
 
     def about(self, file: str) -> WtoolError:
@@ -24,7 +33,7 @@ class WtoolError(Exception):
         return self
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.message}" if self.file else self.message
+        return f"{one_line(self.file)}: {self.message}" if self.file else self.message
 
 
 class Refused(WtoolError):

@@ -8,8 +8,8 @@ from dataclasses import asdict
 import click
 
 from wtool.cli import options
-from wtool.cli.console import plain, progress_bar, say
-from wtool.errors import WtoolError
+from wtool.cli.console import progress_bar, say
+from wtool.errors import WtoolError, one_line
 
 
 @click.command("check")
@@ -46,7 +46,7 @@ def _checked(path: str, as_json: bool, quiet: bool) -> int:
     from wtool.checking import check
 
     try:
-        with progress_bar(f"checking {plain(path)}", quiet) as progress:
+        with progress_bar(f"checking {one_line(path)}", quiet) as progress:
             found = check(path, progress)
     except WtoolError as error:
         say(str(error))
@@ -55,7 +55,7 @@ def _checked(path: str, as_json: bool, quiet: bool) -> int:
         click.echo(json.dumps(asdict(found)))
     for finding in () if as_json else found.findings:
         where = f"{finding.where}: " if finding.where else ""
-        click.echo(plain(f"{path}: {finding.kind}: {where}{finding.what}"))
+        click.echo(one_line(f"{path}: {finding.kind}: {where}{finding.what}"))
     if not quiet and not as_json and not found.findings:
         say(f"{path}: nothing found")
     return 1 if found.findings else 0

@@ -8,22 +8,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from wtool.errors import one_line
+
 if TYPE_CHECKING:
     from wtool.pipeline import Progress
 
 PATIENCE = 1.0  # seconds before progress is worth showing
 
 
-def plain(text: str) -> str:
-    """Text from files or file names as a terminal may have it: control characters and broken code points escaped."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape", errors="surrogatepass").decode() for each in text
-    )
-
-
 def say(text: str) -> None:
     """One line on standard error."""
-    print(f"wtool: {plain(text)}", file=sys.stderr)
+    print(f"wtool: {one_line(text)}", file=sys.stderr)
 
 
 @contextmanager
@@ -70,6 +65,6 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Seq
     for number, name in enumerate(header):
         table.add_column(name, justify="right" if number in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in row))
+        table.add_row(*(Text(one_line(cell)) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
     console.print(table)

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import plain, print_table, progress_bar, say
-from wtool.errors import WtoolError
+from wtool.cli.console import print_table, progress_bar, say
+from wtool.errors import WtoolError, one_line
 
 
 @click.command("inspect")
@@ -45,7 +45,7 @@ def _inspected(path: str, each_tensor: bool, as_json: bool, quiet: bool) -> int:
     from wtool.inspection import inspect
 
     try:
-        with progress_bar(f"reading {plain(path)}", quiet) as progress:
+        with progress_bar(f"reading {one_line(path)}", quiet) as progress:
             found = inspect(path, progress)
     except WtoolError as error:
         say(str(error))
@@ -60,7 +60,7 @@ def _inspected(path: str, each_tensor: bool, as_json: bool, quiet: bool) -> int:
 def _show(found: dict[str, Any], each_tensor: bool) -> None:
     keras = f"Keras {found['keras_version']}" if found["keras_version"] else "Keras version not told"
     size = f"{found['parameters']:,} parameters, {found['bytes']:,} bytes"
-    click.echo(plain(f"{found['path']}: {found['format']}, {keras}, {size}"))
+    click.echo(one_line(f"{found['path']}: {found['format']}, {keras}, {size}"))
     if each_tensor:
         header = ["tensor", "class", "role", "shape", "dtype", "bytes", "zeros", "mean", "std", "min", "max"]
         print_table(header, [_tensor_row(tensor) for tensor in found["tensors"]], right=range(5, 11))
@@ -68,7 +68,7 @@ def _show(found: dict[str, Any], each_tensor: bool) -> None:
         header = ["layer", "class", "tensors", "dtype", "parameters", "bytes", "zeros", "mean", "std"]
         print_table(header, list(_layer_rows(found)), right=range(4, 9))
     for line in _footer(found):
-        click.echo(plain(line))
+        click.echo(one_line(line))
 
 
 def _tensor_row(tensor: dict[str, Any]) -> list[str]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wtool.cli.console import plain, print_table, progress_bar, say
-from wtool.errors import Usage, WtoolError
+from wtool.cli.console import print_table, progress_bar, say
+from wtool.errors import Usage, WtoolError, one_line
 
 if TYPE_CHECKING:
     from wtool.batch import Failed
@@ -54,7 +54,7 @@ def _reporter(
         if as_json:
             click.echo(json.dumps(asdict(result)))
         elif dry_run:
-            click.echo(plain(result.model))
+            click.echo(one_line(result.model))
             print_table(["tensor", "what would become of it"], list(result.actions.items()))
         if not quiet:
             _say(result)
