@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from wtool.cli import options
-from wtool.cli.console import progress_bar, say
-from wtool.errors import WtoolError, one_line
+from wtool.cli.console import say
+from wtool.cli.looking import each_model
+from wtool.errors import one_line
+
+if TYPE_CHECKING:
+    from wtool.pipeline import Progress
 
 
 @click.command("check")
@@ -26,31 +32,13 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool) -> int:
         wtool check zoo/
         wtool check download.keras --json
     """
-    from wtool.files.inputs import models_of, refuse_two_streams
-
-    refuse_two_streams(models)
-    status = 0
-    for word in models:
-        try:
-            paths = models_of(word)
-        except WtoolError as error:
-            say(str(error))
-            status = 1
-            continue
-        for path in paths:
-            status |= _checked(path, as_json, quiet)
-    return status
+    return each_model(models, "checking", quiet, partial(_checked, as_json, quiet))
 
 
-def _checked(path: str, as_json: bool, quiet: bool) -> int:
+def _checked(as_json: bool, quiet: bool, path: str, progress: Progress | None) -> int:
     from wtool.checking import check
 
-    try:
-        with progress_bar(f"checking {one_line(path)}", quiet) as progress:
-            found = check(path, progress)
-    except WtoolError as error:
-        say(str(error))
-        return 1
+    found = check(path, progress)
     if as_json:
         click.echo(json.dumps(asdict(found)))
     for finding in () if as_json else found.findings:

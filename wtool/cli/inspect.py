@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wtool.cli import options
-from wtool.cli.console import print_table, progress_bar, say
-from wtool.errors import WtoolError, one_line
+from wtool.cli.console import print_table
+from wtool.cli.looking import each_model
+from wtool.errors import one_line
+
+if TYPE_CHECKING:
+    from wtool.pipeline import Progress
 
 
 @click.command("inspect")
@@ -25,31 +30,13 @@ def command(models: tuple[str, ...], each_tensor: bool, as_json: bool, quiet: bo
     Statistics are computed in one streaming pass that also verifies the checksums of archives. With --json, one object
     per model and line; docs/reference/inspect.md lists its keys.
     """
-    from wtool.files.inputs import models_of, refuse_two_streams
-
-    refuse_two_streams(models)
-    failed = 0
-    for word in models:
-        try:
-            paths = models_of(word)
-        except WtoolError as error:
-            say(str(error))
-            failed = 1
-            continue
-        for path in paths:
-            failed |= _inspected(path, each_tensor, as_json, quiet)
-    return failed
+    return each_model(models, "reading", quiet, partial(_inspected, each_tensor, as_json))
 
 
-def _inspected(path: str, each_tensor: bool, as_json: bool, quiet: bool) -> int:
+def _inspected(each_tensor: bool, as_json: bool, path: str, progress: Progress | None) -> int:
     from wtool.inspection import inspect
 
-    try:
-        with progress_bar(f"reading {one_line(path)}", quiet) as progress:
-            found = inspect(path, progress)
-    except WtoolError as error:
-        say(str(error))
-        return 1
+    found = inspect(path, progress)
     if as_json:
         click.echo(json.dumps(found))
     else:
