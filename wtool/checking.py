@@ -6,17 +6,21 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from wtool import pipeline
 from wtool.dtypes import Array, is_floating
 from wtool.errors import Refused
+from wtool.files.archive import verify
 from wtool.files.checkpoint import Checkpoint
-from wtool.files.opener import open_checkpoint, training_config
-from wtool.files.suspects import is_path_out, suspects
+from wtool.files.opener import configurations, open_checkpoint, training_config
+from wtool.files.suspects import Suspect, is_path_out, suspects
 
 BLOCK = 65_536  # values; what is known of them stays in the cache
+MOST = 1000  # findings that are told of one file: more say nothing new
+NOT_ODD = ("the model had no weights yet", "the optimizer's variables match no known optimizer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +71,42 @@ def check(path: str | os.PathLike[str], progress: pipeline.Progress | None = Non
     name = os.fspath(path)
     try:
         with open_checkpoint(name) as checkpoint:
-            told = [*_suspects(checkpoint), *_members(checkpoint)]
-            told += [Finding("odd", "", note) for note in checkpoint.notes]
+            told = [*_of_configuration(checkpoint), *_of_members(checkpoint), *_of_notes(checkpoint)]
             try:
-                told += _values(checkpoint, progress)
+                verify(checkpoint.sources[0], checkpoint.members)
+                told += _of_values(checkpoint, progress)
             except Refused as error:
-                told.append(Finding("damaged", "", error.message))
-            return Checked(name, tuple(told))
+                told.append(_damage(error))
     except Refused as error:
-        return Checked(name, (Finding("damaged", "", error.message),))
+        told = [Finding(each.kind, each.where, each.what) for each in _of_damaged(name)] + [_damage(error)]
+    more = [Finding("odd", "", f"{len(told) - MOST:,} more findings")] if len(told) > MOST else []
+    return Checked(name, (*told[:MOST], *more))
 
 
-def _suspects(checkpoint: Checkpoint) -> Iterator[Finding]:
+def _damage(error: Refused) -> Finding:
+    return Finding("damaged", "", error.message.removeprefix("damaged: "))
+
+
+def _of_damaged(name: str) -> Iterator[Suspect]:
+    """What Keras would do before it finds the damage."""
+    for label, config in configurations(name) if name != "-" else ():
+        yield from islice(suspects(config, label), MOST)
+
+
+def _of_notes(checkpoint: Checkpoint) -> Iterator[Finding]:
+    """What contradicts itself; a model or an optimizer that was not built yet does not."""
+    for note in checkpoint.notes:
+        if not note.startswith(NOT_ODD):
+            yield Finding("odd", "", note)
+
+
+def _of_configuration(checkpoint: Checkpoint) -> Iterator[Finding]:
     for label, config in (("", checkpoint.config), ("training_config", training_config(checkpoint))):
-        for found in suspects(config, label):
+        for found in islice(suspects(config, label), MOST + 1):
             yield Finding(found.kind, found.where, found.what)
 
 
-def _members(checkpoint: Checkpoint) -> Iterator[Finding]:
+def _of_members(checkpoint: Checkpoint) -> Iterator[Finding]:
     """Members of an archive that would be more than files below a folder, if somebody extracted them."""
     for member in checkpoint.members:
         if stat.S_ISLNK(member.attributes[1] >> 16):
@@ -93,7 +115,7 @@ def _members(checkpoint: Checkpoint) -> Iterator[Finding]:
             yield Finding("names", member.name, "a member of the archive whose name leads out of its folder")
 
 
-def _values(checkpoint: Checkpoint, progress: pipeline.Progress | None) -> list[Finding]:
+def _of_values(checkpoint: Checkpoint, progress: pipeline.Progress | None) -> list[Finding]:
     counts: dict[str, int] = {}
     looks = [pipeline.Edit(tensor, (tensor,), _nonfinite) for tensor in checkpoint.tensors if is_floating(tensor.dtype)]
     for tensor, _, found in pipeline.verified_scan(checkpoint, looks, progress):

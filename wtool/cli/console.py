@@ -13,6 +13,7 @@ from wtool.errors import one_line
 if TYPE_CHECKING:
     from wtool.pipeline import Progress
 
+MOST_ROWS = 500  # of a table that is laid out to fit; longer ones take seconds for that
 PATIENCE = 1.0  # seconds before progress is worth showing
 
 
@@ -57,6 +58,9 @@ def _bar(label: str, stack: ExitStack) -> Progress:
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
     """A table on standard output; columns in `right` are right-aligned. In a pipe nothing is cut or wrapped."""
+    if len(rows) > MOST_ROWS:
+        _print_columns([header, *rows], right)
+        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -68,3 +72,15 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Seq
         table.add_row(*(Text(one_line(cell)) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
     console.print(table)
+
+
+def _print_columns(rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+    """Long tables, as wide as they are."""
+    texts = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for row in texts:
+        cells = [
+            cell.rjust(width) if number in right else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import click
+
 from wtool.cli.console import progress_bar, say
-from wtool.errors import WtoolError, one_line
+from wtool.errors import WtoolError, explained, one_line
 
 if TYPE_CHECKING:
     from wtool.pipeline import Progress
 
 
-def each_model(words: Sequence[str], label: str, quiet: bool, look: Callable[[str, Progress | None], int]) -> int:
+def each_model(
+    words: Sequence[str], label: str, as_json: bool, quiet: bool, look: Callable[[str, Progress | None], int]
+) -> int:
     """Call `look` with each model that the words mean; what cannot be read is a line, and the others go on.
 
     Returns:
@@ -25,17 +30,22 @@ def each_model(words: Sequence[str], label: str, quiet: bool, look: Callable[[st
     for word in words:
         try:
             for path in models_of(word):
-                status = max(status, _looked_at(path, label, quiet, look))
+                status = max(status, _looked_at(path, label, as_json, quiet, look))
         except WtoolError as error:
             say(str(error))
             status = 1
     return status
 
 
-def _looked_at(path: str, label: str, quiet: bool, look: Callable[[str, Progress | None], int]) -> int:
+def _looked_at(path: str, label: str, as_json: bool, quiet: bool, look: Callable[[str, Progress | None], int]) -> int:
     try:
         with progress_bar(f"{label} {one_line(path)}", quiet) as progress:
             return look(path, progress)
-    except WtoolError as error:
-        say(str(error))
+    except Exception as error:
+        if click.get_current_context().find_root().params["debug"]:
+            raise
+        told = explained(error).about(path)
+        if as_json:
+            click.echo(json.dumps({"model": path, "error": told.message}))
+        say(str(told))
         return 1

@@ -5,9 +5,10 @@ Stricter than zip readers have to be: two readers must not see two archives. Sou
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -178,6 +179,21 @@ def member_bytes(source: Source, member: Member) -> bytes:
     if isal_zlib.crc32(data) != member.crc:
         raise Refused(f"damaged: the archive's checksum of {member.name} does not match its bytes")
     return data
+
+
+def verify(source: Source, members: Sequence[Member]) -> None:
+    """Unpack compressed members and throw their bytes away.
+
+    Raises:
+        Refused: a checksum is wrong, or all of them together are a bomb.
+    """
+    packed = [member for member in members if member.method != STORED]
+    total, stored = sum(member.size for member in packed), sum(member.packed for member in packed)
+    if total > MAX_INFLATED_FLOOR and total > MAX_INFLATED_RATIO * stored:
+        raise Refused(f"its compressed members would unpack {stored:,} bytes to {total:,}: a zip bomb")
+    with open(os.devnull, "wb") as nothing:
+        for member in packed:
+            unpack(source, member, nothing)
 
 
 def unpack(source: Source, member: Member, target: BinaryIO) -> None:

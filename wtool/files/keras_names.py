@@ -1,4 +1,4 @@
-"""Names of Keras's own that files use without saying that they are Keras's."""
+"""Names of Keras's own, of all versions: what else a file names is somebody else's."""
 
 from __future__ import annotations
 
@@ -57,3 +57,56 @@ OPERATIONS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Operations that stand in the graph of a functional model, between its layers."""
+
+CLASSES = frozenset(
+    """
+    AUC AWQConfig AWQDTypePolicy AbsMaxQuantizer Accuracy Activation ActivityRegularization Adadelta Adafactor
+    Adagrad Adam AdamW Adamax AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D
+    AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D Add AdditiveAttention AlphaDropout Attention
+    AugMix AutoContrast Average AveragePooling1D AveragePooling2D AveragePooling3D AvgPool1D AvgPool2D AvgPool3D
+    BatchNormalization Bidirectional BinaryAccuracy BinaryCrossentropy BinaryFocalCrossentropy BinaryIoU CTC
+    CategoricalAccuracy CategoricalCrossentropy CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy
+    CategoricalHinge CategoryEncoding CenterCrop Circle Concatenate ConcordanceCorrelation Constant Constraint
+    ContrastLimitedAdaptiveHistogramEqualization Conv1D Conv1DTranspose Conv2D Conv2DCell Conv2DTranspose Conv3D
+    Conv3DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM3D Convolution1D Convolution1DTranspose Convolution2D
+    Convolution2DTranspose Convolution3D Convolution3DTranspose CosineDecay CosineDecayRestarts CosineSimilarity
+    Cropping1D Cropping2D Cropping3D Cross CutMix DTypePolicy DTypePolicyMap Dense DepthwiseConv1D
+    DepthwiseConv2D Dice Discretization Dot Dropout DynamicLossScale ELU EinsumDense Embedding Equalization
+    ExponentialDecay F1Score FBetaScore FalseNegatives FalsePositives Feature FeatureSpace FixedLossScale
+    Flatten FlaxLayer Float8QuantizationConfig FloatDTypePolicy Ftrl Function Functional GPTQConfig
+    GPTQDTypePolicy GRU GRUCell GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D
+    GlobalAveragePooling3D GlobalAvgPool1D GlobalAvgPool2D GlobalAvgPool3D GlobalMaxPool1D GlobalMaxPool2D
+    GlobalMaxPool3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D GlorotNormal GlorotUniform
+    GroupNormalization GroupQueryAttention HashedCrossing Hashing HeNormal HeUniform Highway Hinge Huber
+    Identity IdentityInitializer Initializer InputLayer InputSpec Int4DTypePolicy Int4QuantizationConfig
+    Int8QuantizationConfig IntegerLookup InverseTimeDecay IoU JaxLayer KLDivergence KerasTensor L1 L1L2 L2 LSTM
+    LSTMCell Lamb Lambda Layer LayerNormalization LeakyReLU LearningRateSchedule LecunNormal LecunUniform
+    LinearCosineDecay Lion LogCosh LogCoshError Loss LossFunctionWrapper LossScaleOptimizer LossScaleOptimizerV1
+    LossScaleOptimizerV3 Masking MaxNorm MaxNumBoundingBoxes MaxPool1D MaxPool2D MaxPool3D MaxPooling1D
+    MaxPooling2D MaxPooling3D Maximum MaxoutDense Mean MeanAbsoluteError MeanAbsolutePercentageError MeanIoU
+    MeanMetricWrapper MeanSquaredError MeanSquaredLogarithmicError MeanTensor MelSpectrogram Merge Metric
+    MinMaxNorm Minimum MixUp Model MultiHeadAttention MultiOptimizer Multiply Muon Nadam NoisyLinearCosineDecay
+    NonNeg Normalization OneHotIoU OneHotMeanIoU Ones Optimizer OptimizerMap Orthogonal OrthogonalInitializer
+    OrthogonalRegularizer PReLU PearsonCorrelation Permute PiecewiseConstantDecay Pipeline Poisson Policy
+    PolicyV1 PolynomialDecay Precision PrecisionAtRecall QuantizationConfig QuantizedDTypePolicy
+    QuantizedFloat8DTypePolicy Quantizer R2Score RMSNormalization RMSprop RNN RadialConstraint RandAugment
+    RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop RandomElasticTransform
+    RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHue RandomInvert RandomNormal
+    RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear
+    RandomTranslation RandomUniform RandomZoom ReLU Recall RecallAtPrecision Reduce Regularizer RepeatVector
+    Rescaling Reshape Resizing ReversibleEmbedding RootMeanSquaredError SGD STFT STFTInitializer STFTSpectrogram
+    ScheduleFreeAdamW SeedGenerator SensitivityAtSpecificity SeparableConv1D SeparableConv2D
+    SeparableConvolution1D SeparableConvolution2D Sequential SimpleRNN SimpleRNNCell Softmax Solarization
+    SparseCategoricalAccuracy SparseCategoricalCrossentropy SparseTopKCategoricalAccuracy SpatialDropout1D
+    SpatialDropout2D SpatialDropout3D SpecificityAtSensitivity SpectralNormalization SquaredHinge
+    StackedRNNCells StatelessScope StringLookup Subtract Sum SumOverBatchSize SumOverBatchSizeMetricWrapper
+    TFDConcat TFDIdentity TFOptimizer TFSMLayer TextVectorization TimeDistributed TopKCategoricalAccuracy
+    TorchModuleWrapper TrueNegatives TruePositives TruncatedNormal Tversky UnitNorm UnitNormalization
+    UpSampling1D UpSampling2D UpSampling3D Variable VarianceScaling WarmUp Wrapper ZeroPadding1D ZeroPadding2D
+    ZeroPadding3D Zeros
+    """.split()  # noqa: SIM905
+)
+"""Classes whose objects are parts of models or of their training; layers of older versions are in `variables`."""
+
+SHORT = frozenset("ce crossentropy zero one none normal uniform l1_l2".split())  # noqa: SIM905
+"""Further names by which files call metrics, initializers and regularizers."""

@@ -79,12 +79,12 @@ CHILD_PATIENCE = 10
 MAX_MEMBERS = 10_000
 """Members of a `.keras` archive: three, and one asset for each vocabulary."""
 
-MAX_JSON = 64 * MIB
+MAX_JSON = 16 * MIB
 """Bytes of a JSON text or of a zip directory. The configuration of a thousand layers is about 1 MiB."""
 
-MAX_JSON_VALUES = 1_500_000
-"""Values in a JSON text: each takes some hundred bytes once it is read. Vocabularies are the longest lists: a million
-words at most."""
+MAX_JSON_VALUES = 1_000_000
+"""Values in a JSON text: each takes some hundred bytes once it is read. Vocabularies are the longest lists, of some
+hundred thousand words."""
 
 MAX_JSON_DEPTH = 150
 """Brackets inside brackets. A nested model adds five; Python's own JSON reader stops at about a thousand."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import lru_cache
 from typing import BinaryIO
 
@@ -246,6 +246,24 @@ def _open_hdf5(source: Source, like: Checkpoint | None, drop: tuple[str, ...], s
         lineage=lineage_in(root), sources=(source,), regions=(region,), indexes=(index,),
         notes=contents.notes, closing=stack.pop_all(),
     )  # fmt: skip
+
+
+def configurations(path: str) -> list[tuple[str, dict[str, object]]]:
+    """What a file says of its model, whatever else is wrong with it: (label, parsed JSON).
+
+    Keras reads it, and acts on it, before it looks at the weights.
+    """
+    found: list[tuple[str, dict[str, object]]] = []
+    with ExitStack() as stack, suppress(WtoolError, UnicodeError):
+        source = _adopt(Source(_descriptor(path), path), stack)
+        if source.read(0, min(4, source.size)) == b"PK\3\4":
+            members = [member for member in archive.read_members(source) if member.name == CONFIG]
+            return [("", parse_object(archive.member_bytes(source, member), CONFIG)) for member in members]
+        _, index = _indexed(Region(source, 0, source.size), None, (), stack)
+        for label, name in (("", "model_config"), ("training_config", "training_config")):
+            with suppress(Refused):
+                found.append((label, parse_object(_text(index.groups.get("", {}), name) or "", name)))
+    return found
 
 
 def training_config(checkpoint: Checkpoint) -> dict[str, object] | None:

@@ -2,7 +2,8 @@
 
 Keras resolves names by importing the module that the file names, unless they are its own or registered; Lambda layers
 carry marshalled bytecode, TorchModuleWrapper a pickle, TFSMLayer the path of a graph. `safe_mode` stops some of it in
-some versions: CVE-2024-3660, 2025-1550, 2025-8747, 2025-9905, 2025-9906, 2025-49655, 2026-1462.
+some versions: CVE-2024-3660, 2025-1550, 2025-8747, 2025-9905, 2025-9906, 2025-49655, 2026-1462. So whatever is not
+known to be a part of models is told.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wtool.files.keras_names import FUNCTIONS, OPERATIONS, OPTIMIZERS
+from wtool.files.keras_names import CLASSES, FUNCTIONS, OPERATIONS, OPTIMIZERS, SHORT
 from wtool.files.variables import built_in
 
 
@@ -32,6 +33,29 @@ class Suspect:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A value and where it is: its key or number, and what it is in."""
+
+    value: Any
+    key: str | int
+    above: _Value | None
+    slot: str = ""
+
+    @property
+    def path(self) -> str:
+        parts: list[str] = []
+        place: _Value | None = self
+        while place is not None:
+            parts.append(f"[{place.key}]" if isinstance(place.key, int) else f".{_cut(place.key)}")
+            place = place.above
+        return "".join(reversed(parts)).strip(".")
+
+    def suspect(self, kind: str, what: str, *below: str) -> Suspect:
+        """Something about it, or about what is below it."""
+        return Suspect(kind, ".".join((self.path, *below)), what)
+
+
 _CODE = {
     "__lambda__": "a lambda of marshalled Python bytecode",
     "TorchModuleWrapper": "a TorchModuleWrapper, whose module is a Python pickle",
@@ -40,24 +64,39 @@ _CODE = {
     "FlaxLayer": "a FlaxLayer, which calls a module of its own",
 }
 
+_DATA = (
+    "__keras_tensor__", "__tensor__", "__tf_tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__",
+    "__tuple__", "__typespec__", "__lambda__", "TensorShape", "function", "slice", "Ellipsis",
+)  # fmt: skip
+"""Class names that are no classes."""
+
 _OF_MODELS = (
     "layers", "models", "engine", "initializers", "regularizers", "constraints", "optimizers", "optimizer_v2", "losses",
-    "metrics", "activations", "dtype_policies", "mixed_precision", "quantizers", "random", "ops",
+    "metrics", "activations", "dtype_policies", "mixed_precision", "quantizers", "random", "ops", "utils", "trainers",
 )  # fmt: skip
-"""Keras's modules whose classes are parts of models."""
+"""Keras's modules in which parts of models are."""
 
 _OF_FUNCTIONS = ("activations", "losses", "metrics", "ops")
 """Keras's modules whose functions are parts of models: others fetch, load and configure."""
 
-_PLACES = ("layers", "layer", "cell", "cells", "backward_layer", "forward_layer")
-_NOT_CALCULATING = (
-    "", "io", "raw_ops", "data", "saved_model", "summary", "compat", "debugging", "py_function", "numpy_function",
-    "py_func", "load_library", "load_op_library", "print",
+_CALCULATING = (
+    "math", "nn", "image", "linalg", "strings", "signal", "sparse", "ragged", "bitwise", "random", "dtypes", "sets",
+    "quantization", "compat", "__operators__", "experimental",
 )  # fmt: skip
-"""TensorFlow's modules and functions that do more than calculate."""
+"""TensorFlow's modules whose functions stand in graphs of Keras 2."""
 
+_NOT_CALCULATING = re.compile(
+    r"py_func|numpy_function|load_|library|print|assert|File|PyFunc|Save|Restore|Dataset|Summary|Print|Load|Checkpoint"
+    r"|Collective|Library|Rpc|Queue|Reader|Debug"
+)
+"""In names of TensorFlow's functions and operations: what does more than calculate."""
+
+_CALLED = ("activation", "recurrent_activation", "loss", "metrics", "weighted_metrics", "fn")
+_MADE = re.compile(r".*_(initializer|regularizer|constraint)$")
 _FILES = ("vocabulary", "filepath", "file_path", "origin", "idf_weights", "asset", "fname")
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://", re.IGNORECASE)
+_OUT = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:[/\\]")
+_KNOWN = {name.lower().replace("_", "") for name in (*CLASSES, *FUNCTIONS, *OPTIMIZERS, *SHORT)}
 
 
 def suspects(config: Any, where: str = "") -> Iterator[Suspect]:
@@ -67,99 +106,133 @@ def suspects(config: Any, where: str = "") -> Iterator[Suspect]:
         config: parsed JSON: `config.json`, `model_config` or `training_config`.
         where: what comes before the paths.
     """
-    waiting: list[tuple[Any, str, str]] = [(config, where, "")]
+    waiting = [_Value(config, where, None)]
     while waiting:
-        value, path, key = waiting.pop()
+        place = waiting.pop()
+        value = place.value
         if isinstance(value, Mapping):
-            yield from _entry(value, path, key)
-            children = [(child, f"{path}.{name}" if path else str(name), str(name)) for name, child in value.items()]
+            yield from _entry(place)
+            waiting += [_below(child, str(name), place) for name, child in reversed(list(value.items()))]
+            yield from (place.suspect("refers", f"the address {_shown(name)}") for name in value if _is_address(name))
         elif isinstance(value, list):
-            children = [(child, f"{path}[{number}]", key) for number, child in enumerate(value)]
-        else:
-            children = []
-            if isinstance(value, str):
-                yield from _text(value, path, key)
-        waiting += reversed(children)
+            waiting += [_below(child, number, place) for number, child in reversed(list(enumerate(value)))]
+        elif isinstance(value, str):
+            yield from _text(place)
 
 
-def _entry(entry: Mapping[str, Any], path: str, key: str) -> Iterator[Suspect]:
+def _below(value: Any, key: str | int, above: _Value) -> _Value:
+    """What is inside; lists and plain dictionaries of functions hold functions, and those of words words."""
+    slot = above.slot
+    if isinstance(key, str) and (
+        isinstance(above.value, Mapping) and ("class_name" in above.value or not slot or key in _CALLED)
+    ):
+        slot = key if key in (*_CALLED, *_FILES) or _MADE.match(key) else ""
+    return _Value(value, key, above, slot)
+
+
+def _entry(place: _Value) -> Iterator[Suspect]:
     """What a JSON object is, where Keras would make something of it."""
-    class_name = entry.get("class_name")
-    if not isinstance(class_name, str):
+    entry = place.value
+    class_name, settings = entry.get("class_name"), entry.get("config")
+    if "class_name" not in entry:
         return
-    settings = entry.get("config")
-    if class_name in _CODE:
-        yield Suspect("runs", path, _CODE[class_name])
-    elif class_name == "Lambda" and isinstance(settings, Mapping):
-        yield from _lambda(settings, f"{path}.config")
-    elif class_name in ("TFOpLambda", "SlicingOpLambda") and isinstance(settings, Mapping):
-        yield from _tensorflow_function(settings, f"{path}.config")
-    elif class_name == "__typespec__":
-        yield Suspect("imports", path, f"a type called {entry.get('spec_name')} from module {entry.get('module')}")
-    elif class_name == "function":
-        yield from _function(entry, path)
+    if not isinstance(class_name, str):
+        yield place.suspect("imports", f"something whose class is called {_shown(class_name)}")
+        return
+    kind = class_name.removeprefix("keras>")
+    if kind in _CODE:
+        yield place.suspect("runs", _CODE[kind])
+    elif kind == "__typespec__":
+        what = f"a type called {_shown(entry.get('spec_name'))} from module {_shown(entry.get('module'))}"
+        yield place.suspect("imports", what)
+    elif kind == "function":
+        yield from _function(place, entry)
     else:
-        yield from _class(entry, class_name, path, key)
-    name = settings.get("name") if isinstance(settings, Mapping) else None
+        yield from _class(place, entry, kind)
+    if isinstance(settings, Mapping):
+        yield from _settings(place, kind, settings)
+
+
+def _settings(place: _Value, kind: str, settings: Mapping[str, Any]) -> Iterator[Suspect]:
+    if kind == "Lambda":
+        yield from _lambda(place, settings)
+    elif kind in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"):
+        yield from _tensorflow(place, settings)
+    name = settings.get("name")
     if isinstance(name, str) and is_path_out(name):
-        yield Suspect("names", f"{path}.config.name", f"a name that leads out of a folder: {name!r:.80}")
+        yield place.suspect("names", f"a name that leads out of a folder: {_shown(name)}", "config", "name")
 
 
-def _lambda(settings: Mapping[str, Any], path: str) -> Iterator[Suspect]:
+def _lambda(place: _Value, settings: Mapping[str, Any]) -> Iterator[Suspect]:
     """A Lambda layer, as Keras 2 writes it; in Keras 3 its function is an entry of its own."""
     for name in ("function", "output_shape", "mask"):
         value = settings.get(name)
-        if isinstance(value, list) and value and isinstance(value[0], str):
-            yield Suspect("runs", f"{path}.{name}", "a Lambda layer of marshalled Python bytecode")
-        elif isinstance(value, str) and value not in FUNCTIONS:
+        is_code = isinstance(value, list) and value and isinstance(value[0], str)
+        if is_code or (isinstance(value, str) and settings.get(f"{name}_type") == "lambda"):
+            yield place.suspect("runs", "a Lambda layer of marshalled Python bytecode", "config", name)
+        elif isinstance(value, str):
             module = settings.get("module") or settings.get(f"{name}_module")
-            yield Suspect("imports", f"{path}.{name}", f"a Lambda layer that calls {value!r:.80} of module {module}")
+            if value not in FUNCTIONS or module:
+                what = f"a Lambda layer that calls {_shown(value)} of module {_shown(module)}"
+                yield place.suspect("imports", what, "config", name)
 
 
-def _tensorflow_function(settings: Mapping[str, Any], path: str) -> Iterator[Suspect]:
-    """A function of TensorFlow that stands in a graph of Keras 2, by name: harmless ones calculate."""
-    name = settings.get("function")
-    parts = name.split(".") if isinstance(name, str) else [""]
-    if parts[0] in _NOT_CALCULATING or parts[-1] in _NOT_CALCULATING:
-        yield Suspect("runs", f"{path}.function", f"TensorFlow's {name!r:.80}, which is no calculation")
+def _tensorflow(place: _Value, settings: Mapping[str, Any]) -> Iterator[Suspect]:
+    """A function or operation of TensorFlow that stands in a graph of Keras 2, by name."""
+    name, node = settings.get("function"), settings.get("node_def")
+    if isinstance(node, Mapping):
+        node = node.get("op")
+    elif isinstance(node, str):
+        found = re.search(r'op"?\s*:\s*"(\w+)"', node)
+        node = found[1] if found else node
+    called = name if name is not None else node
+    parts = called.split(".") if isinstance(called, str) else [""]
+    known = len(parts) == 1 or parts[0] in _CALCULATING or parts[:2] == ["keras", "activations"]
+    if not called or not known or _NOT_CALCULATING.search(str(called)[:200]):
+        yield place.suspect("runs", f"TensorFlow's {_shown(called)}, which is no calculation that is known", "config")
 
 
-def _function(entry: Mapping[str, Any], path: str) -> Iterator[Suspect]:
-    name = entry.get("config")
+def _function(place: _Value, entry: Mapping[str, Any]) -> Iterator[Suspect]:
+    name, module = entry.get("config"), entry.get("module")
     if isinstance(name, Mapping):
         name = name.get("name")
-    module = entry.get("module")
     rooms = _rooms(module)
+    known = isinstance(name, str) and name in FUNCTIONS
     if module in (None, "builtins") or rooms == []:
-        if name not in FUNCTIONS:
-            yield Suspect("imports", path, f"the function {name!r:.80}, which is not Keras's")
+        if not known:
+            yield place.suspect("imports", f"the function {_shown(name)}, which is not Keras's")
     elif rooms is None:
-        yield Suspect("imports", path, f"the function {name!r:.80} of module {module!r:.80}")
+        yield place.suspect("imports", f"the function {_shown(name)} of module {_shown(module)}")
     elif rooms[0] not in _OF_FUNCTIONS or not _is_plain(name) or name in ("get", "serialize", "deserialize"):
-        yield Suspect("runs", path, f"{module}.{name}, which is no part of a model")
+        yield place.suspect("runs", f"{_cut(str(module))}.{_cut(str(name))}, which is no part of a model")
 
 
-def _class(entry: Mapping[str, Any], class_name: str, path: str, key: str) -> Iterator[Suspect]:
+def _class(place: _Value, entry: Mapping[str, Any], kind: str) -> Iterator[Suspect]:
     module, registered = entry.get("module"), entry.get("registered_name")
     rooms = _rooms(module)
-    package = class_name.rpartition(">")[0]
-    if isinstance(registered, str) and ">" in registered and not registered.startswith("keras>"):
-        yield Suspect("imports", path, f"{class_name}, registered as {registered!r:.80}")
-    elif module is not None and rooms is None:
-        yield Suspect("imports", path, f"{class_name} of module {module!r:.80}")
-    elif rooms is not None and not (_is_plain(class_name) and (not rooms or rooms[0] in _OF_MODELS)):
-        yield Suspect("runs", path, f"{module}.{class_name}, which is no part of a model")
-    elif package not in ("", "keras") and not (package == "Custom" and class_name.partition(">")[2] in OPTIMIZERS):
-        yield Suspect("imports", path, f"{class_name.rpartition('>')[2]}, registered as {class_name!r:.80}")
-    elif module is None and key in _PLACES and class_name not in OPERATIONS and built_in(class_name) is None:
-        yield Suspect("imports", path, f"{class_name!r:.80}, which is not Keras's")
+    package, _, plain = kind.rpartition(">")
+    known = (
+        plain in CLASSES or plain in OPERATIONS or plain in OPTIMIZERS or kind in _DATA or built_in(plain) is not None
+    )
+    own = package in ("", "keras") or (package == "Custom" and plain in OPTIMIZERS)
+    other_name = registered not in (None, kind, plain, f"keras>{plain}")
+    if module is not None and rooms is None:
+        yield place.suspect("imports", f"{_cut(kind)} of module {_shown(module)}")
+    elif rooms is not None and not (known and (not rooms or rooms[0] in _OF_MODELS)):
+        yield place.suspect("runs", f"{_cut(str(module))}.{_cut(kind)}, which is no part of a model")
+    elif other_name:
+        yield place.suspect("imports", f"{_cut(kind)}, registered as {_shown(registered)}")
+    elif not own:
+        yield place.suspect("imports", f"{_cut(plain)}, registered as {_shown(kind)}")
+    elif not known:
+        yield place.suspect("imports", f"{_shown(kind)}, which is not Keras's")
 
 
 def _rooms(module: Any) -> list[str] | None:
     """The parts of a module's name below `keras`; None if it is not Keras's."""
     if not isinstance(module, str):
         return None
-    first, *rest = module.split(".")
+    first, *rest = module[:1000].split(".")
     if first == "tensorflow" and "keras" in rest:
         rest = rest[rest.index("keras") + 1 :]
     elif first not in ("keras", "tf_keras"):
@@ -174,14 +247,30 @@ def _is_plain(name: Any) -> bool:
     return isinstance(name, str) and name.rpartition(">")[2].isidentifier()
 
 
-def _text(value: str, path: str, key: str) -> Iterator[Suspect]:
-    if _ADDRESS.match(value):
-        yield Suspect("refers", path, f"the address {value!r:.120}")
-    elif key in _FILES and not path.endswith("]"):
-        yield Suspect("refers", path, f"the file {value!r:.120}")
+def _text(place: _Value) -> Iterator[Suspect]:
+    value, slot = place.value, place.slot
+    if slot in _FILES:
+        if isinstance(place.key, str):  # a list is words, not files
+            what = "address" if _is_address(value) else "file"
+            yield place.suspect("refers", f"the {what} {_shown(value)}")
+    elif _is_address(value):
+        yield place.suspect("refers", f"the address {_shown(value)}")
+    elif slot and value[:200].lower().replace("_", "") not in _KNOWN:
+        yield place.suspect("imports", f"{_shown(value)}, which is not Keras's")
+
+
+def _is_address(text: str) -> bool:
+    return _ADDRESS.search(text[:2000]) is not None
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _shown(value: Any) -> str:
+    return repr(_cut(value) if isinstance(value, str) else value if value is None else type(value).__name__)
 
 
 def is_path_out(name: str) -> bool:
     """Whether a name, taken as a path, would lead out of the folder that it is joined to."""
-    parts = re.split(r"[/\\]", name)
-    return ".." in parts or name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[/\\]", name) is not None
+    return _OUT.search(name) is not None
