@@ -196,9 +196,11 @@ def _function(place: _Value, entry: Mapping[str, Any]) -> Iterator[Suspect]:
     name, module = entry.get("config"), entry.get("module")
     if isinstance(name, Mapping):
         name = name.get("name")
-    rooms = _rooms(module)
+    rooms, registered = _rooms(module), entry.get("registered_name")
     known = isinstance(name, str) and name in FUNCTIONS
-    if module in (None, "builtins") or rooms == []:
+    if registered not in (None, "function", name, f"keras>{name}"):
+        yield place.suspect("imports", f"a function registered as {_shown(registered)}")
+    elif module in (None, "builtins") or rooms == []:
         if not known:
             yield place.suspect("imports", f"the function {_shown(name)}, which is not Keras's")
     elif rooms is None:
