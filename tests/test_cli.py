@@ -102,7 +102,8 @@ def test_inspect_shows_a_table(tmp_path: Path) -> None:
 def test_a_failing_model_does_not_hide_the_others() -> None:
     done = run("inspect", BLOBS[0], HOSTILE / "trunc_keras_05.keras", BLOBS[1], "--json")
     assert done.returncode == 1
-    assert len(done.stdout.splitlines()) == 2
+    objects = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [list(each)[:2] == ["path", "error"] for each in objects] == [False, True, False]
     assert done.stderr.count(b"\n") == 1
     assert done.stderr.startswith(f"wtool: {HOSTILE / 'trunc_keras_05.keras'}: ".encode())
 

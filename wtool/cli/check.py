@@ -32,7 +32,7 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool) -> int:
         wtool check zoo/
         wtool check download.keras --json
     """
-    return each_model(models, "checking", as_json, quiet, partial(_checked, as_json, quiet))
+    return each_model(models, "checking", "model" if as_json else None, quiet, partial(_checked, as_json, quiet))
 
 
 def _checked(as_json: bool, quiet: bool, path: str, progress: Progress | None) -> int:

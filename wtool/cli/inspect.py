@@ -30,7 +30,7 @@ def command(models: tuple[str, ...], each_tensor: bool, as_json: bool, quiet: bo
     Statistics are computed in one streaming pass that also verifies the checksums of archives. With --json, one object
     per model and line; docs/reference/inspect.md lists its keys.
     """
-    return each_model(models, "reading", as_json, quiet, partial(_inspected, each_tensor, as_json))
+    return each_model(models, "reading", "path" if as_json else None, quiet, partial(_inspected, each_tensor, as_json))
 
 
 def _inspected(each_tensor: bool, as_json: bool, path: str, progress: Progress | None) -> int:

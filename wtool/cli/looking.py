@@ -16,9 +16,16 @@ if TYPE_CHECKING:
 
 
 def each_model(
-    words: Sequence[str], label: str, as_json: bool, quiet: bool, look: Callable[[str, Progress | None], int]
+    words: Sequence[str], label: str, told_as: str | None, quiet: bool, look: Callable[[str, Progress | None], int]
 ) -> int:
     """Call `look` with each model that the words mean; what cannot be read is a line, and the others go on.
+
+    Args:
+        words: files, folders, patterns, or `-`.
+        label: of the progress bar.
+        told_as: the key that names a model in JSON objects; None where there are none.
+        quiet: no progress.
+        look: from a path to an exit status.
 
     Returns:
         the exit status: the highest that `look` gave, or 1 if something could not be read.
@@ -30,14 +37,16 @@ def each_model(
     for word in words:
         try:
             for path in models_of(word):
-                status = max(status, _looked_at(path, label, as_json, quiet, look))
+                status = max(status, _looked_at(path, label, told_as, quiet, look))
         except WtoolError as error:
             say(str(error))
             status = 1
     return status
 
 
-def _looked_at(path: str, label: str, as_json: bool, quiet: bool, look: Callable[[str, Progress | None], int]) -> int:
+def _looked_at(
+    path: str, label: str, told_as: str | None, quiet: bool, look: Callable[[str, Progress | None], int]
+) -> int:
     try:
         with progress_bar(f"{label} {one_line(path)}", quiet) as progress:
             return look(path, progress)
@@ -45,7 +54,7 @@ def _looked_at(path: str, label: str, as_json: bool, quiet: bool, look: Callable
         if click.get_current_context().find_root().params["debug"]:
             raise
         told = explained(error).about(path)
-        if as_json:
-            click.echo(json.dumps({"model": path, "error": told.message}))
+        if told_as is not None:
+            click.echo(json.dumps({told_as: path, "error": told.message}))
         say(str(told))
         return 1
