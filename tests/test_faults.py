@@ -36,6 +36,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return sorted(folder.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", ["average", "prune"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_killed_at_random_moments(number: signal.Signals, operation: str, large: list[Path], tmp_path: Path) -> None:

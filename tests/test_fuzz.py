@@ -8,6 +8,7 @@ import wtool
 from tests.fuzz import SEEDS, case, run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, 400, 100))
 def test_mutated_files_are_refused_or_processed(start: int) -> None:
     summary = run(0, range(start, start + 100))

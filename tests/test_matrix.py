@@ -10,6 +10,7 @@ from tests.matrix import SIGNIFICANT, TRIALS, WHAT, feature, form, in_keras, out
 from tests.real_models import Saved, saved_files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("saved", saved_files(), ids=str)
 def test_every_operation_on_every_file(saved: Saved, tmp_path: Path) -> None:
     """Right values or the documented refusal; the page says which."""
