@@ -141,6 +141,25 @@ def test_configurations_go_round() -> None:
         assert other.get_config() == layer.get_config()
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ".weights.h5"])
+def test_slopes_are_no_kernels(suffix: str, tmp_path: Path) -> None:
+    inputs = keras.Input((4, 6))
+    x = layers.LKPReLU(name="slopes")(keras.layers.Dense(8, name="before")(inputs))
+    x = layers.LKReLU(name="halves")(x)
+    model = keras.Model(inputs, keras.layers.Dense(1, name="after")(x))
+    path = tmp_path / f"model{suffix}"
+    if suffix == ".weights.h5":
+        model.save_weights(path)
+    else:
+        model.save(path)
+    found = wtool.inspect(path)
+    roles = {tensor["path"].split("/")[-2:][0] + "/" + tensor["role"] for tensor in found["tensors"]}
+    assert {"slopes/alpha", "slopes/linked_alpha", "before/kernel", "after/kernel"} <= roles
+    assert not found["notes"]
+    (done,) = wtool.prune(path, sparsity=0.5, output=tmp_path / f"out{suffix}")
+    assert done.selected == 6 * 8 + 32
+
+
 def test_offline_commands_work_on_them(tmp_path: Path) -> None:
     model = model_of(layers.LKPReLU())
     model.save(tmp_path / "model.keras")

@@ -114,8 +114,8 @@ def _node(entry: Any, place: _Place, notes: list[str]) -> Node:
         raise Refused(f"the model's configuration nests more than {MAX_NESTED_MODELS} layers inside each other")
     class_name, settings = _entry(entry, place.what)
     plain = class_name.rpartition(">")[2]
-    known = built_in(plain) if _by_keras(entry, class_name) else None
-    if known and entry.get("registered_name") not in (None, class_name, plain, f"keras>{plain}"):
+    known = _known(entry, class_name, plain)
+    if known and entry.get("registered_name") not in (None, class_name, plain, f"keras>{plain}", known):
         notes.append(f"{place.what} is Keras's {plain}, but registered as {entry['registered_name']}")
     name = place.name or settings.get("name") or entry.get("name") or ""
     if not isinstance(name, str):
@@ -124,7 +124,7 @@ def _node(entry: Any, place: _Place, notes: list[str]) -> Node:
     below = _Place("", "", False, trainable, place.depth + 1, place.keras2)
     return Node(
         name=name,
-        class_name=known or plain,
+        class_name=(known or plain).rpartition(">")[2],
         attribute=place.attribute,
         listed=place.listed,
         group=snake_case(plain),
@@ -151,6 +151,14 @@ def _entry(entry: Any, what: str) -> tuple[str, Mapping[str, Any]]:
     if not isinstance(settings, Mapping):
         raise Refused(f"the configuration of {what} ({class_name}) has no settings")
     return class_name, settings
+
+
+def _known(entry: Mapping[str, Any], class_name: str, plain: str) -> str | None:
+    """The class, if its variables are known: one of Keras's, or of `wtool.layers`."""
+    own = f"wtool>{plain}"
+    if own in (class_name, entry.get("registered_name")) and built_in(own) is not None:
+        return own
+    return built_in(plain) if _by_keras(entry, class_name) else None
 
 
 def _by_keras(entry: Mapping[str, Any], class_name: str) -> bool:

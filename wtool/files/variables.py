@@ -203,6 +203,7 @@ _TABLE: dict[str, tuple[Callable[[Flags], str], tuple[str, ...]]] = {
     "IntegerLookup": (_lookup, ("idf",)),
     "StringLookup": (_lookup, ("idf",)),
     "TextVectorization": (_lookup, ("idf",)),
+    "wtool>LKPReLU": (_spec("alpha linked_alpha"), ()),
 }
 
 _LORA = {
@@ -232,7 +233,8 @@ _WITHOUT_VARIABLES = """
     SpatialDropout3D StackedRNNCells Subtract TFOpLambda TensorFlowOpLayer ThresholdedReLU TimeDistributed
     UnitNormalization UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
 """
-_WITHOUT = frozenset(_WITHOUT_VARIABLES.split())
+_OWN = tuple(f"wtool>{name}" for name in ("LKReLU", "LKSELU", "LKSwish", "Linked"))
+_WITHOUT = frozenset((*_WITHOUT_VARIABLES.split(), *_OWN))
 
 _ALIASES = {
     **{f"Convolution{n}D{tail}": f"Conv{n}D{tail}" for n in (1, 2, 3) for tail in ("", "Transpose")},
@@ -248,7 +250,7 @@ QUANTISED = ("int8", "int4", "int4_grouped", "float8", "gptq", "gptq_zero", "awq
 
 
 def built_in(class_name: str) -> str | None:
-    """The usual name of a built-in class of any Keras version; None for a class that Keras does not have."""
+    """The usual name of a built-in class of any Keras version, or of a layer of wtool (`wtool>LKPReLU`); else None."""
     name = _ALIASES.get(class_name, class_name)
     return name if name in _TABLE or name in _WITHOUT or name == "Lambda" else None
 
@@ -357,7 +359,7 @@ def snake_case(class_name: str) -> str:
 
 @cache
 def _snakes() -> dict[str, str]:
-    return {snake_case(name): name for name in (*_TABLE, *sorted(_WITHOUT), "Lambda")}
+    return {snake_case(name.rpartition(">")[2]): name for name in (*_TABLE, *sorted(_WITHOUT), "Lambda")}
 
 
 def class_of(group: str) -> str | None:
