@@ -206,6 +206,12 @@ _TABLE: dict[str, tuple[Callable[[Flags], str], tuple[str, ...]]] = {
     "wtool>LKPReLU": (_spec("alpha linked_alpha"), ()),
 }
 
+_ROTATING = (
+    "Dense", "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "SeparableConv1D",
+    "SeparableConv2D", "DepthwiseConv1D", "DepthwiseConv2D",
+)  # fmt: skip
+_TABLE |= {f"wtool>AutoRot{name}": _TABLE[name] for name in _ROTATING}
+
 _LORA = {
     "Dense": "lora_kernel_a/2 lora_kernel_b/2",
     "EinsumDense": "lora_kernel_a lora_kernel_b",
