@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 import wtool
 from tests.models import Array
 from wtool import choices
+from wtool.choices import SHORT
 from wtool.transforms import ranking
 from wtool.transforms.change import Blocks, Look, Site, Transform, on_arrays, put
-from wtool.transforms.criteria import CRITERIA, SHORT
+from wtool.transforms.criteria import CRITERIA
 from wtool.transforms.pruning import Prune
 from wtool.transforms.registry import TRANSFORMS
 from wtool.transforms.streams import CHUNK, distinct, drawn, stream

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wtool import optimizer_rule, pipeline
-from wtool.choices import OPTIMIZER_MODES, ORDERS
+from wtool.choices import OPTIMIZER_MODES, ORDERS, check_choice
 from wtool.dtypes import Array
-from wtool.errors import Refused, Usage, WtoolError
+from wtool.errors import Refused, Usage, WtoolError, a_few
 from wtool.files.checkpoint import Checkpoint, Tensor
-from wtool.files.inputs import expanded, natural_key, target_for
+from wtool.files.inputs import expanded, natural_key, one_place, target_for
 from wtool.files.lineage import UNHASHED, lineage_entry
 from wtool.files.opener import open_checkpoint
 from wtool.files.publish import check_target
@@ -146,9 +146,8 @@ def _check_words(paths: object, include: object, exclude: object, order: str, op
     for name, value in (("paths", paths), ("include", include), ("exclude", exclude)):
         if isinstance(value, (str, os.PathLike)):
             raise Usage(f"{name} is a list, not a single text")
-    for name, chosen, known in (("order", order, ORDERS), ("optimizer", optimizer, OPTIMIZER_MODES)):
-        if chosen not in known:
-            raise Usage(f"{chosen!r} is no {name}; choose {', '.join(known)}")
+    check_choice(order, "order", ORDERS)
+    check_choice(optimizer, "optimizer", OPTIMIZER_MODES)
 
 
 def _inputs_but(output: str | os.PathLike[str] | None, words: list[str]) -> tuple[list[str], list[str]]:
@@ -156,7 +155,7 @@ def _inputs_but(output: str | os.PathLike[str] | None, words: list[str]) -> tupl
     paths: list[str] = []
     skipped: list[str] = []
     for word, path in expanded(words):
-        found = word != path and output is not None and _one_place(path, os.fspath(output))
+        found = word != path and output is not None and one_place(path, os.fspath(output))
         (skipped if found else paths).append(path)
     if not paths:
         raise Usage("no checkpoints to average")
@@ -164,12 +163,8 @@ def _inputs_but(output: str | os.PathLike[str] | None, words: list[str]) -> tupl
 
 
 def _replacing(target: str, checkpoints: Sequence[Checkpoint]) -> list[str]:
-    same = [each.name for each in checkpoints if target != "-" and _one_place(each.name, target)]
+    same = [each.name for each in checkpoints if target != "-" and one_place(each.name, target)]
     return [f"{same[0]} was an input, and is the output now"] if same else []
-
-
-def _one_place(path: str, other: str) -> bool:
-    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def _ordered(paths: list[str], order: str) -> list[str]:
@@ -234,8 +229,7 @@ class _Plan:
     def differing(self) -> list[str]:
         """A note on what had to be kept although the checkpoints disagree; known only after the run."""
         paths = list(self.kept_but_different)
-        more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-        return [f"the newest's {', '.join(paths[:3])}{more} kept; older checkpoints have other values"] if paths else []
+        return [f"the newest's {a_few(paths)} kept; older checkpoints have other values"] if paths else []
 
 
 def _plan(

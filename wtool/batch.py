@@ -13,19 +13,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from types import FrameType, ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
-from wtool.choices import OPTIMIZER_MODES
+from wtool.choices import OPTIMIZER_MODES, check_choice
 from wtool.editing import Task, Transformed, transform
 from wtool.errors import Usage, WtoolError, explained
 from wtool.files.inputs import jobs, refuse_two_streams
 from wtool.files.opener import Opener, open_checkpoint
 from wtool.pipeline import Progress
+from wtool.signals import unwind_on_sigterm
 from wtool.transforms.change import Transform
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
+
+Path: TypeAlias = "str | os.PathLike[str]"
+Models: TypeAlias = "Path | Sequence[Path]"
 
 PATIENCE = 0.5  # seconds that all processes have to stop by themselves
 BETWEEN = 0.1  # seconds between two reports of progress
@@ -61,7 +65,7 @@ class Options(TypedDict, total=False):
         report: called with the result of each model, in the order of the models.
     """
 
-    output: str | os.PathLike[str] | None
+    output: Path | None
     include: Sequence[str]
     exclude: Sequence[str]
     weights: bool
@@ -90,12 +94,7 @@ class SomeFailed(WtoolError):
         self.results = tuple(results)
 
 
-def transform_all(
-    operation: Transform,
-    models: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    initial: str | os.PathLike[str] | None,
-    options: Options,
-) -> list[Transformed]:
+def transform_all(operation: Transform, models: Models, initial: Path | None, options: Options) -> list[Transformed]:
     """Do an operation to models.
 
     Args:
@@ -132,12 +131,7 @@ def _ignore(result: Transformed | Failed) -> None:
     """Nobody wants to know."""
 
 
-def _tasks(
-    operation: Transform,
-    models: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    initial: str | os.PathLike[str] | None,
-    options: Options,
-) -> list[Task]:
+def _tasks(operation: Transform, models: Models, initial: Path | None, options: Options) -> list[Task]:
     words = [os.fspath(models)] if isinstance(models, (str, os.PathLike)) else [os.fspath(each) for each in models]
     first = None if initial is None else os.fspath(initial)
     _check(operation, words, first, options)
@@ -182,8 +176,8 @@ def _check(operation: Transform, words: Sequence[str], initial: str | None, opti
         if isinstance(globs, str) or not all(isinstance(each, str) for each in globs):
             raise Usage(f"{name} is a list of texts, not a single text")
     mode = options.get("optimizer")
-    if mode is not None and mode not in OPTIMIZER_MODES:
-        raise Usage(f"{mode!r} is no optimizer mode; choose {', '.join(OPTIMIZER_MODES)}")
+    if mode is not None:
+        check_choice(mode, "optimizer mode", OPTIMIZER_MODES)
     if options.get("in_place") and (options.get("output") is not None or "-" in words):
         raise Usage("in place, the model itself is the output: no other output, and no standard input")
     if operation.reads_initial and initial is None:
@@ -337,15 +331,11 @@ def _work(pipe: Connection, others: Sequence[Connection]) -> None:
     for end in others:
         end.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it decides, and stops it with SIGTERM
-    signal.signal(signal.SIGTERM, _terminated)
+    unwind_on_sigterm()
     with Opener() as opener, suppress(EOFError, BrokenPipeError):
         while True:
             task, watched = pipe.recv()
             pipe.send(_done(task, opener, _sender(pipe) if watched else None))
-
-
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)  # so that drafts are thrown away on the way out
 
 
 def _sender(pipe: Connection) -> Progress:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from wtool.errors import Refused
 from wtool.files.archive import verify
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.opener import configurations, open_checkpoint, training_config
-from wtool.files.suspects import Suspect, is_path_out, suspects
+from wtool.files.suspects import is_path_out, suspects
 
 BLOCK = 65_536  # values; what is known of them stays in the cache
 MOST = 1000  # findings that are told of one file: more say nothing new
@@ -78,7 +79,7 @@ def check(path: str | os.PathLike[str], progress: pipeline.Progress | None = Non
             except Refused as error:
                 told.append(_damage(error))
     except Refused as error:
-        told = [Finding(each.kind, each.where, each.what) for each in _of_damaged(name)] + [_damage(error)]
+        told = [*_of_damaged(name), _damage(error)]
     more = [Finding("odd", "", f"{len(told) - MOST:,} more findings")] if len(told) > MOST else []
     return Checked(name, (*told[:MOST], *more))
 
@@ -87,10 +88,15 @@ def _damage(error: Refused) -> Finding:
     return Finding("damaged", "", error.message.removeprefix("damaged: "))
 
 
-def _of_damaged(name: str) -> Iterator[Suspect]:
+def _of_damaged(name: str) -> Iterator[Finding]:
     """What Keras would do before it finds the damage."""
     for label, config in configurations(name) if name != "-" else ():
-        yield from islice(suspects(config, label), MOST)
+        yield from _suspected(config, label, MOST)
+
+
+def _suspected(config: Any, label: str, most: int) -> Iterator[Finding]:
+    for found in islice(suspects(config, label), most):
+        yield Finding(found.kind, found.where, found.what)
 
 
 def _of_notes(checkpoint: Checkpoint) -> Iterator[Finding]:
@@ -102,8 +108,7 @@ def _of_notes(checkpoint: Checkpoint) -> Iterator[Finding]:
 
 def _of_configuration(checkpoint: Checkpoint) -> Iterator[Finding]:
     for label, config in (("", checkpoint.config), ("training_config", training_config(checkpoint))):
-        for found in islice(suspects(config, label), MOST + 1):
-            yield Finding(found.kind, found.where, found.what)
+        yield from _suspected(config, label, MOST + 1)
 
 
 def _of_members(checkpoint: Checkpoint) -> Iterator[Finding]:

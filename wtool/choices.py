@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from wtool.errors import Usage
+
 ORDERS = ("natural", "given", "mtime")
 """From oldest to newest: by path with numbers as numbers, as given, or by time of change."""
 
@@ -11,8 +15,20 @@ OPTIMIZER_MODES = ("keep", "follow", "reset", "drop")
 SCOPES = ("tensor", "global")
 """What a sparsity is a share of: each tensor, or all selected ones together."""
 
-CRITERIA = (
-    "large-final", "large-init-large-final", "magnitude-increase", "movement", "large-final-same-sign", "random",
-    "lf", "lilf", "mi", "mov", "lfss",
-)  # fmt: skip
+SHORT = {
+    "lf": "large-final",
+    "lilf": "large-init-large-final",
+    "mi": "magnitude-increase",
+    "mov": "movement",
+    "lfss": "large-final-same-sign",
+}
+"""Short names of criteria, as in the paper's figures."""
+
+CRITERIA = (*SHORT.values(), "random", *SHORT)
 """What makes a weight matter: `transforms.criteria.CRITERIA` and its short names, without importing NumPy for them."""
+
+
+def check_choice(chosen: str, what: str, known: Collection[str]) -> None:
+    """Raise Usage unless the choice is known: from Python, words come unchecked."""
+    if chosen not in known:
+        raise Usage(f"{chosen!r} is no {what}; choose {', '.join(known)}")

@@ -26,7 +26,7 @@ from wtool.files.rewrite import rewrite
 from wtool.matching import match
 from wtool.selection import by_role
 from wtool.transforms.change import Apply, Blocks, Change, Look, Site, Transform, put
-from wtool.transforms.streams import CHUNK
+from wtool.transforms.streams import CHUNK, overlaps
 from wtool.version import __version__
 
 
@@ -220,27 +220,20 @@ def _emptied(blocks: Blocks, start: int) -> Change:
 
 def _look_only(count: _Count, blocks: Sequence[Array], start: int, stop: int) -> None:
     """Count the zeros of a tensor in which nothing changes."""
-    for low, high in _parts(start, stop):
-        count.zeros += int(np.count_nonzero(blocks[0][low - start : high - start] == 0))
+    count.zeros += int(np.count_nonzero(blocks[0] == 0))
 
 
 def _rewrite(change: Apply, count: _Count, blocks: Sequence[Array], start: int, stop: int) -> Array:
     """Make the change in the first of the blocks, in parts that stay in the cache."""
     values = blocks[0]
-    for low, high in _parts(start, stop):
+    for number, first, last in overlaps(start, stop):
+        low, high = number * CHUNK + first, number * CHUNK + last
         part = [block[low - start : high - start] for block in blocks]
         made = change(part, low)
         put(part[0], made)
         count.rewritten += _how_many(made.where, len(part[0]))
         count.zeros += int(np.count_nonzero(part[0] == 0))
     return values
-
-
-def _parts(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    while start < stop:
-        end = min(stop, (start // CHUNK + 1) * CHUNK)
-        yield start, end
-        start = end
 
 
 def _how_many(where: Array | None, size: int) -> int:
@@ -296,14 +289,15 @@ class _Files:
 
     def read(self, site: Site, start: int, stop: int) -> Blocks:
         """The values [start, stop) of a tensor, in each of the checkpoints."""
-        column = self.columns[site.path]
+        return self._blocks(site.path, start, stop)
+
+    def _blocks(self, path: str, start: int, stop: int) -> Blocks:
+        column = self.columns[path]
         return [each.read_range(tensor, start, stop) for each, tensor in zip(self.inputs, column, strict=True)]
 
     def changed(self, path: str, change: Apply, start: int, stop: int) -> Change:
         """What changes in the range [start, stop) of a tensor."""
-        column = self.columns[path]
-        blocks = [each.read_range(tensor, start, stop) for each, tensor in zip(self.inputs, column, strict=True)]
-        return change(blocks, start)
+        return change(self._blocks(path, start, stop), start)
 
 
 def _looked(look: Look, site: Site, blocks: Blocks, start: int, stop: int) -> Any:

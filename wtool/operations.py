@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from wtool.batch import transform_all
 from wtool.transforms.pruning import Prune
@@ -14,11 +12,8 @@ from wtool.transforms.tickets import Constant, Jitter, Randomize, Reshuffle, Rew
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from wtool.batch import Options
+    from wtool.batch import Models, Options, Path
     from wtool.editing import Transformed
-
-Path: TypeAlias = "str | os.PathLike[str]"
-Models: TypeAlias = "Path | Sequence[Path]"
 
 
 def prune(

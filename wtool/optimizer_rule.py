@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from wtool.dtypes import Array, dtype_of, is_floating
+from wtool.errors import a_few
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.pipeline import Apply, Edit
 from wtool.transforms.change import Change, put
@@ -46,8 +48,7 @@ def anew(checkpoint: Checkpoint, rewritten: Mapping[str, Edit]) -> Restart:
     unknown = [tensor.path for tensor in checkpoint.slots if _is_unknown(tensor, rewritten)]
     if unknown:
         actions = {tensor.path: "kept: not understood" for tensor in checkpoint.slots}
-        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-        note = f"the optimizer is kept as it is: the file does not tell what {', '.join(unknown[:3])}{more} are to it"
+        note = f"the optimizer is kept as it is: the file does not tell what {a_few(unknown)} are to it"
         return Restart((), actions, (f"{note}; --optimizer drop leaves it out",))
     edits, actions = _edits((tensor, _restarted(tensor, rewritten)) for tensor in checkpoint.slots)
     schedule = _schedule(checkpoint)
@@ -78,8 +79,7 @@ def followed_by_value(
     """
     edits, actions = _edits((tensor, _following_values(tensor, weights, changes)) for tensor in checkpoint.slots)
     unclear = [tensor.path for tensor in checkpoint.slots if _is_unclear(tensor)]
-    more = f" and {len(unclear) - 3} more" if len(unclear) > 3 else ""
-    note = f"the file does not tell what {', '.join(unclear[:3])}{more} are to the optimizer: kept as they are"
+    note = f"the file does not tell what {a_few(unclear)} are to the optimizer: kept as they are"
     return Restart(edits, actions, (f"{note}; --optimizer drop leaves them out",) if unclear and changes else ())
 
 
@@ -93,26 +93,20 @@ def _following_values(
         return None, "kept"
     change = changes[slot.weight]
     if slot.name == "average":
-        return Edit(tensor, (tensor,), _putting(change)), f"the new values of {slot.weight}"
+        return Edit(tensor, (tensor,), partial(_changed, change)), f"the new values of {slot.weight}"
     if slot.name in FIRST_MOMENTS:
-        return Edit(tensor, (tensor,), _forgetting(change)), f"0 where {slot.weight} changed"
+        return Edit(tensor, (tensor,), partial(_forgotten, change)), f"0 where {slot.weight} changed"
     return None, "kept"
 
 
-def _forgetting(change: Callable[[int, int], Change]) -> Apply:
-    def apply(blocks: Sequence[Array], start: int, stop: int) -> Array:
-        put(blocks[0], Change(change(start, stop).where, blocks[0].dtype.type(0)))
-        return blocks[0]
-
-    return apply
+def _changed(change: Callable[[int, int], Change], blocks: Sequence[Array], start: int, stop: int) -> Array:
+    put(blocks[0], change(start, stop))
+    return blocks[0]
 
 
-def _putting(change: Callable[[int, int], Change]) -> Apply:
-    def apply(blocks: Sequence[Array], start: int, stop: int) -> Array:
-        put(blocks[0], change(start, stop))
-        return blocks[0]
-
-    return apply
+def _forgotten(change: Callable[[int, int], Change], blocks: Sequence[Array], start: int, stop: int) -> Array:
+    put(blocks[0], Change(change(start, stop).where, blocks[0].dtype.type(0)))
+    return blocks[0]
 
 
 Decision = tuple["Edit | None", str]

@@ -106,9 +106,15 @@ def scan(
         edits: what is looked at.
         progress: called with bytes done and bytes in all.
     """
+    return _scanned(inputs, edits, progress, whole=False)
+
+
+def _scanned(
+    inputs: Sequence[Checkpoint], edits: Sequence[Edit], progress: Progress | None, whole: bool
+) -> Iterator[tuple[Tensor, int, Any]]:
     ordered = _in_file_order(edits)
     with _workers(ordered) as pool:
-        for piece, found in _results(pool, inputs, ordered, progress, whole=False):
+        for piece, found in _results(pool, inputs, ordered, progress, whole):
             yield piece.edit.target, piece.start, found
 
 
@@ -121,10 +127,7 @@ def verified_scan(
         Refused: the file is damaged or changes meanwhile.
     """
     whole = any(source.has_checksums for source in checkpoint.sources)  # else hashing would be for nothing
-    ordered = _in_file_order(edits)
-    with _workers(ordered) as pool:
-        for piece, found in _results(pool, [checkpoint], ordered, progress, whole):
-            yield piece.edit.target, piece.start, found
+    yield from _scanned([checkpoint], edits, progress, whole)
     if whole:
         checkpoint.finish()
     for source in checkpoint.sources:

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
 from wtool.cli.console import say
 from wtool.errors import Usage, explained
+from wtool.signals import unwind_on_sigterm
 from wtool.version import __version__
 
 COMMANDS = {
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit: 0 done, 1 something failed, 2 misuse, 130 interrupted, 143 terminated."""
     arguments = sys.argv[1:] if arguments is None else arguments
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads only cost start-up time: nothing here calls it
-    signal.signal(signal.SIGTERM, _terminated)
+    unwind_on_sigterm()
     _allow_many_files()
     status = _exit_status(list(arguments))
     if status == 128 + signal.SIGINT:
@@ -84,10 +84,6 @@ def _allow_many_files() -> None:
         return
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)  # so that drafts are thrown away on the way out
 
 
 def _exit_status(arguments: list[str]) -> int:

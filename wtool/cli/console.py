@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+import click
+
 from wtool.errors import one_line
 
 if TYPE_CHECKING:
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 500  # of a table that is laid out to fit; longer ones take seconds for that
 PATIENCE = 1.0  # seconds before progress is worth showing
+
+
+def is_debugging() -> bool:
+    """Whether tracebacks are wanted."""
+    return bool(click.get_current_context().find_root().params["debug"])
 
 
 def say(text: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wtool.cli.console import progress_bar, say
+from wtool.cli.console import is_debugging, progress_bar, say
 from wtool.errors import WtoolError, explained, one_line
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _looked_at(
         with progress_bar(f"{label} {one_line(path)}", quiet) as progress:
             return look(path, progress)
     except Exception as error:
-        if click.get_current_context().find_root().params["debug"]:
+        if is_debugging():
             raise
         told = explained(error).about(path)
         if told_as is not None:

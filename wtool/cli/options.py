@@ -17,13 +17,19 @@ include = click.option(
     "--include", multiple=True, metavar="GLOB", help="Only tensors with paths like this (dense*/kernel); repeatable."
 )
 exclude = click.option("--exclude", multiple=True, metavar="GLOB", help="No tensors with paths like this; repeatable.")
-optimizer = click.option(
-    "--optimizer",
-    type=click.Choice(OPTIMIZER_MODES),
-    default="follow",
-    show_default=True,
-    help="What becomes of the optimizer's state.",
-)
+
+
+def _optimizer(default: str, what: str) -> Decorator:
+    return click.option(
+        "--optimizer",
+        type=click.Choice(OPTIMIZER_MODES),
+        default=default,
+        show_default=True,
+        help=f"What becomes of {what}.",
+    )
+
+
+optimizer = _optimizer("follow", "the optimizer's state")
 dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, tensor by tensor; write nothing.")
 force = click.option("-f", "--force", is_flag=True, help="Replace an existing output.")
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object per model on standard output.")
@@ -49,13 +55,7 @@ same_sign = click.option(
     "--same-sign/--no-same-sign", default=True, show_default=True, help="Keep the sign of each initial value."
 )
 keep_biases = click.option("--keep-biases", is_flag=True, help="Keep the initial biases, instead of zero.")
-reinitialised = click.option(
-    "--optimizer",
-    type=click.Choice(OPTIMIZER_MODES),
-    default="keep",
-    show_default=True,
-    help="What becomes of the initial checkpoint's optimizer.",
-)
+reinitialised = _optimizer("keep", "the initial checkpoint's optimizer")
 folder = click.option(
     "-o", "--output", metavar="PATH", help="A file, a folder for many models (pruned/), or - for standard output."
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wtool.cli.console import print_table, progress_bar, say
+from wtool.cli.console import is_debugging, print_table, progress_bar, say
 from wtool.errors import Usage, WtoolError, one_line
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def run(operation: str, models: tuple[str, ...], as_json: bool, quiet: bool, **c
     except SomeFailed:
         return 1  # each was told of already
     except WtoolError as error:
-        if error not in told or click.get_current_context().find_root().params["debug"]:
+        if error not in told or is_debugging():
             raise
         return 2 if isinstance(error, Usage) else 1
     return 0

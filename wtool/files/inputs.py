@@ -156,7 +156,7 @@ def jobs(
         raise Usage(f"{len(found)} models, and one output; name a folder, with a slash at its end")
     made = [(word, Job(path, _target(word, path, output, suffix, like, folder))) for word, path in found]
     targets = {os.path.realpath(job.target) for _, job in made}
-    kept = [job for word, job in made if _is_own_target(job) or not _is_other(word, job, targets)]
+    kept = [job for word, job in made if one_place(job.model, job.target) or not _is_other(word, job, targets)]
     if not kept:
         raise Usage("no models, but for what is in the output folder")
     _refuse_clashes(kept)
@@ -177,13 +177,14 @@ def _is_result(word: str, path: str, output: str) -> bool:
     return word != path and place != root and place.startswith(root) and os.path.realpath(path).startswith(place)
 
 
-def _is_own_target(job: Job) -> bool:
-    return os.path.realpath(job.model) == os.path.realpath(job.target)
-
-
 def _is_other(word: str, job: Job, targets: Collection[str]) -> bool:
     """Whether a model that a search found is what another model becomes."""
     return word != job.model and os.path.realpath(job.model) in targets
+
+
+def one_place(path: str, other: str) -> bool:
+    """Whether two paths lead to one file."""
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def _is_folder(output: str, words: Sequence[str]) -> bool:

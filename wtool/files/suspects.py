@@ -123,9 +123,7 @@ def suspects(config: Any, where: str = "") -> Iterator[Suspect]:
 def _below(value: Any, key: str | int, above: _Value) -> _Value:
     """What is inside; lists and plain dictionaries of functions hold functions, and those of words words."""
     slot = above.slot
-    if isinstance(key, str) and (
-        isinstance(above.value, Mapping) and ("class_name" in above.value or not slot or key in _CALLED)
-    ):
+    if isinstance(key, str) and ("class_name" in above.value or not slot or key in _CALLED):
         slot = key if key in (*_CALLED, *_FILES) or _MADE.match(key) else ""
     return _Value(value, key, above, slot)
 

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-PACKAGE = "wtool"
+from wtool.layers.linked import PACKAGE
+
 LEVELS = {"tanh": 2.0, "sigmoid": 4.0, "arctan": 7.0}
 """Activation -> where its dynamic region ends, by the paper's authors."""
 

@@ -52,12 +52,3 @@ CRITERIA: dict[str, Callable[..., Array] | None] = {
     "random": None,
 }
 """Name -> score of float64 arrays (final, initial); None where no values are looked at."""
-
-SHORT = {
-    "lf": "large-final",
-    "lilf": "large-init-large-final",
-    "mi": "magnitude-increase",
-    "mov": "movement",
-    "lfss": "large-final-same-sign",
-}
-"""Short names of criteria, as in the paper's figures."""

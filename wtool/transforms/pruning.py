@@ -10,11 +10,12 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from wtool.choices import SCOPES
+from wtool.choices import CRITERIA as NAMES
+from wtool.choices import SCOPES, SHORT, check_choice
 from wtool.dtypes import Array, dtype_of
 from wtool.errors import Usage
 from wtool.transforms.change import Apply, Blocks, Change, Data, Prepared, Site, single
-from wtool.transforms.criteria import CRITERIA, SHORT, large_init_large_final, magnitude
+from wtool.transforms.criteria import CRITERIA, large_init_large_final, magnitude
 from wtool.transforms.ranking import Cut, Equals, Group, Score, cuts, scored
 from wtool.transforms.streams import drawn, stream
 
@@ -66,10 +67,8 @@ class Prune:
             raise Usage(f"a sparsity of {self.sparsity} is not between 0 and 1")
         elif not 0 <= self.last_layer_scale * self.sparsity <= 1:
             raise Usage(f"a last-layer scale of {self.last_layer_scale} makes its sparsity more than 1, or negative")
-        if self.criterion not in CRITERIA:
-            raise Usage(f"{self.criterion!r} is no criterion; choose {', '.join((*CRITERIA, *SHORT))}")
-        if self.scope not in SCOPES:
-            raise Usage(f"{self.scope!r} is no scope; choose {', '.join(SCOPES)}")
+        check_choice(self.criterion, "criterion", NAMES)
+        check_choice(self.scope, "scope", SCOPES)
 
     @property
     def is_random(self) -> bool:
@@ -143,6 +142,11 @@ def check_range(low: float | None, high: float | None) -> None:
     """Raise Usage unless both ends are given, and in order."""
     if low is None or high is None:
         raise Usage("say what is pruned: --sparsity, or a range with both --min-value and --max-value")
+    check_order(low, high)
+
+
+def check_order(low: float, high: float) -> None:
+    """Raise Usage unless the ends of a range are in order."""
     if not low <= high:
         raise Usage(f"the range from {low} to {high} is empty")
 
@@ -161,7 +165,7 @@ def _setting(choose: Callable[[Blocks, int], Array], site: Site, value: float) -
 
 def _lowest(score: Score, site: Site, cut: float, stop: int, blocks: Blocks, start: int) -> Array:
     """Mask of the scores below the cut, and of those equal to it before position `stop` of the tensor."""
-    scores = scored(site, blocks, start, score)
+    scores = score(site, blocks, start)  # the pass that found the cut has seen that none is NaN
     if stop >= site.size:
         return np.asarray(scores <= cut)
     mask = np.asarray(scores < cut)

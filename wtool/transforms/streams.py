@@ -52,12 +52,12 @@ def drawn(source: Stream, size: int, start: int, stop: int, draw: Callable[[np.r
     """
     parts = [
         draw(source.chunk(number), min(CHUNK, size - number * CHUNK))[low:high]
-        for number, low, high in _overlaps(start, stop)
+        for number, low, high in overlaps(start, stop)
     ]
     return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0), *parts])
 
 
-def _overlaps(start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+def overlaps(start: int, stop: int) -> Iterator[tuple[int, int, int]]:
     """Chunk, and the range inside it, of each chunk that has a part in [start, stop)."""
     for number in range(start // CHUNK, -(-stop // CHUNK)):
         yield number, max(0, start - number * CHUNK), min(CHUNK, stop - number * CHUNK)
@@ -78,7 +78,7 @@ class Distinct:
     def within(self, start: int, stop: int) -> tuple[Array, Array]:
         """The chosen positions in [start, stop), counted from `start`, and a number in [0, 1) for each of them."""
         places, numbers = [np.empty(0, np.intp)], [np.empty(0)]
-        for number, low, high in _overlaps(start, stop):
+        for number, low, high in overlaps(start, stop):
             generator = self.source.chunk(number)
             room = min(CHUNK, self.size - number * CHUNK)
             chosen = generator.choice(room, int(self.counts[number]), replace=False, shuffle=False)

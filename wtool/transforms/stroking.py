@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from wtool.dtypes import Array, dtype_of, largest, round_into
+from wtool.dtypes import Array, dtype_of, largest
 from wtool.errors import Usage
-from wtool.transforms.change import Blocks, Change, Data, Prepared, Site, single
-from wtool.transforms.pruning import within
+from wtool.transforms.change import Blocks, Change, Data, Prepared, Site, rounded, single
+from wtool.transforms.pruning import check_order, within
 from wtool.transforms.streams import Distinct, Stream, distinct, drawn, stream
 
 
@@ -117,8 +117,7 @@ class NeuroPlast:
     cutoff: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.min_value <= self.max_value:
-            raise Usage(f"the range from {self.min_value} to {self.max_value} is empty")
+        check_order(self.min_value, self.max_value)
         check_bounds(self.low_bound, self.high_bound)
 
     @property
@@ -166,16 +165,13 @@ def uniform(numbers: Array, low: float, high: float, dtype: np.dtype[Any]) -> Ar
         Usage: no value of the dtype is within the bounds.
     """
     least, most = _inside(low, high, dtype)
-    values = np.empty(numbers.shape, dtype)
-    round_into(values, low + (high - low) * numbers)
+    values = rounded(low + (high - low) * numbers, dtype)
     return np.clip(values.astype(np.float64), least, most).astype(dtype)
 
 
 def _inside(low: float, high: float, dtype: np.dtype[Any]) -> tuple[float, float]:
     """The least and the largest value of a dtype within the bounds."""
-    bounds = np.array([low, high])
-    values = np.empty(2, dtype)
-    round_into(values, bounds)
+    values = rounded(np.array([low, high]), dtype)
     least, most = values[:1], values[1:]
     if float(least[0]) < low:
         least = np.nextafter(least, largest(dtype))

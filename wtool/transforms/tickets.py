@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from wtool.dtypes import Array
-from wtool.errors import Refused, Usage
+from wtool.errors import Refused, Usage, a_few
 from wtool.transforms.change import Apply, Blocks, Change, Data, Prepared, Site, rounded
 from wtool.transforms.initializers import Initializer, from_config, normal
 from wtool.transforms.statistics import Statistics, statistics
@@ -22,6 +22,18 @@ from wtool.transforms.streams import CHUNK, Stream, drawn, stream
 
 Start = Callable[[Array, int, int], Array]
 """From the initial values, float64, of the positions [start, stop) of a tensor, to what they start from."""
+
+
+class _EmptiesBiases:
+    """What the LTH API does to the biases beside re-initialised kernels."""
+
+    __slots__ = ()
+    keep_biases: bool
+
+    @property
+    def empties_biases(self) -> bool:
+        """Unless they are to be kept."""
+        return not self.keep_biases
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +91,7 @@ class Jitter:
 
 
 @dataclass(frozen=True, slots=True)
-class Randomize:
+class Randomize(_EmptiesBiases):
     """Fresh values from the layer's own initializer, where kept.
 
     Where nothing tells the initializer, they are Gaussian with the standard deviation of the initial tensor.
@@ -97,11 +109,6 @@ class Randomize:
     same_sign: bool = True
     keep_biases: bool = False
 
-    @property
-    def empties_biases(self) -> bool:
-        """Unless they are to be kept."""
-        return not self.keep_biases
-
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Find the initializers; tensors without one are read once for their deviation."""
         known, notes = _initializers(data)
@@ -118,7 +125,7 @@ class Randomize:
 
 
 @dataclass(frozen=True, slots=True)
-class Reshuffle:
+class Reshuffle(_EmptiesBiases):
     """The kept initial values of each tensor, permuted among the kept positions.
 
     Args:
@@ -133,11 +140,6 @@ class Reshuffle:
 
     same_sign: bool = True
     keep_biases: bool = False
-
-    @property
-    def empties_biases(self) -> bool:
-        """Unless they are to be kept."""
-        return not self.keep_biases
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Each tensor is permuted as a whole, when its first block is asked for."""
@@ -163,7 +165,7 @@ class Reshuffle:
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(_EmptiesBiases):
     """Plus or minus one value, where kept.
 
     Args:
@@ -187,11 +189,6 @@ class Constant:
     def __post_init__(self) -> None:
         if self.value is not None and not 0 < self.value < math.inf:
             raise Usage(f"{self.value} is not a positive number")
-
-    @property
-    def empties_biases(self) -> bool:
-        """Unless they are to be kept."""
-        return not self.keep_biases
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Find the initializers, unless the value is given.
@@ -267,8 +264,7 @@ def _initializers(data: Data) -> tuple[Mapping[str, Initializer], tuple[str, ...
     known = {site.path: from_config(site.initializer, site.shape) for site in data.sites}
     missing = [site.path for site in data.sites if known[site.path] is None]
     found = {site.path: known[site.path] or normal(0.0, _deviation(data, site)) for site in data.sites}
-    more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-    note = f"no initializer is told for {', '.join(missing[:3])}{more}: normal, with the initial tensor's deviation"
+    note = f"no initializer is told for {a_few(missing)}: normal, with the initial tensor's deviation"
     return found, (note,) if missing else ()
 
 
