@@ -81,15 +81,17 @@ _OF_FUNCTIONS = ("activations", "losses", "metrics", "ops")
 
 _CALCULATING = (
     "math", "nn", "image", "linalg", "strings", "signal", "sparse", "ragged", "bitwise", "random", "dtypes", "sets",
-    "quantization", "compat", "__operators__", "experimental",
+    "quantization", "__operators__", "experimental",
 )  # fmt: skip
 """TensorFlow's modules whose functions stand in graphs of Keras 2."""
 
 _NOT_CALCULATING = re.compile(
-    r"py_func|numpy_function|load_|library|print|assert|File|PyFunc|Save|Restore|Dataset|Summary|Print|Load|Checkpoint"
+    r"py_func|numpy_function|load_|library|print|assert|[Ff]ile|PyFunc|Save|Restore|Dataset|Summary|Print|Load|Checkpoint"
     r"|Collective|Library|Rpc|Queue|Reader|Debug"
 )
 """In names of TensorFlow's functions and operations: what does more than calculate."""
+
+_COMPAT = re.compile(r"^compat\.v[12]\.")  # the same modules once more
 
 _CALLED = ("activation", "recurrent_activation", "loss", "metrics", "weighted_metrics", "fn")
 _MADE = re.compile(r".*_(initializer|regularizer|constraint)$")
@@ -184,7 +186,7 @@ def _tensorflow(place: _Value, settings: Mapping[str, Any]) -> Iterator[Suspect]
         found = re.search(r'op"?\s*:\s*"(\w+)"', node)
         node = found[1] if found else node
     called = name if name is not None else node
-    parts = called.split(".") if isinstance(called, str) else [""]
+    parts = _COMPAT.sub("", called).split(".") if isinstance(called, str) else [""]
     known = len(parts) == 1 or parts[0] in _CALCULATING or parts[:2] == ["keras", "activations"]
     if not called or not known or _NOT_CALCULATING.search(str(called)[:200]):
         yield place.suspect("runs", f"TensorFlow's {_shown(called)}, which is no calculation that is known", "config")
