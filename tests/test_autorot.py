@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import wtool
+from tests import backends
+from tests.backends import EXACT, NEAR, keras
 from tests.models import Array
 
 pytestmark = pytest.mark.tensorflow
-keras = pytest.importorskip("keras")
 layers = pytest.importorskip("wtool.layers")
 
 RNG = np.random.default_rng(0)
@@ -63,22 +64,22 @@ def test_values(kind: str, first: tuple[Any, ...], shape: tuple[int, ...], paddi
 
 def test_dense_in_numpy() -> None:
     kernel, bias, x = RNG.normal(size=(7, 5)), RNG.normal(size=5), RNG.uniform(-1, 3, size=(4, 7))
-    layer = layers.AutoRotDense(5, -1.0, 3.0, "auto", activation="sigmoid", dtype="float64")
+    layer = layers.AutoRotDense(5, -1.0, 3.0, "auto", activation="sigmoid", dtype=EXACT)
     layer.build((None, 7))
     layer.set_weights([kernel, bias])
     rho = 4.0 / (abs(7.0 * kernel.sum(axis=0) + bias) + 1e-5)  # xQ = 2 * 3 - (-1)
     expected = 1 / (1 + np.exp(-rho * (x @ kernel + bias)))
-    assert np.asarray(layer(x)) == pytest.approx(expected, rel=1e-10)
-    given = layers.AutoRotDense(5, -1.0, 3.0, 1.5, 2.5, 0.1, activation="sigmoid", dtype="float64", use_bias=False)
+    assert np.asarray(layer(x)) == pytest.approx(expected, rel=NEAR, abs=NEAR)
+    given = layers.AutoRotDense(5, -1.0, 3.0, 1.5, 2.5, 0.1, activation="sigmoid", dtype=EXACT, use_bias=False)
     given.build((None, 7))
     given.set_weights([kernel])
     rho = 1.5 / (abs(2.5 * kernel.sum(axis=0)) + 0.1)
-    assert np.asarray(given(x)) == pytest.approx(1 / (1 + np.exp(-rho * (x @ kernel))), rel=1e-10)
+    assert np.asarray(given(x)) == pytest.approx(1 / (1 + np.exp(-rho * (x @ kernel))), rel=NEAR, abs=NEAR)
 
 
 def test_convolution_in_numpy() -> None:
     kernel, bias, x = RNG.normal(size=(3, 2, 2, 4)), RNG.normal(size=4), RNG.random((3, 5, 6, 2))
-    layer = layers.AutoRotConv2D(4, (3, 2), 0.0, 1.0, "auto", activation="tanh", dtype="float64")
+    layer = layers.AutoRotConv2D(4, (3, 2), 0.0, 1.0, "auto", activation="tanh", dtype=EXACT)
     layer.build(x.shape)
     layer.set_weights([kernel, bias])
     f = np.zeros((3, 3, 5, 4))
@@ -86,7 +87,7 @@ def test_convolution_in_numpy() -> None:
         for column in range(5):
             f[:, row, column] = np.tensordot(x[:, row : row + 3, column : column + 2], kernel, 3) + bias
     rho = 2.0 / (abs(2.0 * kernel.sum(axis=(0, 1, 2)) + bias) + 1e-5)
-    assert np.asarray(layer(x)) == pytest.approx(np.tanh(rho * f), rel=1e-9)
+    assert np.asarray(layer(x)) == pytest.approx(np.tanh(rho * f), rel=NEAR, abs=NEAR)
 
 
 @pytest.mark.parametrize(("kind", "first", "shape"), KINDS)
@@ -103,7 +104,7 @@ def test_dead_units_give_no_nan(policy: str) -> None:
         layer.build(shape)
         layer.set_weights([np.zeros(weight.shape) for weight in layer.weights])
         out = layer(np.ones(shape, "float32"))
-        assert keras.backend.standardize_dtype(out.dtype) == policy.removeprefix("mixed_")
+        assert keras.backend.standardize_dtype(out.dtype) == backends.made(policy.removeprefix("mixed_"))
         assert not np.asarray(keras.ops.cast(out, "float32")).any()
 
 

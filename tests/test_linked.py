@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import wtool
+from tests import backends
+from tests.backends import keras
 from tests.models import Array
 
 pytestmark = pytest.mark.tensorflow
-keras = pytest.importorskip("keras")
 layers = pytest.importorskip("wtool.layers")
 
 SCALE, ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -75,7 +76,7 @@ def test_slopes_of_each_half(shared: Any, shape: tuple[int, ...]) -> None:
 def test_policies(policy: str) -> None:
     for layer in (layers.LKReLU(dtype=policy), layers.LKPReLU(dtype=policy), layers.Linked("tanh", dtype=policy)):
         found = layer(X)
-        assert keras.backend.standardize_dtype(found.dtype) == policy.removeprefix("mixed_")
+        assert keras.backend.standardize_dtype(found.dtype) == backends.made(policy.removeprefix("mixed_"))
         assert tuple(found.shape) == (3, 5, 4, 12)
 
 

@@ -153,6 +153,22 @@ def _entry(entry: Any, what: str) -> tuple[str, Mapping[str, Any]]:
     return class_name, settings
 
 
+def class_of(entry: Mapping[str, Any]) -> tuple[str | None, str]:
+    """The class of a layer, as `built_in` calls it (None if it is nobody's that is known), and as its author does.
+
+    Raises:
+        Refused: the entry is no layer's.
+    """
+    class_name, _ = _entry(entry, "a layer")
+    plain = class_name.rpartition(">")[2]
+    return _known(entry, class_name, plain), plain
+
+
+def is_operation(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of a functional model is an operation (`x + y`), which files do not count as a layer."""
+    return str(entry.get("module", "")).startswith(("keras.src.ops", "keras.ops"))
+
+
 def _known(entry: Mapping[str, Any], class_name: str, plain: str) -> str | None:
     """The class, if its variables are known: one of Keras's, or of `wtool.layers`."""
     own = f"wtool>{plain}"
@@ -179,9 +195,10 @@ def _input_shape(entry: Mapping[str, Any]) -> tuple[int | None, ...] | None:
 def _children(
     class_name: str | None, config: Mapping[str, Any], owner: str, below: _Place, notes: list[str]
 ) -> tuple[Node, ...]:
-    if "layers" in config and class_name not in ("RandAugment",):
+    plain = (class_name or "").removeprefix("wtool>AutoRot")  # these are made of what their parents are made of
+    if "layers" in config and plain not in ("RandAugment",):
         return _listed(config["layers"], "layers", owner, below, notes, skip_inputs="input_layers" not in config)
-    match class_name:
+    match plain:
         case "Bidirectional":
             return _both_directions(config, owner, below, notes)
         case "RNN":
@@ -189,10 +206,10 @@ def _children(
         case "StackedRNNCells":
             return _listed(config.get("cells"), "cells", owner, below, notes)
         case "SimpleRNN" | "LSTM" | "GRU" | "ConvLSTM1D" | "ConvLSTM2D" | "ConvLSTM3D":
-            kind = "ConvLSTM" if class_name.startswith("Conv") else class_name
+            kind = "ConvLSTM" if plain.startswith("Conv") else plain
             return (_implied(f"{kind}Cell", "cell", "", config, below),)
         case "MultiHeadAttention" | "GroupQueryAttention":
-            return _projections(class_name, config, below)
+            return _projections(plain, config, below)
         case "TextVectorization":
             return (_implied("StringLookup", "_lookup_layer", "", config, below),)
     if isinstance(config.get("layer"), Mapping):
@@ -211,8 +228,8 @@ def _listed(
         raise Refused(f"the configuration of {owner} has {attribute} that are no list: {entries!r:.60}")
     nodes = []
     for number, entry in enumerate(entries):
-        if isinstance(entry, Mapping) and str(entry.get("module", "")).startswith(("keras.src.ops", "keras.ops")):
-            continue  # an operation of the graph, not a layer
+        if isinstance(entry, Mapping) and is_operation(entry):
+            continue
         node = _node(entry, _at(below, f"layer {number} of {owner}", attribute, listed=True), notes)
         if not (skip_inputs and node.class_name == "InputLayer"):
             nodes.append(node)

@@ -239,7 +239,10 @@ _WITHOUT_VARIABLES = """
     SpatialDropout3D StackedRNNCells Subtract TFOpLambda TensorFlowOpLayer ThresholdedReLU TimeDistributed
     UnitNormalization UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
 """
-_OWN = tuple(f"wtool>{name}" for name in ("LKReLU", "LKSELU", "LKSwish", "Linked"))
+_OWN = tuple(
+    f"wtool>{name}"
+    for name in ("LKReLU", "LKSELU", "LKSwish", "Linked", "AutoRotSimpleRNN", "AutoRotLSTM", "AutoRotGRU")
+)
 _WITHOUT = frozenset((*_WITHOUT_VARIABLES.split(), *_OWN))
 
 _ALIASES = {

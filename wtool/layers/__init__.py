@@ -20,6 +20,7 @@ from wtool.layers.autorot import (
     AutoRotSeparableConv2D,
 )
 from wtool.layers.linked import LKSELU, Linked, LKPReLU, LKReLU, LKSwish
+from wtool.layers.recurrent import AutoRotGRU, AutoRotLSTM, AutoRotSimpleRNN
 
 __all__ = [
     "LKSELU",
@@ -32,9 +33,12 @@ __all__ = [
     "AutoRotDense",
     "AutoRotDepthwiseConv1D",
     "AutoRotDepthwiseConv2D",
+    "AutoRotGRU",
+    "AutoRotLSTM",
     "AutoRotSeparableConv",
     "AutoRotSeparableConv1D",
     "AutoRotSeparableConv2D",
+    "AutoRotSimpleRNN",
     "LKPReLU",
     "LKReLU",
     "LKSwish",

@@ -17,12 +17,9 @@ from wtool.layers.linked import PACKAGE
 LEVELS = {"tanh": 2.0, "sigmoid": 4.0, "arctan": 7.0}
 """Activation -> where its dynamic region ends, by the paper's authors."""
 
-_OWN = ("xmin_lim", "xmax_lim", "L", "xQ_scalar", "eps", "AutoRot")
-_DEFAULTS = {"xQ_scalar": "auto", "eps": 1e-5, "AutoRot": True}
 
-
-class AutoRotating:
-    """What all Auto-Rotating layers have in common; it stands before a Keras layer with kernel and activation.
+class Rotating:
+    """What all Auto-Rotating layers are told; it stands before a Keras layer.
 
     Args:
         arguments: the parent's first ones, then `xmin_lim`, `xmax_lim`, `L`, `xQ_scalar`, `eps`, `AutoRot`.
@@ -39,43 +36,83 @@ class AutoRotating:
     """
 
     first: ClassVar[tuple[str, ...]] = ()
+    own: ClassVar[tuple[str, ...]] = ("xmin_lim", "xmax_lim", "L", "xQ_scalar", "eps", "AutoRot")
+    defaults: ClassVar[dict[str, Any]] = {"xQ_scalar": "auto", "eps": 1e-5, "AutoRot": True}
+
+    xmin_lim: float
+    xmax_lim: float
+    L: Any
+    xQ_scalar: Any
+    eps: float
+    AutoRot: bool
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        names = (*self.first, *_OWN)
+        names = (*self.first, *self.own)
         if len(arguments) > len(names) or any(name in options for name in names[: len(arguments)]):
             raise TypeError(f"{type(self).__name__} takes {', '.join(names)} and keywords; one is there twice")
-        given = {**_DEFAULTS, **dict(zip(names, arguments, strict=False)), **options}
+        given = {**self.defaults, **dict(zip(names, arguments, strict=False)), **options}
         if missing := [name for name in names if name not in given]:
             raise TypeError(f"{type(self).__name__} needs {', '.join(missing)}")
-        own = {name: given.pop(name) for name in _OWN}
-        rotated = keras.activations.get(given.pop("activation", None))
+        own = {name: given.pop(name) for name in self.own}
         super().__init__(**given)
+        for name, value in own.items():
+            setattr(self, name, value)
+
+    @property
+    def limit(self) -> float:
+        """Every entry of xQ."""
+        return beyond(self.xmin_lim, self.xmax_lim) if self.xQ_scalar == "auto" else float(self.xQ_scalar)
+
+    @property
+    def precise(self) -> str:
+        """The dtype of rho: float32 at least, so that a dead unit under float16 gives no NaN."""
+        return self.compute_dtype if self.compute_dtype == "float64" else "float32"  # type: ignore[attr-defined]
+
+    def get_config(self) -> dict[str, Any]:
+        """What the constructor takes."""
+        return {**super().get_config(), **{name: getattr(self, name) for name in self.own}}  # type: ignore[misc]
+
+
+def beyond(lowest: float, highest: float) -> float:
+    """xQ: as far above a range as the range is wide."""
+    return float(2 * highest - lowest)
+
+
+def name_of(activation: Any) -> str:
+    """What an activation is called."""
+    return getattr(activation, "__name__", str(activation))
+
+
+def level(given: Any, activation: Any) -> float:
+    """L as given, or that of the activation."""
+    if given != "auto":
+        return float(given)
+    name = name_of(activation)
+    if name not in LEVELS:
+        raise ValueError(f"no L is known for {name} (only for {', '.join(LEVELS)}): give a number")
+    return LEVELS[name]
+
+
+class AutoRotating(Rotating):
+    """It stands before a Keras layer with kernel and activation: see `Rotating`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        rotated = keras.activations.get(options.pop("activation", None))
+        super().__init__(*arguments, **options)
         self.rotated_activation = rotated
-        self.xmin_lim, self.xmax_lim, self.L = own["xmin_lim"], own["xmax_lim"], own["L"]
-        self.xQ_scalar, self.eps, self.AutoRot = own["xQ_scalar"], own["eps"], own["AutoRot"]
         self.level  # noqa: B018 - says at once if there is none
 
     @property
     def level(self) -> float:
         """L, or that of the activation."""
-        if self.L != "auto":
-            return float(self.L)
-        name = getattr(self.rotated_activation, "__name__", str(self.rotated_activation))
-        if name not in LEVELS:
-            raise ValueError(f"no L is known for {name} (only for {', '.join(LEVELS)}): give a number")
-        return LEVELS[name]
-
-    @property
-    def limit(self) -> float:
-        """Every entry of xQ."""
-        return float(2 * self.xmax_lim - self.xmin_lim if self.xQ_scalar == "auto" else self.xQ_scalar)
+        return level(self.L, self.rotated_activation)
 
     def call(self, inputs: Any, *arguments: Any, **options: Any) -> Any:
-        """activation(rho * f(x)); in float32 at least, so that a dead unit under float16 gives no NaN."""
+        """activation(rho * f(x))."""
         plain = super().call(inputs, *arguments, **options)  # type: ignore[misc]
         if not self.AutoRot:
             return self.rotated_activation(plain)
-        dtype = self.compute_dtype if self.compute_dtype == "float64" else "float32"  # type: ignore[attr-defined]
+        dtype = self.precise
         at_limit = self.at_limit(inputs, dtype)
         rho = self.level / (ops.abs(at_limit) + self.eps)
         return ops.cast(self.rotated_activation(rho * ops.cast(plain, dtype)), plain.dtype)
@@ -87,9 +124,7 @@ class AutoRotating:
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor takes."""
-        config = super().get_config()  # type: ignore[misc]
-        activation = keras.activations.serialize(self.rotated_activation)
-        return {**config, "activation": activation, **{name: getattr(self, name) for name in _OWN}}
+        return {**super().get_config(), "activation": keras.activations.serialize(self.rotated_activation)}
 
 
 class _Summed(AutoRotating):
@@ -129,27 +164,29 @@ class _Separable(_Summed):
         return ops.reshape(ops.matmul(sums, ops.reshape(pointwise, pointwise.shape[-2:])), (-1,))
 
 
-def _layer(kind: type[AutoRotating], parent: str, first: tuple[str, ...]) -> Any:
+def rotating(kind: type[Rotating], parent: str, first: tuple[str, ...], **more: Any) -> Any:
+    """A registered Auto-Rotating class with a layer of Keras as its parent."""
     name = f"AutoRot{parent}"
     base = getattr(keras.layers, parent)
     body = {
         "first": first,
-        "__module__": __name__,
-        "__doc__": f"Auto-Rotating `keras.layers.{parent}`: see `AutoRotating`.",
+        **more,
+        "__module__": kind.__module__,
+        "__doc__": f"Auto-Rotating `keras.layers.{parent}`: see `Rotating`.",
     }
     return keras.saving.register_keras_serializable(PACKAGE)(type(name, (kind, base), body))
 
 
 _CONV = ("filters", "kernel_size")
-AutoRotDense = _layer(_Summed, "Dense", ("units",))
-AutoRotConv1D = _layer(_Summed, "Conv1D", _CONV)
-AutoRotConv2D = _layer(_Summed, "Conv2D", _CONV)
-AutoRotConv3D = _layer(_Summed, "Conv3D", _CONV)
-AutoRotConv1DTranspose = _layer(AutoRotating, "Conv1DTranspose", _CONV)
-AutoRotConv2DTranspose = _layer(AutoRotating, "Conv2DTranspose", _CONV)
-AutoRotConv3DTranspose = _layer(AutoRotating, "Conv3DTranspose", _CONV)
-AutoRotSeparableConv1D = _layer(_Separable, "SeparableConv1D", _CONV)
-AutoRotSeparableConv2D = _layer(_Separable, "SeparableConv2D", _CONV)
-AutoRotDepthwiseConv1D = _layer(_Depthwise, "DepthwiseConv1D", ("kernel_size",))
-AutoRotDepthwiseConv2D = _layer(_Depthwise, "DepthwiseConv2D", ("kernel_size",))
+AutoRotDense = rotating(_Summed, "Dense", ("units",))
+AutoRotConv1D = rotating(_Summed, "Conv1D", _CONV)
+AutoRotConv2D = rotating(_Summed, "Conv2D", _CONV)
+AutoRotConv3D = rotating(_Summed, "Conv3D", _CONV)
+AutoRotConv1DTranspose = rotating(AutoRotating, "Conv1DTranspose", _CONV)
+AutoRotConv2DTranspose = rotating(AutoRotating, "Conv2DTranspose", _CONV)
+AutoRotConv3DTranspose = rotating(AutoRotating, "Conv3DTranspose", _CONV)
+AutoRotSeparableConv1D = rotating(_Separable, "SeparableConv1D", _CONV)
+AutoRotSeparableConv2D = rotating(_Separable, "SeparableConv2D", _CONV)
+AutoRotDepthwiseConv1D = rotating(_Depthwise, "DepthwiseConv1D", ("kernel_size",))
+AutoRotDepthwiseConv2D = rotating(_Depthwise, "DepthwiseConv2D", ("kernel_size",))
 AutoRotSeparableConv = AutoRotSeparableConv2D

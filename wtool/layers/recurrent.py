@@ -1,0 +1,115 @@
+"""Auto-Rotating recurrent layers: each gate's pre-activation is scaled as `wtool.layers.autorot` scales a layer's.
+
+The authors published the names of these layers but no code: what follows is this project's reading.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+from typing import Any, ClassVar
+
+import keras
+from keras import ops
+
+from wtool.layers.autorot import Rotating, beyond, level, name_of, rotating
+
+RANGES = {
+    "tanh": (-1.0, 1.0),
+    "sigmoid": (0.0, 1.0),
+    "hard_sigmoid": (0.0, 1.0),
+    "softsign": (-1.0, 1.0),
+    "hard_tanh": (-1.0, 1.0),
+    "arctan": (-math.pi / 2, math.pi / 2),
+    "relu6": (0.0, 6.0),
+}
+"""Activation -> between which its values are."""
+
+HALF = 2.0**12
+"""What a unit's weights may sum up to under float16, which ends at 65504: it leaves room for inputs up to 16."""
+
+
+class Recurrent(Rotating):
+    """It stands before a recurrent layer of Keras, and takes what `Rotating` takes.
+
+    A gate's pre-activation z = x W + h U + b becomes rho * z with rho = L / (|z(xQ, hQ)| + eps) for each unit, L by the
+    gate's activation. z is affine, so this is the parent with weights rho * W, rho * U and rho * b: computed once per
+    call, and the loop over time, fused kernels, masks and dropout remain Keras's. A GRU's reset gate,
+    which stands before or behind its candidate's U, is 1 at the limit.
+
+    Args:
+        hQ_scalar: every entry of hQ; `auto` is xQ of the state's own range (tanh: 3).
+
+    Raises:
+        ValueError: `auto` where the state's range is not known.
+    """
+
+    own = (*Rotating.own, "hQ_scalar")
+    defaults: ClassVar[dict[str, Any]] = {**Rotating.defaults, "hQ_scalar": "auto"}
+    gates: ClassVar[tuple[str, ...]]
+    """Which activation each gate has, in the order of the kernel's columns."""
+
+    hQ_scalar: Any
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.levels, self.state_limit  # noqa: B018 - say at once if there are none
+        # Bidirectional would give the weights of two layers, as they are, to one fused kernel.
+        self.fused, self.use_cudnn = getattr(self, "use_cudnn", False), False
+
+    @property
+    def levels(self) -> list[float]:
+        """L of each gate."""
+        return [level(self.L, getattr(self, gate)) for gate in self.gates]
+
+    @property
+    def state_limit(self) -> float:
+        """Every entry of hQ. States stay in the range of the activation, and 0, if gates are open between 0 and 1."""
+        if self.hQ_scalar != "auto":
+            return float(self.hQ_scalar)
+        gates = {name_of(getattr(self, gate)) for gate in self.gates if gate != "activation"}
+        output = name_of(self.activation)  # type: ignore[attr-defined]
+        if output not in RANGES or any(RANGES.get(gate) != (0.0, 1.0) for gate in gates):
+            through = f" behind gates of {', '.join(sorted(gates))}" if gates else ""
+            raise ValueError(
+                f"no range is known for states of {output}{through}: give hQ_scalar, a number just outside of them"
+            )
+        return beyond(*RANGES[output])
+
+    def inner_loop(self, *arguments: Any, **options: Any) -> Any:
+        """The parent's, in which the cell's weights are the rotated ones, fused kernels or not."""
+        self.use_cudnn = self.fused
+        try:
+            with keras.StatelessScope(self.rotated()) if self.AutoRot else nullcontext():
+                return super().inner_loop(*arguments, **options)  # type: ignore[misc]
+        finally:
+            self.use_cudnn = False
+
+    def rotated(self) -> list[tuple[Any, Any]]:
+        """The cell's variables, and each with its columns multiplied by rho."""
+        cell = self.cell  # type: ignore[attr-defined]
+        variables = [cell.kernel, cell.recurrent_kernel, *([] if cell.bias is None else [cell.bias])]
+        weights = [ops.cast(variable, self.precise) for variable in variables]
+        rho = self.rho(weights)
+        return [(variable, rho * weight) for variable, weight in zip(variables, weights, strict=True)]
+
+    def rho(self, weights: list[Any]) -> Any:
+        """L / (|z(xQ, hQ)| + eps) of every gate and unit, shape (gates * units,)."""
+        sums = [self._sums(weight) for weight in weights]
+        limits = (self.limit, self.state_limit, 1.0)
+        at_limit = sum(limit * total for limit, total in zip(limits, sums, strict=False))
+        levels = ops.repeat(ops.convert_to_tensor(self.levels, self.precise), self.cell.units)  # type: ignore[attr-defined]
+        rho = levels / (ops.abs(at_limit) + self.eps)
+        if self.compute_dtype != "float16":  # type: ignore[attr-defined]
+            return rho
+        return ops.minimum(rho, HALF / (sum(self._sums(ops.abs(weight)) for weight in weights) + self.eps))
+
+    def _sums(self, weight: Any) -> Any:
+        """Of its columns; a GRU may have two rows of biases."""
+        return ops.sum(ops.reshape(weight, (-1, weight.shape[-1])), axis=0)
+
+
+_GATE = "recurrent_activation"
+AutoRotSimpleRNN = rotating(Recurrent, "SimpleRNN", ("units",), gates=("activation",))
+AutoRotLSTM = rotating(Recurrent, "LSTM", ("units",), gates=(_GATE, _GATE, "activation", _GATE))
+AutoRotGRU = rotating(Recurrent, "GRU", ("units",), gates=(_GATE, _GATE, "activation"))
