@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -110,7 +110,8 @@ def transform(task: Task, opener: Opener, progress: pipeline.Progress | None = N
         try:
             check_extension(task.target, base.format, extension(base.name))
             if not task.dry_run:
-                if _is_done(task, inputs):
+                told = partial(_hashed_inputs, task, inputs)
+                if not task.force and is_there(task.target, _record(task), told, task.seed_is_given):
                     return Transformed(task.model, task.target, skipped=True)
                 if task.make_folder:
                     os.makedirs(os.path.dirname(task.target) or ".", exist_ok=True)
@@ -364,18 +365,30 @@ def _inputs(task: Task, inputs: Sequence[Checkpoint], hashes: Sequence[tuple[str
     return [lineage_entry(each.name, parts, {"as": role}) for each, parts, role in zip(inputs, hashes, roles)]  # noqa: B905
 
 
-def _is_done(task: Task, inputs: Sequence[Checkpoint]) -> bool:
-    """Whether the target is there already, made from these inputs in this way."""
-    if task.force or task.target == "-" or not os.path.isfile(task.target):
+def _hashed_inputs(task: Task, inputs: Sequence[Checkpoint]) -> list[dict[str, Any]]:
+    return _inputs(task, inputs, [each.finish() for each in inputs])
+
+
+def is_there(
+    target: str, record: Mapping[str, Any], inputs: Callable[[], Sequence[Mapping[str, Any]]], seed_is_given: bool
+) -> bool:
+    """Whether a target is there already, made from these inputs in this way.
+
+    Args:
+        target: path, or `-`.
+        record: what its last lineage record would say, but for the inputs.
+        inputs: gives what it would say of them; called only if everything else is the same.
+        seed_is_given: whether it has to have this seed.
+    """
+    if target == "-" or not os.path.isfile(target):
         return False
     try:
-        with open_checkpoint(task.target) as there:
+        with open_checkpoint(target) as there:
             last = there.lineage[-1] if there.lineage else {}
             there.finish()  # it may have been damaged since
     except WtoolError:
         return False  # something else: the target's own check says that it is in the way
-    mine = _record(task)
-    same = [name for name in mine if name != "wtool" and (name != "seed" or task.seed_is_given)]
-    if any(last.get(name) != json.loads(json.dumps(mine[name])) for name in same):
+    same = [name for name in record if name != "wtool" and (name != "seed" or seed_is_given)]
+    if any(last.get(name) != json.loads(json.dumps(record[name])) for name in same):
         return False
-    return last.get("inputs") == _inputs(task, inputs, [each.finish() for each in inputs])
+    return last.get("inputs") == list(inputs())

@@ -90,7 +90,8 @@ def run(
         for piece, new in _results(pool, inputs, ordered, progress):
             if new is not None:
                 target = piece.edit.target
-                output.replace(target, piece.start * dtype_of(target.dtype).itemsize, new.view(np.uint8).data)
+                start = target.offset + piece.start * dtype_of(target.dtype).itemsize
+                output.replace(target.shard, start, new.view(np.uint8).data)
         hashes = [pool.submit(checkpoint.finish) for checkpoint in inputs]
         output.copy_rest()
         return tuple(each.result() for each in hashes)

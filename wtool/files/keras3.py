@@ -141,6 +141,14 @@ class _Reader:
             owner.parts.append(part)
 
 
+def places(groups: Groups, node: Node, group: str = "", path: str = "") -> Iterator[tuple[str, str]]:
+    """Path of each layer inside another, and its group in the file, outermost first."""
+    for child, found in _located(groups, node, group):
+        below = f"{path}/{child.name}" if path else child.name
+        yield below, found
+        yield from places(groups, child, found, below)
+
+
 def _located(groups: Groups, node: Node, group: str) -> Iterator[tuple[Node, str]]:
     """Every layer inside another, with the group where it should be."""
     counts: Counter[str] = Counter()

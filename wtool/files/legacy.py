@@ -70,10 +70,11 @@ def _layers(index: Index, base: str) -> Iterator[tuple[str, Weights]]:
         group = f"{base}/{name}" if base else name
         if group not in index.groups:
             raise Refused(f"layer_names lists {name}, but {where} has no such group")
-        yield name, _weights(index, group)
+        yield name, stored_weights(index, group)
 
 
-def _weights(index: Index, group: str) -> Weights:
+def stored_weights(index: Index, group: str) -> Weights:
+    """The arrays that a group lists, in order, with their names there but for Keras 2's output number."""
     names = _names(index.groups[group], "weight_names", group)
     if names is None:
         if any(path.startswith(f"{group}/") for path in index.datasets):
@@ -145,7 +146,7 @@ def _model(root: Node, base: str, stored: Mapping[str, Weights], notes: list[str
 def _add_own(model: Owner, index: Index, base: str) -> None:
     """Variables of the model itself, which Keras stores since 2.7."""
     group = f"{base}/top_level_model_weights" if base else "top_level_model_weights"
-    weights = _weights(index, group) if group in index.groups else ()
+    weights = stored_weights(index, group) if group in index.groups else ()
     if weights:
         own = anonymous_layer("", group, weights)
         model.holds, model.created = own.holds, None
@@ -161,7 +162,7 @@ def _optimizer(
     policy = "bfloat16" if any(held.dtype == "bfloat16" for owner in model.walk() for held in owner.holds) else None
     stored = [
         optimizer.Stored(dataset, dtype_of(dataset, policy), name)
-        for name, dataset in _weights(index, "optimizer_weights")
+        for name, dataset in stored_weights(index, "optimizer_weights")
     ]
     if not stored:
         return settings, [], []

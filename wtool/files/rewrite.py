@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Protocol
@@ -15,7 +15,7 @@ from isal import isal_zlib
 
 from wtool.errors import Refused, WtoolError
 from wtool.files import archive
-from wtool.files.checkpoint import Checkpoint, Tensor
+from wtool.files.checkpoint import Checkpoint
 from wtool.files.hdf5_attribute import with_root_attribute
 from wtool.files.json_text import parse_object
 from wtool.files.limits import MAX_JSON
@@ -30,10 +30,10 @@ LOCAL_CRC = 14  # where a local header keeps its checksum
 
 
 class Rewrite(Protocol):
-    """A new checkpoint being written. Tensors come in ascending order of shard and offset."""
+    """A new checkpoint being written. Bytes are replaced in ascending order of shard and offset."""
 
-    def replace(self, tensor: Tensor, start: int, data: bytes | memoryview) -> None:
-        """Put `data` where the tensor's bytes from `start` on are in the base."""
+    def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:
+        """Put `data` where the bytes from `offset` on are in one of the base's HDF5 files."""
 
     def copy_rest(self) -> None:
         """Copy all that is left of the base."""
@@ -42,7 +42,15 @@ class Rewrite(Protocol):
         """Write the lineage, and give the new file its name. Its text must be as long as the one announced."""
 
 
-def rewrite(base: Checkpoint, target: str, force: bool, lineage: Sequence[Record], stack: ExitStack) -> Rewrite:
+def rewrite(
+    base: Checkpoint,
+    target: str,
+    force: bool,
+    lineage: Sequence[Record],
+    stack: ExitStack,
+    texts: Mapping[str, bytes] | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Rewrite:
     """Start writing a copy of `base` to `target`, in the base's format.
 
     Args:
@@ -51,6 +59,8 @@ def rewrite(base: Checkpoint, target: str, force: bool, lineage: Sequence[Record
         force: whether an existing file may be replaced.
         lineage: as it will be in the end, but for the values of content hashes: an archive holds it in front.
         stack: throws the draft away when it closes.
+        texts: members of an archive with other contents than in the base.
+        names: members of an archive with other names than in the base: old -> new.
 
     Raises:
         WtoolError: the target cannot be written.
@@ -58,7 +68,7 @@ def rewrite(base: Checkpoint, target: str, force: bool, lineage: Sequence[Record
     if base.format == "weights.json":
         return _Shards(base, target, force, lineage, stack)
     draft = stack.enter_context(Draft(target, force))
-    return _Archive(base, draft, lineage) if base.format == "keras" else _Hdf5(base, draft)
+    return _Archive(base, draft, lineage, texts or {}, names or {}) if base.format == "keras" else _Hdf5(base, draft)
 
 
 class _Stream:
@@ -126,8 +136,8 @@ class _Hdf5:
         self._draft = draft
         self._stream = _Stream(self._region, draft.file)
 
-    def replace(self, tensor: Tensor, start: int, data: bytes | memoryview) -> None:
-        self._stream.replace(tensor.offset + start, data)
+    def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:
+        self._stream.replace(offset, data)
 
     def copy_rest(self) -> None:
         self._stream.copy_rest()
@@ -142,10 +152,19 @@ class _Hdf5:
 class _Archive:
     """A `.keras` archive: members in their old order, weights stored, lineage in `metadata.json`."""
 
-    def __init__(self, base: Checkpoint, draft: Draft, lineage: Sequence[Record]) -> None:
+    def __init__(
+        self,
+        base: Checkpoint,
+        draft: Draft,
+        lineage: Sequence[Record],
+        texts: Mapping[str, bytes],
+        names: Mapping[str, str],
+    ) -> None:
         self._base = base
         self._draft = draft
         self._file = draft.file
+        self._texts = texts
+        self._names = names
         self._written: list[archive.Member] = []
         self._metadata = _metadata(base, lineage)
         names = [member.name for member in base.members]
@@ -162,8 +181,8 @@ class _Archive:
         self._begin(base.members[at] if in_place else _stored(base.members[at], region.size), in_place)
         self._stream = _Stream(region, self._file)
 
-    def replace(self, tensor: Tensor, start: int, data: bytes | memoryview) -> None:
-        self._stream.replace(tensor.offset + start, data)
+    def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:
+        self._stream.replace(offset, data)
 
     def copy_rest(self) -> None:
         self._stream.copy_rest()
@@ -182,11 +201,16 @@ class _Archive:
         self._draft.publish()
 
     def _copy(self, member: archive.Member) -> None:
-        if member.name == METADATA:
-            self._begin(_stored(member, len(self._metadata)))
-            self._file.write(self._metadata)
+        text = self._metadata if member.name == METADATA else self._texts.get(member.name)
+        if text is not None:
+            self._begin(replace(_stored(member, len(text)), crc=isal_zlib.crc32(text)))
+            self._file.write(text)
             return
-        self._begin(member, keep_header=True)
+        if member.name in self._names:
+            name = self._names[member.name]
+            self._begin(replace(member, name=name, raw_name=name.encode()))
+        else:
+            self._begin(member, keep_header=True)
         copy(self._base.sources[0], member.data, member.data + member.packed, self._file.write)
 
     def _begin(self, member: archive.Member, keep_header: bool = False) -> None:
@@ -248,8 +272,8 @@ class _Shards:
         self._manifest = stack.enter_context(Draft(target, force))
         self._streams = [_Stream(region, draft.file) for region, draft in zip(base.regions, self._drafts, strict=True)]
 
-    def replace(self, tensor: Tensor, start: int, data: bytes | memoryview) -> None:
-        self._streams[tensor.shard].replace(tensor.offset + start, data)
+    def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:
+        self._streams[shard].replace(offset, data)
 
     def copy_rest(self) -> None:
         for stream in self._streams:

@@ -1,0 +1,417 @@
+"""A new checkpoint with another structure: layers more, fewer, or of other classes, and arrays of other shapes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from tempfile import TemporaryFile
+from typing import Any
+
+from wtool.dtypes import Array, dtype_of
+from wtool.errors import Refused
+from wtool.files import architecture, keras3, legacy
+from wtool.files.architecture import Node
+from wtool.files.checkpoint import Checkpoint, Tensor
+from wtool.files.groups import Groups
+from wtool.files.hdf5 import Dataset, Index, Value, read_index
+from wtool.files.hdf5_skeleton import Room, names_attribute, write_skeleton
+from wtool.files.json_text import parse_object
+from wtool.files.lineage import KEY, Record
+from wtool.files.rewrite import rewrite
+from wtool.files.source import STREAM_BLOCK, Region, Source
+
+CONFIG = "config.json"
+Make = Callable[[], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Fresh:
+    """An array that is new, or has another shape or values than before."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    make: Make
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """What a checkpoint is to become.
+
+    Attributes:
+        config: its architecture.
+        changed: path of a tensor -> what takes its place; others stay.
+        added: path of a layer -> its new variables by name, behind those that it has.
+        keep_optimizer: False leaves its state out.
+        slots: path of an added variable -> whatever the optimizer keeps for it: name of the slot -> array.
+        order: paths of all variables of the new model, layer by layer.
+        frozen: those that are not trained.
+    """
+
+    config: dict[str, Any]
+    changed: Mapping[str, Fresh]
+    added: Mapping[str, Mapping[str, Fresh]]
+    keep_optimizer: bool
+    slots: Mapping[str, Mapping[str, Fresh]]
+    order: Sequence[str]
+    frozen: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Layout:
+    """The new HDF5 file: its groups, and what its arrays are and come from."""
+
+    groups: dict[str, Mapping[str, Value]] = field(default_factory=dict)
+    rooms: dict[str, Room] = field(default_factory=dict)
+    sources: dict[str, Dataset | Fresh] = field(default_factory=dict)
+
+    def put(self, path: str, source: Dataset | Fresh, attributes: Mapping[str, Value]) -> None:
+        """Room for an array, and where its values come from."""
+        if path in self.rooms:
+            raise Refused(f"two arrays would be called {path}")
+        dtype = source.dtype
+        if isinstance(source, Fresh) and dtype == "bfloat16":
+            dtype = "opaque2"
+        self.rooms[path] = Room(source.shape, dtype, attributes)
+        self.sources[path] = source
+
+
+def restructure(
+    base: Checkpoint,
+    structure: Structure,
+    target: str,
+    force: bool,
+    lineage: Callable[[tuple[str, ...]], Sequence[Record]],
+    unhashed: tuple[str, ...],
+    progress: Callable[[int, int], None] | None,
+    stack: ExitStack,
+) -> None:
+    """Write a checkpoint of another structure, in the base's format.
+
+    Args:
+        base: a whole model, `.keras` or `.h5`.
+        structure: what it becomes.
+        target: path, or `-` for standard output.
+        force: whether an existing file may be replaced.
+        lineage: from the content hash of the base's file to the records.
+        unhashed: what stands for the hash until it is known.
+        progress: called with bytes done and bytes in all.
+        stack: throws drafts away when it closes.
+
+    Raises:
+        Refused: the new file would not be one that can be read.
+        WtoolError: the target cannot be written.
+    """
+    layout = _keras3_layout(base, structure) if base.format == "keras" else _legacy_layout(base, structure)
+    made, index = _opened(layout, base, structure, stack)
+    texts = {CONFIG: structure_text(structure.config)} if base.format == "keras" else {}
+    names = _assets(base, structure) if base.format == "keras" else {}
+    new = rewrite(made, target, force, lineage(unhashed), stack, texts, names)
+    total = sum(dataset.nbytes for dataset in index.datasets.values())
+    done = 0
+    for path, dataset in sorted(index.datasets.items(), key=lambda item: item[1].offset):
+        for start, data in _blocks(base, layout.sources[path], path):
+            new.replace(0, dataset.offset + start, data)
+            done += len(data)
+            if progress is not None:
+                progress(done, total)
+    new.copy_rest()
+    new.publish(lineage(base.finish()))
+
+
+def check_structure(base: Checkpoint, structure: Structure, stack: ExitStack) -> Checkpoint:
+    """The new checkpoint without its values: its names are those that files of this structure have.
+
+    Raises:
+        Refused: the new file would not be one that can be read.
+    """
+    layout = _keras3_layout(base, structure) if base.format == "keras" else _legacy_layout(base, structure)
+    return _opened(layout, base, structure, stack)[0]
+
+
+def structure_text(config: Mapping[str, Any]) -> bytes:
+    """An architecture as JSON, as Keras writes it."""
+    import json
+
+    return json.dumps(config).encode()
+
+
+def _opened(
+    layout: _Layout, base: Checkpoint, structure: Structure, stack: ExitStack
+) -> tuple[Checkpoint, Index]:
+    with TemporaryFile() as file:
+        write_skeleton(file, layout.groups, layout.rooms)
+        file.flush()
+        source = Source(os.dup(file.fileno()), base.name)
+    stack.callback(source.close)
+    region = Region(source, 0, source.size)
+    index = read_index(region.read, region.size)
+    if base.format == "keras":
+        contents = keras3.contents(index, structure.config, base.keras_version)
+    else:
+        training = index.groups[""].get("training_config")
+        parsed = parse_object(training, "the attribute training_config") if isinstance(training, str) else None
+        contents = legacy.contents(index, structure.config, parsed, base.keras_version)
+    made = replace(base, config=structure.config, contents=contents, regions=(region,), indexes=(index,))
+    return made, index
+
+
+def _blocks(base: Checkpoint, source: Dataset | Fresh, path: str) -> Iterator[tuple[int, bytes | memoryview]]:
+    """The bytes of a new array, from old ones or made."""
+    if isinstance(source, Fresh):
+        values = source.make()
+        if values.shape != source.shape or values.dtype != dtype_of(source.dtype):
+            raise AssertionError(f"{path} became {values.dtype} {values.shape}")
+        if values.nbytes:
+            yield 0, memoryview(values.reshape(-1).view("u1"))
+        return
+    region = base.regions[0]
+    for start in range(0, source.nbytes, STREAM_BLOCK):
+        yield start, region.read(source.offset + start, min(STREAM_BLOCK, source.nbytes - start))
+
+
+# --- Keras 3 ---
+
+
+def _keras3_layout(base: Checkpoint, structure: Structure) -> _Layout:
+    index = base.indexes[0]
+    old, new = _places(base, structure)
+    layout = _Layout()
+    by_place = {tensor.stored: tensor.path for tensor in base.tensors}
+    optimizer = {path for path in index.groups if path.split("/")[0] == "optimizer"}
+    for path, attributes in index.groups.items():
+        if path in optimizer or (moved := _moved(path, old, new)) is None:
+            continue
+        layout.groups[moved] = {name: value for name, value in attributes.items() if path or name != KEY}
+    for path, dataset in index.datasets.items():
+        if path.split("/")[0] == "optimizer" or (moved := _moved(path, old, new)) is None:
+            continue
+        source = structure.changed.get(by_place.get(path, ""), dataset)
+        layout.put(moved, source, dataset.attributes)
+    named = any("name" in attributes for path, attributes in index.groups.items() if path.endswith("vars"))
+    for layer, variables in structure.added.items():
+        group = f"{new[layer]}/vars"
+        attributes = {"name": layer.rpartition("/")[2]} if named else {}
+        layout.groups.setdefault(group, attributes)
+        taken = sum(path.startswith(f"{group}/") for path in layout.rooms)
+        for number, fresh in enumerate(variables.values(), taken):
+            marks = {"dtype": fresh.dtype} if fresh.dtype == "bfloat16" else {}
+            layout.put(f"{group}/{number}", fresh, marks)
+    if structure.keep_optimizer:
+        _number_slots(base, structure, layout, optimizer)
+    return layout
+
+
+def _places(base: Checkpoint, structure: Structure) -> tuple[dict[str, str], dict[str, str]]:
+    """Path of each layer -> its group, in the old file and in the new one."""
+    if base.config is None:
+        raise Refused("it has no architecture, only weights; this needs a whole model")
+    groups = Groups(base.indexes[0])
+    root, _ = architecture.read(base.config, base.keras_version)
+    old = dict(keras3.places(groups, root))
+    new = dict(_named_places(architecture.read(structure.config, base.keras_version)[0], "", "", old))
+    return old, new
+
+
+def _named_places(node: Node, path: str, group: str, old: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Where the layers of an architecture are in files of Keras 3."""
+    counts: dict[str, int] = {}
+    for child in node.children:
+        if child.listed:
+            number = counts.get(child.group, 0)
+            counts[child.group] = number + 1
+            name = f"{child.attribute}/{child.group}_{number}" if number else f"{child.attribute}/{child.group}"
+        else:
+            before = old.get(_below(path, child.name))
+            name = before.rpartition("/")[2] if before is not None else child.attribute
+        place = f"{group}/{name}" if group else name
+        yield _below(path, child.name), place
+        yield from _named_places(child, _below(path, child.name), place, old)
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}/{name}" if path else name
+
+
+def _moved(path: str, old: Mapping[str, str], new: Mapping[str, str]) -> str | None:
+    """Where something of the old file is in the new one; None if its layer is gone."""
+    best = ""
+    layer = None
+    for name, group in old.items():
+        if (path == group or path.startswith(f"{group}/")) and len(group) > len(best):
+            best, layer = group, name
+    if layer is None:
+        container = path in ("layers", "_layer_checkpoint_dependencies")
+        return "layers" if container else path
+    if layer not in new:
+        return None
+    return new[layer] + path[len(best) :]
+
+
+def _assets(base: Checkpoint, structure: Structure) -> dict[str, str]:
+    """Members of the archive whose layers are elsewhere now: old name -> new name."""
+    old, new = _places(base, structure)
+    found = {}
+    for member in base.members:
+        folder, _, rest = member.name.partition("/")
+        moved = _moved(rest, old, new) if folder == "assets" else rest
+        if moved is not None and moved != rest:
+            found[member.name] = f"{folder}/{moved}"
+    return found
+
+
+def _number_slots(base: Checkpoint, structure: Structure, layout: _Layout, groups: set[str]) -> None:
+    """The optimizer's variables, which files only number."""
+    index = base.indexes[0]
+    for group in sorted(groups):
+        layout.groups[group] = index.groups[group]
+    stored: dict[str, list[Tensor]] = {}
+    for tensor in base.slots:
+        stored.setdefault(tensor.stored.rpartition("/")[0], []).append(tensor)
+    known = {tensor.stored for tensor in base.slots}
+    for path, dataset in index.datasets.items():
+        if path.split("/")[0] == "optimizer" and path not in known:
+            layout.put(path, dataset, dataset.attributes)
+    for group, tensors in stored.items():
+        for number, (tensor, fresh) in enumerate(_with_slots(tensors, structure)):
+            if tensor is not None:
+                dataset = index.datasets[tensor.stored]
+                layout.put(f"{group}/{number}", structure.changed.get(tensor.path, dataset), dataset.attributes)
+            elif fresh is not None:
+                marks = {"dtype": fresh.dtype} if fresh.dtype == "bfloat16" else {}
+                layout.put(f"{group}/{number}", fresh, marks)
+
+
+def _with_slots(tensors: Sequence[Tensor], structure: Structure) -> list[tuple[Tensor | None, Fresh | None]]:
+    """An optimizer's variables, with those of added weights behind those of the weights before them."""
+    rows: list[tuple[str | None, Tensor | None, Fresh | None]] = [
+        (tensor.slot.weight if tensor.slot else None, tensor, None)
+        for tensor in tensors
+        if _stays(tensor, structure)
+    ]
+    for path, slots in structure.slots.items():
+        rows = _inserted(rows, path, slots, structure.order)
+    return [(tensor, fresh) for _, tensor, fresh in rows]
+
+
+def _stays(tensor: Tensor, structure: Structure) -> bool:
+    weight = tensor.slot.weight if tensor.slot else None
+    return weight is None or weight in structure.order
+
+
+Row = tuple["str | None", "Tensor | None", "Fresh | None"]
+
+
+def _inserted(rows: list[Row], path: str, slots: Mapping[str, Fresh], order: Sequence[str]) -> list[Row]:
+    """Put the slots of a weight behind each run of those of the weight before it, kind by kind."""
+    present = {weight for weight, _, _ in rows if weight is not None}
+    at = order.index(path)
+    before = next((weight for weight in reversed(order[:at]) if weight in present), None)
+    after = next((weight for weight in order[at:] if weight in present), None)
+    anchor = before or after
+    made: list[Row] = []
+    run: list[Row] = []
+    for row in [*rows, (None, None, None)]:
+        if row[0] == anchor and row[0] is not None:
+            run.append(row)
+            continue
+        if run:
+            own: list[Row] = [(path, None, slots[name]) for name in map(_slot_name, run) if name in slots]
+            made += [*run, *own] if anchor == before else [*own, *run]
+            run = []
+        if row != (None, None, None):
+            made.append(row)
+    return made
+
+
+def _slot_name(row: Row) -> str:
+    _, tensor, _ = row
+    return tensor.slot.name if tensor is not None and tensor.slot is not None else ""
+
+
+# --- older files ---
+
+
+def _legacy_layout(base: Checkpoint, structure: Structure) -> _Layout:
+    index = base.indexes[0]
+    layout = _Layout()
+    root, _ = architecture.read(structure.config, base.keras_version)
+    names = [child.name for child in root.children]
+    groups = dict(index.groups)
+    layout.groups[""] = {name: value for name, value in groups[""].items() if name != KEY}
+    layout.groups[""] = {**layout.groups[""], "model_config": structure_text(structure.config).decode()}
+    if not structure.keep_optimizer:
+        groups = {path: each for path, each in groups.items() if path.split("/")[0] != "optimizer_weights"}
+    own = {**_without(groups["model_weights"], "layer_names"), **names_attribute("layer_names", names)}
+    layout.groups["model_weights"] = own
+    by_place = {tensor.stored: tensor for tensor in base.tensors}
+    for name in [*names, *(["top_level_model_weights"] if "model_weights/top_level_model_weights" in groups else [])]:
+        _legacy_layer(base, structure, layout, name, by_place)
+    if "optimizer_weights" in groups:
+        _legacy_slots(base, structure, layout)
+    return layout
+
+
+def _without(attributes: Mapping[str, Value], name: str) -> dict[str, Value]:
+    return {key: value for key, value in attributes.items() if not key.startswith(name)}
+
+
+def _legacy_layer(
+    base: Checkpoint, structure: Structure, layout: _Layout, name: str, by_place: Mapping[str, Tensor]
+) -> None:
+    """A group of a layer of the outermost model: its weights in order, by name."""
+    index, group = base.indexes[0], f"model_weights/{name}"
+    stored = legacy.stored_weights(index, group) if group in index.groups else ()
+    rows: list[tuple[str, str, Dataset | Fresh]] = []
+    for _, dataset in stored:
+        key = dataset.path.removeprefix(f"{group}/")
+        tensor = by_place.get(dataset.path)
+        path = tensor.path if tensor is not None else dataset.path
+        if tensor is None or tensor.path in structure.order:
+            rows.append((path, key, structure.changed.get(path, dataset)))
+    for layer, variables in structure.added.items():
+        if layer == name or layer.startswith(f"{name}/"):
+            for own, fresh in variables.items():
+                row = (f"{layer}/{own}", f"{layer}/{own}", fresh)
+                rows.insert(_place_of(row[0], [path for path, _, _ in rows], structure), row)
+    layout.groups[group] = {
+        **_without(index.groups.get(group, {}), "weight_names"),
+        **names_attribute("weight_names", [key for _, key, _ in rows]),
+    }
+    for _, key, source in rows:
+        layout.put(f"{group}/{key}", source, source.attributes if isinstance(source, Dataset) else {})
+
+
+def _place_of(path: str, paths: Sequence[str], structure: Structure) -> int:
+    """Where in a list a weight belongs: behind the nearest of those before it; first come those that are trained."""
+    at, frozen = structure.order.index(path), structure.frozen
+    before = [weight for weight in reversed(structure.order[:at]) if (weight in frozen) == (path in frozen)]
+    found = next((paths.index(weight) for weight in before if weight in paths), None)
+    if found is not None:
+        return found + 1
+    return sum(weight not in frozen for weight in paths) if path in frozen else 0
+
+
+def _legacy_slots(base: Checkpoint, structure: Structure, layout: _Layout) -> None:
+    index, group = base.indexes[0], "optimizer_weights"
+    by_place = {tensor.stored: tensor for tensor in base.slots}
+    stored = [dataset.path for _, dataset in legacy.stored_weights(index, group)]
+    tensors = [by_place[path] for path in stored if path in by_place]
+    keys = []
+    added = 0
+    for tensor, fresh in _with_slots(tensors, structure):
+        if tensor is not None:
+            key = tensor.stored.removeprefix(f"{group}/")
+            dataset = index.datasets[tensor.stored]
+            layout.put(f"{group}/{key}", structure.changed.get(tensor.path, dataset), dataset.attributes)
+        else:
+            assert fresh is not None
+            added += 1
+            key = f"added/slot_{added}"
+            layout.put(f"{group}/{key}", fresh, {})
+        keys.append(key)
+    layout.groups[group] = {
+        **_without(index.groups[group], "weight_names"),
+        **names_attribute("weight_names", keys),
+    }

@@ -1,0 +1,171 @@
+"""One swap of one model: read its graph, change it as data, work out its arrays, publish."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from wtool.editing import is_there
+from wtool.errors import Refused, WtoolError
+from wtool.files.checkpoint import Checkpoint
+from wtool.files.inputs import check_extension, extension
+from wtool.files.lineage import UNHASHED, lineage_entry
+from wtool.files.opener import Opener
+from wtool.files.publish import check_target
+from wtool.files.structure import Structure, check_structure, restructure
+from wtool.swapping import graph
+from wtool.swapping.change import Changed, Swap, change
+from wtool.swapping.values import new_shape, structure_of
+from wtool.version import __version__
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SwapTask:
+    """A swap of one model, and how.
+
+    Attributes:
+        swap: to what, and which layers.
+        model: path, or `-` for standard input.
+        target: path of the result, or `-`.
+        optimizer: what becomes of its state.
+        seed: of fresh initial values.
+        seed_is_given: the user wants this seed; otherwise a result with any other is as good.
+        force: whether an existing target may be replaced, and what is not zero dropped.
+        dry_run: do everything but write.
+        make_folder: whether the target's folder may be made.
+    """
+
+    swap: Swap
+    model: str
+    target: str
+    optimizer: str
+    seed: int
+    seed_is_given: bool
+    force: bool
+    dry_run: bool
+    make_folder: bool
+
+    def run(self, opener: Opener, progress: Progress | None = None) -> Swapped:
+        """Do it."""
+        return swap_model(self, opener, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Swapped:
+    """What was done to a model, or would be.
+
+    Attributes:
+        model: path.
+        output: path of the result, `-` for standard output; None after a dry run.
+        skipped: the output was there already, made of the same input in the same way.
+        seed: of the random numbers; None where none were drawn.
+        layers: path of each layer that became another, or is new -> what became of it.
+        tensors: path of each tensor that changed, or is new -> what became of it.
+        rho: path of each rotated layer -> smallest, median and largest factor of its outputs.
+        same: whether the new model computes what the old one did.
+        notes: what is worth knowing, one line each.
+    """
+
+    model: str
+    output: str | None
+    skipped: bool = False
+    seed: int | None = None
+    layers: dict[str, str] = field(default_factory=dict)
+    tensors: dict[str, str] = field(default_factory=dict)
+    rho: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    same: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def swap_model(task: SwapTask, opener: Opener, progress: Progress | None = None) -> Swapped:
+    """Do a swap.
+
+    Args:
+        task: what, to which model, and how.
+        opener: opens the model.
+        progress: called with bytes done and bytes in all.
+
+    Raises:
+        Refused: a file is damaged, or its model cannot be changed so.
+        WtoolError: a file is missing, or the target exists or cannot be written.
+        Usage: words that match nothing.
+    """
+    with ExitStack() as stack:
+        base = opener.open(task.model, stack, drop_optimizer=task.optimizer == "drop")
+        try:
+            check_extension(task.target, base.format, extension(base.name))
+            if not task.dry_run:
+                inputs = partial(_inputs, base)
+                if not task.force and is_there(task.target, _record(task), inputs, task.seed_is_given):
+                    return Swapped(task.model, task.target, skipped=True)
+                if task.make_folder:
+                    os.makedirs(os.path.dirname(task.target) or ".", exist_ok=True)
+                check_target(task.target, task.force)
+            return _swapped(task, base, progress, stack)
+        except WtoolError as error:
+            raise error.about(task.model) from None
+
+
+def _swapped(task: SwapTask, base: Checkpoint, progress: Progress | None, stack: ExitStack) -> Swapped:
+    if base.config is None or base.format not in ("keras", "h5"):
+        raise Refused("a file with weights only does not say which layers there are; swap needs a whole model")
+    config = deepcopy(base.config)
+    changed = change(task.swap, base, graph.read(config), task.force)
+    structure = structure_of(base, config, changed.values, task.swap.fill, task.seed, task.optimizer)
+    if task.dry_run:
+        check_structure(base, structure, stack)
+    else:
+        restructure(
+            base, structure, task.target, task.force, partial(_lineage, task, base), (UNHASHED,), progress, stack
+        )
+    return Swapped(
+        task.model,
+        None if task.dry_run else task.target,
+        seed=task.seed if task.swap.is_random else None,
+        layers=changed.layers,
+        tensors=_told(base, changed, structure),
+        rho=changed.rho,
+        same=changed.same,
+        notes=(*base.notes, *changed.values.notes, *changed.notes),
+    )
+
+
+def _told(base: Checkpoint, changed: Changed, structure: Structure) -> dict[str, str]:
+    """What becomes of the tensors."""
+    found = {}
+    for tensor in base.weights:
+        if tensor.path in changed.values.edits:
+            new = new_shape(tensor, changed.values.edits[tensor.path])
+            found[tensor.path] = f"{_shown(tensor.shape)} becomes {_shown(new)}"
+        elif tensor.path not in structure.order:
+            found[tensor.path] = "left out"
+    for layer, variables in changed.values.added.items():
+        for name, each in variables.items():
+            found[f"{layer}/{name}"] = f"new, {_shown(each.shape)}"
+    return found
+
+
+def _shown(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "one number"
+
+
+def _record(task: SwapTask) -> dict[str, Any]:
+    """The lineage record, but for the inputs."""
+    parameters = {**task.swap.parameters(), "optimizer": task.optimizer}
+    seed = {"seed": task.seed} if task.swap.is_random else {}
+    return {"operation": "swap", "parameters": parameters, **seed, "wtool": __version__}
+
+
+def _inputs(base: Checkpoint) -> list[dict[str, Any]]:
+    return [lineage_entry(base.name, base.finish(), {"as": "model"})]
+
+
+def _lineage(task: SwapTask, base: Checkpoint, hashes: tuple[str, ...]) -> list[Any]:
+    return [*base.lineage, _record(task) | {"inputs": [lineage_entry(base.name, hashes, {"as": "model"})]}]

@@ -1,0 +1,149 @@
+"""What a swap does to a model's graph and arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from wtool.dtypes import Array, dtype_of
+from wtool.files.architecture import variable_dtype
+from wtool.files.checkpoint import Checkpoint
+from wtool.swapping.graph import Layer, Model
+from wtool.swapping.linking import LINKED, Activation, Projected, activation_of, as_general, is_across, link
+from wtool.swapping.selecting import choose
+from wtool.swapping.values import Added, Values, changed_values, edits_of, new_shape
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """What layers are swapped to, and which.
+
+    Attributes:
+        to: `linked`, `autorot`, `plain`, or the name of one of wtool's layers.
+        layers: patterns for paths of layers; all hidden ones, if there are none.
+        fill: what the weights of new inputs get; see `values.FILLS`.
+        xmin_lim, xmax_lim: between which the inputs of rotated layers are, where the layer before does not tell.
+        L: of rotated layers; None takes it from the activation.
+        auto_rot: False writes rotated layers switched off.
+    """
+
+    to: str
+    layers: tuple[str, ...] = ()
+    fill: str = "zero"
+    xmin_lim: float | None = None
+    xmax_lim: float | None = None
+    L: float | None = None
+    auto_rot: bool = True
+
+    @property
+    def is_random(self) -> bool:
+        """Whether random numbers are drawn."""
+        return self.fill == "initializer"
+
+    def parameters(self) -> dict[str, Any]:
+        """What lineage says of it."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in found.items() if v not in (None, ())}
+
+
+@dataclass(eq=False)
+class Changed:
+    """What a swap means for a model.
+
+    Attributes:
+        values: its arrays.
+        layers: path of each layer that became another, or is new -> what became of it.
+        rho: path of each rotated layer -> smallest, median and largest factor of its outputs.
+        same: whether the new model computes what the old one did.
+        notes: worth knowing, one line each.
+    """
+
+    values: Values
+    layers: dict[str, str]
+    rho: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    same: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def change(swap: Swap, base: Checkpoint, model: Model, force: bool) -> Changed:
+    """Do a swap to a model's graph, in place, and say what its arrays become.
+
+    Raises:
+        Refused: the model cannot be changed so.
+        Usage: words that match nothing.
+    """
+    return _to_linked(swap, base, model)
+
+
+def _to_linked(swap: Swap, base: Checkpoint, model: Model) -> Changed:
+    chosen = choose(model, swap.layers, partial(_linkable, swap), _what(swap))
+    before = {path: _named(layer, activation) for path, (layer, activation) in chosen.items()}
+    slopes = [path for path, (_, activation) in chosen.items() if activation.variant == "LKPReLU"]
+    found, projected = link(model, chosen)
+    values = Values(edits_of(base, found))
+    for path in slopes:
+        values.added[path] = {"linked_alpha": _linked_alpha(base, values, path)}
+    layers = {path: f"{before[path]} becomes {chosen[path][1].variant}" for path in found.axes}
+    for each in projected:
+        values.added[each.layer.path] = {"kernel": _projection(each)}
+        layers[each.layer.path] = f"new {each.layer.entry['class_name']}: {'; '.join(each.bring.why)}"
+    same = swap.fill == "zero"
+    notes = () if same else (f"--fill {swap.fill}: the model does not compute what it did",)
+    return Changed(values, layers, same=same, notes=notes)
+
+
+def _what(swap: Swap) -> str:
+    return "activation to link" if swap.to in ("linked", "Linked") else f"activation that {swap.to} links"
+
+
+def _linkable(swap: Swap, layer: Layer) -> Activation | None:
+    found = activation_of(layer)
+    if found is None or (is_across(found) and layer.path not in swap.layers):
+        return None
+    if swap.to == "Linked":
+        return as_general(found, layer) if found.variant != "LKPReLU" or layer.path in swap.layers else None
+    return found if swap.to in ("linked", found.variant) else None
+
+
+def _named(layer: Layer, activation: Activation) -> str:
+    """What the activation is now, for the report."""
+    if layer.kind == "Activation" or activation.fused:
+        inner = layer.config.get("layer")
+        config = inner["config"] if activation.fused and layer.kind == "TimeDistributed" and inner else layer.config
+        function = config.get("activation")
+        return str(function.get("config") if isinstance(function, dict) else function)
+    return str(layer.entry.get("class_name"))
+
+
+def _linked_alpha(base: Checkpoint, values: Values, path: str) -> Added:
+    """The slopes of the other half start where those of the first are."""
+    alpha = next(tensor for tensor in base.weights if tensor.path == f"{path}/alpha")
+    edits = values.edits.get(alpha.path, [])
+    return Added(
+        new_shape(alpha, edits),
+        alpha.dtype,
+        partial(changed_values, base, alpha, edits, "zero", 0),
+        trainable=alpha.trainable is not False,
+        alike=alpha.path,
+    )
+
+
+def _projection(each: Projected) -> Added:
+    """The identity on what was there, zero on what is new."""
+    source, size = each.bring.reindex.source, each.bring.reindex.size
+    config = each.layer.config
+    shape = (*([1] * len(config.get("kernel_size", ()))), len(source), size)
+    dtype = variable_dtype(config.get("dtype")) or "float32"
+    return Added(shape, dtype, partial(_identity, source, shape, dtype), trainable=config["trainable"])
+
+
+def _identity(source: Array, shape: tuple[int, ...], dtype: str) -> Array:
+    values = np.zeros(shape[-2:], dtype_of(dtype))
+    values[np.flatnonzero(source >= 0), source[source >= 0]] = 1
+    return values.reshape(shape)
+
+
+__all__ = ["LINKED", "Changed", "Swap", "change"]

@@ -1,0 +1,385 @@
+"""The graph in a model's configuration, edited in place: which layer takes which tensor, new layers between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wtool.errors import Refused
+from wtool.files.architecture import class_of, is_operation
+
+Entry = dict[str, Any]
+Key = tuple[str, int, int]
+"""A tensor: name of the layer that makes it, the how-manieth call, the how-manieth output."""
+Shape = tuple["int | None", ...]
+
+START: Key = ("", 0, 0)
+"""What goes into a Sequential model."""
+
+
+@dataclass(eq=False)
+class Ref:
+    """Where a call, or a model's list of outputs, names a tensor.
+
+    Attributes:
+        place: the list `[name, call, output, ...]` in the configuration; None in Sequential models.
+        word: position or name of the argument.
+        told: what Keras 3 says beside it: shape and dtype.
+    """
+
+    place: list[Any] | None
+    word: int | str = 0
+    told: Entry | None = None
+    start: Key = START
+
+    @property
+    def key(self) -> Key:
+        """The tensor."""
+        return self.start if self.place is None else (self.place[0], self.place[1], self.place[2])
+
+    def point(self, key: Key) -> None:
+        """Name another tensor."""
+        if self.place is None:
+            self.start = key
+        else:
+            self.place[:3] = key
+
+
+@dataclass(eq=False)
+class Layer:
+    """A layer, or an operation of the graph.
+
+    Attributes:
+        entry: what the configuration says of it.
+        path: names from the outermost model's layer to it.
+        kind: usual name of a built-in class, `wtool>LKReLU` for wtool's own; None for others.
+        model: what is inside, where it is a model itself.
+    """
+
+    entry: Entry
+    path: str
+    kind: str | None
+    model: Model | None = None
+
+    @property
+    def name(self) -> str:
+        """What its author called it."""
+        return str(self.entry.get("name") or self.config.get("name") or "")
+
+    @property
+    def config(self) -> Entry:
+        """Its settings."""
+        config = self.entry.get("config")
+        return config if isinstance(config, dict) else {}
+
+    @property
+    def shown(self) -> str:
+        """Its path and class, for messages."""
+        return f"{self.path} ({self.entry.get('class_name')})"
+
+
+@dataclass(eq=False)
+class Call:
+    """A layer at work: the `number`-th time, on these tensors."""
+
+    layer: Layer
+    number: int
+    inputs: list[Ref]
+
+    @property
+    def key(self) -> Key:
+        """Its first output."""
+        return (self.layer.name, self.number, 0)
+
+
+@dataclass(eq=False)
+class Model:
+    """A Sequential or Functional model.
+
+    Attributes:
+        path: "" for the outermost.
+        config: its settings.
+        layers: in the order of the configuration.
+        calls: every one of a layer, each after those that it depends on.
+        inputs: the tensors that go into it.
+        outputs: where its outputs are named.
+    """
+
+    path: str
+    config: Entry
+    entries: list[Entry]
+    functional: bool
+    layers: list[Layer] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    inputs: list[Key] = field(default_factory=list)
+    outputs: list[Ref] = field(default_factory=list)
+
+    def walk(self) -> Iterator[Model]:
+        """It and the models inside it."""
+        yield self
+        for layer in self.layers:
+            if layer.model is not None:
+                yield from layer.model.walk()
+
+    def calls_of(self, layer: Layer) -> list[Call]:
+        """Every call of a layer."""
+        return [call for call in self.calls if call.layer is layer]
+
+    def users(self, key: Key) -> list[Ref]:
+        """Where a tensor is taken."""
+        refs = [ref for call in self.calls for ref in call.inputs] + self.outputs
+        return [ref for ref in refs if ref.key == key]
+
+    def inside(self, name: str) -> str:
+        """The path of a layer."""
+        return f"{self.path}/{name}" if self.path else name
+
+    def free_name(self, wanted: str) -> str:
+        """A name that no layer has yet."""
+        taken = {layer.name for layer in self.layers}
+        number = 1
+        name = wanted
+        while name in taken:
+            name = f"{wanted}_{number}"
+            number += 1
+        return name
+
+    def insert(self, entry: Entry, takes: list[Key], hands: list[list[Ref]]) -> Layer:
+        """Put a layer between tensors and those who take them: for `takes[i]`, `hands[i]` get its i-th output."""
+        layer = Layer(entry, self.inside(str(entry["config"]["name"])), class_of(entry)[0])
+        nodes, calls = [], []
+        for number, (key, refs) in enumerate(zip(takes, hands, strict=True)):
+            call = Call(layer, number, [self._ref_like(refs, key)])
+            nodes.append(self._node(call.inputs[0]))
+            calls.append(call)
+            for ref in refs:
+                ref.point(call.key)
+        if self.functional:
+            entry["name"] = entry["config"]["name"]
+            entry["inbound_nodes"] = nodes
+        at = self._position(calls, takes)
+        self.calls[at:at] = calls
+        self.layers.append(layer)
+        return layer
+
+    def _position(self, calls: list[Call], takes: list[Key]) -> int:
+        made = [number for number, call in enumerate(self.calls) if call.key[:2] in {key[:2] for key in takes}]
+        return max(made, default=-1) + 1
+
+    def _ref_like(self, refs: list[Ref], key: Key) -> Ref:
+        if not self.functional:
+            return Ref(None, 0, None, key)
+        told = next((ref.told for ref in refs if ref.told is not None), None)
+        return Ref(list(key), 0, None if told is None else dict(told))
+
+    def _node(self, ref: Ref) -> Any:
+        if ref.told is None:
+            ref.place = [*ref.key, {}]
+            return [ref.place]
+        ref.told["keras_history"] = ref.place
+        return {"args": [{"class_name": "__keras_tensor__", "config": ref.told}], "kwargs": {}}
+
+    def remove(self, layer: Layer) -> None:
+        """Take a layer of one input out: who took its outputs takes its inputs."""
+        for call in self.calls_of(layer):
+            for ref in self.users(call.key):
+                ref.point(call.inputs[0].key)
+            self.calls.remove(call)
+        self.layers.remove(layer)
+
+    def settle(self) -> None:
+        """Write the layers back, in the order in which Keras will have them."""
+        ordered = _keras_order(self) if self.functional else _chain(self)
+        self.layers[:] = ordered
+        self.entries[:] = [layer.entry for layer in ordered]
+
+
+def read(entry: Entry, path: str = "") -> Model:
+    """The graph of a model's configuration.
+
+    Raises:
+        Refused: the model's graph is in code (a subclassed model), or contradicts itself.
+    """
+    config = entry.get("config")
+    if isinstance(config, list):
+        entries, settings = config, {}
+    elif isinstance(config, dict) and isinstance(config.get("layers"), list):
+        entries, settings = config["layers"], config
+    else:
+        what = f"{path} ({entry.get('class_name')})" if path else f"the model ({entry.get('class_name')})"
+        raise Refused(f"{what} is no Sequential or Functional model: its graph is in its author's code")
+    model = Model(path, settings, entries, "input_layers" in settings)
+    for each in entries:
+        model.layers.append(_layer(each, model))
+    if model.functional:
+        _read_functional(model)
+    else:
+        _read_sequential(model)
+    return model
+
+
+def _layer(entry: Any, model: Model) -> Layer:
+    if not isinstance(entry, dict):
+        raise Refused(f"the configuration of {model.path or 'the model'} has a layer that is {entry!r:.60}")
+    layer = Layer(entry, "", None if is_operation(entry) else class_of(entry)[0])
+    layer.path = model.inside(layer.name)
+    if layer.kind in ("Functional", "Sequential", "Model"):
+        layer.model = read(entry, layer.path)
+    return layer
+
+
+def _read_sequential(model: Model) -> None:
+    key = START
+    model.inputs = [START]
+    for layer in model.layers:
+        if layer.kind == "InputLayer":
+            continue
+        call = Call(layer, 0, [Ref(None, 0, None, key)])
+        model.calls.append(call)
+        key = call.key
+    model.outputs = [Ref(None, 0, None, key)]
+
+
+def _read_functional(model: Model) -> None:
+    named = {layer.name: layer for layer in model.layers}
+    if len(named) != len(model.layers):
+        raise Refused(f"two layers of {model.path or 'the model'} have the same name")
+    nodes = {
+        layer.name: [list(_refs_of_node(node)) for node in layer.entry.get("inbound_nodes") or []]
+        for layer in model.layers
+    }
+    model.inputs = [ref.key for ref in _refs(model.config.get("input_layers"), 0)]
+    model.outputs = list(_refs(model.config.get("output_layers"), 0))
+    taken = [ref.key for each in nodes.values() for refs in each for ref in refs]
+    taken += [ref.key for ref in model.outputs]
+    calls: dict[tuple[str, int], Call] = {}
+    for layer in model.layers:
+        first = _first_call(layer, taken)
+        for number, refs in enumerate(nodes[layer.name], first):
+            calls[layer.name, number] = Call(layer, number, refs)
+    for call in calls.values():
+        for ref in call.inputs:
+            if ref.key[0] not in named:
+                raise Refused(f"layer {call.layer.path} takes a tensor of {ref.key[0]}, which is no layer of its model")
+    model.calls = _sorted(calls)
+
+
+def _first_call(layer: Layer, taken: list[Key]) -> int:
+    """Where the calls of a layer are counted from: Keras 2 counts the making of a model inside a model as its first."""
+    if layer.model is None:
+        return 0
+    return min((key[1] for key in taken if key[0] == layer.name), default=0)
+
+
+def _sorted(calls: Mapping[tuple[str, int], Call]) -> list[Call]:
+    """Each call after those that it depends on."""
+    done: dict[tuple[str, int], Call] = {}
+    for first in calls:
+        waiting = [first]
+        seen: set[tuple[str, int]] = set()
+        while waiting:
+            at = waiting[-1]
+            needed = [ref.key[:2] for ref in calls[at].inputs]
+            missing = [key for key in needed if key in calls and key not in done]
+            if at in done or not missing:
+                done.setdefault(at, calls[at])
+                waiting.pop()
+            elif at in seen:
+                raise Refused(f"layer {calls[at].layer.path} depends on itself")
+            else:
+                seen.add(at)
+                waiting += reversed(missing)
+    return list(done.values())
+
+
+def _refs_of_node(node: Any) -> Iterator[Ref]:
+    """The tensors that a call takes, in the order in which Keras lists them."""
+    if isinstance(node, Mapping):  # Keras 3
+        for number, each in enumerate(node.get("args") or []):
+            yield from _refs(each, number)
+        kwargs = node.get("kwargs") or {}
+        for word in sorted(kwargs):
+            yield from _refs(kwargs[word], word)
+        return
+    for each in node if isinstance(node, list) else []:  # Keras 2: the first argument, or a list of tensors
+        if not _is_key(each):
+            raise Refused(f"a layer's inputs are {each!r:.60}, which is no reference to a tensor")
+        yield Ref(each, 0)
+        for word, value in sorted(each[3].items()) if len(each) > 3 and isinstance(each[3], dict) else []:
+            yield from _refs(value, word)
+
+
+def _refs(value: Any, word: int | str) -> Iterator[Ref]:
+    if isinstance(value, dict):
+        config = value.get("config")
+        if value.get("class_name") == "__keras_tensor__" and isinstance(config, dict):
+            if not _is_key(config.get("keras_history")):
+                raise Refused(f"a tensor of the configuration has the history {config.get('keras_history')!r:.60}")
+            yield Ref(config["keras_history"], word, config)
+            return
+        for name in sorted(value):
+            yield from _refs(value[name], word)
+    elif isinstance(value, list):
+        if _is_key(value):
+            yield Ref(value, word)
+            return
+        for each in value:
+            yield from _refs(each, word)
+
+
+def _is_key(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) < 3:
+        return False
+    return isinstance(value[0], str) and type(value[1]) is int and type(value[2]) is int
+
+
+def _chain(model: Model) -> list[Layer]:
+    """The layers of a Sequential model, from the first to the last."""
+    taking = {call.inputs[0].key: call for call in model.calls}
+    chain = [layer for layer in model.layers if layer.kind == "InputLayer"]
+    key = START
+    while key in taking:
+        chain.append(taking[key].layer)
+        key = taking[key].key
+    return chain
+
+
+def _keras_order(model: Model) -> list[Layer]:
+    """By depth, from inputs to outputs, and among equals as a walk from the outputs meets them.
+
+    The order decides what layers are called in files. Source: `map_graph` of keras.src.ops.function.
+    """
+    calls = {call.key[:2]: call for call in model.calls}
+    order, met = _walk_back(model, calls)
+    depth: dict[tuple[str, int], int] = {}
+    deepest: dict[str, int] = {}
+    for at in reversed(order):
+        depth[at] = deepest[at[0]] = max(depth.get(at, 0), deepest.get(at[0], 0))
+        for ref in calls[at].inputs if at in calls else ():
+            before = ref.key[:2]
+            depth[before] = max(depth[at] + 1, depth.get(before, 0))
+    last = len(model.layers)
+    return sorted(model.layers, key=lambda layer: (-deepest.get(layer.name, -last), met.get(layer.name, -1)))
+
+
+def _walk_back(
+    model: Model, calls: Mapping[tuple[str, int], Call]
+) -> tuple[list[tuple[str, int]], dict[str, int]]:
+    """Calls from inputs to outputs, and when a walk from the outputs meets each layer first."""
+    order: list[tuple[str, int]] = []
+    finished: set[tuple[str, int]] = set()
+    met: dict[str, int] = {}
+    for output in model.outputs:
+        waiting: list[tuple[tuple[str, int], bool]] = [(output.key[:2], False)]
+        while waiting:
+            at, entered = waiting.pop()
+            if entered:
+                finished.add(at)
+                order.append(at)
+            elif at not in finished:
+                met.setdefault(at[0], len(met))
+                waiting.append((at, True))
+                before = [ref.key[:2] for ref in calls[at].inputs] if at in calls else []
+                waiting += [(each, False) for each in reversed(before)]
+    return order, met
