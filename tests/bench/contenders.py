@@ -94,6 +94,12 @@ def keras_prune(models: Sequence[Path], sparsity: str, out: Path, seconds: Path)
     return Contender("Keras loop", argv, lambda: remove(out))
 
 
+def training_step(smoke: bool, seconds: Path) -> Contender:
+    """Steps of several models, which take their turns in one process."""
+    argv = [sys.executable, str(HERE / "training_step.py"), str(seconds), *(["--smoke"] if smoke else [])]
+    return Contender("training steps", argv, lambda: remove(seconds))
+
+
 def wtool_help(command: Sequence[str]) -> Contender:
     return Contender("wtool --help", [*command, "--help"])
 

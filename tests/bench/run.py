@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import importlib.util
+import json
 import os
 import platform
 import re
@@ -191,6 +192,16 @@ class Bench:
             say(f"{name}: {peaks[name]:.0f} MB")
         return peaks
 
+    def steps(self) -> dict[str, dict[str, list[float]]]:
+        """Comparison -> model -> seconds of a training step, one for each turn."""
+        seconds = self.out / "steps.json"
+        self.measure(contenders.training_step(self.smoke, seconds))
+        found: dict[str, dict[str, list[float]]] = json.loads(seconds.read_text())
+        for models in found.values():
+            for name, each in models.items():
+                say(f"{name}: " + " ".join(f"{value * 1000:.1f} ms" for value in each))
+        return found
+
     def start(self) -> dict[str, list[Run]]:
         taking_part = [contenders.wtool_help(self.command), contenders.click_import()]
         for contender in taking_part:
@@ -232,6 +243,8 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
     averages, large, peaks, start = bench.averages(), bench.large(), bench.memory(), bench.start()
     huge, usual_size, zoo = bench.transforms("huge"), bench.transforms("resnet50"), bench.zoo()
     each = {name: median(found) for name, found in zoo.items()}
+    steps = bench.steps()
+    dense, convolutions, linked = ([median(found) for found in models.values()] for models in steps.values())
     usual = peaks["10 checkpoints"]
     seconds = {name: median(run.seconds for run in runs) for name, runs in {**averages, **start}.items()}
     floor, mine = seconds["cat + cp"], seconds["wtool average"]
@@ -262,6 +275,9 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
         ),
         at_least("models per second, zoo, to the Keras loop", each["Keras loop"] / min(each.values()), 50),
         at_most("`wtool --help` to `import click`", seconds["wtool --help"] / seconds["import click"], 2),
+        at_most("training step, `AutoRotDense` to `Dense`", dense[1] / dense[0], 1.15),
+        at_most("training step, `AutoRotConv2D` to `Conv2D`", convolutions[1] / convolutions[0], 1.15),
+        at_least("training step, ReLU with BatchNormalization to LKReLU without", linked[0] / linked[1], 1),
     ]
     times = rows(averages)
     if other is None:
@@ -278,6 +294,10 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
             [[name, f"{each[name] * 1000:.2f}", str(len(found))] for name, found in zoo.items()],
         ),
         table(["start", "seconds", "runs"], [[name, f"{seconds[name]:.3f}", str(len(start[name]))] for name in start]),
+        *(
+            table([f"training step: {what}", "ms", "to the first", "turns"], step_rows(models))
+            for what, models in steps.items()
+        ),
         table(["target", "measured", "limit", ""], [target.row() for target in targets]),
     ]
     return "\n\n".join(parts) + "\n", targets
@@ -298,6 +318,16 @@ def rows(runs: dict[str, list[Run]]) -> list[list[str]]:
             str(len(each)),
         ]
         for position, (name, each) in enumerate(runs.items())
+    ]
+
+
+def step_rows(models: dict[str, list[float]]) -> list[list[str]]:
+    """A line for each model; the first is what the others are compared with."""
+    each = {name: median(found) for name, found in models.items()}
+    first = next(iter(each.values()))
+    return [
+        [name, f"{seconds * 1000:.1f}", f"{seconds / first:.2f}x", str(len(models[name]))]
+        for name, seconds in each.items()
     ]
 
 
