@@ -82,6 +82,25 @@ def test_how_to_pages_run(page: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.tensorflow
+@pytest.mark.slow
+def test_plots_are_drawn(tmp_path: Path) -> None:
+    """Twice the same, small, and every one is on its page."""
+    pytest.importorskip("keras")
+    pytest.importorskip("matplotlib")
+    env = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
+    drawn = []
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        folder.mkdir()
+        subprocess.run([sys.executable, str(DOCS / "plots.py"), str(folder)], env=env, check=True)
+        drawn.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert drawn[0] == drawn[1]
+    assert {path.name for path in (DOCS / "reference").glob("*.svg")} == set(drawn[0])
+    for name, content in drawn[0].items():
+        assert len(content) < 100_000
+        assert f"({name})" in (DOCS / "reference" / name).with_suffix(".md").read_text()
+
+
+@pytest.mark.tensorflow
 def test_the_ticket_learns(tmp_path: Path) -> None:
     """Masks hold through the training of the page, and a ticket is not worse than chance by far."""
     keras = pytest.importorskip("keras")

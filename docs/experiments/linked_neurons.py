@@ -1,0 +1,62 @@
+"""ReLU and LKReLU without normalisation in a deep, narrow network on scikit-learn's digits; a minute.
+
+python docs/experiments/linked_neurons.py
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from digits import accuracies, shown
+
+from wtool.layers import LKReLU
+
+DEPTH = 20
+
+
+def network(units: int, linked: bool, initializer: str) -> keras.Model:
+    """Twenty hidden layers."""
+    layers: list[Any] = [keras.Input((64,))]
+    for _ in range(DEPTH):
+        layers += [
+            keras.layers.Dense(units, kernel_initializer=initializer),
+            LKReLU() if linked else keras.layers.ReLU(),
+        ]
+    return keras.Sequential([*layers, keras.layers.Dense(10)])
+
+
+class Dead:
+    """The share of units that are 0 for all images, whichever half."""
+
+    def __init__(self) -> None:
+        self.shares: list[float] = []
+        self.probe: Any = None
+
+    def watch(self, model: keras.Model) -> keras.Model:
+        """Look at the first model that is made: it is the one that is trained."""
+        if self.probe is None:
+            hidden = [layer.output for layer in model.layers if isinstance(layer, (keras.layers.ReLU, LKReLU))]
+            self.probe = keras.Model(model.inputs, hidden)
+        return model
+
+    def count(self, images: Any, units: int) -> None:
+        outputs = self.probe.predict(images, verbose=0)
+        alive = [(values != 0).any(0).reshape(-1, units).any(0) for values in outputs]
+        self.shares.append(1 - float(np.mean(alive)))
+
+
+def run(units: int, linked: bool, initializer: str) -> str:
+    """Accuracy and dead units."""
+    dead = Dead()
+    found = accuracies(
+        lambda: dead.watch(network(units, linked, initializer)), lambda images: dead.count(images, units)
+    )
+    return f"{shown(found)}, dead {shown(dead.shares)}"
+
+
+if __name__ == "__main__":
+    for initializer in ("glorot_uniform", "he_normal"):
+        for name, units, linked in (("ReLU(16)", 16, False), ("LKReLU(8)", 8, True), ("LKReLU(16)", 16, True)):
+            print(initializer, name, run(units, linked, initializer))
