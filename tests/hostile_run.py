@@ -30,6 +30,8 @@ OPERATIONS: dict[str, Any] = {
     "prune": lambda path, out: wtool.prune(path, sparsity=0.5, output=out),
     "stroke": lambda path, out: wtool.stroke(path, seed=1, output=out),
     "rewind": lambda path, out: wtool.rewind(path, initial=path, output=out),
+    "swap": lambda path, out: wtool.swap(path, to="linked", output=out),
+    "swap, rotating": lambda path, out: wtool.swap(path, to="autorot", L=1.0, xmin_lim=0.0, xmax_lim=1.0, output=out),
     "randomize": lambda path, out: wtool.randomize(path, initial=path, seed=1, output=out),
 }
 HARMLESS = (

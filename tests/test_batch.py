@@ -99,28 +99,28 @@ def test_a_single_model_raises_its_own_error(tmp_path: Path) -> None:
 def test_a_bug_with_one_model_is_told_and_the_rest_goes_on(
     zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = batch.transform
+    real = editing.transform
 
     def buggy(task: editing.Task, *others: Any) -> Any:
         if task.model.endswith("a.keras"):
             raise ZeroDivisionError("oh")
         return real(task, *others)
 
-    monkeypatch.setattr(batch, "transform", buggy)
+    monkeypatch.setattr(editing, "transform", buggy)
     with pytest.raises(wtool.SomeFailed, match=r"this is a bug \(ZeroDivisionError: oh\)"):
         wtool.prune(zoo, sparsity=0.5, output=tmp_path / "out/")
     assert tree(tmp_path / "out") == set(MODELS) - {"a.keras"}
 
 
 def test_a_process_that_dies_is_a_failing_model(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = batch.transform
+    real = editing.transform
 
     def deadly(task: editing.Task, *others: Any) -> Any:
         if task.model.endswith("a.keras"):
             os.kill(os.getpid(), signal.SIGKILL)
         return real(task, *others)
 
-    monkeypatch.setattr(batch, "transform", deadly)
+    monkeypatch.setattr(editing, "transform", deadly)
     monkeypatch.setattr(batch, "_context", lambda: batch.multiprocessing.get_context("fork"))
     with pytest.raises(wtool.SomeFailed, match=r"a\.keras: the process that worked on it died \(exit code -9\)"):
         wtool.prune(zoo, sparsity=0.5, output=tmp_path / "out/", jobs=2)

@@ -22,6 +22,10 @@ NOT_LOOKED_AT = {  # what is wrong with a file, and why an operation need not mi
 }
 
 
+NOTHING_TO_CHANGE = ("nothing is selected", "values of layers/dense_9/kernel do not")
+NOTHING_TO_SWAP = ("no hidden layer", "needs a whole model", "author's code")
+
+
 @cache
 def outcomes() -> dict[str, Any]:
     argv = [sys.executable, "-m", "tests.hostile_run", str(HOSTILE)]
@@ -50,10 +54,8 @@ def test_every_operation(name: str) -> None:
         if expected == "reject" and (scope != "rewrite" or operation == "prune"):
             assert error is not None, operation
         elif expected in ("ok", "inert"):
-            reason = (
-                error is None or "nothing is selected" in error or "values of layers/dense_9/kernel do not" in error
-            )
-            assert reason, f"{operation}: {error}"
+            reasons = NOTHING_TO_SWAP if operation.startswith("swap") else NOTHING_TO_CHANGE
+            assert error is None or any(words in error for words in reasons), f"{operation}: {error}"
 
 
 def test_memory() -> None:
@@ -63,4 +65,4 @@ def test_memory() -> None:
 def test_all_were_tried() -> None:
     counts = Counter(result["file"] for result in outcomes()["results"])
     assert counts.keys() == CASES.keys()
-    assert set(counts.values()) == {8}
+    assert set(counts.values()) == {10}

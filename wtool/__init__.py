@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from wtool.files.checkpoint import Checkpoint, Tensor
     from wtool.files.opener import open_checkpoint
     from wtool.inspection import inspect
-    from wtool.operations import constant, jitter, neuroplast, prune, randomize, reshuffle, rewind, stroke
+    from wtool.operations import constant, jitter, neuroplast, prune, randomize, reshuffle, rewind, stroke, swap
+    from wtool.restructuring import Swapped
 
 _HOMES = {
     "average": "wtool.averaging",
@@ -45,6 +46,8 @@ _HOMES = {
     "reshuffle": "wtool.operations",
     "rewind": "wtool.operations",
     "stroke": "wtool.operations",
+    "swap": "wtool.operations",
+    "Swapped": "wtool.restructuring",
 }
 """Where each name lives: imported when it is first used, so that `import wtool` costs nothing."""
 
@@ -56,6 +59,7 @@ __all__ = [
     "Finding",
     "Refused",
     "SomeFailed",
+    "Swapped",
     "Tensor",
     "Transformed",
     "Usage",
@@ -73,6 +77,7 @@ __all__ = [
     "reshuffle",
     "rewind",
     "stroke",
+    "swap",
 ]
 
 

@@ -14,11 +14,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, TypeVar
 
 from wtool.choices import OPTIMIZER_MODES, check_choice
-from wtool.editing import Task, Transformed, transform
+from wtool.editing import Task, Transformed
 from wtool.errors import Usage, WtoolError, explained
+from wtool.files.inputs import Job as Place
 from wtool.files.inputs import jobs, refuse_two_streams
 from wtool.files.opener import Opener, open_checkpoint
 from wtool.pipeline import Progress
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 Path: TypeAlias = "str | os.PathLike[str]"
 Models: TypeAlias = "Path | Sequence[Path]"
+Done = TypeVar("Done")
+Made = TypeVar("Made", covariant=True)
 
 PATIENCE = 0.5  # seconds that all processes have to stop by themselves
 BETWEEN = 0.1  # seconds between two reports of progress
@@ -44,15 +47,23 @@ class Failed:
     error: WtoolError
 
 
-class Options(TypedDict, total=False):
-    """What every transform of single models can be told.
+class Job(Protocol[Made]):
+    """A task of one model."""
+
+    @property
+    def model(self) -> str:
+        """Path, or `-`."""
+
+    def run(self, opener: Opener, progress: Progress | None = None) -> Made:
+        """Do it."""
+
+
+class Common(TypedDict, total=False):
+    """What everything that makes one model of one can be told.
 
     Attributes:
         output: a file, a folder for many models (it ends in a slash or exists), or `-` for standard output; default
             `<stem>-<operation><ext>` beside each model.
-        include, exclude: only tensors with paths like these, and none like those.
-        weights, biases: whether kernels (of every kind) and biases are selected: kernels are, biases are not. Other
-            variables are where `include` names them.
         seed: of the random numbers; default a fresh one.
         optimizer: `follow` (what was rewritten loses its momentum), `keep`, `reset` or `drop`. Re-initialisations keep
             the initial checkpoint's by default.
@@ -66,10 +77,6 @@ class Options(TypedDict, total=False):
     """
 
     output: Path | None
-    include: Sequence[str]
-    exclude: Sequence[str]
-    weights: bool
-    biases: bool
     seed: int | None
     optimizer: str | None
     dry_run: bool
@@ -78,7 +85,22 @@ class Options(TypedDict, total=False):
     jobs: int
     fail_fast: bool
     progress: Progress | None
-    report: Callable[[Transformed | Failed], None] | None
+    report: Callable[[Any], None] | None
+
+
+class Options(Common, total=False):
+    """What every transform of single models can be told besides.
+
+    Attributes:
+        include, exclude: only tensors with paths like these, and none like those.
+        weights, biases: whether kernels (of every kind) and biases are selected: kernels are, biases are not. Other
+            variables are where `include` names them.
+    """
+
+    include: Sequence[str]
+    exclude: Sequence[str]
+    weights: bool
+    biases: bool
 
 
 class SomeFailed(WtoolError):
@@ -88,7 +110,7 @@ class SomeFailed(WtoolError):
         results: of all models that were tried, in order.
     """
 
-    def __init__(self, results: Sequence[Transformed | Failed]) -> None:
+    def __init__(self, results: Sequence[Any]) -> None:
         failed = [each for each in results if isinstance(each, Failed)]
         super().__init__(f"{len(failed)} of {len(results)} models failed; the first: {failed[0].error}")
         self.results = tuple(results)
@@ -107,12 +129,20 @@ def transform_all(operation: Transform, models: Models, initial: Path | None, op
         SomeFailed: after all others were done, or at once with `fail_fast`; of a single model, the error itself.
         Usage: words that do not go together; nothing was done then.
     """
-    tasks = _tasks(operation, models, initial, options)
+    return do_all(_tasks(operation, models, initial, options), options)
+
+
+def do_all(tasks: Sequence[Job[Done]], options: Common) -> list[Done]:
+    """Do tasks, each of one model, and report on each.
+
+    Raises:
+        SomeFailed: after all others were done, or at once with `fail_fast`; of a single model, the error itself.
+    """
     report = options.get("report") or _ignore
     meter = _Meter(options.get("progress"), [_size(task.model) for task in tasks])
     alone = len(tasks) == 1
     workers = min(options.get("jobs", 1), len(tasks))
-    results: list[Transformed | Failed] = []
+    results: list[Done | Failed] = []
     with ExitStack() as stack:
         done = _several(tasks, workers, meter, stack) if workers > 1 else _in_turn(tasks, meter)
         for result in done:
@@ -124,26 +154,23 @@ def transform_all(operation: Transform, models: Models, initial: Path | None, op
                 break
     if any(isinstance(each, Failed) for each in results):
         raise SomeFailed(results)
-    return [each for each in results if isinstance(each, Transformed)]
+    return [each for each in results if not isinstance(each, Failed)]
 
 
-def _ignore(result: Transformed | Failed) -> None:
+def _ignore(result: Any) -> None:
     """Nobody wants to know."""
 
 
 def _tasks(operation: Transform, models: Models, initial: Path | None, options: Options) -> list[Task]:
-    words = [os.fspath(models)] if isinstance(models, (str, os.PathLike)) else [os.fspath(each) for each in models]
+    words = words_of(models)
     first = None if initial is None else os.fspath(initial)
     _check(operation, words, first, options)
     if first not in (None, "-"):
         open_checkpoint(str(first)).close()  # one complaint, instead of one for each model
-    output, in_place = options.get("output"), options.get("in_place", False)
     like = first if operation.of_initial and first != "-" else None
-    found, folder = jobs(words, None if output is None else os.fspath(output), operation.name, like, in_place)
-    if len(found) > 1 and "-" in (first, *(job.target for job in found)):
-        raise Usage(f"{len(found)} models, but - is a single one")
+    found, folder = targets_of(words, operation.name, options, like, first)
     given = options.get("seed")
-    seed = secrets.randbelow(SEEDS) if given is None else given
+    seed = fresh_seed() if given is None else given
     mode = options.get("optimizer") or ("keep" if operation.of_initial else "follow")
     return [
         Task(
@@ -158,7 +185,7 @@ def _tasks(operation: Transform, models: Models, initial: Path | None, options: 
             optimizer=mode,
             seed=seed,
             seed_is_given=given is not None,
-            force=options.get("force", False) or in_place,
+            force=options.get("force", False) or options.get("in_place", False),
             dry_run=options.get("dry_run", False),
             make_folder=folder,
         )
@@ -166,24 +193,56 @@ def _tasks(operation: Transform, models: Models, initial: Path | None, options: 
     ]
 
 
+def words_of(models: Models) -> list[str]:
+    """The words that name models."""
+    return [os.fspath(models)] if isinstance(models, (str, os.PathLike)) else [os.fspath(each) for each in models]
+
+
+def targets_of(
+    words: Sequence[str], suffix: str, options: Common, like: str | None = None, initial: str | None = None
+) -> tuple[list[Place], bool]:
+    """The models that the words mean, each with its target; and whether the targets' folders may be made.
+
+    Raises:
+        Usage: words that do not go together.
+    """
+    output = options.get("output")
+    where = None if output is None else os.fspath(output)
+    found, folder = jobs(words, where, suffix, like, options.get("in_place", False))
+    if len(found) > 1 and "-" in (initial, *(job.target for job in found)):
+        raise Usage(f"{len(found)} models, but - is a single one")
+    return found, folder
+
+
+def fresh_seed() -> int:
+    """A seed, where none is given."""
+    return secrets.randbelow(SEEDS)
+
+
 def _check(operation: Transform, words: Sequence[str], initial: str | None, options: Options) -> None:
     """From Python, words come unchecked."""
-    if unknown := options.keys() - Options.__annotations__.keys():
+    known = Options.__annotations__.keys() | Common.__annotations__.keys()
+    if unknown := options.keys() - known:
         raise TypeError(f"{operation.name} has no option {', '.join(sorted(unknown))}")
     refuse_two_streams([*words, *([] if initial is None else [initial])])
     for name in ("include", "exclude"):
         globs: Any = options.get(name, ())
         if isinstance(globs, str) or not all(isinstance(each, str) for each in globs):
             raise Usage(f"{name} is a list of texts, not a single text")
+    check_common(words, options)
+    if operation.reads_initial and initial is None:
+        raise Usage(f"this {operation.name} needs an initial checkpoint (--initial)")
+    if initial is not None and not operation.reads_initial:
+        raise Usage(f"the initial checkpoint plays no part in this {operation.name}")
+
+
+def check_common(words: Sequence[str], options: Common) -> None:
+    """From Python, words come unchecked."""
     mode = options.get("optimizer")
     if mode is not None:
         check_choice(mode, "optimizer mode", OPTIMIZER_MODES)
     if options.get("in_place") and (options.get("output") is not None or "-" in words):
         raise Usage("in place, the model itself is the output: no other output, and no standard input")
-    if operation.reads_initial and initial is None:
-        raise Usage(f"this {operation.name} needs an initial checkpoint (--initial)")
-    if initial is not None and not operation.reads_initial:
-        raise Usage(f"the initial checkpoint plays no part in this {operation.name}")
     if options.get("jobs", 1) < 1:
         raise Usage("at least one model at a time (--jobs 1)")
     seed = options.get("seed")
@@ -198,15 +257,15 @@ def _size(path: str) -> int:
         return 1  # opening it says why
 
 
-def _done(task: Task, opener: Opener, progress: Progress | None) -> Transformed | Failed:
+def _done(task: Job[Done], opener: Opener, progress: Progress | None) -> Done | Failed:
     """The task's result; whatever is wrong with its model is one."""
     try:
-        return transform(task, opener, progress)
+        return task.run(opener, progress)
     except Exception as error:
         return Failed(task.model, explained(error).about(task.model))
 
 
-def _in_turn(tasks: Sequence[Task], meter: _Meter) -> Iterator[Transformed | Failed]:
+def _in_turn(tasks: Sequence[Job[Done]], meter: _Meter) -> Iterator[Done | Failed]:
     with Opener() as opener:
         for number, task in enumerate(tasks):
             yield _done(task, opener, meter.of(number))
@@ -250,13 +309,13 @@ class _Worker:
     number: int | None = None  # of the task that it is working on
 
 
-def _several(tasks: Sequence[Task], count: int, meter: _Meter, stack: ExitStack) -> Iterator[Transformed | Failed]:
+def _several(tasks: Sequence[Job[Done]], count: int, meter: _Meter, stack: ExitStack) -> Iterator[Done | Failed]:
     """Results in the order of the tasks, which several processes share."""
     context = _context()
     workers: list[_Worker] = []
     stack.callback(_stop, workers)
     waiting = list(reversed(range(len(tasks))))
-    results: dict[int, Transformed | Failed] = {}
+    results: dict[int, Done | Failed] = {}
     for number in range(len(tasks)):
         while number not in results:
             workers[:] = [worker for worker in workers if worker.number is not None or worker.process.is_alive()]
@@ -272,7 +331,7 @@ def _several(tasks: Sequence[Task], count: int, meter: _Meter, stack: ExitStack)
         yield results.pop(number)
 
 
-def _send(worker: _Worker, waiting: list[int], tasks: Sequence[Task], watched: bool) -> None:
+def _send(worker: _Worker, waiting: list[int], tasks: Sequence[Job[Any]], watched: bool) -> None:
     """Give a worker the next task; it waits on if the worker has died meanwhile."""
     try:
         worker.pipe.send((tasks[waiting[-1]], watched))
@@ -282,7 +341,7 @@ def _send(worker: _Worker, waiting: list[int], tasks: Sequence[Task], watched: b
         worker.number = waiting.pop()
 
 
-def _receive(worker: _Worker, tasks: Sequence[Task], results: dict[int, Transformed | Failed], meter: _Meter) -> None:
+def _receive(worker: _Worker, tasks: Sequence[Job[Any]], results: dict[int, Any], meter: _Meter) -> None:
     assert worker.number is not None
     number = worker.number
     try:

@@ -28,6 +28,22 @@ CRITERIA = (*SHORT.values(), "random", *SHORT)
 """What makes a weight matter: `transforms.criteria.CRITERIA` and its short names, without importing NumPy for them."""
 
 
+LINKED = ("LKReLU", "LKSELU", "LKSwish", "LKPReLU", "Linked")
+"""Linked activations of `wtool.layers`."""
+
+ROTATING = (
+    "Dense", "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "SeparableConv1D",
+    "SeparableConv2D", "DepthwiseConv1D", "DepthwiseConv2D", "SimpleRNN", "LSTM", "GRU",
+)  # fmt: skip
+"""Layers that have an Auto-Rotating variant in `wtool.layers`, called AutoRot and their name."""
+
+VARIANTS = ("linked", "autorot", "plain", *LINKED, *(f"AutoRot{name}" for name in ROTATING))
+"""What `swap` makes of layers."""
+
+FILLS = ("zero", "initializer", "mirror")
+"""What weights of new inputs get: zero; fresh initial values; the negative of their counterpart's."""
+
+
 def check_choice(chosen: str, what: str, known: Collection[str]) -> None:
     """Raise Usage unless the choice is known: from Python, words come unchecked."""
     if chosen not in known:

@@ -63,6 +63,10 @@ class Task:
     dry_run: bool
     make_folder: bool
 
+    def run(self, opener: Opener, progress: pipeline.Progress | None = None) -> Transformed:
+        """Do it."""
+        return transform(self, opener, progress)
+
 
 @dataclass(frozen=True, slots=True)
 class Transformed:

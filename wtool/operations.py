@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wtool.batch import transform_all
+from wtool.batch import check_common, do_all, fresh_seed, targets_of, transform_all, words_of
+from wtool.choices import FILLS, VARIANTS, check_choice
+from wtool.errors import Usage
+from wtool.files.inputs import refuse_two_streams
 from wtool.transforms.pruning import Prune
 from wtool.transforms.stroking import NeuroPlast, Stroke
 from wtool.transforms.tickets import Constant, Jitter, Randomize, Reshuffle, Rewind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from typing_extensions import Unpack
 
-    from wtool.batch import Models, Options, Path
+    from wtool.batch import Common, Models, Options, Path
     from wtool.editing import Transformed
+    from wtool.restructuring import Swapped
 
 
 def prune(
@@ -157,3 +163,70 @@ def constant(
 ) -> list[Transformed]:
     """Like `rewind`, with plus or minus one value where weights are kept; see `transforms.tickets.Constant`."""
     return transform_all(Constant(value, same_sign, keep_biases), models, initial, options)
+
+
+def swap(
+    models: Models,
+    *,
+    to: str,
+    layers: Sequence[str] = (),
+    fill: str = "zero",
+    xmin_lim: float | None = None,
+    xmax_lim: float | None = None,
+    L: float | None = None,
+    auto_rot: bool = True,
+    verify: bool = False,
+    **options: Unpack[Common],
+) -> list[Swapped]:
+    """Swap layers for Auto-Rotating or linked ones, and back.
+
+    Args:
+        models: whole models, `.keras` or `.h5`: files, folders (searched for models), patterns, or `-`.
+        to, layers, fill, xmin_lim, xmax_lim, L, auto_rot: see `swapping.change.Swap`.
+        verify: run old and new model on random input with Keras, and tell the largest difference.
+        options: see `batch.Common`.
+
+    Raises:
+        SomeFailed: some of several models failed.
+        WtoolError: the only model failed.
+        Usage: words that do not go together.
+    """
+    from wtool.restructuring import SwapTask
+    from wtool.swapping.change import Swap
+
+    check_choice(to, "variant", VARIANTS)
+    check_choice(fill, "fill", FILLS)
+    words = words_of(models)
+    refuse_two_streams(words)
+    check_common(words, options)
+    if isinstance(layers, str):
+        raise Usage("layers is a list of texts, not a single text")
+    if not to.lower().startswith("autorot") and (L, xmin_lim, xmax_lim, auto_rot) != (None, None, None, True):
+        raise Usage("limits, L and switching off are of Auto-Rotating layers only")
+    if (xmin_lim is None) != (xmax_lim is None) or (
+        xmin_lim is not None and xmax_lim is not None and xmin_lim >= xmax_lim
+    ):
+        raise Usage("xmin_lim and xmax_lim go together, the smaller one first")
+    if L is not None and not L > 0:
+        raise Usage(f"L is above 0, and not {L:g}")
+    found, folder = targets_of(words, "swap", options)
+    dry_run, in_place = options.get("dry_run", False), options.get("in_place", False)
+    if verify and (dry_run or in_place or any("-" in (job.model, job.target) for job in found)):
+        raise Usage("verifying needs the old and the new model as files: no dry run, not in place, no pipe")
+    given = options.get("seed")
+    tasks = [
+        SwapTask(
+            swap=Swap(to, tuple(layers), fill, xmin_lim, xmax_lim, L, auto_rot),
+            model=job.model,
+            target=job.target,
+            optimizer=options.get("optimizer") or "follow",
+            seed=fresh_seed() if given is None else given,
+            seed_is_given=given is not None,
+            force=options.get("force", False) or in_place,
+            dry_run=dry_run,
+            make_folder=folder,
+            verify=verify,
+        )
+        for job in found
+    ]
+    return do_all(tasks, options)

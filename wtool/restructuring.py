@@ -40,6 +40,7 @@ class SwapTask:
         force: whether an existing target may be replaced, and what is not zero dropped.
         dry_run: do everything but write.
         make_folder: whether the target's folder may be made.
+        verify: run the old and the new model with Keras.
     """
 
     swap: Swap
@@ -51,6 +52,7 @@ class SwapTask:
     force: bool
     dry_run: bool
     make_folder: bool
+    verify: bool
 
     def run(self, opener: Opener, progress: Progress | None = None) -> Swapped:
         """Do it."""
@@ -70,6 +72,8 @@ class Swapped:
         tensors: path of each tensor that changed, or is new -> what became of it.
         rho: path of each rotated layer -> smallest, median and largest factor of its outputs.
         same: whether the new model computes what the old one did.
+        difference: the largest one between outputs of the old and the new model on random input, and the largest of
+            these outputs; None where they were not run.
         notes: what is worth knowing, one line each.
     """
 
@@ -81,6 +85,7 @@ class Swapped:
     tensors: dict[str, str] = field(default_factory=dict)
     rho: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     same: bool = True
+    difference: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -125,6 +130,7 @@ def _swapped(task: SwapTask, base: Checkpoint, progress: Progress | None, stack:
         restructure(
             base, structure, task.target, task.force, partial(_lineage, task, base), (UNHASHED,), progress, stack
         )
+    difference, told = _verified(task, base, changed.same) if task.verify else (None, ())
     return Swapped(
         task.model,
         None if task.dry_run else task.target,
@@ -133,8 +139,30 @@ def _swapped(task: SwapTask, base: Checkpoint, progress: Progress | None, stack:
         tensors=_told(base, changed, structure),
         rho=changed.rho,
         same=changed.same,
-        notes=(*base.notes, *changed.values.notes, *changed.notes),
+        difference=difference,
+        notes=(*base.notes, *changed.values.notes, *changed.notes, *told),
     )
+
+
+def _verified(task: SwapTask, base: Checkpoint, same: bool) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+    """The largest difference and the largest output; or why there is none.
+
+    Raises:
+        WtoolError: the models differ, and should not.
+    """
+    from wtool.training.comparing import largest_difference
+
+    try:
+        difference = largest_difference(task.model, task.target)
+    except WtoolError as error:
+        return None, (f"not verified: {error.message}",)
+    narrow = any(tensor.dtype in ("float16", "bfloat16") for tensor in base.weights) or "mixed_" in str(base.config)
+    if same and not difference[0] <= (0.05 if narrow else 1e-4) * max(1.0, difference[1]):
+        raise WtoolError(
+            f"{task.target} should compute the same, but differs by {difference[0]:.3g} in outputs up to "
+            f"{difference[1]:.3g}: do not use it, and please report it"
+        )
+    return difference, ()
 
 
 def _told(base: Checkpoint, changed: Changed, structure: Structure) -> dict[str, str]:

@@ -28,6 +28,7 @@ COMMANDS = {
     "randomize": "Give kept weights fresh initial values, under a pruned model's mask.",
     "reshuffle": "Permute kept initial values, under a pruned model's mask.",
     "rewind": "Give kept weights their initial values, under a pruned model's mask.",
+    "swap": "Swap layers for Auto-Rotating or linked ones, and back.",
     "stroke": "Give a random share of the weights new values.",
 }
 """Command -> its line in `wtool --help`; each lives in the module of its name."""

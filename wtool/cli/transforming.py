@@ -13,53 +13,60 @@ from wtool.cli.console import is_debugging, print_table, progress_bar, say
 from wtool.errors import Usage, WtoolError, one_line
 
 if TYPE_CHECKING:
-    from wtool.batch import Failed
     from wtool.editing import Transformed
 
 
 def run(operation: str, models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
     """Do an operation of `wtool.operations` to models, and tell of each; gives the exit status."""
     import wtool
-    from wtool.batch import SomeFailed
 
     if as_json and chosen["output"] == "-":
         raise Usage("--json and --output - would both write to standard output")
-    told: list[WtoolError] = []
-    report = _reporter(as_json, quiet, bool(chosen["dry_run"]), told)
     function: Callable[..., list[Transformed]] = getattr(wtool, operation)
-    try:
-        with progress_bar(operation, quiet) as progress:
-            function(models, progress=progress, report=report, **chosen)
-    except SomeFailed:
-        return 1  # each was told of already
-    except WtoolError as error:
-        if error not in told or is_debugging():
-            raise
-        return 2 if isinstance(error, Usage) else 1
-    return 0
 
-
-def _reporter(
-    as_json: bool, quiet: bool, dry_run: bool, told: list[WtoolError]
-) -> Callable[[Transformed | Failed], None]:
-    from wtool.batch import Failed
-
-    def report(result: Transformed | Failed) -> None:
-        if isinstance(result, Failed):
-            if as_json:
-                click.echo(json.dumps({"model": result.model, "error": result.error.message}))
-            say(str(result.error))
-            told.append(result.error)
-            return
+    def report(result: Transformed) -> None:
         if as_json:
             click.echo(json.dumps(asdict(result)))
-        elif dry_run:
+        elif chosen["dry_run"]:
             click.echo(one_line(result.model))
             print_table(["tensor", "what would become of it"], list(result.actions.items()))
         if not quiet:
             _say(result)
 
-    return report
+    with progress_bar(operation, quiet) as progress:
+        return status_of(lambda told: function(models, progress=progress, report=told, **chosen), report, as_json)
+
+
+def status_of(do: Callable[[Callable[[Any], None]], object], report: Callable[[Any], None], as_json: bool) -> int:
+    """The exit status of work on many models, of which those that fail are told at once, in a line each.
+
+    Args:
+        do: the work; gets what is to be called with the result of each model.
+        report: tells of a model that did not fail.
+        as_json: failures go to standard output as well, as JSON.
+    """
+    from wtool.batch import Failed, SomeFailed
+
+    failures: list[WtoolError] = []
+
+    def tell(result: Any) -> None:
+        if not isinstance(result, Failed):
+            report(result)
+            return
+        if as_json:
+            click.echo(json.dumps({"model": result.model, "error": result.error.message}))
+        say(str(result.error))
+        failures.append(result.error)
+
+    try:
+        do(tell)
+    except SomeFailed:
+        return 1  # each was told of already
+    except WtoolError as error:
+        if error not in failures or is_debugging():
+            raise
+        return 2 if isinstance(error, Usage) else 1
+    return 0
 
 
 def _say(done: Transformed) -> None:

@@ -42,14 +42,29 @@ def write_skeleton(file: BinaryIO, groups: Mapping[str, Mapping[str, Value]], ro
     plan.set_obj_track_times(False)
     with h5py.File(file, "w", libver="earliest") as made:
         for path, attributes in groups.items():
-            _describe(made.require_group(f"/{path}"), attributes)
+            _describe(h5py.Group(_group(made.id, path)), attributes)
         for path, room in rooms.items():
             above, _, name = path.rpartition("/")
             space = h5s.create_simple(room.shape) if room.shape else h5s.create(h5s.SCALAR)
             kind = h5t.py_create(_stored_type(room.dtype, path), logical=True)
-            place = made.require_group(f"/{above}").id
-            array = h5py.Dataset(h5d.create(place, name.encode("utf-8", "surrogateescape"), kind, space, plan))
+            array = h5py.Dataset(h5d.create(_group(made.id, above), _encoded(name), kind, space, plan))
             _describe(array, room.attributes)
+
+
+def _group(file: Any, path: str) -> Any:
+    """A group, made with those above it where it is not there yet."""
+    from h5py import h5g
+
+    found = h5g.open(file, b"/")
+    for name in filter(None, path.split("/")):
+        own = _encoded(name)
+        found = h5g.open(found, own) if found.links.exists(own) else h5g.create(found, own)
+    return found
+
+
+def _encoded(text: str) -> bytes:
+    """The bytes of a name; those that are no UTF-8 are what they were."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _stored_type(dtype: str, path: str) -> Any:
@@ -71,10 +86,13 @@ def _describe(item: Any, attributes: Mapping[str, Value]) -> None:
     for name, value in attributes.items():
         if isinstance(value, bytes):
             item.attrs[name] = np.bytes_(value)
+        elif isinstance(value, str):
+            item.attrs.create(name, _encoded(value), dtype=h5py.string_dtype())
         elif isinstance(value, tuple) and value and all(isinstance(each, str) for each in value):
-            item.attrs.create(name, list(value), dtype=h5py.string_dtype())
+            item.attrs.create(name, [_encoded(str(each)) for each in value], dtype=h5py.string_dtype())
         elif isinstance(value, tuple) and value and all(isinstance(each, bytes) for each in value):
-            item.attrs.create(name, np.array(value, dtype=f"S{max(1, *map(len, value))}"))
+            width = max(len(each) for each in value if isinstance(each, bytes))
+            item.attrs.create(name, np.array(value, dtype=f"S{max(1, width)}"))
         elif value is None:
             item.attrs[name] = h5py.Empty("f")
         else:

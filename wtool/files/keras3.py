@@ -18,7 +18,7 @@ from wtool.files.members import anonymous, held_by, unknown
 from wtool.files.owners import Held, Owner, layers_of, settle_paths, tensors_of
 from wtool.files.shapes import dtype_of
 
-_OLD_ROOT = "_layer_checkpoint_dependencies"  # TensorFlow 2.12 and 2.13; `layers` since
+OLD_ROOT = "_layer_checkpoint_dependencies"  # TensorFlow 2.12 and 2.13; `layers` since
 _NOT_LAYERS = ("vars", "optimizer", "metrics")
 
 
@@ -34,7 +34,7 @@ def contents(index: Index, config: Mapping[str, Any] | None, version: str | None
         Refused: the file and the configuration contradict each other, or hold what Keras does not write.
     """
     groups = Groups(index)
-    keras2 = _OLD_ROOT in index.groups or (version or "").startswith("2")
+    keras2 = OLD_ROOT in index.groups or (version or "").startswith("2")
     notes: list[str] = []
     model = _model(groups, config, "2" if keras2 else version, notes)
     metrics = list(_metrics(groups))
@@ -159,7 +159,7 @@ def _located(groups: Groups, node: Node, group: str) -> Iterator[tuple[Node, str
             continue
         number = counts[child.group]
         counts[child.group] += 1
-        old = groups.join(group, _OLD_ROOT)
+        old = groups.join(group, OLD_ROOT)
         if child.attribute == "layers" and groups.exists(old):
             if child.group not in ranks:
                 ranks[child.group] = _numbered(groups, old, child.group)

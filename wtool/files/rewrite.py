@@ -167,11 +167,11 @@ class _Archive:
         self._names = names
         self._written: list[archive.Member] = []
         self._metadata = _metadata(base, lineage)
-        names = [member.name for member in base.members]
-        if METADATA not in names:
+        there = [member.name for member in base.members]
+        if METADATA not in there:
             self._begin(_new_member(METADATA, len(self._metadata)))
             self._file.write(self._metadata)
-        at = names.index(WEIGHTS)
+        at = there.index(WEIGHTS)
         for member in base.members[:at]:
             self._copy(member)
         self._rest = base.members[at + 1 :]

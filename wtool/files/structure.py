@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from tempfile import TemporaryFile
 from typing import Any
 
+import numpy as np
+
 from wtool.dtypes import Array, dtype_of
 from wtool.errors import Refused
 from wtool.files import architecture, keras3, legacy
@@ -23,6 +25,7 @@ from wtool.files.rewrite import rewrite
 from wtool.files.source import STREAM_BLOCK, Region, Source
 
 CONFIG = "config.json"
+OLD_ROOT = keras3.OLD_ROOT
 Make = Callable[[], Array]
 
 
@@ -137,9 +140,7 @@ def structure_text(config: Mapping[str, Any]) -> bytes:
     return json.dumps(config).encode()
 
 
-def _opened(
-    layout: _Layout, base: Checkpoint, structure: Structure, stack: ExitStack
-) -> tuple[Checkpoint, Index]:
+def _opened(layout: _Layout, base: Checkpoint, structure: Structure, stack: ExitStack) -> tuple[Checkpoint, Index]:
     with TemporaryFile() as file:
         write_skeleton(file, layout.groups, layout.rooms)
         file.flush()
@@ -164,7 +165,7 @@ def _blocks(base: Checkpoint, source: Dataset | Fresh, path: str) -> Iterator[tu
         if values.shape != source.shape or values.dtype != dtype_of(source.dtype):
             raise AssertionError(f"{path} became {values.dtype} {values.shape}")
         if values.nbytes:
-            yield 0, memoryview(values.reshape(-1).view("u1"))
+            yield 0, values.reshape(-1).view(np.uint8).data
         return
     region = base.regions[0]
     for start in range(0, source.nbytes, STREAM_BLOCK):
@@ -179,13 +180,14 @@ def _keras3_layout(base: Checkpoint, structure: Structure) -> _Layout:
     old, new = _places(base, structure)
     layout = _Layout()
     by_place = {tensor.stored: tensor.path for tensor in base.tensors}
+    gone = {tensor.stored for tensor in base.weights if tensor.path not in structure.order}
     optimizer = {path for path in index.groups if path.split("/")[0] == "optimizer"}
     for path, attributes in index.groups.items():
         if path in optimizer or (moved := _moved(path, old, new)) is None:
             continue
         layout.groups[moved] = {name: value for name, value in attributes.items() if path or name != KEY}
     for path, dataset in index.datasets.items():
-        if path.split("/")[0] == "optimizer" or (moved := _moved(path, old, new)) is None:
+        if path in gone or path.split("/")[0] == "optimizer" or (moved := _moved(path, old, new)) is None:
             continue
         source = structure.changed.get(by_place.get(path, ""), dataset)
         layout.put(moved, source, dataset.attributes)
@@ -241,12 +243,10 @@ def _moved(path: str, old: Mapping[str, str], new: Mapping[str, str]) -> str | N
     for name, group in old.items():
         if (path == group or path.startswith(f"{group}/")) and len(group) > len(best):
             best, layer = group, name
-    if layer is None:
-        container = path in ("layers", "_layer_checkpoint_dependencies")
-        return "layers" if container else path
-    if layer not in new:
+    if layer is not None and layer not in new:
         return None
-    return new[layer] + path[len(best) :]
+    above, rest = ("", path) if layer is None else (new[layer], path[len(best) :])
+    return above + (rest.replace(OLD_ROOT, "layers") if rest.strip("/") == OLD_ROOT else rest)
 
 
 def _assets(base: Checkpoint, structure: Structure) -> dict[str, str]:
@@ -274,10 +274,10 @@ def _number_slots(base: Checkpoint, structure: Structure, layout: _Layout, group
         if path.split("/")[0] == "optimizer" and path not in known:
             layout.put(path, dataset, dataset.attributes)
     for group, tensors in stored.items():
-        for number, (tensor, fresh) in enumerate(_with_slots(tensors, structure)):
-            if tensor is not None:
-                dataset = index.datasets[tensor.stored]
-                layout.put(f"{group}/{number}", structure.changed.get(tensor.path, dataset), dataset.attributes)
+        for number, (old, fresh) in enumerate(_with_slots(tensors, structure)):
+            if old is not None:
+                dataset = index.datasets[old.stored]
+                layout.put(f"{group}/{number}", structure.changed.get(old.path, dataset), dataset.attributes)
             elif fresh is not None:
                 marks = {"dtype": fresh.dtype} if fresh.dtype == "bfloat16" else {}
                 layout.put(f"{group}/{number}", fresh, marks)
@@ -286,9 +286,7 @@ def _number_slots(base: Checkpoint, structure: Structure, layout: _Layout, group
 def _with_slots(tensors: Sequence[Tensor], structure: Structure) -> list[tuple[Tensor | None, Fresh | None]]:
     """An optimizer's variables, with those of added weights behind those of the weights before them."""
     rows: list[tuple[str | None, Tensor | None, Fresh | None]] = [
-        (tensor.slot.weight if tensor.slot else None, tensor, None)
-        for tensor in tensors
-        if _stays(tensor, structure)
+        (tensor.slot.weight if tensor.slot else None, tensor, None) for tensor in tensors if _stays(tensor, structure)
     ]
     for path, slots in structure.slots.items():
         rows = _inserted(rows, path, slots, structure.order)
@@ -400,13 +398,12 @@ def _legacy_slots(base: Checkpoint, structure: Structure, layout: _Layout) -> No
     tensors = [by_place[path] for path in stored if path in by_place]
     keys = []
     added = 0
-    for tensor, fresh in _with_slots(tensors, structure):
-        if tensor is not None:
-            key = tensor.stored.removeprefix(f"{group}/")
-            dataset = index.datasets[tensor.stored]
-            layout.put(f"{group}/{key}", structure.changed.get(tensor.path, dataset), dataset.attributes)
-        else:
-            assert fresh is not None
+    for old, fresh in _with_slots(tensors, structure):
+        if old is not None:
+            key = old.stored.removeprefix(f"{group}/")
+            dataset = index.datasets[old.stored]
+            layout.put(f"{group}/{key}", structure.changed.get(old.path, dataset), dataset.attributes)
+        elif fresh is not None:
             added += 1
             key = f"added/slot_{added}"
             layout.put(f"{group}/{key}", fresh, {})

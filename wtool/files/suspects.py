@@ -209,8 +209,19 @@ def _function(place: _Value, entry: Mapping[str, Any]) -> Iterator[Suspect]:
         yield place.suspect("runs", f"{_cut(str(module))}.{_cut(str(name))}, which is no part of a model")
 
 
+def _is_own(module: Any, kind: str, registered: Any) -> bool:
+    """Whether it is a layer of `wtool.layers`, by all of its names."""
+    if module is None:
+        return kind.startswith("wtool>") and built_in(kind) == kind and registered in (None, kind)
+    own = f"wtool>{kind}"
+    modules = ("wtool.layers.autorot", "wtool.layers.linked", "wtool.layers.recurrent")
+    return module in modules and registered == own and built_in(own) == own
+
+
 def _class(place: _Value, entry: Mapping[str, Any], kind: str) -> Iterator[Suspect]:
     module, registered = entry.get("module"), entry.get("registered_name")
+    if _is_own(module, kind, registered):
+        return
     rooms = _rooms(module)
     package, _, plain = kind.rpartition(">")
     known = (

@@ -13,9 +13,7 @@ import keras
 from keras import ops
 
 from wtool.layers.linked import PACKAGE
-
-LEVELS = {"tanh": 2.0, "sigmoid": 4.0, "arctan": 7.0}
-"""Activation -> where its dynamic region ends, by the paper's authors."""
+from wtool.ranges import LEVELS
 
 
 class Rotating:
@@ -24,7 +22,7 @@ class Rotating:
     Args:
         arguments: the parent's first ones, then `xmin_lim`, `xmax_lim`, `L`, `xQ_scalar`, `eps`, `AutoRot`.
         xmin_lim, xmax_lim: between which the layer's inputs are.
-        L: |rho * f(xQ)|, above 0; `auto` takes it from the activation (see `LEVELS`).
+        L: |rho * f(xQ)|, above 0; `auto` takes it from the activation (see `wtool.ranges`).
         xQ_scalar: every entry of xQ; `auto` is 2 * xmax_lim - xmin_lim.
         eps: keeps rho finite where f(xQ) is 0.
         AutoRot: False makes it the parent.

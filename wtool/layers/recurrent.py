@@ -5,7 +5,6 @@ The authors published the names of these layers but no code: what follows is thi
 
 from __future__ import annotations
 
-import math
 from contextlib import nullcontext
 from typing import Any, ClassVar
 
@@ -13,17 +12,7 @@ import keras
 from keras import ops
 
 from wtool.layers.autorot import Rotating, beyond, level, name_of, rotating
-
-RANGES = {
-    "tanh": (-1.0, 1.0),
-    "sigmoid": (0.0, 1.0),
-    "hard_sigmoid": (0.0, 1.0),
-    "softsign": (-1.0, 1.0),
-    "hard_tanh": (-1.0, 1.0),
-    "arctan": (-math.pi / 2, math.pi / 2),
-    "relu6": (0.0, 6.0),
-}
-"""Activation -> between which its values are."""
+from wtool.ranges import RANGES
 
 HALF = 2.0**12
 """What a unit's weights may sum up to under float16, which ends at 65504: it leaves room for inputs up to 16."""

@@ -182,7 +182,10 @@ def _einsum(site: Site) -> Taken:
         raise Stuck("it has weights of their own for these channels")
     if letter in made:
         _check_activation(site.config)
-        return Taken(site.at.at(made.index(letter)))
+        at, told = site.at.at(made.index(letter)), site.config.get("output_shape")
+        sizes = told if isinstance(told, list) else [told]
+        new = [len(at.source) if axis == at.axis and size else size for axis, size in enumerate(sizes, 1)]
+        return Taken(at, settings={"output_shape": new})
     return Taken(None, (Edit("kernel", kernel.index(letter), site.at.source, INPUT),))
 
 
@@ -346,7 +349,8 @@ def _attention(kind: str, config: Mapping[str, Any], inputs: Sequence[Input]) ->
     """Projections of query, value and key; the output is as wide as the query, unless its width is set."""
     edits: list[Edit] = []
     settings: dict[str, Any] = {}
-    words = [{0: "query", 1: "value", 2: "key"}.get(each.word, each.word) for each in inputs]  # type: ignore[call-overload]
+    positions: dict[int | str, str] = {0: "query", 1: "value", 2: "key"}
+    words = [positions.get(each.word, str(each.word)) for each in inputs]
     if words == ["query", "query"]:  # Keras 2 lists positional tensors
         words = ["query", "value"]
     for word, each in zip(words, inputs, strict=True):
@@ -354,7 +358,9 @@ def _attention(kind: str, config: Mapping[str, Any], inputs: Sequence[Input]) ->
             continue
         if word not in ("query", "value", "key") or each.shape is None or each.reindex.axis != len(each.shape) - 1:
             raise Stuck(f"its {word} is not doubled along the last axis")
-        parts = {"query": ["query", "gate"], "value": ["value"], "key": ["key"]}[str(word)]
+        parts = [word]
+        if word == "query" and config.get("use_gate"):
+            parts.append("gate")
         if word == "value" and "key" not in words:
             parts.append("key")
         edits += [Edit("kernel", 0, each.reindex.source, INPUT, part) for part in parts]
@@ -362,6 +368,8 @@ def _attention(kind: str, config: Mapping[str, Any], inputs: Sequence[Input]) ->
             raise Stuck("its output is as wide as its query")
         if word == "query" and not config.get("output_shape"):
             settings["output_shape"] = [each.reindex.size]
+        elif word == "query" and not each.reindex.grows and config["output_shape"] == [len(each.reindex.source)]:
+            settings["output_shape"] = None  # it is as wide as the query again
     return Taken(None, tuple(edits), settings)
 
 

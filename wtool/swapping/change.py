@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from wtool.dtypes import Array, dtype_of
+from wtool.errors import a_few
 from wtool.files.architecture import variable_dtype
 from wtool.files.checkpoint import Checkpoint
 from wtool.swapping.graph import Layer, Model
-from wtool.swapping.linking import LINKED, Activation, Projected, activation_of, as_general, is_across, link
+from wtool.swapping.linking import Activation, Projected, activation_of, as_general, is_across, link
+from wtool.swapping.plain import is_linked, own_entries, unlink, unrotate
+from wtool.swapping.rotation import WRAPPERS, limits_of, rho_of, rotatable, rotate
 from wtool.swapping.selecting import choose
 from wtool.swapping.values import Added, Values, changed_values, edits_of, new_shape
 
@@ -24,7 +27,7 @@ class Swap:
     Attributes:
         to: `linked`, `autorot`, `plain`, or the name of one of wtool's layers.
         layers: patterns for paths of layers; all hidden ones, if there are none.
-        fill: what the weights of new inputs get; see `values.FILLS`.
+        fill: what the weights of new inputs get; see `choices.FILLS`.
         xmin_lim, xmax_lim: between which the inputs of rotated layers are, where the layer before does not tell.
         L: of rotated layers; None takes it from the activation.
         auto_rot: False writes rotated layers switched off.
@@ -75,7 +78,63 @@ def change(swap: Swap, base: Checkpoint, model: Model, force: bool) -> Changed:
         Refused: the model cannot be changed so.
         Usage: words that match nothing.
     """
+    if swap.to == "plain":
+        return _to_plain(swap, base, model, force)
+    if swap.to.lower().startswith("autorot"):
+        return _to_rotating(swap, base, model)
     return _to_linked(swap, base, model)
+
+
+def _to_rotating(swap: Swap, base: Checkpoint, model: Model) -> Changed:
+    chosen = choose(model, swap.layers, partial(_rotatable, swap), "Auto-Rotating")
+    limits = limits_of(model)
+    owners = {layer.path: inner for inner in model.walk() for layer in inner.layers}
+    layers, rho = {}, {}
+    for path, (layer, was) in chosen.items():
+        given = (swap.xmin_lim, swap.xmax_lim)
+        now = rotate(owners[path], layer, limits.get(path), given, swap.L, swap.auto_rot)
+        low, high = (_rotated_config(layer)[name] for name in ("xmin_lim", "xmax_lim"))
+        off = "" if swap.auto_rot else ", switched off"
+        layers[path] = f"{was} becomes {now}, inputs from {low:g} to {high:g}{off}"
+        factors = rho_of(base, layer)
+        if factors is not None:
+            rho[path] = factors
+    for inner in model.walk():
+        inner.settle()
+    notes = () if swap.auto_rot else ("the rotation is switched off: the model computes what it did",)
+    return Changed(Values({}), layers, rho, same=not swap.auto_rot, notes=notes)
+
+
+def _rotatable(swap: Swap, layer: Layer) -> str | None:
+    names = [str(entry["class_name"]).rpartition(">")[2] for entry in rotatable(layer)]
+    if not names or (swap.to != "autorot" and swap.to != f"AutoRot{names[0]}"):
+        return None
+    return names[0]
+
+
+def _rotated_config(layer: Layer) -> dict[str, Any]:
+    config: dict[str, Any] = layer.config["layer"]["config"] if layer.kind in WRAPPERS else layer.config
+    return config
+
+
+def _to_plain(swap: Swap, base: Checkpoint, model: Model, force: bool) -> Changed:
+    chosen = choose(model, swap.layers or ("*",), _own, "plain", outputs_too=True)
+    before = {path: was for path, (_, was) in chosen.items()}
+    rotated = [path for path, (layer, _) in chosen.items() if not is_linked(layer)]
+    on = {path: [unrotate(entry) for entry in own_entries(chosen[path][0])] for path in rotated}
+    was_on = [path for path, each in on.items() if any(each)]
+    links = {path: layer for path, (layer, _) in chosen.items() if is_linked(layer)}
+    values, dropped = unlink(base, model, links, force)
+    layers = {path: f"{was} becomes plain" for path, was in before.items()}
+    layers |= {path: "left out: it is the identity" for path in values.gone if path not in before}
+    notes = [] if dropped is None else [f"{dropped}: the plain model computes something else"]
+    if was_on:
+        notes.append(f"{a_few(was_on)} rotated: without that the model computes something else")
+    return Changed(values, layers, same=not notes, notes=tuple(notes))
+
+
+def _own(layer: Layer) -> str | None:
+    return next((str(entry["class_name"]).rpartition(">")[2] for entry in own_entries(layer)), None)
 
 
 def _to_linked(swap: Swap, base: Checkpoint, model: Model) -> Changed:
@@ -96,7 +155,7 @@ def _to_linked(swap: Swap, base: Checkpoint, model: Model) -> Changed:
 
 
 def _what(swap: Swap) -> str:
-    return "activation to link" if swap.to in ("linked", "Linked") else f"activation that {swap.to} links"
+    return "a linked activation" if swap.to == "linked" else swap.to
 
 
 def _linkable(swap: Swap, layer: Layer) -> Activation | None:
@@ -144,6 +203,3 @@ def _identity(source: Array, shape: tuple[int, ...], dtype: str) -> Array:
     values = np.zeros(shape[-2:], dtype_of(dtype))
     values[np.flatnonzero(source >= 0), source[source >= 0]] = 1
     return values.reshape(shape)
-
-
-__all__ = ["LINKED", "Changed", "Swap", "change"]

@@ -363,9 +363,7 @@ def _keras_order(model: Model) -> list[Layer]:
     return sorted(model.layers, key=lambda layer: (-deepest.get(layer.name, -last), met.get(layer.name, -1)))
 
 
-def _walk_back(
-    model: Model, calls: Mapping[tuple[str, int], Call]
-) -> tuple[list[tuple[str, int]], dict[str, int]]:
+def _walk_back(model: Model, calls: Mapping[tuple[str, int], Call]) -> tuple[list[tuple[str, int]], dict[str, int]]:
     """Calls from inputs to outputs, and when a walk from the outputs meets each layer first."""
     order: list[tuple[str, int]] = []
     finished: set[tuple[str, int]] = set()

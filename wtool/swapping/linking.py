@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from wtool.errors import Refused
+from wtool.ranges import LEVELS
 from wtool.swapping.carry import ACROSS
 from wtool.swapping.entries import beside, keras_class, own_class, without_sharing
-from wtool.swapping.graph import Entry, Layer, Model
-from wtool.swapping.reindex import linked
+from wtool.swapping.graph import Entry, Key, Layer, Model
+from wtool.swapping.reindex import Reindex, linked
 from wtool.swapping.spread import Bring, Spread, spread
 
 VARIANTS = {"relu": "LKReLU", "selu": "LKSELU", "swish": "LKSwish", "silu": "LKSwish"}
 """Activation -> linked layer of its own; others become `Linked(activation)`."""
 
-LINKED = ("LKReLU", "LKSELU", "LKSwish", "LKPReLU", "Linked")
 LARGEST = 1 << 27
 """Weights of a projection that are still worth it."""
 
@@ -133,16 +133,31 @@ def settle(found: Spread) -> None:
     for ref, reindex, shape in found.changed:
         if ref.told is not None and id(ref) not in brought:
             ref.told["shape"] = list(reindex.shape(shape))
+    for inner, key, reindex in found.entered:
+        _enter(inner, key, reindex)
     for path, layer in found.layers.items():
         taken = found.taken.get(path)
         if taken is not None:
             layer.config.update(taken.settings)
         shapes = found.inputs[path]
         if "build_config" in layer.entry and (taken is None or taken.output or taken.edits):
-            layer.entry.pop("build_config")
-            if None not in shapes and shapes:
+            build = layer.entry.pop("build_config")
+            if None not in shapes and shapes and isinstance(build, dict) and "input_shape" in build:
                 told = [list(shape or ()) for shape in shapes]
                 layer.entry["build_config"] = {"input_shape": told[0] if len(told) == 1 else told}
+        if taken is not None and taken.edits:
+            for name in ("layer", "backward_layer", "cell"):  # inside wrappers
+                if isinstance(layer.config.get(name), dict):
+                    layer.config[name].pop("build_config", None)
+
+
+def _enter(model: Model, key: Key, reindex: Reindex) -> None:
+    """Write the new shape of what goes into a model inside the model."""
+    first = [layer for layer in model.layers if layer.name == key[0]] or model.layers[:1]
+    places = [(layer.config, name) for layer in first for name in ("batch_shape", "batch_input_shape")]
+    for config, name in [*places, (model.config, "build_input_shape")]:
+        if isinstance(config.get(name), list):
+            config[name][reindex.axis] = len(reindex.source)
 
 
 def _put_link(model: Model, layer: Layer, activation: Activation, found: Spread) -> None:
@@ -168,6 +183,9 @@ def _set_linear(layer: Layer) -> None:
     config = layer.config
     if layer.kind == "TimeDistributed":
         config = config["layer"]["config"]
+    if config.get("L") == "auto":  # of an Auto-Rotating layer: the one of its activation
+        function = config["activation"]
+        config["L"] = LEVELS.get(str(function.get("config") if isinstance(function, dict) else function), "auto")
     config["activation"] = "linear"
 
 
@@ -186,11 +204,16 @@ def _project(bring: Bring) -> Projected:
     elif reindex.axis == rank - 1:
         kind, settings = "Dense", {"units": reindex.size}
     else:
-        raise Refused(f"{bring.why[0]}; and no projection brings axis {reindex.axis} of {rank} back")
+        kind = "EinsumDense"
+        letters = "abcdefgh"[:rank]
+        made = letters.replace(letters[reindex.axis], "z")
+        sizes = [reindex.size if axis == reindex.axis else size for axis, size in enumerate(shape)]
+        settings = {"equation": f"{letters},{letters[reindex.axis]}z->{made}", "output_shape": sizes[1:]}
     if wide * reindex.size > LARGEST:
         raise Refused(f"{bring.why[0]}; a projection back would take {wide * reindex.size:,} weights")
     name = model.free_name(f"{(source.name if source else '') or 'input'}_project")
-    entry = beside(near, name, {**settings, "activation": "linear", "use_bias": False})
+    bias = {"bias_axes": None} if kind == "EinsumDense" else {"use_bias": False}
+    entry = beside(near, name, {**settings, "activation": "linear", **bias})
     keras_class(entry, kind)
     layer = model.insert(entry, [key], [bring.refs])
     ref = model.calls_of(layer)[0].inputs[0]

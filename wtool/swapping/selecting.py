@@ -18,7 +18,7 @@ _HOLDERS = ("SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM", "Bidirectional", "Tim
 
 
 def choose(
-    model: Model, globs: Sequence[str], wanted: Callable[[Layer], Chosen | None], what: str
+    model: Model, globs: Sequence[str], wanted: Callable[[Layer], Chosen | None], what: str, outputs_too: bool = False
 ) -> dict[str, tuple[Layer, Chosen]]:
     """The layers that `wanted` says something of, as far as patterns allow.
 
@@ -27,7 +27,8 @@ def choose(
         globs: patterns for paths of layers; all hidden layers, if there are none. Output layers only where a pattern
             without wildcards names them.
         wanted: what to do with a layer; None for nothing.
-        what: names what is looked for, in messages.
+        what: what they become, in messages.
+        outputs_too: output layers need no naming.
 
     Raises:
         Usage: a pattern matches no layer, or nothing is found.
@@ -36,7 +37,7 @@ def choose(
     for glob in globs:
         if not any(fnmatchcase(layer.path, glob) for layer in layers):
             raise Usage(f"no layer has a path like {glob!r}; see `wtool inspect`")
-    outputs = output_layers(model)
+    outputs = set() if outputs_too else output_layers(model)
     found: dict[str, tuple[Layer, Chosen]] = {}
     for layer in layers:
         named = [glob for glob in globs if fnmatchcase(layer.path, glob)]
@@ -47,10 +48,12 @@ def choose(
         if decided is not None:
             found[layer.path] = (layer, decided)
         elif literal:
-            raise Usage(f"{layer.shown} has no {what}")
+            raise Usage(f"{layer.shown} has nothing that becomes {what}")
+    if not found and outputs_too:
+        raise Usage("there is nothing that becomes plain: no Auto-Rotating and no linked layers")
     if not found:
-        where = "no layer that --layers names" if globs else "no hidden layer"
-        raise Usage(f"{where} has a {what}; an output layer has to be named with --layers")
+        where = "no layer that --layers names has anything that" if globs else "no hidden layer has anything that"
+        raise Usage(f"{where} becomes {what}; an output layer has to be named with --layers")
     return found
 
 

@@ -45,6 +45,7 @@ class Spread:
         brought: where the old form is brought back.
         axes: path of each layer that changes -> the axis of its channels; -1 where that is the last.
         before: path of each layer that changes -> the shape that its output would have without its own change.
+        entered: model inside the model, one of its inputs, and how that has changed.
         inputs: layer path -> new shapes of its inputs, for layers in `taken` whose shapes are known.
     """
 
@@ -54,6 +55,7 @@ class Spread:
     brought: dict[tuple[str, Key], Bring] = field(default_factory=dict)
     axes: dict[str, int] = field(default_factory=dict)
     before: dict[str, Shape] = field(default_factory=dict)
+    entered: list[tuple[Model, Key, Reindex]] = field(default_factory=list)
     inputs: dict[str, list[Shape | None]] = field(default_factory=dict)
 
 
@@ -169,8 +171,12 @@ class _Walk:
         inner, path = call.layer.model, call.layer.path
         assert inner is not None
         given = [each.reindex for each in inputs]
-        if self._given.setdefault(path, given) != given:
+        if path in self._given and self._given[path] != given:
             raise _Differs(path)
+        if path not in self._given:
+            changed = [(inner, key, at) for key, at in zip(inner.inputs, given, strict=False) if at is not None]
+            self.found.entered += changed
+        self._given[path] = given
         for ref, each in zip(call.inputs, inputs, strict=True):
             if each.reindex is not None and each.shape is not None:
                 self.found.changed.append((ref, each.reindex, each.shape))
@@ -225,8 +231,10 @@ def _channels(call: Call, before: Sequence[int | None], shape: Shape | None) -> 
         axis = config.get("axis", -1)
         axis = axis[0] if isinstance(axis, list) and axis else axis
         return axis % len(shape) if type(axis) is int else None
+    if kind.startswith("wtool>L"):
+        return int(config.get("axis", -1)) % len(shape)
     if "data_format" in config and kind != "Flatten":
         return 1 if config["data_format"] == "channels_first" else len(shape) - 1
-    passes_on = kind in ELEMENTWISE or kind in MERGES or call.layer.model is not None or kind.startswith("wtool>L")
+    passes_on = kind in ELEMENTWISE or kind in MERGES or call.layer.model is not None
     known = next((axis for axis in before if axis is not None), None)
     return known if passes_on and known is not None and known < len(shape) else len(shape) - 1

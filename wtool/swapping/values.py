@@ -24,9 +24,6 @@ from wtool.swapping.spread import Spread
 from wtool.transforms.initializers import from_config
 from wtool.transforms.streams import drawn, stream
 
-FILLS = ("zero", "initializer", "mirror")
-"""What weights of new inputs get: zero; fresh initial values; the negative of their counterpart's."""
-
 OPERATION = "swap"
 
 
@@ -56,12 +53,14 @@ class Values:
         edits: path of a tensor -> how its positions change.
         added: path of a layer -> its new variables.
         gone: paths of layers that are no more.
+        gone_variables: paths of tensors that are no more, though their layers are.
         notes: worth knowing, one line each.
     """
 
     edits: dict[str, list[Edit]] = field(default_factory=dict)
     added: dict[str, dict[str, Added]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    gone_variables: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
 
@@ -147,7 +146,7 @@ def structure_of(
         base: the old one, open as long as the new one is being made.
         config: the new architecture.
         values: what changes.
-        fill: see `FILLS`.
+        fill: see `choices.FILLS`.
         seed: for fresh initial values.
         optimizer: what becomes of its state; see `choices.OPTIMIZER_MODES`.
     """
@@ -178,7 +177,7 @@ def structure_of(
             keep = False
     if keep:
         changed |= _changed_slots(base, values, named, fill, seed)
-        slots = _added_slots(base, values, order, changed)
+        slots = _added_slots(base, values, order, changed, named)
     if keep and optimizer == "reset":
         changed |= _reset_slots(base, changed)
         slots = {path: {name: _still(base, name, each) for name, each in own.items()} for path, own in slots.items()}
@@ -189,7 +188,8 @@ def _order(base: Checkpoint, config: Mapping[str, Any], values: Values) -> list[
     """The paths of all variables of the new model, layer by layer."""
     of_layer: dict[str, list[str]] = {}
     for tensor in base.weights:
-        of_layer.setdefault(tensor.layer, []).append(tensor.path)
+        if tensor.path not in values.gone_variables:
+            of_layer.setdefault(tensor.layer, []).append(tensor.path)
     root, _ = architecture.read(config, base.keras_version)
     order = of_layer.pop("", [])
     for path in _paths(root, ""):
@@ -210,15 +210,26 @@ def _paths(node: Node, path: str) -> list[str]:
 
 
 def _odd_slots(base: Checkpoint, values: Values, named: Mapping[str, Tensor]) -> list[str]:
-    """Slots that are not known, or have another shape than their weight."""
+    """Slots that are not known, or have another shape than a weight that changes."""
     found = []
     for tensor in base.slots:
-        weight = tensor.slot.weight if tensor.slot else None
-        if tensor.shape and weight is None:
-            found.append(tensor.path)
-        elif weight in named and tensor.shape != named[weight].shape and (weight in values.edits or values.added):
+        weight = named.get(tensor.slot.weight) if tensor.slot and tensor.slot.weight else None
+        if weight is None:
+            odd = bool(tensor.shape)
+        else:
+            odd = weight.path in values.edits and not _regular(tensor, weight)
+        if odd:
             found.append(tensor.path)
     return found
+
+
+def _regular(slot: Tensor, weight: Tensor) -> bool:
+    """Whether a slot goes with the values of its weight, or is a mere placeholder (as in Keras 2 without amsgrad)."""
+    return slot.shape == weight.shape or _is_placeholder(slot, weight)
+
+
+def _is_placeholder(slot: Tensor, weight: Tensor) -> bool:
+    return prod(slot.shape) == 1 != prod(weight.shape)
 
 
 def _changed_slots(
@@ -234,6 +245,8 @@ def _changed_slots(
         if slot is None or slot.weight not in values.edits:
             continue
         edits = values.edits[slot.weight]
+        if _is_placeholder(tensor, named[slot.weight]):
+            continue
         if slot.name == "average":
             make = partial(changed_values, base, tensor, edits, "zero" if fill == "initializer" else fill, seed)
         else:
@@ -245,13 +258,17 @@ def _changed_slots(
 
 
 def _added_slots(
-    base: Checkpoint, values: Values, order: Sequence[str], changed: Mapping[str, Fresh]
+    base: Checkpoint, values: Values, order: Sequence[str], changed: Mapping[str, Fresh], named: Mapping[str, Tensor]
 ) -> dict[str, dict[str, Fresh]]:
-    """Slots of added weights: what those of the weight before them are called."""
+    """Slots of added weights: those that the weight before them has."""
     of_weight: dict[str, dict[str, Tensor]] = {}
+    odd = set()
     for tensor in base.slots:
-        if tensor.slot is not None and tensor.slot.weight is not None:
-            of_weight.setdefault(tensor.slot.weight, {})[tensor.slot.name] = tensor
+        weight = named.get(tensor.slot.weight) if tensor.slot and tensor.slot.weight else None
+        if weight is not None and tensor.slot is not None:
+            of_weight.setdefault(weight.path, {})[tensor.slot.name] = tensor
+            odd |= set() if _regular(tensor, weight) else {weight.path}
+    of_weight = {path: slots for path, slots in of_weight.items() if path not in odd}
     found: dict[str, dict[str, Fresh]] = {}
     for layer, variables in values.added.items():
         for name, added in variables.items():
@@ -261,7 +278,8 @@ def _added_slots(
             near = added.alike if added.alike in of_weight else _nearest(path, order, of_weight)
             if near is not None:
                 found[path] = {
-                    slot: _added_slot(base, tensor, added, near, changed) for slot, tensor in of_weight[near].items()
+                    slot: _added_slot(base, tensor, added, near, changed, named)
+                    for slot, tensor in of_weight[near].items()
                 }
     return found
 
@@ -271,9 +289,13 @@ def _nearest(path: str, order: Sequence[str], known: Mapping[str, Any]) -> str |
     return next((each for each in (*reversed(order[:at]), *order[at:]) if each in known), None)
 
 
-def _added_slot(base: Checkpoint, tensor: Tensor, added: Added, near: str, changed: Mapping[str, Fresh]) -> Fresh:
+def _added_slot(
+    base: Checkpoint, tensor: Tensor, added: Added, near: str, changed: Mapping[str, Fresh], named: Mapping[str, Tensor]
+) -> Fresh:
     assert tensor.slot is not None
     dtype = dtype_of(tensor.dtype)
+    if tensor.slot.weight is not None and _is_placeholder(tensor, named[tensor.slot.weight]):
+        return Fresh(tensor.shape, tensor.dtype, partial(base.read, tensor))
     if tensor.slot.name == "average":
         return Fresh(added.shape, tensor.dtype, lambda: added.make().astype(dtype))
     if tensor.slot.name in FIRST_MOMENTS:

@@ -1,0 +1,67 @@
+"""What `wtool swap` says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wtool.cli.console import print_table, progress_bar, say
+from wtool.cli.transforming import status_of
+from wtool.errors import Usage, one_line
+
+if TYPE_CHECKING:
+    from wtool.batch import Failed
+    from wtool.restructuring import Swapped
+
+
+def run(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
+    """Do `wtool.swap` to models, and tell of each; gives the exit status."""
+    import wtool
+
+    if as_json and chosen["output"] == "-":
+        raise Usage("--json and --output - would both write to standard output")
+
+    def report(result: Swapped | Failed) -> None:
+        _report(result, as_json, quiet, bool(chosen["dry_run"]))
+
+    with progress_bar("swap", quiet) as progress:
+        return status_of(lambda told: wtool.swap(models, progress=progress, report=told, **chosen), report, as_json)
+
+
+def _report(result: Any, as_json: bool, quiet: bool, dry_run: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(asdict(result)))
+    elif dry_run:
+        click.echo(one_line(result.model))
+        rows = [*result.layers.items(), *result.tensors.items()]
+        print_table(["layer or tensor", "what would become of it"], rows)
+        if result.rho:
+            print_table(["rotated layer", "rho: min", "median", "max"], _rho(result), right=(1, 2, 3))
+    if not quiet:
+        _say(result)
+
+
+def _rho(result: Swapped) -> list[list[str]]:
+    return [[path, *(f"{value:.4g}" for value in values)] for path, values in result.rho.items()]
+
+
+def _say(done: Swapped) -> None:
+    for note in done.notes:
+        say(f"note: {done.model}: {note}")
+    if done.skipped:
+        say(f"{done.model}: {done.output} is there already, made from the same input in the same way: skipped")
+        return
+    if done.output is not None:
+        for path, low, median, high in _rho(done):
+            say(f"  rho of {path}: min {low}, median {median}, max {high}")
+    seed = "" if done.seed is None else f"; seed {done.seed}"
+    function = "computes the same" if done.same else "does not compute the same"
+    if done.difference is not None:
+        function += f" (largest difference {done.difference[0]:.3g}, of outputs up to {done.difference[1]:.3g})"
+    where = "nothing written" if done.output is None else f"written to {done.output}"
+    new = sum(text.startswith("new ") for text in done.layers.values())
+    what = f"{len(done.layers) - new} layers swapped" + (f", {new} projections" if new else "")
+    say(f"{done.model}: {what}; the model {function}{seed}; {where}")

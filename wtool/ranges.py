@@ -1,0 +1,21 @@
+"""What is known of activations by name: where their values are, and where their dynamic region ends."""
+
+from __future__ import annotations
+
+import math
+
+LEVELS = {"tanh": 2.0, "sigmoid": 4.0, "arctan": 7.0}
+"""Activation -> where its dynamic region ends. Source: the authors of "Auto-Rotating Perceptrons", arXiv:1910.02483."""
+
+RANGES = {
+    "tanh": (-1.0, 1.0),
+    "sigmoid": (0.0, 1.0),
+    "softmax": (0.0, 1.0),
+    "hard_sigmoid": (0.0, 1.0),
+    "softsign": (-1.0, 1.0),
+    "hard_tanh": (-1.0, 1.0),
+    "sparsemax": (0.0, 1.0),
+    "arctan": (-math.pi / 2, math.pi / 2),
+    "relu6": (0.0, 6.0),
+}
+"""Activation -> between which its values are."""
