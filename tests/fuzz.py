@@ -18,7 +18,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -265,6 +265,9 @@ def attempt(path: Path) -> str:
     with wtool.open_checkpoint(str(out)) as result:
         assert [tensor.path for tensor in result.tensors] == names
     out.unlink()
+    with suppress(wtool.WtoolError):
+        wtool.swap(path, to="linked", layers=["*"], output=out)
+        wtool.inspect(out)
     return "accepted"
 
 

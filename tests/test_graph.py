@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import random
+import zipfile
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import wtool
 from tests.real_models import ZOO, Saved, saved_files
 from wtool.errors import Refused
 from wtool.files.opener import open_checkpoint
 from wtool.swapping.graph import Model, read
 from wtool.swapping.shapes import Shape, shapes_of, told_shape
 
+KERAS3 = [each.path for each in saved_files() if each.path.suffix == ".keras" and not each.keras2]
 WHOLE = [each for each in saved_files() if not each.only_weights and "subclassed" not in each.model]
 
 
@@ -118,3 +123,66 @@ def test_a_circle_is_refused() -> None:
     config = {"name": "m", "layers": layers, "input_layers": [], "output_layers": [["b", 0, 0]]}
     with pytest.raises(Refused, match="depends on itself"):
         read({"class_name": "Functional", "config": config})
+
+
+ODD: list[Any] = [
+    None,
+    [],
+    {},
+    "x",
+    "",
+    0,
+    -1,
+    3,
+    2.5,
+    1e9,
+    True,
+    [1, 2],
+    [None, 4],
+    {"a": 1},
+    "channels_first",
+    10**20,
+]
+SWAPS: list[dict[str, Any]] = [
+    {"to": "linked"},
+    {"to": "autorot", "L": 1.0, "xmin_lim": 0.0, "xmax_lim": 1.0},
+    {"to": "Linked", "layers": ["*"]},
+]
+
+
+def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    for key, child in value.items() if isinstance(value, dict) else enumerate(value):
+        yield (*above, key)
+        if isinstance(child, (dict, list)):
+            yield from places(child, (*above, key))
+
+
+def with_odd_values(path: Path, target: Path, generator: random.Random) -> None:
+    """A copy of a model in whose configuration one to three values are something else."""
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w") as new:
+        config = json.loads(old.read("config.json"))
+        for _ in range(generator.choice([1, 1, 2, 3])):
+            *above, last = generator.choice(list(places(config)))
+            holder = config
+            for key in above:
+                holder = holder[key]
+            holder[last] = generator.choice(ODD)
+        for member in old.infolist():
+            text = json.dumps(config).encode() if member.filename == "config.json" else old.read(member)
+            new.writestr(member, text)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_odd_configurations_are_refused_in_one_line_or_swapped(seed: int, tmp_path: Path) -> None:
+    generator = random.Random(seed)
+    with_odd_values(generator.choice(KERAS3), tmp_path / "odd.keras", generator)
+    for number, options in enumerate(SWAPS):
+        output = tmp_path / f"{number}.keras"
+        try:
+            wtool.swap(tmp_path / "odd.keras", output=output, **options)
+        except wtool.WtoolError as error:
+            assert "bug" not in str(error)
+            assert "\n" not in str(error)
+            assert not output.exists()
+        else:
+            wtool.inspect(output)

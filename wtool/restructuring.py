@@ -122,7 +122,14 @@ def _swapped(task: SwapTask, base: Checkpoint, progress: Progress | None, stack:
     if base.config is None or base.format not in ("keras", "h5"):
         raise Refused("a file with weights only does not say which layers there are; swap needs a whole model")
     config = deepcopy(base.config)
-    changed = change(task.swap, base, graph.read(config), task.force)
+    try:
+        changed = change(task.swap, base, graph.read(config), task.force)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise Refused(
+            f"its configuration has something where Keras has something else ({what:.120}); if Keras loads the model, "
+            "please report it"
+        ) from error
     structure = structure_of(base, config, changed.values, task.swap.fill, task.seed, task.optimizer)
     if task.dry_run:
         check_structure(base, structure, stack)

@@ -212,6 +212,8 @@ def read(entry: Entry, path: str = "") -> Model:
     model = Model(path, settings, entries, "input_layers" in settings)
     for each in entries:
         model.layers.append(_layer(each, model))
+    if len({layer.name for layer in model.layers}) != len(model.layers):
+        raise Refused(f"two layers of {model.path or 'the model'} have the same name")
     if model.functional:
         _read_functional(model)
     else:
@@ -223,6 +225,8 @@ def _layer(entry: Any, model: Model) -> Layer:
     if not isinstance(entry, dict):
         raise Refused(f"the configuration of {model.path or 'the model'} has a layer that is {entry!r:.60}")
     layer = Layer(entry, "", None if is_operation(entry) else class_of(entry)[0])
+    if not layer.name:
+        raise Refused(f"the configuration of {model.path or 'the model'} has a layer without a name")
     layer.path = model.inside(layer.name)
     if layer.kind in ("Functional", "Sequential", "Model"):
         layer.model = read(entry, layer.path)
@@ -243,8 +247,6 @@ def _read_sequential(model: Model) -> None:
 
 def _read_functional(model: Model) -> None:
     named = {layer.name: layer for layer in model.layers}
-    if len(named) != len(model.layers):
-        raise Refused(f"two layers of {model.path or 'the model'} have the same name")
     nodes = {
         layer.name: [list(_refs_of_node(node)) for node in layer.entry.get("inbound_nodes") or []]
         for layer in model.layers

@@ -80,6 +80,8 @@ def spread(model: Model, behind: Mapping[str, Behind], can_bring: bool) -> Sprea
         try:
             outputs = walk.model(model, [None] * len(model.inputs), None, shapes_of(model))
         except _Differs as error:
+            if str(error) in alone:
+                raise Refused(f"layer {error} is called with inputs that contradict each other") from None
             alone.add(str(error))
             continue
         for ref, (reindex, shape) in zip(model.outputs, outputs, strict=True):
