@@ -178,11 +178,14 @@ def test_odd_configurations_are_refused_in_one_line_or_swapped(seed: int, tmp_pa
     with_odd_values(generator.choice(KERAS3), tmp_path / "odd.keras", generator)
     for number, options in enumerate(SWAPS):
         output = tmp_path / f"{number}.keras"
+        refusal = None
         try:
             wtool.swap(tmp_path / "odd.keras", output=output, **options)
         except wtool.WtoolError as error:
-            assert "bug" not in str(error)
-            assert "\n" not in str(error)
-            assert not output.exists()
-        else:
+            refusal = str(error)
+        if refusal is None:
             wtool.inspect(output)
+        else:
+            assert "bug" not in refusal
+            assert "\n" not in refusal
+            assert not output.exists()
