@@ -22,8 +22,12 @@ from tests.real_models import ZOO, Saved, assert_as_reported, saved_files
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "formats.md"
 BEGIN, END = "<!-- made by tests/matrix.py: begin -->", "<!-- made by tests/matrix.py: end -->"
 OK, NO_KERNEL, CODES = "works", "refused: it has no kernels", "refused: its kernels are integer codes"
-REFUSALS = {"nothing is selected": NO_KERNEL, "which cannot be changed": CODES}
-SIGNIFICANT = ("average", "prune", "stroke")
+WEIGHTS, NOTHING = "refused: it has weights only", "refused: it has no hidden activation"
+CODE, SHAPES = "refused: its graph is in code", "refused: its shapes are not told"
+OF_VALUES = {"nothing is selected": NO_KERNEL, "which cannot be changed": CODES}
+OF_GRAPHS = {"needs a whole model": WEIGHTS, "no hidden layer": NOTHING, "author's code": CODE, "is not known": SHAPES}
+REFUSALS = {"prune": OF_VALUES, "stroke": OF_VALUES, "swap": OF_GRAPHS}
+SIGNIFICANT = ("average", "prune", "stroke", "swap")
 
 WHAT = {
     "bf16_conv_rnn": "bfloat16 convolutions and recurrent layers",
@@ -106,6 +110,14 @@ def stroke(saved: Saved, folder: Path) -> bool:
     return done.rewritten == sum(round(size / 3) for size in _kernel_sizes(out)) and same_but_kernels(saved.path, out)
 
 
+def swap(saved: Saved, folder: Path) -> bool:
+    """All hidden activations become linked and plain again: nothing has changed, optimizer included."""
+    out, back = folder / f"swap-{saved.path.name}", folder / f"plain-{saved.path.name}"
+    wtool.swap(saved.path, to="linked", output=out)
+    wtool.swap(out, to="plain", output=back)
+    return same(saved.path, back)
+
+
 def same_but_kernels(left: Path, right: Path) -> bool:
     with wtool.open_checkpoint(str(left)) as old, wtool.open_checkpoint(str(right)) as new:
         pairs = list(zip(old.weights, new.weights, strict=True))
@@ -127,6 +139,7 @@ TRIALS: dict[str, Callable[[Saved, Path], bool]] = {
     "average": average,
     "prune": prune,
     "stroke": stroke,
+    "swap": swap,
 }
 
 
@@ -135,8 +148,8 @@ def outcome(trial: str, saved: Saved, folder: Path) -> str:
     try:
         assert TRIALS[trial](saved, folder), f"{trial} of {saved} gave other values"
     except wtool.WtoolError as error:
-        for words, refusal in REFUSALS.items():
-            if words in error.message and trial in ("prune", "stroke"):
+        for words, refusal in REFUSALS.get(trial, {}).items():
+            if words in error.message:
                 return refusal
         raise AssertionError(f"{trial} of {saved}: {error}") from error
     return OK
@@ -165,6 +178,14 @@ def in_keras(saved: Saved, folder: Path) -> tuple[bool, bool | None]:
     pruned = folder / f"prune-{saved.path.name}"
     if pruned.exists():
         assert _loaded(pruned) is not None, f"the pruned {saved} does not load"
+    linked = folder / f"swap-{saved.path.name}"
+    if linked.exists():
+        swapped = _loaded(linked)
+        assert swapped is not None, f"the swapped {saved} does not load"
+        narrow = any(str(each.dtype) != "float32" for each in model.weights) or "mixed" in saved.model
+        for mine, original in zip(_predicted(swapped, saved), first, strict=True):
+            near = np.allclose(mine.astype(np.float64), original.astype(np.float64), atol=2e-2 if narrow else 1e-5)
+            assert near, f"{saved}: the swapped model predicts something else"
     agree = len(expected) == len(found) and all(
         np.allclose(mine.astype(np.float64), theirs.astype(np.float64), rtol=2e-2, atol=2e-2)
         for mine, theirs in zip(found, expected, strict=True)
@@ -174,6 +195,8 @@ def in_keras(saved: Saved, folder: Path) -> tuple[bool, bool | None]:
 
 def _loaded(path: Path) -> Any:
     import keras
+
+    import wtool.layers  # noqa: F401 - registers them
 
     try:
         return keras.models.load_model(path, compile=False)
@@ -228,7 +251,8 @@ def tables() -> str:
         counts["agrees"] += bool(agrees)
         for trial, result in found.items():
             counts[trial] += result == OK
-            features[feature(saved)][trial].add(result)
+            if result != WEIGHTS:
+                features[feature(saved)][trial].add(result)
     return f"{_version_table(by_version)}\n\n{_feature_table(features)}"
 
 
@@ -247,6 +271,7 @@ def _version_table(found: dict[str, Counter[str]]) -> str:
         "average",
         "prune",
         "stroke",
+        "swap",
         "Keras loads",
         "predict the same",
     ]
@@ -270,7 +295,7 @@ def _feature_table(found: dict[str, dict[str, set[str]]]) -> str:
 
 
 def cell(results: set[str]) -> str:
-    return "; or ".join(sorted(results, key=lambda text: text != OK))
+    return "; or ".join(sorted(results, key=lambda text: text != OK)) or WEIGHTS
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
