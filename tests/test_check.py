@@ -364,3 +364,21 @@ def test_deep_and_wide_configurations_take_no_time() -> None:
     assert [each.kind for each in suspects(deep)] == ["runs"]
     wide = {"config": {"layers": [{"class_name": "Dense", "config": {"name": str(n)}} for n in range(20_000)]}}
     assert list(suspects(wide)) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "known"),
+    [
+        ({"module": "wtool.layers.linked", "class_name": "LKReLU", "registered_name": "wtool>LKReLU"}, True),
+        ({"module": "wtool.layers.autorot", "class_name": "AutoRotGRU", "registered_name": "wtool>AutoRotGRU"}, True),
+        ({"class_name": "wtool>LKReLU"}, True),
+        ({"module": "evil.layers.linked", "class_name": "LKReLU", "registered_name": "wtool>LKReLU"}, False),
+        ({"module": "wtool.layers.linked", "class_name": "LKReLU", "registered_name": "evil>LKReLU"}, False),
+        ({"module": "wtool.layers.linked", "class_name": "Popen", "registered_name": "wtool>Popen"}, False),
+        ({"module": "wtool.batch", "class_name": "LKReLU", "registered_name": "wtool>LKReLU"}, False),
+        ({"class_name": "wtool>Popen"}, False),
+        ({"class_name": "wtool>Dense"}, False),
+    ],
+)
+def test_own_layers_are_known_by_all_of_their_names(entry: dict[str, Any], known: bool) -> None:
+    assert (list(suspects({**entry, "config": {"name": "x"}})) == []) is known
