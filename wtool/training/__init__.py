@@ -1,0 +1,1 @@
+"""Training between the transforms of files: models are loaded, go on training, are evaluated and saved. Needs Keras."""
