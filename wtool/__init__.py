@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from wtool.files.opener import open_checkpoint
     from wtool.inspection import inspect
     from wtool.operations import constant, jitter, neuroplast, prune, randomize, reshuffle, rewind, stroke
+    from wtool.training.evaluating import Evaluated, evaluate
+    from wtool.training.resuming import Resumed, resume
 
 _HOMES = {
     "average": "wtool.averaging",
@@ -30,12 +32,15 @@ _HOMES = {
     "Checked": "wtool.checking",
     "Checkpoint": "wtool.files.checkpoint",
     "Tensor": "wtool.files.checkpoint",
+    "Evaluated": "wtool.training.evaluating",
     "Failed": "wtool.batch",
+    "Resumed": "wtool.training.resuming",
     "SomeFailed": "wtool.batch",
     "Transformed": "wtool.editing",
     "Finding": "wtool.checking",
     "check": "wtool.checking",
     "constant": "wtool.operations",
+    "evaluate": "wtool.training.evaluating",
     "inspect": "wtool.inspection",
     "jitter": "wtool.operations",
     "neuroplast": "wtool.operations",
@@ -43,6 +48,7 @@ _HOMES = {
     "prune": "wtool.operations",
     "randomize": "wtool.operations",
     "reshuffle": "wtool.operations",
+    "resume": "wtool.training.resuming",
     "rewind": "wtool.operations",
     "stroke": "wtool.operations",
 }
@@ -52,9 +58,11 @@ __all__ = [
     "Averaged",
     "Checked",
     "Checkpoint",
+    "Evaluated",
     "Failed",
     "Finding",
     "Refused",
+    "Resumed",
     "SomeFailed",
     "Tensor",
     "Transformed",
@@ -64,6 +72,7 @@ __all__ = [
     "average",
     "check",
     "constant",
+    "evaluate",
     "inspect",
     "jitter",
     "neuroplast",
@@ -71,6 +80,7 @@ __all__ = [
     "prune",
     "randomize",
     "reshuffle",
+    "resume",
     "rewind",
     "stroke",
 ]

@@ -55,24 +55,25 @@ class Held:
         return int(self.kept.size - np.count_nonzero(self.kept))
 
 
-def hold(model: Any, variables: Mapping[str, Any]) -> list[Held]:
-    """Hold what is zero now in these variables, whatever optimizer, momentum or weight decay say.
+def hold(model: Any, variables: Mapping[str, Any], kept: Mapping[str, Array] | None = None) -> list[Held]:
+    """Hold zeros in these variables, whatever optimizer, momentum or weight decay say.
 
     A model's train step is built anew for that: constraints act where they are when it is traced.
 
     Args:
         model: the variables' own.
         variables: path -> Keras variable.
+        kept: path -> mask of each, False where it is held at zero; by default what is zero now.
 
     Returns:
         the variables that have zeros, for `release`, `check` and `settle`.
     """
     held = []
     for path, variable in variables.items():
-        kept = array(variable) != 0
-        if not kept.all():
-            held.append(Held(path, variable, kept, variable.constraint))
-            variable.constraint = ZeroMask(kept, variable.constraint)
+        mask = array(variable) != 0 if kept is None else kept[path]
+        if not mask.all():
+            held.append(Held(path, variable, mask, variable.constraint))
+            variable.constraint = ZeroMask(mask, variable.constraint)
     if held:
         _rebuild(model)
     return held

@@ -22,7 +22,11 @@ from wtool.files.rewrite import rewrite
 from wtool.training.variables import array, named
 from wtool.version import __version__
 
-__all__ = ["check_target", "record", "refuse_nonfinite", "save"]
+__all__ = ["Diverged", "check_target", "record", "refuse_nonfinite", "save"]
+
+
+class Diverged(WtoolError):
+    """The loss, or a weight, is no finite number any more."""
 
 
 def record(operation: str, parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
@@ -61,14 +65,14 @@ def save(
 
 
 def refuse_nonfinite(model: Any) -> None:
-    """Raise WtoolError if a weight is NaN or infinite: nothing worth keeping."""
+    """Raise Diverged if a weight is NaN or infinite: nothing worth keeping."""
     bad = [
         path
         for path, (_, variable) in named(model).items()
         if is_floating(variable.dtype) and not np.isfinite(array(variable)).all()
     ]
     if bad:
-        raise WtoolError(f"NaN or infinite values in {a_few(bad)}")
+        raise Diverged(f"training made values of {a_few(bad)} NaN or infinite")
 
 
 def _restarted(base: Checkpoint) -> list[pipeline.Edit]:
