@@ -65,6 +65,8 @@ def load(path: str, unsafe: bool = False) -> Loaded:
                 refuse_suspects(checkpoint)
             hashes = checkpoint.finish()
             model = _loaded(real, checkpoint, unsafe)
+            if checkpoint.format == "h5" and getattr(model, "optimizer", None) is not None:
+                _restore_optimizer(model, checkpoint)
             lost = _lost_optimizer(model, checkpoint)
         except WtoolError as error:
             raise error.about(path) from error.__cause__
@@ -148,6 +150,17 @@ def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool) -> Any:
     except Exception as error:  # Keras raises what it likes, over many lines
         first = str(error).strip().split("\n")[0]
         raise WtoolError(f"Keras {keras.__version__} cannot load it ({type(error).__name__}: {first})") from error
+
+
+def _restore_optimizer(model: Any, checkpoint: Checkpoint) -> None:
+    """Give a model from an `.h5` file its optimizer: the one that Keras 3 builds there knows no layer's variables."""
+    optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
+    optimizer.build(model.trainable_variables)
+    saved = checkpoint.slots
+    if [tensor.shape for tensor in saved] == [tuple(variable.shape) for variable in optimizer.variables]:
+        for variable, tensor in zip(optimizer.variables, saved, strict=True):
+            variable.assign(checkpoint.read(tensor))
+    model.optimizer = optimizer
 
 
 def _lost_optimizer(model: Any, checkpoint: Checkpoint) -> str:

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import keras
@@ -19,7 +20,7 @@ from wtool.files.inputs import extension
 from wtool.files.lineage import Record, lineage_entry
 from wtool.files.opener import open_checkpoint
 from wtool.training import data as datas
-from wtool.training import holding, logs, saving
+from wtool.training import holding, logs, randomness, saving
 from wtool.training.compiling import Compilation, prepare
 from wtool.training.fitting import Position, Stop, fit, stopping_on_signals
 from wtool.training.loading import Loaded, import_all, load
@@ -318,11 +319,13 @@ class _Leg:
         data, validation = self._data()
         latest, notes = _latest(found, datas.can_skip(data))
         if latest is None:
-            at, model, plan = self.plan.start, self.loaded.model, self.plan
-            prepare(model, _compilation(self.options))
+            at, plan, loaded = self.plan.start, self.plan, self.loaded
+            prepare(loaded.model, _compilation(self.options))
         else:
             at, plan = latest.at, replace(self.plan, seed=latest.seed)
-            model = load(latest.path, self.options.get("unsafe", False)).model
+            loaded = load(latest.path, self.options.get("unsafe", False))
+        model = loaded.model
+        randomness.restore(model, loaded.lineage, plan.seed)
         self._refuse_others(at, found)
         held = self._hold(model)
         kept = _Keeper(self, plan, held)
@@ -421,6 +424,8 @@ class _Leg:
     def _reports(self, at: Position, remember: Callable[[Epoch], None]) -> list[Any]:
         """The callbacks that tell of epochs."""
         log, report, tensorboard = self.options.get("log"), self.options.get("report"), self.options.get("tensorboard")
+        if tensorboard is not None and find_spec("tensorboard") is None:
+            raise WtoolError("--tensorboard needs the package tensorboard, which is not installed")
         told = [remember, *([report] if report else [])]
         if log is not None:
             told.append(logs.opened(os.fspath(log), at.epoch))
@@ -459,7 +464,8 @@ class _Keeper(keras.callbacks.Callback):
         """Save the model as it is at a position."""
         saving.refuse_nonfinite(model)
         holding.check(self._held)
-        saving.save(model, path, [*self._leg.loaded.lineage, self._plan.record(at)], force=force)
+        record = {**self._plan.record(at), **randomness.states(model)}
+        saving.save(model, path, [*self._leg.loaded.lineage, record], force=force)
 
 
 def _latest(found: Sequence[_Left], can_skip: bool) -> tuple[_Left | None, tuple[str, ...]]:
