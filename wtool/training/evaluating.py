@@ -14,7 +14,7 @@ from wtool.errors import Usage, WtoolError, explained
 from wtool.files.inputs import expanded
 from wtool.training import data as datas
 from wtool.training.compiling import Compilation, prepare
-from wtool.training.loading import import_all, load
+from wtool.training.loading import import_all, in_short, load
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -147,7 +147,9 @@ def _of_file(path: str, data: Any, options: Options, members: list[Any]) -> Eval
     except WtoolError as error:
         return Failed(path, error.about(path))
     except Exception as error:  # Keras raises what it likes where data does not fit a model
-        return Failed(path, _unfit(error).about(path))
+        told = _unfit(error).about(path)
+        told.__cause__ = error
+        return Failed(path, told)
     if options.get("ensemble"):
         members.append(model)
     return found
@@ -169,4 +171,4 @@ def _of_members(members: Sequence[Any], data: Any, options: Options) -> Evaluate
 def _unfit(error: Exception) -> WtoolError:
     if isinstance(error, (OSError, MemoryError)):
         return explained(error)
-    return WtoolError(f"Keras cannot evaluate it with this data ({str(error).strip().splitlines()[0]})")
+    return WtoolError(f"Keras cannot evaluate it with this data ({in_short(error)})")

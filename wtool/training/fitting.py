@@ -17,7 +17,9 @@ from typing import Any
 import keras
 
 from wtool.batch import SEEDS
+from wtool.errors import WtoolError
 from wtool.training.data import fed
+from wtool.training.loading import in_short
 from wtool.training.samples import Batches, EpochOfBatches
 from wtool.training.saving import Diverged
 
@@ -84,6 +86,7 @@ def fit(
 
     Raises:
         Diverged: the loss became NaN or infinite.
+        WtoolError: the data does not fit the model.
     """
     stop = Stop() if stop is None else stop
     keras.utils.set_random_seed(seed % SEEDS)
@@ -107,6 +110,10 @@ def fit(
         except _Stopped:
             if stop.at is not None:
                 return stop.at
+        except (WtoolError, OSError, MemoryError):
+            raise
+        except Exception as error:  # Keras and TensorFlow raise what they like where data does not fit a model
+            raise WtoolError(f"Keras cannot train it with this data ({in_short(error)})") from error
     return Position(stop_epoch)
 
 

@@ -15,14 +15,12 @@ from typing import Any
 
 import keras
 
-import wtool.layers  # registers them, so that models with them load
+import wtool.layers  # noqa: F401  registers them, so that models with them load
 from wtool.errors import Usage, WtoolError
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.inputs import extension
 from wtool.files.opener import open_checkpoint, training_config
 from wtool.files.suspects import Suspect, suspects
-
-__all__ = ["Loaded", "import_all", "load", "wtool"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +96,11 @@ def imported(name: str) -> Any:
         raise Usage(f"cannot import {name} ({type(error).__name__}: {error})") from error
 
 
+def in_short(error: Exception) -> str:
+    """An error of Keras in a line: they go on over many."""
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no more is said'])[0]}"
+
+
 def refuse_suspects(checkpoint: Checkpoint) -> None:
     """Raise WtoolError if loading would do more than build layers of Keras, or registered ones."""
     for config in (checkpoint.config, training_config(checkpoint)):
@@ -144,12 +147,24 @@ def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool) -> Any:
     if extension(path) not in fitting:
         raise WtoolError(f"Keras opens it only if its name ends in {fitting[0]}")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _policy_of(checkpoint):
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")  # that is looked at below
             return keras.models.load_model(path, safe_mode=not unsafe)
     except Exception as error:  # Keras raises what it likes, over many lines
-        first = str(error).strip().split("\n")[0]
-        raise WtoolError(f"Keras {keras.__version__} cannot load it ({type(error).__name__}: {first})") from error
+        raise WtoolError(f"Keras {keras.__version__} cannot load it ({in_short(error)})") from error
+
+
+@contextmanager
+def _policy_of(checkpoint: Checkpoint) -> Iterator[None]:
+    """Load a model whose loss was scaled as it was compiled: Keras scales it again only under this global policy."""
+    optimizer = checkpoint.contents.optimizer
+    before = keras.config.dtype_policy()
+    if optimizer is not None and optimizer.class_name == "LossScaleOptimizer":
+        keras.config.set_dtype_policy("mixed_float16")  # the layers have their own
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _restore_optimizer(model: Any, checkpoint: Checkpoint) -> None:
