@@ -325,6 +325,7 @@ def uninterrupted(here: Path) -> Any:
     return load("whole.keras")
 
 
+@pytest.mark.slow
 def test_signals_and_kills(uninterrupted: Any) -> None:
     """SIGINT, then SIGTERM, then SIGKILL, then to the end: all that is left is equal to the bit."""
     process = started("--log", "log.jsonl")

@@ -106,7 +106,7 @@ def score(model: Any, data: Any, batch_size: int = 32) -> dict[str, float]:
         batch_size: of `Samples`.
     """
     found = model.evaluate(datas.fed(data, batch_size), verbose=0, return_dict=True)
-    return {name: float(value) for name, value in found.items()}
+    return {"loss": float(found["loss"]), **{name: float(value) for name, value in found.items()}}
 
 
 class Ensemble(keras.Model):
