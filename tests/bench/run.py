@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import importlib.util
+import json
 import os
 import platform
 import re
@@ -164,6 +165,16 @@ class Bench:
             say(f"{name}: " + " ".join(f"{value * 1000:.2f} ms" for value in found))
         return each
 
+    def held(self) -> dict[str, dict[str, list[float]]]:
+        """Model -> `plain` or `held` -> seconds of an epoch, one for each turn."""
+        seconds = self.out / "held.json"
+        self.measure(contenders.held_zeros(self.smoke, seconds))
+        found: dict[str, dict[str, list[float]]] = json.loads(seconds.read_text())
+        for name, both in found.items():
+            for how, each in both.items():
+                say(f"{name}, {how}: " + " ".join(f"{value:.2f}" for value in each))
+        return found
+
     def in_turns(self, taking_part: Sequence[Contender], rounds: dict[str, int]) -> dict[str, list[Run]]:
         runs: dict[str, list[Run]] = {contender.name: [] for contender in taking_part}
         for turn in range(max(rounds.values())):
@@ -232,6 +243,7 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
     averages, large, peaks, start = bench.averages(), bench.large(), bench.memory(), bench.start()
     huge, usual_size, zoo = bench.transforms("huge"), bench.transforms("resnet50"), bench.zoo()
     each = {name: median(found) for name, found in zoo.items()}
+    held = {name: {how: median(found) for how, found in both.items()} for name, both in bench.held().items()}
     usual = peaks["10 checkpoints"]
     seconds = {name: median(run.seconds for run in runs) for name, runs in {**averages, **start}.items()}
     floor, mine = seconds["cat + cp"], seconds["wtool average"]
@@ -262,6 +274,7 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
         ),
         at_least("models per second, zoo, to the Keras loop", each["Keras loop"] / min(each.values()), 50),
         at_most("`wtool --help` to `import click`", seconds["wtool --help"] / seconds["import click"], 2),
+        *(at_most(f"epoch with held zeros: {name}", both["held"] / both["plain"], 1.1) for name, both in held.items()),
     ]
     times = rows(averages)
     if other is None:
@@ -278,6 +291,10 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
             [[name, f"{each[name] * 1000:.2f}", str(len(found))] for name, found in zoo.items()],
         ),
         table(["start", "seconds", "runs"], [[name, f"{seconds[name]:.3f}", str(len(start[name]))] for name in start]),
+        table(
+            ["an epoch, four fifths of the weights zero", "plain `fit`, s", "zeros held, s"],
+            [[name, f"{both['plain']:.3f}", f"{both['held']:.3f}"] for name, both in held.items()],
+        ),
         table(["target", "measured", "limit", ""], [target.row() for target in targets]),
     ]
     return "\n\n".join(parts) + "\n", targets
