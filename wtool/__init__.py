@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from wtool.files.opener import open_checkpoint
     from wtool.inspection import inspect
     from wtool.operations import constant, jitter, neuroplast, prune, randomize, reshuffle, rewind, stroke
+    from wtool.plotting.plot import Plotted, plot
     from wtool.training.evaluating import Evaluated, evaluate
+    from wtool.training.lottery import Lottery, lottery
     from wtool.training.resuming import Resumed, resume
 
 _HOMES = {
@@ -34,6 +36,8 @@ _HOMES = {
     "Tensor": "wtool.files.checkpoint",
     "Evaluated": "wtool.training.evaluating",
     "Failed": "wtool.batch",
+    "Lottery": "wtool.training.lottery",
+    "Plotted": "wtool.plotting.plot",
     "Resumed": "wtool.training.resuming",
     "SomeFailed": "wtool.batch",
     "Transformed": "wtool.editing",
@@ -43,8 +47,10 @@ _HOMES = {
     "evaluate": "wtool.training.evaluating",
     "inspect": "wtool.inspection",
     "jitter": "wtool.operations",
+    "lottery": "wtool.training.lottery",
     "neuroplast": "wtool.operations",
     "open_checkpoint": "wtool.files.opener",
+    "plot": "wtool.plotting.plot",
     "prune": "wtool.operations",
     "randomize": "wtool.operations",
     "reshuffle": "wtool.operations",
@@ -61,6 +67,8 @@ __all__ = [
     "Evaluated",
     "Failed",
     "Finding",
+    "Lottery",
+    "Plotted",
     "Refused",
     "Resumed",
     "SomeFailed",
@@ -75,8 +83,10 @@ __all__ = [
     "evaluate",
     "inspect",
     "jitter",
+    "lottery",
     "neuroplast",
     "open_checkpoint",
+    "plot",
     "prune",
     "randomize",
     "reshuffle",

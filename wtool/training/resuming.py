@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Path: TypeAlias = "str | os.PathLike[str]"
 
 OPERATION = "resume"
-MASKING = frozenset({"prune", "rewind", "jitter", "randomize", "reshuffle", "constant"})
+MASKING = frozenset({"prune", "rewind", "jitter", "randomize", "reshuffle", "constant", "rewind-schedule"})
 """Operations after which zeros are a mask."""
 
 MASKS, ALL = "masks", "all"
@@ -342,7 +342,11 @@ class _Leg:
                     batch_size=self.options.get("batch_size", 32),
                     shuffle=self.options.get("shuffle", True),
                     validation=validation,
-                    callbacks=[*self._transforms(plan, at), kept, *self._reports(at, epochs.append)],
+                    callbacks=[
+                        *self._transforms(plan, at),
+                        *self._reports(at, epochs.append),
+                        kept,  # last: an epoch that is saved is not done again, so that nothing may be left to tell
+                    ],
                     stop=stop,
                     bar=self.options.get("bar", False),
                 )
