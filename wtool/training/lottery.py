@@ -159,18 +159,17 @@ def _go(folder: Folder, data: Any, options: Options) -> Lottery:
     """Do what is to be done, until a signal comes."""
     experiment, keep = folder.experiment, options.get("keep", "all")
     plan = steps(experiment, extension(folder.base.path))
-    trainings = [step for step in plan if step.operation == TRAIN]
     lines = summaries.read(folder.out)
     there = {step.output for step in plan if folder.is_there(step)}
-    recorded = {step.output for step in trainings if folder.is_recorded(step, lines)}
+    recorded = {step.output for step in plan if step.operation == TRAIN and folder.is_recorded(step, lines)}
     kept = {step.output for step in plan if is_kept(step, keep, experiment.rounds)}
     todo = wanted(plan, there, recorded, kept)
-    meter = _Meter(options.get("progress"), todo)
+    trainings = [step for step in todo if step.operation == TRAIN]
     signal, trained = None, 0
     for number, step in enumerate(todo):
         folder.clear(plan, kept, todo[number:])
         if step.operation == TRAIN:
-            signal = _train(folder, step, data, options, meter)
+            signal = _train(folder, step, data, options, trainings)
             trained += 1
         elif step.output not in there:
             transform(folder, step)
@@ -182,34 +181,21 @@ def _go(folder: Folder, data: Any, options: Options) -> Lottery:
     return Lottery(folder.base.path, folder.out, experiment.seed, trained, signal, summary)
 
 
-def _train(folder: Folder, step: Step, data: Any, options: Options, meter: _Meter) -> int | None:
+def _train(folder: Folder, step: Step, data: Any, options: Options, trainings: Sequence[Step]) -> int | None:
+    """Do one of the trainings, and tell of it; gives the signal that came meanwhile."""
     names = ("validation_data", "validation_split", "batch_size", "shuffle", "imports", "unsafe")
     given: Mapping[str, Any] = options
+    progress, report = options.get("progress"), options.get("report")
+    of = sum(each.stop - each.start for each in trainings)
+    before = sum(each.stop - each.start for each in trainings[: trainings.index(step)])
     began = time.monotonic()
-    epochs: list[Epoch] = []
 
     def after(epoch: Epoch) -> None:
-        epochs.append(epoch)
-        meter.count()
+        if progress is not None:
+            progress(before + epoch.number - folder.base.epochs - step.start, of)
 
     signal = train(folder, step, data, {name: given[name] for name in names if name in given}, after)
-    report = options.get("report")
     if report is not None and signal is None:
         mine = [line for line in summaries.read(folder.out) if folder.is_of(step, line)]
         report(Trained(mine[-1], time.monotonic() - began))
     return signal
-
-
-class _Meter:
-    """Progress in epochs."""
-
-    def __init__(self, progress: Callable[[int, int], None] | None, todo: Sequence[Step]) -> None:
-        self._progress = progress
-        self._done = 0
-        self._all = sum(step.stop - step.start for step in todo)
-
-    def count(self) -> None:
-        """Another epoch is over."""
-        self._done += 1
-        if self._progress is not None:
-            self._progress(self._done, self._all)

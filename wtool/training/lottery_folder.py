@@ -25,6 +25,8 @@ from wtool.training.summaries import Line
 from wtool.version import __version__
 
 FILE = "experiment.json"
+UNFINISHED = ".epochs"
+"""Folder of a training that goes on: its latest checkpoint and its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,9 @@ def claimed(
     before = there.get("seed")
     if not seed_is_given and isinstance(before, int) and before >= 0:
         experiment, mine = replace(experiment, seed=before), {**mine, "seed": before}
+    if not _is_begun(folder):
+        _publish(path, json.dumps({**mine, "wtool": __version__}, indent=1) + "\n")
+        return experiment
     for name, value in mine.items():
         if there.get(name) != value:
             was, now = json.dumps(there.get(name)), json.dumps(value)
@@ -108,6 +113,12 @@ def claimed(
                 f"holds an experiment with {name} {was}, not {now}; name another folder with --out", folder
             )
     return experiment
+
+
+def _is_begun(folder: str) -> bool:
+    """Whether an epoch is over; before that, words may be put right."""
+    begun = os.path.join(folder, "trial-1", UNFINISHED)
+    return os.path.exists(os.path.join(folder, summaries.FILE)) or (os.path.isdir(begun) and bool(os.listdir(begun)))
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING, Any
 from wtool import operations
 from wtool.files.publish import Draft
 from wtool.training import schedules
-from wtool.training.lottery_folder import Folder
+from wtool.training.lottery_folder import UNFINISHED, Folder
 from wtool.training.lottery_plan import COPY, DRAW, NONE, PRUNE, Step
 from wtool.training.resuming import resume
 
 if TYPE_CHECKING:
     from wtool.training.logs import Epoch
-
-UNFINISHED = ".epochs"
-"""Folder of a training that goes on: its latest checkpoint and its log."""
 
 
 def transform(folder: Folder, step: Step) -> None:
