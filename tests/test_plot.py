@@ -329,6 +329,25 @@ def test_refusals(tmp_path: Path) -> None:
     assert not plain.exists()
 
 
+def test_many_kernels_stand_in_blocks() -> None:
+    """From top to bottom, then on to the right; what is left over is empty."""
+    kernel = kernels.models([str(BLOBS[0])], (), ())[0].kernels["hidden/kernel"]
+    model = kernels.Model("large", {f"layer-{number}/kernel": kernel for number in range(41)})
+    with style.styled():
+        figure = weights.draw([model])
+        grid = np.array(figure.axes).reshape(14, 9)
+    titles = [axes.get_title(loc="left") for axes in grid[:, [0, 3, 6]].T.flat]
+    assert titles == [*(f"layer-{number}/kernel  2x25" for number in range(41)), ""]
+    assert [axes.get_visible() for axes in grid[-1]] == [True] * 6 + [False] * 3
+    assert [axes.get_xlabel() for axes in grid[-1, :6]] == [
+        "weights other than zero",
+        "zeros, %",
+        "kept; across: last axis",
+    ] * 2
+    assert grid[-2, 6].get_xlabel() == "weights other than zero"
+    assert grid[-2, 0].get_xlabel() == ""
+
+
 def test_more_kernels_than_fit() -> None:
     kernel = kernels.models([str(BLOBS[0])], (), ())[0].kernels["hidden/kernel"]
     model = kernels.Model("large", {f"layer-{number}/kernel": kernel for number in range(101)})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from wtool.errors import Usage
 from wtool.plotting.kernels import Kernel, Model
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 100  # of kernels: more make an image that few programs open
 HISTOGRAM, BARS, MASK, ROW = 3.6, 1.6, 1.7, 1.45  # inches
 HEAD = 0.7
+TALL, WIDEST = 20, 30  # rows before a second block of them is begun, and inches of all blocks
 
 
 def draw(models: Sequence[Model]) -> Figure:
@@ -28,24 +32,36 @@ def draw(models: Sequence[Model]) -> Figure:
 
     paths = list(dict.fromkeys(path for model in models for path in model.kernels))
     _refuse_too_many(models, paths)
-    names = [label(name, 28) for name in short_names([model.name for model in models])]
-    width = HISTOGRAM + BARS + MASK * len(models)
-    figure = Figure((width, HEAD + ROW * len(paths)), layout="constrained")
-    grid = figure.subplots(
-        len(paths), 2 + len(models), squeeze=False, width_ratios=[HISTOGRAM, BARS, *[MASK] * len(models)]
-    )
-    for axes, path in zip(grid, paths, strict=True):
-        kernels = [model.kernels.get(path) for model in models]
-        _histogram(axes[0], path, kernels)
-        _bars(axes[1], kernels)
-        for number, kernel in enumerate(kernels):
-            _mask(axes[2 + number], kernel, COLOURS[number])
-    words = "weights other than zero", "zeros, %", *["kept; across: last axis"] * len(models)
-    for axes, text in zip(grid[-1], words, strict=True):
-        axes.set_xlabel(text)
+    widths = [HISTOGRAM, BARS, *[MASK] * len(models)]
+    blocks = max(1, min(math.ceil(len(paths) / TALL), int(WIDEST / sum(widths))))
+    down = math.ceil(len(paths) / blocks)
+    figure = Figure((blocks * sum(widths), HEAD + ROW * down), layout="constrained")
+    grid = figure.subplots(down, blocks * len(widths), squeeze=False, width_ratios=widths * blocks)
+    rows = [row for block in np.split(grid, blocks, axis=1) for row in block]
+    for axes in (axes for row in rows[len(paths) :] for axes in row):
+        axes.set_visible(False)
+    for at, path in enumerate(paths):
+        _row(rows[at], path, [model.kernels.get(path) for model in models])
+        if at + 1 in (len(paths), *range(0, len(paths), down)):
+            _name_axes(rows[at])
     handles = [_line(number) for number in range(len(models))]
-    figure.legend(handles, names, loc="outside upper left", ncols=max(1, int(width / 2.6)))
+    names = [label(name, 28) for name in short_names([model.name for model in models])]
+    figure.legend(handles, names, loc="outside upper left", ncols=max(1, int(sum(widths) * blocks / 2.6)))
     return figure
+
+
+def _row(row: Sequence[Any], path: str, kernels: Sequence[Kernel | None]) -> None:
+    histogram, bars, *masks = row
+    _histogram(histogram, path, kernels)
+    _bars(bars, kernels)
+    for axes, kernel, colour in zip(masks, kernels, COLOURS, strict=False):
+        _mask(axes, kernel, colour)
+
+
+def _name_axes(row: Sequence[Any]) -> None:
+    words = "weights other than zero", "zeros, %", *["kept; across: last axis"] * (len(row) - 2)
+    for axes, text in zip(row, words, strict=True):
+        axes.set_xlabel(text)
 
 
 def _refuse_too_many(models: Sequence[Model], paths: Sequence[str]) -> None:
