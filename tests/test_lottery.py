@@ -382,7 +382,7 @@ def test_signals_and_kills(here: Path) -> None:
     heads = ["val_accuracy", "std", "val_loss", "std"]
     assert table.splitlines()[0].split() == ["arm", "round", "weights", "trials", *heads]
     assert table.splitlines()[2].split()[:4] == ["rewind", "1", "25.42%", "1"]  # 205 of 1024, and 96 of 160
-    assert [line.split(", ")[1] for line in told.splitlines()][:1] == ["rewind round 1"]
+    assert [line.split(", ")[1] for line in told.splitlines() if ", " in line] == ["rewind round 1"]
     started("whole").communicate(timeout=100)
     for path in Path("run").rglob(".wtool-*"):
         shutil.rmtree(path)  # what a kill in the moment of a save leaves
