@@ -128,21 +128,23 @@ def test_without_validation_and_accuracy_the_loss_is_drawn(tmp_path: Path) -> No
     assert runs.score_of(["loss", "f1", "sparse_categorical_accuracy"]) == "sparse_categorical_accuracy"
 
 
-def pruned(tmp_path: Path, sparsity: float = 0.6) -> Path:
-    wtool.prune(BLOBS[0], sparsity=sparsity, output=tmp_path / "pruned.keras")
+def pruned(model: Path, tmp_path: Path) -> Path:
+    wtool.prune(model, sparsity=0.6, output=tmp_path / "pruned.keras")
     return tmp_path / "pruned.keras"
 
 
 def test_histograms_zeros_and_masks_of_two_models(tmp_path: Path) -> None:
-    models = [BLOBS[0], pruned(tmp_path)]
+    models = [BLOBS[0], pruned(BLOBS[9], tmp_path)]
     figure = drawn_models(*models)
     assert [text.get_text() for text in figure.legends[0].texts] == ["ckpt-91.keras", "pruned.keras"]
     grid = np.array(figure.axes).reshape(2, 4)
     titles = [axes.get_title(loc="left") for axes in grid[:, 0]]
     assert titles == ["hidden/kernel  2x25", "output/kernel  25x3"]
+    wider: list[bool] = []
     for row, stored in zip(grid, (HIDDEN, OUTPUT), strict=True):
         values = [arrays(model)[stored].astype(np.float64) for model in models]
         low, high = min(each.min() for each in values), max(each.max() for each in values)
+        wider.append(low < values[1].min() or high > values[1].max())
         for at, each in enumerate(values):
             counts, edges = np.histogram(each[each != 0], bins=60, range=(low, high))
             steps = row[0].patches[at].get_data()
@@ -152,6 +154,7 @@ def test_histograms_zeros_and_masks_of_two_models(tmp_path: Path) -> None:
             assert bar.get_width() == pytest.approx(100 * np.mean(each == 0))
             assert row[1].texts[at].get_text() == f"{100 * np.mean(each == 0):.1f}"
             assert np.array_equal(row[2 + at].images[0].get_array(), each != 0)
+    assert any(wider)  # or the edges could be those of the last model
     assert grid[0, 1].patches[1].get_width() == pytest.approx(60)
 
 
@@ -180,8 +183,8 @@ def test_images_of_large_kernels_are_shares(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("batch", [256, pipeline.LARGEST_BATCH])
-def test_batches_and_threads_make_no_difference(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
-    model = ZOO / "k3.15.1" / "mlp.keras"
+def test_batches_and_threads_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    model = pruned(ZOO / "k3.15.1" / "mlp.keras", tmp_path)
     monkeypatch.setattr(pipeline, "LARGEST_BATCH", batch)
     monkeypatch.setattr(pipeline, "SMALLEST_BATCH", 256)
     monkeypatch.setattr(pipeline, "ALONE", 0)
@@ -193,6 +196,7 @@ def test_batches_and_threads_make_no_difference(monkeypatch: pytest.MonkeyPatch,
         values = next(each for each in stored if each.shape == kernel.shape)
         assert list(kernel.counts) == list(np.histogram(values[values != 0].astype(np.float64), kernel.edges)[0])
         assert kernel.statistics.min == values.min()
+        assert np.array_equal(kernel.zeros, values == 0)
 
 
 def test_nan_is_told_and_not_drawn(tmp_path: Path) -> None:
@@ -244,19 +248,20 @@ def test_the_same_bytes_again(tmp_path: Path, suffix: str) -> None:
 
 def test_the_users_style_makes_no_difference(tmp_path: Path) -> None:
     wtool.plot(BLOBS[0], output=tmp_path / "a.svg")
-    with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 20, "text.parse_math": True}):
+    with matplotlib.rc_context({"axes.grid": True, "font.size": 20}):
         wtool.plot(BLOBS[0], output=tmp_path / "b.svg")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
 def test_names_are_data(tmp_path: Path) -> None:
     """No formulas, no control characters, and no name that a legend leaves out."""
-    names = ["$\\frac{1}{0}$.keras", "_hidden.keras", "line\nbreak.keras"]
+    names = ["$\\nonsense$.keras", "_hidden.keras", "line\nbreak.keras"]
     for name in names:
         shutil.copy(BLOBS[0], tmp_path / name)
     figure = drawn_models(*(tmp_path / name for name in names))
     shown = [text.get_text() for text in figure.legends[0].texts]
-    assert shown == ["$\\frac{1}{0}$.keras", " _hidden.keras", "line\\nbreak.keras"]
+    assert not any(text.get_parse_math() for text in figure.legends[0].texts)
+    assert shown == ["$\\nonsense$.keras", " _hidden.keras", "line\\nbreak.keras"]
 
 
 def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -327,6 +332,9 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(wtool.Refused, match=re.escape(str(HOSTILE / "corrupt_trunc_01.weights.h5"))):
         wtool.plot(HOSTILE / "corrupt_trunc_01.weights.h5", output=plain)
     assert not plain.exists()
+    plain.touch()
+    with pytest.raises(wtool.WtoolError, match=r"a\.png: exists already"):  # before anything is read
+        wtool.plot(tmp_path / "missing.keras", output=plain)
 
 
 def test_many_kernels_stand_in_blocks() -> None:

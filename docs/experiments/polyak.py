@@ -67,7 +67,7 @@ def draw(found: dict[str, np.ndarray], output: Path) -> None:
         axes.set_xticks(x[::3])
         axes.set_title(f"run {run + 1}")
     figure.axes[0].set_ylabel("test accuracy, %")
-    figure.supxlabel("newest models in the average or ensemble", fontsize=9)
+    figure.axes[SEEDS // 2].set_xlabel("newest models in the average or ensemble")
     figure.legend(
         figure.axes[0].lines, ["k-th newest alone", *COLUMNS[1:]], loc="outside upper left", ncols=len(COLUMNS)
     )

@@ -28,9 +28,9 @@ def draw(run: Run) -> Figure:
     metrics = list(dict.fromkeys([score_of(run.metrics), validated("loss", run.metrics)]))
     down = math.ceil(len(arms) / across) * len(metrics)
     figure = Figure((max(2, across) * PANEL + 1, TOP + ROW * down), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=[TOP, ROW * down])
-    _scores(upper.subplots(), run, metrics[0])
-    grid = lower.subplots(down, across, squeeze=False, sharex=True, sharey="row")
+    upper, lower = figure.add_gridspec(2, 1, height_ratios=[TOP, ROW * down])
+    _scores(figure.add_subplot(upper), run, metrics[0])
+    grid = lower.subgridspec(down, across).subplots(squeeze=False, sharex=True, sharey="row")
     shades = _shades(run)
     for number, arm in enumerate(arms):
         for row, metric in enumerate(metrics):
@@ -45,7 +45,7 @@ def draw(run: Run) -> Figure:
         lowest = [axes for axes in column if axes.get_visible()][-1]
         lowest.tick_params(labelbottom=True)
         lowest.set_xlabel("epoch")
-    _name_shades(lower, shades)
+    _name_shades(grid[0, -1], shades)
     return figure
 
 
@@ -121,7 +121,7 @@ def _shades(run: Run) -> dict[float, Any]:
     return {remaining: colormaps["viridis"](0.9 * (1 - at / steps)) for at, remaining in enumerate(each)}
 
 
-def _name_shades(figure: Any, shades: dict[float, Any]) -> None:
+def _name_shades(axes: Axes, shades: dict[float, Any]) -> None:
     from matplotlib.lines import Line2D
 
     named = min(MOST_NAMED, len(shades))
@@ -129,4 +129,4 @@ def _name_shades(figure: Any, shades: dict[float, Any]) -> None:
     handles = [Line2D([], [], color=shades[each]) for each in some]
     handles.insert(0, Line2D([], [], color=GREY, linestyle="--"))
     names = [DENSE, *(f"{each:.3g} %" for each in some)]
-    figure.legend(handles, names, loc="outside right upper", title="remaining")
+    axes.legend(handles, names, loc="upper left", bbox_to_anchor=(1.01, 1), title="remaining")

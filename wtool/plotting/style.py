@@ -75,9 +75,19 @@ def styled() -> Iterator[None]:
 def publish(figure: Any, output: str, force: bool) -> None:
     """Write a figure, whole or not at all; the same matplotlib writes the same bytes."""
     suffix = suffix_of(output)
+    _settle(figure)
     with Draft(output, force) as draft:
         figure.savefig(draft.file, format=suffix[1:], metadata=DATES[suffix])
         draft.publish()
+
+
+def _settle(figure: Any) -> None:
+    """Lay a figure out, to a millionth: the solver's last bits depend on where its variables are in memory."""
+    for _ in range(2):  # ticks may change with the size, and with them what their labels need
+        figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(float(each), 6) for each in axes.get_position().bounds])
 
 
 def label(name: str, most: int = 60) -> str:
