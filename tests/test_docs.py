@@ -16,8 +16,13 @@ from tests.models import BLOBS, FIXTURES
 from wtool.cli import COMMANDS, cli
 
 DOCS = Path(__file__).parent.parent / "docs"
+TRAINS = ("import keras", "wtool resume")
 PAGES = [
-    pytest.param(page, id=page.stem, marks=[pytest.mark.tensorflow] if "import keras" in page.read_text() else [])
+    pytest.param(
+        page,
+        id=page.stem,
+        marks=[pytest.mark.tensorflow] if any(word in page.read_text() for word in TRAINS) else [],
+    )
     for page in sorted((DOCS / "howto").glob("*.md"))
 ]
 
@@ -59,7 +64,7 @@ def test_links_lead_somewhere() -> None:
 def test_how_to_pages_run(page: Path, tmp_path: Path) -> None:
     """Every block of a page, in order, in a folder with the models that it speaks of."""
     text = page.read_text()
-    if "import keras" in text:
+    if any(word in text for word in TRAINS):
         pytest.importorskip("keras")
     shutil.copy(BLOBS[0], tmp_path / "init.keras")
     shutil.copy(BLOBS[-1], tmp_path / "trained.keras")
@@ -70,9 +75,6 @@ def test_how_to_pages_run(page: Path, tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "PATH": path, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
     for language, block in re.findall(r"```(sh|python)\n(.*?)```", text, re.DOTALL):
-        if block.startswith("# train.py"):
-            (tmp_path / "train.py").write_text(block)
-            continue
         argv = ["bash", "-euo", "pipefail", "-c", block] if language == "sh" else [sys.executable, "-c", block]
         done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True)
         assert done.returncode == 0, f"{block}\n{done.stderr}"
@@ -98,24 +100,3 @@ def test_plots_are_drawn(tmp_path: Path) -> None:
     for name, content in drawn[0].items():
         assert len(content) < 100_000
         assert f"({name})" in (DOCS / "reference" / name).with_suffix(".md").read_text()
-
-
-@pytest.mark.tensorflow
-def test_the_ticket_learns(tmp_path: Path) -> None:
-    """Masks hold through the training of the page, and a ticket is not worse than chance by far."""
-    keras = pytest.importorskip("keras")
-    page = (DOCS / "howto" / "lottery-ticket.md").read_text()
-    script = next(block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "train.py" in block)
-    (tmp_path / "train.py").write_text(script)
-    for name, source in (("init.keras", BLOBS[0]), ("data.npz", FIXTURES / "blobs" / "data.npz")):
-        shutil.copy(source, tmp_path / name)
-    import wtool
-
-    wtool.prune(BLOBS[-1], sparsity=0.6, output=tmp_path / "mask.keras")
-    wtool.rewind(tmp_path / "mask.keras", initial=BLOBS[0], output=tmp_path / "ticket.keras")
-    words = [sys.executable, "train.py", "ticket.keras", "out.keras", "5", "hold"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert float(done.stdout.split()[-1]) > 0.5
-    mask, out = (keras.models.load_model(tmp_path / name) for name in ("mask.keras", "out.keras"))
-    for left, right in zip(mask.get_weights()[::2], out.get_weights()[::2], strict=True):
-        assert ((left == 0) == (right == 0)).all()

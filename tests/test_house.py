@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent / "wtool"
 MODULES = sorted(ROOT.rglob("*.py"))
 TRAINING_ROOMS = ("wtool/layers/", "wtool/callbacks.py", "wtool/training/")
+PLOTTING_ROOM = "wtool/plotting/"
 
 
 def imported(path: Path, late: bool) -> set[str]:
@@ -34,9 +35,11 @@ def within(path: Path, room: str) -> bool:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_rooms(path: Path) -> None:
     everywhere, top = imported(path, late=True), imported(path, late=False)
-    heavy = {"keras", "tensorflow", "matplotlib"}
     if not any(within(path, room) for room in TRAINING_ROOMS):
-        assert not {name.split(".")[0] for name in everywhere} & heavy
+        assert not {name.split(".")[0] for name in everywhere} & {"keras", "tensorflow"}
+    assert "matplotlib" not in {name.split(".")[0] for name in top}
+    if not within(path, PLOTTING_ROOM):
+        assert "matplotlib" not in {name.split(".")[0] for name in everywhere}
     if within(path, "wtool/files/"):
         assert not {name for name in everywhere if name.startswith(("wtool.transforms", "wtool.pipeline", "wtool.cli"))}
     if within(path, "wtool/transforms/"):
@@ -52,6 +55,19 @@ def test_rooms(path: Path) -> None:
         assert "h5py" not in everywhere  # the HDF5 library reads in the child process only, and writes new files
     if within(path, "wtool/swapping/"):
         assert not {name for name in everywhere if name.startswith(("wtool.pipeline", "wtool.cli", "os"))}
+
+
+def test_plotting_needs_no_keras(tmp_path: Path) -> None:
+    """It reads models as files, and of the training room only what knows the metrics' file."""
+    pytest.importorskip("matplotlib")
+    code = (
+        "import sys, wtool\nwtool.plot(sys.argv[1], output=sys.argv[2])\n"
+        "print(sorted(set(sys.modules) & {'h5py', 'tensorflow', 'keras', 'matplotlib.pyplot'}))"
+    )
+    from tests.models import BLOBS
+
+    words = [sys.executable, "-c", code, str(BLOBS[0]), str(tmp_path / "plot.svg")]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
 def test_nothing_from_files_is_run() -> None:

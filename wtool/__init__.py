@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from wtool.files.opener import open_checkpoint
     from wtool.inspection import inspect
     from wtool.operations import constant, jitter, neuroplast, prune, randomize, reshuffle, rewind, stroke, swap
+    from wtool.plotting.plot import Plotted, plot
     from wtool.restructuring import Swapped
+    from wtool.training.evaluating import Evaluated, evaluate
+    from wtool.training.lottery import Lottery, lottery
+    from wtool.training.resuming import Resumed, resume
 
 _HOMES = {
     "average": "wtool.averaging",
@@ -31,19 +35,27 @@ _HOMES = {
     "Checked": "wtool.checking",
     "Checkpoint": "wtool.files.checkpoint",
     "Tensor": "wtool.files.checkpoint",
+    "Evaluated": "wtool.training.evaluating",
     "Failed": "wtool.batch",
+    "Lottery": "wtool.training.lottery",
+    "Plotted": "wtool.plotting.plot",
+    "Resumed": "wtool.training.resuming",
     "SomeFailed": "wtool.batch",
     "Transformed": "wtool.editing",
     "Finding": "wtool.checking",
     "check": "wtool.checking",
     "constant": "wtool.operations",
+    "evaluate": "wtool.training.evaluating",
     "inspect": "wtool.inspection",
     "jitter": "wtool.operations",
+    "lottery": "wtool.training.lottery",
     "neuroplast": "wtool.operations",
     "open_checkpoint": "wtool.files.opener",
+    "plot": "wtool.plotting.plot",
     "prune": "wtool.operations",
     "randomize": "wtool.operations",
     "reshuffle": "wtool.operations",
+    "resume": "wtool.training.resuming",
     "rewind": "wtool.operations",
     "stroke": "wtool.operations",
     "swap": "wtool.operations",
@@ -55,9 +67,13 @@ __all__ = [
     "Averaged",
     "Checked",
     "Checkpoint",
+    "Evaluated",
     "Failed",
     "Finding",
+    "Lottery",
+    "Plotted",
     "Refused",
+    "Resumed",
     "SomeFailed",
     "Swapped",
     "Tensor",
@@ -68,13 +84,17 @@ __all__ = [
     "average",
     "check",
     "constant",
+    "evaluate",
     "inspect",
     "jitter",
+    "lottery",
     "neuroplast",
     "open_checkpoint",
+    "plot",
     "prune",
     "randomize",
     "reshuffle",
+    "resume",
     "rewind",
     "stroke",
     "swap",

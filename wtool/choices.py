@@ -27,6 +27,15 @@ SHORT = {
 CRITERIA = (*SHORT.values(), "random", *SHORT)
 """What makes a weight matter: `transforms.criteria.CRITERIA` and its short names, without importing NumPy for them."""
 
+ARMS = ("rewind", "jitter", "randomize", "reshuffle", "constant", "none")
+"""What the tickets of a lottery experiment start from; `none` is what they were trained to."""
+
+SCHEDULES = ("geometric", "linear")
+"""How sparsity grows from round to round."""
+
+KEEP = ("all", "tickets", "last")
+"""Which checkpoints of a lottery experiment stay."""
+
 
 LINKED = ("LKReLU", "LKSELU", "LKSwish", "LKPReLU", "Linked")
 """Linked activations of `wtool.layers`."""

@@ -100,6 +100,12 @@ def training_step(smoke: bool, seconds: Path) -> Contender:
     return Contender("training steps", argv, lambda: remove(seconds))
 
 
+def held_zeros(smoke: bool, seconds: Path) -> Contender:
+    """Epochs with and without held zeros, which take their turns in one process."""
+    argv = [sys.executable, str(HERE / "held_zeros.py"), str(seconds), *(["--smoke"] if smoke else [])]
+    return Contender("held zeros", argv, lambda: remove(seconds))
+
+
 def wtool_help(command: Sequence[str]) -> Contender:
     return Contender("wtool --help", [*command, "--help"])
 

@@ -165,6 +165,16 @@ class Bench:
             say(f"{name}: " + " ".join(f"{value * 1000:.2f} ms" for value in found))
         return each
 
+    def held(self) -> dict[str, dict[str, list[float]]]:
+        """Model -> `plain` or `held` -> seconds of an epoch, one for each turn."""
+        seconds = self.out / "held.json"
+        self.measure(contenders.held_zeros(self.smoke, seconds))
+        found: dict[str, dict[str, list[float]]] = json.loads(seconds.read_text())
+        for name, both in found.items():
+            for how, each in both.items():
+                say(f"{name}, {how}: " + " ".join(f"{value:.2f}" for value in each))
+        return found
+
     def in_turns(self, taking_part: Sequence[Contender], rounds: dict[str, int]) -> dict[str, list[Run]]:
         runs: dict[str, list[Run]] = {contender.name: [] for contender in taking_part}
         for turn in range(max(rounds.values())):
@@ -245,6 +255,7 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
     each = {name: median(found) for name, found in zoo.items()}
     steps = bench.steps()
     dense, convolutions, linked = ([median(found) for found in models.values()] for models in steps.values())
+    held = {name: {how: median(found) for how, found in both.items()} for name, both in bench.held().items()}
     usual = peaks["10 checkpoints"]
     seconds = {name: median(run.seconds for run in runs) for name, runs in {**averages, **start}.items()}
     floor, mine = seconds["cat + cp"], seconds["wtool average"]
@@ -278,6 +289,7 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
         at_most("training step, `AutoRotDense` to `Dense`", dense[1] / dense[0], 1.15),
         at_most("training step, `AutoRotConv2D` to `Conv2D`", convolutions[1] / convolutions[0], 1.15),
         at_least("training step, ReLU with BatchNormalization to LKReLU without", linked[0] / linked[1], 1),
+        *(at_most(f"epoch with held zeros: {name}", both["held"] / both["plain"], 1.1) for name, both in held.items()),
     ]
     times = rows(averages)
     if other is None:
@@ -297,6 +309,10 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
         *(
             table([f"training step: {what}", "ms", "to the first", "turns"], step_rows(models))
             for what, models in steps.items()
+        ),
+        table(
+            ["an epoch, four fifths of the weights zero", "plain `fit`, s", "zeros held, s"],
+            [[name, f"{both['plain']:.3f}", f"{both['held']:.3f}"] for name, both in held.items()],
         ),
         table(["target", "measured", "limit", ""], [target.row() for target in targets]),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -61,6 +62,21 @@ def _bar(label: str, stack: ExitStack) -> Progress:
     shown = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
     task = shown.add_task(label)
     return lambda done, total: shown.update(task, completed=done, total=total)
+
+
+@contextmanager
+def quiet_import() -> Iterator[None]:
+    """Import Keras without what TensorFlow's libraries write to standard error meanwhile, past Python."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    with open(os.devnull, "w") as nowhere:
+        real = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:

@@ -60,6 +60,27 @@ folder = click.option(
     "-o", "--output", metavar="PATH", help="A file, a folder for many models (pruned/), or - for standard output."
 )
 
+data = click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    metavar="DATA",
+    help=".npz, .csv, two .npy (twice --data), a folder, or package.module:function.",
+)
+batch_size = click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, metavar="N")
+loss = click.option("--loss", metavar="NAME", help="Keras's name of a loss, instead of the model's own.")
+metric = click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="Keras's name of a metric, instead of the model's own; repeatable.",
+)
+imports = click.option(
+    "--import", "imports", multiple=True, metavar="MODULE", help="A module that registers custom layers; repeatable."
+)
+unsafe = click.option("--unsafe", is_flag=True, help="Load models also if that runs or imports code of theirs.")
+
 reinitialising = (initial, same_sign, keep_biases, reinitialised)
 """The own options of commands that give kept weights other values than their initial ones."""
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import keras
 import numpy as np
 
 from wtool.dtypes import Array
 from wtool.errors import WtoolError
+from wtool.files.opener import open_checkpoint
+from wtool.training.loading import in_short, refuse_suspects
 
 EXAMPLES = 4
 SIZES = {2: 8, 3: 16, 4: 64, 5: 24}
@@ -21,19 +24,13 @@ def largest_difference(path: str, other: str, seed: int = 0) -> tuple[float, flo
     Floating inputs are drawn from a standard normal distribution; whole numbers are 0 or 1.
 
     Args:
-        path, other: files that `keras.models.load_model` opens.
+        path, other: files of whole models.
         seed: of the inputs.
 
     Raises:
-        WtoolError: Keras is not there, cannot load a model, or the inputs are texts.
+        WtoolError: loading would do more than build layers, Keras cannot load a model, or the inputs are texts.
     """
-    try:
-        import keras
-
-        import wtool.layers  # noqa: F401 - registers them
-    except ImportError as error:
-        raise WtoolError(f"comparing models needs Keras ({error}); pip install 'wtool[train]'") from None
-    models = [_loaded(keras, each) for each in (path, other)]
+    models = [_loaded(each) for each in (path, other)]
     generator = np.random.default_rng(seed)
     inputs = [_drawn(generator, each, path) for each in models[0].inputs]
     first, second = (_outputs(model, inputs) for model in models)
@@ -41,12 +38,13 @@ def largest_difference(path: str, other: str, seed: int = 0) -> tuple[float, flo
     return difference, max(float(np.abs(one).max(initial=0)) for one in first)
 
 
-def _loaded(keras: Any, path: str) -> Any:
+def _loaded(path: str) -> Any:
+    with open_checkpoint(path) as checkpoint:
+        refuse_suspects(checkpoint)
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # whatever a file makes Keras raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise WtoolError(f"Keras cannot load {os.path.basename(path)}, so it was not run ({reason:.200})") from None
+        raise WtoolError(f"Keras does not load {os.path.basename(path)} ({in_short(error)})") from error
 
 
 def _drawn(generator: np.random.Generator, tensor: Any, path: str) -> Array:
@@ -60,7 +58,5 @@ def _drawn(generator: np.random.Generator, tensor: Any, path: str) -> Array:
 
 
 def _outputs(model: Any, inputs: list[Array]) -> list[Array]:
-    import keras
-
     found = model(inputs if len(inputs) > 1 else inputs[0], training=False)
     return [keras.ops.convert_to_numpy(each).astype(np.float64) for each in keras.tree.flatten(found)]

@@ -1,0 +1,512 @@
+"""Training that goes on, against plain Keras: to the bit, with held zeros, through signals, kills and NaN."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wtool
+from tests.models import HOSTILE, Array
+
+pytestmark = pytest.mark.tensorflow
+keras = pytest.importorskip("keras")
+datasets = pytest.importorskip("sklearn.datasets")
+data = pytest.importorskip("wtool.training.data")
+samples = pytest.importorskip("wtool.training.samples")
+
+COUNT = 600
+DIGITS = datasets.load_digits(return_X_y=True)
+X, Y = (DIGITS[0] / 16).astype(np.float32)[:COUNT], DIGITS[1][:COUNT]
+QUIET = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": os.getcwd()}
+
+
+def model(optimizer: Any = "adam", compiled: bool = True) -> Any:
+    keras.utils.set_random_seed(4)
+    made = keras.Sequential(
+        [
+            keras.Input((64,)),
+            keras.layers.Dense(16, activation="relu", name="hidden"),
+            keras.layers.Dropout(0.2, seed=1, name="dropout"),
+            keras.layers.Dense(10, name="out"),
+        ]
+    )
+    if compiled:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        made.compile(optimizer, loss, metrics=["accuracy"])
+    return made
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with an initial model and data in it, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    model().save("init.keras")
+    np.savez("digits.npz", x=X, y=Y)
+    return tmp_path
+
+
+def load(path: Path | str) -> Any:
+    return keras.models.load_model(path)
+
+
+def state(model: Any) -> list[Array]:
+    """Weights, and the optimizer's variables."""
+    return [np.asarray(each).copy() for each in (*model.weights, *model.optimizer.variables)]
+
+
+def assert_same(one: Any, other: Any) -> None:
+    for left, right in zip(state(one), state(other), strict=True):
+        assert np.array_equal(left, right)
+
+
+OPTIMIZERS: dict[str, Callable[[], Any]] = {
+    "adam": lambda: keras.optimizers.Adam(0.01),
+    "momentum": lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+    "schedule": lambda: keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(0.01, 60)),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_two_and_three_epochs_are_five_of_keras(name: str, here: Path) -> None:
+    model(OPTIMIZERS[name]()).save("init.keras")
+    plain = load("init.keras")
+    plain.fit(X, Y, epochs=5, batch_size=64, shuffle=False, verbose=0)
+    options = {"data": "digits.npz", "batch_size": 64, "shuffle": False}
+    wtool.resume("init.keras", epochs=2, output="two.keras", **options)
+    done = wtool.resume("two.keras", epochs=3, output="five.keras", **options)
+    assert_same(load("five.keras"), plain)
+    assert done.epochs == 5
+    lineage = wtool.inspect("five.keras")["lineage"]
+    assert [record["epoch"] for record in lineage] == [2, 5]
+    state_of_dropout = plain.get_layer("dropout").seed_generator.state.numpy().tolist()
+    assert lineage[-1]["random_states"] == [state_of_dropout] == [[1, 50]]
+
+
+def test_shuffled_epochs_are_those_of_keras_in_the_same_order(here: Path) -> None:
+    plain = load("init.keras")
+    for epoch in range(3):
+        order = samples.order(7, epoch, COUNT)
+        assert sorted(order) == list(range(COUNT))
+        plain.fit(X[order], Y[order], epochs=epoch + 1, initial_epoch=epoch, batch_size=32, shuffle=False, verbose=0)
+    wtool.resume("init.keras", data="digits.npz", epochs=1, seed=7, output="one.keras")
+    wtool.resume("one.keras", data="digits.npz", epochs=2, seed=7, output="three.keras")
+    assert_same(load("three.keras"), plain)
+    assert not np.array_equal(samples.order(7, 0, COUNT), samples.order(7, 1, COUNT))
+    assert not np.array_equal(samples.order(7, 0, COUNT), samples.order(8, 0, COUNT))
+
+
+def test_pruned_weights_stay_zero_and_others_do_not(here: Path) -> None:
+    wtool.resume("init.keras", data="digits.npz", epochs=1, output="dense.keras", seed=0)
+    wtool.prune("dense.keras", sparsity=0.7, include=["hidden/*"], output="pruned.keras")
+    mask = load("pruned.keras").get_layer("hidden").kernel.numpy() == 0
+    done = wtool.resume("pruned.keras", data="digits.npz", epochs=2, output="held.keras", seed=0)
+    held = load("held.keras").get_layer("hidden").kernel.numpy()
+    assert done.held == np.count_nonzero(mask) == round(0.7 * mask.size)
+    assert np.array_equal(held == 0, mask)
+    again = wtool.resume("held.keras", data="digits.npz", epochs=1, output="again.keras", seed=0)
+    assert again.held == done.held
+    wtool.resume("pruned.keras", data="digits.npz", epochs=1, output="free.keras", seed=0, hold_zeros=False)
+    assert (load("free.keras").get_layer("hidden").kernel.numpy()[mask] != 0).any()
+    wtool.rewind("pruned.keras", initial="init.keras", output="ticket.keras")
+    ticket = wtool.resume("ticket.keras", data="digits.npz", epochs=1, output="trained.keras", seed=0)
+    assert ticket.held == done.held
+
+
+def test_mixed_precision_goes_on_with_its_loss_scale(here: Path) -> None:
+    """Keras loads such a model with its loss scale only under the policy that it was made under."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        plain = model(keras.optimizers.AdamW(0.01, weight_decay=0.1))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert isinstance(plain.optimizer, keras.optimizers.LossScaleOptimizer)
+    plain.fit(X, Y, epochs=1, batch_size=32, shuffle=False, verbose=0)
+    plain.save("init.keras")
+    plain.get_layer("dropout").seed_generator.state.assign([1, 0])
+    plain.fit(X, Y, epochs=3, batch_size=32, shuffle=False, verbose=0)
+    words = {"data": "digits.npz", "shuffle": False}
+    wtool.resume("init.keras", epochs=1, output="one.keras", **words)
+    wtool.resume("one.keras", epochs=2, output="three.keras", **words)
+    loaded = pytest.importorskip("wtool.training.loading").load("three.keras").model
+    assert_same(loaded, plain)
+    assert keras.config.dtype_policy().name == "float32"
+    wtool.prune("three.keras", sparsity=0.8, output="pruned.keras")
+    wtool.resume("pruned.keras", epochs=1, output="held.keras", **words)
+    for mask, held in zip(load("pruned.keras").get_weights()[::2], load("held.keras").get_weights()[::2], strict=True):
+        assert np.array_equal(mask == 0, held == 0)
+
+
+def test_zeros_of_no_mask_are_held_only_if_asked_for(here: Path) -> None:
+    made = load("init.keras")
+    made.get_layer("out").kernel.assign(np.zeros((16, 10)))
+    made.save("zeros.keras")
+    assert wtool.resume("zeros.keras", data="digits.npz", epochs=1, output="free.keras").held == 0
+    done = wtool.resume("zeros.keras", data="digits.npz", epochs=1, output="held.keras", hold_zeros=True)
+    assert done.held == 160
+    assert not load("held.keras").get_layer("out").kernel.numpy().any()
+    assert wtool.resume("held.keras", data="digits.npz", epochs=1, output="later.keras").held == 160
+
+
+def test_the_callbacks_are_those_of_the_module(here: Path) -> None:
+    callbacks = pytest.importorskip("wtool.callbacks")
+    plain = load("init.keras")
+    used = [callbacks.Stroke(volatility_ratio=0.1, seed=3), callbacks.Pruning(min_value=-0.01, max_value=0.01)]
+    plain.fit(X, Y, epochs=2, batch_size=32, shuffle=False, verbose=0, callbacks=used)
+    words = {"data": "digits.npz", "epochs": 2, "seed": 3, "shuffle": False}
+    wtool.resume("init.keras", **words, stroke=0.1, prune=(-0.01, 0.01), output="out.keras")
+    assert_same(load("out.keras"), plain)
+
+
+def test_every_form_of_data_is_the_same_data(here: Path) -> None:
+    tensorflow = pytest.importorskip("tensorflow")
+    x, y = X[:96], Y[:96]
+    plain = load("init.keras")
+    plain.fit(x, y, epochs=1, batch_size=32, shuffle=False, verbose=0)
+    np.save("x.npy", x)
+    np.save("y.npy", y)
+    np.savez("parts.npz", x_train=x.astype(np.float64), y_train=y, x_test=X[96:128], y_test=Y[96:128])
+    np.savez("named.npz", **{load("init.keras").inputs[0].name: x, "y": y})
+    header = ",".join([*(f"p{i}" for i in range(64)), "digit"])
+    np.savetxt("table.csv", np.column_stack([x, y]), delimiter=",", header=header, comments="")
+    tensorflow.data.Dataset.from_tensor_slices((x, y)).save("singles")
+    tensorflow.data.Dataset.from_tensor_slices((x, y)).batch(32).save("batches")
+    (here / "some_data.py").write_text(
+        "import numpy as np\ndef arrays(): return np.load('x.npy'), np.load('y.npy')\n"
+        "def pieces():\n    import tensorflow as tf\n"
+        "    return tf.data.Dataset.from_tensor_slices(arrays()).batch(32)\n"
+    )
+    forms: list[Any] = [
+        ["x.npy", "y.npy"], "parts.npz", "named.npz", "table.csv", "singles", "batches", "some_data:arrays",
+        "some_data:pieces", (x, y), tensorflow.data.Dataset.from_tensor_slices((x, y)).batch(32),
+    ]  # fmt: skip
+    for number, form in enumerate(forms):
+        done = wtool.resume("init.keras", data=form, epochs=1, shuffle=False, output=f"out{number}.keras")
+        assert_same(load(f"out{number}.keras"), plain)
+        assert ("val_loss" in done.metrics) == (form == "parts.npz")
+    assert np.load("x.npy", mmap_mode="r").shape == data.read(["x.npy", "y.npy"], None).take(np.arange(96))[0].shape
+
+
+def test_images_by_class(here: Path) -> None:
+    pictures = [keras.utils.array_to_img(X[at].reshape(8, 8, 1) * 255, scale=False) for at in range(12)]
+    for at, picture in enumerate(pictures):
+        folder = here / "images" / ("zebra" if at % 2 else "ant")
+        folder.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / f"{at}.png")
+    made = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    found = data.read("images", made)
+    x, y = found.take(np.arange(12))
+    order = [0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11]
+    assert y.tolist() == [0] * 6 + [1] * 6
+    assert np.array_equal(x[..., 0], np.round(X[order].reshape(12, 8, 8) * 255 - 0.5).astype(np.uint8)) or np.allclose(
+        x[..., 0], X[order].reshape(12, 8, 8) * 255, atol=1
+    )
+    made.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    made.save("images.keras")
+    assert wtool.resume("images.keras", data="images", epochs=1, seed=0, validation_split=0.25).metrics["val_loss"] > 0
+
+
+def test_validation_split_is_keras(here: Path) -> None:
+    plain = load("init.keras")
+    history = plain.fit(X, Y, epochs=1, batch_size=32, shuffle=False, verbose=0, validation_split=0.3).history
+    done = wtool.resume("init.keras", data="digits.npz", epochs=1, shuffle=False, validation_split=0.3)
+    assert dict(done.metrics) == {name: values[0] for name, values in history.items()}
+
+
+def test_compiling(here: Path) -> None:
+    model(compiled=False).save("bare.keras")
+    with pytest.raises(wtool.WtoolError, match=r"bare.keras: is not compiled: it needs a loss \(--loss\) and an opt"):
+        wtool.resume("bare.keras", data="digits.npz", epochs=1)
+    loss = "sparse_categorical_crossentropy"
+    done = wtool.resume("bare.keras", data="digits.npz", epochs=1, loss=loss, new_optimizer="sgd", metrics=["accuracy"])
+    assert set(done.metrics) == {"loss", "accuracy"}
+    trained = load("bare-resume.keras")
+    assert (type(trained.optimizer).__name__, trained.loss) == ("SGD", loss)
+    wtool.resume("bare-resume.keras", data="digits.npz", epochs=1, learning_rate=0.5, output="fast.keras")
+    fast = load("fast.keras")
+    assert (float(fast.optimizer.learning_rate), int(fast.optimizer.iterations)) == (0.5, 38)
+    for wrong in ({"loss": "nonsense"}, {"metrics": ["nonsense"]}, {"new_optimizer": "nonsense"}):
+        with pytest.raises(wtool.Usage, match="nonsense"):
+            wtool.resume("init.keras", data="digits.npz", epochs=1, output="x.keras", **wrong)
+    assert not os.path.exists("x.keras")
+
+
+def test_a_lost_optimizer_is_no_fresh_one(here: Path) -> None:
+    trained = load("init.keras")
+    trained.fit(X, Y, verbose=0)
+    trained.get_layer("hidden").trainable = False
+    trained.save("frozen.keras")
+    with pytest.raises(wtool.WtoolError, match=r"is at step 19 in the file and at 0 when loaded; --new-optimizer"):
+        wtool.resume("frozen.keras", data="digits.npz", epochs=1)
+    wtool.resume("frozen.keras", data="digits.npz", epochs=1, new_optimizer="adam")
+
+
+def test_checkpoints_and_logs(here: Path) -> None:
+    words = {"data": "digits.npz", "seed": 2, "checkpoints": "run", "save_every": 2, "log": "log.csv"}
+    wtool.resume("init.keras", epochs=3, output="three.keras", **words)
+    wtool.resume("three.keras", epochs=3, output="six.keras", **{**words, "log": "log.jsonl"})
+    assert sorted(os.listdir("run")) == ["ckpt-0002.keras", "ckpt-0004.keras", "ckpt-0006.keras"]
+    assert_same(load("run/ckpt-0006.keras"), load("six.keras"))
+    wtool.average(["run"], output="average.keras")
+    with open("log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    lines = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [4, 5, 6]
+    assert lines[-1]["loss"] < float(rows[0]["loss"])
+    if find_spec("tensorboard") is None:
+        with pytest.raises(wtool.WtoolError, match="needs the package tensorboard"):
+            wtool.resume("six.keras", data="digits.npz", epochs=1, tensorboard="board")
+    with pytest.raises(wtool.WtoolError, match=r"ckpt-0002.keras: exists already, and is of another training"):
+        wtool.resume("init.keras", epochs=3, output="other.keras", **{**words, "seed": 3})
+    wtool.resume("init.keras", epochs=2, output="other.keras", **{**words, "seed": 3}, force=True)
+    assert [line.split(",")[0] for line in Path("log.csv").read_text().splitlines()] == ["epoch", "1", "2"]
+
+
+def test_a_finished_leg_is_skipped(here: Path) -> None:
+    words = {"data": "digits.npz", "epochs": 1, "output": "out.keras"}
+    first = wtool.resume("init.keras", **words)
+    before = Path("out.keras").read_bytes()
+    second = wtool.resume("init.keras", **words)
+    assert (second.skipped, second.seed) == (True, first.seed)
+    assert Path("out.keras").read_bytes() == before
+    for other in ({"batch_size": 16}, {"seed": first.seed + 1}, {"data": (X, Y)}):
+        with pytest.raises(wtool.WtoolError, match="exists already"):
+            wtool.resume("init.keras", **{**words, **other})
+
+
+LEG = (
+    "resume",
+    "init.keras",
+    "--data",
+    "digits.npz",
+    "--epochs",
+    10,
+    "--batch-size",
+    4,
+    "--seed",
+    5,
+    "-o",
+    "out.keras",
+)
+
+
+def started(*words: object) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-m", "wtool", *map(str, (*LEG, *words))]
+    return subprocess.Popen(argv, env=QUIET, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path: str, lines: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not os.path.exists(path) or len(Path(path).read_text().splitlines()) < lines:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def uninterrupted(here: Path) -> Any:
+    """The model as it would be without interruptions."""
+    wtool.prune("init.keras", sparsity=0.5, output="pruned.keras")
+    os.replace("pruned.keras", "init.keras")
+    wtool.resume("init.keras", data="digits.npz", epochs=10, batch_size=4, seed=5, output="whole.keras")
+    return load("whole.keras")
+
+
+@pytest.mark.slow
+def test_signals_and_kills(uninterrupted: Any) -> None:
+    """SIGINT, then SIGTERM, then SIGKILL, then to the end: all that is left is equal to the bit."""
+    process = started("--log", "log.jsonl")
+    wait_for("log.jsonl", 1, process)
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, told
+    record = wtool.inspect("out.keras")["lineage"][-1]
+    assert record["epoch"] >= 1
+    assert "stopped after" in told
+    assert "Traceback" not in told
+    where = int(load("out.keras").optimizer.iterations)
+    assert where == 150 * record["epoch"] + record.get("batch", 0)
+
+    process = started("--log", "log.jsonl", "--checkpoints", "run")
+    wait_for("log.jsonl", record["epoch"] + 1, process)
+    process.terminate()
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 143, told
+    assert int(load("out.keras").optimizer.iterations) > where
+
+    process = started("--log", "log.jsonl", "--checkpoints", "run")
+    wait_for("log.jsonl", record["epoch"] + 3, process)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    stray = [name for name in os.listdir("run") if not name.startswith((".wtool-", "ckpt-"))]
+    assert not stray
+
+    words = {"data": ["digits.npz"], "epochs": 10, "batch_size": 4, "seed": 5, "output": "out.keras"}
+    done = wtool.resume("init.keras", **words, log="log.jsonl", checkpoints="run")
+    assert done.held == round(0.5 * 64 * 16) + round(0.5 * 160)
+    assert_same(load("out.keras"), uninterrupted)
+    assert [json.loads(line)["epoch"] for line in Path("log.jsonl").read_text().splitlines()] == list(range(1, 11))
+    assert wtool.resume("init.keras", **words).skipped
+
+
+@pytest.mark.parametrize("form", ["arrays", "dataset"])
+def test_the_middle_of_an_epoch_is_where_it_goes_on(form: str, here: Path) -> None:
+    fitting = pytest.importorskip("wtool.training.fitting")
+    tensorflow = pytest.importorskip("tensorflow")
+    arrays = samples.of_arrays((X, Y))
+    source = arrays if form == "arrays" else tensorflow.data.Dataset.from_tensor_slices((X, Y)).batch(50)
+    stop = fitting.Stop()
+
+    class Press(keras.callbacks.Callback):  # type: ignore[misc,name-defined]
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if int(self.model.optimizer.iterations) == 17:
+                stop.signal = signal.SIGINT
+
+    made, plain = load("init.keras"), load("init.keras")
+    begin = fitting.Position(0)
+    options = {"seed": 1, "batch_size": 50}
+    at = fitting.fit(made, source, begin, 3, callbacks=[Press()], stop=stop, **options)
+    assert at == fitting.Position(1, 5)
+    assert fitting.fit(made, source, at, 3, **options) == fitting.Position(3)
+    fitting.fit(plain, source, begin, 3, **options)
+    assert_same(made, plain)
+
+
+def test_whole_models_in_hdf5(here: Path) -> None:
+    """Keras itself loses the optimizer of an `.h5` file, but not that of a `.keras` file."""
+    for name in ("init.h5", "init.keras"):
+        load("init.keras").save(name)
+        wtool.resume(name, data="digits.npz", epochs=2, seed=1, output=f"two-{name}")
+        wtool.resume(f"two-{name}", data="digits.npz", epochs=1, seed=1, output=f"three-{name}")
+    one, other = load("three-init.h5"), load("three-init.keras")
+    assert all(np.array_equal(left, right) for left, right in zip(one.get_weights(), other.get_weights(), strict=True))
+    assert [each["epoch"] for each in wtool.inspect("three-init.h5")["lineage"]] == [2, 3]
+    assert wtool.inspect("three-init.h5")["optimizer"]["step"] == 57
+
+
+def test_a_killed_average_goes_on_to_the_same(here: Path) -> None:
+    """`use_ema` replaces weights when training ends: what is left behind before must not have them replaced."""
+    optimizer = keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)
+    model(optimizer).save("init.keras")
+    words = {"data": "digits.npz", "seed": 1, "epochs": 3}
+    wtool.resume("init.keras", **words, output="whole.keras", checkpoints="whole")
+    os.mkdir("run")
+    for number in (1, 3):
+        os.replace(f"whole/ckpt-000{number}.keras", f"run/ckpt-000{number}.keras")
+        wtool.resume("init.keras", **words, output=f"again{number}.keras", checkpoints="run")
+        assert_same(load(f"again{number}.keras"), load("whole.keras"))
+        for name in os.listdir("run"):
+            os.unlink(f"run/{name}")
+
+
+def test_nan_stops_and_keeps_the_last_good_checkpoint(here: Path) -> None:
+    """w -> w - 2 * 1.5 * w doubles w in every step, until its square is more than float32 can hold."""
+    np.savez("ones.npz", x=np.ones((8, 1)), y=np.zeros(8))
+    made = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+    made.compile(keras.optimizers.SGD(1.5), "mse")
+    made.save("doubling.keras")
+    words = {"data": "ones.npz", "batch_size": 1, "seed": 1}
+    with pytest.raises(wtool.WtoolError, match=r"became inf in epoch 9; .* good model is run/ckpt-0008.keras"):
+        wtool.resume("doubling.keras", epochs=20, checkpoints="run", **words)
+    assert load("run/ckpt-0008.keras").get_weights()[0] == 2.0**64
+    assert sorted(os.listdir("run")) == [f"ckpt-000{epoch}.keras" for epoch in range(1, 9)]
+    assert not os.path.exists("doubling-resume.keras")
+
+
+def test_code_in_models(here: Path) -> None:
+    for name in ("exec_lambda_marshal.keras", "exec_legacy_lambda.h5"):
+        with pytest.raises(wtool.WtoolError, match="--unsafe if you trust the file"):
+            wtool.resume(HOSTILE / name, data="digits.npz", epochs=1, output="x.keras")
+    made = keras.Sequential([keras.Input((64,)), keras.layers.Lambda(lambda x: x * 2), keras.layers.Dense(10)])
+    made.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    made.save("lambda.keras")
+    with pytest.raises(wtool.WtoolError, match=r"lambda.keras: loading it runs a lambda of marshalled Python bytecode"):
+        wtool.resume("lambda.keras", data="digits.npz", epochs=1)
+    wtool.resume("lambda.keras", data="digits.npz", epochs=1, unsafe=True)
+    (here / "own_layers.py").write_text(
+        "import keras\n@keras.saving.register_keras_serializable('own')\nclass Twice(keras.layers.Layer):\n"
+        "    def call(self, x): return 2 * x\n"
+    )
+    sys.path.insert(0, str(here))
+    own = importlib.import_module("own_layers")
+    made = keras.Sequential([keras.Input((64,)), own.Twice(), keras.layers.Dense(10)])
+    made.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    made.save("own.keras")
+    del keras.saving.get_custom_objects()["own>Twice"], sys.modules["own_layers"]
+    with pytest.raises(wtool.WtoolError, match="--import the module that registers it, or --unsafe"):
+        wtool.resume("own.keras", data="digits.npz", epochs=1)
+    wtool.resume("own.keras", data="digits.npz", epochs=1, imports=["own_layers"])
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of things that do not go together."""
+    folder = tmp_path_factory.mktemp("full")
+    np.savez(folder / "digits.npz", x=X, y=Y)
+    np.savez(folder / "objects.npz", x=np.array([{}], object), y=np.zeros(1))
+    np.savez(folder / "other.npz", a=X, b=Y)
+    np.savez(folder / "uneven.npz", x=X, y=Y[:5])
+    (folder / "words.csv").write_text("a,b\n1,x\n")
+    (folder / "digits.csv").write_text("a,b\n1.5,2\n")
+    model().save(folder / "init.keras")
+    model().save_weights(folder / "init.weights.h5")
+    model(OPTIMIZERS["schedule"]()).save(folder / "schedule.keras")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": "missing.npz"}, "missing.npz: no such file"),
+        ({"data": "init.keras"}, "no data that wtool knows"),
+        ({"data": "objects.npz"}, "cannot be read"),
+        ({"data": "words.csv"}, "not a table of numbers"),
+        ({"data": "other.npz"}, "holds a, b; wanted are x and y"),
+        ({"data": (np.ones((4, 7)), np.zeros(4))}, "Keras cannot train it with this data"),
+        ({"data": (X, Y + 99)}, "Keras cannot train it with this data|loss became nan"),
+        ({"data": "uneven.npz"}, "600 samples do not go together"),
+        ({"data": "nowhere:function"}, "cannot import nowhere"),
+        ({"data": "json:nothing"}, "json has no function nothing"),
+        ({"data": ["a.npy", "b.npy", "c.npy"]}, "no such file"),
+        ({"epochs": 0}, "counted from 1"),
+        ({"save_every": 2}, "needs a folder"),
+        ({"log": "log.txt"}, "a log is called .csv or .jsonl"),
+        ({"validation_split": 1.0}, "leaves nothing to one side"),
+        ({"output": "no/such/x.keras"}, "does not exist"),
+        ({"output": "x.weights.h5"}, "has to end in .keras or .h5"),
+        ({"learning_rate": 1.0, "model": "schedule.keras"}, "follows a schedule"),
+        ({"model": "init.weights.h5"}, "holds weights only"),
+        ({"model": "nothing.keras"}, "No such file"),
+        ({"log": "digits.csv"}, "is no log of training"),
+    ],
+)
+def test_misuse_is_told(options: dict[str, Any], message: str, full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(full)
+    words = {"model": "init.keras", "data": "digits.npz", "epochs": 1, **options}
+    with pytest.raises(wtool.WtoolError, match=message):
+        wtool.resume(words.pop("model"), **words)
+
+
+def test_pipes(here: Path) -> None:
+    """A model comes in on standard input and goes out on standard output, and nothing else does."""
+    words = ("resume", "-", "--data", "digits.npz", "--epochs", 1, "--seed", 1, "-o", "-")
+    argv = [sys.executable, "-m", "wtool", *map(str, words)]
+    done = subprocess.run(argv, capture_output=True, env=QUIET, input=Path("init.keras").read_bytes(), check=True)
+    Path("piped.keras").write_bytes(done.stdout)
+    wtool.resume("init.keras", data="digits.npz", epochs=1, seed=1, output="file.keras")
+    assert_same(load("piped.keras"), load("file.keras"))
+    assert done.stderr.decode().splitlines()[0].startswith("wtool: epoch 1/1: accuracy ")

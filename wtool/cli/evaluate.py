@@ -1,0 +1,71 @@
+"""`wtool evaluate`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wtool.cli import options
+from wtool.cli.console import print_table, quiet_import, say
+
+if TYPE_CHECKING:
+    from wtool.batch import Failed
+    from wtool.training.evaluating import Evaluated
+
+
+@click.command("evaluate")
+@options.models
+@options.data
+@click.option("--ensemble", is_flag=True, help="Also the average of the models' predictions.")
+@options.batch_size
+@options.loss
+@options.metric
+@options.imports
+@options.unsafe
+@options.as_json
+def command(models: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
+    """Evaluate models: the loss and the metrics that they were compiled with, or others.
+
+    \b
+        wtool evaluate average.keras ckpt*.keras --data digits.npz --ensemble
+        wtool evaluate zoo/ --data test.csv --loss mean_squared_error --json
+    """
+    with quiet_import():
+        from wtool.batch import SomeFailed
+        from wtool.training.evaluating import evaluate
+    done: list[Evaluated] = []
+
+    def report(result: Evaluated | Failed) -> None:
+        if as_json:
+            click.echo(json.dumps(_row(result)))
+        elif not hasattr(result, "error"):
+            done.append(result)
+
+    status = 0
+    try:
+        evaluate(models, report=report, **chosen)
+    except SomeFailed as error:
+        for failed in error.results:
+            if hasattr(failed, "error"):
+                say(str(failed.error))
+        status = 1
+    _show(done)
+    return status
+
+
+def _row(result: Any) -> dict[str, Any]:
+    error = getattr(result, "error", None)
+    return asdict(result) if error is None else {"model": result.model, "error": error.message}
+
+
+def _show(results: list[Any]) -> None:
+    names = list(dict.fromkeys(name for each in results for name in each.metrics))
+    rows = [
+        [each.model, *(f"{each.metrics[name]:.6g}" if name in each.metrics else "" for name in names)]
+        for each in results
+    ]
+    if rows:
+        print_table(["model", *names], rows, right=range(1, len(names) + 1))

@@ -1,0 +1,151 @@
+"""`wtool lottery`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wtool.choices import ARMS, CRITERIA, KEEP, SCHEDULES, SCOPES
+from wtool.cli import options
+from wtool.cli.console import print_table, quiet_import, say
+
+if TYPE_CHECKING:
+    from wtool.training.lottery import Lottery, Trained
+
+
+@click.command("lottery")
+@click.argument("model", metavar="MODEL")
+@options.data
+@click.option("--out", required=True, metavar="RUN/", help="Folder of the experiment.")
+@click.option("--epochs", type=click.IntRange(1), required=True, metavar="N", help="Of each training.")
+@click.option(
+    "--sparsity", type=float, default=0.8, show_default=True, metavar="S", help="Of kernels, after the last round."
+)
+@click.option(
+    "--rounds", type=click.IntRange(1), default=1, show_default=True, metavar="R", help="Of pruning; 1 is one-shot."
+)
+@click.option("--schedule", type=click.Choice(SCHEDULES), default=SCHEDULES[0], show_default=True)
+@click.option(
+    "--criterion",
+    type=click.Choice(CRITERIA),
+    default="large-final",
+    show_default=True,
+    help="What makes a weight matter.",
+)
+@click.option("--scope", type=click.Choice(SCOPES), default=SCOPES[0], show_default=True)
+@click.option(
+    "--last-layer-scale",
+    type=float,
+    default=0.5,
+    show_default=True,
+    metavar="F",
+    help="The output layer's kernel is pruned to S*F.",
+)
+@options.include
+@options.exclude
+@click.option(
+    "--arm",
+    "--reinit",
+    "arms",
+    type=click.Choice(ARMS),
+    multiple=True,
+    default=["rewind"],
+    show_default=True,
+    help="What tickets start from; repeatable.",
+)
+@options.same_sign
+@click.option(
+    "--rewind-to",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="K",
+    help="Tickets begin at the end of this epoch of the dense network.",
+)
+@click.option(
+    "--trials", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Each with new initial weights."
+)
+@click.option("--validation-data", multiple=True, metavar="DATA", help="As --data; after each epoch.")
+@click.option(
+    "--validation-split", type=click.FloatRange(0, 1, True, True), metavar="S", help="Or the last share S of --data."
+)
+@options.batch_size
+@click.option("--shuffle/--no-shuffle", default=True, show_default=True, help="Another order in each epoch.")
+@options.seed
+@click.option("--keep", type=click.Choice(KEEP), default="all", show_default=True, help="Which checkpoints stay.")
+@options.imports
+@options.unsafe
+@options.as_json
+@options.quiet
+def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
+    """Do the lottery-ticket experiment: train a model, prune it, give it its initial weights, and train that.
+
+    Ctrl-C ends it, with 130; the same command goes on, also after a kill.
+
+    \b
+        wtool lottery init.keras --data digits.npz --epochs 20 --out run/ --sparsity .9 --rounds 5 --seed 1
+        wtool lottery init.keras --data digits.npz --epochs 20 --out run/ --arm rewind --arm randomize --trials 5
+        wtool lottery init.keras --data digits.npz --epochs 20 --out run/ --reinit none --rewind-to 2
+    """
+    with quiet_import():
+        from wtool.training.lottery import lottery
+    chosen["validation_data"] = chosen["validation_data"] or None
+    bar = sys.stderr.isatty() and not quiet
+    with _bar(bar) as progress:
+        done = lottery(model, progress=progress, report=None if bar or quiet else _tell, **chosen)
+    if as_json:
+        click.echo(json.dumps(asdict(done)))
+    else:
+        _show(done)
+    if not quiet:
+        how = "stopped" if done.signal else "done"
+        say(f"{done.model}: {how}; {done.trained} trainings this time; seed {done.seed}; all is in {done.out}")
+    return 0 if done.signal is None else 128 + done.signal
+
+
+@contextmanager
+def _bar(shown: bool) -> Iterator[Callable[[int, int], None] | None]:
+    if not shown:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("epochs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("")
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _tell(done: Trained) -> None:
+    last = done.last
+    what = last.arm if last.round == 0 else f"{last.arm} round {last.round}"
+    told = ", ".join(f"{name} {value:.4g}" for name, value in last.metrics.items())
+    say(f"trial {last.trial}, {what}, {last.remaining:.2%} of the weights: {told} ({done.seconds:.1f} s)")
+
+
+def _show(done: Lottery) -> None:
+    """The last epoch of every round, mean and standard deviation over trials."""
+    from wtool.training.summaries import last_epochs
+
+    rows = last_epochs(done.summary)
+    names = list(dict.fromkeys(name for each in rows for name in each.metrics))
+    names = [name for name in names if name.startswith("val_")] or names
+    table = []
+    for each in rows:
+        cells = [each.arm, str(each.round), f"{each.remaining:.2%}", str(each.trials)]
+        for name in names:
+            found = each.metrics.get(name)
+            cells += (
+                ["", ""] if found is None else [f"{found.mean:.4g}", "" if found.std is None else f"{found.std:.2g}"]
+            )
+        table.append(cells)
+    if table:
+        heads = [head for name in names for head in (name, "std")]
+        print_table(["arm", "round", "weights", "trials", *heads], table, right=range(1, 4 + len(heads)))

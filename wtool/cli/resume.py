@@ -1,0 +1,104 @@
+"""`wtool resume`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wtool.cli import options
+from wtool.cli.console import quiet_import, say
+from wtool.errors import Usage
+
+if TYPE_CHECKING:
+    from wtool.training.logs import Epoch
+    from wtool.training.resuming import Resumed
+
+
+class _Range(click.ParamType):  # type: ignore[type-arg]
+    """Two numbers with a comma between them."""
+
+    name = "range"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        try:
+            low, high = value if isinstance(value, tuple) else value.split(",")
+            return float(low), float(high)
+        except ValueError:
+            self.fail(f"{value!r} is not a range such as -0.01,0.01", param, ctx)
+
+
+@click.command("resume")
+@click.argument("model", metavar="MODEL")
+@options.data
+@click.option("--epochs", type=click.IntRange(1), required=True, metavar="N", help="How many more epochs.")
+@options.output
+@click.option("--validation-data", multiple=True, metavar="DATA", help="As --data; after each epoch.")
+@click.option(
+    "--validation-split", type=click.FloatRange(0, 1, True, True), metavar="S", help="Or the last share S of --data."
+)
+@options.batch_size
+@click.option("--shuffle/--no-shuffle", default=True, show_default=True, help="Another order in each epoch.")
+@options.seed
+@click.option(
+    "--hold-zeros/--no-hold-zeros", default=None, help="Zeros of kernels stay; by default those of pruned models."
+)
+@options.loss
+@options.metric
+@click.option("--learning-rate", type=float, metavar="R", help="Of the optimizer.")
+@click.option("--new-optimizer", metavar="NAME", help="Start with this one (adam, sgd, ...).")
+@click.option("--stroke", type=float, metavar="R", help="After each epoch, new values for this share of the weights.")
+@click.option("--prune", type=_Range(), metavar="A,B", help="After each epoch, zero for weights in [A, B].")
+@click.option("--neuroplast", type=_Range(), metavar="A,B", help="After each epoch, new values for weights in [A, B].")
+@click.option("--checkpoints", metavar="DIR", help="Save ckpt-0001.keras and so on here, numbered by epoch.")
+@click.option("--save-every", type=click.IntRange(1), metavar="N", help="Epochs between checkpoints; 1 by default.")
+@click.option("--log", metavar="FILE", help="A .csv or .jsonl file that gets a line for each epoch.")
+@click.option("--tensorboard", metavar="DIR", help="Logs for TensorBoard.")
+@options.imports
+@options.unsafe
+@options.force
+@options.as_json
+@options.quiet
+def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
+    """Train a saved model for some more epochs, as if it had never been saved.
+
+    The optimizer goes on where it was, and pruned weights stay exactly zero. Ctrl-C ends the batch, saves and exits
+    with 130; the same command then goes on, also after a kill if there are --checkpoints.
+
+    \b
+        wtool resume pruned.keras --data digits.npz --epochs 10 --seed 1
+        wtool resume model.keras --data x.npy --data y.npy --epochs 50 --checkpoints run/ --save-every 5
+        wtool resume model.keras --data train/ --validation-data test/ --epochs 3 --log run.csv
+        wtool resume model.keras --data mypackage.data:training --import mypackage.layers --epochs 3
+    """
+    if as_json and chosen["output"] == "-":
+        raise Usage("--json and --output - would both write to standard output")
+    with quiet_import():
+        from wtool.training.resuming import resume
+    bar = sys.stderr.isatty() and not quiet
+    chosen["validation_data"] = chosen["validation_data"] or None
+    done = resume(model, bar=bar, report=None if bar or quiet else _tell, **chosen)
+    if as_json:
+        click.echo(json.dumps(asdict(done)))
+    if not quiet:
+        _say(done)
+    return 0 if done.signal is None else 128 + done.signal
+
+
+def _tell(epoch: Epoch) -> None:
+    told = ", ".join(f"{name} {value:.4g}" for name, value in epoch.metrics.items())
+    say(f"epoch {epoch.number}/{epoch.of}: {told} ({epoch.seconds:.1f} s)")
+
+
+def _say(done: Resumed) -> None:
+    for note in done.notes:
+        say(f"note: {done.model}: {note}")
+    if done.skipped:
+        say(f"{done.model}: {done.output} is there already, made from the same input in the same way: skipped")
+        return
+    held = f"; {done.held:,} zeros held" if done.held else ""
+    how = "stopped after" if done.signal else "has"
+    say(f"{done.model}: {how} {done.epochs} epochs{held}; seed {done.seed}; written to {done.output}")

@@ -1,0 +1,197 @@
+"""What is drawn of models' kernels: histograms, shares of zeros and masks, by streaming."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial, reduce
+from math import prod
+
+import numpy as np
+
+from wtool import pipeline
+from wtool.dtypes import Array
+from wtool.errors import Refused
+from wtool.files.checkpoint import Checkpoint, Tensor
+from wtool.files.opener import open_checkpoint
+from wtool.selection import arithmetic, by_role
+from wtool.transforms.statistics import Statistics, statistics
+
+BINS = 60
+CELLS = 96  # of a mask's image, each way: a larger kernel is shown by shares
+BLOCK = 65_536  # values; their float64 copies stay in the L2 cache
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kernel:
+    """What is drawn of one tensor of a model.
+
+    Attributes:
+        path, shape: of the tensor.
+        statistics: of all its values.
+        edges: of the histogram, shape (BINS + 1,).
+        counts: of finite values other than zero, shape (BINS,).
+        zeros: share of zeros in each cell of the mask's image; its columns are the last axis, its rows all others.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    statistics: Statistics
+    edges: Array
+    counts: Array
+    zeros: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model's name, and its kernels by path, in model order."""
+
+    name: str
+    kernels: Mapping[str, Kernel]
+
+
+def models(
+    paths: Sequence[str], include: Sequence[str], exclude: Sequence[str], progress: pipeline.Progress | None = None
+) -> list[Model]:
+    """Look at models' kernels: two streaming passes, of which the first verifies the files.
+
+    Histograms of tensors of one path have the same edges in all models: from the least value to the largest.
+
+    Args:
+        paths: files, or `-`.
+        include, exclude: only tensors with paths like these; others than kernels where they are named.
+        progress: called with bytes done and bytes in all, for each file and pass.
+
+    Raises:
+        Refused: damaged, hostile, or without floating kernels.
+        Usage: a pattern matches nothing.
+    """
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open_checkpoint(path)) for path in paths]
+        chosen = [_chosen(each, include, exclude) for each in opened]
+        known = [_statistics(*both, progress) for both in zip(opened, chosen, strict=True)]
+        edges = _edges(known)
+        return [_model(*each, edges, progress) for each in zip(opened, chosen, known, strict=True)]
+
+
+def _chosen(checkpoint: Checkpoint, include: Sequence[str], exclude: Sequence[str]) -> list[Tensor]:
+    numbers = arithmetic(checkpoint.weights)
+    found = [each for each in by_role(numbers, include, exclude, kernels=True, biases=False) if prod(each.shape)]
+    if not found:
+        raise Refused("has no floating kernels to draw; name other tensors with --include", checkpoint.name)
+    return found
+
+
+def _statistics(
+    checkpoint: Checkpoint, tensors: Sequence[Tensor], progress: pipeline.Progress | None
+) -> dict[str, Statistics]:
+    found = dict.fromkeys((tensor.path for tensor in tensors), Statistics())
+    looks = [pipeline.Edit(tensor, (tensor,), _described) for tensor in tensors]
+    try:
+        for tensor, _, part in pipeline.verified_scan(checkpoint, looks, progress):
+            found[tensor.path] = found[tensor.path].merged(part)
+    except Refused as error:
+        raise error.about(checkpoint.name) from None
+    return found
+
+
+def _parts(values: Array) -> Iterator[tuple[int, Array]]:
+    for at in range(0, values.size, BLOCK):
+        yield at, values[at : at + BLOCK]
+
+
+def _described(blocks: Sequence[Array], start: int, stop: int) -> Statistics:
+    return reduce(Statistics.merged, (statistics(part) for _, part in _parts(blocks[0])))
+
+
+def _edges(known: Sequence[Mapping[str, Statistics]]) -> dict[str, Array]:
+    """Path -> edges of the histograms of all tensors of that path."""
+    ranges: dict[str, Statistics] = {}
+    for found in known:
+        for path, each in found.items():
+            ranges[path] = each.merged(ranges.get(path, Statistics()))
+    return {path: bin_edges(each.min, each.max) for path, each in ranges.items()}
+
+
+def bin_edges(low: float, high: float) -> Array:
+    """Edges of BINS equal bins from `low` to `high`, as NumPy's: one wide around a single value, 0 to 1 for none.
+
+    Returns:
+        shape (BINS + 1,).
+    """
+    if not low <= high:
+        low, high = 0.0, 1.0
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    shares = np.linspace(0, 1, BINS + 1)
+    return low * (1 - shares) + high * shares if np.isinf(high - low) else np.linspace(low, high, BINS + 1)
+
+
+def _model(
+    checkpoint: Checkpoint,
+    tensors: Sequence[Tensor],
+    known: Mapping[str, Statistics],
+    edges: Mapping[str, Array],
+    progress: pipeline.Progress | None,
+) -> Model:
+    counts = {tensor.path: np.zeros(BINS, np.int64) for tensor in tensors}
+    zeros = {tensor.path: np.zeros(prod(image_shape(tensor.shape)), np.int64) for tensor in tensors}
+    looks = [
+        pipeline.Edit(tensor, (tensor,), partial(_counted, edges[tensor.path], cell_finder(tensor.shape)))
+        for tensor in tensors
+    ]
+    for tensor, _, (values, cells) in pipeline.scan([checkpoint], looks, progress):
+        counts[tensor.path] += values
+        zeros[tensor.path] += np.bincount(cells[0], cells[1], zeros[tensor.path].size).astype(np.int64)
+    return Model(
+        checkpoint.name,
+        {
+            path: Kernel(path, shape, known[path], edges[path], counts[path], _shares(zeros[path], shape))
+            for path, shape in ((tensor.path, tensor.shape) for tensor in tensors)
+        },
+    )
+
+
+def _counted(
+    edges: Array, cell_of: Callable[[Array], Array], blocks: Sequence[Array], start: int, stop: int
+) -> tuple[Array, tuple[Array, Array]]:
+    """Counts of the histogram, and (cells, zeros in each of them)."""
+    counts = np.zeros(len(edges) - 1, np.int64)
+    found: list[tuple[Array, Array]] = []
+    for at, part in _parts(blocks[0]):
+        values = part.astype(np.float64)
+        zero = values == 0
+        counts += np.histogram(values[~zero & np.isfinite(values)], edges)[0]
+        found.append(np.unique(cell_of(start + at + np.flatnonzero(zero)), return_counts=True))
+    return counts, (np.concatenate([each[0] for each in found]), np.concatenate([each[1] for each in found]))
+
+
+def image_shape(shape: Sequence[int]) -> tuple[int, int]:
+    """Rows and columns of the image of a tensor: its last axis across, all others down, at most CELLS each."""
+    return min(CELLS, prod(shape[:-1])), min(CELLS, prod(shape[-1:]))
+
+
+def cell_finder(shape: Sequence[int]) -> Callable[[Array], Array]:
+    """A function from flat positions in a tensor to flat positions in its image."""
+    (height, width), (rows, columns) = image_shape(shape), (prod(shape[:-1]), prod(shape[-1:]))
+
+    def cell_of(positions: Array) -> Array:
+        row, column = np.divmod(positions, columns)
+        cells: Array = row * height // rows * width + column * width // columns
+        return cells
+
+    return cell_of
+
+
+def _shares(zeros: Array, shape: Sequence[int]) -> Array:
+    height, width = image_shape(shape)
+    sizes = np.outer(_sizes(prod(shape[:-1]), height), _sizes(prod(shape[-1:]), width))
+    shares: Array = zeros.reshape(height, width) / sizes
+    return shares
+
+
+def _sizes(count: int, cells: int) -> Array:
+    """How many of `count` positions fall into each cell: position p into p * cells // count."""
+    firsts = -(-np.arange(cells + 1) * count // cells)
+    return np.diff(firsts)

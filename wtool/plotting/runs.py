@@ -1,0 +1,140 @@
+"""What is drawn of a lottery experiment: curves over its trials."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wtool.dtypes import Array
+from wtool.errors import Refused
+from wtool.training.lottery_plan import DENSE
+from wtool.training.summaries import FILE, Line, Summary, last_epochs, read, summarise
+
+MOST = 1 << 53  # counts and numbers that a float64 still tells apart
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Band:
+    """A curve over all trials.
+
+    Attributes:
+        x: shape (n,).
+        mean, std: over the trials, the deviation that of the sample, 0 of a single one; shape (n,).
+        trials: the largest number of them in any point.
+    """
+
+    x: Array
+    mean: Array
+    std: Array
+    trials: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An experiment: its folder, and summaries over its trials for each arm, round and epoch."""
+
+    name: str
+    summaries: Sequence[Summary]
+
+    @property
+    def trials(self) -> int:
+        """How many trials have begun."""
+        return max(each.trials for each in self.summaries)
+
+    @property
+    def arms(self) -> list[str]:
+        """All but the dense training, in the order in which they come."""
+        return [arm for arm in dict.fromkeys(each.arm for each in self.summaries) if arm != DENSE]
+
+    def rounds(self, arm: str) -> list[int]:
+        """The rounds of an arm."""
+        return sorted({each.round for each in self.summaries if each.arm == arm})
+
+    def remaining(self, arm: str, number: int) -> float:
+        """The share of weights that is left in a round of an arm, in percent."""
+        shares = [each.remaining for each in self.summaries if (each.arm, each.round) == (arm, number)]
+        return round(100 * shares[-1], 3)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of the metrics, the loss included, in the order in which they come."""
+        return list(dict.fromkeys(name for each in self.summaries for name in each.metrics))
+
+
+def is_run(path: str) -> bool:
+    """Whether a path is a folder with an experiment's metrics."""
+    return os.path.isfile(os.path.join(path, FILE))
+
+
+def run_of(folder: str) -> Run:
+    """Read an experiment, which may still be going on.
+
+    Raises:
+        WtoolError: its metrics are none, or cannot be read.
+    """
+    lines = read(folder)
+    path = os.path.join(folder, FILE)
+    if not lines:
+        raise Refused("has no epochs yet; plot it when the first one is over", path)
+    for number, line in enumerate(lines, 1):
+        if not _is_sound(line):
+            raise Refused(f"line {number} is not an epoch of a lottery experiment", path)
+    return Run(folder, summarise(lines))
+
+
+def _is_sound(line: Line) -> bool:
+    """Whether a line from a file is what it should be."""
+    counts, numbers = (line.trial, line.round, line.epoch), (line.sparsity, line.remaining)
+    return (
+        isinstance(line.arm, str)
+        and all(type(each) is int and 0 <= each < MOST for each in counts)
+        and all(map(_is_number, numbers))
+        and 0 <= line.remaining <= 1
+        and isinstance(line.metrics, dict)
+        and "loss" in line.metrics
+        and all(map(_is_number, line.metrics.values()))
+    )
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is float or (type(value) is int and abs(value) < MOST)
+
+
+def learning_curve(run: Run, arm: str, number: int, metric: str) -> Band:
+    """A metric by epoch, in one round of an arm."""
+    found = [each for each in run.summaries if (each.arm, each.round) == (arm, number) and metric in each.metrics]
+    return _band([(each.epoch, each) for each in found], metric)
+
+
+def final_curve(run: Run, arm: str, metric: str) -> Band:
+    """A metric in the last epoch of each round of an arm, by the share of weights that remains, in percent."""
+    found = [each for each in last_epochs(run.summaries) if each.arm == arm and metric in each.metrics]
+    return _band([(100 * each.remaining, each) for each in found], metric)
+
+
+def _band(points: Sequence[tuple[float, Summary]], metric: str) -> Band:
+    ordered = sorted(points, key=lambda point: point[0])
+    spreads = [summary.metrics[metric] for _, summary in ordered]
+    return Band(
+        np.array([x for x, _ in ordered], np.float64),
+        np.array([spread.mean for spread in spreads]),
+        np.array([spread.std or 0.0 for spread in spreads]),
+        max((summary.trials for _, summary in ordered), default=0),
+    )
+
+
+def score_of(metrics: Sequence[str]) -> str:
+    """The metric that tells how good a model is: an accuracy, or else the first that is no loss, or else the loss.
+
+    On validation data where there are some.
+    """
+    own = [name for name in metrics if not name.startswith("val_") and name != "loss"]
+    return validated(next((name for name in own if "acc" in name), own[0] if own else "loss"), metrics)
+
+
+def validated(name: str, metrics: Sequence[str]) -> str:
+    """A metric on validation data where there is such, else on training data."""
+    return f"val_{name}" if f"val_{name}" in metrics else name

@@ -1,0 +1,103 @@
+"""How plots look, and how they become files."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from wtool.errors import Usage, WtoolError, one_line
+from wtool.files.publish import Draft
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+"""Okabe and Ito's, which the colour-blind can tell apart; the one that is hard to see on white comes last."""
+
+DASHES = ("-", "--", "-.", ":")
+GREY = "#666666"
+
+DATES = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+"""Suffix of an output -> the metadata that leaves dates out of it."""
+
+STYLE: dict[str, Any] = {
+    "svg.hashsalt": "wtool",
+    "text.parse_math": False,  # names are data
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": GREY,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": "black",
+    "ytick.labelcolor": "black",
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.6,
+    "lines.solid_capstyle": "round",
+    "savefig.dpi": 150,
+}
+
+
+def suffix_of(output: str) -> str:
+    """`.png`, `.svg` or `.pdf`.
+
+    Raises:
+        Usage: another one.
+    """
+    found = os.path.splitext(output)[1].lower()
+    if found not in DATES:
+        raise Usage(f"plots are {', '.join(DATES)}: the output's name has to end in one of these", output)
+    return found
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in wtool's style, whatever the user's own is.
+
+    Raises:
+        WtoolError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib.style
+    except ModuleNotFoundError:
+        raise WtoolError("plots need matplotlib: pip install 'wtool[plot]'") from None
+    with warnings.catch_warnings(), matplotlib.style.context(["default", STYLE]):
+        warnings.filterwarnings("ignore", "Glyph")  # of a name, that the font does not have
+        yield
+
+
+def publish(figure: Any, output: str, force: bool) -> None:
+    """Write a figure, whole or not at all; the same matplotlib writes the same bytes."""
+    suffix = suffix_of(output)
+    _settle(figure)
+    with Draft(output, force) as draft:
+        figure.savefig(draft.file, format=suffix[1:], metadata=DATES[suffix])
+        draft.publish()
+
+
+def _settle(figure: Any) -> None:
+    """Lay a figure out, to a millionth: the solver's last bits depend on where its variables are in memory."""
+    for _ in range(2):  # ticks may change with the size, and with them what their labels need
+        figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(float(each), 6) for each in axes.get_position().bounds])
+
+
+def label(name: str, most: int = 60) -> str:
+    """A name from a file as matplotlib may have it; of a long one, the end."""
+    text = one_line(name)
+    text = text if len(text) <= most else f"…{text[1 - most :]}"
+    return f" {text}" if text.startswith("_") else text  # it leaves names with an underscore out of legends
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """The files' own names, or the paths where these are the same."""
+    names = [os.path.basename(path) for path in paths]
+    return names if len(set(names)) == len(names) else list(paths)

@@ -1,0 +1,116 @@
+"""A line for every epoch: on the console, and in a CSV or JSON-lines file that goes on where training goes on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from wtool.errors import Usage, WtoolError
+
+SUFFIXES = (".csv", ".jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """An epoch that is over.
+
+    Attributes:
+        number: counted from 1 over all legs of the training.
+        of: the number of the last one.
+        seconds: it took.
+        metrics: loss and metrics; those of validation begin with `val_`.
+    """
+
+    number: int
+    of: int
+    seconds: float
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class Log(keras.callbacks.Callback):
+    """Tells of every epoch when it is over."""
+
+    def __init__(self, report: Callable[[Epoch], None], of: int) -> None:
+        super().__init__()
+        self._report = report
+        self._of = of
+        self._began = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Look at the clock."""
+        self._began = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Tell of it."""
+        metrics = {name: float(value) for name, value in (logs or {}).items()}
+        self._report(Epoch(epoch + 1, self._of, time.monotonic() - self._began, metrics))
+
+
+def check_log(path: str) -> None:
+    """Raise Usage unless the name says what kind of log it is."""
+    if os.path.splitext(path)[1] not in SUFFIXES:
+        raise Usage(f"a log is called .csv or .jsonl, not {path}")
+
+
+def opened(path: str, epoch: int) -> Callable[[Epoch], None]:
+    """A function that adds an epoch's line to a log; lines of epochs after `epoch`, which come again, go first.
+
+    Raises:
+        WtoolError: it cannot be read or written, or is no log of this kind.
+    """
+    lines = _lines(path)
+    try:
+        if path.endswith(".jsonl"):
+            kept = [line for line in lines if int(json.loads(line)["epoch"]) <= epoch]
+        else:
+            kept = lines[:1] + [line for line in lines[1:] if int(line.split(",")[0]) <= epoch]
+    except (ValueError, KeyError, TypeError):
+        raise WtoolError("is there already, and is no log of training; name another with --log", path) from None
+    if kept != lines:
+        _write(path, "w", "".join(kept))
+    return _json_lines(path) if path.endswith(".jsonl") else _csv_lines(path, next(csv.reader(kept[:1]), []))
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, newline="") as file:
+            return [line for line in file if line.endswith("\n")]  # a killed run may have left half a line
+    except FileNotFoundError:
+        return []
+
+
+def _write(path: str, mode: str, text: str) -> None:
+    with open(path, mode, newline="") as file:
+        file.write(text)
+
+
+def _row(epoch: Epoch) -> dict[str, Any]:
+    return {"epoch": epoch.number, **epoch.metrics}
+
+
+def _json_lines(path: str) -> Callable[[Epoch], None]:
+    return lambda epoch: _write(path, "a", json.dumps(_row(epoch)) + "\n")
+
+
+def _csv_lines(path: str, header: list[str]) -> Callable[[Epoch], None]:
+    def add(epoch: Epoch) -> None:
+        row = _row(epoch)
+        if header and header != list(row):
+            raise WtoolError(f"has the columns {', '.join(header)}, but this training {', '.join(row)}", path)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if not header:
+            header.extend(row)
+            writer.writerow(header)
+        writer.writerow(row.values())
+        _write(path, "a", text.getvalue())
+
+    return add

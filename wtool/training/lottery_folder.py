@@ -1,0 +1,224 @@
+"""The folder of a lottery experiment: whose it is, and which results are there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from wtool.errors import Usage, WtoolError
+from wtool.files.checkpoint import Checkpoint
+from wtool.files.configured import initializers
+from wtool.files.opener import open_checkpoint, training_config
+from wtool.files.publish import Draft
+from wtool.selection import by_role
+from wtool.training import schedules, summaries
+from wtool.training.lottery_plan import COPY, DRAW, NONE, PRUNE, TRAIN, Experiment, Step
+from wtool.training.resuming import epochs_of
+from wtool.training.summaries import Line
+from wtool.version import __version__
+
+FILE = "experiment.json"
+UNFINISHED = ".epochs"
+"""Folder of a training that goes on: its latest checkpoint and its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The model of the experiment.
+
+    Attributes:
+        path: of its file.
+        hash: of its content.
+        epochs: it was trained for before.
+        drawn: patterns of the tensors that further trials draw anew.
+    """
+
+    path: str
+    hash: str
+    epochs: int
+    drawn: tuple[str, ...]
+
+
+def looked_at(model: str, experiment: Experiment) -> Base:
+    """Look whether something can come of an experiment with this model.
+
+    Raises:
+        WtoolError: it is not compiled, or trained already where new initial weights are to be drawn.
+        Usage: a pattern matches nothing.
+    """
+    if model == "-":
+        raise Usage("an experiment reads its model more than once: a file, not standard input")
+    with open_checkpoint(model) as checkpoint:
+        config = checkpoint.config
+        if not isinstance(config, dict) or not (config.get("compile_config") or training_config(checkpoint)):
+            raise WtoolError("an experiment needs a whole model that is compiled (.keras, .h5)", model)
+        if experiment.trials > 1 and _step(checkpoint):
+            raise WtoolError(
+                f"is trained already ({_step(checkpoint):,} steps); more trials need an initial model", model
+            )
+        by_role(checkpoint.weights, experiment.include, experiment.exclude, kernels=True, biases=False)
+        return Base(model, checkpoint.finish()[0], epochs_of(checkpoint.lineage), _drawn(checkpoint))
+
+
+def _step(checkpoint: Checkpoint) -> int:
+    steps_of = [tensor for tensor in checkpoint.slots if tensor.slot is not None and tensor.slot.name == "iteration"]
+    return int(checkpoint.read(steps_of[-1])) if steps_of else 0
+
+
+def _drawn(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """The trainable tensors but biases that have an initializer, and all kernels."""
+    told = initializers(checkpoint)
+    return tuple(
+        tensor.path
+        for tensor in checkpoint.weights
+        if tensor.trainable and tensor.copy_of is None and (tensor.path in told or tensor.role.endswith("kernel"))
+        if not tensor.role.endswith("bias")
+    )
+
+
+def claimed(
+    folder: str, experiment: Experiment, base: Base, training: Mapping[str, Any], seed_is_given: bool
+) -> Experiment:
+    """Write down what is done here, or see that it is the same as before; gives the experiment with the seed from then.
+
+    Raises:
+        WtoolError: something else is there.
+    """
+    path = os.path.join(folder, FILE)
+    mine = {"model": {"name": os.path.basename(base.path), "hash": base.hash}, **_plain(asdict(experiment)), **training}
+    if not os.path.exists(path):
+        os.makedirs(folder, exist_ok=True)
+        if os.listdir(folder):
+            raise WtoolError("is not empty, and holds no experiment; name another folder with --out", folder)
+        _publish(path, json.dumps({**mine, "wtool": __version__}, indent=1) + "\n")
+        return experiment
+    there = _read(path)
+    before = there.get("seed")
+    if not seed_is_given and isinstance(before, int) and before >= 0:
+        experiment, mine = replace(experiment, seed=before), {**mine, "seed": before}
+    if not _is_begun(folder):
+        _publish(path, json.dumps({**mine, "wtool": __version__}, indent=1) + "\n")
+        return experiment
+    for name, value in mine.items():
+        if there.get(name) != value:
+            was, now = json.dumps(there.get(name)), json.dumps(value)
+            raise WtoolError(
+                f"holds an experiment with {name} {was}, not {now}; name another folder with --out", folder
+            )
+    return experiment
+
+
+def _is_begun(folder: str) -> bool:
+    """Whether an epoch is over; before that, words may be put right."""
+    begun = os.path.join(folder, "trial-1", UNFINISHED)
+    return os.path.exists(os.path.join(folder, summaries.FILE)) or (os.path.isdir(begun) and bool(os.listdir(begun)))
+
+
+def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON gives it back."""
+    found: dict[str, Any] = json.loads(json.dumps(value))
+    return found
+
+
+def _read(path: str) -> dict[str, Any]:
+    with open(path) as file, suppress(ValueError):
+        found = json.load(file)
+        if isinstance(found, dict):
+            return found
+    raise WtoolError("is no description of an experiment; name another folder with --out", path)
+
+
+def _publish(path: str, text: str) -> None:
+    with Draft(path, force=True) as draft:
+        draft.file.write(text.encode())
+        draft.publish()
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The folder that is claimed for an experiment."""
+
+    out: str
+    base: Base
+    experiment: Experiment
+
+    def path(self, place: str | None) -> str:
+        """Where a result is; of None, the experiment's own model."""
+        return self.base.path if place is None else os.path.join(self.out, place)
+
+    def last_epoch(self, step: Step) -> int:
+        """Of a training, counted as lineages do."""
+        return self.base.epochs + step.stop
+
+    def is_there(self, step: Step) -> bool:
+        """Whether the step's output is whole and made by this step; the folder is of this experiment."""
+        path = self.path(step.output)
+        if not os.path.isfile(path):
+            return False
+        with suppress(WtoolError), open_checkpoint(path) as found:
+            record = found.lineage[-1] if found.lineage else {}
+            return self._fits(step, record, found.finish()[0])
+        return False
+
+    def _fits(self, step: Step, record: Mapping[str, Any], hash_: str) -> bool:
+        if step.operation == COPY:
+            return hash_ == self.base.hash
+        name = {DRAW: "randomize", NONE: schedules.OPERATION}.get(step.operation, step.operation)
+        if record.get("operation") != name or record.get("seed", step.seed) != step.seed:
+            return False
+        if step.operation == TRAIN:
+            return record.get("epoch") == self.last_epoch(step) and "batch" not in record
+        return step.operation != PRUNE or record.get("parameters", {}).get("sparsity") == step.sparsity
+
+    def is_of(self, step: Step, line: Line) -> bool:
+        """Whether a line of metrics is a training's."""
+        epochs = range(self.base.epochs + step.start + 1, self.last_epoch(step) + 1)
+        return (line.trial, line.arm, line.round) == (step.trial, step.arm, step.round) and line.epoch in epochs
+
+    def is_recorded(self, step: Step, lines: Sequence[Line]) -> bool:
+        """Whether lines of metrics hold all epochs of a training."""
+        return len({line.epoch for line in lines if self.is_of(step, line)}) == step.stop - step.start
+
+    def clear(self, plan: Sequence[Step], kept: Collection[str], todo: Sequence[Step]) -> None:
+        """Remove what neither stays nor is read any more."""
+        read = {path for step in todo for path in (step.output, *step.inputs)}
+        for step in plan:
+            if step.output not in read and step.output not in kept:
+                with suppress(FileNotFoundError):
+                    os.unlink(self.path(step.output))
+
+    def lines(self, step: Step, log: str) -> list[Line]:
+        """A training's log, as the experiment's metrics have it."""
+        if not os.path.exists(log):
+            return []
+        remaining = self._remaining(self.path(step.model))
+        with open(log) as file:
+            rows = [json.loads(line) for line in file]
+        where = (step.trial, step.arm, step.round, step.sparsity, remaining)
+        found = [Line(*where, row.pop("epoch"), row) for row in rows]
+        return [line for line in found if self.is_of(step, line)]
+
+    def _remaining(self, path: str) -> float:
+        """The share of the weights that pruning is about that is not zero."""
+        with open_checkpoint(path) as found:
+            chosen = by_role(
+                found.weights, self.experiment.include, self.experiment.exclude, kernels=True, biases=False
+            )
+            left = sum(int(np.count_nonzero(found.read(tensor))) for tensor in chosen)
+            return left / max(1, sum(prod(tensor.shape) for tensor in chosen))
+
+    def record(self, lines: Sequence[Line]) -> None:
+        """Add to the experiment's metrics what is not there yet."""
+        before = summaries.read(self.out)
+        known = {(line.trial, line.arm, line.round, line.epoch) for line in before}
+        new = [line for line in lines if (line.trial, line.arm, line.round, line.epoch) not in known]
+        if new:
+            text = "".join(json.dumps(asdict(line)) + "\n" for line in (*before, *new))
+            _publish(os.path.join(self.out, summaries.FILE), text)

@@ -1,0 +1,196 @@
+"""What a lottery experiment comes to: its operations on files, in their order. Nothing is opened here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Container, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from wtool.choices import ARMS, CRITERIA, KEEP, SCHEDULES, SCOPES, SHORT, check_choice
+from wtool.errors import Usage
+
+COPY, DRAW, PRUNE, TRAIN, NONE = "copy", "draw", "prune", "resume", "none"
+"""Operations beside the re-initialisations: initial weights as they are or drawn anew, and so on."""
+
+DENSE = "dense"
+"""What is told as the arm of the network that is not pruned."""
+
+SEEDS_OF_A_TRIAL = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What is done, apart from the model and the data.
+
+    Args:
+        epochs: of the dense network, counted from its initial weights.
+        seed: of all that is random; see `seed_of`.
+        sparsity: after the last round.
+        rounds: of pruning, re-initialising and training; 1 is one-shot.
+        schedule: `linear` or `geometric`; see `sparsities`.
+        criterion, scope, last_layer_scale, include, exclude: see `wtool.prune`.
+        arms: re-initialisations, each on its own from the dense network on; `none` leaves the weights as they are.
+        same_sign: see `wtool.randomize`; not for `rewind` and `none`.
+        rewind_to: the epoch whose weights, optimizer and count are the initial ones for tickets.
+        trials: the first one with the model's own weights, each other with new ones.
+
+    Raises:
+        Usage: numbers out of range, or unknown names.
+
+    Source: Frankle & Carbin, arXiv:1803.03635; Frankle, Dziugaite, Roy & Carbin, arXiv:1912.05671 (late rewinding);
+    Renda, Frankle & Carbin, arXiv:2003.02389 (learning-rate rewinding: `none`).
+    """
+
+    epochs: int
+    seed: int
+    sparsity: float = 0.8
+    rounds: int = 1
+    schedule: str = "geometric"
+    criterion: str = "large-final"
+    scope: str = "tensor"
+    last_layer_scale: float = 0.5
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    arms: tuple[str, ...] = ("rewind",)
+    same_sign: bool = True
+    rewind_to: int = 0
+    trials: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "criterion", SHORT.get(self.criterion, self.criterion))
+        if not 0 < self.sparsity <= 1:
+            raise Usage(f"a sparsity of {self.sparsity} is not above 0 and up to 1")
+        if self.sparsity == 1 and self.schedule == "geometric" and self.rounds > 1:
+            raise Usage("a geometric schedule never reaches a sparsity of 1; --schedule linear does")
+        if min(self.epochs, self.trials, self.rounds) < 1 or self.rounds >= SEEDS_OF_A_TRIAL:
+            raise Usage(f"epochs, trials and rounds are counted from 1 up, and rounds are under {SEEDS_OF_A_TRIAL}")
+        if not 0 <= self.rewind_to < self.epochs:
+            raise Usage(f"tickets cannot be rewound to epoch {self.rewind_to} of {self.epochs}")
+        if not self.arms or len(set(self.arms)) != len(self.arms):
+            raise Usage("an experiment has one arm or more, each of them once")
+        for arm in self.arms:
+            check_choice(arm, "re-initialisation", ARMS)
+        check_choice(self.schedule, "schedule", SCHEDULES)
+        check_choice(self.criterion, "criterion", CRITERIA)
+        check_choice(self.scope, "scope", SCOPES)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An operation on files.
+
+    Attributes:
+        operation: `copy`, `draw`, `prune`, `resume` (training), or an arm.
+        output: path of the result, in the folder of the experiment.
+        model: path of what is changed; None for the experiment's own model.
+        initial: path of the other checkpoint, where the operation takes one.
+        seed: of random numbers.
+        trial, arm, round: where in the experiment it belongs; the dense network is arm `dense`, round 0.
+        sparsity: that the weights have afterwards.
+        start, stop: epochs between which a training is.
+    """
+
+    operation: str
+    output: str
+    model: str | None
+    initial: str | None
+    seed: int
+    trial: int
+    arm: str = DENSE
+    round: int = 0
+    sparsity: float = 0.0
+    start: int = 0
+    stop: int = 0
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Paths that it reads."""
+        return tuple(path for path in (self.model, self.initial) if path is not None)
+
+
+def sparsities(experiment: Experiment) -> tuple[float, ...]:
+    """The sparsity S_r after each of the R rounds.
+
+    linear: S_r = S * r / R; geometric, where each round prunes the same share of what is left: 1 - (1 - S)**(r / R).
+    """
+    rounds, last = experiment.rounds, experiment.sparsity
+    shares = [number / rounds for number in range(1, rounds)]
+    if experiment.schedule == "linear":
+        return (*(last * share for share in shares), last)
+    return (*(1 - (1 - last) ** share for share in shares), last)
+
+
+def seed_of(experiment: Experiment, trial: int, number: int = 0) -> int:
+    """The seed of a trial's trainings, and of what is drawn in its round `number`: all of them differ."""
+    return experiment.seed + SEEDS_OF_A_TRIAL * (trial - 1) + number
+
+
+def steps(experiment: Experiment, extension: str = ".keras") -> list[Step]:
+    """All operations of an experiment, each after those whose results it reads."""
+    return [step for trial in range(1, experiment.trials + 1) for step in _trial(experiment, trial, extension)]
+
+
+def _trial(experiment: Experiment, trial: int, extension: str) -> Iterator[Step]:
+    """The dense network, then one arm after the other."""
+    seed = seed_of(experiment, trial)
+    initial, early, trained = (f"trial-{trial}/{name}{extension}" for name in ("initial", "early", "trained"))
+    yield Step(COPY if trial == 1 else DRAW, initial, None, None, seed, trial)
+    stops = [0, *([experiment.rewind_to] if experiment.rewind_to else []), experiment.epochs]
+    legs = [initial, *([early] if experiment.rewind_to else []), trained]
+    for (model, output), (start, stop) in zip(pairwise(legs), pairwise(stops), strict=True):
+        yield Step(TRAIN, output, model, None, seed, trial, start=start, stop=stop)
+    for arm in experiment.arms:
+        yield from _arm(experiment, trial, arm, legs, extension)
+
+
+def _arm(experiment: Experiment, trial: int, arm: str, legs: Sequence[str], extension: str) -> Iterator[Step]:
+    """Prune, re-initialise and train, again and again; `legs` are the dense network's checkpoints.
+
+    Criteria compare with what the training before began with: after other re-initialisations than rewinding, that is
+    not the initial checkpoint.
+    """
+    began, *_, trained = legs
+    origin = legs[-2]
+    for number, sparsity in enumerate(sparsities(experiment), 1):
+        folder = f"trial-{trial}/{arm}/round-{number}"
+        where = {"trial": trial, "arm": arm, "round": number, "sparsity": sparsity}
+        pruned, ticket, result = (f"{folder}/{name}{extension}" for name in ("pruned", "ticket", "trained"))
+        drawn, seed = seed_of(experiment, trial, number), seed_of(experiment, trial)
+        compared = None if experiment.criterion in ("large-final", "random") else began
+        yield Step(PRUNE, pruned, trained, compared, drawn, **where)  # type: ignore[arg-type]
+        yield Step(arm, ticket, pruned, origin, drawn, **where)  # type: ignore[arg-type]
+        ends = {"start": experiment.rewind_to, "stop": experiment.epochs}
+        yield Step(TRAIN, result, ticket, None, seed, **where, **ends)  # type: ignore[arg-type]
+        began, trained = ticket, result
+
+
+def is_kept(step: Step, keep: str, rounds: int) -> bool:
+    """Whether a result stays when nothing needs it any more.
+
+    `all`; `tickets`: initial checkpoints, tickets and the last round's trained models; `last`: initial checkpoints, and
+    the last round's tickets and trained models.
+    """
+    check_choice(keep, "choice of what to keep", KEEP)
+    if keep == "all" or step.operation in (COPY, DRAW):
+        return True
+    is_between = step.round < rounds and (keep == "last" or step.operation == TRAIN)
+    return step.operation != PRUNE and not is_between
+
+
+def wanted(plan: Sequence[Step], there: Container[str], recorded: Collection[str], kept: Container[str]) -> list[Step]:
+    """The steps that have to be done: what is to stay, or to be recorded, and is not; and what these read.
+
+    Args:
+        plan: all steps.
+        there: outputs that are whole.
+        recorded: outputs of trainings whose metrics are written down.
+        kept: outputs that stay.
+    """
+    found: list[Step] = []
+    read: set[str] = set()
+    for step in reversed(plan):
+        is_missing = step.output not in there and (step.output in kept or step.output in read)
+        if is_missing or (step.operation == TRAIN and step.output not in recorded):
+            found.append(step)
+            read.update(step.inputs)
+    return found[::-1]

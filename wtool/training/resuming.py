@@ -1,0 +1,482 @@
+"""One leg of a loop between offline transforms: load a model, go on training, save it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+
+import keras
+
+from wtool.batch import SEEDS
+from wtool.callbacks import NeuroPlast, Pruning, Stroke
+from wtool.errors import Usage, WtoolError
+from wtool.files.inputs import extension
+from wtool.files.lineage import Record, lineage_entry
+from wtool.files.opener import open_checkpoint
+from wtool.training import data as datas
+from wtool.training import holding, logs, randomness, saving
+from wtool.training.compiling import Compilation, prepare
+from wtool.training.fitting import Position, Stop, fit, stopping_on_signals
+from wtool.training.loading import Loaded, import_all, load
+from wtool.training.logs import Epoch
+from wtool.training.samples import Samples
+from wtool.training.saving import Diverged
+from wtool.training.variables import array, chosen, named
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Path: TypeAlias = "str | os.PathLike[str]"
+
+OPERATION = "resume"
+MASKING = frozenset({"prune", "rewind", "jitter", "randomize", "reshuffle", "constant", "rewind-schedule"})
+"""Operations after which zeros are a mask."""
+
+MASKS, ALL = "masks", "all"
+"""Which zeros were held, in lineages: those of masks, or all of kernels."""
+
+
+class Options(TypedDict, total=False):
+    """How a model goes on training.
+
+    Attributes:
+        output: path of the result; `<stem>-resume<ext>` beside the model by default, `-` for standard output.
+        validation_data: as data; by default the test part of a `.npz` file that has one.
+        validation_split: or the share of the samples, from the end, that is for validation.
+        batch_size: of samples that do not come in batches; default 32.
+        shuffle: whether samples come in another order in each epoch; they do. Datasets keep their own order.
+        seed: of the order, and of all else that is random; default a fresh one.
+        hold_zeros: whether zeros of kernels stay; by default where they are masks, as the lineage tells.
+        loss, metrics, learning_rate, new_optimizer: see `training.compiling.Compilation`.
+        stroke: the ratio of a `callbacks.Stroke`.
+        prune, neuroplast: the range of a `callbacks.Pruning`, of a `callbacks.NeuroPlast`.
+        checkpoints: folder for `ckpt-0001.keras` and so on, numbered by epoch.
+        save_every: epochs between two of them; default 1.
+        log: a `.csv` or `.jsonl` file that gets a line for every epoch.
+        tensorboard: folder for TensorBoard.
+        imports: modules that register layers, losses and metrics.
+        unsafe: load the model also if that runs or imports more than Keras.
+        force: replace existing files.
+        bar: show Keras's progress bar.
+        report: called with every epoch.
+    """
+
+    output: Path | None
+    validation_data: Any
+    validation_split: float | None
+    batch_size: int
+    shuffle: bool
+    seed: int | None
+    hold_zeros: bool | None
+    loss: str | None
+    metrics: Sequence[str]
+    learning_rate: float | None
+    new_optimizer: str | None
+    stroke: float | None
+    prune: tuple[float, float] | None
+    neuroplast: tuple[float, float] | None
+    checkpoints: Path | None
+    save_every: int | None
+    log: Path | None
+    tensorboard: Path | None
+    imports: Sequence[str]
+    unsafe: bool
+    force: bool
+    bar: bool
+    report: Callable[[Epoch], None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What a leg of training came to.
+
+    Attributes:
+        model: path.
+        output: path of the result.
+        epochs: how many epochs the model has now, over all legs.
+        seed: of the order of samples, and of all else that is random.
+        metrics: of the last epoch; those of validation begin with `val_`.
+        held: how many zeros were held.
+        signal: the one that ended training early; None if it went to its end.
+        skipped: the output was there already, made of the same input in the same way.
+        notes: what is worth knowing, one line each.
+    """
+
+    model: str
+    output: str
+    epochs: int
+    seed: int
+    metrics: Mapping[str, float]
+    held: int = 0
+    signal: int | None = None
+    skipped: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def resume(model: Path, *, data: Any, epochs: int, **options: Unpack[Options]) -> Resumed:
+    """Train a saved model for some more epochs, as if it had never been saved.
+
+    The order of samples is a function of the seed and the epoch. So a run that was stopped or killed goes on from where
+    it was saved to the result that it would have had, when it is called again with the same words.
+
+    Args:
+        model: a `.keras` or whole-model `.h5` file, or `-` for standard input.
+        data: see `training.data.read`.
+        epochs: how many more.
+        options: see `Options`.
+
+    Raises:
+        WtoolError: the model cannot be loaded, trained or saved; the loss became NaN.
+        Usage: words that do not go together.
+
+    Example:
+        >>> wtool.resume("pruned.keras", data="digits.npz", epochs=5, seed=1)  # doctest: +SKIP
+    """
+    name = os.fspath(model)
+    _check(epochs, options)
+    target = _target(name, options.get("output"))
+    import_all(options.get("imports", ()))
+    try:
+        loaded = load(name, options.get("unsafe", False))
+        if loaded.lost and not options.get("new_optimizer"):
+            raise WtoolError(f"{loaded.lost}; --new-optimizer starts another")
+        plan = _plan(loaded, data, epochs, options)
+        found = list(_left_behind(plan, target, options.get("checkpoints")))
+        if not options.get("force") and any(each.path == target and each.at == plan.end for each in found):
+            return Resumed(name, target, plan.end.epoch, found[0].seed, {}, skipped=True)
+        saving.check_target(target, options.get("force", False) or any(each.path == target for each in found))
+        return _Leg(loaded, plan, target, data, options).run(found)
+    except WtoolError as error:
+        raise error.about(name) from error.__cause__
+
+
+def epochs_of(lineage: Sequence[Record]) -> int:
+    """How many epochs a model was trained for by `resume`, as its lineage tells."""
+    counts = [record.get("epoch") for record in lineage if record.get("operation") == OPERATION]
+    return next((count for count in reversed(counts) if isinstance(count, int) and count >= 0), 0)
+
+
+def masked_variables(model: Any, lineage: Sequence[Record]) -> dict[str, Any]:
+    """Path -> Keras variable, of those whose zeros are masks, as a lineage tells."""
+    found: dict[str, Any] = {}
+    for record in lineage:
+        parameters = record.get("parameters")
+        if not isinstance(parameters, dict) or parameters.get("set_value", 0) != 0:
+            continue
+        if record.get("operation") not in MASKING and parameters.get("hold_zeros") != ALL:
+            continue
+        include, exclude = (_globs(parameters.get(name)) for name in ("include", "exclude"))
+        kinds = (parameters.get("weights") is not False, parameters.get("biases") is True)
+        with suppress(Usage):  # layers may have got other names since
+            found |= chosen(model, include, exclude, *kinds)
+    return found
+
+
+def _globs(value: Any) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A leg as its record in the lineage tells it: the same plan comes to the same result."""
+
+    parameters: Mapping[str, Any]
+    inputs: Sequence[Mapping[str, Any]]
+    seed: int
+    seed_is_given: bool
+    start: Position
+    end: Position
+
+    def record(self, at: Position) -> dict[str, Any]:
+        """Of a model that is so far."""
+        place = {"epoch": at.epoch, **({"batch": at.batch} if at.batch else {})}
+        return saving.record(OPERATION, self.parameters, inputs=list(self.inputs), seed=self.seed, **place)
+
+    def position(self, record: Record) -> Position | None:
+        """How far a model with this record is in this leg; None if it is of another."""
+        mine = json.loads(json.dumps(self.record(self.start)))
+        same = ["operation", "parameters", "inputs", *(["seed"] if self.seed_is_given else [])]
+        if mine["parameters"].get("data") is None or any(record.get(name) != mine[name] for name in same):
+            return None
+        at = Position(record.get("epoch", -1), record.get("batch", 0))
+        whole = all(isinstance(number, int) for number in (at.epoch, at.batch, record.get("seed")))
+        return at if whole and self.start.epoch <= at.epoch <= self.end.epoch and at.batch >= 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A model that an earlier run of the same leg left behind."""
+
+    path: str
+    at: Position
+    seed: int
+
+
+def _check(epochs: int, options: Options) -> None:
+    """From Python, words come unchecked."""
+    if unknown := options.keys() - Options.__annotations__.keys():
+        raise TypeError(f"resume has no option {', '.join(sorted(unknown))}")
+    if epochs < 1 or options.get("batch_size", 1) < 1:
+        raise Usage("epochs and samples of a batch are counted from 1 up")
+    save_every = options.get("save_every")
+    if save_every is not None and (options.get("checkpoints") is None or save_every < 1):
+        raise Usage("--save-every N needs a folder, --checkpoints, and N from 1 up")
+    if options.get("validation_data") is not None and options.get("validation_split") is not None:
+        raise Usage("validation data and a validation split contradict each other; choose one")
+    log = options.get("log")
+    if log is not None:
+        logs.check_log(os.fspath(log))
+
+
+def _target(model: str, output: Path | None) -> str:
+    own = extension(model)
+    if output is None:
+        if model == "-":
+            raise Usage("a model from standard input needs an --output: a file, or - for standard output")
+        return f"{model.removesuffix(own)}-{OPERATION}{own}"
+    target = os.fspath(output)
+    if target.endswith(os.sep) or os.path.isdir(target):
+        return os.path.join(target, os.path.basename(model))
+    if target != "-" and extension(target) not in (".keras", ".h5", ".hdf5"):
+        raise Usage("the output is a whole model; its name has to end in .keras or .h5", target)
+    return target
+
+
+def _plan(loaded: Loaded, data: Any, epochs: int, options: Options) -> _Plan:
+    held = options.get("hold_zeros")
+    masked = held is not False and masked_variables(loaded.model, loaded.lineage)
+    parameters = {
+        "data": datas.named(data),
+        "validation_data": datas.named(options.get("validation_data")),
+        "batch_size": options.get("batch_size", 32),
+        "shuffle": options.get("shuffle", True),
+        "hold_zeros": ALL if held else MASKS if masked else False,
+        "epochs": epochs,
+        "validation_split": options.get("validation_split"),
+        "stroke": options.get("stroke"),
+        "prune": options.get("prune"),
+        "neuroplast": options.get("neuroplast"),
+    }
+    parameters |= {name: value for name, value in asdict(_compilation(options)).items() if value != ()}
+    seed = options.get("seed")
+    start = epochs_of(loaded.lineage)
+    return _Plan(
+        parameters={name: value for name, value in parameters.items() if value is not None},
+        inputs=[lineage_entry(loaded.name, loaded.hashes, {"as": "model"})],
+        seed=secrets.randbelow(SEEDS) if seed is None else seed,
+        seed_is_given=seed is not None,
+        start=Position(start),
+        end=Position(start + epochs),
+    )
+
+
+def _compilation(options: Options) -> Compilation:
+    return Compilation(
+        loss=options.get("loss"),
+        metrics=tuple(options.get("metrics", ())),
+        optimizer=options.get("new_optimizer"),
+        learning_rate=options.get("learning_rate"),
+    )
+
+
+def _left_behind(plan: _Plan, target: str, folder: Path | None) -> Iterator[_Left]:
+    """What an earlier run of the leg left behind: the target, if it was stopped or ended, and checkpoints."""
+    paths = [target] if target != "-" and os.path.isfile(target) else []
+    if folder is not None and os.path.isdir(folder):
+        numbers = range(plan.start.epoch + 1, plan.end.epoch + 1)
+        paths += [path for path in (_checkpoint(folder, number) for number in numbers) if os.path.isfile(path)]
+    for path in paths:
+        with suppress(WtoolError), open_checkpoint(path) as there:  # what is no checkpoint is not of this leg
+            record = there.lineage[-1] if there.lineage else {}
+            at = plan.position(record)
+            if at is not None:
+                there.finish()  # it may have been damaged since
+                yield _Left(path, at, record["seed"])
+
+
+def _checkpoint(folder: Path, epoch: int) -> str:
+    return os.path.join(os.fspath(folder), f"ckpt-{epoch:04d}.keras")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Leg:
+    """A leg of training that is to be done."""
+
+    loaded: Loaded
+    plan: _Plan
+    target: str
+    data: Any
+    options: Options
+
+    def run(self, found: Sequence[_Left]) -> Resumed:
+        """Train from the latest model that was left behind, or from the beginning, and save."""
+        data, validation = self._data()
+        latest, notes = _latest(found, datas.can_skip(data))
+        if latest is None:
+            at, plan, loaded = self.plan.start, self.plan, self.loaded
+            prepare(loaded.model, _compilation(self.options))
+        else:
+            at, plan = latest.at, replace(self.plan, seed=latest.seed)
+            loaded = load(latest.path, self.options.get("unsafe", False))
+        model = loaded.model
+        randomness.restore(model, loaded.lineage, plan.seed)
+        self._refuse_others(at, found)
+        held = self._hold(model)
+        kept = _Keeper(self, plan, held)
+        epochs: list[Epoch] = []
+        stop = Stop()
+        try:
+            with stopping_on_signals(stop):
+                at = fit(
+                    model,
+                    data,
+                    at,
+                    plan.end.epoch,
+                    seed=plan.seed,
+                    batch_size=self.options.get("batch_size", 32),
+                    shuffle=self.options.get("shuffle", True),
+                    validation=validation,
+                    callbacks=[
+                        *self._transforms(plan, at),
+                        *self._reports(at, epochs.append),
+                        kept,  # last: an epoch that is saved is not done again, so that nothing may be left to tell
+                    ],
+                    stop=stop,
+                    bar=self.options.get("bar", False),
+                )
+                if at == plan.end:
+                    holding.settle(model, held)
+                replaces = self.options.get("force", False) or any(each.path == self.target for each in found)
+                kept.save(model, self.target, at, replaces)
+        except Diverged as error:
+            last = kept.last or (latest.path if latest else self.loaded.name)
+            raise Diverged(f"{error.message}; the last good model is {last}") from None
+        finally:
+            holding.release(model, held)
+        return Resumed(
+            model=self.loaded.name,
+            output=self.target,
+            epochs=at.epoch,
+            seed=plan.seed,
+            metrics=epochs[-1].metrics if epochs else {},
+            held=sum(each.zeros for each in held),
+            signal=stop.signal,
+            notes=notes,
+        )
+
+    def _data(self) -> tuple[Any, Any]:
+        """For training and for validation."""
+        model, batch_size = self.loaded.model, self.options.get("batch_size", 32)
+        data = datas.read(self.data, model, "train", batch_size)
+        other, share = self.options.get("validation_data"), self.options.get("validation_split")
+        if share is not None:
+            if not isinstance(data, Samples):
+                raise Usage("a validation split needs samples that can be had by number: arrays, or images")
+            return data.split(share)
+        if other is None and not datas.has_test_part(self.data):
+            return data, None
+        return data, datas.read(self.data if other is None else other, model, "test", batch_size)
+
+    def _refuse_others(self, at: Position, found: Sequence[_Left]) -> None:
+        """Raise WtoolError if a checkpoint of something else is where one of this leg will be."""
+        folder = self.options.get("checkpoints")
+        if folder is None or self.options.get("force"):
+            return
+        own = {each.path for each in found}
+        for epoch in range(at.epoch + 1, self.plan.end.epoch + 1):
+            path = _checkpoint(folder, epoch)
+            if self.saves_at(epoch) and os.path.exists(path) and path not in own:
+                raise WtoolError("exists already, and is of another training; --force replaces it", path)
+
+    def saves_at(self, epoch: int) -> bool:
+        """Whether there is a checkpoint of the end of an epoch."""
+        every = self.options.get("save_every") or 1
+        return self.options.get("checkpoints") is not None and epoch % every == 0
+
+    def _hold(self, model: Any) -> list[holding.Held]:
+        """Hold what was zero when the leg began, which need not be all that is zero in a checkpoint of it."""
+        if not self.plan.parameters["hold_zeros"]:
+            return []
+        first = self.loaded.model
+        variables = masked_variables(first, self.loaded.lineage)
+        if self.plan.parameters["hold_zeros"] == ALL:
+            variables |= chosen(first, (), (), weights=True, biases=False)
+        now = named(model)
+        kept = {path: array(variable) != 0 for path, variable in variables.items()}
+        return holding.hold(model, {path: now[path][1] for path in variables}, kept)
+
+    def _transforms(self, plan: _Plan, at: Position) -> list[Any]:
+        """The callbacks that change weights at the ends of epochs."""
+        ratio, prune, plastic = self.options.get("stroke"), self.options.get("prune"), self.options.get("neuroplast")
+        made: list[Any] = []
+        if ratio is not None:
+            made.append(Stroke(volatility_ratio=ratio, seed=plan.seed))
+        if prune is not None:
+            made.append(Pruning(min_value=prune[0], max_value=prune[1]))
+        if plastic is not None:
+            made.append(NeuroPlast(min_value=plastic[0], max_value=plastic[1], seed=plan.seed))
+        for callback in made:
+            callback.epochs_completed = at.epoch - plan.start.epoch
+        return made
+
+    def _reports(self, at: Position, remember: Callable[[Epoch], None]) -> list[Any]:
+        """The callbacks that tell of epochs."""
+        log, report, tensorboard = self.options.get("log"), self.options.get("report"), self.options.get("tensorboard")
+        if tensorboard is not None and find_spec("tensorboard") is None:
+            raise WtoolError("--tensorboard needs the package tensorboard, which is not installed")
+        told = [remember, *([report] if report else [])]
+        if log is not None:
+            told.append(logs.opened(os.fspath(log), at.epoch))
+        made: list[Any] = [logs.Log(each, self.plan.end.epoch) for each in told]
+        if tensorboard is not None:
+            made.append(keras.callbacks.TensorBoard(os.fspath(tensorboard)))
+        return made
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Saves checkpoints of a leg, and nothing that is broken.
+
+    Attributes:
+        last: path of the last one.
+    """
+
+    def __init__(self, leg: _Leg, plan: _Plan, held: Sequence[holding.Held]) -> None:
+        super().__init__()
+        self._leg = leg
+        self._plan = plan
+        self._held = held
+        self.last: str | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save a checkpoint, if one is due."""
+        if not self._leg.saves_at(epoch + 1):
+            return
+        folder = self._leg.options.get("checkpoints")
+        assert folder is not None
+        os.makedirs(folder, exist_ok=True)
+        path = _checkpoint(folder, epoch + 1)
+        self.save(self.model, path, Position(epoch + 1), force=True)  # what is there was looked at before
+        self.last = path
+
+    def save(self, model: Any, path: str, at: Position, force: bool) -> None:
+        """Save the model as it is at a position."""
+        saving.refuse_nonfinite(model)
+        holding.check(self._held)
+        record = {**self._plan.record(at), **randomness.states(model)}
+        saving.save(model, path, [*self._leg.loaded.lineage, record], force=force)
+
+
+def _latest(found: Sequence[_Left], can_skip: bool) -> tuple[_Left | None, tuple[str, ...]]:
+    """What to go on from, and what is worth knowing about it."""
+    whole = [each for each in found if can_skip or not each.at.batch]
+    if whole or not found:
+        return max(whole, key=lambda each: each.at, default=None), ()
+    latest = max(found, key=lambda each: each.at)
+    note = f"the data cannot be had from its middle on, so that epoch {latest.at.epoch + 1} begins again"
+    return replace(latest, at=Position(latest.at.epoch)), (note,)

@@ -1,0 +1,117 @@
+"""Samples that can be had by number, and their order: a function of the seed and the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from wtool.dtypes import Array
+from wtool.errors import Usage
+from wtool.transforms.streams import stream
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Samples by number.
+
+    Attributes:
+        size: how many there are.
+        take: from numbers, shape (n,), to a batch of n: (x,), (x, y) or (x, y, sample weights), each an array or a
+            structure of arrays.
+    """
+
+    size: int
+    take: Callable[[Array], Any]
+
+    def split(self, share: float) -> tuple[Samples, Samples]:
+        """The samples without the last `share` of them, and these: as Keras's `validation_split`.
+
+        Raises:
+            Usage: one of the parts would be empty.
+        """
+        count = int(self.size * (1.0 - share))
+        if not 0 < count < self.size:
+            raise Usage(f"a validation split of {share} of {self.size} samples leaves nothing to one side")
+        return Samples(count, self.take), Samples(self.size - count, lambda places: self.take(places + count))
+
+
+def of_arrays(arrays: Any) -> Samples:
+    """Samples of (x,), (x, y) or (x, y, weights): arrays, or dictionaries or tuples of arrays, of one length.
+
+    Floating values become Keras's `floatx`, as `fit` does it.
+
+    Raises:
+        Usage: lengths differ, or there are no samples.
+    """
+    leaves = keras.tree.flatten(arrays)
+    sizes = sorted({len(leaf) for leaf in leaves})
+    if len(sizes) != 1 or sizes[0] == 0:
+        raise Usage(f"arrays of data with {' and '.join(map(str, sizes))} samples do not go together")
+
+    def take(places: Array) -> Any:
+        return keras.tree.map_structure(lambda leaf: _plain(leaf[places]), arrays)
+
+    return Samples(sizes[0], take)
+
+
+def _plain(values: Array) -> Array:
+    return np.asarray(values, keras.config.floatx() if values.dtype.kind == "f" else values.dtype)
+
+
+def order(seed: int, epoch: int, size: int) -> Array:
+    """The order of an epoch's samples: a permutation, shape (size,), of which seed and epoch are all that matters."""
+    return stream(seed, "order", str(epoch)).chunk(0).permutation(size)
+
+
+class Batches(keras.utils.PyDataset):
+    """The batches of an epoch, for `fit(Batches(...), shuffle=False)`.
+
+    Attributes:
+        epoch: whose order they have; the training loop sets it.
+
+    Args:
+        samples: what is in them.
+        batch_size: of all but perhaps the last.
+        seed: of the order; None for the order of the samples.
+        epoch: the first one.
+        skip: how many batches of each epoch are left out at its beginning.
+    """
+
+    def __init__(
+        self, samples: Samples, batch_size: int, seed: int | None = None, epoch: int = 0, skip: int = 0
+    ) -> None:
+        super().__init__()
+        self.samples = samples
+        self.size = batch_size
+        self.seed = seed
+        self.epoch = epoch
+        self.skip = skip
+        self._order = (-1, np.empty(0, np.intp))
+
+    def __len__(self) -> int:
+        return -(-self.samples.size // self.size) - self.skip
+
+    def __getitem__(self, number: int) -> Any:
+        start = (number + self.skip) * self.size
+        stop = min(start + self.size, self.samples.size)
+        if self.seed is None:
+            return self.samples.take(np.arange(start, stop))
+        if self._order[0] != self.epoch:
+            self._order = (self.epoch, order(self.seed, self.epoch, self.samples.size))
+        return self.samples.take(self._order[1][start:stop])
+
+
+class EpochOfBatches(keras.callbacks.Callback):
+    """Tells `Batches` which epoch it is, before the first of them is asked for."""
+
+    def __init__(self, batches: Batches) -> None:
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set it."""
+        self.batches.epoch = epoch

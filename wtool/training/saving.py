@@ -1,0 +1,89 @@
+"""Live models to files: whole or not at all, with what was done to them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from wtool import optimizer_rule, pipeline
+from wtool.dtypes import Array, is_floating
+from wtool.errors import WtoolError, a_few
+from wtool.files.checkpoint import Checkpoint
+from wtool.files.inputs import extension
+from wtool.files.lineage import Record
+from wtool.files.opener import open_checkpoint
+from wtool.files.publish import check_target
+from wtool.files.rewrite import rewrite
+from wtool.training.variables import array, named
+from wtool.version import __version__
+
+__all__ = ["Diverged", "check_target", "record", "refuse_nonfinite", "save"]
+
+
+class Diverged(WtoolError):
+    """The loss, or a weight, is no finite number any more."""
+
+
+def record(operation: str, parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """A record of a lineage: what was done, and how."""
+    return {"operation": operation, "parameters": dict(parameters), **more, "wtool": __version__}
+
+
+def save(
+    model: Any, target: str, lineage: Sequence[Record], *, force: bool = False, fresh_optimizer: bool = False
+) -> None:
+    """Save a model with its lineage; until all of it is on the disk, the target is as it was.
+
+    Args:
+        model: Keras's.
+        target: path that ends in `.keras` or `.h5`, or `-` for standard output (`.keras`).
+        lineage: what was done to it, oldest first.
+        force: whether an existing file may be replaced.
+        fresh_optimizer: start the optimizer anew, for weights that it did not make.
+
+    Raises:
+        WtoolError: the target exists, or cannot be written.
+    """
+    check_target(target, force)
+    folder = None if target == "-" else os.path.dirname(os.path.realpath(target))
+    with ExitStack() as stack:
+        draft = stack.enter_context(tempfile.TemporaryDirectory(prefix=".wtool-", dir=folder))
+        path = os.path.join(draft, f"model{'.keras' if target == '-' else extension(target)}")
+        try:
+            model.save(path)
+        except (ValueError, TypeError, NotImplementedError) as error:
+            raise WtoolError(f"Keras cannot save it: {_first_line(error)}", target) from error
+        base = stack.enter_context(open_checkpoint(path))
+        new = rewrite(base, target, force, lineage, stack)
+        pipeline.run([base], _restarted(base) if fresh_optimizer else [], new)
+        new.publish(lineage)
+
+
+def refuse_nonfinite(model: Any) -> None:
+    """Raise Diverged if a weight is NaN or infinite: nothing worth keeping."""
+    bad = [
+        path
+        for path, (_, variable) in named(model).items()
+        if is_floating(variable.dtype) and not np.isfinite(array(variable)).all()
+    ]
+    if bad:
+        raise Diverged(f"training made values of {a_few(bad)} NaN or infinite")
+
+
+def _restarted(base: Checkpoint) -> list[pipeline.Edit]:
+    """Edits that start the optimizer anew; its moving averages take the weights as they are."""
+    weights = {tensor.path: pipeline.Edit(tensor, (tensor,), _same) for tensor in base.weights}
+    return list(optimizer_rule.anew(base, weights).edits)
+
+
+def _same(blocks: Sequence[Array], start: int, stop: int) -> Array:
+    return blocks[0]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

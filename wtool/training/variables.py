@@ -1,0 +1,76 @@
+"""The variables of a live model, called and chosen as the tensors of its file are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from wtool.dtypes import Array, dtype_of
+from wtool.files.checkpoint import Tensor
+from wtool.selection import by_role
+
+
+def chosen(model: Any, include: Sequence[str], exclude: Sequence[str], weights: bool, biases: bool) -> dict[str, Any]:
+    """Path -> Keras variable, of those that an operation on single models is about; see `selection.by_role`.
+
+    Raises:
+        Usage: a pattern matches nothing.
+    """
+    found = named(model)
+    tensors = [_described(path, layer, variable) for path, (layer, variable) in found.items()]
+    return {tensor.path: found[tensor.path][1] for tensor in by_role(tensors, include, exclude, weights, biases)}
+
+
+def named(model: Any) -> dict[str, tuple[Any, Any]]:
+    """Path (`encoder/dense_1/kernel`, as in files) -> layer and variable, each variable once, in the model's order."""
+    found: dict[str, tuple[Any, Any]] = {}
+    seen: set[int] = set()
+    for place, layer in _layers(model, ""):
+        inside = {id(variable) for part in _parts(layer) for variable in part.weights}
+        for variable in layer.weights:
+            if id(variable) in inside or id(variable) in seen:
+                continue
+            seen.add(id(variable))
+            path = f"{place}/{variable.name}".strip("/")
+            found[path if path not in found else variable.path] = (layer, variable)
+    return found
+
+
+def values(variables: Mapping[str, Any]) -> dict[str, Array]:
+    """Path -> a copy of the values, in the variable's own dtype."""
+    return {path: array(variable) for path, variable in variables.items()}
+
+
+def array(variable: Any) -> Array:
+    """A copy of a variable's values, in its own dtype: Keras widens bfloat16."""
+    found: Array = keras.ops.convert_to_numpy(variable).astype(dtype_of(variable.dtype))
+    return found
+
+
+def _layers(layer: Any, place: str) -> Iterator[tuple[str, Any]]:
+    yield place, layer
+    for part in _parts(layer):
+        yield from _layers(part, f"{place}/{part.name}".strip("/"))
+
+
+def _parts(layer: Any) -> list[Any]:
+    if isinstance(layer, keras.Model):
+        return list(layer.layers)
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def _described(path: str, layer: Any, variable: Any) -> Tensor:
+    return Tensor(
+        path=path,
+        role=variable.name,
+        layer=path.rpartition("/")[0],
+        layer_class=type(layer).__name__,
+        trainable=variable.trainable,
+        shape=tuple(variable.shape),
+        dtype=variable.dtype,
+        stored=path,
+        offset=0,
+        nbytes=0,
+    )
