@@ -3,8 +3,8 @@
     python held_zeros.py SECONDS [--smoke]
 
 Both begin with the same pruned model and alternate in one process, after an epoch each that traces and warms up. A
-turn is the mean of four epochs each, so that noise hits both alike. The zeros are checked at the end. The file SECONDS
-gets JSON: model -> `plain` or `held` -> seconds, one for each turn.
+turn is the fastest of four epochs each: what is slower was disturbed by something else on the machine. The zeros are
+checked at the end. The file SECONDS gets JSON: model -> `plain` or `held` -> seconds, one for each turn.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import keras
@@ -87,9 +86,7 @@ def compare(make: Callable[[], keras.Model], batch: int, samples: int, smoke: bo
             model.fit(x, y, batch_size=batch, epochs=1, shuffle=False, verbose=0)
             each[name].append(time.perf_counter() - begin)
     check(both["held"][1])
-    return {
-        name: [mean(found[at : at + epochs]) for at in range(1, len(found), epochs)] for name, found in each.items()
-    }
+    return {name: [min(found[at : at + epochs]) for at in range(1, len(found), epochs)] for name, found in each.items()}
 
 
 def main(words: Sequence[str]) -> None:
