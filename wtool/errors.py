@@ -61,6 +61,8 @@ def explained(error: Exception) -> WtoolError:
         new = WtoolError(f"{error.strerror or error}{hint}", file)
     elif isinstance(error, MemoryError):
         new = WtoolError("out of memory")
+    elif isinstance(error, ModuleNotFoundError) and error.name in ("keras", "tensorflow"):
+        new = WtoolError("needs Keras: pip install 'wtool[train]'")
     else:
         what = f"{type(error).__name__}: {error}"
         new = WtoolError(f"this is a bug ({what}); please report it with what `wtool --debug ...` says")

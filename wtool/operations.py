@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from wtool.batch import check_common, do_all, fresh_seed, targets_of, transform_all, words_of
@@ -207,6 +208,8 @@ def swap(
         xmin_lim is not None and xmax_lim is not None and xmin_lim >= xmax_lim
     ):
         raise Usage("xmin_lim and xmax_lim go together, the smaller one first")
+    if not all(isfinite(each) for each in (L, xmin_lim, xmax_lim) if each is not None):
+        raise Usage("limits and L are finite numbers")
     if L is not None and not L > 0:
         raise Usage(f"L is above 0, and not {L:g}")
     found, folder = targets_of(words, "swap", options)

@@ -109,7 +109,8 @@ def swap_model(task: SwapTask, opener: Opener, progress: Progress | None = None)
             if not task.dry_run:
                 inputs = partial(_inputs, base)
                 if not task.force and is_there(task.target, _record(task), inputs, task.seed_is_given):
-                    return Swapped(task.model, task.target, skipped=True)
+                    told = ("not verified: nothing was done",) if task.verify else ()
+                    return Swapped(task.model, task.target, skipped=True, notes=told)
                 if task.make_folder:
                     os.makedirs(os.path.dirname(task.target) or ".", exist_ok=True)
                 check_target(task.target, task.force)
@@ -179,7 +180,7 @@ def _told(base: Checkpoint, changed: Changed, structure: Structure) -> dict[str,
         if tensor.path in changed.values.edits:
             new = new_shape(tensor, changed.values.edits[tensor.path])
             found[tensor.path] = f"{_shown(tensor.shape)} becomes {_shown(new)}"
-        elif tensor.path not in structure.order:
+        elif tensor.path not in structure.paths:
             found[tensor.path] = "left out"
     for layer, variables in changed.values.added.items():
         for name, each in variables.items():

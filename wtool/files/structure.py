@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from tempfile import TemporaryFile
@@ -48,7 +48,7 @@ class Structure:
         added: path of a layer -> its new variables by name, behind those that it has.
         keep_optimizer: False leaves its state out.
         slots: path of an added variable -> whatever the optimizer keeps for it: name of the slot -> array.
-        order: paths of all variables of the new model, layer by layer.
+        paths: of all variables of the new model.
         frozen: those that are not trained.
     """
 
@@ -57,7 +57,7 @@ class Structure:
     added: Mapping[str, Mapping[str, Fresh]]
     keep_optimizer: bool
     slots: Mapping[str, Mapping[str, Fresh]]
-    order: Sequence[str]
+    paths: frozenset[str]
     frozen: frozenset[str]
 
 
@@ -180,7 +180,7 @@ def _keras3_layout(base: Checkpoint, structure: Structure) -> _Layout:
     old, new = _places(base, structure)
     layout = _Layout()
     by_place = {tensor.stored: tensor.path for tensor in base.tensors}
-    gone = {tensor.stored for tensor in base.weights if tensor.path not in structure.order}
+    gone = {tensor.stored for tensor in base.weights if tensor.path not in structure.paths}
     optimizer = {path for path in index.groups if path.split("/")[0] == "optimizer"}
     for path, attributes in index.groups.items():
         if path in optimizer or (moved := _moved(path, old, new)) is None:
@@ -274,7 +274,7 @@ def _number_slots(base: Checkpoint, structure: Structure, layout: _Layout, group
         if path.split("/")[0] == "optimizer" and path not in known:
             layout.put(path, dataset, dataset.attributes)
     for group, tensors in stored.items():
-        for number, (old, fresh) in enumerate(_with_slots(tensors, structure)):
+        for number, (old, fresh) in enumerate(_with_slots(tensors, base, structure)):
             if old is not None:
                 dataset = index.datasets[old.stored]
                 layout.put(f"{group}/{number}", structure.changed.get(old.path, dataset), dataset.attributes)
@@ -283,49 +283,96 @@ def _number_slots(base: Checkpoint, structure: Structure, layout: _Layout, group
                 layout.put(f"{group}/{number}", fresh, marks)
 
 
-def _with_slots(tensors: Sequence[Tensor], structure: Structure) -> list[tuple[Tensor | None, Fresh | None]]:
-    """An optimizer's variables, with those of added weights behind those of the weights before them."""
-    rows: list[tuple[str | None, Tensor | None, Fresh | None]] = [
-        (tensor.slot.weight if tensor.slot else None, tensor, None) for tensor in tensors if _stays(tensor, structure)
-    ]
-    for path, slots in structure.slots.items():
-        rows = _inserted(rows, path, slots, structure.order)
-    return [(tensor, fresh) for _, tensor, fresh in rows]
+Row = tuple[str, "Tensor | None", "Fresh | None"]
+"""Path of a weight, and one of its slots: an old one or a new one."""
 
 
-def _stays(tensor: Tensor, structure: Structure) -> bool:
-    weight = tensor.slot.weight if tensor.slot else None
-    return weight is None or weight in structure.order
+def _with_slots(
+    tensors: Sequence[Tensor], base: Checkpoint, structure: Structure
+) -> Iterator[tuple[Tensor | None, Fresh | None]]:
+    """An optimizer's variables in the order of the new model's weights; what belongs to no weight stays where it is.
+
+    Files do not say to which weight a slot belongs: Keras gives them out in the order of the weights, one after the
+    other, or first one kind for all weights and then the next.
+    """
+    ranks = _Ranks(base, structure)
+    track: dict[str, list[Tensor]] = {}
+    last = None
+    for tensor in tensors:
+        weight = tensor.slot.weight if tensor.slot else None
+        if weight is None or (weight in track and weight != last):
+            yield from _track(track, structure, ranks)
+            track = {}
+        if weight is None:
+            yield tensor, None
+        elif weight in structure.paths:
+            track.setdefault(weight, []).append(tensor)
+        last = weight
+    yield from _track(track, structure, ranks)
 
 
-Row = tuple["str | None", "Tensor | None", "Fresh | None"]
+def _track(
+    track: Mapping[str, list[Tensor]], structure: Structure, ranks: _Ranks
+) -> Iterator[tuple[Tensor | None, Fresh | None]]:
+    """A stretch in which every weight comes once, with one slot or with all of them."""
+    names = list(dict.fromkeys(tensor.slot.name for slots in track.values() for tensor in slots if tensor.slot))
+    added = {path: [slots[name] for name in names if name in slots] for path, slots in structure.slots.items()}
+    for path in ranks.ordered(list(track), [path for path in added if track]):
+        yield from ((tensor, None) for tensor in track.get(path, ()))
+        yield from ((None, fresh) for fresh in added.get(path, ()) if path not in track)
 
 
-def _inserted(rows: list[Row], path: str, slots: Mapping[str, Fresh], order: Sequence[str]) -> list[Row]:
-    """Put the slots of a weight behind each run of those of the weight before it, kind by kind."""
-    present = {weight for weight, _, _ in rows if weight is not None}
-    at = order.index(path)
-    before = next((weight for weight in reversed(order[:at]) if weight in present), None)
-    after = next((weight for weight in order[at:] if weight in present), None)
-    anchor = before or after
-    made: list[Row] = []
-    run: list[Row] = []
-    for row in [*rows, (None, None, None)]:
-        if row[0] == anchor and row[0] is not None:
-            run.append(row)
-            continue
-        if run:
-            own: list[Row] = [(path, None, slots[name]) for name in map(_slot_name, run) if name in slots]
-            made += [*run, *own] if anchor == before else [*own, *run]
-            run = []
-        if row != (None, None, None):
-            made.append(row)
-    return made
+class _Ranks:
+    """Where the layers of weights are in the old model and in the new one."""
+
+    def __init__(self, base: Checkpoint, structure: Structure) -> None:
+        assert base.config is not None
+        self._old = {path: rank for rank, path in enumerate(listed(base.config, base.keras_version))}
+        self._new = {path: rank for rank, path in enumerate(listed(structure.config, base.keras_version))}
+        self._layers = {tensor.path: tensor.layer for tensor in base.weights}
+        self._layers |= {f"{layer}/{name}": layer for layer, own in structure.added.items() for name in own}
+        self._frozen = structure.frozen
+
+    def _of(self, path: str, ranks: Mapping[str, int]) -> int:
+        owner = owner_of(self._layers.get(path, ""), ranks)
+        return len(ranks) if owner is None else ranks[owner]
+
+    def ordered(self, old: Sequence[str], added: Sequence[str], frozen_last: bool = False) -> list[str]:
+        """Weights as the new model has them, layer by layer; those of one layer stay in their order.
+
+        Where old ones did not come layer by layer, only their author knows why: they stay as they are.
+        """
+
+        def rank(path: str, ranks: Mapping[str, int]) -> tuple[bool, int]:
+            return frozen_last and path in self._frozen, self._of(path, ranks)
+
+        before = [rank(path, self._old) for path in old]
+        if before == sorted(before):
+            return sorted([*old, *added], key=lambda path: rank(path, self._new))
+        found = list(old)
+        for path in added:
+            behind = [at for at, each in enumerate(found) if rank(each, self._new) <= rank(path, self._new)]
+            found.insert(max(behind, default=-1) + 1, path)
+        return found
 
 
-def _slot_name(row: Row) -> str:
-    _, tensor, _ = row
-    return tensor.slot.name if tensor is not None and tensor.slot is not None else ""
+def listed(config: Mapping[str, Any], version: str | None) -> list[str]:
+    """Paths of the layers in a model's lists and in those of the models inside it, in model order."""
+    return list(_listed(architecture.read(config, version)[0], ""))
+
+
+def _listed(node: Node, path: str) -> Iterator[str]:
+    for child in node.children:
+        if child.listed and child.attribute == "layers":
+            yield _below(path, child.name)
+            yield from _listed(child, _below(path, child.name))
+
+
+def owner_of(layer: str, known: Container[str]) -> str | None:
+    """The nearest layer of a list that a layer is, or is inside of; names may have slashes themselves."""
+    while layer and layer not in known:
+        layer = layer.rpartition("/")[0]
+    return layer or None
 
 
 # --- older files ---
@@ -361,34 +408,24 @@ def _legacy_layer(
     """A group of a layer of the outermost model: its weights in order, by name."""
     index, group = base.indexes[0], f"model_weights/{name}"
     stored = legacy.stored_weights(index, group) if group in index.groups else ()
-    rows: list[tuple[str, str, Dataset | Fresh]] = []
+    rows: dict[str, tuple[str, Dataset | Fresh]] = {}
     for _, dataset in stored:
-        key = dataset.path.removeprefix(f"{group}/")
         tensor = by_place.get(dataset.path)
         path = tensor.path if tensor is not None else dataset.path
-        if tensor is None or tensor.path in structure.order:
-            rows.append((path, key, structure.changed.get(path, dataset)))
+        if tensor is None or tensor.path in structure.paths:
+            rows[path] = dataset.path.removeprefix(f"{group}/"), structure.changed.get(path, dataset)
+    old = list(rows)
     for layer, variables in structure.added.items():
         if layer == name or layer.startswith(f"{name}/"):
-            for own, fresh in variables.items():
-                row = (f"{layer}/{own}", f"{layer}/{own}", fresh)
-                rows.insert(_place_of(row[0], [path for path, _, _ in rows], structure), row)
+            rows |= {f"{layer}/{own}": (f"{layer}/{own}", fresh) for own, fresh in variables.items()}
+    added = [path for path in rows if path not in old]
+    ordered = [rows[path] for path in _Ranks(base, structure).ordered(old, added, frozen_last=True)]
     layout.groups[group] = {
         **_without(index.groups.get(group, {}), "weight_names"),
-        **names_attribute("weight_names", [key for _, key, _ in rows]),
+        **names_attribute("weight_names", [key for key, _ in ordered]),
     }
-    for _, key, source in rows:
+    for key, source in ordered:
         layout.put(f"{group}/{key}", source, source.attributes if isinstance(source, Dataset) else {})
-
-
-def _place_of(path: str, paths: Sequence[str], structure: Structure) -> int:
-    """Where in a list a weight belongs: behind the nearest of those before it; first come those that are trained."""
-    at, frozen = structure.order.index(path), structure.frozen
-    before = [weight for weight in reversed(structure.order[:at]) if (weight in frozen) == (path in frozen)]
-    found = next((paths.index(weight) for weight in before if weight in paths), None)
-    if found is not None:
-        return found + 1
-    return sum(weight not in frozen for weight in paths) if path in frozen else 0
 
 
 def _legacy_slots(base: Checkpoint, structure: Structure, layout: _Layout) -> None:
@@ -398,7 +435,7 @@ def _legacy_slots(base: Checkpoint, structure: Structure, layout: _Layout) -> No
     tensors = [by_place[path] for path in stored if path in by_place]
     keys = []
     added = 0
-    for old, fresh in _with_slots(tensors, structure):
+    for old, fresh in _with_slots(tensors, base, structure):
         if old is not None:
             key = old.stored.removeprefix(f"{group}/")
             dataset = index.datasets[old.stored]

@@ -222,6 +222,8 @@ _LORA = {
     "Conv3D": "lora_kernel_a lora_kernel_b/2",
 }
 
+_LORA |= {f"wtool>AutoRot{name}": spec for name, spec in _LORA.items() if name in _ROTATING}
+
 _WITHOUT_VARIABLES = """
     Activation ActivityRegularization AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D
     AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D Add AlphaDropout AugMix AutoContrast Average

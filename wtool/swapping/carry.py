@@ -9,7 +9,7 @@ from typing import Any
 from wtool.dtypes import Array
 from wtool.files.keras_names import FUNCTIONS
 from wtool.files.variables import quantisation
-from wtool.swapping.graph import Shape
+from wtool.swapping.graph import OPERATION, Shape
 from wtool.swapping.reindex import Reindex, joined, reshaped, through_linked, unchanged
 from wtool.swapping.shapes import ELEMENTWISE, MERGES, channel_axis
 from wtool.swapping.shapes import reshaped as reshaped_shape
@@ -109,6 +109,8 @@ def take(kind: str | None, config: Mapping[str, Any], inputs: Sequence[Input]) -
     changed = [each for each in inputs if each.reindex is not None]
     if kind is None or kind == "Lambda":
         raise Stuck("what it does is in its author's code")
+    if kind == OPERATION:
+        raise Stuck("it is an operation, which may work on all channels together")
     plain = kind.removeprefix("wtool>AutoRot").removeprefix("wtool>")
     if plain in MERGES:
         return _merge(inputs)
@@ -186,6 +188,8 @@ def _einsum(site: Site) -> Taken:
         sizes = told if isinstance(told, list) else [told]
         new = [len(at.source) if axis == at.axis and size else size for axis, size in enumerate(sizes, 1)]
         return Taken(at, settings={"output_shape": new})
+    if letter not in kernel:
+        raise Stuck("it adds these channels up")
     return Taken(None, (Edit("kernel", kernel.index(letter), site.at.source, INPUT),))
 
 
@@ -242,6 +246,8 @@ def _activation(site: Site) -> Taken:
 
 
 def _each_value(site: Site) -> Taken:
+    if site.config.get("noise_shape") is not None:
+        raise Stuck("its noise has a shape of its own")
     return Taken(site.at)
 
 
@@ -409,7 +415,8 @@ def _concatenate(config: Mapping[str, Any], inputs: Sequence[Input]) -> Taken:
 
 
 _ALONE = ELEMENTWISE - {
-    "Activation", "BatchNormalization", "GroupNormalization", "LayerNormalization", "Masking", "Normalization", "PReLU",
+    "Activation", "ActivityRegularization", "BatchNormalization", "GroupNormalization",
+    "LayerNormalization", "Masking", "Normalization", "PReLU",
     "RMSNormalization", "Rescaling", "Softmax", "SyncBatchNormalization", "UnitNormalization",
 }  # fmt: skip
 _RULES: dict[str, Callable[[Site], Taken]] = {

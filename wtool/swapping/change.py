@@ -17,7 +17,7 @@ from wtool.swapping.linking import Activation, Projected, activation_of, as_gene
 from wtool.swapping.plain import is_linked, own_entries, unlink, unrotate
 from wtool.swapping.rotation import WRAPPERS, limits_of, rho_of, rotatable, rotate
 from wtool.swapping.selecting import choose
-from wtool.swapping.values import Added, Values, changed_values, edits_of, new_shape
+from wtool.swapping.values import Added, Values, changed_values, edits_of, new_shape, weights_by_layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,7 @@ def _to_rotating(swap: Swap, base: Checkpoint, model: Model) -> Changed:
     chosen = choose(model, swap.layers, partial(_rotatable, swap), "Auto-Rotating")
     limits = limits_of(model)
     owners = {layer.path: inner for inner in model.walk() for layer in inner.layers}
+    owned = weights_by_layer(base)
     layers, rho = {}, {}
     for path, (layer, was) in chosen.items():
         given = (swap.xmin_lim, swap.xmax_lim)
@@ -96,7 +97,7 @@ def _to_rotating(swap: Swap, base: Checkpoint, model: Model) -> Changed:
         low, high = (_rotated_config(layer)[name] for name in ("xmin_lim", "xmax_lim"))
         off = "" if swap.auto_rot else ", switched off"
         layers[path] = f"{was} becomes {now}, inputs from {low:g} to {high:g}{off}"
-        factors = rho_of(base, layer)
+        factors = rho_of(base, layer, owned.get(path, ()))
         if factors is not None:
             rho[path] = factors
     for inner in model.walk():
@@ -120,9 +121,7 @@ def _rotated_config(layer: Layer) -> dict[str, Any]:
 def _to_plain(swap: Swap, base: Checkpoint, model: Model, force: bool) -> Changed:
     chosen = choose(model, swap.layers or ("*",), _own, "plain", outputs_too=True)
     before = {path: was for path, (_, was) in chosen.items()}
-    rotated = [path for path, (layer, _) in chosen.items() if not is_linked(layer)]
-    on = {path: [unrotate(entry) for entry in own_entries(chosen[path][0])] for path in rotated}
-    was_on = [path for path, each in on.items() if any(each)]
+    was_on = [path for path, (layer, _) in chosen.items() if not is_linked(layer) and unrotate(layer)]
     links = {path: layer for path, (layer, _) in chosen.items() if is_linked(layer)}
     values, dropped = unlink(base, model, links, force)
     layers = {path: f"{was} becomes plain" for path, was in before.items()}
@@ -150,8 +149,10 @@ def _to_linked(swap: Swap, base: Checkpoint, model: Model) -> Changed:
         values.added[each.layer.path] = {"kernel": _projection(each)}
         layers[each.layer.path] = f"new {each.layer.entry['class_name']}: {'; '.join(each.bring.why)}"
     same = swap.fill == "zero"
-    notes = () if same else (f"--fill {swap.fill}: the model does not compute what it did",)
-    return Changed(values, layers, same=same, notes=notes)
+    notes = [] if same else [f"--fill {swap.fill}: the model does not compute what it did"]
+    if regular := [path for path, (layer, _) in chosen.items() if layer.config.get("activity_regularizer")]:
+        notes.append(f"the activity regularizer of {a_few(regular)} is of what comes before the activation now")
+    return Changed(values, layers, same=same, notes=tuple(notes))
 
 
 def _what(swap: Swap) -> str:

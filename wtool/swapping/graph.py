@@ -14,6 +14,9 @@ Key = tuple[str, int, int]
 """A tensor: name of the layer that makes it, the how-manieth call, the how-manieth output."""
 Shape = tuple["int | None", ...]
 
+OPERATION = "operation"
+"""The kind of `x + y` and the like, which stand between the layers."""
+
 START: Key = ("", 0, 0)
 """What goes into a Sequential model."""
 
@@ -53,7 +56,7 @@ class Layer:
     Attributes:
         entry: what the configuration says of it.
         path: names from the outermost model's layer to it.
-        kind: usual name of a built-in class, `wtool>LKReLU` for wtool's own; None for others.
+        kind: usual name of a built-in class, `wtool>LKReLU` for wtool's own; `OPERATION`; None for others.
         model: what is inside, where it is a model itself.
     """
 
@@ -224,7 +227,7 @@ def read(entry: Entry, path: str = "") -> Model:
 def _layer(entry: Any, model: Model) -> Layer:
     if not isinstance(entry, dict):
         raise Refused(f"the configuration of {model.path or 'the model'} has a layer that is {entry!r:.60}")
-    layer = Layer(entry, "", None if is_operation(entry) else class_of(entry)[0])
+    layer = Layer(entry, "", OPERATION if is_operation(entry) else class_of(entry)[0])
     if not layer.name:
         raise Refused(f"the configuration of {model.path or 'the model'} has a layer without a name")
     layer.path = model.inside(layer.name)
@@ -305,9 +308,11 @@ def _refs_of_node(node: Any) -> Iterator[Ref]:
             yield from _refs(kwargs[word], word)
         return
     for each in node if isinstance(node, list) else []:  # Keras 2: the first argument, or a list of tensors
-        if not _is_key(each):
+        constant = isinstance(each, list) and each[:1] == ["_CONSTANT_VALUE"]
+        if not constant and not _is_key(each):
             raise Refused(f"a layer's inputs are {each!r:.60}, which is no reference to a tensor")
-        yield Ref(each, 0)
+        if not constant:
+            yield Ref(each, 0)
         for word, value in sorted(each[3].items()) if len(each) > 3 and isinstance(each[3], dict) else []:
             yield from _refs(value, word)
 

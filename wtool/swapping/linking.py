@@ -57,12 +57,17 @@ def activation_of(layer: Layer) -> Activation | None:
         return _of_function(config.get("activation"), fused=False)
     if kind == "TimeDistributed":
         inner = config.get("layer")
-        settings = inner.get("config") if isinstance(inner, dict) else None
-        return _of_function(settings.get("activation"), fused=True) if isinstance(settings, dict) else None
-    if kind.removeprefix("AutoRot").startswith(("Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv")):
-        is_recurrent = kind.startswith("ConvLSTM")
-        return None if is_recurrent else _of_function(config.get("activation"), fused=True)
-    return None
+        if not isinstance(inner, dict) or not ends_in_activation(str(inner.get("class_name")).rpartition(">")[2]):
+            return None
+        return _of_function(inner["config"].get("activation"), fused=True)
+    return _of_function(config.get("activation"), fused=True) if ends_in_activation(kind) else None
+
+
+def ends_in_activation(kind: str) -> bool:
+    """Whether the setting `activation` of a class is what it does last, to each of its outputs."""
+    plain = kind.removeprefix("AutoRot")
+    known = plain.startswith(("Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv"))
+    return known and not plain.startswith("ConvLSTM")
 
 
 def _of_layer(kind: str, layer: Layer) -> Activation:

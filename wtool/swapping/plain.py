@@ -14,7 +14,7 @@ from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.swapping.carry import INPUT
 from wtool.swapping.entries import keras_class, without_sharing
 from wtool.swapping.graph import Entry, Layer, Model
-from wtool.swapping.linking import VARIANTS, settle
+from wtool.swapping.linking import VARIANTS, ends_in_activation, settle
 from wtool.swapping.reindex import Reindex, taken
 from wtool.swapping.rotation import OWN, WRAPPERS
 from wtool.swapping.selecting import followers
@@ -43,12 +43,15 @@ def is_linked(layer: Layer) -> bool:
     return (layer.kind or "").startswith("wtool>L")
 
 
-def unrotate(entry: Entry) -> bool:
-    """Make an Auto-Rotating layer's entry its parent's; says whether it was switched on."""
-    keras_class(entry, str(entry["class_name"]).rpartition(">")[2].removeprefix("AutoRot"))
-    was_on = entry["config"].get("AutoRot", True) is not False
-    for name in OWN:
-        entry["config"].pop(name, None)
+def unrotate(layer: Layer) -> bool:
+    """Make an Auto-Rotating layer, or what is inside a wrapper, its parent; says whether it was switched on."""
+    was_on = False
+    for entry in own_entries(layer):
+        keras_class(entry, str(entry["class_name"]).rpartition(">")[2].removeprefix("AutoRot"))
+        was_on |= entry["config"].get("AutoRot", True) is not False
+        for name in OWN:
+            entry["config"].pop(name, None)
+    layer.kind = (layer.kind or "").removeprefix("wtool>AutoRot")
     return was_on
 
 
@@ -137,8 +140,9 @@ def _fuse(model: Model, layer: Layer, function: Any) -> bool:
         return False
     if any(call.inputs[0].key[0] != name for call in model.calls_of(layer)):
         return False
-    config = producer.config["layer"]["config"] if producer.kind == "TimeDistributed" else producer.config
-    if config.get("activation") not in (None, "linear"):
+    inner = producer.config["layer"] if producer.kind == "TimeDistributed" else producer.entry
+    config, kind = inner["config"], str(inner.get("class_name")).rpartition(">")[2]
+    if not ends_in_activation(kind) or producer.kind is None or config.get("activation") != "linear":
         return False
     config["activation"] = function
     model.remove(layer)
@@ -150,13 +154,22 @@ def _drop_projection(base: Checkpoint, model: Model, layer: Layer, values: Value
     path = f"{layer.path}/kernel"
     tensor = next((each for each in base.weights if each.path == path), None)
     edits = values.edits.get(path, [])
-    if tensor is None or len(edits) != 1 or not PROJECTION.search(layer.name) or layer.config.get("use_bias"):
+    if tensor is None or len(edits) != 1 or not PROJECTION.search(layer.name) or not _is_projection(layer):
         return
     kernel = taken(base.read(tensor), edits[0].axis, edits[0].source)
     if _is_identity(tensor, kernel):
         model.remove(layer)
         values.gone.add(layer.path)
         del values.edits[path]
+
+
+def _is_projection(layer: Layer) -> bool:
+    """Whether a layer is of the kind that `--to linked` puts in, and does nothing but multiply."""
+    config = layer.config
+    bias = config.get("use_bias") or config.get("bias_axes")
+    strides = config.get("strides") or [1]
+    known = layer.kind in ("Dense", "Conv2D", "Conv3D", "EinsumDense")
+    return known and config.get("activation") == "linear" and not bias and all(each == 1 for each in strides)
 
 
 def _is_identity(tensor: Tensor, kernel: Array) -> bool:

@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 
 from wtool.dtypes import Array
+from wtool.errors import Refused
 from wtool.swapping.graph import Shape
+
+MOST = 1 << 25
+"""Positions along an axis; a flattened image of 512x512x64 has half as many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,7 @@ class Reindex:
         if outer == inner == 1:
             return self
         size = self.size
+        _bounded(2 * outer * size * inner)
         first = np.arange(outer)[:, None, None] * size * inner
         old = np.where(self.source < 0, ~self.source, self.source)
         flat = first + old[None, :, None] * inner + np.arange(inner)[None, None, :]
@@ -62,8 +67,19 @@ class Reindex:
         return Reindex(self.axis, new.reshape(-1), outer * size * inner)
 
 
+def _bounded(size: int) -> int:
+    if size > MOST:
+        raise Refused(f"{size:,} positions along an axis are more than any model has")
+    return size
+
+
 def unchanged(axis: int, size: int) -> Reindex:
-    """Every position where it was."""
+    """Every position where it was.
+
+    Raises:
+        Refused: a configuration claims more of them than any model has.
+    """
+    _bounded(size)
     return Reindex(axis, np.arange(size), size)
 
 

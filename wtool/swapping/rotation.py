@@ -156,7 +156,9 @@ def _union(limits: Sequence[Limits | None]) -> Limits | None:
 
 def _behind(call: Call, inputs: Sequence[Limits | None]) -> Limits | None:
     """The limits of what a layer gives."""
-    kind, config = (call.layer.kind or "").removeprefix("wtool>").removeprefix("AutoRot"), call.layer.config
+    if call.layer.kind is None:
+        return None  # of its author's own: it may do anything with what its settings say
+    kind, config = call.layer.kind.removeprefix("wtool>").removeprefix("AutoRot"), call.layer.config
     if kind in WRAPPERS and isinstance(config.get("layer"), dict):
         entry = config["layer"]
         merged = kind == "Bidirectional" and config.get("merge_mode", "concat") not in ("concat", "ave", None)
@@ -184,14 +186,13 @@ def _behind(call: Call, inputs: Sequence[Limits | None]) -> Limits | None:
 # --- what rotation does to a layer ---
 
 
-def rho_of(base: Checkpoint, layer: Layer) -> tuple[float, float, float] | None:
+def rho_of(base: Checkpoint, layer: Layer, owned: Sequence[Tensor]) -> tuple[float, float, float] | None:
     """Smallest, median and largest factor by which a rotated layer multiplies its outputs, with all of its kernel."""
     factors = []
     for entry in _rotated(layer):
         config = entry["config"]
         limit = 2 * config["xmax_lim"] - config["xmin_lim"]
-        inside = [each for each in base.weights if each.layer == layer.path or each.layer.startswith(f"{layer.path}/")]
-        for group in _by_layer(inside):
+        for group in _by_layer(owned):
             at_limit = _at_limit(base, _plain(entry).removeprefix("AutoRot"), config, group, limit)
             factors.append(_levels(config, len(at_limit)) / (np.abs(at_limit) + config["eps"]))
     if not factors:

@@ -8,9 +8,8 @@ from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from wtool.errors import Usage
-from wtool.files.architecture import is_operation
 from wtool.files.variables import variants
-from wtool.swapping.graph import Key, Layer, Model
+from wtool.swapping.graph import OPERATION, Key, Layer, Model
 
 Chosen = TypeVar("Chosen")
 
@@ -81,8 +80,8 @@ def output_layers(model: Model) -> set[str]:
 
 
 def _has_kernel(layer: Layer) -> bool:
-    if layer.kind is None:
-        return not is_operation(layer.entry)  # of its author's own: it may well have one
+    if layer.kind in (None, OPERATION):
+        return layer.kind is None  # of its author's own: it may well have one
     if layer.model is not None:
         return any(_has_kernel(inner) for inner in layer.model.layers)
     return layer.kind.removeprefix("wtool>AutoRot").startswith(_HOLDERS) or any(

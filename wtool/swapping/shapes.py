@@ -287,6 +287,51 @@ def _attention(shape: Shape, config: Given, shapes: Sequence[Shape]) -> Shape | 
     return (*shape[:-1], *([out] if type(out) is int else out))
 
 
+def _einsum(shape: Shape, config: Given, _: Any) -> Shape | None:
+    equation = config.get("equation")
+    taken, _, made = equation.replace(" ", "").partition("->") if isinstance(equation, str) else ("", "", "")
+    letters = taken.partition(",")[0]
+    told = config.get("output_shape")
+    sizes = told if isinstance(told, list) else [told]
+    if "..." in taken or len(letters) != len(shape) or len(sizes) != len(made) - 1:
+        return None
+    known = dict(zip(letters, shape, strict=True))
+    return (
+        shape[0],
+        *(known.get(letter) if size is None else size for letter, size in zip(made[1:], sizes, strict=True)),
+    )
+
+
+def _wrapped(shape: Shape, config: Given, _: Any) -> Shape | None:
+    """SpectralNormalization: as what is inside."""
+    inner = config.get("layer")
+    if not isinstance(inner, dict) or not isinstance(inner.get("config"), dict):
+        return None
+    return output_of(str(inner.get("class_name")), inner["config"], [shape])
+
+
+def _each_step(shape: Shape, config: Given, _: Any) -> Shape | None:
+    inner = _wrapped((shape[0], *shape[2:]), config, None)
+    return None if inner is None else (inner[0], shape[1], *inner[1:])
+
+
+def _own_cell(shape: Shape, config: Given, _: Any) -> Shape | None:
+    cell = config.get("cell")
+    cell = cell.get("config") if isinstance(cell, dict) else None
+    return _recurrent(shape, {**config, "units": cell.get("units")}, _) if isinstance(cell, dict) else None
+
+
+def _convolving_lstm(shape: Shape, config: Given, _: Any) -> Shape | None:
+    image = _convolution((shape[0], *shape[2:]), config, _)
+    if image is None or not config.get("return_sequences"):
+        return image
+    return (image[0], shape[1], *image[1:])
+
+
+def _dot_attention(shape: Shape, config: Given, shapes: Sequence[Shape]) -> Shape | None:
+    return (*shape[:-1], shapes[1][-1]) if len(shapes) > 1 else None
+
+
 def _linked(shape: Shape, config: Given, _: Any) -> Shape | None:
     axis = int(config.get("axis", -1)) % len(shape)
     size = shape[axis]
@@ -307,6 +352,13 @@ _RULES: dict[str, Callable[..., Shape | None]] = {
     "Bidirectional": _both_ways,
     "MultiHeadAttention": _attention,
     "GroupQueryAttention": _attention,
+    "EinsumDense": _einsum,
+    "SpectralNormalization": _wrapped,
+    "TimeDistributed": _each_step,
+    "RNN": _own_cell,
+    "Attention": _dot_attention,
+    "AdditiveAttention": _dot_attention,
+    **{f"ConvLSTM{n}D": _convolving_lstm for n in (1, 2, 3)},
     "LKReLU": _linked,
     "LKSELU": _linked,
     "LKSwish": _linked,

@@ -113,7 +113,11 @@ class _Walk:
         for call in model.calls:
             inputs = [Input(ref.word, at.get(ref.key), shapes.get(ref.key)) for ref in call.inputs]
             axis = _channels(call, [channels.get(ref.key) for ref in call.inputs], shapes.get(call.key))
-            outputs = self._call(model, call, inputs, axis, shapes)
+            try:
+                outputs = self._call(model, call, inputs, axis, shapes)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                what = f"{type(error).__name__}: {error}".splitlines()[0]
+                raise Refused(f"the configuration of {call.layer.shown} makes no sense ({what:.100})") from error
             for number, output in enumerate(outputs):
                 key = (call.layer.name, call.number, number)
                 at[key] = output
@@ -135,6 +139,8 @@ class _Walk:
         if changed:
             try:
                 taken = take(call.layer.kind, call.layer.config, inputs)
+                if path in self.behind and taken.output is not None and taken.output.axis != axis:
+                    raise Stuck("it is linked along another axis")
             except Stuck as stuck:
                 self._bring_all(model, call, inputs, str(stuck))
                 inputs = [Input(each.word, None, each.shape) for each in inputs]
@@ -147,8 +153,6 @@ class _Walk:
         before = taken.output or unchanged(axis, int(shape[axis] or 0))
         self.found.axes[path] = -1 if axis == len(shape) - 1 else axis
         self.found.before[path] = before.shape(shape)
-        if before.axis != axis:
-            raise Refused(f"{call.layer.shown} would double another axis than the layers before it")
         return [self.behind[path](before)]
 
     def _note(self, call: Call, inputs: list[Input], taken: Taken) -> None:
@@ -237,6 +241,9 @@ def _channels(call: Call, before: Sequence[int | None], shape: Shape | None) -> 
         return int(config.get("axis", -1)) % len(shape)
     if "data_format" in config and kind != "Flatten":
         return 1 if config["data_format"] == "channels_first" else len(shape) - 1
-    passes_on = kind in ELEMENTWISE or kind in MERGES or call.layer.model is not None
+    passes_on = kind in ELEMENTWISE or kind in MERGES or kind == "Concatenate" or call.layer.model is not None
     known = next((axis for axis in before if axis is not None), None)
+    dims = config.get("dims")
+    if kind == "Permute" and known and isinstance(dims, list) and known in dims:
+        return dims.index(known) + 1
     return known if passes_on and known is not None and known < len(shape) else len(shape) - 1

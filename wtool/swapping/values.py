@@ -16,7 +16,7 @@ from wtool.files import architecture
 from wtool.files.architecture import Node
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.configured import initializers
-from wtool.files.structure import Fresh, Structure
+from wtool.files.structure import Fresh, Structure, listed, owner_of
 from wtool.optimizer_rule import FIRST_MOMENTS, KEPT
 from wtool.swapping.carry import COPY, INPUT, ONE, ZERO, Edit
 from wtool.swapping.reindex import put, taken
@@ -71,10 +71,11 @@ def edits_of(base: Checkpoint, found: Spread) -> dict[str, list[Edit]]:
         Refused: a weight that has to change is not in the file, or has another shape than its layer's.
     """
     edits: dict[str, list[Edit]] = {}
+    owned = weights_by_layer(base)
     for path, each in found.taken.items():
         for edit in each.edits:
-            matching = [tensor for tensor in base.weights if _belongs(tensor, path, edit)]
-            if not matching and edit.fill == INPUT:
+            matching = [tensor for tensor in owned.get(path, ()) if _is_meant(tensor, path, edit)]
+            if not matching and edit.fill == INPUT and edit.name.endswith("kernel"):
                 raise Refused(f"the {edit.name} of {path} has to change, and is not in the file as such")
             for tensor in matching:
                 _check(tensor, edit)
@@ -82,12 +83,17 @@ def edits_of(base: Checkpoint, found: Spread) -> dict[str, list[Edit]]:
     return edits
 
 
-def _belongs(tensor: Tensor, path: str, edit: Edit) -> bool:
-    if tensor.role != edit.name:
-        return False
-    if edit.part is not None:
-        return tensor.layer == f"{path}/{edit.part}"
-    return tensor.layer == path or tensor.layer.startswith(f"{path}/")
+def weights_by_layer(base: Checkpoint) -> dict[str, list[Tensor]]:
+    """Path of each layer of a model's graph -> its weights, and those of what it consists of."""
+    known = frozenset(listed(base.config or {}, base.keras_version))
+    owned: dict[str, list[Tensor]] = {}
+    for tensor in base.weights:
+        owned.setdefault(owner_of(tensor.layer, known) or "", []).append(tensor)
+    return owned
+
+
+def _is_meant(tensor: Tensor, path: str, edit: Edit) -> bool:
+    return tensor.role == edit.name and edit.part in (None, tensor.layer.removeprefix(f"{path}/"))
 
 
 def _check(tensor: Tensor, edit: Edit) -> None:
@@ -181,7 +187,7 @@ def structure_of(
     if keep and optimizer == "reset":
         changed |= _reset_slots(base, changed)
         slots = {path: {name: _still(base, name, each) for name, each in own.items()} for path, own in slots.items()}
-    return Structure(config, changed, added, keep, slots, tuple(order), frozenset(frozen))
+    return Structure(config, changed, added, keep, slots, frozenset(order), frozenset(frozen))
 
 
 def _order(base: Checkpoint, config: Mapping[str, Any], values: Values) -> list[str]:

@@ -33,9 +33,9 @@ def largest_difference(path: str, other: str, seed: int = 0) -> tuple[float, flo
     models = [_loaded(each) for each in (path, other)]
     generator = np.random.default_rng(seed)
     inputs = [_drawn(generator, each, path) for each in models[0].inputs]
-    first, second = (_outputs(model, inputs) for model in models)
-    difference = max(float(np.abs(one - two).max(initial=0)) for one, two in zip(first, second, strict=True))
-    return difference, max(float(np.abs(one).max(initial=0)) for one in first)
+    first, second = (_outputs(model, inputs, each) for model, each in zip(models, (path, other), strict=True))
+    differences = [np.abs(one - two).max(initial=0) for one, two in zip(first, second, strict=True)]
+    return float(np.max(differences)), float(np.max([np.abs(one).max(initial=0) for one in first]))
 
 
 def _loaded(path: str) -> Any:
@@ -57,6 +57,10 @@ def _drawn(generator: np.random.Generator, tensor: Any, path: str) -> Array:
     return generator.standard_normal(shape).astype("float32")
 
 
-def _outputs(model: Any, inputs: list[Array]) -> list[Array]:
-    found = model(inputs if len(inputs) > 1 else inputs[0], training=False)
+def _outputs(model: Any, inputs: list[Array], path: str) -> list[Array]:
+    try:
+        form = getattr(model, "input", model.inputs[0] if len(inputs) == 1 else model.inputs)  # Sequential has none
+        found = model(keras.tree.pack_sequence_as(form, inputs), training=False)
+    except Exception as error:  # whatever a model does with random input
+        raise WtoolError(f"Keras does not run {os.path.basename(path)} ({in_short(error)})") from error
     return [keras.ops.convert_to_numpy(each).astype(np.float64) for each in keras.tree.flatten(found)]

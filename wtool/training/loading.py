@@ -123,6 +123,8 @@ def _without_registered(value: Any, known: Mapping[str, Any]) -> Any:
     if not isinstance(value, dict):
         return value
     decisive = value.get("config") if value.get("class_name") == "function" else value.get("registered_name")
+    if decisive is None:
+        decisive = value.get("class_name")  # as older files name it
     names = ("class_name", "module", "registered_name") if isinstance(decisive, str) and decisive in known else ()
     return {name: _without_registered(each, known) for name, each in value.items() if name not in names}
 
