@@ -14,6 +14,8 @@ import pytest
 
 from tests.models import HOSTILE
 
+pytestmark = pytest.mark.slow  # a few seconds together: left out of the quick part
+
 CASES = {case["name"]: case for case in json.loads((HOSTILE / "manifest.json").read_text())["cases"]}
 SECONDS, KIBIBYTES = 2.0, 300 * 1024
 NOT_LOOKED_AT = {  # what is wrong with a file, and why an operation need not mind

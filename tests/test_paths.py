@@ -15,6 +15,8 @@ import pytest
 import wtool
 from tests.models import BLOBS, hdf5_bytes
 
+pytestmark = pytest.mark.slow  # a few seconds together: left out of the quick part
+
 WTOOL = [sys.executable, "-m", "wtool"]
 MODEL = BLOBS[0]
 

@@ -124,6 +124,7 @@ def test_compact_layout_and_user_block(tmp_path: Path) -> None:
     check((tmp_path / "x.h5").read_bytes())
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.tuples(attributes, st.dictionaries(names, trees, max_size=12)), st.sampled_from(["earliest", "latest"]))
 def test_makes_any_file_plain(tree: Any, libver: str) -> None:
@@ -150,6 +151,7 @@ def test_drops_what_would_be_refused() -> None:
     assert len(index_of(plain_of(file_of(write), ["optimizer"])).datasets) == 6
 
 
+@pytest.mark.slow
 def test_is_the_same_every_time() -> None:
     data = file_of(chunked, libver="latest")
     first = plain_of(data)
@@ -284,6 +286,7 @@ def test_works_from_anywhere_and_imports_nothing_from_there(tmp_path: Path) -> N
     assert run.stdout == "True\n", run.stderr
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_an_array(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a gigabyte passes through a child that may hold 128 MiB more than at its start."""
     values = np.zeros((2**20, 4), "u1")

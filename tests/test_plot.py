@@ -19,6 +19,8 @@ from tests.models import BLOBS, HOSTILE, ZOO, arrays, changed
 from wtool import pipeline
 from wtool.plotting import curves, kernels, runs, style, weights
 
+pytestmark = pytest.mark.slow  # a few seconds together: left out of the quick part
+
 matplotlib = pytest.importorskip("matplotlib")
 
 WTOOL = [sys.executable, "-m", "wtool"]
