@@ -902,3 +902,20 @@ def test_everything_swapped_to_everything_comes_back(tmp_path: Path) -> None:
     wtool.swap(path, to="autorot", L=1.0, xmin_lim=0.0, xmax_lim=1.0, auto_rot=False, output=path, force=True)
     assert_same(model, keras.models.load_model(path))
     assert_back(tmp_path / "old.keras", path, alike=False)
+
+
+def test_new_zeros_are_nobodys_mask(tmp_path: Path) -> None:
+    """A model that was pruned, swapped and resumed trains its new halves; kernels without one keep their mask."""
+    layers = [L.Dense(8, activation="tanh", name="a"), L.Dense(6, activation="relu", name="b"), L.Dense(3, name="c")]
+    model = chain(*layers)
+    model.compile("adam", "mean_squared_error")
+    model.save(tmp_path / "m.keras")
+    wtool.prune(tmp_path / "m.keras", sparsity=0.5, output=tmp_path / "p.keras")
+    wtool.swap(tmp_path / "p.keras", to="LKReLU", output=tmp_path / "s.keras")
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "d.npz", x=rng.normal(size=(32, 5)), y=rng.normal(size=(32, 3)))
+    done = wtool.resume(tmp_path / "s.keras", data=tmp_path / "d.npz", epochs=2, output=tmp_path / "r.keras", seed=1)
+    assert done.held == 20 + 24
+    new = keras.models.load_model(tmp_path / "r.keras")
+    assert np.asarray(new.get_layer("c").kernel)[6:].all()
+    assert np.count_nonzero(np.asarray(new.get_layer("b").kernel) == 0) == 24

@@ -20,7 +20,7 @@ from wtool.files.publish import check_target
 from wtool.files.structure import Structure, check_structure, restructure
 from wtool.swapping import graph
 from wtool.swapping.change import Changed, Swap, change
-from wtool.swapping.values import new_shape, structure_of
+from wtool.swapping.values import Values, new_shape, structure_of
 from wtool.version import __version__
 
 Progress = Callable[[int, int], None]
@@ -135,9 +135,8 @@ def _swapped(task: SwapTask, base: Checkpoint, progress: Progress | None, stack:
     if task.dry_run:
         check_structure(base, structure, stack)
     else:
-        restructure(
-            base, structure, task.target, task.force, partial(_lineage, task, base), (UNHASHED,), progress, stack
-        )
+        lineage = partial(_lineage, task, base, _with_new_zeros(changed.values))
+        restructure(base, structure, task.target, task.force, lineage, (UNHASHED,), progress, stack)
     difference, told = _verified(task, base, changed.same) if task.verify else (None, ())
     return Swapped(
         task.model,
@@ -203,5 +202,13 @@ def _inputs(base: Checkpoint) -> list[dict[str, Any]]:
     return [lineage_entry(base.name, base.finish(), {"as": "model"})]
 
 
-def _lineage(task: SwapTask, base: Checkpoint, hashes: tuple[str, ...]) -> list[Any]:
-    return [*base.lineage, _record(task) | {"inputs": [lineage_entry(base.name, hashes, {"as": "model"})]}]
+def _lineage(task: SwapTask, base: Checkpoint, new: Sequence[str], hashes: tuple[str, ...]) -> list[Any]:
+    """The record names the tensors with new zeros: these are nobody's mask, though the model was pruned before."""
+    told = {"new": list(new)} if new else {}
+    return [*base.lineage, _record(task) | told | {"inputs": [lineage_entry(base.name, hashes, {"as": "model"})]}]
+
+
+def _with_new_zeros(values: Values) -> list[str]:
+    """Paths of the tensors that have new zeros."""
+    grown = [path for path, edits in values.edits.items() if any((edit.source < 0).any() for edit in edits)]
+    return [*grown, *(f"{layer}/{name}" for layer, own in values.added.items() for name in own)]

@@ -163,9 +163,16 @@ def epochs_of(lineage: Sequence[Record]) -> int:
 
 
 def masked_variables(model: Any, lineage: Sequence[Record]) -> dict[str, Any]:
-    """Path -> Keras variable, of those whose zeros are masks, as a lineage tells."""
+    """Path -> Keras variable, of those whose zeros are masks, as a lineage tells.
+
+    Not of those that a swap gave new zeros after that: these are there to be trained.
+    """
     found: dict[str, Any] = {}
     for record in lineage:
+        if record.get("operation") == "swap":
+            new = _globs(record.get("new"))
+            found = {path: variable for path, variable in found.items() if path not in new}
+            continue
         parameters = record.get("parameters")
         if not isinstance(parameters, dict) or parameters.get("set_value", 0) != 0:
             continue
