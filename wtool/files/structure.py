@@ -79,6 +79,10 @@ class _Layout:
         self.rooms[path] = Room(source.shape, dtype, attributes)
         self.sources[path] = source
 
+    def add(self, path: str, fresh: Fresh) -> None:
+        """Room for an array that was not there, marked as Keras 3 marks it."""
+        self.put(path, fresh, {"dtype": fresh.dtype} if fresh.dtype == "bfloat16" else {})
+
 
 def restructure(
     base: Checkpoint,
@@ -198,8 +202,7 @@ def _keras3_layout(base: Checkpoint, structure: Structure) -> _Layout:
         layout.groups.setdefault(group, attributes)
         taken = sum(path.startswith(f"{group}/") for path in layout.rooms)
         for number, fresh in enumerate(variables.values(), taken):
-            marks = {"dtype": fresh.dtype} if fresh.dtype == "bfloat16" else {}
-            layout.put(f"{group}/{number}", fresh, marks)
+            layout.add(f"{group}/{number}", fresh)
     if structure.keep_optimizer:
         _number_slots(base, structure, layout, optimizer)
     return layout
@@ -270,32 +273,27 @@ def _number_slots(base: Checkpoint, structure: Structure, layout: _Layout, group
     for tensor in base.slots:
         stored.setdefault(tensor.stored.rpartition("/")[0], []).append(tensor)
     known = {tensor.stored for tensor in base.slots}
+    ranks = _Ranks(base, structure)
     for path, dataset in index.datasets.items():
         if path.split("/")[0] == "optimizer" and path not in known:
             layout.put(path, dataset, dataset.attributes)
     for group, tensors in stored.items():
-        for number, (old, fresh) in enumerate(_with_slots(tensors, base, structure)):
+        for number, (old, fresh) in enumerate(_with_slots(tensors, structure, ranks)):
             if old is not None:
                 dataset = index.datasets[old.stored]
                 layout.put(f"{group}/{number}", structure.changed.get(old.path, dataset), dataset.attributes)
             elif fresh is not None:
-                marks = {"dtype": fresh.dtype} if fresh.dtype == "bfloat16" else {}
-                layout.put(f"{group}/{number}", fresh, marks)
-
-
-Row = tuple[str, "Tensor | None", "Fresh | None"]
-"""Path of a weight, and one of its slots: an old one or a new one."""
+                layout.add(f"{group}/{number}", fresh)
 
 
 def _with_slots(
-    tensors: Sequence[Tensor], base: Checkpoint, structure: Structure
+    tensors: Sequence[Tensor], structure: Structure, ranks: _Ranks
 ) -> Iterator[tuple[Tensor | None, Fresh | None]]:
     """An optimizer's variables in the order of the new model's weights; what belongs to no weight stays where it is.
 
     Files do not say to which weight a slot belongs: Keras gives them out in the order of the weights, one after the
     other, or first one kind for all weights and then the next.
     """
-    ranks = _Ranks(base, structure)
     track: dict[str, list[Tensor]] = {}
     last = None
     for tensor in tensors:
@@ -391,10 +389,15 @@ def _legacy_layout(base: Checkpoint, structure: Structure) -> _Layout:
     own = {**_without(groups["model_weights"], "layer_names"), **names_attribute("layer_names", names)}
     layout.groups["model_weights"] = own
     by_place = {tensor.stored: tensor for tensor in base.tensors}
+    ranks = _Ranks(base, structure)
+    added: dict[str | None, dict[str, Fresh]] = {}
+    for layer, variables in structure.added.items():
+        own_paths = {f"{layer}/{name}": fresh for name, fresh in variables.items()}
+        added.setdefault(owner_of(layer, names), {}).update(own_paths)
     for name in [*names, *(["top_level_model_weights"] if "model_weights/top_level_model_weights" in groups else [])]:
-        _legacy_layer(base, structure, layout, name, by_place)
+        _legacy_layer(base, structure, layout, ranks, name, added.get(name, {}), by_place)
     if "optimizer_weights" in groups:
-        _legacy_slots(base, structure, layout)
+        _legacy_slots(base, structure, layout, ranks)
     return layout
 
 
@@ -403,7 +406,13 @@ def _without(attributes: Mapping[str, Value], name: str) -> dict[str, Value]:
 
 
 def _legacy_layer(
-    base: Checkpoint, structure: Structure, layout: _Layout, name: str, by_place: Mapping[str, Tensor]
+    base: Checkpoint,
+    structure: Structure,
+    layout: _Layout,
+    ranks: _Ranks,
+    name: str,
+    added: Mapping[str, Fresh],
+    by_place: Mapping[str, Tensor],
 ) -> None:
     """A group of a layer of the outermost model: its weights in order, by name."""
     index, group = base.indexes[0], f"model_weights/{name}"
@@ -415,11 +424,8 @@ def _legacy_layer(
         if tensor is None or tensor.path in structure.paths:
             rows[path] = dataset.path.removeprefix(f"{group}/"), structure.changed.get(path, dataset)
     old = list(rows)
-    for layer, variables in structure.added.items():
-        if layer == name or layer.startswith(f"{name}/"):
-            rows |= {f"{layer}/{own}": (f"{layer}/{own}", fresh) for own, fresh in variables.items()}
-    added = [path for path in rows if path not in old]
-    ordered = [rows[path] for path in _Ranks(base, structure).ordered(old, added, frozen_last=True)]
+    rows |= {path: (path, fresh) for path, fresh in added.items()}
+    ordered = [rows[path] for path in ranks.ordered(old, list(added), frozen_last=True)]
     layout.groups[group] = {
         **_without(index.groups.get(group, {}), "weight_names"),
         **names_attribute("weight_names", [key for key, _ in ordered]),
@@ -428,14 +434,14 @@ def _legacy_layer(
         layout.put(f"{group}/{key}", source, source.attributes if isinstance(source, Dataset) else {})
 
 
-def _legacy_slots(base: Checkpoint, structure: Structure, layout: _Layout) -> None:
+def _legacy_slots(base: Checkpoint, structure: Structure, layout: _Layout, ranks: _Ranks) -> None:
     index, group = base.indexes[0], "optimizer_weights"
     by_place = {tensor.stored: tensor for tensor in base.slots}
     stored = [dataset.path for _, dataset in legacy.stored_weights(index, group)]
     tensors = [by_place[path] for path in stored if path in by_place]
     keys = []
     added = 0
-    for old, fresh in _with_slots(tensors, base, structure):
+    for old, fresh in _with_slots(tensors, structure, ranks):
         if old is not None:
             key = old.stored.removeprefix(f"{group}/")
             dataset = index.datasets[old.stored]

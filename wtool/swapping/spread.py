@@ -163,11 +163,19 @@ class _Walk:
             raise _Differs(path)
         if known is None:
             self.found.taken[path] = taken
-            self.found.layers[path] = call.layer
-            self.found.inputs[path] = [
-                each.shape if each.reindex is None or each.shape is None else each.reindex.shape(each.shape)
-                for each in inputs
-            ]
+            self._keep(call, inputs)
+        self._mark(call, inputs)
+
+    def _keep(self, call: Call, inputs: list[Input]) -> None:
+        """A layer, and the new shapes of what it takes."""
+        self.found.layers[call.layer.path] = call.layer
+        self.found.inputs[call.layer.path] = [
+            each.shape if each.reindex is None or each.shape is None else each.reindex.shape(each.shape)
+            for each in inputs
+        ]
+
+    def _mark(self, call: Call, inputs: list[Input]) -> None:
+        """The places where a call takes changed tensors as they are."""
         for ref, each in zip(call.inputs, inputs, strict=True):
             if each.reindex is not None and each.shape is not None:
                 self.found.changed.append((ref, each.reindex, each.shape))
@@ -183,16 +191,10 @@ class _Walk:
             changed = [(inner, key, at) for key, at in zip(inner.inputs, given, strict=False) if at is not None]
             self.found.entered += changed
         self._given[path] = given
-        for ref, each in zip(call.inputs, inputs, strict=True):
-            if each.reindex is not None and each.shape is not None:
-                self.found.changed.append((ref, each.reindex, each.shape))
+        self._mark(call, inputs)
         outside = [each.shape for each in inputs]
         states = self.model(inner, given, [axis] * len(given) if axis == 1 else None, shapes_of(inner, outside))
-        self.found.layers[path] = call.layer
-        self.found.inputs[path] = [
-            each.shape if each.reindex is None or each.shape is None else each.reindex.shape(each.shape)
-            for each in inputs
-        ]
+        self._keep(call, inputs)
         return [reindex for reindex, _ in states]
 
     def _bring_all(self, model: Model, call: Call, inputs: list[Input], why: str) -> None:
