@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -18,13 +16,12 @@ from wtool.dtypes import Array
 from wtool.errors import WtoolError
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.configured import initializers, output_kernels
-from wtool.files.inputs import check_extension, extension
 from wtool.files.lineage import UNHASHED, lineage_entry
 from wtool.files.opener import Opener, open_checkpoint
-from wtool.files.publish import check_target
 from wtool.files.rewrite import rewrite
 from wtool.matching import match
 from wtool.selection import by_role
+from wtool.targets import is_done
 from wtool.transforms.change import Apply, Blocks, Change, Look, Site, Transform, put
 from wtool.transforms.streams import CHUNK, overlaps
 from wtool.version import __version__
@@ -112,14 +109,8 @@ def transform(task: Task, opener: Opener, progress: pipeline.Progress | None = N
         inputs = _opened(task, opener, stack)
         base = inputs[0]
         try:
-            check_extension(task.target, base.format, extension(base.name))
-            if not task.dry_run:
-                told = partial(_hashed_inputs, task, inputs)
-                if not task.force and is_there(task.target, _record(task), told, task.seed_is_given):
-                    return Transformed(task.model, task.target, skipped=True)
-                if task.make_folder:
-                    os.makedirs(os.path.dirname(task.target) or ".", exist_ok=True)
-                check_target(task.target, task.force)
+            if is_done(task, base, _record(task), partial(_hashed_inputs, task, inputs)):
+                return Transformed(task.model, task.target, skipped=True)
             return _transformed(task, inputs, _Steps(progress, base.sources[-1].size), stack)
         except WtoolError as error:
             raise error.about(task.model) from None
@@ -371,28 +362,3 @@ def _inputs(task: Task, inputs: Sequence[Checkpoint], hashes: Sequence[tuple[str
 
 def _hashed_inputs(task: Task, inputs: Sequence[Checkpoint]) -> list[dict[str, Any]]:
     return _inputs(task, inputs, [each.finish() for each in inputs])
-
-
-def is_there(
-    target: str, record: Mapping[str, Any], inputs: Callable[[], Sequence[Mapping[str, Any]]], seed_is_given: bool
-) -> bool:
-    """Whether a target is there already, made from these inputs in this way.
-
-    Args:
-        target: path, or `-`.
-        record: what its last lineage record would say, but for the inputs.
-        inputs: gives what it would say of them; called only if everything else is the same.
-        seed_is_given: whether it has to have this seed.
-    """
-    if target == "-" or not os.path.isfile(target):
-        return False
-    try:
-        with open_checkpoint(target) as there:
-            last = there.lineage[-1] if there.lineage else {}
-            there.finish()  # it may have been damaged since
-    except WtoolError:
-        return False  # something else: the target's own check says that it is in the way
-    same = [name for name in record if name != "wtool" and (name != "seed" or seed_is_given)]
-    if any(last.get(name) != json.loads(json.dumps(record[name])) for name in same):
-        return False
-    return last.get("inputs") == list(inputs())

@@ -21,6 +21,11 @@ def a_few(names: Sequence[str]) -> str:
     return f"{', '.join(names[:3])}{more}"
 
 
+def in_short(error: Exception) -> str:
+    """An error in a line: Keras's go on over many."""
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no more is said'])[0]}"
+
+
 class WtoolError(Exception):
     """Something asked for failed; the text says what is wrong and what to do.
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING
 
 from wtool.batch import check_common, do_all, fresh_seed, targets_of, transform_all, words_of
-from wtool.choices import FILLS, VARIANTS, check_choice
 from wtool.errors import Usage
 from wtool.files.inputs import refuse_two_streams
 from wtool.transforms.pruning import Prune
@@ -195,23 +193,12 @@ def swap(
     from wtool.restructuring import SwapTask
     from wtool.swapping.change import Swap
 
-    check_choice(to, "variant", VARIANTS)
-    check_choice(fill, "fill", FILLS)
     words = words_of(models)
     refuse_two_streams(words)
     check_common(words, options)
     if isinstance(layers, str):
         raise Usage("layers is a list of texts, not a single text")
-    if not to.lower().startswith("autorot") and (L, xmin_lim, xmax_lim, auto_rot) != (None, None, None, True):
-        raise Usage("limits, L and switching off are of Auto-Rotating layers only")
-    if (xmin_lim is None) != (xmax_lim is None) or (
-        xmin_lim is not None and xmax_lim is not None and xmin_lim >= xmax_lim
-    ):
-        raise Usage("xmin_lim and xmax_lim go together, the smaller one first")
-    if not all(isfinite(each) for each in (L, xmin_lim, xmax_lim) if each is not None):
-        raise Usage("limits and L are finite numbers")
-    if L is not None and not L > 0:
-        raise Usage(f"L is above 0, and not {L:g}")
+    wanted = Swap(to, tuple(layers), fill, xmin_lim, xmax_lim, L, auto_rot)
     found, folder = targets_of(words, "swap", options)
     dry_run, in_place = options.get("dry_run", False), options.get("in_place", False)
     if verify and (dry_run or in_place or any("-" in (job.model, job.target) for job in found)):
@@ -219,7 +206,7 @@ def swap(
     given = options.get("seed")
     tasks = [
         SwapTask(
-            swap=Swap(to, tuple(layers), fill, xmin_lim, xmax_lim, L, auto_rot),
+            swap=wanted,
             model=job.model,
             target=job.target,
             optimizer=options.get("optimizer") or "follow",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 LEVELS = {"tanh": 2.0, "sigmoid": 4.0, "arctan": 7.0}
 """Activation -> where its dynamic region ends. Source: the authors of "Auto-Rotating Perceptrons", arXiv:1910.02483."""
@@ -19,3 +20,13 @@ RANGES = {
     "relu6": (0.0, 6.0),
 }
 """Activation -> between which its values are."""
+
+
+def beyond(lowest: float, highest: float) -> float:
+    """xQ = 2 * highest - lowest: as far above a range as the range is wide."""
+    return float(2 * highest - lowest)
+
+
+def states_are_bounded(activation: str, gates: Iterable[str]) -> bool:
+    """Whether states of a recurrent layer stay in its activation's range, and 0: all gates are open between 0 and 1."""
+    return activation in RANGES and all(RANGES.get(gate) == (0.0, 1.0) for gate in gates)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from copy import deepcopy
@@ -10,17 +9,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from wtool.editing import is_there
-from wtool.errors import Refused, WtoolError
+from wtool.errors import Refused, WtoolError, in_short
 from wtool.files.checkpoint import Checkpoint
-from wtool.files.inputs import check_extension, extension
 from wtool.files.lineage import UNHASHED, lineage_entry
 from wtool.files.opener import Opener
-from wtool.files.publish import check_target
 from wtool.files.structure import Structure, check_structure, restructure
 from wtool.swapping import graph
 from wtool.swapping.change import Changed, Swap, change
 from wtool.swapping.values import Values, new_shape, structure_of
+from wtool.targets import is_done
 from wtool.version import __version__
 
 Progress = Callable[[int, int], None]
@@ -105,15 +102,9 @@ def swap_model(task: SwapTask, opener: Opener, progress: Progress | None = None)
     with ExitStack() as stack:
         base = opener.open(task.model, stack, drop_optimizer=task.optimizer == "drop")
         try:
-            check_extension(task.target, base.format, extension(base.name))
-            if not task.dry_run:
-                inputs = partial(_inputs, base)
-                if not task.force and is_there(task.target, _record(task), inputs, task.seed_is_given):
-                    told = ("not verified: nothing was done",) if task.verify else ()
-                    return Swapped(task.model, task.target, skipped=True, notes=told)
-                if task.make_folder:
-                    os.makedirs(os.path.dirname(task.target) or ".", exist_ok=True)
-                check_target(task.target, task.force)
+            if is_done(task, base, _record(task), partial(_inputs, base)):
+                told = ("not verified: nothing was done",) if task.verify else ()
+                return Swapped(task.model, task.target, skipped=True, notes=told)
             return _swapped(task, base, progress, stack)
         except WtoolError as error:
             raise error.about(task.model) from None
@@ -126,10 +117,9 @@ def _swapped(task: SwapTask, base: Checkpoint, progress: Progress | None, stack:
     try:
         changed = change(task.swap, base, graph.read(config), task.force)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
         raise Refused(
-            f"its configuration has something where Keras has something else ({what:.120}); if Keras loads the model, "
-            "please report it"
+            f"its configuration has something where Keras has something else ({in_short(error):.120}); if Keras loads "
+            "the model, please report it"
         ) from error
     structure = structure_of(base, config, changed.values, task.swap.fill, task.seed, task.optimizer)
     if task.dry_run:

@@ -10,8 +10,7 @@ import click
 
 from wtool.choices import ORDERS
 from wtool.cli import options
-from wtool.cli.console import print_table, progress_bar, say
-from wtool.errors import Usage
+from wtool.cli.console import print_table, progress_bar, refuse_two_outputs, say
 
 if TYPE_CHECKING:
     from wtool.averaging import Averaged
@@ -66,8 +65,7 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -
     """
     from wtool.averaging import average
 
-    if as_json and chosen["output"] == "-":
-        raise Usage("--json and --output - would both write to standard output")
+    refuse_two_outputs(as_json, chosen["output"])
     with progress_bar("averaging", quiet) as progress:
         done = average(paths, progress=progress, **chosen)
     if as_json:

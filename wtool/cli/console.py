@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wtool.errors import one_line
+from wtool.errors import Usage, one_line
 
 if TYPE_CHECKING:
     from wtool.pipeline import Progress
@@ -25,9 +25,26 @@ def is_debugging() -> bool:
     return bool(click.get_current_context().find_root().params["debug"])
 
 
+def refuse_two_outputs(as_json: bool, output: str | None) -> None:
+    """Raise Usage if both a model and JSON would go to standard output."""
+    if as_json and output == "-":
+        raise Usage("--json and --output - would both write to standard output")
+
+
 def say(text: str) -> None:
     """One line on standard error."""
     print(f"wtool: {one_line(text)}", file=sys.stderr)
+
+
+def say_notes(model: str, notes: Sequence[str]) -> None:
+    """What is worth knowing about a result."""
+    for note in notes:
+        say(f"note: {model}: {note}")
+
+
+def say_skipped(model: str, output: str | None) -> None:
+    """That there is nothing to do."""
+    say(f"{model}: {output} is there already, made from the same input in the same way: skipped")
 
 
 @contextmanager

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import quiet_import, say
-from wtool.errors import Usage
+from wtool.cli.console import quiet_import, refuse_two_outputs, say, say_notes, say_skipped
 
 if TYPE_CHECKING:
     from wtool.training.logs import Epoch
@@ -74,8 +73,7 @@ def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
         wtool resume model.keras --data train/ --validation-data test/ --epochs 3 --log run.csv
         wtool resume model.keras --data mypackage.data:training --import mypackage.layers --epochs 3
     """
-    if as_json and chosen["output"] == "-":
-        raise Usage("--json and --output - would both write to standard output")
+    refuse_two_outputs(as_json, chosen["output"])
     with quiet_import():
         from wtool.training.resuming import resume
     bar = sys.stderr.isatty() and not quiet
@@ -94,10 +92,9 @@ def _tell(epoch: Epoch) -> None:
 
 
 def _say(done: Resumed) -> None:
-    for note in done.notes:
-        say(f"note: {done.model}: {note}")
+    say_notes(done.model, done.notes)
     if done.skipped:
-        say(f"{done.model}: {done.output} is there already, made from the same input in the same way: skipped")
+        say_skipped(done.model, done.output)
         return
     held = f"; {done.held:,} zeros held" if done.held else ""
     how = "stopped after" if done.signal else "has"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wtool.cli.console import print_table, progress_bar, say
+from wtool.cli.console import print_table, progress_bar, refuse_two_outputs, say, say_notes, say_skipped
 from wtool.cli.transforming import status_of
-from wtool.errors import Usage, one_line
+from wtool.errors import one_line
 
 if TYPE_CHECKING:
     from wtool.batch import Failed
@@ -21,8 +21,7 @@ def run(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> i
     """Do `wtool.swap` to models, and tell of each; gives the exit status."""
     import wtool
 
-    if as_json and chosen["output"] == "-":
-        raise Usage("--json and --output - would both write to standard output")
+    refuse_two_outputs(as_json, chosen["output"])
 
     def report(result: Swapped | Failed) -> None:
         _report(result, as_json, quiet, bool(chosen["dry_run"]))
@@ -49,10 +48,9 @@ def _rho(result: Swapped) -> list[list[str]]:
 
 
 def _say(done: Swapped) -> None:
-    for note in done.notes:
-        say(f"note: {done.model}: {note}")
+    say_notes(done.model, done.notes)
     if done.skipped:
-        say(f"{done.model}: {done.output} is there already, made from the same input in the same way: skipped")
+        say_skipped(done.model, done.output)
         return
     if done.output is not None:
         for path, low, median, high in _rho(done):

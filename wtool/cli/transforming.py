@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wtool.cli.console import is_debugging, print_table, progress_bar, say
+from wtool.cli.console import is_debugging, print_table, progress_bar, refuse_two_outputs, say, say_notes, say_skipped
 from wtool.errors import Usage, WtoolError, one_line
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ def run(operation: str, models: tuple[str, ...], as_json: bool, quiet: bool, **c
     """Do an operation of `wtool.operations` to models, and tell of each; gives the exit status."""
     import wtool
 
-    if as_json and chosen["output"] == "-":
-        raise Usage("--json and --output - would both write to standard output")
+    refuse_two_outputs(as_json, chosen["output"])
     function: Callable[..., list[Transformed]] = getattr(wtool, operation)
 
     def report(result: Transformed) -> None:
@@ -70,10 +69,9 @@ def status_of(do: Callable[[Callable[[Any], None]], object], report: Callable[[A
 
 
 def _say(done: Transformed) -> None:
-    for note in done.notes:
-        say(f"note: {done.model}: {note}")
+    say_notes(done.model, done.notes)
     if done.skipped:
-        say(f"{done.model}: {done.output} is there already, made from the same input in the same way: skipped")
+        say_skipped(done.model, done.output)
         return
     sparsity = f"{done.zeros / done.selected:.2%} zero" if done.selected else "none left"
     seed = "" if done.seed is None else f"; seed {done.seed}"

@@ -110,10 +110,9 @@ def restructure(
         Refused: the new file would not be one that can be read.
         WtoolError: the target cannot be written.
     """
-    layout = _keras3_layout(base, structure) if base.format == "keras" else _legacy_layout(base, structure)
+    layout, names = _laid_out(base, structure)
     made, index = _opened(layout, base, structure, stack)
     texts = {CONFIG: structure_text(structure.config)} if base.format == "keras" else {}
-    names = _assets(base, structure) if base.format == "keras" else {}
     new = rewrite(made, target, force, lineage(unhashed), stack, texts, names)
     total = sum(dataset.nbytes for dataset in index.datasets.values())
     done = 0
@@ -133,8 +132,7 @@ def check_structure(base: Checkpoint, structure: Structure, stack: ExitStack) ->
     Raises:
         Refused: the new file would not be one that can be read.
     """
-    layout = _keras3_layout(base, structure) if base.format == "keras" else _legacy_layout(base, structure)
-    return _opened(layout, base, structure, stack)[0]
+    return _opened(_laid_out(base, structure)[0], base, structure, stack)[0]
 
 
 def structure_text(config: Mapping[str, Any]) -> bytes:
@@ -142,6 +140,14 @@ def structure_text(config: Mapping[str, Any]) -> bytes:
     import json
 
     return json.dumps(config).encode()
+
+
+def _laid_out(base: Checkpoint, structure: Structure) -> tuple[_Layout, dict[str, str]]:
+    """The new HDF5 file, and members of the archive that are called otherwise: old name -> new name."""
+    if base.format != "keras":
+        return _legacy_layout(base, structure), {}
+    moves = _Moves(base, structure)
+    return _keras3_layout(base, structure, moves), _assets(base, moves)
 
 
 def _opened(layout: _Layout, base: Checkpoint, structure: Structure, stack: ExitStack) -> tuple[Checkpoint, Index]:
@@ -179,25 +185,24 @@ def _blocks(base: Checkpoint, source: Dataset | Fresh, path: str) -> Iterator[tu
 # --- Keras 3 ---
 
 
-def _keras3_layout(base: Checkpoint, structure: Structure) -> _Layout:
+def _keras3_layout(base: Checkpoint, structure: Structure, moves: _Moves) -> _Layout:
     index = base.indexes[0]
-    old, new = _places(base, structure)
     layout = _Layout()
     by_place = {tensor.stored: tensor.path for tensor in base.tensors}
     gone = {tensor.stored for tensor in base.weights if tensor.path not in structure.paths}
     optimizer = {path for path in index.groups if path.split("/")[0] == "optimizer"}
     for path, attributes in index.groups.items():
-        if path in optimizer or (moved := _moved(path, old, new)) is None:
+        if path in optimizer or (moved := moves.of(path)) is None:
             continue
         layout.groups[moved] = {name: value for name, value in attributes.items() if path or name != KEY}
     for path, dataset in index.datasets.items():
-        if path in gone or path.split("/")[0] == "optimizer" or (moved := _moved(path, old, new)) is None:
+        if path in gone or path.split("/")[0] == "optimizer" or (moved := moves.of(path)) is None:
             continue
         source = structure.changed.get(by_place.get(path, ""), dataset)
         layout.put(moved, source, dataset.attributes)
     named = any("name" in attributes for path, attributes in index.groups.items() if path.endswith("vars"))
     for layer, variables in structure.added.items():
-        group = f"{new[layer]}/vars"
+        group = f"{moves.new[layer]}/vars"
         attributes = {"name": layer.rpartition("/")[2]} if named else {}
         layout.groups.setdefault(group, attributes)
         taken = sum(path.startswith(f"{group}/") for path in layout.rooms)
@@ -208,15 +213,29 @@ def _keras3_layout(base: Checkpoint, structure: Structure) -> _Layout:
     return layout
 
 
-def _places(base: Checkpoint, structure: Structure) -> tuple[dict[str, str], dict[str, str]]:
-    """Path of each layer -> its group, in the old file and in the new one."""
-    if base.config is None:
-        raise Refused("it has no architecture, only weights; this needs a whole model")
-    groups = Groups(base.indexes[0])
-    root, _ = architecture.read(base.config, base.keras_version)
-    old = dict(keras3.places(groups, root))
-    new = dict(_named_places(architecture.read(structure.config, base.keras_version)[0], "", "", old))
-    return old, new
+class _Moves:
+    """From groups of the old file to groups of the new one.
+
+    Attributes:
+        new: path of each layer -> its group in the new file.
+    """
+
+    def __init__(self, base: Checkpoint, structure: Structure) -> None:
+        if base.config is None:
+            raise Refused("it has no architecture, only weights; this needs a whole model")
+        root, _ = architecture.read(base.config, base.keras_version)
+        old = dict(keras3.places(Groups(base.indexes[0]), root))
+        self.new = dict(_named_places(architecture.read(structure.config, base.keras_version)[0], "", "", old))
+        self._layers = {group: layer for layer, group in reversed(old.items())}
+
+    def of(self, path: str) -> str | None:
+        """Where something of the old file is in the new one; None if its layer is gone."""
+        group = owner_of(path, self._layers)
+        above = "" if group is None else self.new.get(self._layers[group])
+        if above is None:
+            return None
+        rest = path[len(group or "") :]
+        return above + (rest.replace(OLD_ROOT, "layers") if rest.strip("/") == OLD_ROOT else rest)
 
 
 def _named_places(node: Node, path: str, group: str, old: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -239,26 +258,12 @@ def _below(path: str, name: str) -> str:
     return f"{path}/{name}" if path else name
 
 
-def _moved(path: str, old: Mapping[str, str], new: Mapping[str, str]) -> str | None:
-    """Where something of the old file is in the new one; None if its layer is gone."""
-    best = ""
-    layer = None
-    for name, group in old.items():
-        if (path == group or path.startswith(f"{group}/")) and len(group) > len(best):
-            best, layer = group, name
-    if layer is not None and layer not in new:
-        return None
-    above, rest = ("", path) if layer is None else (new[layer], path[len(best) :])
-    return above + (rest.replace(OLD_ROOT, "layers") if rest.strip("/") == OLD_ROOT else rest)
-
-
-def _assets(base: Checkpoint, structure: Structure) -> dict[str, str]:
-    """Members of the archive whose layers are elsewhere now: old name -> new name."""
-    old, new = _places(base, structure)
+def _assets(base: Checkpoint, moves: _Moves) -> dict[str, str]:
+    """Members of the archive whose layers are elsewhere now."""
     found = {}
     for member in base.members:
         folder, _, rest = member.name.partition("/")
-        moved = _moved(rest, old, new) if folder == "assets" else rest
+        moved = moves.of(rest) if folder == "assets" else rest
         if moved is not None and moved != rest:
             found[member.name] = f"{folder}/{moved}"
     return found

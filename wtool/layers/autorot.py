@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from wtool.layers.linked import PACKAGE
-from wtool.ranges import LEVELS
+from wtool.ranges import LEVELS, beyond
 
 
 class Rotating:
@@ -69,11 +69,6 @@ class Rotating:
     def get_config(self) -> dict[str, Any]:
         """What the constructor takes."""
         return {**super().get_config(), **{name: getattr(self, name) for name in self.own}}  # type: ignore[misc]
-
-
-def beyond(lowest: float, highest: float) -> float:
-    """xQ: as far above a range as the range is wide."""
-    return float(2 * highest - lowest)
 
 
 def name_of(activation: Any) -> str:

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from wtool.layers.autorot import Rotating, beyond, level, name_of, rotating
-from wtool.ranges import RANGES
+from wtool.layers.autorot import Rotating, level, name_of, rotating
+from wtool.ranges import RANGES, beyond, states_are_bounded
 
 HALF = 2.0**12
 """What a unit's weights may sum up to under float16, which ends at 65504: it leaves room for inputs up to 16."""
@@ -58,7 +58,7 @@ class Recurrent(Rotating):
             return float(self.hQ_scalar)
         gates = {name_of(getattr(self, gate)) for gate in self.gates if gate != "activation"}
         output = name_of(self.activation)  # type: ignore[attr-defined]
-        if output not in RANGES or any(RANGES.get(gate) != (0.0, 1.0) for gate in gates):
+        if not states_are_bounded(output, gates):
             through = f" behind gates of {', '.join(sorted(gates))}" if gates else ""
             raise ValueError(
                 f"no range is known for states of {output}{through}: give hQ_scalar, a number just outside of them"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from functools import partial
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
+from wtool.choices import FILLS, VARIANTS, check_choice
 from wtool.dtypes import Array, dtype_of
-from wtool.errors import a_few
+from wtool.errors import Usage, a_few
 from wtool.files.architecture import variable_dtype
 from wtool.files.checkpoint import Checkpoint
 from wtool.swapping.graph import Layer, Model
@@ -17,7 +19,7 @@ from wtool.swapping.linking import Activation, Projected, activation_of, as_gene
 from wtool.swapping.plain import is_linked, own_entries, unlink, unrotate
 from wtool.swapping.rotation import WRAPPERS, limits_of, rho_of, rotatable, rotate
 from wtool.swapping.selecting import choose
-from wtool.swapping.values import Added, Values, changed_values, edits_of, new_shape, weights_by_layer
+from wtool.swapping.values import Added, Filling, Values, changed_values, edits_of, new_shape, weights_by_layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,9 @@ class Swap:
         xmin_lim, xmax_lim: between which the inputs of rotated layers are, where the layer before does not tell.
         L: of rotated layers; None takes it from the activation.
         auto_rot: False writes rotated layers switched off.
+
+    Raises:
+        Usage: unknown names, or numbers that are out of range or of other layers.
     """
 
     to: str
@@ -40,6 +45,19 @@ class Swap:
     xmax_lim: float | None = None
     L: float | None = None
     auto_rot: bool = True
+
+    def __post_init__(self) -> None:
+        check_choice(self.to, "variant", VARIANTS)
+        check_choice(self.fill, "fill", FILLS)
+        low, high, L = self.xmin_lim, self.xmax_lim, self.L
+        if not self.to.lower().startswith("autorot") and (L, low, high, self.auto_rot) != (None, None, None, True):
+            raise Usage("limits, L and switching off are of Auto-Rotating layers only")
+        if (low is None) != (high is None) or (low is not None and high is not None and low >= high):
+            raise Usage("xmin_lim and xmax_lim go together, the smaller one first")
+        if not all(isfinite(each) for each in (L, low, high) if each is not None):
+            raise Usage("limits and L are finite numbers")
+        if L is not None and not L > 0:
+            raise Usage(f"L is above 0, and not {L:g}")
 
     @property
     def is_random(self) -> bool:
@@ -185,7 +203,7 @@ def _linked_alpha(base: Checkpoint, values: Values, path: str) -> Added:
     return Added(
         new_shape(alpha, edits),
         alpha.dtype,
-        partial(changed_values, base, alpha, edits, "zero", 0),
+        partial(changed_values, base, alpha, edits, Filling("zero")),
         trainable=alpha.trainable is not False,
         alike=alpha.path,
     )

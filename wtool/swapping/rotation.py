@@ -12,7 +12,7 @@ from wtool.dtypes import Array
 from wtool.errors import Refused, Usage
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.variables import quantisation
-from wtool.ranges import LEVELS, RANGES
+from wtool.ranges import LEVELS, RANGES, beyond, states_are_bounded
 from wtool.swapping.entries import own_class
 from wtool.swapping.graph import Call, Entry, Key, Layer, Model
 from wtool.swapping.selecting import followers
@@ -97,7 +97,7 @@ def _check_states(layer: Layer, entry: Entry) -> None:
     config = entry["config"]
     gates = [] if _plain(entry) == "SimpleRNN" else [_function(config.get("recurrent_activation", "sigmoid"))]
     state = _function(config.get("activation", "tanh"))
-    if state not in RANGES or any(RANGES.get(gate) != (0.0, 1.0) for gate in gates):
+    if not states_are_bounded(state, gates):
         raise Usage(f"no range is known for the states of {layer.shown} ({state}); leave it out with --layers")
 
 
@@ -191,7 +191,7 @@ def rho_of(base: Checkpoint, layer: Layer, owned: Sequence[Tensor]) -> tuple[flo
     factors = []
     for entry in _rotated(layer):
         config = entry["config"]
-        limit = 2 * config["xmax_lim"] - config["xmin_lim"]
+        limit = beyond(config["xmin_lim"], config["xmax_lim"])
         for group in _by_layer(owned):
             at_limit = _at_limit(base, _plain(entry).removeprefix("AutoRot"), config, group, limit)
             factors.append(_levels(config, len(at_limit)) / (np.abs(at_limit) + config["eps"]))
@@ -219,7 +219,7 @@ def _at_limit(base: Checkpoint, kind: str, config: Mapping[str, Any], tensors: S
     if kind in RECURRENT:
         sums = limit * weights["kernel"].sum(axis=0)
         state = RANGES.get(_function(config.get("activation", "tanh")), (-1.0, 1.0))
-        sums = sums + (2 * state[1] - state[0]) * weights["recurrent_kernel"].sum(axis=0)
+        sums = sums + beyond(*state) * weights["recurrent_kernel"].sum(axis=0)
         bias = weights.get("bias")
         return np.asarray(sums if bias is None else sums + bias.reshape(-1, len(sums)).sum(axis=0))
     if kind.startswith("Separable"):

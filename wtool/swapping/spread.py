@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from wtool.errors import Refused
+from wtool.errors import Refused, in_short
 from wtool.swapping.carry import Input, Stuck, Taken, take
 from wtool.swapping.graph import Call, Key, Layer, Model, Ref, Shape
 from wtool.swapping.reindex import Reindex, unchanged
@@ -116,8 +116,9 @@ class _Walk:
             try:
                 outputs = self._call(model, call, inputs, axis, shapes)
             except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-                what = f"{type(error).__name__}: {error}".splitlines()[0]
-                raise Refused(f"the configuration of {call.layer.shown} makes no sense ({what:.100})") from error
+                raise Refused(
+                    f"the configuration of {call.layer.shown} makes no sense ({in_short(error):.100})"
+                ) from error
             for number, output in enumerate(outputs):
                 key = (call.layer.name, call.number, number)
                 at[key] = output

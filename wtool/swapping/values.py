@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -107,14 +107,29 @@ def _check(tensor: Tensor, edit: Edit) -> None:
         raise Refused(f"{tensor.path} holds {tensor.dtype} values, which cannot be doubled")
 
 
-def changed_values(base: Checkpoint, tensor: Tensor, edits: Sequence[Edit], fill: str, seed: int) -> Array:
+@dataclass(frozen=True)
+class Filling:
+    """What positions that were not there before are filled with.
+
+    Attributes:
+        fill: see `choices.FILLS`.
+        seed: for fresh initial values.
+        initializers: path of a weight -> its initializer in the configuration, where fresh values are wanted.
+    """
+
+    fill: str
+    seed: int = 0
+    initializers: Mapping[str, Any] = field(default_factory=dict)
+
+
+def changed_values(base: Checkpoint, tensor: Tensor, edits: Sequence[Edit], filling: Filling) -> Array:
     """A weight's new values."""
     values = base.read(tensor)
     for edit in edits:
         values = taken(values, edit.axis, edit.source)
-        chosen = fill if edit.fill == INPUT else edit.fill
+        chosen = filling.fill if edit.fill == INPUT else edit.fill
         if chosen == "initializer":
-            put(values, edit.axis, edit.source, _fresh(base, tensor, values.shape, seed))
+            put(values, edit.axis, edit.source, _fresh(tensor, values.shape, filling))
         elif chosen == "mirror":
             put(values, edit.axis, edit.source, -values)
         elif chosen != COPY:
@@ -122,12 +137,11 @@ def changed_values(base: Checkpoint, tensor: Tensor, edits: Sequence[Edit], fill
     return values
 
 
-def _fresh(base: Checkpoint, tensor: Tensor, shape: tuple[int, ...], seed: int) -> Array:
-    entry = initializers(base).get(tensor.path)
-    made = from_config(entry, shape)
+def _fresh(tensor: Tensor, shape: tuple[int, ...], filling: Filling) -> Array:
+    made = from_config(filling.initializers.get(tensor.path), shape)
     if made is None:
         raise Refused(f"the configuration does not tell how {tensor.path} is initialised; take another --fill")
-    source, size = stream(seed, OPERATION, tensor.path), prod(shape)
+    source, size = stream(filling.seed, OPERATION, tensor.path), prod(shape)
     flat = made.whole(source.chunk(0)) if made.whole is not None else None
     if flat is None:
         assert made.draw is not None
@@ -157,11 +171,12 @@ def structure_of(
         optimizer: what becomes of its state; see `choices.OPTIMIZER_MODES`.
     """
     named = {tensor.path: tensor for tensor in base.weights}
+    filling = Filling(fill, seed, initializers(base) if fill == "initializer" else {})
     changed = {
         path: Fresh(
             new_shape(named[path], edits),
             named[path].dtype,
-            partial(changed_values, base, named[path], edits, fill, seed),
+            partial(changed_values, base, named[path], edits, filling),
         )
         for path, edits in values.edits.items()
     }
@@ -182,7 +197,7 @@ def structure_of(
             values.notes.append(f"the optimizer's state is left out: {a_few(odd)} cannot change like the weights")
             keep = False
     if keep:
-        changed |= _changed_slots(base, values, named, fill, seed)
+        changed |= _changed_slots(base, values, named, filling)
         slots = _added_slots(base, values, order, changed, named)
     if keep and optimizer == "reset":
         changed |= _reset_slots(base, changed)
@@ -238,9 +253,7 @@ def _is_placeholder(slot: Tensor, weight: Tensor) -> bool:
     return prod(slot.shape) == 1 != prod(weight.shape)
 
 
-def _changed_slots(
-    base: Checkpoint, values: Values, named: Mapping[str, Tensor], fill: str, seed: int
-) -> dict[str, Fresh]:
+def _changed_slots(base: Checkpoint, values: Values, named: Mapping[str, Tensor], filling: Filling) -> dict[str, Fresh]:
     """Slots change like their weights; moments of new positions start from zero, others from their counterpart's.
 
     A zero second moment under a large step count would make Adam's next steps too long.
@@ -254,11 +267,12 @@ def _changed_slots(
         if _is_placeholder(tensor, named[slot.weight]):
             continue
         if slot.name == "average":
-            make = partial(changed_values, base, tensor, edits, "zero" if fill == "initializer" else fill, seed)
+            average = replace(filling, fill="zero") if filling.fill == "initializer" else filling
+            make = partial(changed_values, base, tensor, edits, average)
         else:
             own = ZERO if slot.name in FIRST_MOMENTS else COPY
             filled = [Edit(each.name, each.axis, each.source, own, each.part) for each in edits]
-            make = partial(changed_values, base, tensor, filled, fill, seed)
+            make = partial(changed_values, base, tensor, filled, filling)
         found[tensor.path] = Fresh(new_shape(tensor, edits), tensor.dtype, make)
     return found
 

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from wtool.dtypes import Array
-from wtool.errors import WtoolError
+from wtool.errors import WtoolError, in_short
 from wtool.files.opener import open_checkpoint
-from wtool.training.loading import in_short, refuse_suspects
+from wtool.training.loading import refuse_suspects
 
 EXAMPLES = 4
 SIZES = {2: 8, 3: 16, 4: 64, 5: 24}

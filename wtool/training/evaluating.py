@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 import keras
 
 from wtool.batch import Failed, SomeFailed
-from wtool.errors import Usage, WtoolError, explained
+from wtool.errors import Usage, WtoolError, explained, in_short
 from wtool.files.inputs import expanded
 from wtool.training import data as datas
 from wtool.training.compiling import Compilation, prepare
-from wtool.training.loading import import_all, in_short, load
+from wtool.training.loading import import_all, load
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -17,9 +17,8 @@ from typing import Any
 import keras
 
 from wtool.batch import SEEDS
-from wtool.errors import WtoolError
+from wtool.errors import WtoolError, in_short
 from wtool.training.data import fed
-from wtool.training.loading import in_short
 from wtool.training.samples import Batches, EpochOfBatches
 from wtool.training.saving import Diverged
 

@@ -16,7 +16,7 @@ from typing import Any
 import keras
 
 import wtool.layers  # noqa: F401  registers them, so that models with them load
-from wtool.errors import Usage, WtoolError
+from wtool.errors import Usage, WtoolError, in_short
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.inputs import extension
 from wtool.files.opener import open_checkpoint, training_config
@@ -94,11 +94,6 @@ def imported(name: str) -> Any:
         return importlib.import_module(name)
     except Exception as error:  # whatever a module does while it is imported
         raise Usage(f"cannot import {name} ({type(error).__name__}: {error})") from error
-
-
-def in_short(error: Exception) -> str:
-    """An error of Keras in a line: they go on over many."""
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no more is said'])[0]}"
 
 
 def refuse_suspects(checkpoint: Checkpoint) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from wtool import optimizer_rule, pipeline
 from wtool.dtypes import Array, is_floating
-from wtool.errors import WtoolError, a_few
+from wtool.errors import WtoolError, a_few, in_short
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.inputs import extension
 from wtool.files.lineage import Record
@@ -57,7 +57,7 @@ def save(
         try:
             model.save(path)
         except (ValueError, TypeError, NotImplementedError) as error:
-            raise WtoolError(f"Keras cannot save it: {_first_line(error)}", target) from error
+            raise WtoolError(f"Keras cannot save it: {in_short(error)}", target) from error
         base = stack.enter_context(open_checkpoint(path))
         new = rewrite(base, target, force, lineage, stack)
         pipeline.run([base], _restarted(base) if fresh_optimizer else [], new)
@@ -83,7 +83,3 @@ def _restarted(base: Checkpoint) -> list[pipeline.Edit]:
 
 def _same(blocks: Sequence[Array], start: int, stop: int) -> Array:
     return blocks[0]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
