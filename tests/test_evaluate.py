@@ -46,7 +46,8 @@ def test_models_and_their_ensemble(blobs: Path) -> None:
     assert list(ensemble.metrics) == ["loss", "accuracy"]
 
 
-def test_an_ensemble_of_models_with_two_outputs_and_penalties(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", [dict, list])
+def test_an_ensemble_of_models_with_two_outputs_and_penalties(tmp_path: Path, form: type) -> None:
     x, y = np.ones((8, 3), np.float32), {"a": np.zeros((8, 1), np.float32), "b": np.ones((8, 1), np.float32)}
     outputs = []
     for number in range(2):
@@ -55,14 +56,15 @@ def test_an_ensemble_of_models_with_two_outputs_and_penalties(tmp_path: Path) ->
         dense = {
             name: keras.layers.Dense(1, name=name, kernel_initializer=kernel, kernel_regularizer="l2") for name in y
         }
-        model = keras.Model(inputs, {name: layer(inputs) for name, layer in dense.items()})
-        model.compile("sgd", dict.fromkeys(y, "mean_squared_error"))
+        each = {name: layer(inputs) for name, layer in dense.items()}
+        model = keras.Model(inputs, each if form is dict else [each["a"], each["b"]])
+        model.compile("sgd", dict.fromkeys(y, "mean_squared_error"), loss_weights={"a": 2.0, "b": 0.5})
         model.save(tmp_path / f"{number}.keras")
         outputs.append(3.0 * (number + 1))
     np.savez(tmp_path / "data.npz", first=x, **y)
     found = wtool.evaluate(tmp_path, data=tmp_path / "data.npz", ensemble=True)[-1]
     mean = sum(outputs) / 2
-    assert found.metrics["loss"] == pytest.approx(mean**2 + (mean - 1) ** 2)
+    assert found.metrics["loss"] == pytest.approx(2 * mean**2 + 0.5 * (mean - 1) ** 2)
 
 
 def test_a_loss_for_models_without(tmp_path: Path) -> None:

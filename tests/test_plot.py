@@ -305,6 +305,7 @@ LINE = lines()[0]
         json.dumps(LINE | {"remaining": 2}) + "\n",
         json.dumps(LINE | {"metrics": {"loss": "low"}}) + "\n",
         json.dumps(LINE | {"metrics": {}}) + "\n",
+        json.dumps(LINE) + "\n" + "[" * 100_000 + "\n",
     ],
 )
 def test_runs_that_are_none(tmp_path: Path, text: str) -> None:

@@ -501,6 +501,15 @@ def test_misuse_is_told(options: dict[str, Any], message: str, full: Path, monke
         wtool.resume(words.pop("model"), **words)
 
 
+@pytest.mark.parametrize("text", ["0,1,2\n3,4,5\n7,7,7\n", "step,loss\n1,2\n", "a\xff\n"])
+def test_a_file_that_is_no_log_is_left_alone(text: str, here: Path) -> None:
+    """Not even if its first column could be epochs."""
+    Path("table.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(wtool.WtoolError, match=r"^table.csv: is there already, and is no log of training"):
+        wtool.resume("init.keras", data="digits.npz", epochs=1, log="table.csv")
+    assert Path("table.csv").read_bytes() == text.encode("latin-1")
+
+
 def test_pipes(here: Path) -> None:
     """A model comes in on standard input and goes out on standard output, and nothing else does."""
     words = ("resume", "-", "--data", "digits.npz", "--epochs", 1, "--seed", 1, "-o", "-")

@@ -11,9 +11,7 @@ import numpy as np
 from wtool.dtypes import Array
 from wtool.errors import Refused
 from wtool.training.lottery_plan import DENSE
-from wtool.training.summaries import FILE, Line, Summary, last_epochs, read, summarise
-
-MOST = 1 << 53  # counts and numbers that a float64 still tells apart
+from wtool.training.summaries import FILE, Summary, last_epochs, read, summarise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,31 +74,9 @@ def run_of(folder: str) -> Run:
         WtoolError: its metrics are none, or cannot be read.
     """
     lines = read(folder)
-    path = os.path.join(folder, FILE)
     if not lines:
-        raise Refused("has no epochs yet; plot it when the first one is over", path)
-    for number, line in enumerate(lines, 1):
-        if not _is_sound(line):
-            raise Refused(f"line {number} is not an epoch of a lottery experiment", path)
+        raise Refused("has no epochs yet; plot it when the first one is over", os.path.join(folder, FILE))
     return Run(folder, summarise(lines))
-
-
-def _is_sound(line: Line) -> bool:
-    """Whether a line from a file is what it should be."""
-    counts, numbers = (line.trial, line.round, line.epoch), (line.sparsity, line.remaining)
-    return (
-        isinstance(line.arm, str)
-        and all(type(each) is int and 0 <= each < MOST for each in counts)
-        and all(map(_is_number, numbers))
-        and 0 <= line.remaining <= 1
-        and isinstance(line.metrics, dict)
-        and "loss" in line.metrics
-        and all(map(_is_number, line.metrics.values()))
-    )
-
-
-def _is_number(value: object) -> bool:
-    return type(value) is float or (type(value) is int and abs(value) < MOST)
 
 
 def learning_curve(run: Run, arm: str, number: int, metric: str) -> Band:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Path: TypeAlias = "str | os.PathLike[str]"
 
 ENSEMBLE = "ensemble"
+HOW = ("loss", "loss_weights", "metrics", "weighted_metrics")
+"""What an ensemble has of its first member, in Keras's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ class Ensemble(keras.Model):
     def __init__(self, members: Sequence[Any]) -> None:
         super().__init__(name=ENSEMBLE)
         self.members = list(members)
+        self.output_names = getattr(members[0], "output_names", None)  # by which losses and metrics may be told
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Their mean."""
@@ -162,7 +165,7 @@ def _of_members(members: Sequence[Any], data: Any, options: Options) -> Evaluate
     settings = keras.saving.deserialize_keras_object(first.get_compile_config())
     batch_size = options.get("batch_size", 32)
     try:
-        ensemble.compile(loss=settings.get("loss"), metrics=settings.get("metrics"))
+        ensemble.compile(**{name: settings.get(name) for name in HOW})
         return Evaluated(ENSEMBLE, score(ensemble, datas.read(data, first, "test", batch_size), batch_size))
     except (ValueError, TypeError) as error:
         raise _unfit(error).about(ENSEMBLE) from error

@@ -13,9 +13,13 @@ from typing import Any
 
 import keras
 
-from wtool.errors import Usage, WtoolError
+from wtool.errors import Refused, Usage, WtoolError
+from wtool.files.json_text import parse_object
+from wtool.files.publish import Draft
 
 SUFFIXES = (".csv", ".jsonl")
+FIRST = "epoch"
+"""What the first column is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +70,32 @@ def opened(path: str, epoch: int) -> Callable[[Epoch], None]:
     Raises:
         WtoolError: it cannot be read or written, or is no log of this kind.
     """
-    lines = _lines(path)
     try:
-        if path.endswith(".jsonl"):
-            kept = [line for line in lines if int(json.loads(line)["epoch"]) <= epoch]
-        else:
-            kept = lines[:1] + [line for line in lines[1:] if int(line.split(",")[0]) <= epoch]
-    except (ValueError, KeyError, TypeError):
+        lines = _lines(path)
+        head = [] if path.endswith(".jsonl") else lines[:1]
+        header = next(csv.reader(head), [])
+        if head and header[:1] != [FIRST]:
+            raise ValueError
+        kept = head + [line for line in lines[len(head) :] if _epoch(path, line) <= epoch]
+    except (ValueError, Refused):
         raise WtoolError("is there already, and is no log of training; name another with --log", path) from None
     if kept != lines:
-        _write(path, "w", "".join(kept))
-    return _json_lines(path) if path.endswith(".jsonl") else _csv_lines(path, next(csv.reader(kept[:1]), []))
+        with Draft(path, force=True) as draft:
+            draft.file.write("".join(kept).encode())
+            draft.publish()
+    return _json_lines(path) if path.endswith(".jsonl") else _csv_lines(path, header)
+
+
+def rows(path: str) -> list[dict[str, Any]]:
+    """The lines of a JSON-lines log.
+
+    Raises:
+        Refused: it holds something else.
+    """
+    try:
+        return [parse_object(line, "a line") for line in _lines(path)]
+    except ValueError:
+        raise Refused("is no log of training", path) from None
 
 
 def _lines(path: str) -> list[str]:
@@ -87,17 +106,22 @@ def _lines(path: str) -> list[str]:
         return []
 
 
-def _write(path: str, mode: str, text: str) -> None:
-    with open(path, mode, newline="") as file:
+def _epoch(path: str, line: str) -> int:
+    number = parse_object(line, "a line").get(FIRST) if path.endswith(".jsonl") else line.split(",")[0]
+    return int(str(number))
+
+
+def _append(path: str, text: str) -> None:
+    with open(path, "a", newline="") as file:
         file.write(text)
 
 
 def _row(epoch: Epoch) -> dict[str, Any]:
-    return {"epoch": epoch.number, **epoch.metrics}
+    return {FIRST: epoch.number, **epoch.metrics}
 
 
 def _json_lines(path: str) -> Callable[[Epoch], None]:
-    return lambda epoch: _write(path, "a", json.dumps(_row(epoch)) + "\n")
+    return lambda epoch: _append(path, json.dumps(_row(epoch)) + "\n")
 
 
 def _csv_lines(path: str, header: list[str]) -> Callable[[Epoch], None]:
@@ -111,6 +135,6 @@ def _csv_lines(path: str, header: list[str]) -> Callable[[Epoch], None]:
             header.extend(row)
             writer.writerow(header)
         writer.writerow(row.values())
-        _write(path, "a", text.getvalue())
+        _append(path, text.getvalue())
 
     return add

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from wtool.errors import Usage, WtoolError
+from wtool.errors import Refused, Usage, WtoolError
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.configured import initializers
+from wtool.files.json_text import parse_object
 from wtool.files.opener import open_checkpoint, training_config
 from wtool.files.publish import Draft
 from wtool.selection import by_role
-from wtool.training import schedules, summaries
+from wtool.training import logs, schedules, summaries
 from wtool.training.lottery_plan import COPY, DRAW, NONE, PRUNE, TRAIN, Experiment, Step
 from wtool.training.resuming import epochs_of
 from wtool.training.summaries import Line
@@ -128,11 +129,11 @@ def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(path: str) -> dict[str, Any]:
-    with open(path) as file, suppress(ValueError):
-        found = json.load(file)
-        if isinstance(found, dict):
-            return found
-    raise WtoolError("is no description of an experiment; name another folder with --out", path)
+    with open(path, errors="replace") as file:
+        try:
+            return parse_object(file.read(), FILE)
+        except Refused:
+            raise WtoolError("is no description of an experiment; name another folder with --out", path) from None
 
 
 def _publish(path: str, text: str) -> None:
@@ -175,7 +176,8 @@ class Folder:
             return False
         if step.operation == TRAIN:
             return record.get("epoch") == self.last_epoch(step) and "batch" not in record
-        return step.operation != PRUNE or record.get("parameters", {}).get("sparsity") == step.sparsity
+        parameters = record.get("parameters")
+        return step.operation != PRUNE or (isinstance(parameters, dict) and parameters.get("sparsity") == step.sparsity)
 
     def is_of(self, step: Step, line: Line) -> bool:
         """Whether a line of metrics is a training's."""
@@ -199,8 +201,7 @@ class Folder:
         if not os.path.exists(log):
             return []
         remaining = self._remaining(self.path(step.model))
-        with open(log) as file:
-            rows = [json.loads(line) for line in file]
+        rows = logs.rows(log)
         where = (step.trial, step.arm, step.round, step.sparsity, remaining)
         found = [Line(*where, row.pop("epoch"), row) for row in rows]
         return [line for line in found if self.is_of(step, line)]

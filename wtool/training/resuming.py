@@ -331,6 +331,8 @@ class _Leg:
         else:
             at, plan = latest.at, replace(self.plan, seed=latest.seed)
             loaded = load(latest.path, self.options.get("unsafe", False))
+            if loaded.lost:
+                raise WtoolError(f"{loaded.lost}; remove it to begin anew", latest.path)
         model = loaded.model
         randomness.restore(model, loaded.lineage, plan.seed)
         self._refuse_others(at, found)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wtool.errors import WtoolError
+from wtool.errors import Refused
+from wtool.files.json_text import parse_object
 
 FILE = "metrics.jsonl"
+MOST = 1 << 53  # counts and numbers that a float64 still tells apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +71,44 @@ def read(folder: str | os.PathLike[str]) -> list[Line]:
     """The metrics of an experiment so far, in the order in which they were measured; nothing if there are none.
 
     Raises:
-        WtoolError: the file holds something else.
+        Refused: the file holds something else.
     """
     path = os.path.join(folder, FILE)
+    found: list[Line] = []
     try:
-        with open(path) as file:
-            return [Line(**json.loads(line)) for line in file]
+        with open(path, errors="replace") as file:
+            for text in file:
+                found.append(_line(text))
     except FileNotFoundError:
         return []
-    except (ValueError, TypeError):
-        raise WtoolError("holds no metrics of a lottery experiment; move it away", path) from None
+    except (Refused, TypeError):
+        raise Refused(f"line {len(found) + 1} is not an epoch of a lottery experiment", path) from None
+    return found
+
+
+def _line(text: str) -> Line:
+    line = Line(**parse_object(text, "it"))
+    if not _is_sound(line):
+        raise TypeError
+    return line
+
+
+def _is_sound(line: Line) -> bool:
+    """Whether a line from a file is what it should be."""
+    counts, numbers = (line.trial, line.round, line.epoch), (line.sparsity, line.remaining)
+    return (
+        isinstance(line.arm, str)
+        and all(type(each) is int and 0 <= each < MOST for each in counts)
+        and all(map(_is_number, numbers))
+        and 0 <= line.remaining <= 1
+        and isinstance(line.metrics, dict)
+        and "loss" in line.metrics
+        and all(map(_is_number, line.metrics.values()))
+    )
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is float or (type(value) is int and abs(value) < MOST)
 
 
 def summarise(lines: Iterable[Line]) -> list[Summary]:
