@@ -20,8 +20,8 @@ from wtool.files.opener import open_checkpoint, training_config
 from wtool.files.publish import Draft
 from wtool.selection import by_role
 from wtool.training import logs, schedules, summaries
+from wtool.training.legs import epochs_of
 from wtool.training.lottery_plan import COPY, DRAW, NONE, PRUNE, TRAIN, Experiment, Step
-from wtool.training.resuming import epochs_of
 from wtool.training.summaries import Line
 from wtool.version import __version__
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
@@ -17,14 +15,15 @@ from wtool.batch import SEEDS
 from wtool.callbacks import NeuroPlast, Pruning, Stroke
 from wtool.errors import Usage, WtoolError
 from wtool.files.inputs import extension
-from wtool.files.lineage import Record, lineage_entry
-from wtool.files.opener import open_checkpoint
+from wtool.files.lineage import lineage_entry
 from wtool.training import data as datas
 from wtool.training import holding, logs, randomness, saving
 from wtool.training.compiling import Compilation, prepare
 from wtool.training.fitting import Position, Stop, fit, stopping_on_signals
+from wtool.training.legs import OPERATION, Left, Plan, checkpoint_of, epochs_of, latest, left_behind
 from wtool.training.loading import Loaded, import_all, load
 from wtool.training.logs import Epoch
+from wtool.training.masks import ALL, MASKS, masked_variables
 from wtool.training.samples import Samples
 from wtool.training.saving import Diverged
 from wtool.training.variables import array, chosen, named
@@ -33,13 +32,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Path: TypeAlias = "str | os.PathLike[str]"
-
-OPERATION = "resume"
-MASKING = frozenset({"prune", "rewind", "jitter", "randomize", "reshuffle", "constant", "rewind-schedule"})
-"""Operations after which zeros are a mask."""
-
-MASKS, ALL = "masks", "all"
-"""Which zeros were held, in lineages: those of masks, or all of kernels."""
 
 
 class Options(TypedDict, total=False):
@@ -147,82 +139,13 @@ def resume(model: Path, *, data: Any, epochs: int, **options: Unpack[Options]) -
         if loaded.lost and not options.get("new_optimizer"):
             raise WtoolError(f"{loaded.lost}; --new-optimizer starts another")
         plan = _plan(loaded, data, epochs, options)
-        found = list(_left_behind(plan, target, options.get("checkpoints")))
+        found = list(left_behind(plan, target, options.get("checkpoints")))
         if not options.get("force") and any(each.path == target and each.at == plan.end for each in found):
             return Resumed(name, target, plan.end.epoch, found[0].seed, {}, skipped=True)
         saving.check_target(target, options.get("force", False) or any(each.path == target for each in found))
         return _Leg(loaded, plan, target, data, options).run(found)
     except WtoolError as error:
         raise error.about(name) from error.__cause__
-
-
-def epochs_of(lineage: Sequence[Record]) -> int:
-    """How many epochs a model was trained for by `resume`, as its lineage tells."""
-    counts = [record.get("epoch") for record in lineage if record.get("operation") == OPERATION]
-    return next((count for count in reversed(counts) if isinstance(count, int) and count >= 0), 0)
-
-
-def masked_variables(model: Any, lineage: Sequence[Record]) -> dict[str, Any]:
-    """Path -> Keras variable, of those whose zeros are masks, as a lineage tells.
-
-    Not of those that a swap gave new zeros after that: these are there to be trained.
-    """
-    found: dict[str, Any] = {}
-    for record in lineage:
-        if record.get("operation") == "swap":
-            new = _globs(record.get("new"))
-            found = {path: variable for path, variable in found.items() if path not in new}
-            continue
-        parameters = record.get("parameters")
-        if not isinstance(parameters, dict) or parameters.get("set_value", 0) != 0:
-            continue
-        if record.get("operation") not in MASKING and parameters.get("hold_zeros") != ALL:
-            continue
-        include, exclude = (_globs(parameters.get(name)) for name in ("include", "exclude"))
-        kinds = (parameters.get("weights") is not False, parameters.get("biases") is True)
-        with suppress(Usage):  # layers may have got other names since
-            found |= chosen(model, include, exclude, *kinds)
-    return found
-
-
-def _globs(value: Any) -> list[str]:
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """A leg as its record in the lineage tells it: the same plan comes to the same result."""
-
-    parameters: Mapping[str, Any]
-    inputs: Sequence[Mapping[str, Any]]
-    seed: int
-    seed_is_given: bool
-    start: Position
-    end: Position
-
-    def record(self, at: Position) -> dict[str, Any]:
-        """Of a model that is so far."""
-        place = {"epoch": at.epoch, **({"batch": at.batch} if at.batch else {})}
-        return saving.record(OPERATION, self.parameters, inputs=list(self.inputs), seed=self.seed, **place)
-
-    def position(self, record: Record) -> Position | None:
-        """How far a model with this record is in this leg; None if it is of another."""
-        mine = json.loads(json.dumps(self.record(self.start)))
-        same = ["operation", "parameters", "inputs", *(["seed"] if self.seed_is_given else [])]
-        if mine["parameters"].get("data") is None or any(record.get(name) != mine[name] for name in same):
-            return None
-        at = Position(record.get("epoch", -1), record.get("batch", 0))
-        whole = all(isinstance(number, int) for number in (at.epoch, at.batch, record.get("seed")))
-        return at if whole and self.start.epoch <= at.epoch <= self.end.epoch and at.batch >= 0 else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Left:
-    """A model that an earlier run of the same leg left behind."""
-
-    path: str
-    at: Position
-    seed: int
 
 
 def _check(epochs: int, options: Options) -> None:
@@ -255,7 +178,7 @@ def _target(model: str, output: Path | None) -> str:
     return target
 
 
-def _plan(loaded: Loaded, data: Any, epochs: int, options: Options) -> _Plan:
+def _plan(loaded: Loaded, data: Any, epochs: int, options: Options) -> Plan:
     held = options.get("hold_zeros")
     masked = held is not False and masked_variables(loaded.model, loaded.lineage)
     parameters = {
@@ -273,7 +196,7 @@ def _plan(loaded: Loaded, data: Any, epochs: int, options: Options) -> _Plan:
     parameters |= {name: value for name, value in asdict(_compilation(options)).items() if value != ()}
     seed = options.get("seed")
     start = epochs_of(loaded.lineage)
-    return _Plan(
+    return Plan(
         parameters={name: value for name, value in parameters.items() if value is not None},
         inputs=[lineage_entry(loaded.name, loaded.hashes, {"as": "model"})],
         seed=secrets.randbelow(SEEDS) if seed is None else seed,
@@ -292,49 +215,22 @@ def _compilation(options: Options) -> Compilation:
     )
 
 
-def _left_behind(plan: _Plan, target: str, folder: Path | None) -> Iterator[_Left]:
-    """What an earlier run of the leg left behind: the target, if it was stopped or ended, and checkpoints."""
-    paths = [target] if target != "-" and os.path.isfile(target) else []
-    if folder is not None and os.path.isdir(folder):
-        numbers = range(plan.start.epoch + 1, plan.end.epoch + 1)
-        paths += [path for path in (_checkpoint(folder, number) for number in numbers) if os.path.isfile(path)]
-    for path in paths:
-        with suppress(WtoolError), open_checkpoint(path) as there:  # what is no checkpoint is not of this leg
-            record = there.lineage[-1] if there.lineage else {}
-            at = plan.position(record)
-            if at is not None:
-                there.finish()  # it may have been damaged since
-                yield _Left(path, at, record["seed"])
-
-
-def _checkpoint(folder: Path, epoch: int) -> str:
-    return os.path.join(os.fspath(folder), f"ckpt-{epoch:04d}.keras")
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Leg:
     """A leg of training that is to be done."""
 
     loaded: Loaded
-    plan: _Plan
+    plan: Plan
     target: str
     data: Any
     options: Options
 
-    def run(self, found: Sequence[_Left]) -> Resumed:
+    def run(self, found: Sequence[Left]) -> Resumed:
         """Train from the latest model that was left behind, or from the beginning, and save."""
         data, validation = self._data()
-        latest, notes = _latest(found, datas.can_skip(data))
-        if latest is None:
-            at, plan, loaded = self.plan.start, self.plan, self.loaded
-            prepare(loaded.model, _compilation(self.options))
-        else:
-            at, plan = latest.at, replace(self.plan, seed=latest.seed)
-            loaded = load(latest.path, self.options.get("unsafe", False))
-            if loaded.lost:
-                raise WtoolError(f"{loaded.lost}; remove it to begin anew", latest.path)
-        model = loaded.model
-        randomness.restore(model, loaded.lineage, plan.seed)
+        last, notes = latest(found, datas.can_skip(data))
+        at, plan = (self.plan.start, self.plan) if last is None else (last.at, replace(self.plan, seed=last.seed))
+        model = self._begun(last, plan)
         self._refuse_others(at, found)
         held = self._hold(model)
         kept = _Keeper(self, plan, held)
@@ -364,8 +260,8 @@ class _Leg:
                 replaces = self.options.get("force", False) or any(each.path == self.target for each in found)
                 kept.save(model, self.target, at, replaces)
         except Diverged as error:
-            last = kept.last or (latest.path if latest else self.loaded.name)
-            raise Diverged(f"{error.message}; the last good model is {last}") from None
+            good = kept.last or (last.path if last else self.loaded.name)
+            raise Diverged(f"{error.message}; the last good model is {good}") from None
         finally:
             holding.release(model, held)
         return Resumed(
@@ -378,6 +274,18 @@ class _Leg:
             signal=stop.signal,
             notes=notes,
         )
+
+    def _begun(self, last: Left | None, plan: Plan) -> Any:
+        """The model as it is where training begins, or goes on."""
+        loaded = self.loaded
+        if last is None:
+            prepare(loaded.model, _compilation(self.options))
+        else:
+            loaded = load(last.path, self.options.get("unsafe", False))
+            if loaded.lost:
+                raise WtoolError(f"{loaded.lost}; remove it to begin anew", last.path)
+        randomness.restore(loaded.model, loaded.lineage, plan.seed)
+        return loaded.model
 
     def _data(self) -> tuple[Any, Any]:
         """For training and for validation."""
@@ -392,14 +300,14 @@ class _Leg:
             return data, None
         return data, datas.read(self.data if other is None else other, model, "test", batch_size)
 
-    def _refuse_others(self, at: Position, found: Sequence[_Left]) -> None:
+    def _refuse_others(self, at: Position, found: Sequence[Left]) -> None:
         """Raise WtoolError if a checkpoint of something else is where one of this leg will be."""
         folder = self.options.get("checkpoints")
         if folder is None or self.options.get("force"):
             return
         own = {each.path for each in found}
         for epoch in range(at.epoch + 1, self.plan.end.epoch + 1):
-            path = _checkpoint(folder, epoch)
+            path = checkpoint_of(folder, epoch)
             if self.saves_at(epoch) and os.path.exists(path) and path not in own:
                 raise WtoolError("exists already, and is of another training; --force replaces it", path)
 
@@ -420,7 +328,7 @@ class _Leg:
         kept = {path: array(variable) != 0 for path, variable in variables.items()}
         return holding.hold(model, {path: now[path][1] for path in variables}, kept)
 
-    def _transforms(self, plan: _Plan, at: Position) -> list[Any]:
+    def _transforms(self, plan: Plan, at: Position) -> list[Any]:
         """The callbacks that change weights at the ends of epochs."""
         ratio, prune, plastic = self.options.get("stroke"), self.options.get("prune"), self.options.get("neuroplast")
         made: list[Any] = []
@@ -455,7 +363,7 @@ class _Keeper(keras.callbacks.Callback):
         last: path of the last one.
     """
 
-    def __init__(self, leg: _Leg, plan: _Plan, held: Sequence[holding.Held]) -> None:
+    def __init__(self, leg: _Leg, plan: Plan, held: Sequence[holding.Held]) -> None:
         super().__init__()
         self._leg = leg
         self._plan = plan
@@ -469,7 +377,7 @@ class _Keeper(keras.callbacks.Callback):
         folder = self._leg.options.get("checkpoints")
         assert folder is not None
         os.makedirs(folder, exist_ok=True)
-        path = _checkpoint(folder, epoch + 1)
+        path = checkpoint_of(folder, epoch + 1)
         self.save(self.model, path, Position(epoch + 1), force=True)  # what is there was looked at before
         self.last = path
 
@@ -479,13 +387,3 @@ class _Keeper(keras.callbacks.Callback):
         holding.check(self._held)
         record = {**self._plan.record(at), **randomness.states(model)}
         saving.save(model, path, [*self._leg.loaded.lineage, record], force=force)
-
-
-def _latest(found: Sequence[_Left], can_skip: bool) -> tuple[_Left | None, tuple[str, ...]]:
-    """What to go on from, and what is worth knowing about it."""
-    whole = [each for each in found if can_skip or not each.at.batch]
-    if whole or not found:
-        return max(whole, key=lambda each: each.at, default=None), ()
-    latest = max(found, key=lambda each: each.at)
-    note = f"the data cannot be had from its middle on, so that epoch {latest.at.epoch + 1} begins again"
-    return replace(latest, at=Position(latest.at.epoch)), (note,)
