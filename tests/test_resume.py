@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -266,13 +265,25 @@ def test_checkpoints_and_logs(here: Path) -> None:
     lines = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [4, 5, 6]
     assert lines[-1]["loss"] < float(rows[0]["loss"])
-    if find_spec("tensorboard") is None:
-        with pytest.raises(wtool.WtoolError, match="needs the package tensorboard"):
-            wtool.resume("six.keras", data="digits.npz", epochs=1, tensorboard="board")
     with pytest.raises(wtool.WtoolError, match=r"ckpt-0002.keras: exists already, and is of another training"):
         wtool.resume("init.keras", epochs=3, output="other.keras", **{**words, "seed": 3})
     wtool.resume("init.keras", epochs=2, output="other.keras", **{**words, "seed": 3}, force=True)
     assert [line.split(",")[0] for line in Path("log.csv").read_text().splitlines()] == ["epoch", "1", "2"]
+
+
+def test_tensorboard_has_what_the_log_has(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = {"data": "digits.npz", "validation_split": 0.2, "seed": 2, "epochs": 2, "tensorboard": "board"}
+    wtool.resume("init.keras", output="two.keras", log="log.jsonl", **words)
+    lines = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
+    events = importlib.import_module("tensorboard.backend.event_processing.event_accumulator")
+    tensors = importlib.import_module("tensorboard.util.tensor_util")
+    for part, name in (("train", "loss"), ("validation", "val_loss")):
+        board = events.EventAccumulator(f"board/{part}").Reload()
+        told = [float(tensors.make_ndarray(each.tensor_proto)) for each in board.Tensors("epoch_loss")]
+        assert told == pytest.approx([line[name] for line in lines], rel=1e-6)
+    monkeypatch.setattr("wtool.training.resuming.find_spec", lambda name: None)
+    with pytest.raises(wtool.WtoolError, match="needs the package tensorboard"):
+        wtool.resume("init.keras", output="three.keras", **words)
 
 
 def test_a_finished_leg_is_skipped(here: Path) -> None:

@@ -346,7 +346,7 @@ class _Leg:
         """The callbacks that tell of epochs."""
         log, report, tensorboard = self.options.get("log"), self.options.get("report"), self.options.get("tensorboard")
         if tensorboard is not None and find_spec("tensorboard") is None:
-            raise WtoolError("--tensorboard needs the package tensorboard, which is not installed")
+            raise WtoolError("--tensorboard needs the package tensorboard: pip install tensorboard")
         told = [remember, *([report] if report else [])]
         if log is not None:
             told.append(logs.opened(os.fspath(log), at.epoch))
