@@ -420,6 +420,11 @@ def test_another_experiment_is_refused(whole: wtool.Lottery, first: Path, monkey
     with pytest.raises(wtool.WtoolError, match=r'with model {"name": "init.keras", .* not {"name": "again.keras"'):
         wtool.lottery("again.keras", **words)
     assert wtool.lottery("init.keras", **words).trained == 0
+    before = Path("digits.npz").read_bytes()
+    np.savez("digits.npz", **{name: values[::-1] for name, values in np.load("digits.npz").items()})
+    with pytest.raises(wtool.WtoolError, match=r'with data_hashes \["blake3:'):
+        wtool.lottery("init.keras", **words)
+    Path("digits.npz").write_bytes(before)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from blake3 import blake3
 
 import wtool
 from tests.models import HOSTILE, Array
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.tensorflow
 keras = pytest.importorskip("keras")
 datasets = pytest.importorskip("sklearn.datasets")
 data = pytest.importorskip("wtool.training.data")
+fingerprints = pytest.importorskip("wtool.training.fingerprints")
 samples = pytest.importorskip("wtool.training.samples")
 
 COUNT = 600
@@ -296,6 +298,30 @@ def test_a_finished_leg_is_skipped(here: Path) -> None:
     for other in ({"batch_size": 16}, {"seed": first.seed + 1}, {"data": (X, Y)}):
         with pytest.raises(wtool.WtoolError, match="exists already"):
             wtool.resume("init.keras", **{**words, **other})
+    np.savez("digits.npz", x=X, y=np.roll(Y, 1))
+    with pytest.raises(wtool.WtoolError, match="exists already"):
+        wtool.resume("init.keras", **words)
+
+
+def test_lineage_tells_the_content_of_the_data(here: Path) -> None:
+    for name in ("a/1.png", "a/2.png", "b/1.png"):
+        os.makedirs(os.path.dirname(f"images/{name}"), exist_ok=True)
+        Path(f"images/{name}").write_bytes(name.encode())
+    wtool.resume("init.keras", data="digits.npz", validation_data="digits.npz", epochs=1, output="out.keras")
+    hashed = f"blake3:{blake3(Path('digits.npz').read_bytes()).hexdigest()}"
+    with wtool.open_checkpoint("out.keras") as found:
+        inputs = found.lineage[-1]["inputs"]
+    assert inputs[1:] == [
+        {"name": "digits.npz", "as": "data", "hash": hashed},
+        {"name": "digits.npz", "as": "validation_data", "hash": hashed},
+    ]
+    first = fingerprints.entries("images/", "data")
+    assert first[0]["name"] == "images"
+    Path("images/b/1.png").write_bytes(b"longer")
+    second = fingerprints.entries("images", "data")
+    os.rename("images/a/2.png", "images/a/3.png")
+    assert len({each[0]["hash"] for each in (first, second, fingerprints.entries("images", "data"))}) == 3
+    assert fingerprints.entries("json:loads", "data") == fingerprints.entries((X, Y), "data") == []
 
 
 LEG = (

@@ -17,7 +17,7 @@ from wtool.choices import KEEP, check_choice
 from wtool.errors import Usage
 from wtool.files.inputs import extension
 from wtool.training import data as datas
-from wtool.training import summaries
+from wtool.training import fingerprints, summaries
 from wtool.training.lottery_folder import Folder, claimed, looked_at
 from wtool.training.lottery_plan import TRAIN, Experiment, Step, is_kept, steps, wanted
 from wtool.training.lottery_steps import train, transform
@@ -146,9 +146,11 @@ def _experiment(epochs: int, seed: int, options: Options) -> Experiment:
 
 def _training(data: Any, options: Options) -> dict[str, Any]:
     """What makes a difference to trainings, as it is written down."""
+    other = options.get("validation_data")
     return {
         "data": datas.named(data),
-        "validation_data": datas.named(options.get("validation_data")),
+        "validation_data": datas.named(other),
+        "data_hashes": [each["hash"] for words in (data, other) for each in fingerprints.entries(words, "")],
         "validation_split": options.get("validation_split"),
         "batch_size": options.get("batch_size", 32),
         "shuffle": options.get("shuffle", True),

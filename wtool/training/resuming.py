@@ -17,7 +17,7 @@ from wtool.errors import Usage, WtoolError
 from wtool.files.inputs import extension
 from wtool.files.lineage import lineage_entry
 from wtool.training import data as datas
-from wtool.training import holding, logs, randomness, saving
+from wtool.training import fingerprints, holding, logs, randomness, saving
 from wtool.training.compiling import Compilation, prepare
 from wtool.training.fitting import Position, Stop, fit, stopping_on_signals
 from wtool.training.legs import OPERATION, Left, Plan, checkpoint_of, epochs_of, latest, left_behind
@@ -198,7 +198,11 @@ def _plan(loaded: Loaded, data: Any, epochs: int, options: Options) -> Plan:
     start = epochs_of(loaded.lineage)
     return Plan(
         parameters={name: value for name, value in parameters.items() if value is not None},
-        inputs=[lineage_entry(loaded.name, loaded.hashes, {"as": "model"})],
+        inputs=[
+            lineage_entry(loaded.name, loaded.hashes, {"as": "model"}),
+            *fingerprints.entries(data, "data"),
+            *fingerprints.entries(options.get("validation_data"), "validation_data"),
+        ],
         seed=secrets.randbelow(SEEDS) if seed is None else seed,
         seed_is_given=seed is not None,
         start=Position(start),
