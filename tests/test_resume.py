@@ -23,6 +23,7 @@ from tests.models import HOSTILE, Array
 
 pytestmark = pytest.mark.tensorflow
 keras = pytest.importorskip("keras")
+h5py = pytest.importorskip("h5py")
 datasets = pytest.importorskip("sklearn.datasets")
 data = pytest.importorskip("wtool.training.data")
 fingerprints = pytest.importorskip("wtool.training.fingerprints")
@@ -76,6 +77,7 @@ def assert_same(one: Any, other: Any) -> None:
 OPTIMIZERS: dict[str, Callable[[], Any]] = {
     "adam": lambda: keras.optimizers.Adam(0.01),
     "momentum": lambda: keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+    "accumulated": lambda: keras.optimizers.Adam(0.01, gradient_accumulation_steps=3),
     "schedule": lambda: keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(0.01, 60)),
 }
 
@@ -169,6 +171,59 @@ def test_the_callbacks_are_those_of_the_module(here: Path) -> None:
     words = {"data": "digits.npz", "epochs": 2, "seed": 3, "shuffle": False}
     wtool.resume("init.keras", **words, stroke=0.1, prune=(-0.01, 0.01), output="out.keras")
     assert_same(load("out.keras"), plain)
+    for name, output in (("init.keras", "one.keras"), ("one.keras", "two.keras")):
+        wtool.resume(name, **{**words, "epochs": 1}, stroke=0.1, prune=(-0.01, 0.01), output=output)
+    assert_same(load("two.keras"), plain)
+
+
+SUBCLASSED = """
+import keras
+@keras.saving.register_keras_serializable("subclassed")
+class Model(keras.Model):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.first = keras.layers.Dense(8, activation="relu")
+        self.rest = [keras.layers.Dense(8, activation="relu"), keras.layers.Dense(10)]
+    def call(self, x):
+        for layer in (self.first, *self.rest):
+            x = layer(x)
+        return x
+"""
+
+
+def test_masks_of_subclassed_models(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their layers get names when they are made, others in each file and each process."""
+    Path("subclassed.py").write_text(SUBCLASSED)
+    monkeypatch.syspath_prepend(here)
+    made = importlib.import_module("subclassed").Model()
+    made.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    made.fit(X, Y, verbose=0)
+    made.save("sub.keras")
+    pattern = f"{made.rest[0].name}/*"
+    wtool.prune("sub.keras", sparsity=0.75, include=[pattern], output="pruned.keras")
+    words = {"data": "digits.npz", "epochs": 2, "seed": 1}
+    done = wtool.resume("pruned.keras", **words, checkpoints="run", output="out.keras")
+    assert done.held == 48
+    result = load("out.keras")
+    assert [np.count_nonzero(layer.kernel == 0) for layer in (result.first, *result.rest)] == [0, 48, 0]
+    os.unlink("out.keras")
+    os.unlink("run/ckpt-0002.keras")
+    assert wtool.resume("pruned.keras", **words, checkpoints="run", output="out.keras").held == 48
+    assert_same(load("out.keras"), result)
+
+
+def test_lineage_that_tells_of_other_tensors(here: Path) -> None:
+    wtool.prune("init.keras", sparsity=0.5, include=["hidden/*"], output="pruned.keras")
+    with wtool.open_checkpoint("pruned.keras") as found:
+        record = json.loads(json.dumps(found.lineage[-1]))
+    record["parameters"]["include"] = ["elsewhere/*"]
+    saving = importlib.import_module("wtool.training.saving")
+    saving.save(load("init.keras"), "other.keras", [record])
+    words = {"data": "digits.npz", "epochs": 1, "output": "out.keras"}
+    message = "its lineage tells of zeros to hold, but no tensor .* 'elsewhere.*--hold-zeros"
+    with pytest.raises(wtool.WtoolError, match=message):
+        wtool.resume("other.keras", **words)
+    assert wtool.resume("other.keras", hold_zeros=False, **words).held == 0
 
 
 def test_every_form_of_data_is_the_same_data(here: Path) -> None:
@@ -267,10 +322,40 @@ def test_checkpoints_and_logs(here: Path) -> None:
     lines = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [4, 5, 6]
     assert lines[-1]["loss"] < float(rows[0]["loss"])
+    assert not os.path.exists("log-1.csv")
     with pytest.raises(wtool.WtoolError, match=r"ckpt-0002.keras: exists already, and is of another training"):
         wtool.resume("init.keras", epochs=3, output="other.keras", **{**words, "seed": 3})
     wtool.resume("init.keras", epochs=2, output="other.keras", **{**words, "seed": 3}, force=True)
     assert [line.split(",")[0] for line in Path("log.csv").read_text().splitlines()] == ["epoch", "1", "2"]
+
+
+def test_the_log_of_another_training_is_kept(here: Path) -> None:
+    words = {"data": "digits.npz", "epochs": 2, "log": "log.csv"}
+    wtool.resume("init.keras", output="one.keras", seed=1, **words)
+    before = Path("log.csv").read_text()
+    done = wtool.resume("init.keras", output="two.keras", seed=2, **words)
+    assert done.notes == ("log.csv had epochs after 0 already: as it was, it is log-1.csv now",)
+    assert Path("log-1.csv").read_text() == before != Path("log.csv").read_text()
+
+
+def test_a_log_gets_the_columns_of_all_legs(here: Path) -> None:
+    words = {"data": "digits.npz", "epochs": 1, "log": "log.csv", "seed": 1}
+    wtool.resume("init.keras", output="one.keras", **words)
+    wtool.resume("one.keras", output="two.keras", validation_split=0.2, **words)
+    wtool.resume("two.keras", output="three.keras", **words)
+    with open("log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert list(rows[0]) == ["epoch", "accuracy", "loss", "val_accuracy", "val_loss"]
+    assert [bool(row["val_loss"]) for row in rows] == [False, True, False]
+    assert all(0 < float(row["loss"]) < 3 for row in rows)
+
+
+def test_what_cannot_be_written_is_told_before_training(here: Path) -> None:
+    words = {"data": "digits.npz", "epochs": 1, "report": pytest.fail}
+    for more in ({"log": "nowhere/log.csv"}, {"checkpoints": "init.keras"}):
+        with pytest.raises(OSError, match=r"init\.keras|nowhere"):
+            wtool.resume("init.keras", output="out.keras", **words, **more)
 
 
 def test_tensorboard_has_what_the_log_has(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,6 +380,10 @@ def test_a_finished_leg_is_skipped(here: Path) -> None:
     second = wtool.resume("init.keras", **words)
     assert (second.skipped, second.seed) == (True, first.seed)
     assert Path("out.keras").read_bytes() == before
+    os.makedirs("run")
+    again = wtool.resume("init.keras", **words, seed=first.seed, checkpoints="run", force=True)
+    assert (again.skipped, again.epochs, list(again.metrics)) == (False, 1, ["accuracy", "loss"])
+    assert os.listdir("run") == ["ckpt-0001.keras"]
     for other in ({"batch_size": 16}, {"seed": first.seed + 1}, {"data": (X, Y)}):
         with pytest.raises(wtool.WtoolError, match="exists already"):
             wtool.resume("init.keras", **{**words, **other})
@@ -423,6 +512,20 @@ def test_the_middle_of_an_epoch_is_where_it_goes_on(form: str, here: Path) -> No
     assert_same(made, plain)
 
 
+def test_an_ignored_signal_stays_ignored() -> None:
+    """As `nohup` and shells want it for work in the background."""
+    fitting = pytest.importorskip("wtool.training.fitting")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with fitting.stopping_on_signals(fitting.Stop()) as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert stop.signal is None
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.signal == signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_whole_models_in_hdf5(here: Path) -> None:
     """Keras itself loses the optimizer of an `.h5` file, but not that of a `.keras` file."""
     for name in ("init.h5", "init.keras"):
@@ -462,6 +565,34 @@ def test_nan_stops_and_keeps_the_last_good_checkpoint(here: Path) -> None:
     assert load("run/ckpt-0008.keras").get_weights()[0] == 2.0**64
     assert sorted(os.listdir("run")) == [f"ckpt-000{epoch}.keras" for epoch in range(1, 9)]
     assert not os.path.exists("doubling-resume.keras")
+
+
+REGISTERED = "wtool>Linked"
+MARSHALLED: list[Any] = ["4wEAAAAA", None, None]
+HIDDEN: list[dict[str, Any]] = [
+    {"class_name": "Lambda", "config": {"name": "l", "function": MARSHALLED, "function_type": "lambda"}},
+    {
+        "class_name": "Lambda",
+        "config": {"name": "l", "function": "system", "function_type": "function", "module": "os"},
+    },
+    {"class_name": "TFOpLambda", "config": {"name": "l", "function": "io.write_file"}},
+    {"class_name": "__lambda__", "config": {"value": MARSHALLED[0]}},
+    {"class_name": "TorchModuleWrapper", "module": "keras.layers", "config": {"module": "gASV"}},
+    {"class_name": "Popen", "module": "subprocess", "config": {"args": "true"}},
+    {"class_name": "function", "module": "os", "config": "system"},
+]
+
+
+@pytest.mark.parametrize("entry", HIDDEN)
+def test_a_registered_name_hides_nothing(entry: dict[str, Any], here: Path) -> None:
+    """Older formats, and older versions, go by `class_name`, and do not look at `registered_name`."""
+    load("init.keras").save("init.h5")
+    with h5py.File("init.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"].insert(1, {**entry, "registered_name": REGISTERED})
+        file.attrs["model_config"] = json.dumps(config)
+    with pytest.raises(wtool.WtoolError, match=r"^init.h5: loading it (runs|imports) .*--unsafe if you trust the file"):
+        wtool.resume("init.h5", data="digits.npz", epochs=1)
 
 
 def test_code_in_models(here: Path) -> None:
@@ -526,6 +657,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"output": "no/such/x.keras"}, "does not exist"),
         ({"output": "x.weights.h5"}, "has to end in .keras or .h5"),
         ({"learning_rate": 1.0, "model": "schedule.keras"}, "follows a schedule"),
+        ({"learning_rate": -0.1}, "a learning rate of -0.1 is none"),
         ({"model": "init.weights.h5"}, "holds weights only"),
         ({"model": "nothing.keras"}, "No such file"),
         ({"log": "digits.csv"}, "is no log of training"),

@@ -64,6 +64,9 @@ _CODE = {
     "FlaxLayer": "a FlaxLayer, which calls a module of its own",
 }
 
+RUNNING = frozenset({*_CODE, "Lambda", "TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"})
+"""Classes that run what their settings say."""
+
 _DATA = (
     "__keras_tensor__", "__tensor__", "__tf_tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__",
     "__tuple__", "__typespec__", "__lambda__", "TensorShape", "function", "slice", "Ellipsis",

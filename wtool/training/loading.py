@@ -8,19 +8,29 @@ import shutil
 import sys
 import tempfile
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras.src.backend.common import global_state
 
 import wtool.layers  # noqa: F401  registers them, so that models with them load
 from wtool.errors import Usage, WtoolError, in_short
-from wtool.files.checkpoint import Checkpoint
+from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.inputs import extension
+from wtool.files.keras3 import OLD_ROOT
 from wtool.files.opener import open_checkpoint, training_config
-from wtool.files.suspects import Suspect, suspects
+from wtool.files.suspects import RUNNING, Suspect, suspects
+from wtool.training.variables import named, places
+
+UIDS = "object_name_uids"
+"""Where Keras counts the layers that it gave names to."""
+
+NAMING = ("class_name", "module", "registered_name")
+"""What tells the class of an entry in a configuration."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +43,8 @@ class Loaded:
         lineage: what wtool did to make it, oldest first.
         hashes: of the content of its files.
         format: `keras` or `h5`.
+        weights: of the file.
+        variables: path of each of them -> the model's variable, where Keras has one.
         lost: why the optimizer's state is not the file's; empty if it is, or if there is none.
     """
 
@@ -41,6 +53,8 @@ class Loaded:
     lineage: tuple[dict[str, Any], ...]
     hashes: tuple[str, ...]
     format: str
+    weights: tuple[Tensor, ...]
+    variables: Mapping[str, Any]
     lost: str = ""
 
 
@@ -68,7 +82,10 @@ def load(path: str, unsafe: bool = False) -> Loaded:
             lost = _lost_optimizer(model, checkpoint)
         except WtoolError as error:
             raise error.about(path) from error.__cause__
-        return Loaded(path, model, checkpoint.lineage, hashes, checkpoint.format, lost)
+        weights = tuple(checkpoint.weights)
+        return Loaded(
+            path, model, checkpoint.lineage, hashes, checkpoint.format, weights, _variables(model, checkpoint), lost
+        )
 
 
 def import_all(modules: Sequence[str]) -> None:
@@ -106,7 +123,8 @@ def refuse_suspects(checkpoint: Checkpoint) -> None:
 
 def _reason(found: Suspect) -> str:
     own = "; --import the module that registers it, or" if found.kind == "imports" else ";"
-    return f"loading it {found.kind} {found.what} ({found.where}){own} --unsafe if you trust the file"
+    where = f" ({found.where})" if found.where else ""
+    return f"loading it {found.kind} {found.what}{where}{own} --unsafe if you trust the file"
 
 
 def _without_registered(value: Any, known: Mapping[str, Any]) -> Any:
@@ -117,11 +135,25 @@ def _without_registered(value: Any, known: Mapping[str, Any]) -> Any:
         return "linear" if value in known else value
     if not isinstance(value, dict):
         return value
-    decisive = value.get("config") if value.get("class_name") == "function" else value.get("registered_name")
-    if decisive is None:
-        decisive = value.get("class_name")  # as older files name it
-    names = ("class_name", "module", "registered_name") if isinstance(decisive, str) and decisive in known else ()
-    return {name: _without_registered(each, known) for name, each in value.items() if name not in names}
+    rest = {name: _without_registered(each, known) for name, each in value.items() if name not in NAMING}
+    return rest if _is_registered(value, known) else {**value, **rest}
+
+
+def _is_registered(entry: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Whether Keras makes a registered object of an entry, or nothing, in each of the ways in which it looks it up.
+
+    Functions: by `config`. Classes: by `registered_name`, but in older formats by `class_name`, whatever else is there.
+    """
+    kind, name, registered = (entry.get(key) for key in ("class_name", "config", "registered_name"))
+    if kind == "function":
+        return isinstance(name, str) and name in known
+    if not isinstance(kind, str) or kind in RUNNING:
+        return False
+    if registered is None:
+        return kind in known and entry.get("module") is None
+    if not isinstance(registered, str) or registered not in known:
+        return False
+    return kind in (registered, getattr(known[registered], "__name__", None))
 
 
 @contextmanager
@@ -144,7 +176,7 @@ def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool) -> Any:
     if extension(path) not in fitting:
         raise WtoolError(f"Keras opens it only if its name ends in {fitting[0]}")
     try:
-        with warnings.catch_warnings(), _policy_of(checkpoint):
+        with warnings.catch_warnings(), _policy_of(checkpoint), _names_from_the_first():
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")  # that is looked at below
             return keras.models.load_model(path, safe_mode=not unsafe)
     except Exception as error:  # Keras raises what it likes, over many lines
@@ -164,6 +196,17 @@ def _policy_of(checkpoint: Checkpoint) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
+@contextmanager
+def _names_from_the_first() -> Iterator[None]:
+    """Load a model as a new process would: layers without names of their own are `dense`, `dense_1` and so on."""
+    before = global_state.get_global_attribute(UIDS)
+    global_state.set_global_attribute(UIDS, defaultdict(int))
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(UIDS, before)
+
+
 def _restore_optimizer(model: Any, checkpoint: Checkpoint) -> None:
     """Give a model from an `.h5` file its optimizer: the one that Keras 3 builds there knows no layer's variables."""
     optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
@@ -175,12 +218,28 @@ def _restore_optimizer(model: Any, checkpoint: Checkpoint) -> None:
     model.optimizer = optimizer
 
 
+def _variables(model: Any, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Path of each weight of a file -> the model's variable: by its place in the file, else by name.
+
+    Names alone do not do: layers of subclassed models get others whenever they are made.
+    """
+    called = {path: variable for path, (_, variable) in named(model).items()}
+    placed = places(model) if checkpoint.format == "keras" else {}
+    found = {}
+    for tensor in checkpoint.weights:
+        variable = placed.get(tensor.stored.replace(OLD_ROOT, "layers"), called.get(tensor.path))
+        if variable is not None and tuple(variable.shape) == tensor.shape:
+            found[tensor.path] = variable
+    return found
+
+
 def _lost_optimizer(model: Any, checkpoint: Checkpoint) -> str:
     """What is wrong if the optimizer's state is in the file and Keras did not take it: it only warns then."""
     steps = [tensor for tensor in checkpoint.slots if tensor.slot is not None and tensor.slot.name == "iteration"]
     if not steps or getattr(model, "optimizer", None) is None:
         return ""
-    saved, taken = int(checkpoint.read(steps[-1])), int(model.optimizer.iterations)
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    saved, taken = int(checkpoint.read(steps[-1])), int(optimizer._iterations)  # not divided by accumulated steps
     if saved == taken:
         return ""
     return f"Keras does not restore its optimizer, which is at step {saved:,} in the file and at {taken:,} when loaded"

@@ -6,9 +6,12 @@ import csv
 import io
 import json
 import os
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from typing import Any
 
 import keras
@@ -64,8 +67,16 @@ def check_log(path: str) -> None:
         raise Usage(f"a log is called .csv or .jsonl, not {path}")
 
 
-def opened(path: str, epoch: int) -> Callable[[Epoch], None]:
-    """A function that adds an epoch's line to a log; lines of epochs after `epoch`, which come again, go first.
+def prepare(path: str, epoch: int, keep: bool) -> tuple[str, ...]:
+    """Make a log ready for the epochs after `epoch`: lines of these, which come again, go.
+
+    Args:
+        path: of the log; made if it is missing.
+        epoch: the last one that stays.
+        keep: whether lines that go may be another training's: the log as it was then stays under another name.
+
+    Returns:
+        notes: what became of the log as it was.
 
     Raises:
         WtoolError: it cannot be read or written, or is no log of this kind.
@@ -73,17 +84,26 @@ def opened(path: str, epoch: int) -> Callable[[Epoch], None]:
     try:
         lines = _lines(path)
         head = [] if path.endswith(".jsonl") else lines[:1]
-        header = next(csv.reader(head), [])
-        if head and header[:1] != [FIRST]:
+        if head and _header(path)[:1] != [FIRST]:
             raise ValueError
         kept = head + [line for line in lines[len(head) :] if _epoch(path, line) <= epoch]
     except (ValueError, Refused):
         raise WtoolError("is there already, and is no log of training; name another with --log", path) from None
-    if kept != lines:
-        with Draft(path, force=True) as draft:
-            draft.file.write("".join(kept).encode())
-            draft.publish()
-    return _json_lines(path) if path.endswith(".jsonl") else _csv_lines(path, header)
+    _append(path, "")
+    if kept == lines:
+        return ()
+    notes: tuple[str, ...] = ()
+    if keep:
+        aside = _free_name(path)
+        shutil.copyfile(path, aside)
+        notes = (f"{path} had epochs after {epoch} already: as it was, it is {aside} now",)
+    _replace(path, "".join(kept))
+    return notes
+
+
+def writer(path: str) -> Callable[[Epoch], None]:
+    """A function that adds an epoch's line to a log."""
+    return partial(_add_json if path.endswith(".jsonl") else _add_csv, path)
 
 
 def rows(path: str) -> list[dict[str, Any]]:
@@ -111,30 +131,46 @@ def _epoch(path: str, line: str) -> int:
     return int(str(number))
 
 
+def _header(path: str) -> list[str]:
+    return next(csv.reader(_lines(path)[:1]), [])
+
+
+def _free_name(path: str) -> str:
+    stem, suffix = os.path.splitext(path)
+    return next(name for name in (f"{stem}-{number}{suffix}" for number in count(1)) if not os.path.exists(name))
+
+
+def _replace(path: str, text: str) -> None:
+    with Draft(path, force=True) as draft:
+        draft.file.write(text.encode())
+        draft.publish()
+
+
 def _append(path: str, text: str) -> None:
     with open(path, "a", newline="") as file:
         file.write(text)
 
 
+def _add_json(path: str, epoch: Epoch) -> None:
+    _append(path, json.dumps(_row(epoch)) + "\n")
+
+
+def _add_csv(path: str, epoch: Epoch) -> None:
+    """Add a line; where an earlier leg had other metrics, all lines get the columns of both."""
+    row, header = _row(epoch), _header(path)
+    if set(row) <= set(header):
+        _append(path, _csv([row], header))
+        return
+    before = list(csv.DictReader(_lines(path)))
+    columns = list(dict.fromkeys([*header, *row]))
+    _replace(path, _csv([dict(zip(columns, columns, strict=True)), *before, row], columns))
+
+
+def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.DictWriter(text, columns, restval="", lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
 def _row(epoch: Epoch) -> dict[str, Any]:
     return {FIRST: epoch.number, **epoch.metrics}
-
-
-def _json_lines(path: str) -> Callable[[Epoch], None]:
-    return lambda epoch: _append(path, json.dumps(_row(epoch)) + "\n")
-
-
-def _csv_lines(path: str, header: list[str]) -> Callable[[Epoch], None]:
-    def add(epoch: Epoch) -> None:
-        row = _row(epoch)
-        if header and header != list(row):
-            raise WtoolError(f"has the columns {', '.join(header)}, but this training {', '.join(row)}", path)
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        if not header:
-            header.extend(row)
-            writer.writerow(header)
-        writer.writerow(row.values())
-        _append(path, text.getvalue())
-
-    return add

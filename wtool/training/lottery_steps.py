@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wtool import operations
 from wtool.files.publish import Draft
 from wtool.training import schedules
+from wtool.training.data import named
 from wtool.training.lottery_folder import UNFINISHED, Folder
 from wtool.training.lottery_plan import COPY, DRAW, NONE, PRUNE, Step
 from wtool.training.resuming import resume
@@ -68,6 +69,8 @@ def train(folder: Folder, step: Step, data: Any, how: Mapping[str, Any], after: 
     if not (folder.is_there(step) and folder.is_recorded(step, folder.lines(step, log))):
         with suppress(FileNotFoundError):
             os.unlink(output)  # of a run that was killed in the moment of its stop: not the end of an epoch
+        if named(data) is None:
+            shutil.rmtree(work, ignore_errors=True)  # nothing tells whether it is of the same data
         os.makedirs(work, exist_ok=True)
 
         def report(epoch: Epoch) -> None:
@@ -82,7 +85,6 @@ def train(folder: Folder, step: Step, data: Any, how: Mapping[str, Any], after: 
             seed=step.seed,
             checkpoints=work,
             log=log,
-            force=True,
             report=report,
             **how,
         )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from wtool.errors import Usage
-from wtool.files.lineage import Record
-from wtool.training.variables import chosen
+from wtool.errors import Usage, WtoolError, a_few
+from wtool.selection import by_role
+from wtool.training.loading import Loaded
 
 MASKING = frozenset({"prune", "rewind", "jitter", "randomize", "reshuffle", "constant", "rewind-schedule"})
 """Operations after which zeros are a mask."""
@@ -16,17 +15,21 @@ MASKING = frozenset({"prune", "rewind", "jitter", "randomize", "reshuffle", "con
 MASKS, ALL = "masks", "all"
 """Which zeros were held, in lineages: those of masks, or all of kernels."""
 
+_CHOICE = "--hold-zeros holds all zeros of kernels, --no-hold-zeros none"
 
-def masked_variables(model: Any, lineage: Sequence[Record]) -> dict[str, Any]:
-    """Path -> Keras variable, of those whose zeros are masks, as a lineage tells.
+
+def masked(loaded: Loaded) -> dict[str, Any]:
+    """Path in the file -> Keras variable, of those whose zeros are masks, as the lineage tells.
 
     Not of those that a swap gave new zeros after that: these are there to be trained.
+
+    Raises:
+        WtoolError: the lineage tells of tensors that are not there.
     """
-    found: dict[str, Any] = {}
-    for record in lineage:
+    found: set[str] = set()
+    for record in loaded.lineage:
         if record.get("operation") == "swap":
-            new = _globs(record.get("new"))
-            found = {path: variable for path, variable in found.items() if path not in new}
+            found -= set(_globs(record.get("new")))
             continue
         parameters = record.get("parameters")
         if not isinstance(parameters, dict) or parameters.get("set_value", 0) != 0:
@@ -35,9 +38,26 @@ def masked_variables(model: Any, lineage: Sequence[Record]) -> dict[str, Any]:
             continue
         include, exclude = (_globs(parameters.get(name)) for name in ("include", "exclude"))
         kinds = (parameters.get("weights") is not False, parameters.get("biases") is True)
-        with suppress(Usage):  # layers may have got other names since
-            found |= chosen(model, include, exclude, *kinds)
-    return found
+        try:
+            found |= {tensor.path for tensor in by_role(loaded.weights, include, exclude, *kinds)}
+        except Usage as error:
+            raise WtoolError(f"its lineage tells of zeros to hold, but {error.message}; {_CHOICE}") from None
+    return _live(loaded, found)
+
+
+def zeros(loaded: Loaded) -> dict[str, Any]:
+    """Path in the file -> Keras variable, of all kernels, and of what else the lineage tells, as far as it is there."""
+    kernels = {tensor.path for tensor in by_role(loaded.weights, (), (), kernels=True, biases=False)}
+    with suppress(WtoolError):
+        return _live(loaded, kernels) | masked(loaded)
+    return _live(loaded, kernels)
+
+
+def _live(loaded: Loaded, paths: set[str]) -> dict[str, Any]:
+    missing = sorted(paths - loaded.variables.keys())
+    if missing:
+        raise WtoolError(f"Keras has no variable for {a_few(missing)}, whose zeros were to be held; {_CHOICE}")
+    return {path: variable for path, variable in loaded.variables.items() if path in paths}
 
 
 def _globs(value: Any) -> list[str]:

@@ -17,16 +17,15 @@ from wtool.errors import Usage, WtoolError
 from wtool.files.inputs import extension
 from wtool.files.lineage import lineage_entry
 from wtool.training import data as datas
-from wtool.training import fingerprints, holding, logs, randomness, saving
+from wtool.training import fingerprints, holding, logs, masks, randomness, saving
 from wtool.training.compiling import Compilation, prepare
 from wtool.training.fitting import Position, Stop, fit, stopping_on_signals
 from wtool.training.legs import OPERATION, Left, Plan, checkpoint_of, epochs_of, latest, left_behind
 from wtool.training.loading import Loaded, import_all, load
 from wtool.training.logs import Epoch
-from wtool.training.masks import ALL, MASKS, masked_variables
 from wtool.training.samples import Samples
 from wtool.training.saving import Diverged
-from wtool.training.variables import array, chosen, named
+from wtool.training.variables import array, in_order
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -54,7 +53,7 @@ class Options(TypedDict, total=False):
         tensorboard: folder for TensorBoard.
         imports: modules that register layers, losses and metrics.
         unsafe: load the model also if that runs or imports more than Keras.
-        force: replace existing files.
+        force: replace existing files, and begin anew where an earlier run was stopped.
         bar: show Keras's progress bar.
         report: called with every epoch.
     """
@@ -139,8 +138,8 @@ def resume(model: Path, *, data: Any, epochs: int, **options: Unpack[Options]) -
         if loaded.lost and not options.get("new_optimizer"):
             raise WtoolError(f"{loaded.lost}; --new-optimizer starts another")
         plan = _plan(loaded, data, epochs, options)
-        found = list(left_behind(plan, target, options.get("checkpoints")))
-        if not options.get("force") and any(each.path == target and each.at == plan.end for each in found):
+        found = [] if options.get("force") else list(left_behind(plan, target, options.get("checkpoints")))
+        if any(each.path == target and each.at == plan.end for each in found):
             return Resumed(name, target, plan.end.epoch, found[0].seed, {}, skipped=True)
         saving.check_target(target, options.get("force", False) or any(each.path == target for each in found))
         return _Leg(loaded, plan, target, data, options).run(found)
@@ -180,13 +179,13 @@ def _target(model: str, output: Path | None) -> str:
 
 def _plan(loaded: Loaded, data: Any, epochs: int, options: Options) -> Plan:
     held = options.get("hold_zeros")
-    masked = held is not False and masked_variables(loaded.model, loaded.lineage)
+    is_masked = held is None and bool(masks.masked(loaded))
     parameters = {
         "data": datas.named(data),
         "validation_data": datas.named(options.get("validation_data")),
         "batch_size": options.get("batch_size", 32),
         "shuffle": options.get("shuffle", True),
-        "hold_zeros": ALL if held else MASKS if masked else False,
+        "hold_zeros": masks.ALL if held else masks.MASKS if is_masked else False,
         "epochs": epochs,
         "validation_split": options.get("validation_split"),
         "stroke": options.get("stroke"),
@@ -235,10 +234,11 @@ class _Leg:
         last, notes = latest(found, datas.can_skip(data))
         at, plan = (self.plan.start, self.plan) if last is None else (last.at, replace(self.plan, seed=last.seed))
         model = self._begun(last, plan)
-        self._refuse_others(at, found)
+        self._prepare_folder(at, found)
         held = self._hold(model)
         kept = _Keeper(self, plan, held)
         epochs: list[Epoch] = []
+        reports, told = self._reports(at, epochs.append, goes_on=last is not None)
         stop = Stop()
         try:
             with stopping_on_signals(stop):
@@ -253,7 +253,7 @@ class _Leg:
                     validation=validation,
                     callbacks=[
                         *self._transforms(plan, at),
-                        *self._reports(at, epochs.append),
+                        *reports,
                         kept,  # last: an epoch that is saved is not done again, so that nothing may be left to tell
                     ],
                     stop=stop,
@@ -276,7 +276,7 @@ class _Leg:
             metrics=epochs[-1].metrics if epochs else {},
             held=sum(each.zeros for each in held),
             signal=stop.signal,
-            notes=notes,
+            notes=(*notes, *told),
         )
 
     def _begun(self, last: Left | None, plan: Plan) -> Any:
@@ -304,9 +304,11 @@ class _Leg:
             return data, None
         return data, datas.read(self.data if other is None else other, model, "test", batch_size)
 
-    def _refuse_others(self, at: Position, found: Sequence[Left]) -> None:
-        """Raise WtoolError if a checkpoint of something else is where one of this leg will be."""
+    def _prepare_folder(self, at: Position, found: Sequence[Left]) -> None:
+        """Make the folder of checkpoints; WtoolError if one of something else is where one of this leg will be."""
         folder = self.options.get("checkpoints")
+        if folder is not None:
+            os.makedirs(folder, exist_ok=True)
         if folder is None or self.options.get("force"):
             return
         own = {each.path for each in found}
@@ -322,15 +324,14 @@ class _Leg:
 
     def _hold(self, model: Any) -> list[holding.Held]:
         """Hold what was zero when the leg began, which need not be all that is zero in a checkpoint of it."""
-        if not self.plan.parameters["hold_zeros"]:
+        which = self.plan.parameters["hold_zeros"]
+        if not which:
             return []
-        first = self.loaded.model
-        variables = masked_variables(first, self.loaded.lineage)
-        if self.plan.parameters["hold_zeros"] == ALL:
-            variables |= chosen(first, (), (), weights=True, biases=False)
-        now = named(model)
-        kept = {path: array(variable) != 0 for path, variable in variables.items()}
-        return holding.hold(model, {path: now[path][1] for path in variables}, kept)
+        variables = masks.masked(self.loaded) if which == masks.MASKS else masks.zeros(self.loaded)
+        first, now = (in_order(each) for each in (self.loaded.model, model))
+        numbers = {id(variable): number for number, variable in enumerate(first)}
+        live = {path: now[numbers[id(variable)]] for path, variable in variables.items()}
+        return holding.hold(model, live, {path: array(variable) != 0 for path, variable in variables.items()})
 
     def _transforms(self, plan: Plan, at: Position) -> list[Any]:
         """The callbacks that change weights at the ends of epochs."""
@@ -343,21 +344,25 @@ class _Leg:
         if plastic is not None:
             made.append(NeuroPlast(min_value=plastic[0], max_value=plastic[1], seed=plan.seed))
         for callback in made:
-            callback.epochs_completed = at.epoch - plan.start.epoch
+            callback.epochs_completed = at.epoch
         return made
 
-    def _reports(self, at: Position, remember: Callable[[Epoch], None]) -> list[Any]:
-        """The callbacks that tell of epochs."""
+    def _reports(
+        self, at: Position, remember: Callable[[Epoch], None], goes_on: bool
+    ) -> tuple[list[Any], tuple[str, ...]]:
+        """The callbacks that tell of epochs, and what is worth knowing about them."""
         log, report, tensorboard = self.options.get("log"), self.options.get("report"), self.options.get("tensorboard")
         if tensorboard is not None and find_spec("tensorboard") is None:
             raise WtoolError("--tensorboard needs the package tensorboard: pip install tensorboard")
         told = [remember, *([report] if report else [])]
+        notes: tuple[str, ...] = ()
         if log is not None:
-            told.append(logs.opened(os.fspath(log), at.epoch))
+            notes = logs.prepare(os.fspath(log), at.epoch, keep=not goes_on and not self.options.get("force"))
+            told.append(logs.writer(os.fspath(log)))
         made: list[Any] = [logs.Log(each, self.plan.end.epoch) for each in told]
         if tensorboard is not None:
             made.append(keras.callbacks.TensorBoard(os.fspath(tensorboard)))
-        return made
+        return made, notes
 
 
 class _Keeper(keras.callbacks.Callback):
@@ -380,7 +385,6 @@ class _Keeper(keras.callbacks.Callback):
             return
         folder = self._leg.options.get("checkpoints")
         assert folder is not None
-        os.makedirs(folder, exist_ok=True)
         path = checkpoint_of(folder, epoch + 1)
         self.save(self.model, path, Position(epoch + 1), force=True)  # what is there was looked at before
         self.last = path

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
+from keras.src.saving import saving_lib
 
 from wtool.dtypes import Array, dtype_of
 from wtool.files.checkpoint import Tensor
@@ -36,6 +37,41 @@ def named(model: Any) -> dict[str, tuple[Any, Any]]:
             path = f"{place}/{variable.name}".strip("/")
             found[path if path not in found else variable.path] = (layer, variable)
     return found
+
+
+def in_order(model: Any) -> list[Any]:
+    """All variables, each once; the same order in every model of this architecture, whatever its layers are called."""
+    return [variable for _, variable in named(model).values()]
+
+
+def places(model: Any) -> dict[str, Any]:
+    """Place in a `.keras` file (`layers/dense/vars/0`) -> variable, as Keras goes through the model to save it."""
+    store = _Places()
+    saving_lib._save_state(model, store, None, "", set())
+    return {place: value for place, value in store.found.items() if hasattr(value, "assign")}
+
+
+class _Places(saving_lib.NpzIOStore):
+    """A store that keeps what is saved itself instead of its values; it is of a class that Keras takes for one."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Any] = {}
+
+    def make(self, path: str, metadata: Any = None) -> _Place:
+        """Room for what one layer saves."""
+        return _Place(self.found, f"{path}/vars".lstrip("/"))
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class _Place:
+    def __init__(self, found: dict[str, Any], place: str) -> None:
+        self._found = found
+        self._place = place
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._found[f"{self._place}/{name}"] = value
 
 
 def values(variables: Mapping[str, Any]) -> dict[str, Array]:
