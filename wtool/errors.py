@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Sequence
 
 
@@ -21,9 +22,15 @@ def a_few(names: Sequence[str]) -> str:
     return f"{', '.join(names[:3])}{more}"
 
 
-def in_short(error: Exception) -> str:
-    """An error in a line: Keras's go on over many."""
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no more is said'])[0]}"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_FRAMING = re.compile(r"Exception encountered when calling|Graph execution error|Detected at node|<stack traces|\s|$")
+"""How lines begin in which Keras and TensorFlow say where something is wrong, and not what."""
+
+
+def in_short(error: BaseException) -> str:
+    """An error in a line: of the many of Keras's, the first that says what is wrong."""
+    lines = _COLOURS.sub("", str(error).strip()).splitlines() or ["no more is said"]
+    return f"{type(error).__name__}: {next((line for line in lines if not _FRAMING.match(line)), lines[0])}"
 
 
 class WtoolError(Exception):

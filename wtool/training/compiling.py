@@ -28,13 +28,14 @@ class Compilation:
     learning_rate: float | None = None
 
 
-def prepare(model: Any, wanted: Compilation, trains: bool = True) -> None:
+def prepare(model: Any, wanted: Compilation, trains: bool = True, why: str = "") -> None:
     """Compile a model as wanted; one that is compiled keeps all else, and its optimizer's state.
 
     Args:
         model: Keras's.
         wanted: changes.
         trains: whether it needs an optimizer as well.
+        why: it is not compiled, if it was when it was saved.
 
     Raises:
         WtoolError: it is not compiled, and what it needs is not given.
@@ -45,7 +46,7 @@ def prepare(model: Any, wanted: Compilation, trains: bool = True) -> None:
     missing = [] if model.compiled or wanted.loss else ["a loss (--loss)"]
     missing += ["an optimizer (--new-optimizer)"] if trains and not model.compiled and not wanted.optimizer else []
     if missing:
-        raise WtoolError(f"is not compiled: it needs {' and '.join(missing)}")
+        raise WtoolError(f"{why or 'is not compiled'}: it needs {' and '.join(missing)}")
     if wanted.loss or wanted.metrics or wanted.optimizer:
         _compile(model, wanted)
     if wanted.learning_rate is not None:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import zipfile
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 
-from wtool.dtypes import Array
-from wtool.errors import Usage, WtoolError
-from wtool.files.inputs import natural_key
+from wtool.errors import Usage, WtoolError, in_short
+from wtool.training.arrays import names_in, of_csv, of_npy, of_npz
+from wtool.training.images import of_folder
 from wtool.training.loading import imported
 from wtool.training.samples import Batches, Samples, of_arrays
 
 Words: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
 
-IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
-PARTS = {"train": ("train", ""), "test": ("test", "")}
-"""What the data is for -> endings of the arrays' names in a `.npz` file, the first that is there."""
+INFINITE = -1
+"""TensorFlow's number of elements of datasets that never end."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Renewed:
+    """A function that makes an iterator, which is over after an epoch: it is called for each of them."""
+
+    make: Callable[[], Any]
 
 
 def read(words: Any, model: Any, part: str = "train", batch_size: int = 32) -> Any:
@@ -30,26 +34,26 @@ def read(words: Any, model: Any, part: str = "train", batch_size: int = 32) -> A
 
     Args:
         words: a `.npz`, a `.csv`, two `.npy` files, a folder, or `package.module:function`; or (x, y), or anything that
-            `fit` takes.
+            `fit` takes and that comes again in each epoch, or a function that makes it.
         model: whose inputs tell names, shapes and sizes of images.
         part: `train` or `test`, where a `.npz` file has both.
         batch_size: of datasets that were saved without batches.
 
     Returns:
-        `Samples`, where they can be had by number; anything else that `fit` takes.
+        `Samples`, where they can be had by number; `Renewed`; anything else that `fit` takes.
 
     Raises:
         Usage: words that mean no data.
-        WtoolError: a file is missing, or holds something else.
+        WtoolError: a file is missing, or holds something else; a function fails.
     """
     paths = named(words)
     if paths is None:
-        return _of_python(words)
+        return _called(words, "the function") if callable(words) else _taken(words)
     for path in paths:
         if not os.path.exists(path) and not _is_function(path):
             raise WtoolError("no such file or folder", path)
     if len(paths) == 2 and all(path.endswith(".npy") for path in paths):
-        return of_arrays(tuple(_npy(path) for path in paths))
+        return of_arrays(tuple(of_npy(path) for path in paths))
     if len(paths) != 1:
         raise Usage("data is one file or folder, or two .npy files (x, then y)")
     return _one(paths[0], model, part, batch_size)
@@ -66,11 +70,7 @@ def named(words: Any) -> list[str] | None:
 
 def has_test_part(words: Any) -> bool:
     """Whether data is a `.npz` file with test samples beside those for training."""
-    paths = named(words) or [""]
-    if not paths[0].endswith(".npz") or not os.path.isfile(paths[0]):
-        return False
-    with _npz(paths[0]) as arrays:
-        return {"x_train", "x_test"} <= set(arrays.files)
+    return names_in((named(words) or [""])[0]) >= {"x_train", "x_test"}
 
 
 def fed(data: Any, batch_size: int, seed: int | None = None, epoch: int = 0, skip: int = 0) -> Any:
@@ -80,11 +80,13 @@ def fed(data: Any, batch_size: int, seed: int | None = None, epoch: int = 0, ski
         data: what `read` gives.
         batch_size: of `Samples`.
         seed: of their order; None for their own.
-        epoch: the first one.
+        epoch: the first one; of `Renewed`, the only one.
         skip: how many batches are left out; only of what `can_skip`.
     """
     if isinstance(data, Samples):
         return Batches(data, batch_size, seed, epoch, skip)
+    if isinstance(data, Renewed):
+        return data.make()
     return data.skip(skip) if skip else data
 
 
@@ -95,114 +97,25 @@ def can_skip(data: Any) -> bool:
 
 def _one(path: str, model: Any, part: str, batch_size: int) -> Any:
     if _is_function(path):
-        return _of_function(path)
+        return _called(_function(path), path)
     if os.path.isdir(path):
         is_dataset = os.path.exists(os.path.join(path, "dataset_spec.pb"))
-        return _dataset(path, model, batch_size) if is_dataset else _images(path, model)
+        return _dataset(path, model, batch_size) if is_dataset else of_folder(path, model)
     if path.endswith(".npz"):
-        return of_arrays(_of_npz(path, model, part))
+        return of_arrays(of_npz(path, _names(model, "input"), _names(model, "output"), part))
     if path.endswith(".csv"):
-        return of_arrays(_of_csv(path))
+        return of_arrays(of_csv(path))
     raise WtoolError("no data that wtool knows: .npz, .csv, two .npy, a folder, or package.module:function", path)
 
 
-def _npy(path: str) -> Array:
-    try:
-        found: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise WtoolError(f"no array that can be mapped ({error})", path) from None
-    return found
-
-
-def _npz(path: str) -> Any:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise WtoolError(f"no .npz file of arrays ({error})", path) from None
-
-
-def _of_npz(path: str, model: Any, part: str) -> Any:
-    with _npz(path) as stored:
-        try:
-            arrays = {name: stored[name] for name in stored.files}
-        except (ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise WtoolError(f"an array cannot be read ({error})", path) from None
-    for ending in PARTS[part]:
-        usual = [f"{name}_{ending}".rstrip("_") for name in ("x", "y", "sample_weight")]
-        if usual[0] in arrays:
-            return tuple(arrays[name] for name in usual if name in arrays)
-    inputs, outputs = _names(model, "input"), _names(model, "output")
-    if inputs and set(inputs) <= arrays.keys():
-        targets = {name: arrays[name] for name in outputs if name in arrays}
-        x = {name: arrays[name] for name in inputs}
-        if len(targets) > 1:
-            return x, targets
-        y = [*targets.values(), *([arrays["y"]] if "y" in arrays else [])]
-        return (x, *y[:1])
-    wanted = f"x and y, x_{part} and y_{part}, or arrays called like the model's inputs ({', '.join(inputs)})"
-    raise WtoolError(f"holds {', '.join(arrays) or 'nothing'}; wanted are {wanted}", path)
-
-
 def _names(model: Any, side: str) -> list[str]:
-    """Names of a model's inputs or outputs."""
+    """Names of a model's inputs or outputs, by which it takes dictionaries of arrays."""
+    form = getattr(model, side, None)  # subclassed models have none
+    if isinstance(form, dict):
+        return list(form)
     if side == "output":
         return list(getattr(model, "output_names", ()))
     return [tensor.name for tensor in getattr(model, "inputs", None) or ()]
-
-
-def _of_csv(path: str) -> tuple[Array, Array]:
-    """Columns of numbers: the last one is y, whole numbers if all of it are; a first line of words is skipped."""
-    with open(path, newline="") as file:
-        first = next(csv.reader(file), [])
-    try:
-        table = np.loadtxt(path, delimiter=",", skiprows=int(not _are_numbers(first)), ndmin=2)
-    except ValueError as error:
-        raise WtoolError(f"not a table of numbers ({error})", path) from None
-    if not table.size or table.shape[1] < 2:
-        raise WtoolError("needs rows, and at least two columns: the last one is y", path)
-    y = table[:, -1]
-    return table[:, :-1], y.astype(np.int64) if np.array_equal(y, np.rint(y)) else y
-
-
-def _are_numbers(cells: Sequence[str]) -> bool:
-    try:
-        return bool([float(cell) for cell in cells])
-    except ValueError:
-        return False
-
-
-def _images(path: str, model: Any) -> Samples:
-    """A folder for each class, of images: y is the number of the class, in the order of the folders' names."""
-    classes = sorted(entry.name for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith("."))
-    found = [(file, number) for number, name in enumerate(classes) for file in _image_files(os.path.join(path, name))]
-    if not found:
-        raise WtoolError("neither a saved dataset nor a folder with a folder of images for each class", path)
-    shape = tuple(getattr(model, "input_shape", ()) or ())
-    if len(shape) != 4 or None in shape[1:]:
-        raise WtoolError(f"images need a model whose input has a fixed height, width and depth, not {shape}", path)
-    height, width, depth = shape[1:]
-    colours = {1: "grayscale", 3: "rgb", 4: "rgba"}.get(depth)
-    if colours is None:
-        raise WtoolError(f"images have 1, 3 or 4 colours, but the model's input has {depth}", path)
-
-    def take(places: Array) -> tuple[Array, Array]:
-        pictures = [
-            keras.utils.img_to_array(
-                keras.utils.load_img(
-                    found[at][0], color_mode=colours, target_size=(height, width), interpolation="bilinear"
-                ),
-                data_format="channels_last",
-            )
-            for at in places
-        ]
-        return np.stack(pictures), np.array([found[at][1] for at in places])
-
-    return Samples(len(found), take)
-
-
-def _image_files(folder: str) -> Iterator[str]:
-    files = (str(file) for file in Path(folder).rglob("*") if file.suffix.lower() in IMAGES)
-    yield from sorted(files, key=natural_key)
 
 
 def _dataset(path: str, model: Any, batch_size: int) -> Any:
@@ -223,20 +136,42 @@ def _is_function(word: str) -> bool:
     return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))
 
 
-def _of_function(word: str) -> Any:
+def _function(word: str) -> Callable[[], Any]:
     name, _, function = word.partition(":")
     found = imported(name)
     for part in function.split("."):
         found = getattr(found, part, None)
     if not callable(found):
         raise Usage(f"{name} has no function {function}")
-    return _of_python(found())
+    return found  # type: ignore[no-any-return]
 
 
-def _of_python(value: Any) -> Any:
+def _called(function: Callable[[], Any], name: str) -> Any:
+    """What a function makes; where that is over after an epoch, the function itself."""
+    try:
+        value = function()
+    except Exception as error:  # whatever a user's function does
+        raise WtoolError(f"{name} for the data failed ({in_short(error)})") from error
+    if value is None:
+        raise WtoolError(f"{name} for the data gave nothing")
+    return Renewed(function) if hasattr(value, "__next__") else _taken(value)
+
+
+def _taken(value: Any) -> Any:
     """What a function or a caller gives: arrays become samples, all else is for `fit` as it is."""
+    if hasattr(value, "__next__"):
+        raise Usage("a generator is over after one epoch; give the function that makes it")
+    if callable(getattr(value, "cardinality", None)) and int(value.cardinality()) == INFINITE:
+        raise Usage("a dataset that never ends has no epochs; dataset.take(N) has")
     if isinstance(value, (tuple, list)) and 1 <= len(value) <= 3:
         leaves = keras.tree.flatten(tuple(value))
         if leaves and all(hasattr(leaf, "shape") and hasattr(leaf, "__getitem__") for leaf in leaves):
-            return of_arrays(keras.tree.map_structure(np.asarray, tuple(value)))
+            return of_arrays(tuple(_in_tuples(each) for each in value))
     return value
+
+
+def _in_tuples(value: Any) -> Any:
+    """Arrays; lists of them as tuples, which Keras takes alike, and in batches only so."""
+    if isinstance(value, dict):
+        return {name: _in_tuples(each) for name, each in value.items()}
+    return tuple(map(_in_tuples, value)) if isinstance(value, (list, tuple)) else np.asarray(value)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 import keras
 
 from wtool.batch import Failed, SomeFailed
-from wtool.errors import Usage, WtoolError, explained, in_short
+from wtool.errors import Usage, WtoolError, explained
 from wtool.files.inputs import expanded
 from wtool.training import data as datas
 from wtool.training.compiling import Compilation, prepare
+from wtool.training.fitting import misfit
 from wtool.training.loading import import_all, load
 
 if TYPE_CHECKING:
@@ -140,9 +141,10 @@ def _ignore(result: Evaluated | Failed) -> None:
 
 def _of_file(path: str, data: Any, options: Options, members: list[Any]) -> Evaluated | Failed:
     try:
-        model = load(path, options.get("unsafe", False)).model
+        loaded = load(path, options.get("unsafe", False))
+        model = loaded.model
         wanted = Compilation(options.get("loss"), tuple(options.get("metrics", ())))
-        prepare(model, wanted, trains=False)
+        prepare(model, wanted, trains=False, why=loaded.uncompiled)
         batch_size = options.get("batch_size", 32)
         found = Evaluated(path, score(model, datas.read(data, model, "test", batch_size), batch_size))
     except Usage:
@@ -172,6 +174,4 @@ def _of_members(members: Sequence[Any], data: Any, options: Options) -> Evaluate
 
 
 def _unfit(error: Exception) -> WtoolError:
-    if isinstance(error, (OSError, MemoryError)):
-        return explained(error)
-    return WtoolError(f"Keras cannot evaluate it with this data ({in_short(error)})")
+    return explained(error) if isinstance(error, (OSError, MemoryError)) else misfit(error, "evaluate")

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import keras
 
 from wtool.batch import SEEDS
 from wtool.errors import WtoolError, in_short
-from wtool.training.data import fed
+from wtool.training.data import Renewed, fed
 from wtool.training.samples import Batches, EpochOfBatches
 from wtool.training.saving import Diverged
 
@@ -89,20 +90,19 @@ def fit(
     """
     stop = Stop() if stop is None else stop
     keras.utils.set_random_seed(seed % SEEDS)
-    checked = None if validation is None else fed(validation, batch_size)
-    ends = [start.epoch + 1, stop_epoch] if start.batch and start.epoch + 1 < stop_epoch else [stop_epoch]
-    for first, last in pairwise([start.epoch, *ends]):
+    for first, last in pairwise(_parts((data, validation), start, stop_epoch)):
         skip = start.batch if first == start.epoch else 0
         batches = fed(data, batch_size, seed if shuffle else None, first, skip)
         own = [EpochOfBatches(batches)] if isinstance(batches, Batches) else []
         try:
-            with redirect_stdout(sys.stderr):  # standard output is for data
+            with redirect_stdout(sys.stderr), warnings.catch_warnings():  # standard output is for data
+                warnings.filterwarnings("ignore", "Your input ran out of data")  # as it does at the end of an epoch
                 model.fit(
                     batches,
                     initial_epoch=first,
                     epochs=last,
                     shuffle=False,
-                    validation_data=checked,
+                    validation_data=None if validation is None else fed(validation, batch_size),
                     callbacks=[*own, _Finite(), *callbacks, _Stopping(stop, skip, last, stop_epoch)],
                     verbose=1 if bar else 0,
                 )
@@ -112,8 +112,21 @@ def fit(
         except (WtoolError, OSError, MemoryError):
             raise
         except Exception as error:  # Keras and TensorFlow raise what they like where data does not fit a model
-            raise WtoolError(f"Keras cannot train it with this data ({in_short(error)})") from error
+            raise misfit(error, "train") from error
     return Position(stop_epoch)
+
+
+def misfit(error: Exception, doing: str) -> WtoolError:
+    """What is said where Keras fails on data."""
+    why = "it has no y" if "None values not supported" in str(error) else in_short(error)
+    return WtoolError(f"Keras cannot {doing} it with this data ({why})")
+
+
+def _parts(data: Sequence[Any], start: Position, stop_epoch: int) -> list[int]:
+    """Epochs at which a call of Keras's `fit` begins or ends: the rest of an epoch, and each of an iterator, is one."""
+    if any(isinstance(each, Renewed) for each in data):
+        return [start.epoch, *range(start.epoch + 1, stop_epoch), stop_epoch]
+    return [start.epoch, *([start.epoch + 1] if start.batch and start.epoch + 1 < stop_epoch else []), stop_epoch]
 
 
 @contextmanager
@@ -145,8 +158,8 @@ def stopping_on_signals(stop: Stop) -> Iterator[Stop]:
 class _Stopping(keras.callbacks.Callback):
     """Ends training where it was asked for: after the batch, or after the epoch, if that was its last batch.
 
-    Also at the end of an epoch of which it was only the rest, where whole ones follow: going on to the end of `fit`
-    would have Keras replace the weights by their moving averages.
+    Also at the end of each call of `fit` but the last: going on would have Keras replace the weights by their moving
+    averages.
     """
 
     def __init__(self, stop: Stop, skipped: int, last: int, stop_epoch: int) -> None:

@@ -10,7 +10,7 @@ import tempfile
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from wtool.files.inputs import extension
 from wtool.files.keras3 import OLD_ROOT
 from wtool.files.opener import open_checkpoint, training_config
 from wtool.files.suspects import RUNNING, Suspect, suspects
+from wtool.training.older import older_objects
 from wtool.training.variables import named, places
 
 UIDS = "object_name_uids"
@@ -46,6 +47,7 @@ class Loaded:
         weights: of the file.
         variables: path of each of them -> the model's variable, where Keras has one.
         lost: why the optimizer's state is not the file's; empty if it is, or if there is none.
+        uncompiled: why the model is not compiled, though it was when it was saved.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Loaded:
     weights: tuple[Tensor, ...]
     variables: Mapping[str, Any]
     lost: str = ""
+    uncompiled: str = ""
 
 
 def load(path: str, unsafe: bool = False) -> Loaded:
@@ -76,7 +79,7 @@ def load(path: str, unsafe: bool = False) -> Loaded:
             if not unsafe:
                 refuse_suspects(checkpoint)
             hashes = checkpoint.finish()
-            model = _loaded(real, checkpoint, unsafe)
+            model, uncompiled = _loaded(real, checkpoint, unsafe)
             if checkpoint.format == "h5" and getattr(model, "optimizer", None) is not None:
                 _restore_optimizer(model, checkpoint)
             lost = _lost_optimizer(model, checkpoint)
@@ -84,7 +87,15 @@ def load(path: str, unsafe: bool = False) -> Loaded:
             raise error.about(path) from error.__cause__
         weights = tuple(checkpoint.weights)
         return Loaded(
-            path, model, checkpoint.lineage, hashes, checkpoint.format, weights, _variables(model, checkpoint), lost
+            name=path,
+            model=model,
+            lineage=checkpoint.lineage,
+            hashes=hashes,
+            format=checkpoint.format,
+            weights=weights,
+            variables=_variables(model, checkpoint),
+            lost=lost,
+            uncompiled=uncompiled,
         )
 
 
@@ -171,16 +182,22 @@ def _on_disk(path: str) -> Iterator[str]:
         yield target
 
 
-def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool) -> Any:
+def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool) -> tuple[Any, str]:
+    """The model, and why it is not compiled, if it was."""
     fitting = (".keras",) if checkpoint.format == "keras" else (".h5", ".hdf5")
     if extension(path) not in fitting:
         raise WtoolError(f"Keras opens it only if its name ends in {fitting[0]}")
-    try:
-        with warnings.catch_warnings(), _policy_of(checkpoint), _names_from_the_first():
-            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")  # that is looked at below
-            return keras.models.load_model(path, safe_mode=not unsafe)
-    except Exception as error:  # Keras raises what it likes, over many lines
-        raise WtoolError(f"Keras {keras.__version__} cannot load it ({in_short(error)})") from error
+    known = older_objects() if checkpoint.format == "h5" else None
+    with warnings.catch_warnings(), _policy_of(checkpoint), _names_from_the_first():
+        warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")  # that is looked at below
+        try:
+            return keras.models.load_model(path, custom_objects=known, safe_mode=not unsafe), ""
+        except Exception as error:  # Keras raises what it likes, over many lines
+            why = f"Keras {keras.__version__} cannot load it ({in_short(error)})"
+            with suppress(Exception):
+                bare = keras.models.load_model(path, custom_objects=known, compile=False, safe_mode=not unsafe)
+                return bare, f"Keras {keras.__version__} cannot compile it as it was saved ({in_short(error)})"
+            raise WtoolError(why) from error
 
 
 @contextmanager

@@ -283,7 +283,7 @@ class _Leg:
         """The model as it is where training begins, or goes on."""
         loaded = self.loaded
         if last is None:
-            prepare(loaded.model, _compilation(self.options))
+            prepare(loaded.model, _compilation(self.options), why=loaded.uncompiled)
         else:
             loaded = load(last.path, self.options.get("unsafe", False))
             if loaded.lost:

@@ -48,6 +48,8 @@ def of_arrays(arrays: Any) -> Samples:
         Usage: lengths differ, or there are no samples.
     """
     leaves = keras.tree.flatten(arrays)
+    if not all(leaf.shape for leaf in leaves):
+        raise Usage("an array of data is a single number, and no samples")
     sizes = sorted({len(leaf) for leaf in leaves})
     if len(sizes) != 1 or sizes[0] == 0:
         raise Usage(f"arrays of data with {' and '.join(map(str, sizes))} samples do not go together")
