@@ -402,6 +402,24 @@ def test_the_command_prints_json(whole: wtool.Lottery, first: Path, here: Path) 
     assert found["summary"][2]["metrics"]["val_loss"]["mean"] == whole.summary[2].metrics["val_loss"].mean
 
 
+def test_more_trials_and_arms_are_added(whole: wtool.Lottery, first: Path, here: Path) -> None:
+    words: dict[str, Any] = {**WORDS, "same_sign": False, "rewind_to": 1, "rounds": 2, "criterion": "movement"}
+    assert wtool.lottery("init.keras", out="run", arms=["rewind"], **words).trained == 4
+    before = state("run/trial-1/rewind/round-2/trained.keras")
+    more = wtool.lottery("init.keras", out="run", arms=["rewind", "randomize"], trials=2, **words)
+    assert more.trained == 8
+    assert {key: value.tobytes() for key, value in before.items()} == {
+        key: value.tobytes() for key, value in state("run/trial-1/rewind/round-2/trained.keras").items()
+    }
+    for one, other in ((here / "run", first / "whole"), (first / "whole", here / "run")):
+        for path in (path.relative_to(one) for path in one.rglob("*.keras")):
+            assert_same(one / path, other / path)
+    lines = [(folder / "metrics.jsonl").read_text().splitlines() for folder in (here / "run", first / "whole")]
+    assert sorted(lines[0]) == sorted(lines[1])
+    assert more.summary[-1].trials == 2
+    assert json.loads(Path("run/experiment.json").read_text())["arms"] == ["rewind", "randomize"]
+
+
 def test_another_experiment_is_refused(whole: wtool.Lottery, first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(first)
     words: dict[str, Any] = {**WORDS, "arms": ["rewind", "randomize"], "same_sign": False, "trials": 2, "rewind_to": 1}
@@ -410,6 +428,7 @@ def test_another_experiment_is_refused(whole: wtool.Lottery, first: Path, monkey
         ({"sparsity": 0.8}, "whole: holds an experiment with sparsity 0.75, not 0.8; name another folder with --out"),
         ({"seed": 4}, "with seed 3, not 4"),
         ({"arms": ["rewind"]}, r'with arms \["rewind", "randomize"\], not \["rewind"\]'),
+        ({"trials": 1}, "with trials 2, not 1"),
         ({"batch_size": 16}, "with batch_size 32, not 16"),
         ({"data": "other.npz"}, r'with data \["digits.npz"\], not \["other.npz"\]'),
     ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -34,6 +36,11 @@ def refuse_two_outputs(as_json: bool, output: str | None) -> None:
 def say(text: str) -> None:
     """One line on standard error."""
     print(f"wtool: {one_line(text)}", file=sys.stderr)
+
+
+def counted(number: int, what: str) -> str:
+    """`1 epoch`, `2 epochs`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def say_notes(model: str, notes: Sequence[str]) -> None:
@@ -83,7 +90,10 @@ def _bar(label: str, stack: ExitStack) -> Progress:
 
 @contextmanager
 def quiet_import() -> Iterator[None]:
-    """Import Keras without what TensorFlow's libraries write to standard error meanwhile, past Python."""
+    """Import Keras without what TensorFlow's libraries write to standard error meanwhile, past Python.
+
+    Afterwards it advises nobody on code that is not the user's: only errors are told, unless someone debugs.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     with open(os.devnull, "w") as nowhere:
@@ -94,6 +104,10 @@ def quiet_import() -> Iterator[None]:
         finally:
             os.dup2(real, 2)
             os.close(real)
+    if not is_debugging():
+        for name in ("absl", "tensorflow"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore", module=r"keras\.")
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:

@@ -51,8 +51,11 @@ def command(models: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
         for failed in error.results:
             if hasattr(failed, "error"):
                 say(str(failed.error))
+        if chosen["ensemble"]:
+            say("no ensemble: it needs all of its members")
         status = 1
-    _show(done)
+    finally:
+        _show(done)
     return status
 
 

@@ -13,7 +13,7 @@ import click
 
 from wtool.choices import ARMS, CRITERIA, KEEP, SCHEDULES, SCOPES
 from wtool.cli import options
-from wtool.cli.console import print_table, quiet_import, say
+from wtool.cli.console import counted, print_table, quiet_import, say
 
 if TYPE_CHECKING:
     from wtool.training.lottery import Lottery, Trained
@@ -104,8 +104,8 @@ def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
     else:
         _show(done)
     if not quiet:
-        how = "stopped" if done.signal else "done"
-        say(f"{done.model}: {how}; {done.trained} trainings this time; seed {done.seed}; all is in {done.out}")
+        how = f"{'stopped' if done.signal else 'done'}; {counted(done.trained, 'training')} this time"
+        say(f"{done.model}: {how}; seed {done.seed}; all is in {done.out}")
     return 0 if done.signal is None else 128 + done.signal
 
 

@@ -32,7 +32,7 @@ def _optimizer(default: str, what: str) -> Decorator:
 optimizer = _optimizer("follow", "the optimizer's state")
 dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, tensor by tensor; write nothing.")
 force = click.option("-f", "--force", is_flag=True, help="Replace an existing output.")
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object per model on standard output.")
+as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output, an object per model.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, and no report.")
 in_place = click.option("--in-place", is_flag=True, help="The model itself is the output.")
 weights = click.option("--weights/--no-weights", default=True, show_default=True, help="Kernels of every kind.")

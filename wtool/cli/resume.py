@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import quiet_import, refuse_two_outputs, say, say_notes, say_skipped
+from wtool.cli.console import counted, quiet_import, refuse_two_outputs, say, say_notes, say_skipped
 
 if TYPE_CHECKING:
     from wtool.training.logs import Epoch
@@ -96,6 +96,6 @@ def _say(done: Resumed) -> None:
     if done.skipped:
         say_skipped(done.model, done.output)
         return
-    held = f"; {done.held:,} zeros held" if done.held else ""
+    held = f"; {counted(done.held, 'zero')} held" if done.held else ""
     how = "stopped after" if done.signal else "has"
-    say(f"{done.model}: {how} {done.epochs} epochs{held}; seed {done.seed}; written to {done.output}")
+    say(f"{done.model}: {how} {counted(done.epochs, 'epoch')}{held}; seed {done.seed}; written to {done.output}")

@@ -22,7 +22,7 @@ from wtool.selection import by_role
 from wtool.training import logs, schedules, summaries
 from wtool.training.legs import epochs_of
 from wtool.training.lottery_plan import COPY, DRAW, NONE, PRUNE, TRAIN, Experiment, Step
-from wtool.training.summaries import Line
+from wtool.training.summaries import MOST, Line, is_sound
 from wtool.version import __version__
 
 FILE = "experiment.json"
@@ -89,6 +89,8 @@ def claimed(
 ) -> Experiment:
     """Write down what is done here, or see that it is the same as before; gives the experiment with the seed from then.
 
+    An experiment may get more trials and further arms: what there is of it stays as it is.
+
     Raises:
         WtoolError: something else is there.
     """
@@ -102,18 +104,23 @@ def claimed(
         return experiment
     there = _read(path)
     before = there.get("seed")
-    if not seed_is_given and isinstance(before, int) and before >= 0:
+    if not seed_is_given and type(before) is int and 0 <= before < MOST:
         experiment, mine = replace(experiment, seed=before), {**mine, "seed": before}
-    if not _is_begun(folder):
+    other = [name for name, value in mine.items() if there.get(name) != value]
+    odd = next((name for name in other if not _grows(name, there.get(name), mine[name])), None)
+    if odd is not None and _is_begun(folder):
+        was, now = json.dumps(there.get(odd)), json.dumps(mine[odd])
+        raise WtoolError(f"holds an experiment with {odd} {was}, not {now}; name another folder with --out", folder)
+    if other:
         _publish(path, json.dumps({**mine, "wtool": __version__}, indent=1) + "\n")
-        return experiment
-    for name, value in mine.items():
-        if there.get(name) != value:
-            was, now = json.dumps(there.get(name)), json.dumps(value)
-            raise WtoolError(
-                f"holds an experiment with {name} {was}, not {now}; name another folder with --out", folder
-            )
     return experiment
+
+
+def _grows(name: str, was: Any, now: Any) -> bool:
+    """Whether a parameter only adds to what was done."""
+    if name == "trials":
+        return type(was) is int and was < now
+    return name == "arms" and isinstance(was, list) and all(arm in now for arm in was)
 
 
 def _is_begun(folder: str) -> bool:
@@ -203,8 +210,8 @@ class Folder:
         remaining = self._remaining(self.path(step.model))
         rows = logs.rows(log)
         where = (step.trial, step.arm, step.round, step.sparsity, remaining)
-        found = [Line(*where, row.pop("epoch"), row) for row in rows]
-        return [line for line in found if self.is_of(step, line)]
+        found = [Line(*where, row.pop(logs.FIRST, 0), row) for row in rows]
+        return [line for line in found if is_sound(line) and self.is_of(step, line)]
 
     def _remaining(self, path: str) -> float:
         """The share of the weights that pruning is about that is not zero."""

@@ -88,12 +88,12 @@ def read(folder: str | os.PathLike[str]) -> list[Line]:
 
 def _line(text: str) -> Line:
     line = Line(**parse_object(text, "it"))
-    if not _is_sound(line):
+    if not is_sound(line):
         raise TypeError
     return line
 
 
-def _is_sound(line: Line) -> bool:
+def is_sound(line: Line) -> bool:
     """Whether a line from a file is what it should be."""
     counts, numbers = (line.trial, line.round, line.epoch), (line.sparsity, line.remaining)
     return (
