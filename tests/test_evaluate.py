@@ -86,7 +86,31 @@ def test_the_command(blobs: Path, tmp_path: Path) -> None:
     assert done.returncode == 1
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [list(row) for row in rows] == [["model", "metrics"], ["model", "error"], ["model", "metrics"]]
-    assert done.stderr == "wtool: missing.keras: No such file or directory\n"
+    assert done.stderr.splitlines() == [
+        "wtool: missing.keras: No such file or directory",
+        "wtool: no ensemble: it needs all of its members",
+    ]
+
+
+def test_the_table_comes_though_the_ensemble_fails(tmp_path: Path) -> None:
+    for size in (1, 2):
+        made = keras.Sequential([keras.Input((3,)), keras.layers.Dense(size)])
+        made.compile("sgd", "mean_squared_error")
+        made.save(tmp_path / f"{size}.h5")
+    np.savez(tmp_path / "data.npz", x=np.ones((4, 3), np.float32), y=np.zeros((4, 1), np.float32))
+    words = ["evaluate", "1.h5", "2.h5", "missing.h5", "--data", "data.npz", "--ensemble"]
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": os.getcwd()}
+    failures = {
+        "wtool: no ensemble: it needs all of its members": words,
+        "outputs of the models have different shapes": words[:3] + words[4:],
+    }
+    for last, given in failures.items():
+        argv = [sys.executable, "-m", "wtool", *given]
+        done = subprocess.run(argv, capture_output=True, text=True, env=env, check=False, cwd=tmp_path)
+        assert done.returncode == 1
+        assert [line.split()[0] for line in done.stdout.splitlines()] == ["model", "1.h5", "2.h5"]
+        assert last in done.stderr.splitlines()[-1]
+        assert all(line.startswith("wtool: ") for line in done.stderr.splitlines())
 
 
 def test_data_that_does_not_fit_is_told(blobs: Path) -> None:

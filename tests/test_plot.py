@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,10 @@ def value(trial: int, arm: str, number: int, epoch: int) -> float:
     return 0.9 - 0.02 * number - 0.1 * len(arm) / 10 + 0.01 * epoch + 0.003 * trial**2
 
 
-def lines(trials: int = 3, epochs: int = 4) -> list[dict[str, Any]]:
-    """An experiment's metrics: a dense network, and two arms of three rounds each."""
+def lines(trials: int = 3, epochs: int = 4, arms: Sequence[str] = ("rewind", "randomize")) -> list[dict[str, Any]]:
+    """An experiment's metrics: a dense network, and arms of three rounds each."""
     found = []
-    for trial, (arm, number) in product(
-        range(1, trials + 1), [("dense", 0), *product(("rewind", "randomize"), (1, 2, 3))]
-    ):
+    for trial, (arm, number) in product(range(1, trials + 1), [("dense", 0), *product(arms, (1, 2, 3))]):
         for epoch in range(1, epochs + 1):
             score = value(trial, arm, number, epoch)
             metrics = {"loss": 2 - score, "accuracy": 1.0, "val_loss": 3 - score, "val_accuracy": score}
@@ -111,6 +110,23 @@ def test_learning_curves(tmp_path: Path) -> None:
             _, low, high = band_of(band)
             assert low == pytest.approx(found.mean(axis=0) - found.std(axis=0, ddof=1))
             assert high == pytest.approx(found.mean(axis=0) + found.std(axis=0, ddof=1))
+
+
+def test_many_arms_have_bars_and_rows_of_one_scale(tmp_path: Path) -> None:
+    """Six of them stand in two rows of three, and their deviations can be told apart."""
+    names = ["rewind", "jitter", "randomize", "reshuffle", "constant", "none"]
+    top, *panels = drawn_run(written(tmp_path / "RUN", lines(arms=names))).axes
+    for arm, bars in zip(names, top.collections, strict=True):
+        found = np.array([[value(trial, arm, number, 4) for number in (3, 2, 1)] for trial in (1, 2, 3)])
+        ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+        mean, deviation = found.mean(axis=0), found.std(axis=0, ddof=1)
+        assert ends == pytest.approx(np.column_stack([mean - deviation, mean + deviation]))
+    assert [axes.get_title(loc="left") for axes in panels] == [*names[:3], "", "", "", *names[3:], "", "", ""]
+    assert [axes.get_xlabel() for axes in panels] == 2 * (["", "", ""] + ["epoch"] * 3)
+    for metric in (0, 1):
+        rows = [panels[at] for row in (metric, metric + 2) for at in range(3 * row, 3 * row + 3)]
+        assert len({axes.get_ylim() for axes in rows}) == 1
+        assert len({axes.get_ylabel() for axes in rows[::3]}) == 1
 
 
 def test_one_trial_has_no_bands_and_a_beginning_no_arms(tmp_path: Path) -> None:
@@ -234,6 +250,22 @@ def test_models_of_other_architectures_have_rows_of_their_own(tmp_path: Path) ->
     assert len(rows) > 2
     grid = np.array(figure.axes).reshape(len(rows), 4)
     assert [(len(row[2].images), len(row[3].images)) for row in grid] == [(1, 0)] * 2 + [(0, 1)] * (len(rows) - 2)
+
+
+def test_biases_are_drawn_where_they_are_named(tmp_path: Path) -> None:
+    titles = [axes.get_title(loc="left") for axes in drawn_models(BLOBS[0], include=("*/bias",)).axes]
+    assert [title.split()[0] for title in titles if title] == ["hidden/bias", "output/bias"]
+
+
+def test_legends_are_read_row_by_row() -> None:
+    """Matplotlib gives the first columns one more each, where they do not come out even."""
+    shown = style.by_rows(list(range(8)), 3)
+    columns = np.array_split(np.array(shown), 3)
+    assert [[int(column[row]) for column in columns if row < len(column)] for row in range(3)] == [
+        [0, 1, 2],
+        [3, 4, 5],
+        [6, 7],
+    ]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])

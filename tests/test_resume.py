@@ -19,7 +19,7 @@ import pytest
 from blake3 import blake3
 
 import wtool
-from tests.models import HOSTILE, Array
+from tests.models import HOSTILE, ZOO, Array
 
 pytestmark = pytest.mark.tensorflow
 keras = pytest.importorskip("keras")
@@ -30,6 +30,7 @@ fingerprints = pytest.importorskip("wtool.training.fingerprints")
 samples = pytest.importorskip("wtool.training.samples")
 
 COUNT = 600
+ZOO_OF_KERAS_2 = ZOO / "tf2.10" / "mlp.h5"
 DIGITS = datasets.load_digits(return_X_y=True)
 X, Y = (DIGITS[0] / 16).astype(np.float32)[:COUNT], DIGITS[1][:COUNT]
 QUIET = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": os.getcwd()}
@@ -536,6 +537,52 @@ def test_whole_models_in_hdf5(here: Path) -> None:
     assert all(np.array_equal(left, right) for left, right in zip(one.get_weights(), other.get_weights(), strict=True))
     assert [each["epoch"] for each in wtool.inspect("three-init.h5")["lineage"]] == [2, 3]
     assert wtool.inspect("three-init.h5")["optimizer"]["step"] == 57
+
+
+@pytest.mark.parametrize("short", ["mse", "mae", "mape", "msle", "bce", "kld", "MSE"])
+def test_short_names_of_losses_in_hdf5(short: str, here: Path) -> None:
+    """Keras 3 writes them and does not read them."""
+    made = keras.Sequential([keras.Input((64,)), keras.layers.Dense(10, activation="sigmoid")])
+    made.compile(keras.optimizers.Adam(0.01), short, metrics=["mae"])
+    targets = np.eye(10, dtype=np.float32)[Y]
+    made.fit(X, targets, batch_size=60, shuffle=False, verbose=0)
+    made.save("short.h5")
+    told = made.fit(X, targets, batch_size=60, epochs=1, shuffle=False, verbose=0).history
+    words = {"data": (X, targets), "batch_size": 60, "shuffle": False}
+    done = wtool.resume("short.h5", epochs=1, output="out.h5", **words)
+    assert done.metrics["loss"] == told["loss"][0]
+    with wtool.open_checkpoint("out.h5") as found:
+        for tensor, variable in zip(found.weights, made.weights, strict=True):
+            assert np.array_equal(found.read(tensor), variable.numpy())
+    assert wtool.resume("out.h5", epochs=1, output="again.h5", **words).epochs == 2
+
+
+def test_a_compilation_that_cannot_be_restored_can_be_replaced(here: Path) -> None:
+    load("init.keras").save("init.h5")
+    with h5py.File("init.h5", "r+") as file:
+        config = json.loads(file.attrs["training_config"])
+        config["optimizer_config"]["config"]["lr"] = 0.01
+        file.attrs["training_config"] = json.dumps(config)
+    words = {"data": "digits.npz", "epochs": 1, "output": "out.h5"}
+    message = r"cannot compile it as it was saved \(.*lr.*\): it needs a loss \(--loss\) and an optimizer"
+    with pytest.raises(wtool.WtoolError, match=message):
+        wtool.resume("init.h5", **words)
+    done = wtool.resume("init.h5", loss="sparse_categorical_crossentropy", new_optimizer="adam", **words)
+    assert done.epochs == 1
+    assert 0 < done.metrics["loss"] < np.inf
+
+
+@pytest.mark.skipif(not ZOO_OF_KERAS_2.exists(), reason="needs the whole collection of real files")
+def test_metrics_of_keras_2(here: Path) -> None:
+    """Their configurations name functions, which Keras 3 would call by name."""
+    done = wtool.resume(
+        ZOO_OF_KERAS_2,
+        data=(np.ones((8, 8), np.float32), np.zeros(8)),
+        epochs=1,
+        new_optimizer="adam",
+        output="out.h5",
+    )
+    assert set(done.metrics) == {"loss", "accuracy"}
 
 
 def test_a_killed_average_goes_on_to_the_same(here: Path) -> None:

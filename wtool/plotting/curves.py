@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from wtool.plotting.runs import Band, Run, final_curve, learning_curve, score_of, validated
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ACROSS = 5  # arms in a row
+MOST_BANDS = 3  # of arms on top of each other: more are mud
 MOST_NAMED = 12  # rounds in the legend
 PANEL, ROW, TOP = 3.3, 2.4, 3.4  # inches
 MARKERS = "osD^vP*X"
@@ -24,7 +26,7 @@ def draw(run: Run) -> Figure:
     from matplotlib.figure import Figure
 
     arms = run.arms or [DENSE]
-    across = min(ACROSS, len(arms))
+    across = math.ceil(len(arms) / math.ceil(len(arms) / ACROSS))
     metrics = list(dict.fromkeys([score_of(run.metrics), validated("loss", run.metrics)]))
     down = math.ceil(len(arms) / across) * len(metrics)
     figure = Figure((max(2, across) * PANEL + 1, TOP + ROW * down), layout="constrained")
@@ -39,14 +41,22 @@ def draw(run: Run) -> Figure:
             axes.set_title(label(arm, 40) if row == 0 else "")
     for axes in grid.flat:
         axes.set_visible(bool(axes.lines))
-    for row, axes in enumerate(grid[:, 0]):
-        axes.set_ylabel(_words(metrics[row % len(metrics)]))
-    for column in grid.T:
-        lowest = [axes for axes in column if axes.get_visible()][-1]
-        lowest.tick_params(labelbottom=True)
-        lowest.set_xlabel("epoch")
+    for number, metric in enumerate(metrics):
+        _share_heights([axes for row in grid[number :: len(metrics)] for axes in row if axes.get_visible()])
+        for axes in grid[number :: len(metrics), 0]:
+            axes.set_ylabel(_words(metric))
+    for axes in grid[len(metrics) - 1 :: len(metrics)].flat:
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel("epoch")
     _name_shades(grid[0, -1], shades)
     return figure
+
+
+def _share_heights(some: Sequence[Axes]) -> None:
+    """Give curves of one metric one scale, in whatever row they stand."""
+    limits = [axes.get_ylim() for axes in some]
+    for axes in some:
+        axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
 def _words(metric: str) -> str:
@@ -54,9 +64,11 @@ def _words(metric: str) -> str:
     return label(f"{own.replace('_', ' ')}, {'validation' if own != metric else 'training'}", 40)
 
 
-def _draw(axes: Axes, band: Band, **style: Any) -> Any:
-    """A curve, with a band of one standard deviation on both sides where there are several trials."""
-    if band.trials > 1:
+def _draw(axes: Axes, band: Band, bars: bool = False, **style: Any) -> Any:
+    """A curve, with one standard deviation on both sides where there are several trials: as a band, or as bars."""
+    if band.trials > 1 and bars:
+        axes.errorbar(band.x, band.mean, band.std, ecolor=style["color"], elinewidth=1, capsize=3, fmt="none")
+    elif band.trials > 1:
         axes.fill_between(band.x, band.mean - band.std, band.mean + band.std, color=style["color"], alpha=0.2, lw=0)
     return axes.plot(band.x, band.mean, **style)[0]
 
@@ -78,7 +90,8 @@ def _scores(axes: Axes, run: Run, metric: str) -> None:
         band = final_curve(run, arm, metric)
         colour, dash = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
         marker = MARKERS[number % len(MARKERS)]
-        handles.append(_draw(axes, band, color=colour, linestyle=dash, marker=marker, markersize=5))
+        style = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 5}
+        handles.append(_draw(axes, band, bars=len(run.arms) > MOST_BANDS, **style))
         names.append(label(arm, 40))
         ticks |= set(band.x[band.x > 0])
     axes.set_xscale("log")

@@ -60,7 +60,7 @@ def models(
 
     Args:
         paths: files, or `-`.
-        include, exclude: only tensors with paths like these; others than kernels where they are named.
+        include, exclude: only tensors with paths like these: biases too, and others where they are named.
         progress: called with bytes done and bytes in all, for each file and pass.
 
     Raises:
@@ -77,7 +77,8 @@ def models(
 
 def _chosen(checkpoint: Checkpoint, include: Sequence[str], exclude: Sequence[str]) -> list[Tensor]:
     numbers = arithmetic(checkpoint.weights)
-    found = [each for each in by_role(numbers, include, exclude, kernels=True, biases=False) if prod(each.shape)]
+    chosen = by_role(numbers, include, exclude, kernels=True, biases=bool(include))
+    found = [each for each in chosen if prod(each.shape)]
     if not found:
         raise Refused("has no floating kernels to draw; name other tensors with --include", checkpoint.name)
     return found

@@ -44,7 +44,7 @@ def plot(
     Args:
         paths: models (files, folders, patterns), or the folder of one experiment.
         output: of the plot.
-        include, exclude: of models, only tensors with paths like these; others than kernels where they are named.
+        include, exclude: of models, only tensors with paths like these: biases too, and others where they are named.
         force: replace an existing output.
         progress: called with bytes done and bytes in all.
 

@@ -99,5 +99,10 @@ def label(name: str, most: int = 60) -> str:
 
 def short_names(paths: Sequence[str]) -> list[str]:
     """The files' own names, or the paths where these are the same."""
-    names = [os.path.basename(path) for path in paths]
+    names = ["standard input" if path == "-" else os.path.basename(path) for path in paths]
     return names if len(set(names)) == len(names) else list(paths)
+
+
+def by_rows(items: Sequence[Any], columns: int) -> list[Any]:
+    """Items of a legend in the order in which matplotlib, which fills columns, shows them row by row."""
+    return [each for column in range(columns) for each in items[column::columns]]

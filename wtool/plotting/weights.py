@@ -10,7 +10,7 @@ import numpy as np
 
 from wtool.errors import Usage
 from wtool.plotting.kernels import Kernel, Model
-from wtool.plotting.style import COLOURS, DASHES, GREY, label, short_names
+from wtool.plotting.style import COLOURS, DASHES, GREY, by_rows, label, short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +46,8 @@ def draw(models: Sequence[Model]) -> Figure:
             _name_axes(rows[at])
     handles = [_line(number) for number in range(len(models))]
     names = [label(name, 28) for name in short_names([model.name for model in models])]
-    figure.legend(handles, names, loc="outside upper left", ncols=max(1, int(sum(widths) * blocks / 2.6)))
+    columns = min(len(models), max(1, int(sum(widths) * blocks / 2.6)))
+    figure.legend(by_rows(handles, columns), by_rows(names, columns), loc="outside upper left", ncols=columns)
     return figure
 
 

@@ -127,12 +127,18 @@ class Ensemble(keras.Model):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Their mean."""
         each = [member(inputs, training=training) for member in self.members]
-        return keras.tree.map_structure(lambda *outputs: sum(outputs[1:], outputs[0]) / len(outputs), *each)
+        return keras.tree.map_structure(_mean, *each)
 
     @property
     def losses(self) -> list[Any]:
         """None: what the members add is about their weights."""
         return []
+
+
+def _mean(*outputs: Any) -> Any:
+    if len({tuple(output.shape) for output in outputs}) > 1:
+        raise ValueError("the outputs of the models have different shapes")
+    return sum(outputs[1:], outputs[0]) / len(outputs)
 
 
 def _ignore(result: Evaluated | Failed) -> None:
