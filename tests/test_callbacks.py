@@ -234,6 +234,7 @@ def test_misuse_is_told(tmp_path: Path) -> None:
         lambda: callbacks.AverageCheckpoints(tmp_path / "x.keras", last=0),
         lambda: callbacks.AverageCheckpoints(tmp_path / "x.keras", decay=2.0),
         lambda: fit(still(), callbacks.Stroke(include=["nothing/*"])),
+        lambda: fit(still(), callbacks.AverageCheckpoints(tmp_path / "x.txt")),
     ):
         with pytest.raises(wtool.Usage):
             wrong()

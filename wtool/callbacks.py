@@ -17,6 +17,7 @@ import numpy as np
 from wtool.batch import SEEDS
 from wtool.dtypes import is_floating
 from wtool.errors import Usage
+from wtool.files.inputs import extension
 from wtool.training import holding, saving
 from wtool.training.variables import array, chosen, values
 from wtool.transforms.averaging import COEFFICIENTS, average
@@ -229,7 +230,7 @@ class AverageCheckpoints(keras.callbacks.Callback):
     others the newest's, and an optimizer that starts anew. The last epochs' weights are held in memory.
 
     Args:
-        path: of the new model, `.keras`.
+        path: of the new model, `.keras` or `.h5`.
         last: how many epochs; fewer if training is shorter.
         linear: the k-th newest of n counts n-k+1; without this, `decay` and `alpha`, all count the same.
         decay: each counts decay**age, the newest having age 0.
@@ -266,6 +267,8 @@ class AverageCheckpoints(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Look whether the file can be written before any work is done for it."""
+        if extension(self.path) not in (".keras", ".h5"):
+            raise Usage("an average is a whole model; its name has to end in .keras or .h5", self.path)
         saving.check_target(self.path, self.force)
         self._epochs.clear()
 
@@ -280,11 +283,11 @@ class AverageCheckpoints(keras.callbacks.Callback):
         weights = COEFFICIENTS[self.kind](len(self._epochs), *self._arguments)
         variables = self._floating()
         own = [array(variable) for variable in variables]
-        for variable, *epochs in zip(variables, *self._epochs, strict=True):
-            new = average([each.reshape(-1) for each in epochs], weights)
-            variable.assign(new.reshape(variable.shape))
         record = saving.record("average", self._parameters())
         try:
+            for variable, *epochs in zip(variables, *self._epochs, strict=True):
+                new = average([each.reshape(-1) for each in epochs], weights)
+                variable.assign(new.reshape(variable.shape))
             saving.save(self.model, self.path, [record], force=self.force, fresh_optimizer=True)
         finally:
             for variable, value in zip(variables, own, strict=True):

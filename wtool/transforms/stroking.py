@@ -149,7 +149,7 @@ def check_bounds(low: float, high: float) -> None:
 
 
 def is_over(cutoff: int | None, earlier: int) -> bool:
-    """Whether a model has had its share; a negative cutoff is none, as in KeraStroke."""
+    """Whether a model has had its share; a negative cutoff is none, as is the -1 of KeraStroke."""
     return cutoff is not None and 0 <= cutoff <= earlier
 
 
