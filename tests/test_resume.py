@@ -688,8 +688,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ({"data": "missing.npz"}, "missing.npz: no such file"),
         ({"data": "init.keras"}, "no data that wtool knows"),
-        ({"data": "objects.npz"}, "cannot be read"),
-        ({"data": "words.csv"}, "not a table of numbers"),
+        ({"data": "objects.npz"}, "no .npz file of arrays .*Object arrays cannot be loaded"),
+        ({"data": "words.csv"}, "line 2: .x. is no number"),
         ({"data": "other.npz"}, "holds a, b; wanted are x and y"),
         ({"data": (np.ones((4, 7)), np.zeros(4))}, "Keras cannot train it with this data"),
         ({"data": (X, Y + 99)}, "Keras cannot train it with this data|loss became nan"),
