@@ -352,6 +352,18 @@ def test_a_log_gets_the_columns_of_all_legs(here: Path) -> None:
     assert all(0 < float(row["loss"]) < 3 for row in rows)
 
 
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl"])
+def test_half_a_line_of_a_killed_run_goes(name: str, here: Path) -> None:
+    words = {"data": "digits.npz", "epochs": 1, "log": name, "seed": 1}
+    wtool.resume("init.keras", output="one.keras", **words)
+    before = Path(name).read_text()
+    Path(name).write_text(before + before.splitlines()[-1][:7])
+    assert wtool.resume("one.keras", output="two.keras", **words).notes == ()
+    found = Path(name).read_text()
+    assert found.startswith(before)
+    assert len(found.splitlines()) == len(before.splitlines()) + 1
+
+
 def test_what_cannot_be_written_is_told_before_training(here: Path) -> None:
     words = {"data": "digits.npz", "epochs": 1, "report": pytest.fail}
     for more in ({"log": "nowhere/log.csv"}, {"checkpoints": "init.keras"}):

@@ -92,9 +92,9 @@ def fit(
     keras.utils.set_random_seed(seed % SEEDS)
     for first, last in pairwise(_parts((data, validation), start, stop_epoch)):
         skip = start.batch if first == start.epoch else 0
-        batches = fed(data, batch_size, seed if shuffle else None, first, skip)
-        own = [EpochOfBatches(batches)] if isinstance(batches, Batches) else []
         try:
+            batches = fed(data, batch_size, seed if shuffle else None, first, skip)
+            own = [EpochOfBatches(batches)] if isinstance(batches, Batches) else []
             with redirect_stdout(sys.stderr), warnings.catch_warnings():  # standard output is for data
                 warnings.filterwarnings("ignore", "Your input ran out of data")  # as it does at the end of an epoch
                 model.fit(

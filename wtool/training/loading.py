@@ -241,11 +241,12 @@ def _variables(model: Any, checkpoint: Checkpoint) -> dict[str, Any]:
     Names alone do not do: layers of subclassed models get others whenever they are made.
     """
     called = {path: variable for path, (_, variable) in named(model).items()}
+    known = {id(variable) for variable in called.values()}
     placed = places(model) if checkpoint.format == "keras" else {}
     found = {}
     for tensor in checkpoint.weights:
-        variable = placed.get(tensor.stored.replace(OLD_ROOT, "layers"), called.get(tensor.path))
-        if variable is not None and tuple(variable.shape) == tensor.shape:
+        variable: Any = placed.get(tensor.stored.replace(OLD_ROOT, "layers"), called.get(tensor.path))
+        if id(variable) in known and tuple(variable.shape) == tensor.shape:
             found[tensor.path] = variable
     return found
 

@@ -90,14 +90,14 @@ def prepare(path: str, epoch: int, keep: bool) -> tuple[str, ...]:
     except (ValueError, Refused):
         raise WtoolError("is there already, and is no log of training; name another with --log", path) from None
     _append(path, "")
-    if kept == lines:
-        return ()
     notes: tuple[str, ...] = ()
-    if keep:
+    if keep and kept != lines:
         aside = _free_name(path)
         shutil.copyfile(path, aside)
         notes = (f"{path} had epochs after {epoch} already: as it was, it is {aside} now",)
-    _replace(path, "".join(kept))
+    text = "".join(kept).encode()
+    if len(text) != os.path.getsize(path):
+        _replace(path, text)
     return notes
 
 
@@ -140,9 +140,9 @@ def _free_name(path: str) -> str:
     return next(name for name in (f"{stem}-{number}{suffix}" for number in count(1)) if not os.path.exists(name))
 
 
-def _replace(path: str, text: str) -> None:
+def _replace(path: str, text: bytes) -> None:
     with Draft(path, force=True) as draft:
-        draft.file.write(text.encode())
+        draft.file.write(text)
         draft.publish()
 
 
@@ -163,7 +163,7 @@ def _add_csv(path: str, epoch: Epoch) -> None:
         return
     before = list(csv.DictReader(_lines(path)))
     columns = list(dict.fromkeys([*header, *row]))
-    _replace(path, _csv([dict(zip(columns, columns, strict=True)), *before, row], columns))
+    _replace(path, _csv([dict(zip(columns, columns, strict=True)), *before, row], columns).encode())
 
 
 def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:

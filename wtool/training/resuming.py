@@ -286,8 +286,8 @@ class _Leg:
             prepare(loaded.model, _compilation(self.options), why=loaded.uncompiled)
         else:
             loaded = load(last.path, self.options.get("unsafe", False))
-            if loaded.lost:
-                raise WtoolError(f"{loaded.lost}; remove it to begin anew", last.path)
+            if loaded.lost or loaded.uncompiled:
+                raise WtoolError(f"{loaded.lost or loaded.uncompiled}; remove it to begin anew", last.path)
         randomness.restore(loaded.model, loaded.lineage, plan.seed)
         return loaded.model
 
