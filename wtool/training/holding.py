@@ -28,6 +28,7 @@ class ZeroMask(keras.constraints.Constraint):
 
     def __call__(self, value: Any) -> Any:
         """The constrained value: a selection, since infinity times zero would be NaN and -1 times zero is -0."""
+        value = keras.ops.convert_to_tensor(value)  # of a variable, which JAX does not select from
         if self.before is not None:
             value = self.before(keras.ops.where(self.kept, value, keras.ops.zeros_like(value)))
         return keras.ops.where(self.kept, value, keras.ops.zeros_like(value))
