@@ -75,6 +75,8 @@ def explained(error: Exception) -> WtoolError:
         new = WtoolError("out of memory")
     elif isinstance(error, ModuleNotFoundError) and error.name in ("keras", "tensorflow"):
         new = WtoolError("needs Keras: pip install 'wtool[train]'")
+    elif isinstance(error, ModuleNotFoundError) and error.name in ("jax", "torch"):
+        new = WtoolError(f"needs {error.name}, which KERAS_BACKEND or keras.json asks for, and which is not installed")
     else:
         what = f"{type(error).__name__}: {error}"
         new = WtoolError(f"this is a bug ({what}); please report it with what `wtool --debug ...` says")

@@ -20,6 +20,7 @@ import keras
 from wtool.batch import SEEDS
 from wtool.errors import WtoolError, in_short
 from wtool.training.data import Renewed, fed
+from wtool.training.holding import has_averages
 from wtool.training.samples import Batches, EpochOfBatches
 from wtool.training.saving import Diverged
 
@@ -88,6 +89,8 @@ def fit(
         Diverged: the loss became NaN or infinite.
         WtoolError: the data does not fit the model.
     """
+    if keras.backend.backend() == "jax" and has_averages(model):
+        raise WtoolError("moving averages of weights (use_ema) go on with the TensorFlow backend only")
     stop = Stop() if stop is None else stop
     keras.utils.set_random_seed(seed % SEEDS)
     for first, last in pairwise(_parts((data, validation), start, stop_epoch)):

@@ -90,9 +90,9 @@ def release(model: Any, held: Sequence[Held]) -> None:
 
 def settle(model: Any, held: Sequence[Held]) -> None:
     """Hold the zeros also in moving averages of weights (`use_ema`), which Keras makes the weights after training."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if not getattr(optimizer, "use_ema", False):
+    if not has_averages(model):
         return
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     averages = dict(
         zip(map(id, optimizer._trainable_variables), optimizer._model_variables_moving_average, strict=True)
     )
@@ -100,6 +100,12 @@ def settle(model: Any, held: Sequence[Held]) -> None:
         for variable in (each.variable, averages.get(id(each.variable))):
             if variable is not None:
                 variable.assign(masked(variable.constraint or ZeroMask(each.kept), array(variable)))
+
+
+def has_averages(model: Any) -> bool:
+    """Whether the optimizer keeps moving averages of the weights (`use_ema`)."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    return bool(getattr(optimizer, "use_ema", False))
 
 
 def masked(constraint: Any, new: Array) -> Array:
