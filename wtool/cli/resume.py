@@ -96,6 +96,8 @@ def _say(done: Resumed) -> None:
     if done.skipped:
         say_skipped(done.model, done.output)
         return
+    what = "" if done.samples is None else f" of {counted(done.samples, 'sample')}"
+    what += "" if done.validation_samples is None else f", {done.validation_samples:,} more for validation"
     held = f"; {counted(done.held, 'zero')} held" if done.held else ""
     how = "stopped after" if done.signal else "has"
-    say(f"{done.model}: {how} {counted(done.epochs, 'epoch')}{held}; seed {done.seed}; written to {done.output}")
+    say(f"{done.model}: {how} {counted(done.epochs, 'epoch')}{what}{held}; seed {done.seed}; written to {done.output}")

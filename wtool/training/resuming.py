@@ -93,6 +93,7 @@ class Resumed:
         epochs: how many epochs the model has now, over all legs.
         seed: of the order of samples, and of all else that is random.
         metrics: of the last epoch; those of validation begin with `val_`.
+        samples, validation_samples: how many there were; None where that is not known.
         held: how many zeros were held.
         signal: the one that ended training early; None if it went to its end.
         skipped: the output was there already, made of the same input in the same way.
@@ -104,6 +105,8 @@ class Resumed:
     epochs: int
     seed: int
     metrics: Mapping[str, float]
+    samples: int | None = None
+    validation_samples: int | None = None
     held: int = 0
     signal: int | None = None
     skipped: bool = False
@@ -274,6 +277,8 @@ class _Leg:
             epochs=at.epoch,
             seed=plan.seed,
             metrics=epochs[-1].metrics if epochs else {},
+            samples=data.size if isinstance(data, Samples) else None,
+            validation_samples=validation.size if isinstance(validation, Samples) else None,
             held=sum(each.zeros for each in held),
             signal=stop.signal,
             notes=(*notes, *told),
