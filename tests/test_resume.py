@@ -584,6 +584,45 @@ def test_a_compilation_that_cannot_be_restored_can_be_replaced(here: Path) -> No
     assert 0 < done.metrics["loss"] < np.inf
 
 
+def as_keras_2(path: str, decay: float) -> None:
+    """Make Adam's state in an `.h5` file what Keras 2 writes: by kind, under other names, the rate not among it."""
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["training_config"])
+        config["optimizer_config"] = {
+            "class_name": "Adam",
+            "config": {"name": "Adam", "learning_rate": 0.01, "decay": decay, "beta_1": 0.9, "beta_2": 0.999},
+        }
+        file.attrs["training_config"] = json.dumps(config)
+        file.attrs["keras_version"] = "2.10.0"
+        group = file["optimizer_weights"]
+        values = [group[name][()] for name in group.attrs["weight_names"]]
+        del file["optimizer_weights"]
+        weights = ["hidden/kernel", "hidden/bias", "out/kernel", "out/bias"]
+        names = ["Adam/iter:0", *(f"Adam/{weight}/{kind}:0" for kind in "mv" for weight in weights)]
+        group = file.create_group("optimizer_weights")
+        for name, value in zip(names, [values[0], *values[2::2], *values[3::2]], strict=True):
+            group[name] = value
+        group.attrs["weight_names"] = [name.encode() for name in names]
+
+
+def test_the_optimizer_of_a_file_of_keras_2_goes_on(here: Path) -> None:
+    made = keras.Sequential(
+        [keras.Input((64,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(10, name="out")]
+    )
+    made.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    made.fit(X, Y, verbose=0)
+    made.save("two.h5")
+    as_keras_2("two.h5", decay=0.0)
+    made.fit(X, Y, batch_size=32, shuffle=False, epochs=2, verbose=0)
+    words = {"data": "digits.npz", "epochs": 2, "shuffle": False}
+    wtool.resume("two.h5", output="out.keras", **words)
+    assert_same(load("out.keras"), made)
+    made.save("decay.h5")
+    as_keras_2("decay.h5", decay=0.1)
+    with pytest.raises(wtool.WtoolError, match=r"does not know the decay .*\(0.1\); --new-optimizer starts another"):
+        wtool.resume("decay.h5", output="never.keras", **words)
+
+
 @pytest.mark.skipif(not ZOO_OF_KERAS_2.exists(), reason="needs the whole collection of real files")
 def test_metrics_of_keras_2(here: Path) -> None:
     """Their configurations name functions, which Keras 3 would call by name."""

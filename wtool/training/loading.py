@@ -25,6 +25,7 @@ from wtool.files.keras3 import OLD_ROOT
 from wtool.files.opener import open_checkpoint, training_config
 from wtool.files.suspects import RUNNING, Suspect, suspects
 from wtool.training.older import older_objects
+from wtool.training.optimizers import lost_state, restore
 from wtool.training.variables import named, places
 
 UIDS = "object_name_uids"
@@ -80,9 +81,10 @@ def load(path: str, unsafe: bool = False) -> Loaded:
                 refuse_suspects(checkpoint)
             hashes = checkpoint.finish()
             model, uncompiled = _loaded(real, checkpoint, unsafe)
+            variables = _variables(model, checkpoint)
             if checkpoint.format == "h5" and getattr(model, "optimizer", None) is not None:
-                _restore_optimizer(model, checkpoint)
-            lost = _lost_optimizer(model, checkpoint)
+                restore(model, checkpoint, variables)
+            lost = lost_state(model, checkpoint)
         except WtoolError as error:
             raise error.about(path) from error.__cause__
         weights = tuple(checkpoint.weights)
@@ -93,7 +95,7 @@ def load(path: str, unsafe: bool = False) -> Loaded:
             hashes=hashes,
             format=checkpoint.format,
             weights=weights,
-            variables=_variables(model, checkpoint),
+            variables=variables,
             lost=lost,
             uncompiled=uncompiled,
         )
@@ -224,17 +226,6 @@ def _names_from_the_first() -> Iterator[None]:
         global_state.set_global_attribute(UIDS, before)
 
 
-def _restore_optimizer(model: Any, checkpoint: Checkpoint) -> None:
-    """Give a model from an `.h5` file its optimizer: the one that Keras 3 builds there knows no layer's variables."""
-    optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
-    optimizer.build(model.trainable_variables)
-    saved = checkpoint.slots
-    if [tensor.shape for tensor in saved] == [tuple(variable.shape) for variable in optimizer.variables]:
-        for variable, tensor in zip(optimizer.variables, saved, strict=True):
-            variable.assign(checkpoint.read(tensor))
-    model.optimizer = optimizer
-
-
 def _variables(model: Any, checkpoint: Checkpoint) -> dict[str, Any]:
     """Path of each weight of a file -> the model's variable: by its place in the file, else by name.
 
@@ -249,15 +240,3 @@ def _variables(model: Any, checkpoint: Checkpoint) -> dict[str, Any]:
         if id(variable) in known and tuple(variable.shape) == tensor.shape:
             found[tensor.path] = variable
     return found
-
-
-def _lost_optimizer(model: Any, checkpoint: Checkpoint) -> str:
-    """What is wrong if the optimizer's state is in the file and Keras did not take it: it only warns then."""
-    steps = [tensor for tensor in checkpoint.slots if tensor.slot is not None and tensor.slot.name == "iteration"]
-    if not steps or getattr(model, "optimizer", None) is None:
-        return ""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    saved, taken = int(checkpoint.read(steps[-1])), int(optimizer._iterations)  # not divided by accumulated steps
-    if saved == taken:
-        return ""
-    return f"Keras does not restore its optimizer, which is at step {saved:,} in the file and at {taken:,} when loaded"
