@@ -225,6 +225,15 @@ def test_averages(options: dict[str, Any], coefficients: list[float], tmp_path: 
     assert wtool.inspect(tmp_path / "mean.keras")["lineage"][0]["operation"] == "average"
 
 
+def test_an_average_in_hdf5_leaves_the_model_compiled(tmp_path: Path) -> None:
+    """Keras's own saving takes the optimizer out of the model's compile configuration."""
+    model = still()
+    fit(model, callbacks.AverageCheckpoints(tmp_path / "mean.h5"))
+    model.save(tmp_path / "after.keras")
+    again = keras.models.load_model(tmp_path / "after.keras")
+    assert int(again.optimizer.iterations) == int(model.optimizer.iterations) > 0
+
+
 def test_misuse_is_told(tmp_path: Path) -> None:
     for wrong in (
         lambda: callbacks.Stroke(volatility_ratio=2.0),

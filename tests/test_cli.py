@@ -15,6 +15,7 @@ import pytest
 
 import wtool
 from tests.models import BLOBS, HOSTILE
+from wtool import errors
 from wtool.cli import COMMANDS
 from wtool.errors import one_line
 
@@ -198,3 +199,34 @@ def test_python_offers_the_same() -> None:
     assert {"average", "inspect"} <= set(dir(wtool)) | set(wtool.__all__)
     with pytest.raises(AttributeError, match="nonsense"):
         wtool.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("no such axis", "no such axis"),
+        ("", "no more is said"),
+        (
+            "Exception encountered when calling Sequential.call().\n\n"
+            "\x1b[1mexpected 8, but received 5\x1b[0m\n\nArguments",
+            "expected 8, but received 5",
+        ),
+        (
+            "Graph execution error:\n\nDetected at node loss\n<stack traces unavailable>\n"
+            "Received a label of 7\n\t [[{{x}}]]",
+            "Received a label of 7",
+        ),
+        (
+            "Functional could not be deserialized properly.\n\nconfig={'a': 1}.\n\nException encountered: Error when "
+            "deserializing\n\nException encountered: Could not locate class 'Own'.\n\nand so on",
+            "Could not locate class 'Own'.",
+        ),
+        (
+            "2 objects could not be loaded. An example:\n\nShape mismatch\n\nmore",
+            "2 objects could not be loaded. An example: Shape mismatch",
+        ),
+        ("x" * 1000, "x" * 297 + "..."),
+    ],
+)
+def test_errors_of_keras_in_short(text: str, told: str) -> None:
+    assert errors.in_short(ValueError(text)) == f"ValueError: {told}"

@@ -213,6 +213,41 @@ def test_masks_of_subclassed_models(here: Path, monkeypatch: pytest.MonkeyPatch)
     assert_same(load("out.keras"), result)
 
 
+def test_zeros_under_lora_are_not_promised(here: Path) -> None:
+    """Keras adds A B to the kernel when it saves it."""
+    made = load("init.keras")
+    made.get_layer("hidden").enable_lora(2)
+    made.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    made.save("lora.keras")
+    wtool.prune("lora.keras", sparsity=0.5, include=["hidden/kernel"], output="pruned.keras")
+    with pytest.raises(wtool.WtoolError, match="zeros of hidden/kernel cannot be held: LoRA"):
+        wtool.resume("pruned.keras", data="digits.npz", epochs=1)
+    assert wtool.resume("pruned.keras", data="digits.npz", epochs=1, hold_zeros=False).held == 0
+
+
+def test_variables_of_one_name(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer may call all of its weights `kernel`: each is held, and looked at for NaN."""
+    Path("thrice.py").write_text(
+        "import keras\n@keras.saving.register_keras_serializable('own')\nclass Thrice(keras.layers.Layer):\n"
+        "    def build(self, shape):\n"
+        "        self.own = [self.add_weight(shape=(64, 10), name='kernel') for _ in range(3)]\n"
+        "    def call(self, x): return sum(x @ each for each in self.own)\n"
+    )
+    monkeypatch.syspath_prepend(here)
+    made = keras.Sequential([keras.Input((64,)), importlib.import_module("thrice").Thrice()])
+    made.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    made.save("thrice.keras")
+    wtool.prune("thrice.keras", sparsity=0.5, include=["thrice/*"], output="pruned.keras")
+    assert wtool.resume("pruned.keras", data="digits.npz", epochs=1, output="out.keras").held == 3 * 320
+    assert [np.count_nonzero(each == 0) for each in load("out.keras").weights] == [320] * 3
+    callbacks = pytest.importorskip("wtool.callbacks")
+    made.fit(X, Y, verbose=0, callbacks=[callbacks.Pruning(min_value=-9, max_value=9, include=["thrice/*"])])
+    assert not any(np.any(each) for each in made.get_weights())
+    made.weights[1].assign(np.full((64, 10), np.nan))
+    with pytest.raises(wtool.WtoolError, match="kernel_1 NaN"):
+        importlib.import_module("wtool.training.saving").refuse_nonfinite(made)
+
+
 def test_lineage_that_tells_of_other_tensors(here: Path) -> None:
     wtool.prune("init.keras", sparsity=0.5, include=["hidden/*"], output="pruned.keras")
     with wtool.open_checkpoint("pruned.keras") as found:
@@ -386,6 +421,11 @@ def test_tensorboard_has_what_the_log_has(here: Path, monkeypatch: pytest.Monkey
         wtool.resume("init.keras", output="three.keras", **words)
 
 
+def interrupt(epoch: Any) -> None:
+    """As a user who changes their mind."""
+    raise KeyboardInterrupt
+
+
 def test_a_finished_leg_is_skipped(here: Path) -> None:
     words = {"data": "digits.npz", "epochs": 1, "output": "out.keras"}
     first = wtool.resume("init.keras", **words)
@@ -397,6 +437,12 @@ def test_a_finished_leg_is_skipped(here: Path) -> None:
     again = wtool.resume("init.keras", **words, seed=first.seed, checkpoints="run", force=True)
     assert (again.skipped, again.epochs, list(again.metrics)) == (False, 1, ["accuracy", "loss"])
     assert os.listdir("run") == ["ckpt-0001.keras"]
+    more = {"data": "digits.npz", "output": "more.keras", "checkpoints": "run", "force": True}
+    wtool.resume("init.keras", epochs=3, seed=1, **more)
+    saved = sorted(os.listdir("run"))
+    with pytest.raises(KeyboardInterrupt):
+        wtool.resume("init.keras", epochs=3, seed=2, report=interrupt, **more)
+    assert (saved, os.listdir("run")) == ([f"ckpt-000{number}.keras" for number in (1, 2, 3)], [])
     for other in ({"batch_size": 16}, {"seed": first.seed + 1}, {"data": (X, Y)}):
         with pytest.raises(wtool.WtoolError, match="exists already"):
             wtool.resume("init.keras", **{**words, **other})
@@ -417,7 +463,13 @@ def test_lineage_tells_the_content_of_the_data(here: Path) -> None:
         {"name": "digits.npz", "as": "data", "hash": hashed},
         {"name": "digits.npz", "as": "validation_data", "hash": hashed},
     ]
+    os.makedirs("elsewhere/deep")
+    Path("elsewhere/deep/1.png").write_bytes(b"linked")
+    for name, target in (("c", "../elsewhere"), ("a/gone.png", "nowhere"), ("a/up", "../..")):
+        os.symlink(target, f"images/{name}")
     first = fingerprints.entries("images/", "data")
+    Path("elsewhere/deep/1.png").write_bytes(b"linked, and longer")
+    assert fingerprints.entries("images/", "data") != first
     assert first[0]["name"] == "images"
     Path("images/b/1.png").write_bytes(b"longer")
     second = fingerprints.entries("images", "data")
@@ -567,6 +619,48 @@ def test_short_names_of_losses_in_hdf5(short: str, here: Path) -> None:
         for tensor, variable in zip(found.weights, made.weights, strict=True):
             assert np.array_equal(found.read(tensor), variable.numpy())
     assert wtool.resume("out.h5", epochs=1, output="again.h5", **words).epochs == 2
+
+
+OWN_PARTS = """
+import keras
+register = keras.saving.register_keras_serializable("own")
+@register
+class Loss(keras.losses.Loss):
+    def __init__(self, mode="odd", **options):
+        super().__init__(**options)
+        self.mode = mode
+    def call(self, true, predicted): return keras.ops.mean((predicted - 1) ** 2, axis=-1)
+    def get_config(self): return {**super().get_config(), "mode": self.mode}
+@register
+class Metric(keras.metrics.Mean):
+    def update_state(self, true, predicted, sample_weight=None): super().update_state(predicted)
+@register
+class Start(keras.initializers.Initializer):
+    def __init__(self, how="evenly"): self.how = how
+    def __call__(self, shape, dtype=None): return keras.ops.ones(shape, dtype) / 64
+    def get_config(self): return {"how": self.how}
+@register
+def activation(x): return x / 2
+@register
+def error(true, predicted): return keras.ops.mean(predicted, axis=-1)
+"""
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_registered_parts_of_a_compilation(ending: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their settings are words that mean nothing to Keras, and nothing to be afraid of."""
+    Path("own_parts.py").write_text(OWN_PARTS)
+    monkeypatch.syspath_prepend(here)
+    own = importlib.import_module("own_parts")
+    dense = keras.layers.Dense(1, activation=own.activation, kernel_initializer=own.Start())
+    made = keras.Sequential([keras.Input((64,)), dense])
+    wrapped = keras.metrics.MeanMetricWrapper(own.error, name="wrapped")
+    made.compile("adam", own.Loss(name="my_loss"), metrics=[own.Metric(name="my_metric"), wrapped])
+    made.save(f"own{ending}")
+    told = made.fit(X, Y, batch_size=32, shuffle=False, verbose=0).history
+    words = {"data": "digits.npz", "epochs": 1, "shuffle": False, "imports": ["own_parts"]}
+    done = wtool.resume(f"own{ending}", output=f"out{ending}", **words)
+    assert done.metrics == {name: values[0] for name, values in told.items()}
 
 
 def test_a_compilation_that_cannot_be_restored_can_be_replaced(here: Path) -> None:

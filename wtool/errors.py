@@ -22,15 +22,19 @@ def a_few(names: Sequence[str]) -> str:
     return f"{', '.join(names[:3])}{more}"
 
 
+LONG = 300
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _FRAMING = re.compile(r"Exception encountered when calling|Graph execution error|Detected at node|<stack traces|\s|$")
 """How lines begin in which Keras and TensorFlow say where something is wrong, and not what."""
 
 
 def in_short(error: BaseException) -> str:
-    """An error in a line: of the many of Keras's, the first that says what is wrong."""
-    lines = _COLOURS.sub("", str(error).strip()).splitlines() or ["no more is said"]
-    return f"{type(error).__name__}: {next((line for line in lines if not _FRAMING.match(line)), lines[0])}"
+    """An error in a line: of the many of Keras's, the first that says what is wrong, or the error behind it."""
+    text = _COLOURS.sub("", str(error).strip()).rpartition("Exception encountered: ")[2]
+    lines = text.splitlines() or ["no more is said"]
+    telling = [line for line in lines if not _FRAMING.match(line)] or lines
+    told = " ".join(telling[:2] if telling[0].endswith(":") else telling[:1])
+    return f"{type(error).__name__}: {told if len(told) <= LONG else f'{told[: LONG - 3]}...'}"
 
 
 class WtoolError(Exception):

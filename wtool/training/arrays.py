@@ -112,8 +112,9 @@ def _are_names(cells: Sequence[str]) -> bool:
 
 
 def _number(cell: str) -> float | None:
+    """As NumPy reads it, which knows no `1_000` and no digits of other scripts."""
     try:
-        return float(cell)
+        return float(cell) if cell.isascii() and "_" not in cell else None
     except ValueError:
         return None
 

@@ -41,15 +41,16 @@ def _of_file(path: str, size: int, changed: int) -> str:
 def _of_folder(path: str) -> str:
     """The hash of the names and sizes of all files: contents are read only when they are trained with."""
     digest = blake3()
-    for name, size in sorted(_listed(path, "")):
+    for name, size in sorted(_listed(path)):
         digest.update(f"{name}\0{size}\0".encode(errors="surrogateescape"))
     return f"blake3:{digest.hexdigest()}"
 
 
-def _listed(folder: str, place: str) -> Iterator[tuple[str, int]]:
-    for entry in os.scandir(folder):
-        name = f"{place}{entry.name}"
-        if entry.is_dir():
-            yield from _listed(entry.path, f"{name}/")
-        else:
-            yield name, entry.stat().st_size
+def _listed(path: str) -> Iterator[tuple[str, int]]:
+    """Files, also in folders that links in `path` lead to, but not further; a link that leads nowhere has no size."""
+    links = [entry.path for entry in os.scandir(path) if entry.is_symlink() and entry.is_dir()]
+    for top in (path, *links):
+        for folder, _, names in os.walk(top):
+            for name in names:
+                file = os.path.join(folder, name)
+                yield os.path.relpath(file, path), os.path.getsize(file) if os.path.exists(file) else -1

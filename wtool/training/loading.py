@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -141,7 +142,7 @@ def _reason(found: Suspect) -> str:
 
 
 def _without_registered(value: Any, known: Mapping[str, Any]) -> Any:
-    """A configuration without the classes and functions that are registered with Keras; what is in them stays."""
+    """A configuration with Keras's own in place of classes and functions that are registered; what is in them stays."""
     if isinstance(value, list):
         return [_without_registered(each, known) for each in value]
     if isinstance(value, str):
@@ -149,7 +150,9 @@ def _without_registered(value: Any, known: Mapping[str, Any]) -> Any:
     if not isinstance(value, dict):
         return value
     rest = {name: _without_registered(each, known) for name, each in value.items() if name not in NAMING}
-    return rest if _is_registered(value, known) else {**value, **rest}
+    if not _is_registered(value, known):
+        return {**value, **rest}
+    return "linear" if value.get("class_name") == "function" else {**rest, "class_name": "Dense"}
 
 
 def _is_registered(entry: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
@@ -192,14 +195,16 @@ def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool) -> tuple[Any, str]:
     known = older_objects() if checkpoint.format == "h5" else None
     with warnings.catch_warnings(), _policy_of(checkpoint), _names_from_the_first():
         warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")  # that is looked at below
+        load_model = partial(keras.models.load_model, path, custom_objects=known, safe_mode=not unsafe)
         try:
-            return keras.models.load_model(path, custom_objects=known, safe_mode=not unsafe), ""
+            return load_model(), ""
+        except MemoryError:
+            raise
         except Exception as error:  # Keras raises what it likes, over many lines
-            why = f"Keras {keras.__version__} cannot load it ({in_short(error)})"
+            keras_cannot, why = f"Keras {keras.__version__} cannot", in_short(error)
             with suppress(Exception):
-                bare = keras.models.load_model(path, custom_objects=known, compile=False, safe_mode=not unsafe)
-                return bare, f"Keras {keras.__version__} cannot compile it as it was saved ({in_short(error)})"
-            raise WtoolError(why) from error
+                return load_model(compile=False), f"{keras_cannot} compile it as it was saved ({why})"
+            raise WtoolError(f"{keras_cannot} load it ({why})") from error
 
 
 @contextmanager

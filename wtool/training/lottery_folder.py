@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -126,7 +127,9 @@ def _grows(name: str, was: Any, now: Any) -> bool:
 def _is_begun(folder: str) -> bool:
     """Whether an epoch is over; before that, words may be put right."""
     begun = os.path.join(folder, "trial-1", UNFINISHED)
-    return os.path.exists(os.path.join(folder, summaries.FILE)) or (os.path.isdir(begun) and bool(os.listdir(begun)))
+    if os.path.exists(os.path.join(folder, summaries.FILE)):
+        return True
+    return os.path.isdir(begun) and any(entry.stat().st_size for entry in os.scandir(begun))
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,7 +201,11 @@ class Folder:
     def clear(self, plan: Sequence[Step], kept: Collection[str], todo: Sequence[Step]) -> None:
         """Remove what neither stays nor is read any more."""
         read = {path for step in todo for path in (step.output, *step.inputs)}
+        going_on = {os.path.dirname(step.output) for step in todo}
         for step in plan:
+            if os.path.dirname(step.output) not in going_on:
+                work = os.path.join(os.path.dirname(self.path(step.output)), UNFINISHED)
+                shutil.rmtree(work, ignore_errors=True)  # of a run that was killed as its training was over
             if step.output not in read and step.output not in kept:
                 with suppress(FileNotFoundError):
                     os.unlink(self.path(step.output))

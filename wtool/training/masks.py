@@ -8,6 +8,7 @@ from typing import Any
 from wtool.errors import Usage, WtoolError, a_few
 from wtool.selection import by_role
 from wtool.training.loading import Loaded
+from wtool.training.variables import named
 
 MASKING = frozenset({"prune", "rewind", "jitter", "randomize", "reshuffle", "constant", "rewind-schedule"})
 """Operations after which zeros are a mask."""
@@ -57,6 +58,11 @@ def _live(loaded: Loaded, paths: set[str]) -> dict[str, Any]:
     missing = sorted(paths - loaded.variables.keys())
     if missing:
         raise WtoolError(f"Keras has no variable for {a_few(missing)}, whose zeros were to be held; {_CHOICE}")
+    layers = named(loaded.model).values()
+    adapted = {id(variable) for layer, variable in layers if getattr(layer, "lora_enabled", False)}
+    odd = sorted(path for path in paths if id(loaded.variables[path]) in adapted)
+    if odd:
+        raise WtoolError(f"zeros of {a_few(odd)} cannot be held: LoRA is added to them on saving; see --no-hold-zeros")
     return {path: variable for path, variable in loaded.variables.items() if path in paths}
 
 

@@ -24,9 +24,10 @@ class _Wrapped(keras.metrics.MeanMetricWrapper):
     def from_config(cls, config: dict[str, Any]) -> Any:
         """A metric of Keras's own class."""
         function = config.get("fn")
-        if isinstance(function, str):
-            config = {**config, "fn": getattr(keras.metrics, function, None) or keras.metrics.get(function)}
-        return keras.metrics.MeanMetricWrapper(**config)
+        if not isinstance(function, str):
+            return keras.metrics.MeanMetricWrapper.from_config(config)
+        found = getattr(keras.metrics, function, None) or keras.metrics.get(function)
+        return keras.metrics.MeanMetricWrapper(**{**config, "fn": found})
 
 
 def older_objects() -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
@@ -314,12 +315,15 @@ class _Leg:
         folder = self.options.get("checkpoints")
         if folder is not None:
             os.makedirs(folder, exist_ok=True)
-        if folder is None or self.options.get("force"):
+        if folder is None:
             return
         own = {each.path for each in found}
         for epoch in range(at.epoch + 1, self.plan.end.epoch + 1):
             path = checkpoint_of(folder, epoch)
-            if self.saves_at(epoch) and os.path.exists(path) and path not in own:
+            if self.options.get("force"):
+                with suppress(FileNotFoundError):
+                    os.unlink(path)  # or a run that goes on from here would take it for its own
+            elif self.saves_at(epoch) and os.path.exists(path) and path not in own:
                 raise WtoolError("exists already, and is of another training; --force replaces it", path)
 
     def saves_at(self, epoch: int) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -54,14 +54,27 @@ def save(
     with ExitStack() as stack:
         draft = stack.enter_context(tempfile.TemporaryDirectory(prefix=".wtool-", dir=folder))
         path = os.path.join(draft, f"model{'.keras' if target == '-' else extension(target)}")
-        try:
-            model.save(path)
-        except (ValueError, TypeError, NotImplementedError) as error:
-            raise WtoolError(f"Keras cannot save it: {in_short(error)}", target) from error
+        with _compilation_kept(model):
+            try:
+                model.save(path)
+            except (ValueError, TypeError, NotImplementedError) as error:
+                raise WtoolError(f"Keras cannot save it: {in_short(error)}", target) from error
         base = stack.enter_context(open_checkpoint(path))
         new = rewrite(base, target, force, lineage, stack)
         pipeline.run([base], _restarted(base) if fresh_optimizer else [], new)
         new.publish(lineage)
+
+
+@contextmanager
+def _compilation_kept(model: Any) -> Iterator[None]:
+    """Save to `.h5`: Keras takes the optimizer out of the live model's own compile configuration for that."""
+    config = getattr(getattr(model, "_compile_config", None), "config", None)
+    before = dict(config) if isinstance(config, dict) else {}
+    try:
+        yield
+    finally:
+        if isinstance(config, dict):
+            config.update(before)
 
 
 def refuse_nonfinite(model: Any) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import keras
@@ -35,8 +36,14 @@ def named(model: Any) -> dict[str, tuple[Any, Any]]:
                 continue
             seen.add(id(variable))
             path = f"{place}/{variable.name}".strip("/")
-            found[path if path not in found else variable.path] = (layer, variable)
+            found[_free(path, found)] = (layer, variable)
     return found
+
+
+def _free(path: str, taken: Container[str]) -> str:
+    """A path, numbered where a layer has more variables of one name."""
+    names = (f"{path}_{number}" for number in count(1))
+    return path if path not in taken else next(name for name in names if name not in taken)
 
 
 def in_order(model: Any) -> list[Any]:
@@ -65,12 +72,14 @@ class _Places(saving_lib.NpzIOStore):
         return True
 
 
-class _Place:
+class _Place(dict[str, Any]):
     def __init__(self, found: dict[str, Any], place: str) -> None:
+        super().__init__()
         self._found = found
         self._place = place
 
     def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
         self._found[f"{self._place}/{name}"] = value
 
 
