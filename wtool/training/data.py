@@ -46,7 +46,7 @@ def read(words: Any, model: Any, part: str = "train", batch_size: int = 32) -> A
         Usage: words that mean no data.
         WtoolError: a file is missing, or holds something else; a function fails.
     """
-    paths = named(words)
+    paths = paths_of(words)
     if paths is None:
         return _called(words, "the function") if callable(words) else _taken(words)
     for path in paths:
@@ -59,7 +59,7 @@ def read(words: Any, model: Any, part: str = "train", batch_size: int = 32) -> A
     return _one(paths[0], model, part, batch_size)
 
 
-def named(words: Any) -> list[str] | None:
+def paths_of(words: Any) -> list[str] | None:
     """The words for data as texts; None for data itself."""
     if isinstance(words, (str, os.PathLike)):
         return [os.fspath(words)]
@@ -70,7 +70,7 @@ def named(words: Any) -> list[str] | None:
 
 def has_test_part(words: Any) -> bool:
     """Whether data is a `.npz` file with test samples beside those for training."""
-    return names_in((named(words) or [""])[0]) >= {"x_train", "x_test"}
+    return names_in((paths_of(words) or [""])[0]) >= {"x_train", "x_test"}
 
 
 def fed(data: Any, batch_size: int, seed: int | None = None, epoch: int = 0, skip: int = 0) -> Any:

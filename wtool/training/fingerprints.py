@@ -10,7 +10,7 @@ from typing import Any
 from blake3 import blake3
 
 from wtool.files.lineage import lineage_entry
-from wtool.training.data import named
+from wtool.training.data import paths_of
 
 
 def entries(words: Any, role: str) -> list[dict[str, Any]]:
@@ -21,7 +21,7 @@ def entries(words: Any, role: str) -> list[dict[str, Any]]:
         role: what the data is for.
     """
     found = []
-    for path in named(words) or ():
+    for path in paths_of(words) or ():
         if os.path.isdir(path):
             found.append(lineage_entry(os.path.abspath(path), [_of_folder(path)], {"as": role}))
         elif os.path.isfile(path):

@@ -27,7 +27,7 @@ from wtool.files.opener import open_checkpoint, training_config
 from wtool.files.suspects import RUNNING, Suspect, suspects
 from wtool.training.older import older_objects
 from wtool.training.optimizers import lost_state, restore
-from wtool.training.variables import named, places
+from wtool.training.variables import by_place, named
 
 UIDS = "object_name_uids"
 """Where Keras counts the layers that it gave names to."""
@@ -238,7 +238,7 @@ def _variables(model: Any, checkpoint: Checkpoint) -> dict[str, Any]:
     """
     called = {path: variable for path, (_, variable) in named(model).items()}
     known = {id(variable) for variable in called.values()}
-    placed = places(model) if checkpoint.format == "keras" else {}
+    placed = by_place(model) if checkpoint.format == "keras" else {}
     found = {}
     for tensor in checkpoint.weights:
         variable: Any = placed.get(tensor.stored.replace(OLD_ROOT, "layers"), called.get(tensor.path))

@@ -148,8 +148,8 @@ def _training(data: Any, options: Options) -> dict[str, Any]:
     """What makes a difference to trainings, as it is written down."""
     other = options.get("validation_data")
     return {
-        "data": datas.named(data),
-        "validation_data": datas.named(other),
+        "data": datas.paths_of(data),
+        "validation_data": datas.paths_of(other),
         "data_hashes": [each["hash"] for words in (data, other) for each in fingerprints.entries(words, "")],
         "validation_split": options.get("validation_split"),
         "batch_size": options.get("batch_size", 32),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wtool import operations
 from wtool.files.publish import Draft
 from wtool.training import schedules
-from wtool.training.data import named
+from wtool.training.data import paths_of
 from wtool.training.lottery_folder import UNFINISHED, Folder
 from wtool.training.lottery_plan import COPY, DRAW, NONE, PRUNE, Step
 from wtool.training.resuming import resume
@@ -69,7 +69,7 @@ def train(folder: Folder, step: Step, data: Any, how: Mapping[str, Any], after: 
     if not (folder.is_there(step) and folder.is_recorded(step, folder.lines(step, log))):
         with suppress(FileNotFoundError):
             os.unlink(output)  # of a run that was killed in the moment of its stop: not the end of an epoch
-        if named(data) is None:
+        if paths_of(data) is None:
             shutil.rmtree(work, ignore_errors=True)  # nothing tells whether it is of the same data
         os.makedirs(work, exist_ok=True)
 

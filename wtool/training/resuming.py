@@ -145,8 +145,9 @@ def resume(model: Path, *, data: Any, epochs: int, **options: Unpack[Options]) -
         found = [] if options.get("force") else list(left_behind(plan, target, options.get("checkpoints")))
         if any(each.path == target and each.at == plan.end for each in found):
             return Resumed(name, target, plan.end.epoch, found[0].seed, {}, skipped=True)
-        saving.check_target(target, options.get("force", False) or any(each.path == target for each in found))
-        return _Leg(loaded, plan, target, data, options).run(found)
+        replaces = options.get("force", False) or any(each.path == target for each in found)
+        saving.check_target(target, replaces)
+        return _Leg(loaded, plan, target, replaces, data, options).run(found)
     except WtoolError as error:
         raise error.about(name) from error.__cause__
 
@@ -185,8 +186,8 @@ def _plan(loaded: Loaded, data: Any, epochs: int, options: Options) -> Plan:
     held = options.get("hold_zeros")
     is_masked = held is None and bool(masks.masked(loaded))
     parameters = {
-        "data": datas.named(data),
-        "validation_data": datas.named(options.get("validation_data")),
+        "data": datas.paths_of(data),
+        "validation_data": datas.paths_of(options.get("validation_data")),
         "batch_size": options.get("batch_size", 32),
         "shuffle": options.get("shuffle", True),
         "hold_zeros": masks.ALL if held else masks.MASKS if is_masked else False,
@@ -229,6 +230,7 @@ class _Leg:
     loaded: Loaded
     plan: Plan
     target: str
+    replaces: bool
     data: Any
     options: Options
 
@@ -243,30 +245,9 @@ class _Leg:
         kept = _Keeper(self, plan, held)
         epochs: list[Epoch] = []
         reports, told = self._reports(at, epochs.append, goes_on=last is not None)
-        stop = Stop()
+        callbacks = [*self._transforms(plan, at), *reports]
         try:
-            with stopping_on_signals(stop):
-                at = fit(
-                    model,
-                    data,
-                    at,
-                    plan.end.epoch,
-                    seed=plan.seed,
-                    batch_size=self.options.get("batch_size", 32),
-                    shuffle=self.options.get("shuffle", True),
-                    validation=validation,
-                    callbacks=[
-                        *self._transforms(plan, at),
-                        *reports,
-                        kept,  # last: an epoch that is saved is not done again, so that nothing may be left to tell
-                    ],
-                    stop=stop,
-                    bar=self.options.get("bar", False),
-                )
-                if at == plan.end:
-                    holding.settle(model, held)
-                replaces = self.options.get("force", False) or any(each.path == self.target for each in found)
-                kept.save(model, self.target, at, replaces)
+            at, stop = self._train(model, (data, validation), at, callbacks, kept)
         except Diverged as error:
             good = kept.last or (last.path if last else self.loaded.name)
             raise Diverged(f"{error.message}; the last good model is {good}") from None
@@ -284,6 +265,29 @@ class _Leg:
             signal=stop.signal,
             notes=(*notes, *told),
         )
+
+    def _train(
+        self, model: Any, data: tuple[Any, Any], at: Position, callbacks: Sequence[Any], kept: _Keeper
+    ) -> tuple[Position, Stop]:
+        """Train to the end, or to where a signal comes, and save that."""
+        with stopping_on_signals(Stop()) as stop:
+            at = fit(
+                model,
+                data[0],
+                at,
+                self.plan.end.epoch,
+                seed=kept.plan.seed,
+                batch_size=self.options.get("batch_size", 32),
+                shuffle=self.options.get("shuffle", True),
+                validation=data[1],
+                callbacks=[*callbacks, kept],  # last: what is saved is not done again, so nothing may be left to tell
+                stop=stop,
+                bar=self.options.get("bar", False),
+            )
+            if at == self.plan.end:
+                holding.settle(model, kept.held)
+            kept.save(model, self.target, at, self.replaces)
+        return at, stop
 
     def _begun(self, last: Left | None, plan: Plan) -> Any:
         """The model as it is where training begins, or goes on."""
@@ -378,14 +382,16 @@ class _Keeper(keras.callbacks.Callback):
     """Saves checkpoints of a leg, and nothing that is broken.
 
     Attributes:
-        last: path of the last one.
+        plan: with the seed of the run.
+        held: zeros.
+        last: path of the last checkpoint.
     """
 
     def __init__(self, leg: _Leg, plan: Plan, held: Sequence[holding.Held]) -> None:
         super().__init__()
         self._leg = leg
-        self._plan = plan
-        self._held = held
+        self.plan = plan
+        self.held = held
         self.last: str | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -401,6 +407,6 @@ class _Keeper(keras.callbacks.Callback):
     def save(self, model: Any, path: str, at: Position, force: bool) -> None:
         """Save the model as it is at a position."""
         saving.refuse_nonfinite(model)
-        holding.check(self._held)
-        record = {**self._plan.record(at), **randomness.states(model)}
+        holding.check(self.held)
+        record = {**self.plan.record(at), **randomness.states(model)}
         saving.save(model, path, [*self._leg.loaded.lineage, record], force=force)

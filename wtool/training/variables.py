@@ -51,7 +51,7 @@ def in_order(model: Any) -> list[Any]:
     return [variable for _, variable in named(model).values()]
 
 
-def places(model: Any) -> dict[str, Any]:
+def by_place(model: Any) -> dict[str, Any]:
     """Place in a `.keras` file (`layers/dense/vars/0`) -> variable, as Keras goes through the model to save it."""
     store = _Places()
     saving_lib._save_state(model, store, None, "", set())
