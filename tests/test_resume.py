@@ -399,6 +399,11 @@ def test_half_a_line_of_a_killed_run_goes(name: str, here: Path) -> None:
     assert len(found.splitlines()) == len(before.splitlines()) + 1
 
 
+def test_a_report_that_fails_is_not_the_datas_fault(here: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        wtool.resume("init.keras", data="digits.npz", epochs=1, output="out.keras", report=lambda epoch: 1 / 0)
+
+
 def test_what_cannot_be_written_is_told_before_training(here: Path) -> None:
     words = {"data": "digits.npz", "epochs": 1, "report": pytest.fail}
     for more in ({"log": "nowhere/log.csv"}, {"checkpoints": "init.keras"}):

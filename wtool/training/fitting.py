@@ -21,6 +21,7 @@ from wtool.batch import SEEDS
 from wtool.errors import WtoolError, in_short
 from wtool.training.data import Renewed, fed
 from wtool.training.holding import has_averages
+from wtool.training.logs import ReportFailed
 from wtool.training.samples import Batches, EpochOfBatches
 from wtool.training.saving import Diverged
 
@@ -112,6 +113,8 @@ def fit(
         except _Stopped:
             if stop.at is not None:
                 return stop.at
+        except ReportFailed as error:
+            raise error.error from None
         except (WtoolError, OSError, MemoryError):
             raise
         except Exception as error:  # Keras and TensorFlow raise what they like where data does not fit a model

@@ -42,6 +42,18 @@ class Epoch:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
+class ReportFailed(Exception):
+    """What is told of epochs raised something: no fault of the data that is trained with.
+
+    Attributes:
+        error: what it raised; Keras drops the causes of what passes through it.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class Log(keras.callbacks.Callback):
     """Tells of every epoch when it is over."""
 
@@ -58,7 +70,10 @@ class Log(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Tell of it."""
         metrics = {name: float(value) for name, value in (logs or {}).items()}
-        self._report(Epoch(epoch + 1, self._of, time.monotonic() - self._began, metrics))
+        try:
+            self._report(Epoch(epoch + 1, self._of, time.monotonic() - self._began, metrics))
+        except Exception as error:
+            raise ReportFailed(error) from error
 
 
 def check_log(path: str) -> None:
