@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -219,11 +219,15 @@ def fresh_seed() -> int:
     return secrets.randbelow(SEEDS)
 
 
+def refuse_unknown(operation: str, options: Mapping[str, Any], *known: Any) -> None:
+    """Raise TypeError, as Python itself would, for options that none of these kinds of options have."""
+    if unknown := options.keys() - {name for kind in known for name in kind.__annotations__}:
+        raise TypeError(f"{operation} has no option {', '.join(sorted(unknown))}")
+
+
 def _check(operation: Transform, words: Sequence[str], initial: str | None, options: Options) -> None:
     """From Python, words come unchecked."""
-    known = Options.__annotations__.keys() | Common.__annotations__.keys()
-    if unknown := options.keys() - known:
-        raise TypeError(f"{operation.name} has no option {', '.join(sorted(unknown))}")
+    refuse_unknown(operation.name, options, Options, Common)
     refuse_two_streams([*words, *([] if initial is None else [initial])])
     for name in ("include", "exclude"):
         globs: Any = options.get(name, ())

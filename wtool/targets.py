@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 from wtool.errors import WtoolError
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.inputs import check_extension, extension
+from wtool.files.json_text import as_read
 from wtool.files.opener import open_checkpoint
 from wtool.files.publish import check_target
 
@@ -65,6 +65,6 @@ def _is_there(target: str, record: Mapping[str, Any], inputs: Inputs, seed_is_gi
     except WtoolError:
         return False  # something else: the target's own check says that it is in the way
     same = [name for name in record if name != "wtool" and (name != "seed" or seed_is_given)]
-    if any(last.get(name) != json.loads(json.dumps(record[name])) for name in same):
+    if any(last.get(name) != as_read(record[name]) for name in same):
         return False
     return last.get("inputs") == list(inputs())

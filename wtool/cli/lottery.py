@@ -71,12 +71,10 @@ if TYPE_CHECKING:
 @click.option(
     "--trials", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Each with new initial weights."
 )
-@click.option("--validation-data", multiple=True, metavar="DATA", help="As --data; after each epoch.")
-@click.option(
-    "--validation-split", type=click.FloatRange(0, 1, True, True), metavar="S", help="Or the last share S of --data."
-)
+@options.validation_data
+@options.validation_split
 @options.batch_size
-@click.option("--shuffle/--no-shuffle", default=True, show_default=True, help="Another order in each epoch.")
+@options.shuffle
 @options.seed
 @click.option("--keep", type=click.Choice(KEEP), default="all", show_default=True, help="Which checkpoints stay.")
 @options.imports

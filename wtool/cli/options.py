@@ -67,6 +67,11 @@ data = click.option(
     metavar="DATA",
     help=".npz, .csv, two .npy (twice --data), a folder, or package.module:function.",
 )
+validation_data = click.option("--validation-data", multiple=True, metavar="DATA", help="As --data; after each epoch.")
+validation_split = click.option(
+    "--validation-split", type=click.FloatRange(0, 1, True, True), metavar="S", help="Or the last share S of --data."
+)
+shuffle = click.option("--shuffle/--no-shuffle", default=True, show_default=True, help="Another order in each epoch.")
 batch_size = click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, metavar="N")
 loss = click.option("--loss", metavar="NAME", help="Keras's name of a loss, instead of the model's own.")
 metric = click.option(

@@ -35,12 +35,10 @@ class _Range(click.ParamType):  # type: ignore[type-arg]
 @options.data
 @click.option("--epochs", type=click.IntRange(1), required=True, metavar="N", help="How many more epochs.")
 @options.output
-@click.option("--validation-data", multiple=True, metavar="DATA", help="As --data; after each epoch.")
-@click.option(
-    "--validation-split", type=click.FloatRange(0, 1, True, True), metavar="S", help="Or the last share S of --data."
-)
+@options.validation_data
+@options.validation_split
 @options.batch_size
-@click.option("--shuffle/--no-shuffle", default=True, show_default=True, help="Another order in each epoch.")
+@options.shuffle
 @options.seed
 @click.option(
     "--hold-zeros/--no-hold-zeros", default=None, help="Zeros of kernels stay; by default those of pruned models."

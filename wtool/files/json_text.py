@@ -30,6 +30,11 @@ def parse_object(text: bytes | str, what: str) -> dict[str, Any]:
     return value
 
 
+def as_read(value: Any) -> Any:
+    """A value as JSON gives it back: tuples are lists."""
+    return json.loads(json.dumps(value))
+
+
 def _separators(text: bytes | str) -> int:
     """At least as many as there are values, but for one."""
     if isinstance(text, str):

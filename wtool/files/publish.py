@@ -172,3 +172,10 @@ def _is_stream(target: str) -> bool:
     except OSError:
         return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def write_whole(path: str, data: bytes) -> None:
+    """Write a small file, whole or not at all; what is there is replaced."""
+    with Draft(path, force=True) as draft:
+        draft.file.write(data)
+        draft.publish()

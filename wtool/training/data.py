@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,8 +15,6 @@ from wtool.training.arrays import names_in, of_csv, of_npy, of_npz
 from wtool.training.images import of_folder
 from wtool.training.loading import imported
 from wtool.training.samples import Batches, Samples, of_arrays
-
-Words: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"
 
 INFINITE = -1
 """TensorFlow's number of elements of datasets that never end."""

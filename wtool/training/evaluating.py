@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import keras
 
-from wtool.batch import Failed, SomeFailed
+from wtool.batch import Failed, SomeFailed, refuse_unknown
 from wtool.errors import Usage, WtoolError, explained
 from wtool.files.inputs import expanded
 from wtool.training import data as datas
@@ -76,8 +76,7 @@ def evaluate(models: Path | Sequence[Path], *, data: Any, **options: Unpack[Opti
     Example:
         >>> wtool.evaluate(["a.keras", "b.keras"], data="digits.npz", ensemble=True)  # doctest: +SKIP
     """
-    if unknown := options.keys() - Options.__annotations__.keys():
-        raise TypeError(f"evaluate has no option {', '.join(sorted(unknown))}")
+    refuse_unknown("evaluate", options, Options)
     if options.get("batch_size", 1) < 1:
         raise Usage("samples of a batch are counted from 1 up")
     words = [os.fspath(models)] if isinstance(models, (str, os.PathLike)) else [os.fspath(each) for each in models]

@@ -11,6 +11,7 @@ import numpy as np
 
 from wtool.dtypes import Array
 from wtool.errors import WtoolError, a_few
+from wtool.training.optimizers import inner
 from wtool.training.variables import array
 
 
@@ -92,7 +93,7 @@ def settle(model: Any, held: Sequence[Held]) -> None:
     """Hold the zeros also in moving averages of weights (`use_ema`), which Keras makes the weights after training."""
     if not has_averages(model):
         return
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    optimizer = inner(model)
     averages = dict(
         zip(map(id, optimizer._trainable_variables), optimizer._model_variables_moving_average, strict=True)
     )
@@ -104,8 +105,7 @@ def settle(model: Any, held: Sequence[Held]) -> None:
 
 def has_averages(model: Any) -> bool:
     """Whether the optimizer keeps moving averages of the weights (`use_ema`)."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    return bool(getattr(optimizer, "use_ema", False))
+    return bool(getattr(inner(model), "use_ema", False))
 
 
 def masked(constraint: Any, new: Array) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wtool.errors import WtoolError
+from wtool.files.json_text import as_read
 from wtool.files.lineage import Record
 from wtool.files.opener import open_checkpoint
 from wtool.training import saving
@@ -36,7 +36,7 @@ class Plan:
 
     def position(self, record: Record) -> Position | None:
         """How far a model with this record is in this leg; None if it is of another."""
-        mine = json.loads(json.dumps(self.record(self.start)))
+        mine = as_read(self.record(self.start))
         same = ["operation", "parameters", "inputs", *(["seed"] if self.seed_is_given else [])]
         if mine["parameters"].get("data") is None or any(record.get(name) != mine[name] for name in same):
             return None

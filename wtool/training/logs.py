@@ -18,7 +18,7 @@ import keras
 
 from wtool.errors import Refused, Usage, WtoolError
 from wtool.files.json_text import parse_object
-from wtool.files.publish import Draft
+from wtool.files.publish import write_whole
 
 SUFFIXES = (".csv", ".jsonl")
 FIRST = "epoch"
@@ -112,7 +112,7 @@ def prepare(path: str, epoch: int, keep: bool) -> tuple[str, ...]:
         notes = (f"{path} had epochs after {epoch} already: as it was, it is {aside} now",)
     text = "".join(kept).encode()
     if len(text) != os.path.getsize(path):
-        _replace(path, text)
+        write_whole(path, text)
     return notes
 
 
@@ -155,12 +155,6 @@ def _free_name(path: str) -> str:
     return next(name for name in (f"{stem}-{number}{suffix}" for number in count(1)) if not os.path.exists(name))
 
 
-def _replace(path: str, text: bytes) -> None:
-    with Draft(path, force=True) as draft:
-        draft.file.write(text)
-        draft.publish()
-
-
 def _append(path: str, text: str) -> None:
     with open(path, "a", newline="") as file:
         file.write(text)
@@ -178,7 +172,7 @@ def _add_csv(path: str, epoch: Epoch) -> None:
         return
     before = list(csv.DictReader(_lines(path)))
     columns = list(dict.fromkeys([*header, *row]))
-    _replace(path, _csv([dict(zip(columns, columns, strict=True)), *before, row], columns).encode())
+    write_whole(path, _csv([dict(zip(columns, columns, strict=True)), *before, row], columns).encode())
 
 
 def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:

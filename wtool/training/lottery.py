@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
-from wtool.batch import SEEDS
+from wtool.batch import SEEDS, refuse_unknown
 from wtool.choices import KEEP, check_choice
 from wtool.errors import Usage
 from wtool.files.inputs import extension
@@ -123,8 +123,7 @@ def lottery(model: Path, *, data: Any, out: Path, epochs: int, **options: Unpack
         >>> wtool.lottery("init.keras", data="digits.npz", out="run", epochs=20, sparsity=0.8)  # doctest: +SKIP
     """
     name, folder = os.fspath(model), os.fspath(out)
-    if unknown := options.keys() - Options.__annotations__.keys():
-        raise TypeError(f"lottery has no option {', '.join(sorted(unknown))}")
+    refuse_unknown("lottery", options, Options)
     check_choice(options.get("keep", "all"), "choice of what to keep", KEEP)
     given = options.get("seed")
     seed = secrets.randbelow(SEEDS) if given is None else given

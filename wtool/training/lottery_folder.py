@@ -16,13 +16,14 @@ import numpy as np
 from wtool.errors import Refused, Usage, WtoolError
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.configured import initializers
-from wtool.files.json_text import parse_object
+from wtool.files.json_text import as_read, parse_object
 from wtool.files.opener import open_checkpoint, training_config
-from wtool.files.publish import Draft
+from wtool.files.publish import write_whole
 from wtool.selection import by_role
 from wtool.training import logs, schedules, summaries
 from wtool.training.legs import epochs_of
 from wtool.training.lottery_plan import COPY, DRAW, NONE, PRUNE, TRAIN, Experiment, Step
+from wtool.training.optimizers import saved_step
 from wtool.training.summaries import MOST, Line, is_sound
 from wtool.version import __version__
 
@@ -61,17 +62,11 @@ def looked_at(model: str, experiment: Experiment) -> Base:
         config = checkpoint.config
         if not isinstance(config, dict) or not (config.get("compile_config") or training_config(checkpoint)):
             raise WtoolError("an experiment needs a whole model that is compiled (.keras, .h5)", model)
-        if experiment.trials > 1 and _step(checkpoint):
-            raise WtoolError(
-                f"is trained already ({_step(checkpoint):,} steps); more trials need an initial model", model
-            )
+        step = saved_step(checkpoint) if experiment.trials > 1 else None
+        if step:
+            raise WtoolError(f"is trained already ({step:,} steps); more trials need an initial model", model)
         by_role(checkpoint.weights, experiment.include, experiment.exclude, kernels=True, biases=False)
         return Base(model, checkpoint.finish()[0], epochs_of(checkpoint.lineage), _drawn(checkpoint))
-
-
-def _step(checkpoint: Checkpoint) -> int:
-    steps_of = [tensor for tensor in checkpoint.slots if tensor.slot is not None and tensor.slot.name == "iteration"]
-    return int(checkpoint.read(steps_of[-1])) if steps_of else 0
 
 
 def _drawn(checkpoint: Checkpoint) -> tuple[str, ...]:
@@ -96,12 +91,16 @@ def claimed(
         WtoolError: something else is there.
     """
     path = os.path.join(folder, FILE)
-    mine = {"model": {"name": os.path.basename(base.path), "hash": base.hash}, **_plain(asdict(experiment)), **training}
+    mine = {
+        "model": {"name": os.path.basename(base.path), "hash": base.hash},
+        **as_read(asdict(experiment)),
+        **training,
+    }
     if not os.path.exists(path):
         os.makedirs(folder, exist_ok=True)
         if os.listdir(folder):
             raise WtoolError("is not empty, and holds no experiment; name another folder with --out", folder)
-        _publish(path, json.dumps({**mine, "wtool": __version__}, indent=1) + "\n")
+        write_whole(path, (json.dumps({**mine, "wtool": __version__}, indent=1) + "\n").encode())
         return experiment
     there = _read(path)
     before = there.get("seed")
@@ -113,7 +112,7 @@ def claimed(
         was, now = json.dumps(there.get(odd)), json.dumps(mine[odd])
         raise WtoolError(f"holds an experiment with {odd} {was}, not {now}; name another folder with --out", folder)
     if other:
-        _publish(path, json.dumps({**mine, "wtool": __version__}, indent=1) + "\n")
+        write_whole(path, (json.dumps({**mine, "wtool": __version__}, indent=1) + "\n").encode())
     return experiment
 
 
@@ -132,24 +131,12 @@ def _is_begun(folder: str) -> bool:
     return os.path.isdir(begun) and any(entry.stat().st_size for entry in os.scandir(begun))
 
 
-def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON gives it back."""
-    found: dict[str, Any] = json.loads(json.dumps(value))
-    return found
-
-
 def _read(path: str) -> dict[str, Any]:
     with open(path, errors="replace") as file:
         try:
             return parse_object(file.read(), FILE)
         except Refused:
             raise WtoolError("is no description of an experiment; name another folder with --out", path) from None
-
-
-def _publish(path: str, text: str) -> None:
-    with Draft(path, force=True) as draft:
-        draft.file.write(text.encode())
-        draft.publish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,4 +223,4 @@ class Folder:
         new = [line for line in lines if (line.trial, line.arm, line.round, line.epoch) not in known]
         if new:
             text = "".join(json.dumps(asdict(line)) + "\n" for line in (*before, *new))
-            _publish(os.path.join(self.out, summaries.FILE), text)
+            write_whole(os.path.join(self.out, summaries.FILE), text.encode())

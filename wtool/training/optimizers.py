@@ -47,17 +47,27 @@ def _assign(checkpoint: Checkpoint, variables: Mapping[Any, Any], tensors: Mappi
         variable.assign(checkpoint.read(tensors[name]))
 
 
+def inner(model: Any) -> Any:
+    """A model's optimizer, without the scaling of the loss around it."""
+    return getattr(model.optimizer, "inner_optimizer", model.optimizer)
+
+
+def saved_step(checkpoint: Checkpoint) -> int | None:
+    """The optimizer's step in a file; None if there is none."""
+    found = [tensor for tensor in checkpoint.slots if tensor.slot is not None and tensor.slot.name == "iteration"]
+    return int(checkpoint.read(found[-1])) if found else None
+
+
 def lost_state(model: Any, checkpoint: Checkpoint) -> str:
     """What is wrong if the optimizer is not the file's: Keras only warns where it leaves out state or settings."""
-    steps = [tensor for tensor in checkpoint.slots if tensor.slot is not None and tensor.slot.name == "iteration"]
-    if not steps or getattr(model, "optimizer", None) is None:
+    saved = None if getattr(model, "optimizer", None) is None else saved_step(checkpoint)
+    if saved is None:
         return ""
     saved_as = checkpoint.contents.optimizer
     decay = saved_as.config.get("decay") if saved_as is not None else None
     if isinstance(decay, float) and decay:
         return f"Keras 3 does not know the decay of its optimizer's learning rate ({decay:g})"
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    saved, taken = int(checkpoint.read(steps[-1])), int(optimizer._iterations)  # not divided by accumulated steps
+    taken = int(inner(model)._iterations)  # not divided by accumulated steps
     if saved == taken:
         return ""
     return f"Keras does not restore its optimizer, which is at step {saved:,} in the file and at {taken:,} when loaded"

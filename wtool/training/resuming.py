@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import keras
 
-from wtool.batch import SEEDS
+from wtool.batch import SEEDS, refuse_unknown
 from wtool.callbacks import NeuroPlast, Pruning, Stroke
 from wtool.errors import Usage, WtoolError
 from wtool.files.inputs import extension
@@ -154,8 +154,7 @@ def resume(model: Path, *, data: Any, epochs: int, **options: Unpack[Options]) -
 
 def _check(epochs: int, options: Options) -> None:
     """From Python, words come unchecked."""
-    if unknown := options.keys() - Options.__annotations__.keys():
-        raise TypeError(f"resume has no option {', '.join(sorted(unknown))}")
+    refuse_unknown("resume", options, Options)
     if epochs < 1 or options.get("batch_size", 1) < 1:
         raise Usage("epochs and samples of a batch are counted from 1 up")
     save_every = options.get("save_every")
