@@ -59,8 +59,48 @@ class WtoolError(Exception):
         return f"{one_line(self.file)}: {self.message}" if self.file else self.message
 
 
+SEVERITIES = ("note", "odd", "damaged", "differs", "reaches", "runs")
+"""How much a finding about a file matters, least first.
+
+`note`: worth knowing. `odd`: parts contradict each other or belong to nothing. `damaged`: not whole, or no model.
+`differs`: two readers would see different models. `reaches`: points out of the file. `runs`: code.
+"""
+
+
+class Note(str):
+    """A line about a file that is read all the same, with its severity."""
+
+    severity: str
+
+    def __new__(cls, text: str, severity: str = "odd") -> Note:
+        note = super().__new__(cls, text)
+        note.severity = severity
+        return note
+
+    def __reduce__(self) -> tuple[type[Note], tuple[str, str]]:
+        return Note, (str(self), self.severity)
+
+
 class Refused(WtoolError):
     """A file that is damaged, hostile, or not a Keras model."""
+
+    severity = "damaged"
+
+    def within(self, where: str) -> Refused:
+        """An error of the same severity that says where in the file it is."""
+        return type(self)(f"{where}: {self.message}", self.file)
+
+
+class Differs(Refused):
+    """A file in which two readers (wtool, a version of Keras, another zipfile) would see different models."""
+
+    severity = "differs"
+
+
+class Reaches(Refused):
+    """A file that points out of itself: links, external storage, shards elsewhere."""
+
+    severity = "reaches"
 
 
 class Usage(WtoolError):

@@ -185,7 +185,7 @@ class _Walk:
                 children = self.visit(path, entry, depth)
             except Refused as error:
                 where = shown(path) if path else "the root group"
-                raise Refused(f"{where}: {error.message}") from None
+                raise error.within(where) from None
             except StructError:
                 raise Refused(f"{shown(path) or 'the root group'}: damaged: something ends too early") from None
             if children:
