@@ -89,7 +89,7 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml
 	@touch $(VENV)/.base $@
 
 $(VENV)/.full: $(VENV)/.made pyproject.toml
-	$(call install,.[train$(comma)plot$(comma)dev])
+	$(call install,.[train$(comma)plot$(comma)readers$(comma)dev])
 	@touch $(VENV)/.base $(VENV)/.dev $@
 
 FORCE:
