@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 import wtool
 from tests.models import BLOBS, HOSTILE, arrays, changed
 from tests.real_models import AUTHORS_OWN, Saved, saved_files
+from wtool.checking import Finding, _worst
+from wtool.errors import SEVERITIES, Differs, Note, Reaches, Refused
 from wtool.files.keras_names import FUNCTIONS, OPERATIONS, OPTIMIZERS
 from wtool.files.suspects import suspects
 
@@ -53,9 +56,9 @@ def test_hostile_files(case: dict[str, Any]) -> None:
     elif case["expected"] == "reject" and case["scope"] not in ("average", "rewrite"):
         assert "damaged" in found
     elif case["expected"] == "ok":
-        assert found <= {"odd"}
+        assert found <= {"odd", "note"}
     else:
-        assert found <= {"odd", "damaged"}
+        assert found <= {"odd", "note", "damaged"}
 
 
 def test_every_code_carrying_file_is_found() -> None:
@@ -253,11 +256,54 @@ def test_the_command(tmp_path: Path) -> None:
     )
     told = run(str(HOSTILE / "exec_lambda_marshal.keras"), str(BLOBS[0]), "--json")
     first, second = (json.loads(line) for line in told.stdout.splitlines())
-    assert [finding["kind"] for finding in first["findings"]] == ["runs"]
+    assert [(finding["kind"], finding["severity"]) for finding in first["findings"]] == [("runs", "runs")]
     assert second == {"model": str(BLOBS[0]), "findings": []}
     missing = run(str(tmp_path / "missing.keras"))
     assert (missing.returncode, missing.stdout) == (1, "")
     assert "No such file" in missing.stderr
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_fail_on_says_which_findings_fail(severity: str, tmp_path: Path) -> None:
+    """Files whose worst finding is of each severity, against each choice."""
+    found = {
+        "runs": HOSTILE / "exec_lambda_marshal.keras",
+        "reaches": HOSTILE / "path_vocab_url.keras",
+        "damaged": HOSTILE / "exec_pickle_named_keras.keras",
+        "odd": HOSTILE / "ok_extra_members.keras",
+        "note": HOSTILE / "avg_units.keras",
+    }
+    for worst, path in found.items():
+        findings = wtool.check(path).findings
+        assert findings[0].severity == worst
+        done = run(str(path), "--fail-on", severity)
+        assert done.returncode == (SEVERITIES.index(worst) >= SEVERITIES.index(severity)), (worst, severity)
+        assert done.stdout.startswith(f"{path}: {worst}")
+
+
+def test_the_most_severe_come_first_and_are_never_cut() -> None:
+    """A thousand oddities in front hide nothing."""
+    told = [Finding("odd", str(number), "x") for number in range(5000)]
+    kept = _worst([*told, Finding("imports", "", "y"), Finding("refers", "", "z")])
+    assert [each.severity for each in kept[:3]] == ["runs", "reaches", "odd"]
+    assert [each.where for each in kept[2:5]] == ["0", "1", "2"]
+    assert len(kept) == 1001
+    assert kept[-1] == Finding("odd", "", "4,002 more findings")
+
+
+@pytest.mark.parametrize("error", [Refused("a"), Differs("b"), Reaches("c")])
+def test_refusals_and_notes_keep_their_severity(error: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(_: str) -> Any:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("wtool.checking.open_checkpoint", refuses)
+        (found,) = wtool.check(BLOBS[0]).findings
+    assert (found.kind, found.severity, found.what) == (error.severity, error.severity, error.message)
+    with wtool.open_checkpoint(str(BLOBS[0])) as checkpoint:
+        noted = replace(checkpoint, notes=("plain", Note("n", "note"), Note("d", "differs")))
+        monkeypatch.setattr("wtool.checking.open_checkpoint", lambda _: noted)
+        assert [each.severity for each in wtool.check(BLOBS[0]).findings] == ["differs", "odd", "note"]
 
 
 def test_nothing_is_imported(tmp_path: Path) -> None:

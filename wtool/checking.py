@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from wtool import pipeline
 from wtool.dtypes import Array, is_floating
-from wtool.errors import Refused
+from wtool.errors import SEVERITIES, Note, Refused
 from wtool.files.archive import verify
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.opener import configurations, open_checkpoint, training_config
@@ -21,7 +21,15 @@ from wtool.files.suspects import is_path_out, suspects
 
 BLOCK = 65_536  # values; what is known of them stays in the cache
 MOST = 1000  # findings that are told of one file: more say nothing new
-NOT_ODD = ("the model had no weights yet", "the optimizer's variables match no known optimizer")
+SEVERITY_OF = {
+    "runs": "runs",
+    "imports": "runs",  # a module that is imported runs
+    "refers": "reaches",
+    "names": "reaches",
+    "allocates": "odd",
+    "values": "odd",  # the file is whole, and every reader loads it as it is
+}
+"""Kind of a finding -> severity; other kinds are severities themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +37,22 @@ class Finding:
     """One thing to know before a file is loaded.
 
     Attributes:
-        kind: `runs`, `imports`, `refers`, `names` (see `files.suspects`), `damaged` (it cannot be opened, or is not
-            whole), `values` (NaN or infinite), `odd` (parts that contradict each other, or belong to nothing).
+        kind: `runs`, `imports`, `refers`, `names`, `allocates` (see `files.suspects`), `values` (NaN or infinite); for
+            what is said of the whole file, its severity: `note`, `odd` (parts contradict each other, or belong to
+            nothing), `damaged` (it cannot be opened, or is not whole), `differs` (two readers would see different
+            models), `reaches` (it points out of itself).
         where: in the file: a path in its configuration, a tensor, a member of the archive; empty for all of it.
         what: for people.
+        severity: one of `errors.SEVERITIES`: how much it matters.
     """
 
     kind: str
     where: str
     what: str
+    severity: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "severity", SEVERITY_OF.get(self.kind, self.kind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +61,20 @@ class Checked:
 
     Attributes:
         model: path.
-        findings: none, if all is well.
+        findings: none, if all is well; most severe first.
     """
 
     model: str
     findings: tuple[Finding, ...]
+
+    def reaches(self, severity: str) -> bool:
+        """Whether a finding is of this severity or a greater one."""
+        return any(rank(found) >= SEVERITIES.index(severity) for found in self.findings)
+
+
+def rank(found: Finding) -> int:
+    """How severe it is, as a number."""
+    return SEVERITIES.index(found.severity)
 
 
 def check(path: str | os.PathLike[str], progress: pipeline.Progress | None = None) -> Checked:
@@ -70,45 +94,62 @@ def check(path: str | os.PathLike[str], progress: pipeline.Progress | None = Non
         >>> wtool.check("model.keras").findings  # doctest: +SKIP
     """
     name = os.fspath(path)
+    return Checked(name, tuple(_worst(_found(name, progress))))
+
+
+def _found(name: str, progress: pipeline.Progress | None) -> Iterator[Finding]:
     try:
         with open_checkpoint(name) as checkpoint:
-            told = [*_of_configuration(checkpoint), *_of_members(checkpoint), *_of_notes(checkpoint)]
+            yield from _of_configuration(checkpoint)
+            yield from _of_members(checkpoint)
+            yield from _of_notes(checkpoint)
             try:
                 verify(checkpoint.sources[0], checkpoint.members)
-                told += _of_values(checkpoint, progress)
+                yield from _of_values(checkpoint, progress)
             except Refused as error:
-                told.append(_damage(error))
+                yield _refusal(error)
     except Refused as error:
-        told = [*_of_damaged(name), _damage(error)]
-    more = [Finding("odd", "", f"{len(told) - MOST:,} more findings")] if len(told) > MOST else []
-    return Checked(name, (*told[:MOST], *more))
+        yield from _of_damaged(name)
+        yield _refusal(error)
 
 
-def _damage(error: Refused) -> Finding:
-    return Finding("damaged", "", error.message.removeprefix("damaged: "))
+def _refusal(error: Refused) -> Finding:
+    return Finding(error.severity, "", error.message.removeprefix("damaged: "))
 
 
 def _of_damaged(name: str) -> Iterator[Finding]:
     """What Keras would do before it finds the damage."""
     for label, config in configurations(name) if name != "-" else ():
-        yield from _suspected(config, label, MOST)
+        yield from _suspected(config, label)
 
 
-def _suspected(config: Any, label: str, most: int) -> Iterator[Finding]:
-    for found in islice(suspects(config, label), most):
+def _suspected(config: Any, label: str) -> Iterator[Finding]:
+    for found in suspects(config, label):
         yield Finding(found.kind, found.where, found.what)
 
 
 def _of_notes(checkpoint: Checkpoint) -> Iterator[Finding]:
-    """What contradicts itself; a model or an optimizer that was not built yet does not."""
     for note in checkpoint.notes:
-        if not note.startswith(NOT_ODD):
-            yield Finding("odd", "", note)
+        yield Finding(note.severity if isinstance(note, Note) else "odd", "", note)
 
 
 def _of_configuration(checkpoint: Checkpoint) -> Iterator[Finding]:
     for label, config in (("", checkpoint.config), ("training_config", training_config(checkpoint))):
-        yield from _suspected(config, label, MOST + 1)
+        yield from _suspected(config, label)
+
+
+def _worst(found: Iterable[Finding]) -> list[Finding]:
+    """The most severe first; a thousand of them at most, and how many there are besides."""
+    count = 0
+
+    def counted() -> Iterator[Finding]:
+        nonlocal count
+        for each in found:
+            count += 1
+            yield each
+
+    kept = heapq.nlargest(MOST, counted(), key=rank)
+    return [*kept, Finding(kept[-1].severity, "", f"{count - MOST:,} more findings")] if count > MOST else kept
 
 
 def _of_members(checkpoint: Checkpoint) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from wtool.errors import Refused
+from wtool.errors import Note, Refused
 from wtool.files import architecture, optimizer
 from wtool.files.architecture import Node
 from wtool.files.checkpoint import Contents, Tensor
@@ -66,7 +66,7 @@ def _model(groups: Groups, config: Mapping[str, Any] | None, version: str | None
     notes += told
     model = _Reader(groups, version, _is_empty(groups), notes).owner(root, "", "")
     if _is_empty(groups) and any(_needed(node) for node in root.walk()):
-        notes.append("the model had no weights yet when it was saved")
+        notes.append(Note("the model had no weights yet when it was saved", "note"))
     return model
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from wtool.errors import Note
 from wtool.files.alignment import Lanes, align
 from wtool.files.checkpoint import Optimizer, Slot, Tensor
 from wtool.files.hdf5 import Dataset
@@ -237,10 +238,11 @@ def read(
     guesses = hypotheses(model)
     matches = _matches(stored, settings, guesses)
     told = by_name([(item.key, item.dataset.shape) for item in stored], model) if names else {}
-    notes = []
+    notes: list[str] = []
     match = _agreed(matches) if matches else None
     if match is None and len(told) < len(stored):
-        notes.append("the optimizer's variables match no known optimizer of this model; most are left unnamed")
+        told_of = "the optimizer's variables match no known optimizer of this model; most are left unnamed"
+        notes.append(Note(told_of, "note"))
     slots = list(match.slots) if match else _by_shape(stored, model)
     for number, (name, held) in told.items():
         slots[number] = (slots[number][0] if match else name, held or slots[number][1])
