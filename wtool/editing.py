@@ -13,7 +13,7 @@ import numpy as np
 
 from wtool import optimizer_rule, pipeline
 from wtool.dtypes import Array
-from wtool.errors import WtoolError
+from wtool.errors import Usage, WtoolError
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.configured import initializers, output_kernels
 from wtool.files.lineage import UNHASHED, lineage_entry
@@ -178,7 +178,7 @@ def _plan(task: Task, inputs: Sequence[Checkpoint], steps: _Steps) -> _Plan:
     columns = {row[0].path: row for row in rows}
     chosen = by_role(base.weights, task.include, task.exclude, task.weights, task.biases)
     if not chosen:
-        raise WtoolError("nothing is selected; --weights, --biases and --include say what is")
+        raise Usage("nothing is selected; --weights, --biases and --include say what is")
     zeroed = _zeroed_biases(task, base, chosen)
     own = [columns[tensor.path] for tensor in chosen]
     data = _Files(inputs, columns, _sites(inputs, own, task.transform.of_initial), steps)

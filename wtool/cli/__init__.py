@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 
 import click
 
-from wtool.cli.console import say
-from wtool.errors import Usage, explained
+from wtool.cli.console import say, status_of_error
+from wtool.errors import explained
 from wtool.signals import unwind_on_sigterm
 from wtool.version import __version__
 
@@ -107,7 +107,7 @@ def _exit_status(arguments: list[str]) -> int:
         if _interrupted(error):
             return _exit_interrupted()
         say(str(explained(error)))
-        return 2 if isinstance(error, Usage) else 1
+        return status_of_error(explained(error))
 
 
 def _interrupted(error: BaseException | None) -> bool:

@@ -10,7 +10,7 @@ import click
 
 from wtool.choices import ORDERS
 from wtool.cli import options
-from wtool.cli.console import print_table, progress_bar, refuse_two_outputs, say
+from wtool.cli.console import print_table, progress_bar, refuse_two_outputs, say, say_passed_by
 
 if TYPE_CHECKING:
     from wtool.averaging import Averaged
@@ -74,6 +74,8 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -
         print_table(["tensor", "what would become of it"], list(done.actions.items()))
     if not quiet:
         _report(done)
+        if not as_json:
+            say_passed_by(paths)
 
 
 def _report(done: Averaged) -> None:

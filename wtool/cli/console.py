@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wtool.errors import Usage, one_line
+from wtool.errors import Usage, WtoolError, one_line
 
 if TYPE_CHECKING:
     from wtool.pipeline import Progress
@@ -36,6 +36,21 @@ def refuse_two_outputs(as_json: bool, output: str | None) -> None:
 def say(text: str) -> None:
     """One line on standard error."""
     print(f"wtool: {one_line(text)}", file=sys.stderr)
+
+
+def status_of_error(error: WtoolError) -> int:
+    """The exit status that an error has: 2 for misuse, 1 for all others."""
+    return 2 if isinstance(error, Usage) else 1
+
+
+def say_passed_by(words: Sequence[str]) -> None:
+    """What the search of each folder among the words passes by: a line for each."""
+    from wtool.files.inputs import searched_folders
+    from wtool.files.search import passed_by
+
+    for folder in searched_folders(words):
+        if told := passed_by(folder):
+            say(f"{folder}: passed by {told}")
 
 
 def counted(number: int, what: str) -> str:

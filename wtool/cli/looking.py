@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wtool.cli.console import is_debugging, progress_bar, say
+from wtool.cli.console import is_debugging, progress_bar, say, say_passed_by, status_of_error
 from wtool.errors import WtoolError, explained, one_line
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def each_model(
         look: from a path to an exit status.
 
     Returns:
-        the exit status: the highest that `look` gave, or 1 if something could not be read.
+        the exit status: the highest that `look` gave or that an error has.
     """
     from wtool.files.inputs import models_of, refuse_two_streams
 
@@ -40,7 +40,9 @@ def each_model(
                 status = max(status, _looked_at(path, label, told_as, quiet, look))
         except WtoolError as error:
             say(str(error))
-            status = 1
+            status = max(status, status_of_error(error))
+    if not quiet and told_as is None:
+        say_passed_by(words)
     return status
 
 
@@ -57,4 +59,4 @@ def _looked_at(
         if told_as is not None:
             click.echo(json.dumps({told_as: path, "error": told.message}))
         say(str(told))
-        return 1
+        return status_of_error(told)

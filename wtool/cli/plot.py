@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import progress_bar, say
+from wtool.cli.console import progress_bar, say, say_passed_by
 
 
 @click.command("plot")
@@ -34,3 +34,4 @@ def command(paths: tuple[str, ...], quiet: bool, **chosen: Any) -> None:
         done = plot(paths, progress=progress, **chosen)
     if not quiet:
         say(f"written to {done.output}")
+        say_passed_by([path for path in paths if path not in done.drawn])

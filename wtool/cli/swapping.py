@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wtool.cli.console import print_table, progress_bar, refuse_two_outputs, say, say_notes, say_skipped
+from wtool.cli.console import (
+    print_table,
+    progress_bar,
+    refuse_two_outputs,
+    say,
+    say_notes,
+    say_passed_by,
+    say_skipped,
+)
 from wtool.cli.transforming import status_of
 from wtool.errors import one_line
 
@@ -27,7 +35,10 @@ def run(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> i
         _report(result, as_json, quiet, bool(chosen["dry_run"]))
 
     with progress_bar("swap", quiet) as progress:
-        return status_of(lambda told: wtool.swap(models, progress=progress, report=told, **chosen), report, as_json)
+        status = status_of(lambda told: wtool.swap(models, progress=progress, report=told, **chosen), report, as_json)
+    if not quiet and not as_json:
+        say_passed_by(models)
+    return status
 
 
 def _report(result: Any, as_json: bool, quiet: bool, dry_run: bool) -> None:

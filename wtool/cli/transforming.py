@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wtool.cli.console import is_debugging, print_table, progress_bar, refuse_two_outputs, say, say_notes, say_skipped
+from wtool.cli.console import (
+    is_debugging,
+    print_table,
+    progress_bar,
+    refuse_two_outputs,
+    say,
+    say_notes,
+    say_passed_by,
+    say_skipped,
+    status_of_error,
+)
 from wtool.errors import Usage, WtoolError, one_line
 
 if TYPE_CHECKING:
@@ -33,7 +43,10 @@ def run(operation: str, models: tuple[str, ...], as_json: bool, quiet: bool, **c
             _say(result)
 
     with progress_bar(operation, quiet) as progress:
-        return status_of(lambda told: function(models, progress=progress, report=told, **chosen), report, as_json)
+        status = status_of(lambda told: function(models, progress=progress, report=told, **chosen), report, as_json)
+    if not quiet and not as_json:
+        say_passed_by(models)
+    return status
 
 
 def status_of(do: Callable[[Callable[[Any], None]], object], report: Callable[[Any], None], as_json: bool) -> int:
@@ -59,12 +72,13 @@ def status_of(do: Callable[[Callable[[Any], None]], object], report: Callable[[A
 
     try:
         do(tell)
-    except SomeFailed:
-        return 1  # each was told of already
+    except SomeFailed as some:  # each was told of already
+        all_misuse = len(failures) == len(some.results) and all(isinstance(each, Usage) for each in failures)
+        return 2 if all_misuse else 1
     except WtoolError as error:
         if error not in failures or is_debugging():
             raise
-        return 2 if isinstance(error, Usage) else 1
+        return status_of_error(error)
     return 0
 
 

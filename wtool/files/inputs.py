@@ -6,16 +6,11 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from wtool.errors import Refused, Usage, WtoolError
-from wtool.files.limits import MAX_JSON
-from wtool.files.shards import shard_map, shard_names
-
-SUFFIXES = (".keras", ".h5", ".hdf5", ".weights.json")
-SHARD = re.compile(r"(.+)_\d{5}\.weights\.h5")
+from wtool.errors import Usage, WtoolError
+from wtool.files.search import is_searched, listing, passed_by
 
 
 def expanded(words: Sequence[str]) -> list[tuple[str, str]]:
@@ -44,9 +39,10 @@ def models_of(word: str) -> list[str]:
     if word == "-" or os.path.isfile(word):
         return [word]
     if os.path.isdir(word):
-        found = sorted(_searched(word), key=natural_key)
+        found = sorted((entry.path for entry in listing(word) if is_searched(entry)), key=natural_key)
         if not found:
-            raise WtoolError("a folder without models (.keras, .h5, .hdf5, .weights.json)", word)
+            there = passed_by(word)
+            raise WtoolError(f"a folder without models (.keras, .h5, .weights.json){there and f': {there}'}", word)
         return found
     if glob.has_magic(word):
         matched = sorted(glob.glob(word, recursive=True), key=natural_key)
@@ -56,22 +52,9 @@ def models_of(word: str) -> list[str]:
     return [word]  # does not exist, or is no regular file: opening it says so
 
 
-def _searched(folder: str) -> Iterator[str]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        shards = {shard for name in files if name.endswith(".weights.json") for shard in _shards(parent, name, files)}
-        for name in files:
-            if name.endswith(SUFFIXES) and not name.startswith(".") and name not in shards:
-                yield os.path.join(parent, name)
-
-
-def _shards(folder: str, manifest: str, files: Sequence[str]) -> list[str]:
-    """The files that belong to a sharded checkpoint: those that its map names, and those that are called like it."""
-    stem = manifest.removesuffix(".weights.json")
-    alike = [name for name in files if (shard := SHARD.fullmatch(name)) and shard[1] == stem]
-    with suppress(OSError, Refused), open(os.path.join(folder, manifest), "rb") as file:
-        return alike + shard_names(shard_map(file.read(MAX_JSON + 1))[0])
-    return alike
+def searched_folders(words: Sequence[str]) -> list[str]:
+    """The folders among the words that are searched for models."""
+    return [word for word in words if os.path.isdir(word)]
 
 
 def natural_key(path: str) -> tuple[list[tuple[int, int, str]], str]:
@@ -97,19 +80,23 @@ def target_for(kind: str, base: str, output: str | None, stem: str) -> str:
     Raises:
         Usage: an extension that Keras takes for another format.
     """
-    known = extension(base) if extension(base) in (*FITTING[kind], ".keras") and base != "-" else FITTING[kind][0]
     if output == "-":
         return output
     if output is None or output.endswith(os.sep) or os.path.isdir(output):
-        return os.path.join(output or "", f"{stem}{known}")
-    check_extension(output, kind, known)
+        own = extension(base)
+        fits = base != "-" and own.lower() in (*FITTING[kind], *OWN)
+        return os.path.join(output or "", f"{stem}{own if fits else FITTING[kind][0]}")
+    check_extension(output, kind, extension(base))
     return output
 
 
-def check_extension(output: str, kind: str, allowed: str = "") -> None:
-    """Raise Usage if Keras would take the output, in the format `kind`, for another one."""
-    chosen = extension(output)
-    fits = output == "-" or chosen in (allowed, *FITTING[kind])
+def check_extension(output: str, kind: str, own: str = "") -> None:
+    """Raise Usage if Keras would take the output, in the format `kind`, for another one.
+
+    The extension of the input, `own`, is always one that the output may have.
+    """
+    chosen = extension(output).lower()
+    fits = output == "-" or chosen in (own.lower(), *FITTING[kind])
     if not fits and (chosen in ALL or kind == "weights.json"):
         raise Usage(
             f"the output has the format of its input, {kind}; its name has to end in {FITTING[kind][0]}", output
@@ -151,6 +138,7 @@ def jobs(
         return [Job(path, path) for _, path in found], False
     folder = output not in (None, "-") and _is_folder(str(output), words)
     if folder:
+        _refuse_file_name(str(output))
         found = [(word, path) for word, path in found if not _is_result(word, path, str(output))]
     elif output is not None and len(found) != 1:
         raise Usage(f"{len(found)} models, and one output; name a folder, with a slash at its end")
@@ -189,6 +177,12 @@ def one_place(path: str, other: str) -> bool:
 
 def _is_folder(output: str, words: Sequence[str]) -> bool:
     return output.endswith(os.sep) or os.path.isdir(output) or any(os.path.isdir(word) for word in words)
+
+
+def _refuse_file_name(output: str) -> None:
+    """Raise Usage if an output for many models is called like a single one, and is no folder yet."""
+    if extension(output).lower() in ALL and not output.endswith(os.sep) and not os.path.isdir(output):
+        raise Usage(f"called like a file, but a folder may hold many models; name a folder, or write {output}/", output)
 
 
 def _target(word: str, path: str, output: str | None, suffix: str, like: str | None, folder: bool) -> str:
@@ -235,13 +229,16 @@ FITTING = {
 }
 """Format -> extensions under which Keras opens it, the usual one first."""
 
-ALL = frozenset(suffix for suffixes in FITTING.values() for suffix in suffixes)
+OWN = (".keras", ".lora.h5")
+"""Extensions that results have where their models do: TensorFlow 2 called HDF5 `.keras`, KerasHub calls adapters so."""
+
+ALL = frozenset(suffix for suffixes in (*FITTING.values(), OWN) for suffix in suffixes)
 
 
 def extension(path: str) -> str:
-    """What follows a model's stem, with both parts of `.weights.h5` and `.weights.json`."""
+    """What follows a model's stem, with both parts of `.weights.h5`, `.weights.json` and `.lora.h5`."""
     name = os.path.basename(path)
-    for long in (".weights.h5", ".weights.json"):
-        if name.endswith(long):
-            return long
+    for long in (".weights.h5", ".weights.json", ".lora.h5"):
+        if name.lower().endswith(long):
+            return name[-len(long) :]
     return os.path.splitext(name)[1]
