@@ -17,7 +17,7 @@ from wtool.dtypes import Array
 from wtool.errors import Refused, Usage, WtoolError, a_few
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.inputs import expanded, natural_key, one_place, target_for
-from wtool.files.lineage import UNHASHED, lineage_entry
+from wtool.files.lineage import UNHASHED, Record, carried, lineage_entry
 from wtool.files.opener import open_checkpoint
 from wtool.files.publish import check_target
 from wtool.files.rewrite import rewrite
@@ -112,13 +112,14 @@ def average(
         record = _record(method, parameters, optimizer, include, exclude)
         if not dry_run:
             unhashed = [(UNHASHED,) * len(checkpoint.sources) for checkpoint in checkpoints]
-            draft = [*base.lineage, record | {"inputs": _inputs(checkpoints, shares, unhashed)}]
+            earlier = [*base.lineage, *_brought(checkpoints)]
+            draft = [*earlier, record | {"inputs": _inputs(checkpoints, shares, unhashed)}]
             new = rewrite(base, target, force, draft, stack)
             try:
                 hashes = pipeline.run(checkpoints, plan.edits, new, progress)
             except Refused as error:
                 raise error.about(base.name) from None
-            new.publish([*base.lineage, record | {"inputs": _inputs(checkpoints, shares, hashes)}])
+            new.publish([*earlier, record | {"inputs": _inputs(checkpoints, shares, hashes)}])
             plan.notes.extend(_same_content(checkpoints, hashes))
         return Averaged(
             None if dry_run else target,
@@ -208,6 +209,14 @@ def _same_content(checkpoints: Sequence[Checkpoint], hashes: Sequence[tuple[str,
         if twin.sources[0].identity != checkpoint.sources[0].identity:
             notes.append(f"{checkpoint.name} and {twin.name} have the same content, which counts twice")
     return notes
+
+
+def _brought(checkpoints: Sequence[Checkpoint]) -> list[Record]:
+    """The lineage that a checkpoint from a pipe brings along; the newest's is the result's own."""
+    base = checkpoints[-1]
+    return [
+        record for each in checkpoints[:-1] for record in carried(each.name, "averaged", each.lineage, base.lineage)
+    ]
 
 
 def _inputs(

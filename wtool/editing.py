@@ -16,15 +16,18 @@ from wtool.dtypes import Array
 from wtool.errors import Usage, WtoolError
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.configured import initializers, output_kernels
-from wtool.files.lineage import UNHASHED, lineage_entry
+from wtool.files.lineage import RESULT, UNHASHED, Record, carried, lineage_entry, mask_origin, own_records
 from wtool.files.opener import Opener, open_checkpoint
 from wtool.files.rewrite import rewrite
 from wtool.matching import match
 from wtool.selection import by_role
-from wtool.targets import is_done
+from wtool.targets import done_before
 from wtool.transforms.change import Apply, Blocks, Change, Look, Site, Transform, put
 from wtool.transforms.streams import CHUNK, overlaps
 from wtool.version import __version__
+
+COUNTED = ("selected", "rewritten", "zeros")
+"""What is counted in a result, of values: see `Transformed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +112,26 @@ def transform(task: Task, opener: Opener, progress: pipeline.Progress | None = N
         inputs = _opened(task, opener, stack)
         base = inputs[0]
         try:
-            if is_done(task, base, _record(task), partial(_hashed_inputs, task, inputs)):
-                return Transformed(task.model, task.target, skipped=True)
+            done = done_before(task, base, _record(task), partial(_hashed_inputs, task, inputs))
+            if done is not None:
+                return _skipped(task, done)
             return _transformed(task, inputs, _Steps(progress, base.sources[-1].size), stack)
         except WtoolError as error:
             raise error.about(task.model) from None
+
+
+def _skipped(task: Task, record: Mapping[str, Any]) -> Transformed:
+    """What the result that is there already says of itself."""
+    told = record.get(RESULT, {})
+    selected, rewritten, zeros = (told.get(name, 0) for name in COUNTED)
+    seed = record.get("seed")
+    return Transformed(task.model, task.target, True, seed, selected=selected, rewritten=rewritten, zeros=zeros)
+
+
+def _brought(task: Task, inputs: Sequence[Checkpoint]) -> list[Record]:
+    """The lineage that the other checkpoint brings along, where it is nowhere else."""
+    named = zip(inputs[1:], _roles(task)[1:])  # noqa: B905
+    return [record for each, role in named for record in carried(each.name, role, each.lineage, inputs[0].lineage)]
 
 
 def _opened(task: Task, opener: Opener, stack: ExitStack) -> list[Checkpoint]:
@@ -134,18 +152,19 @@ def _transformed(task: Task, inputs: Sequence[Checkpoint], steps: _Steps, stack:
             pass
     else:
         unhashed = [(UNHASHED,) * len(each.sources) for each in inputs]
-        new = rewrite(
-            base, task.target, task.force, [*base.lineage, record | {"inputs": _inputs(task, inputs, unhashed)}], stack
-        )
+        most = {name: plan.total("size") for name in COUNTED}
+        earlier = [*base.lineage, *_brought(task, inputs)]
+        draft = record | {"inputs": _inputs(task, inputs, unhashed), RESULT: most}
+        new = rewrite(base, task.target, task.force, [*earlier, draft], stack)
         hashes = pipeline.run(inputs, plan.edits, new, steps.run)
-        new.publish([*base.lineage, record | {"inputs": _inputs(task, inputs, hashes)}])
+        new.publish([*earlier, record | {"inputs": _inputs(task, inputs, hashes), RESULT: plan.counted()}])
     return Transformed(
         task.model,
         None if task.dry_run else task.target,
         seed=task.seed if task.transform.is_random else None,
-        selected=sum(each.size for each in plan.counts.values()),
-        rewritten=sum(each.rewritten for each in plan.counts.values()),
-        zeros=sum(each.zeros for each in plan.counts.values()),
+        selected=plan.total("size"),
+        rewritten=plan.total("rewritten"),
+        zeros=plan.total("zeros"),
         actions={path: str(plan.counts.get(path, action)) for path, action in plan.actions.items()},
         notes=tuple(plan.notes),
     )
@@ -157,6 +176,14 @@ class _Plan:
     counts: dict[str, _Count]
     actions: dict[str, str]
     notes: list[str]
+
+    def total(self, what: str) -> int:
+        """Of all selected tensors."""
+        return sum(getattr(each, what) for each in self.counts.values())
+
+    def counted(self) -> dict[str, int]:
+        """What the lineage tells of the result."""
+        return dict(zip(COUNTED, map(self.total, ("size", "rewritten", "zeros")), strict=True))
 
 
 @dataclass(slots=True)
@@ -341,7 +368,7 @@ class _Steps:
 
 def _earlier(base: Checkpoint, name: str) -> int:
     """How often this operation was done to the checkpoint before, as its lineage tells."""
-    return sum(record.get("operation") == name for record in base.lineage)
+    return sum(record.get("operation") == name for record in own_records(base.lineage))
 
 
 def _record(task: Task) -> dict[str, Any]:
@@ -356,8 +383,16 @@ def _record(task: Task) -> dict[str, Any]:
 
 def _inputs(task: Task, inputs: Sequence[Checkpoint], hashes: Sequence[tuple[str, ...]]) -> list[dict[str, Any]]:
     """The lineage's entries of the inputs, the one that was changed first."""
-    roles = ("initial", "mask") if task.transform.of_initial else ("model", "initial")
-    return [lineage_entry(each.name, parts, {"as": role}) for each, parts, role in zip(inputs, hashes, roles)]  # noqa: B905
+    found = []
+    for each, parts, role in zip(inputs, hashes, _roles(task)):  # noqa: B905
+        origin = mask_origin(each.lineage) if role == "mask" else {}
+        found.append(lineage_entry(each.name, parts, {"as": role, **origin}))
+    return found
+
+
+def _roles(task: Task) -> tuple[str, str]:
+    """What the inputs are to the operation."""
+    return ("initial", "mask") if task.transform.of_initial else ("model", "initial")
 
 
 def _hashed_inputs(task: Task, inputs: Sequence[Checkpoint]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from wtool.files.structure import Structure, check_structure, restructure
 from wtool.swapping import graph
 from wtool.swapping.change import Changed, Swap, change
 from wtool.swapping.values import Values, new_shape, structure_of
-from wtool.targets import is_done
+from wtool.targets import done_before
 from wtool.version import __version__
 
 Progress = Callable[[int, int], None]
@@ -102,7 +102,7 @@ def swap_model(task: SwapTask, opener: Opener, progress: Progress | None = None)
     with ExitStack() as stack:
         base = opener.open(task.model, stack, drop_optimizer=task.optimizer == "drop")
         try:
-            if is_done(task, base, _record(task), partial(_inputs, base)):
+            if done_before(task, base, _record(task), partial(_inputs, base)):
                 told = ("not verified: nothing was done",) if task.verify else ()
                 return Swapped(task.model, task.target, skipped=True, notes=told)
             return _swapped(task, base, progress, stack)

@@ -12,6 +12,7 @@ from wtool.files.inputs import check_extension, extension
 from wtool.files.json_text import as_read
 from wtool.files.opener import open_checkpoint
 from wtool.files.publish import check_target
+from wtool.files.seal import is_sealed
 
 Inputs = Callable[[], Sequence[Mapping[str, Any]]]
 
@@ -31,8 +32,11 @@ class Asked(Protocol):
     def make_folder(self) -> bool: ...
 
 
-def is_done(task: Asked, base: Checkpoint, record: Mapping[str, Any], inputs: Inputs) -> bool:
-    """Whether a task's target is there already, made from these inputs in this way; if not, it can be made.
+def done_before(task: Asked, base: Checkpoint, record: Mapping[str, Any], inputs: Inputs) -> Mapping[str, Any] | None:
+    """The last lineage record of a task's target, if that is there already, made from these inputs in this way.
+
+    The target is believed only as far as its seal is whole: what another tool has changed is not skipped. Where it is
+    not there, it can be made.
 
     Args:
         task: what is asked for.
@@ -46,25 +50,25 @@ def is_done(task: Asked, base: Checkpoint, record: Mapping[str, Any], inputs: In
     """
     check_extension(task.target, base.format, extension(base.name))
     if task.dry_run:
-        return False
-    if not task.force and _is_there(task.target, record, inputs, task.seed_is_given):
-        return True
+        return None
+    there = None if task.force else _there(task.target, record, inputs, task.seed_is_given)
+    if there is not None:
+        return there
     if task.make_folder:
         os.makedirs(os.path.dirname(task.target) or ".", exist_ok=True)
     check_target(task.target, task.force)
-    return False
+    return None
 
 
-def _is_there(target: str, record: Mapping[str, Any], inputs: Inputs, seed_is_given: bool) -> bool:
+def _there(target: str, record: Mapping[str, Any], inputs: Inputs, seed_is_given: bool) -> Mapping[str, Any] | None:
     if target == "-" or not os.path.isfile(target):
-        return False
+        return None
+    same = [name for name in record if name != "wtool" and (name != "seed" or seed_is_given)]
     try:
         with open_checkpoint(target) as there:
             last = there.lineage[-1] if there.lineage else {}
-            there.finish()  # it may have been damaged since
+            if any(last.get(name) != as_read(record[name]) for name in same) or not is_sealed(there):
+                return None
     except WtoolError:
-        return False  # something else: the target's own check says that it is in the way
-    same = [name for name in record if name != "wtool" and (name != "seed" or seed_is_given)]
-    if any(last.get(name) != as_read(record[name]) for name in same):
-        return False
-    return last.get("inputs") == list(inputs())
+        return None  # something else: the target's own check says that it is in the way
+    return last if last.get("inputs") == list(inputs()) else None

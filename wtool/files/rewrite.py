@@ -19,12 +19,13 @@ from wtool.files.checkpoint import Checkpoint
 from wtool.files.hdf5_attribute import with_root_attribute
 from wtool.files.json_text import parse_object
 from wtool.files.limits import MAX_JSON
-from wtool.files.lineage import KEY, Record, lineage_text
+from wtool.files.lineage import KEY, UNHASHED, Record, lineage_text, with_result
 from wtool.files.publish import Draft, check_target
+from wtool.files.seal import MANIFEST, METADATA, Seal, put_hash
 from wtool.files.shards import shard_map, shard_names
-from wtool.files.source import Region, Source, scratch
+from wtool.files.source import Region, copy
 
-METADATA, WEIGHTS, MANIFEST = "metadata.json", "model.weights.h5", "weights.json"
+WEIGHTS = "model.weights.h5"
 WRITEBACK = 16 << 20  # bytes after which the disk may begin: the fsync at the end then finds little left to do
 LOCAL_CRC = 14  # where a local header keeps its checksum
 
@@ -39,7 +40,10 @@ class Rewrite(Protocol):
         """Copy all that is left of the base."""
 
     def publish(self, lineage: Sequence[Record]) -> None:
-        """Write the lineage, and give the new file its name. Its text must be as long as the one announced."""
+        """Write the lineage with the seal of the result, and give the new file its name.
+
+        The text of the lineage must not be longer than the one announced.
+        """
 
 
 def rewrite(
@@ -57,7 +61,8 @@ def rewrite(
         base: stays open until the copy is published.
         target: path, or `-` for standard output.
         force: whether an existing file may be replaced.
-        lineage: as it will be in the end, but for the values of content hashes: an archive holds it in front.
+        lineage: as it will be in the end, but for the values of content hashes and counts, which must not be shorter
+            than these will be: an archive holds it in front.
         stack: throws the draft away when it closes.
         texts: members of an archive with other contents than in the base.
         names: members of an archive with other names than in the base: old -> new.
@@ -65,17 +70,21 @@ def rewrite(
     Raises:
         WtoolError: the target cannot be written.
     """
+    announced = with_result(lineage, UNHASHED)
     if base.format == "weights.json":
-        return _Shards(base, target, force, lineage, stack)
+        return _Shards(base, target, force, announced, stack)
     draft = stack.enter_context(Draft(target, force))
-    return _Archive(base, draft, lineage, texts or {}, names or {}) if base.format == "keras" else _Hdf5(base, draft)
+    if base.format == "keras":
+        return _Archive(base, draft, announced, texts or {}, names or {})
+    return _Hdf5(base, draft, announced)
 
 
 class _Stream:
     """The bytes of a plain HDF5 file on their way to a new one."""
 
-    def __init__(self, region: Region, file: BinaryIO) -> None:
+    def __init__(self, region: Region, file: BinaryIO, seen: Callable[[bytes | memoryview], object]) -> None:
         self.crc = 0
+        self._seen = seen
         self._region = region
         self._file = file
         self._position = 0
@@ -96,24 +105,13 @@ class _Stream:
 
     def _write(self, data: bytes | memoryview) -> None:
         self.crc = isal_zlib.crc32(data, self.crc)
+        self._seen(data)
         self._file.write(data)
         self._unwritten += len(data)
         if self._unwritten >= WRITEBACK and hasattr(os, "posix_fadvise"):
             self._file.flush()
             os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             self._unwritten = 0
-
-
-def copy(source: Source, start: int, stop: int, write: Callable[[memoryview], object]) -> None:
-    """Hand the bytes [start, stop) of `source` to `write`, block by block; nothing where they are none."""
-    if start >= stop:
-        return
-    buffer = scratch(stop - start)
-    while start < stop:
-        view = buffer[: min(len(buffer), stop - start)]
-        source.read_into(start, view)
-        write(view)
-        start += len(view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +129,15 @@ def _patched(file: BinaryIO, patches: Sequence[_Patch]) -> None:
 class _Hdf5:
     """A whole-model `.h5` or a weights file: lineage is a root attribute, written behind the old bytes."""
 
-    def __init__(self, base: Checkpoint, draft: Draft) -> None:
+    def __init__(self, base: Checkpoint, draft: Draft, lineage: Sequence[Record]) -> None:
         self._region = base.regions[0]
         self._draft = draft
-        self._stream = _Stream(self._region, draft.file)
+        self._seal = Seal()
+        self._whole = self._seal.part("")
+        self._stream = _Stream(self._region, draft.file, self._whole.update)
+        self._length = len(lineage_text(lineage))
+        for offset, data in self._with(lineage)[1]:
+            self._stream.replace(offset, data)
 
     def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:
         self._stream.replace(offset, data)
@@ -143,10 +146,22 @@ class _Hdf5:
         self._stream.copy_rest()
 
     def publish(self, lineage: Sequence[Record]) -> None:
-        tail, patches = with_root_attribute(self._region.read, self._region.size, KEY, lineage_text(lineage))
-        self._draft.file.write(tail)
-        _patched(self._draft.file, [_Patch(offset, data) for offset, data in patches])
+        tail, _ = self._with(with_result(lineage, UNHASHED))
+        self._whole.update(tail)
+        self._draft.file.write(put_hash(tail, UNHASHED, self._seal.hash()))
         self._draft.publish()
+
+    def _with(self, lineage: Sequence[Record]) -> tuple[bytes, list[tuple[int, bytes]]]:
+        """What comes behind the old bytes, and what takes the place of some of them: both of the announced length."""
+        text = _padded(lineage_text(lineage), self._length)
+        return with_root_attribute(self._region.read, self._region.size, KEY, text)
+
+
+def _padded(text: str, length: int) -> str:
+    """JSON, which may end in blanks, of the announced length."""
+    if len(text) > length:
+        raise AssertionError("the lineage is longer than it was announced")
+    return text.ljust(length)
 
 
 class _Archive:
@@ -166,11 +181,12 @@ class _Archive:
         self._texts = texts
         self._names = names
         self._written: list[archive.Member] = []
+        self._seal = Seal()
         self._metadata = _metadata(base, lineage)
         there = [member.name for member in base.members]
         if METADATA not in there:
             self._begin(_new_member(METADATA, len(self._metadata)))
-            self._file.write(self._metadata)
+            self._file.write(self._metadata.encode())
         at = there.index(WEIGHTS)
         for member in base.members[:at]:
             self._copy(member)
@@ -179,7 +195,7 @@ class _Archive:
         region = base.regions[0]
         in_place = region.source is base.sources[0]
         self._begin(base.members[at] if in_place else _stored(base.members[at], region.size), in_place)
-        self._stream = _Stream(region, self._file)
+        self._stream = _Stream(region, self._file, self._seal.part(WEIGHTS).update)
 
     def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:
         self._stream.replace(offset, data)
@@ -190,9 +206,9 @@ class _Archive:
             self._copy(member)
 
     def publish(self, lineage: Sequence[Record]) -> None:
-        metadata = _metadata(self._base, lineage)
-        if len(metadata) != len(self._metadata):
-            raise AssertionError("the lineage is not as long as it was announced")
+        unsealed = _padded(_metadata(self._base, with_result(lineage, UNHASHED)), len(self._metadata)).encode()
+        self._seal.part(METADATA).update(unsealed)
+        metadata = put_hash(unsealed, UNHASHED, self._seal.hash())
         patches = [self._with_crc(self._weights, self._stream.crc)]
         at = next(i for i, member in enumerate(self._written) if member.name == METADATA)
         patches += [_Patch(self._written[at].data, metadata), self._with_crc(at, isal_zlib.crc32(metadata))]
@@ -201,17 +217,30 @@ class _Archive:
         self._draft.publish()
 
     def _copy(self, member: archive.Member) -> None:
-        text = self._metadata if member.name == METADATA else self._texts.get(member.name)
+        text = self._metadata.encode() if member.name == METADATA else self._texts.get(member.name)
         if text is not None:
             self._begin(replace(_stored(member, len(text)), crc=isal_zlib.crc32(text)))
-            self._file.write(text)
+            self._write(member.name)(text)
             return
         if member.name in self._names:
             name = self._names[member.name]
             self._begin(replace(member, name=name, raw_name=name.encode()))
         else:
             self._begin(member, keep_header=True)
-        copy(self._base.sources[0], member.data, member.data + member.packed, self._file.write)
+        write = self._write(self._written[-1].name)
+        copy(self._base.sources[0], member.data, member.data + member.packed, write)
+
+    def _write(self, name: str) -> Callable[[bytes | memoryview], object]:
+        """Writes bytes of a member, and feeds the seal; metadata, which holds the seal, does so in the end."""
+        if name == METADATA:
+            return self._file.write
+        part = self._seal.part(name)
+
+        def write(data: bytes | memoryview) -> None:
+            part.update(data)
+            self._file.write(data)
+
+        return write
 
     def _begin(self, member: archive.Member, keep_header: bool = False) -> None:
         """Write a member's header: the old one to the byte where sizes stay and are in it, a new one elsewhere."""
@@ -241,13 +270,14 @@ def _new_member(name: str, size: int) -> archive.Member:
     )  # fmt: skip
 
 
-def _metadata(base: Checkpoint, lineage: Sequence[Record]) -> bytes:
+def _metadata(base: Checkpoint, lineage: Sequence[Record]) -> str:
     """The new metadata.json. One that is no JSON object says nothing to anybody, and makes room."""
     try:
         old = parse_object(base.texts[METADATA], METADATA) if METADATA in base.texts else {}
     except Refused:
         old = {}
-    return json.dumps({**old, KEY: list(lineage)}).encode()
+    old.pop(KEY, None)  # the lineage comes last, with its seal at its end
+    return json.dumps({**old, KEY: list(lineage)})
 
 
 class _Shards:
@@ -270,7 +300,11 @@ class _Shards:
         self._old = _own_shards(target, stem) if force else []
         self._drafts = [stack.enter_context(_shard_draft(os.path.join(folder, name))) for name in self._names.values()]
         self._manifest = stack.enter_context(Draft(target, force))
-        self._streams = [_Stream(region, draft.file) for region, draft in zip(base.regions, self._drafts, strict=True)]
+        self._seal = Seal()
+        self._streams = [
+            _Stream(region, draft.file, self._seal.part(str(number)).update)
+            for number, (region, draft) in enumerate(zip(base.regions, self._drafts, strict=True))
+        ]
 
     def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:
         self._streams[shard].replace(offset, data)
@@ -288,8 +322,11 @@ class _Shards:
             if path.strip("/") in stored
         }
         metadata = parsed.get("metadata")
-        parsed["metadata"] = {**(metadata if isinstance(metadata, dict) else {}), KEY: list(lineage)}
-        self._manifest.file.write(json.dumps(parsed, indent=4).encode())
+        told = metadata if isinstance(metadata, dict) else {}
+        parsed["metadata"] = {**told, KEY: with_result(lineage, UNHASHED)}
+        unsealed = json.dumps(parsed, indent=4).encode()
+        self._seal.part(MANIFEST).update(unsealed)
+        self._manifest.file.write(put_hash(unsealed, UNHASHED, self._seal.hash()))
         published: list[Draft] = []
         try:
             for draft in (*self._drafts, self._manifest):

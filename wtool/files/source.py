@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from blake3 import blake3
@@ -164,3 +165,15 @@ class Region:
         if offset < 0 or offset + count > self.size:
             raise Refused(f"damaged: bytes {offset} to {offset + count} of {self.size} are asked for", self.source.name)
         return self.source.read(self.start + offset, count)
+
+
+def copy(source: Source, start: int, stop: int, write: Callable[[memoryview], object]) -> None:
+    """Hand the bytes [start, stop) of `source` to `write`, block by block; nothing where they are none."""
+    if start >= stop:
+        return
+    buffer = scratch(stop - start)
+    while start < stop:
+        view = buffer[: min(len(buffer), stop - start)]
+        source.read_into(start, view)
+        write(view)
+        start += len(view)

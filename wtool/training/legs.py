@@ -10,8 +10,9 @@ from typing import Any
 
 from wtool.errors import WtoolError
 from wtool.files.json_text import as_read
-from wtool.files.lineage import Record
+from wtool.files.lineage import Record, own_records
 from wtool.files.opener import open_checkpoint
+from wtool.files.seal import is_sealed
 from wtool.training import saving
 from wtool.training.fitting import Position
 
@@ -56,7 +57,7 @@ class Left:
 
 def epochs_of(lineage: Sequence[Record]) -> int:
     """How many epochs a model was trained for by `resume`, as its lineage tells."""
-    counts = [record.get("epoch") for record in lineage if record.get("operation") == OPERATION]
+    counts = [record.get("epoch") for record in own_records(lineage) if record.get("operation") == OPERATION]
     return next((count for count in reversed(counts) if isinstance(count, int) and count >= 0), 0)
 
 
@@ -70,8 +71,7 @@ def left_behind(plan: Plan, target: str, folder: str | os.PathLike[str] | None) 
         with suppress(WtoolError), open_checkpoint(path) as there:  # what is no checkpoint is not of this leg
             record = there.lineage[-1] if there.lineage else {}
             at = plan.position(record)
-            if at is not None:
-                there.finish()  # it may have been damaged since
+            if at is not None and is_sealed(there):  # another tool may have changed it since
                 yield Left(path, at, record["seed"])
 
 

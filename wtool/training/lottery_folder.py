@@ -19,6 +19,7 @@ from wtool.files.configured import initializers
 from wtool.files.json_text import as_read, parse_object
 from wtool.files.opener import open_checkpoint, training_config
 from wtool.files.publish import write_whole
+from wtool.files.seal import is_sealed
 from wtool.selection import by_role
 from wtool.training import logs, schedules, summaries
 from wtool.training.legs import epochs_of
@@ -162,12 +163,12 @@ class Folder:
             return False
         with suppress(WtoolError), open_checkpoint(path) as found:
             record = found.lineage[-1] if found.lineage else {}
-            return self._fits(step, record, found.finish()[0])
+            if step.operation == COPY:
+                return found.finish()[0] == self.base.hash
+            return self._fits(step, record) and is_sealed(found)
         return False
 
-    def _fits(self, step: Step, record: Mapping[str, Any], hash_: str) -> bool:
-        if step.operation == COPY:
-            return hash_ == self.base.hash
+    def _fits(self, step: Step, record: Mapping[str, Any]) -> bool:
         name = {DRAW: "randomize", NONE: schedules.OPERATION}.get(step.operation, step.operation)
         if record.get("operation") != name or record.get("seed", step.seed) != step.seed:
             return False

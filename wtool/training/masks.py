@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from wtool.errors import Usage, WtoolError, a_few
+from wtool.files.lineage import own_records
 from wtool.selection import by_role
 from wtool.training.loading import Loaded
 from wtool.training.variables import named
@@ -28,7 +29,7 @@ def masked(loaded: Loaded) -> dict[str, Any]:
         WtoolError: the lineage tells of tensors that are not there.
     """
     found: set[str] = set()
-    for record in loaded.lineage:
+    for record in own_records(loaded.lineage):
         if record.get("operation") == "swap":
             found -= set(_globs(record.get("new")))
             continue
