@@ -99,7 +99,8 @@ def test_roles_with_configuration(
         pytest.skip("described in words")
     group = ROLES["layers"][class_name]["h5_name"]
     entry = {"module": "keras.layers", "class_name": class_name, "config": settings(variant), "registered_name": None}
-    model = {"class_name": "Functional", "config": {"name": "model", "layers": [entry], "input_layers": []}}
+    graph = {"input_layers": [], "output_layers": [[entry["config"].get("name", ""), 0, 0]]}
+    model = {"class_name": "Functional", "config": {"name": "model", "layers": [entry], **graph}}
     found = keras3.contents(index_of(saved, group), model, "3.15.1")
     tensors = {tensor.stored: tensor for tensor in found.tensors}
     assert found.notes == ()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wtool.errors import Refused
+from wtool.files.calls import layer_order, name_of
 from wtool.files.variables import Variables, built_in, quantisation, snake_case, variants
 
 MAX_NESTED_MODELS = 40
@@ -28,6 +30,7 @@ class Node:
         variants: the variables that it may have; None where only its author knows.
         input_shape: as recorded when it was built; None where the configuration does not tell.
         children: in the order of creation.
+        moved: Keras lists it at another place among the layers of its class than the configuration does.
         unsure: its settings do not tell how it is quantised, since a layer above decides.
     """
 
@@ -41,6 +44,7 @@ class Node:
     variants: tuple[Variables, ...] | None
     input_shape: tuple[int | None, ...] | None = None
     children: tuple[Node, ...] = ()
+    moved: bool = False
     unsure: bool = False
 
     @property
@@ -88,11 +92,12 @@ def read(config: Mapping[str, Any], version: str | None = None) -> tuple[Node, t
         Refused: the configuration is not one that Keras writes.
     """
     notes: list[str] = []
-    root = _node(config, _Place("the model", "", False, True, 0, _is_keras2(version)), notes)
+    root = _node(config, _Place("the model", "", False, True, 0, is_keras2(version)), notes)
     return root, tuple(notes)
 
 
-def _is_keras2(version: str | None) -> bool:
+def is_keras2(version: str | None) -> bool:
+    """Whether Keras 2 or an older one wrote it."""
     return version is not None and version.split(".")[0] in ("1", "2")
 
 
@@ -197,7 +202,7 @@ def _children(
 ) -> tuple[Node, ...]:
     plain = (class_name or "").removeprefix("wtool>AutoRot")  # these are made of what their parents are made of
     if "layers" in config and plain not in ("RandAugment",):
-        return _listed(config["layers"], "layers", owner, below, notes, skip_inputs="input_layers" not in config)
+        return _layers(config, owner, below, notes)
     match plain:
         case "Bidirectional":
             return _both_directions(config, owner, below, notes)
@@ -221,19 +226,48 @@ def _at(below: _Place, what: str, attribute: str, listed: bool = False, name: st
     return _Place(what, attribute, listed, below.trainable, below.depth, below.keras2, name)
 
 
-def _listed(
-    entries: Any, attribute: str, owner: str, below: _Place, notes: list[str], skip_inputs: bool = False
-) -> tuple[Node, ...]:
+def _layers(config: Mapping[str, Any], owner: str, below: _Place, notes: list[str]) -> tuple[Node, ...]:
+    """The layers of a model in the order in which Keras lists them."""
+    listed = list(_named(config["layers"], "layers", owner, below, notes))
+    if "input_layers" not in config:
+        return tuple(node for _, node in listed if node.class_name != "InputLayer")  # a Sequential model lists none
+    order = layer_order(config)
+    if order is None:
+        notes.append(f"the graph of {owner} cannot be followed; its layers are taken in the order of the configuration")
+        return tuple(node for _, node in listed)
+    place = {name: number for number, name in enumerate(order)}
+    for name, _ in listed:
+        if name not in place:
+            notes.append(f"layer {name} of {owner} leads to no output, so Keras leaves it out")
+    kept = [(place[name], node) for name, node in listed if name in place]
+    ordered = sorted(kept, key=lambda each: each[0])
+    before, after = _ranks(kept), _ranks(ordered)
+    return tuple(replace(node, moved=before[number] != after[number]) for number, node in ordered)
+
+
+def _ranks(nodes: Sequence[tuple[int, Node]]) -> dict[int, int]:
+    """The how-manieth of its class each layer is."""
+    counts: Counter[str] = Counter()
+    ranks = {}
+    for number, node in nodes:
+        ranks[number] = counts[node.group]
+        counts[node.group] += 1
+    return ranks
+
+
+def _listed(entries: Any, attribute: str, owner: str, below: _Place, notes: list[str]) -> tuple[Node, ...]:
+    return tuple(node for _, node in _named(entries, attribute, owner, below, notes))
+
+
+def _named(entries: Any, attribute: str, owner: str, below: _Place, notes: list[str]) -> Iterator[tuple[str, Node]]:
+    """The layers of a list, with their names in the graph; operations are none."""
     if not isinstance(entries, list):
         raise Refused(f"the configuration of {owner} has {attribute} that are no list: {entries!r:.60}")
-    nodes = []
     for number, entry in enumerate(entries):
         if isinstance(entry, Mapping) and is_operation(entry):
             continue
         node = _node(entry, _at(below, f"layer {number} of {owner}", attribute, listed=True), notes)
-        if not (skip_inputs and node.class_name == "InputLayer"):
-            nodes.append(node)
-    return tuple(nodes)
+        yield name_of(entry), node
 
 
 def _implied(class_name: str, attribute: str, name: str, config: Mapping[str, Any], below: _Place) -> Node:
@@ -288,12 +322,5 @@ def _projections(class_name: str, config: Mapping[str, Any], below: _Place) -> t
     nodes = []
     for attribute, name in names.items():
         node = _implied("EinsumDense", attribute, name, settings, below)
-        nodes.append(_unsure(node) if unsure else node)
+        nodes.append(replace(node, unsure=unsure))
     return tuple(nodes)
-
-
-def _unsure(node: Node) -> Node:
-    return Node(
-        node.name, node.class_name, node.attribute, node.listed, node.group, node.config, node.trainable,
-        node.variants, unsure=True,
-    )  # fmt: skip

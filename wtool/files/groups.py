@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Container, Iterator
 
-from wtool.errors import Refused
+from wtool.errors import Differs, Refused
 from wtool.files.hdf5 import Dataset, Index
 
 
@@ -80,15 +81,15 @@ class Groups:
     def objects(self, group: str, skip: tuple[str, ...], known: Container[str] = ()) -> list[str]:
         """The objects in a group, not those inside them or inside known ones; in the order of their arrays."""
         found = []
-        pending = [self.join(group, name) for name in self.children(group) if name not in skip]
+        pending = deque(self.join(group, name) for name in self.children(group) if name not in skip)
         while pending:
-            path = pending.pop(0)
+            path = pending.popleft()
             if path in known:
                 continue
             if self.is_object(path) or self.join(path, "vars") in self.index.datasets:
                 found.append(path)
             else:
-                pending += [self.join(path, name) for name in self.children(path)]
+                pending.extend(self.join(path, name) for name in self.children(path))
         return sorted(found, key=self.first_byte)
 
     def first_byte(self, group: str) -> int:
@@ -99,10 +100,17 @@ class Groups:
         """Whether there are arrays anywhere inside a group."""
         return group in self._first
 
-    def first_of(self, group: str, *names: str) -> str:
-        """The first of these groups that exists, else the first."""
-        paths = [self.join(group, name) for name in names]
-        return next((path for path in paths if self.exists(path)), paths[0])
+    def one_of(self, group: str, *names: str) -> str:
+        """The one of these groups that exists, else the first: versions of Keras call an attribute differently.
+
+        Raises:
+            Differs: there are two, so that each version would read another one.
+        """
+        paths = dict.fromkeys(self.join(group, name) for name in names)
+        there = [path for path in paths if self.exists(path)]
+        if sum(map(self.holds_variables, there)) > 1:
+            raise Differs(f"the file has both {there[0]} and {there[1]}; versions of Keras read one or the other")
+        return next((path for path in there if self.holds_variables(path)), (there or [*paths])[0])
 
 
 def _order(key: str) -> tuple[bool, int, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from wtool.errors import Note, Refused
+from wtool.errors import Differs, Note, Refused
 from wtool.files import architecture, optimizer
 from wtool.files.architecture import Node
 from wtool.files.checkpoint import Contents, Tensor
@@ -34,6 +34,7 @@ def contents(index: Index, config: Mapping[str, Any] | None, version: str | None
         Refused: the file and the configuration contradict each other, or hold what Keras does not write.
     """
     groups = Groups(index)
+    _check_roots(groups)
     keras2 = OLD_ROOT in index.groups or (version or "").startswith("2")
     notes: list[str] = []
     model = _model(groups, config, "2" if keras2 else version, notes)
@@ -49,6 +50,16 @@ def contents(index: Index, config: Mapping[str, Any] | None, version: str | None
         optimizer=optimizer.described(settings, slots),
         notes=tuple(notes),
     )
+
+
+def _check_roots(groups: Groups) -> None:
+    """Refuse layers in both places where versions of Keras look for them: each would load others."""
+    for path in groups.index.groups:
+        above, _, name = path.rpartition("/")
+        if name == OLD_ROOT and groups.holds_variables(path):
+            other = groups.join(above, "layers")
+            if groups.holds_variables(other):
+                raise Differs(f"the file has layers in {path} and in {other}; versions of Keras read one or the other")
 
 
 def unique(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -112,6 +123,7 @@ class _Reader:
                 self._miss(child, found)
             taken.add(found)
             self._compare_name(child, found)
+            self._check_order(child, found)
             owner.parts.append(self.owner(child, found, owner.inside(child.name)))
         return taken
 
@@ -122,7 +134,16 @@ class _Reader:
     def _compare_name(self, child: Node, group: str) -> None:
         name = self.groups.name(group)
         if child.listed and name is not None and name != child.name:
-            self.notes.append(f"{group} is called {name} in the file, but {child.name} in the configuration")
+            told = f"{group} is called {name} in the file, but {child.name} in the configuration"
+            self.notes.append(Note(told, "differs"))
+
+    def _check_order(self, child: Node, group: str) -> None:
+        """Keras counts layers in its own order. Where the configuration has another, only a name tells who is meant."""
+        if child.moved and self.groups.name(group) is None and self.groups.holds_variables(group):
+            raise Differs(
+                f"Keras loads {group} into layer {child.name}, but the configuration lists the layers of that class in "
+                "another order; save the model again with Keras"
+            )
 
     def _rest(self, owner: Owner, node: Node, group: str, taken: set[str]) -> None:
         """Objects in the file that the configuration does not mention: inside custom layers, or nobody's."""
@@ -152,39 +173,43 @@ def places(groups: Groups, node: Node, group: str = "", path: str = "") -> Itera
 def _located(groups: Groups, node: Node, group: str) -> Iterator[tuple[Node, str]]:
     """Every layer inside another, with the group where it should be."""
     counts: Counter[str] = Counter()
-    ranks: dict[str, list[str]] = {}
+    ranks: dict[str, list[str]] | None = None
     for child in node.children:
         if not child.listed:
-            yield child, groups.first_of(group, child.attribute, f"_{child.attribute}", child.attribute.lstrip("_"))
+            yield child, groups.one_of(group, child.attribute, f"_{child.attribute}", child.attribute.lstrip("_"))
             continue
         number = counts[child.group]
         counts[child.group] += 1
         old = groups.join(group, OLD_ROOT)
         if child.attribute == "layers" and groups.exists(old):
-            if child.group not in ranks:
-                ranks[child.group] = _numbered(groups, old, child.group)
-                _check_number(node, child, ranks[child.group])
-            found = ranks[child.group]
+            if ranks is None:
+                ranks = _numbered(groups, old)
+                _check_numbers(node, ranks)
+            found = ranks.get(child.group, [])
             yield child, found[number] if number < len(found) else groups.join(old, f"{child.group} {number}")
             continue
         name = f"{child.group}_{number}" if number else child.group
         yield child, groups.join(group, f"{child.attribute}/{name}")
 
 
-def _numbered(groups: Groups, container: str, name: str) -> list[str]:
-    """The groups of a class in order: their numbers have gaps in TensorFlow 2.12 and 2.13."""
-    found = []
+def _numbered(groups: Groups, container: str) -> dict[str, list[str]]:
+    """The groups of each class in order: their numbers have gaps in TensorFlow 2.12 and 2.13."""
+    found: dict[str, list[tuple[int, str]]] = {}
     for child in groups.children(container):
-        match = re.fullmatch(rf"{re.escape(name)}(?:_(\d+))?", child)
+        found.setdefault(child, []).append((0, child))
+        match = re.fullmatch(r"(.+)_(\d{1,9})", child)
         if match is not None:
-            found.append((int(match[1] or 0), child))
-    return [groups.join(container, child) for _, child in sorted(found)]
+            found.setdefault(match[1], []).append((int(match[2]), child))
+    return {name: [groups.join(container, child) for _, child in sorted(each)] for name, each in found.items()}
 
 
-def _check_number(node: Node, child: Node, found: Sequence[str]) -> None:
-    wanted = sum(other.group == child.group and other.attribute == "layers" for other in node.children)
-    if len(found) != wanted and _needed(child):
-        raise Refused(f"the file has {len(found)} layers of class {child.class_name}, the configuration {wanted}")
+def _check_numbers(node: Node, found: Mapping[str, Sequence[str]]) -> None:
+    layers = [child for child in node.children if child.attribute == "layers"]
+    counts = Counter(child.group for child in layers)
+    for child in layers:
+        stored, wanted = len(found.get(child.group, ())), counts[child.group]
+        if stored != wanted and _needed(child):
+            raise Refused(f"the file has {stored} layers of class {child.class_name}, the configuration {wanted}")
 
 
 def _without_config(groups: Groups, keras2: bool) -> Owner:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from wtool.errors import Refused
+from wtool.errors import Differs, Refused
 from wtool.files import architecture, optimizer
 from wtool.files.architecture import Node
 from wtool.files.checkpoint import Contents, Tensor
@@ -34,15 +35,18 @@ def contents(
     base = "model_weights" if "model_weights" in index.groups else ""
     if "model_weights" in index.datasets:
         raise Refused("model_weights is an array, where the group of all layers should be")
+    _check_layouts(index, base)
     notes: list[str] = []
     stored = dict(_layers(index, base))
+    own = (f"{base}/{name}".strip("/") for name in (*stored, "top_level_model_weights"))
+    _check_unnamed(index, [*own, "optimizer_weights"])
     if config is None:
         model = Owner("", None, base, created=[])
         model.parts = [anonymous_layer(name, f"{base}/{name}", weights) for name, weights in stored.items()]
     else:
         root, told = architecture.read(config, version)
         notes += told
-        model = _model(root, base, stored, notes)
+        model = _model(root, base, stored, architecture.is_keras2(version or "1"), notes)
     _add_own(model, index, base)
     settle_paths([model])
     settings, slots, told_slots = _optimizer(index, training_config, version, model)
@@ -52,6 +56,31 @@ def contents(
         optimizer=optimizer.described(settings, slots),
         notes=(*notes, *told_slots),
     )
+
+
+def _check_layouts(index: Index, base: str) -> None:
+    """Refuse weights in two layouts in one file: by its name, or by what is called to load it, Keras takes one of them.
+
+    Raises:
+        Differs: there are two.
+    """
+    if base and _listed_at(index, ""):
+        raise Differs(
+            "both the file and its group model_weights list layers; which Keras loads depends on how it is asked"
+        )
+    layers = {
+        name.split("/")[0] for name in _names(index.groups.get(base, {}), "layer_names", base or "the file") or ()
+    }
+    for group in index.groups:
+        first, _, rest = group.partition("/")
+        if (f"/{rest}".endswith("/vars") or group == "vars") and first != base and (base or first not in layers):
+            raise Differs(
+                f"{group} is in Keras 3's layout, {base or 'layer_names'} in the older one; Keras reads one of them"
+            )
+
+
+def _listed_at(index: Index, group: str) -> bool:
+    return any(name in index.groups.get(group, {}) for name in ("layer_names", "layer_names0"))
 
 
 Weights = Sequence[tuple[str, Dataset]]
@@ -76,17 +105,24 @@ def _layers(index: Index, base: str) -> Iterator[tuple[str, Weights]]:
 def stored_weights(index: Index, group: str) -> Weights:
     """The arrays that a group lists, in order, with their names there but for Keras 2's output number."""
     names = _names(index.groups[group], "weight_names", group)
-    if names is None:
-        if any(path.startswith(f"{group}/") for path in index.datasets):
-            raise Refused(f"{group} holds weights but has no attribute weight_names")
-        return ()
     found = []
-    for name in names:
+    for name in names or ():
         dataset = index.datasets.get(f"{group}/{name}")
         if dataset is None:
             raise Refused(f"weight_names of {group} lists {name}, which is not there")
         found.append((re.sub(r":\d+$", "", name), dataset))
     return found
+
+
+def _check_unnamed(index: Index, groups: Iterable[str]) -> None:
+    """Refuse arrays in groups that should list them and do not: Keras would not see them."""
+    unnamed = {group for group in groups if _names(index.groups.get(group, {}), "weight_names", group) is None}
+    for path in index.datasets if unnamed else ():
+        above = path.rpartition("/")[0]
+        while above and above not in unnamed:
+            above = above.rpartition("/")[0]
+        if above:
+            raise Refused(f"{above} holds weights but has no attribute weight_names")
 
 
 def _names(attributes: Mapping[str, Value], name: str, where: str) -> list[str] | None:
@@ -102,8 +138,8 @@ def _names(attributes: Mapping[str, Value], name: str, where: str) -> list[str] 
         raise Refused(f"{where} has {numbered[-1][1]}, but a part of {name} before it is missing")
     keys = [key for _, key in numbered] or [name]
     found = [_name(entry, name, where) for key in keys for entry in _entries(attributes[key], key, where)]
-    if len(set(found)) != len(found):
-        twice = next(entry for entry in found if found.count(entry) > 1)
+    twice, times = Counter(found).most_common(1)[0] if found else ("", 1)
+    if times > 1:
         raise Refused(f"{name} of {where} lists {twice} twice")
     return found
 
@@ -124,23 +160,45 @@ def _name(entry: Value, name: str, where: str) -> str:
     return entry
 
 
-def _model(root: Node, base: str, stored: Mapping[str, Weights], notes: list[str]) -> Owner:
+def _model(root: Node, base: str, stored: Mapping[str, Weights], keras2: bool, notes: list[str]) -> Owner:
     """The tree of a configuration, with the weights that the file lists."""
     model = Owner("", root.class_name, base, root.trainable, created=[] if root.variants is not None else None)
     empty = not any(stored.values())
+    _check_layers(root, base, stored)
     listed = dict(stored)
     for child in root.children:
         weights = listed.pop(child.name, None)
         group = f"{base}/{child.name}" if base else child.name
         if weights is None and not empty and not without_weights(child):
             raise Refused(f"layer_names does not list {child.name} ({child.class_name}), which has weights")
-        model.parts.append(layer_of(child, child.name, group, weights or (), root.name, absent=empty))
+        model.parts.append(layer_of(child, child.name, group, weights or (), root.name, empty, keras2, notes))
     for name, weights in listed.items():
         if root.children and weights:
             notes.append(f"{name} is no layer of the configuration")
         if weights or not root.children:
             model.parts.append(anonymous_layer(name, f"{base}/{name}" if base else name, weights, root.name))
     return model
+
+
+def _check_layers(root: Node, base: str, stored: Mapping[str, Weights]) -> None:
+    """Refuse layers listed in another order than Keras's: it gives the first of them to the first layer.
+
+    Raises:
+        Differs: it would load the weights of one layer into another.
+    """
+    listed = [name for name, weights in stored.items() if weights]
+    known = {child.name for child in root.children}
+    wanted = [child.name for child in root.children if stored.get(child.name)]
+    strangers = [name for name in listed if name not in known]
+    # Where others are listed too, Keras finds too many of them, unless a layer of an unknown class lacks its own.
+    lacking = next((c.name for c in root.children if c.variants is None and not stored.get(c.name)), None)
+    pairs = zip((name for name in listed if name in known), wanted, strict=True)
+    name, layer = next(((a, b) for a, b in pairs if a != b), (strangers[0] if strangers else "", lacking))
+    if name and layer:
+        raise Differs(
+            f"the order in which layer_names of {base or 'the file'} lists layers is not that of the configuration: "
+            f"Keras would load the weights of {name} into {layer}"
+        )
 
 
 def _add_own(model: Owner, index: Index, base: str) -> None:

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
-from wtool.errors import Refused
+from wtool.errors import Differs, Note, Refused
 from wtool.files.architecture import Node
 from wtool.files.hdf5 import Dataset
 from wtool.files.owners import Held, Owner
+from wtool.files.seats import Seat, Seats, Weight, likeness, plain, seat_of
 from wtool.files.shapes import check_dtype, check_shapes, dtype_of
 from wtool.files.variables import Variables, class_of, variants
+from wtool.files.weight_order import keras_order
 
 Weights = Sequence[tuple[str, Dataset]]
 
 _STATISTICS = ("moving_mean", "moving_variance")
-
-
-@dataclass(slots=True)
-class _Seat:
-    """A layer of the architecture, where weights may belong."""
-
-    node: Node
-    inner: str  # names from the listed layer to it
-    owner: Owner
-    found: dict[str, tuple[str, Dataset]] = field(default_factory=dict)
-
-    def takes(self, name: str) -> bool:
-        """Whether it may have a variable of this name that it has not yet."""
-        if name in self.found:
-            return False
-        choices = _with_lora(self) if name.startswith("lora_") else self.node.variants
-        return choices is None or any(v.name == name and not v.alias for choice in choices for v in choice.created)
 
 
 def without_weights(node: Node) -> bool:
@@ -40,7 +23,9 @@ def without_weights(node: Node) -> bool:
     return all(inner.variants is None or any(not choice.saved for choice in inner.variants) for inner in node.walk())
 
 
-def layer_of(node: Node, path: str, group: str, weights: Weights, model: str, absent: bool) -> Owner:
+def layer_of(
+    node: Node, path: str, group: str, weights: Weights, model: str, absent: bool, keras2: bool, notes: list[str]
+) -> Owner:
     """A layer that the file lists, and those inside it, with their variables.
 
     Args:
@@ -50,46 +35,30 @@ def layer_of(node: Node, path: str, group: str, weights: Weights, model: str, ab
         weights: its names and arrays, in the order of the file.
         model: the name of the whole model, with which names may begin.
         absent: whether nothing in the file has weights.
+        keras2: whether Keras 2 or an older one saved it.
+        notes: what is worth telling is added.
 
     Raises:
         Refused: its weights are not those that the configuration makes.
+        Differs: names say one thing, and the order by which Keras goes another.
     """
-    seats: list[_Seat] = []
-    owner = _seat(node, path, "", group, seats)
-    for name, dataset in weights:
-        _place(name, dataset, seats, owner, model)
-    for seat in seats:
-        if seat.node.variants is not None:
-            _settle(seat, group, absent)
-    return owner
+    root = seat_of(node, path, "", group)
+    seats = Seats(root)
+    listed = [_weight(number, key, dataset, path, model) for number, (key, dataset) in enumerate(weights)]
+    for weight in listed:
+        if not seats.take(weight):
+            raise Refused(f"{weight.dataset.path} is no variable of layer {path} ({node.class_name})")
+    for seat in seats.seats:
+        _choose(seat, group, absent)
+    _follow_order(root, listed, seats.guessed, keras2, notes)
+    for seat in seats.seats:
+        _settle(seat)
+    return root.owner
 
 
-def _seat(node: Node, path: str, inner: str, group: str, seats: list[_Seat]) -> Owner:
-    known = node.variants is not None
-    owner = Owner(path, node.class_name, group, node.trainable, created=[] if known else None)
-    seats.append(_Seat(node, inner, owner))
-    for child in node.children:
-        deeper = f"{inner}/{child.name}" if inner else child.name
-        owner.parts.append(_seat(child, owner.inside(child.name), deeper, group, seats))
-    return owner
-
-
-def _place(key: str, dataset: Dataset, seats: list[_Seat], layer: Owner, model: str) -> None:
-    inner, name = _split(key, layer.path, model)
-    seat = _best(seats, inner, name)
-    if seat is None and (plain := re.sub(r"_\d+$", "", name)) != name:
-        name, seat = plain, _best(seats, inner, plain)
-    if seat is None:
-        seat = _next_free(seats, dataset)
-        if seat is None:
-            raise Refused(f"{dataset.path} is no variable of layer {layer.path} ({layer.class_name})")
-        name = _free_name(seat, dataset)
-    if seat.node.variants is not None:
-        seat.found[name] = (_full_key(key, layer.path, model), dataset)
-        return
-    owner = _inside(seat.owner, inner.removeprefix(seat.inner).strip("/"))
-    held = Held(name, name, dataset, dtype_of(dataset, seat.node.policy), None, key=_full_key(key, layer.path, model))
-    owner.holds.append(held)
+def _weight(number: int, key: str, dataset: Dataset, layer: str, model: str) -> Weight:
+    inner, name = _split(key, layer, model)
+    return Weight(number, inner, name, _full_key(key, layer, model), dataset)
 
 
 def _split(key: str, layer: str, model: str) -> tuple[str, str]:
@@ -106,41 +75,112 @@ def _full_key(key: str, layer: str, model: str) -> str:
     return key if "/" in key else f"{model}/{layer}/{key}"
 
 
-def _best(seats: list[_Seat], inner: str, name: str) -> _Seat | None:
-    """The layer whose path ends most like the weight's; Keras 2 leaves names out, or adds numbers to them."""
-    ranked = [(_likeness(seat.inner, inner), seat) for seat in seats if seat.takes(name)]
-    best = max((score for score, _ in ranked), default=(0, 0))
-    found = [seat for score, seat in ranked if score == best]
-    if inner and best == (0, 0):
-        found = [seat for seat in found if seat.node.variants is None or len(found) == 1]
-    return found[0] if found else None
+def _choose(seat: Seat, group: str, absent: bool) -> None:
+    """Find out which of the sets of variables that a layer of a known class may have are there."""
+    if seat.choices is None or (not seat.found and absent):
+        return
+    seat.chosen = next(
+        (c for c in seat.choices if {v.name for v in c.created if not v.alias} == seat.found.keys()), None
+    )
+    if seat.chosen is None:
+        wanted = ", ".join(v.name for v in seat.choices[0].created if not v.alias) or "none"
+        who = f"layer {seat.owner.path} ({seat.node.class_name})"
+        raise Refused(f"{group} lists {', '.join(seat.found) or 'no weights'} for {who}, which has {wanted}")
 
 
-def _likeness(path: str, other: str) -> tuple[int, int]:
-    """How many names at the end of two paths are equal, without and with regard to numbers."""
-    ours, theirs = path.split("/")[::-1] if path else [], other.split("/")[::-1] if other else []
-    alike = exact = 0
-    for a, b in zip(ours, theirs):  # noqa: B905
-        if re.sub(r"_\d+$", "", a) != re.sub(r"_\d+$", "", b):
-            break
-        alike += 1
-        exact += a == b
-    return alike, exact
+def _follow_order(root: Seat, listed: Sequence[Weight], guessed: set[Weight], keras2: bool, notes: list[str]) -> None:
+    """Hold what the names say against the order by which Keras goes.
+
+    Where it is another, and names fit that as well, it counts; so it does where names tell nothing.
+    """
+    expected = keras_order(root, keras2)
+    if expected == list(listed):
+        if keras2 and (other := keras_order(root, False)) != expected and _would_load(other, listed):
+            told = f"Keras 3 would load the weights of layer {root.owner.path} into each other; Keras 2 does not"
+            notes.append(Note(told, "differs"))
+        return
+    places = {id(weight): (seat, name) for seat in root.walk() for name, weight in seat.found.items()}
+    moved = [(weight, *places[id(other)]) for weight, other in zip(listed, expected, strict=True)]
+    for weight, seat, name in moved:
+        own, _ = places[id(weight)]
+        if weight not in guessed and not _fits(weight, seat, name, own):
+            if _would_load(expected, listed):
+                raise Differs(
+                    f"by the order of weight_names of {root.owner.group}, Keras would load {weight.dataset.path} into "
+                    f"{seat.owner.inside(name)}"
+                )
+            _check_each(root)
+            notes.append(f"Keras cannot load layer {root.owner.path}: weight_names lists its weights in another order")
+            return
+    for seat in root.walk():
+        seat.found.clear()
+    for weight, seat, name in moved:
+        seat.found[name if seat.choices is not None else weight.dataset.path] = weight
 
 
-def _next_free(seats: list[_Seat], dataset: Dataset) -> _Seat | None:
-    """Where names tell nothing (Keras 1): the first layer with room for a variable of this rank."""
-    return next((seat for seat in seats if seat.node.variants and _free_name(seat, dataset)), None)
+def _check_each(root: Seat) -> None:
+    """Refuse a list that no Keras wrote: one layer's own variables always stand in the order of its class."""
+    for seat in root.walk():
+        orders = (
+            [[v.name for v in each if not v.alias] for each in (seat.chosen.created, seat.chosen.weights)]
+            if seat.chosen
+            else []
+        )
+        if orders and list(seat.found) not in orders:
+            who = f"{seat.owner.path} ({seat.node.class_name})"
+            raise Differs(
+                f"weight_names of {root.owner.group} lists {', '.join(seat.found)}, but layer {who} has "
+                f"{', '.join(orders[0])}, and Keras goes by that order"
+            )
 
 
-def _free_name(seat: _Seat, dataset: Dataset) -> str:
-    for choice in seat.node.variants or ():
-        for variable in choice.created:
-            if variable.name not in seat.found and not variable.alias:
-                if variable.rank in (None, len(dataset.shape)):
-                    return variable.name
-                break
-    return ""
+def _would_load(expected: Sequence[Weight], listed: Sequence[Weight]) -> bool:
+    """Whether the shapes let Keras load weights in the order of the list into variables in another order."""
+    return all(a.dataset.shape == b.dataset.shape for a, b in zip(expected, listed, strict=True))
+
+
+def _fits(weight: Weight, seat: Seat, name: str, own: Seat) -> bool:
+    """Whether a weight's name speaks for another seat at least as well as for its own."""
+    known = name if seat.choices is not None else weight.name
+    same = known in (weight.name, plain(weight.name))
+    return same and likeness(seat.inner, weight.inner) >= likeness(own.inner, weight.inner)
+
+
+def _settle(seat: Seat) -> None:
+    """Give a layer its variables, and check them against its settings."""
+    if seat.chosen is None:
+        for weight in seat.found.values():
+            owner = _inside(seat.owner, weight.inner.removeprefix(seat.inner).strip("/"))
+            owner.holds.append(_held(weight, weight.name, None, seat.node.policy))
+        return
+    _check_ranks(seat.chosen, seat)
+    shapes = {name: weight.dataset.shape for name, weight in seat.found.items()}
+    check_shapes(seat.node, shapes, {name: weight.dataset.path for name, weight in seat.found.items()})
+    by_name = {}
+    for variable in seat.chosen.created:
+        if not variable.alias:
+            weight = seat.found[variable.name]
+            held = _held(weight, variable.name, variable.trainable, seat.node.policy, variable.slots)
+            check_dtype(seat.node, variable.name, held.dtype, weight.dataset.path)
+            by_name[variable.name] = held
+    seat.owner.created = list(by_name.values())
+    saved = [variable.name for variable in (*seat.chosen.saved, *seat.chosen.created) if not variable.alias]
+    seat.owner.holds = [by_name[name] for name in dict.fromkeys(saved)]
+
+
+def _held(weight: Weight, name: str, trainable: bool | None, policy: str | None, slots: bool = True) -> Held:
+    dtype = dtype_of(weight.dataset, policy)
+    return Held(name, name, weight.dataset, dtype, trainable, slots, key=weight.key)
+
+
+def _check_ranks(chosen: Variables, seat: Seat) -> None:
+    for variable in chosen.created:
+        if variable.alias or variable.rank is None:
+            continue
+        dataset = seat.found[variable.name].dataset
+        if len(dataset.shape) != variable.rank:
+            shape = "x".join(map(str, dataset.shape)) or "a single value"
+            raise Refused(f"{dataset.path} is {shape}, but {seat.owner.path}/{variable.name} has rank {variable.rank}")
 
 
 def _inside(owner: Owner, inner: str) -> Owner:
@@ -152,54 +192,6 @@ def _inside(owner: Owner, inner: str) -> Owner:
             owner.parts.append(part)
         owner = part
     return owner
-
-
-def _settle(seat: _Seat, group: str, absent: bool) -> None:
-    """Check what a layer of a known class was given against what it must have."""
-    assert seat.node.variants is not None
-    if not seat.found and absent:
-        return
-    chosen = _chosen(_with_lora(seat), seat.found)
-    who = f"layer {seat.owner.path} ({seat.node.class_name})"
-    if chosen is None:
-        wanted = ", ".join(v.name for v in seat.node.variants[0].created if not v.alias) or "none"
-        raise Refused(f"{group} lists {', '.join(seat.found) or 'no weights'} for {who}, which has {wanted}")
-    order = [variable.name for variable in chosen.created if not variable.alias]
-    natural = sorted(order, key=[variable.name for variable in (*chosen.saved, *chosen.created)].index)
-    if list(seat.found) not in (order, natural):
-        raise Refused(f"weight_names of {group} lists {', '.join(seat.found)}, but {who} has {', '.join(order)}")
-    for variable in sorted(chosen.created, key=lambda v: natural.index(v.name) if not v.alias else -1):
-        if not variable.alias:
-            key, dataset = seat.found[variable.name]
-            dtype = dtype_of(dataset, seat.node.policy)
-            check_dtype(seat.node, variable.name, dtype, dataset.path)
-            held = Held(variable.name, variable.name, dataset, dtype, variable.trainable, variable.slots, key=key)
-            seat.owner.holds.append(held)
-    shapes = {held.name: held.dataset.shape for held in seat.owner.holds if held.dataset}
-    check_shapes(seat.node, shapes, {held.name: held.dataset.path for held in seat.owner.holds if held.dataset})
-    _check_ranks(chosen, seat)
-    by_name = {held.name: held for held in seat.owner.holds}
-    seat.owner.created = [by_name[name] for name in order]
-
-
-def _with_lora(seat: _Seat) -> tuple[Variables, ...]:
-    """Keras before 3.3 did not write into the configuration that a layer had LoRA factors."""
-    choices = seat.node.variants or ()
-    return choices + (variants(seat.node.class_name, {**seat.node.config, "lora_rank": 1}) or ())
-
-
-def _chosen(choices: Sequence[Variables], found: dict[str, tuple[str, Dataset]]) -> Variables | None:
-    return next((c for c in choices if {v.name for v in c.created if not v.alias} == set(found)), None)
-
-
-def _check_ranks(chosen: Variables, seat: _Seat) -> None:
-    for variable in chosen.created:
-        if variable.alias or variable.rank is None:
-            continue
-        _, dataset = seat.found[variable.name]
-        if len(dataset.shape) != variable.rank:
-            shape = "x".join(map(str, dataset.shape)) or "a single value"
-            raise Refused(f"{dataset.path} is {shape}, but {seat.owner.path}/{variable.name} has rank {variable.rank}")
 
 
 def anonymous_layer(name: str, group: str, weights: Weights, model: str = "") -> Owner:

@@ -45,6 +45,14 @@ class Variables:
     saved: tuple[Variable, ...]
     created: tuple[Variable, ...]
 
+    @property
+    def weights(self) -> tuple[Variable, ...]:
+        """In the order of a live layer's `weights`: a kernel that LoRA froze stays where it was."""
+        adapted = [variable for variable in self.created if variable.name.startswith("lora_")]
+        if not adapted or any(variable.name.endswith("_scale") for variable in self.saved):
+            return self.created
+        return (*self.saved, *adapted)
+
 
 # Notation: name/rank, with ! not trainable, ~ trainable without slots, = stored here, owned elsewhere.
 _TOKEN = re.compile(r"(?P<name>\w+)(?:/(?P<rank>\d))?(?P<mark>[!~=]?)$")

@@ -8,6 +8,7 @@ from typing import Any
 
 from wtool.errors import Refused
 from wtool.files.architecture import class_of, is_operation
+from wtool.files.calls import by_depth
 
 Entry = dict[str, Any]
 Key = tuple[str, int, int]
@@ -353,38 +354,8 @@ def _chain(model: Model) -> list[Layer]:
 
 
 def _keras_order(model: Model) -> list[Layer]:
-    """By depth, from inputs to outputs, and among equals as a walk from the outputs meets them.
-
-    The order decides what layers are called in files. Source: `map_graph` of keras.src.ops.function.
-    """
-    calls = {call.key[:2]: call for call in model.calls}
-    order, met = _walk_back(model, calls)
-    depth: dict[tuple[str, int], int] = {}
-    deepest: dict[str, int] = {}
-    for at in reversed(order):
-        depth[at] = deepest[at[0]] = max(depth.get(at, 0), deepest.get(at[0], 0))
-        for ref in calls[at].inputs if at in calls else ():
-            before = ref.key[:2]
-            depth[before] = max(depth[at] + 1, depth.get(before, 0))
-    last = len(model.layers)
-    return sorted(model.layers, key=lambda layer: (-deepest.get(layer.name, -last), met.get(layer.name, -1)))
-
-
-def _walk_back(model: Model, calls: Mapping[tuple[str, int], Call]) -> tuple[list[tuple[str, int]], dict[str, int]]:
-    """Calls from inputs to outputs, and when a walk from the outputs meets each layer first."""
-    order: list[tuple[str, int]] = []
-    finished: set[tuple[str, int]] = set()
-    met: dict[str, int] = {}
-    for output in model.outputs:
-        waiting: list[tuple[tuple[str, int], bool]] = [(output.key[:2], False)]
-        while waiting:
-            at, entered = waiting.pop()
-            if entered:
-                finished.add(at)
-                order.append(at)
-            elif at not in finished:
-                met.setdefault(at[0], len(met))
-                waiting.append((at, True))
-                before = [ref.key[:2] for ref in calls[at].inputs] if at in calls else []
-                waiting += [(each, False) for each in reversed(before)]
-    return order, met
+    """Keras's order, which decides what layers are called in files; what leads to no output comes last."""
+    calls = {call.key[:2]: [ref.key[:2] for ref in call.inputs] for call in model.calls}
+    order = by_depth(calls, [output.key[:2] for output in model.outputs]) or []
+    place = {name: number for number, name in enumerate(order)}
+    return sorted(model.layers, key=lambda layer: place.get(layer.name, len(order)))

@@ -1,0 +1,136 @@
+"""Weights go to the layers into which Keras loads them; what would load otherwise than it reads is refused.
+
+`tests/orders.py` holds this against Keras itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.test_names import ARRAYS, LEGACY, dense, sequential, small
+from wtool.errors import Differs
+from wtool.files import calls, keras3, legacy
+
+TWO = {f"layers/dense{tail}/vars/{key}": shape for tail in ("", "_1") for key, shape in (("0", (4, 4)), ("1", (4,)))}
+
+
+def call(name: str, source: str, **more: Any) -> dict[str, Any]:
+    return {**dense(name, units=4), "name": name, "inbound_nodes": [[[source, 0, 0, {}]]], **more}
+
+
+def chain(*layers: dict[str, Any], last: str = "b") -> dict[str, Any]:
+    start = {"class_name": "InputLayer", "config": {"name": "x"}, "name": "x", "inbound_nodes": []}
+    graph = {"input_layers": [["x", 0, 0]], "output_layers": [[last, 0, 0]]}
+    return {"class_name": "Functional", "config": {"name": "m", "layers": [start, *layers], **graph}}
+
+
+PERMUTED = chain(call("b", "a"), call("a", "x"))
+
+
+def named(first: str, second: str) -> dict[str, Any]:
+    return {"layers/dense/vars": {"name": first}, "layers/dense_1/vars": {"name": second}}
+
+
+def test_a_configuration_in_another_order_without_names_is_refused() -> None:
+    with pytest.raises(Differs, match="loads layers/dense into layer a"):
+        keras3.contents(small(TWO), PERMUTED, "3.5.0")
+
+
+def test_names_that_agree_with_keras_settle_the_order() -> None:
+    found = keras3.contents(small(TWO, **named("a", "b")), PERMUTED, "3.15.1")
+    assert {tensor.path: tensor.stored for tensor in found.tensors}["a/kernel"] == "layers/dense/vars/0"
+    assert found.notes == ()
+
+
+def test_names_that_disagree_with_keras_are_told() -> None:
+    found = keras3.contents(small(TWO, **named("b", "a")), PERMUTED, "3.15.1")
+    assert {tensor.path: tensor.stored for tensor in found.tensors}["a/kernel"] == "layers/dense/vars/0"
+    assert {getattr(note, "severity", "odd") for note in found.notes} == {"differs"}
+
+
+def test_what_leads_to_no_output_is_no_layer_of_the_model() -> None:
+    model = chain(call("lost", "x"), call("a", "x"), call("b", "a"))
+    found = keras3.contents(small(TWO), model, "3.5.0")
+    assert [layer.name for layer in found.layers] == ["x", "a", "b"]
+    assert found.notes == ("layer lost of m leads to no output, so Keras leaves it out",)
+
+
+@pytest.mark.parametrize(
+    ("model", "order"),
+    [
+        (chain(call("b", "a"), call("a", "x"))["config"], ["x", "a", "b"]),
+        (chain(call("a", "b"), call("b", "a"))["config"], None),  # a circle
+        (chain(call("b", "gone"))["config"], None),
+        (chain(call("b", "x", inbound_nodes=[["x", 0, 0, {"y": ["a", 0, 0]}]]), call("a", "x"))["config"], "xab"),
+        (chain(call("b", "x", inbound_nodes=[[["_CONSTANT_VALUE", -1, 1, {"y": ["x", 0, 0]}]]]))["config"], "xb"),
+        ({"layers": 3, "input_layers": [], "output_layers": []}, None),
+        ({"layers": [], "input_layers": [], "output_layers": []}, None),
+    ],
+)
+def test_order_of_a_graph(model: dict[str, Any], order: Any) -> None:
+    assert calls.layer_order(model) == (order and list(order))
+
+
+def test_layers_in_two_places_are_refused() -> None:
+    old = {path.replace("layers", keras3.OLD_ROOT): shape for path, shape in TWO.items()}
+    with pytest.raises(Differs, match="layers in _layer_checkpoint_dependencies and in layers"):
+        keras3.contents(small({**TWO, **old}), sequential(dense("a", 4), dense("b", 4)), "2.13.1")
+
+
+def test_an_attribute_under_two_names_is_refused() -> None:
+    wrapper = {"class_name": "TimeDistributed", "config": {"name": "t", "layer": dense("a", 4)}}
+    paths = [f"layers/time_distributed/{name}/vars/{key}" for name in ("layer", "_layer") for key in "01"]
+    arrays: dict[str, tuple[int, ...]] = {path: (4, 4) if path.endswith("0") else (4,) for path in paths}
+    with pytest.raises(Differs, match="both layers/time_distributed/layer and layers/time_distributed/_layer"):
+        keras3.contents(small(arrays), sequential(wrapper), "3.15.1")
+
+
+def older(layer_names: tuple[bytes, ...], names: tuple[str, ...], **more: Any) -> Any:
+    """An older file of Dense layers a and b, and a normalisation n."""
+    arrays: dict[str, tuple[int, ...]] = {f"{name}/{name}/kernel:0": (4, 4) for name in "ab"}
+    arrays |= {f"n/n/{name}:0": (4,) for name in names}
+    groups: dict[str, Any] = {name: {"weight_names": (f"{name}/kernel:0".encode(),)} for name in "ab"}
+    groups["n"] = {"weight_names": tuple(f"n/{name}:0".encode() for name in names)}
+    return small(arrays, **{"": {"layer_names": layer_names}, **groups, **more})
+
+
+NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+MODEL = sequential(
+    dense("a", 4, use_bias=False),
+    dense("b", 4, use_bias=False),
+    {"class_name": "BatchNormalization", "config": {"name": "n"}},
+)
+
+
+def test_older_files_in_order() -> None:
+    found = legacy.contents(older((b"a", b"b", b"n"), NORM), MODEL, None, "2.10.0")
+    assert [tensor.path for tensor in found.tensors] == ["a/kernel", "b/kernel", *(f"n/{name}" for name in NORM)]
+
+
+@pytest.mark.parametrize(
+    ("layers", "names", "complaint"),
+    [
+        ((b"b", b"a", b"n"), NORM, "would load the weights of b into a"),
+        ((b"a", b"b", b"n"), ("beta", "gamma", *NORM[2:]), "load n/n/beta:0 into n/gamma"),
+        (
+            (b"a", b"b", b"n"),
+            ("moving_mean", "gamma", "beta", "moving_variance"),
+            "load n/n/moving_mean:0 into n/gamma",
+        ),
+    ],
+)
+def test_older_files_in_another_order_are_refused(layers: Any, names: Any, complaint: str) -> None:
+    with pytest.raises(Differs, match=complaint):
+        legacy.contents(older(layers, names), MODEL, None, "2.10.0")
+
+
+def test_weights_in_both_layouts_are_refused() -> None:
+    index = small({**ARRAYS, **TWO}, **LEGACY)
+    with pytest.raises(Differs, match="in Keras 3's layout"):
+        legacy.contents(index, sequential(dense("a")), None, "2.10.0")
+    whole = {f"model_weights/{path}": shape for path, shape in ARRAYS.items()}
+    groups = {f"model_weights/{path}".strip("/"): attributes for path, attributes in LEGACY.items()}
+    with pytest.raises(Differs, match="depends on how it is asked"):
+        legacy.contents(small(whole, **groups, **{"": LEGACY[""]}), sequential(dense("a")), None, "2.10.0")
