@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -14,11 +15,12 @@ import numpy as np
 import pytest
 
 import wtool
+from tests import resolved
 from tests.models import BLOBS, HOSTILE, arrays, changed
 from tests.real_models import AUTHORS_OWN, Saved, saved_files
 from wtool.checking import Finding, _worst
 from wtool.errors import SEVERITIES, Differs, Note, Reaches, Refused
-from wtool.files.keras_names import FUNCTIONS, OPERATIONS, OPTIMIZERS
+from wtool.files import keras_names, tensorflow_names
 from wtool.files.suspects import suspects
 
 CASES = json.loads((HOSTILE / "manifest.json").read_text())["cases"]
@@ -141,6 +143,33 @@ def function(name: Any, module: Any = "builtins", **more: Any) -> dict[str, Any]
         ),
         (layer(class_name="Dense", config={"kernel_initializer": "evil"}), "imports", "'evil'"),
         (layer(class_name="Dense", config={"activation": "evil>fn"}), "imports", "'evil>fn'"),
+        (layer(class_name="Dense", config={"dtype": "evil>policy"}), "imports", "'evil>policy'"),
+        (layer(class_name="Dense", config={"kernel_quantizer": "evil"}), "imports", "'evil'"),
+        ({"compile_config": {"optimizer": "evil>Opt"}}, "imports", "'evil>Opt'"),
+        ({"inner_optimizer": "evil"}, "imports", "'evil'"),
+        (function("random_normal_variable", "keras.backend"), "runs", "no part of a model"),
+        (layer(class_name="Dense", registered_name="Custom>Dense", config={}), "imports", "Custom>Dense"),
+        (layer(class_name="Custom>Dense", config={}), "imports", "Custom>Dense"),
+        (layer(class_name="TFOpLambda", config={"function": "keras.backend.eval"}), "runs", "keras.backend.eval"),
+        (layer(class_name="TFOpLambda", config={"function": "import_graph_def"}), "runs", "import_graph_def"),
+        (
+            layer(class_name="TFOpLambda", config={"function": "experimental.register_filesystem_plugin"}),
+            "runs",
+            "register_filesystem_plugin",
+        ),
+        (
+            layer(class_name="TFOpLambda", config={"function": "nn.fixed_unigram_candidate_sampler"}),
+            "runs",
+            "no calculation",
+        ),
+        (layer(class_name="InstanceMethod", config={"attr_name": "eval"}), "runs", "no calculation"),
+        (
+            layer(class_name="ClassMethod", config={"cls_symbol": "io.TFRecordWriter", "method_name": "x"}),
+            "runs",
+            "io.",
+        ),
+        ({"class_name": "TypeSpec", "type_spec": "evil.Spec"}, "imports", "'evil.Spec'"),
+        ({"a": "x" * 5000 + " http://evil"}, "refers", "address"),
         ({"class_name": "EvilModel", "config": {}}, "imports", "'EvilModel'"),
         ({"loss": "evil_loss"}, "imports", "evil_loss"),
         ({"loss": {"a": "mse", "b": ["evil_loss"]}}, "imports", "evil_loss"),
@@ -176,6 +205,13 @@ def test_what_a_configuration_can_do(config: Any, kind: str, words: str) -> None
         layer(class_name="TFOpLambda", config={"function": "math.add"}),
         layer(class_name="TFOpLambda", config={"function": "compat.v1.nn.dropout"}),
         layer(class_name="TFOpLambda", config={"function": "compat.v1.transpose"}),
+        layer(class_name="TFOpLambda", config={"function": "keras.backend.l2_normalize"}),
+        layer(class_name="InstanceMethod", config={"attr_name": "to_tensor"}),
+        layer(class_name="ClassMethod", config={"cls_symbol": "RaggedTensor", "method_name": "from_row_splits"}),
+        layer(class_name="Dense", config={"dtype": "gptq/4/128_from_float32"}),
+        function("l2_normalize", "keras._legacy.backend"),
+        {"class_name": "TypeSpec", "type_spec": "tf.TensorSpec", "serialized": []},
+        {"a": "see: //x and ://"},
         layer(class_name="StringLookup", config={"vocabulary": ["a", "b"]}),
         layer(class_name="StringLookup", config={"vocabulary": ["http://a", "/b"]}),
         layer(class_name="FeatureSpace", module="keras.utils", registered_name="FeatureSpace", config={}),
@@ -196,18 +232,167 @@ def test_what_is_usual(config: Any) -> None:
     assert list(suspects(config)) == []
 
 
+def lambda_layer(function: Any, **more: Any) -> dict[str, Any]:
+    return layer(class_name="Lambda", config={"function": function, **more})
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+@pytest.mark.parametrize(
+    "items",
+    [
+        ["4wEA", None, None],
+        [{"class_name": "__bytes__", "value": "4wEA"}, None, None],
+        {"4wEA": 1, "b": 2, "c": 3},
+        "abc",
+    ],
+)
+def test_keras_2_decodes_before_anybody_looks(items: Any, depth: int) -> None:
+    """Whatever its JSON reader makes a tuple of text is code where a Lambda's function is expected."""
+    value: Any = {"class_name": "__tuple__", "items": items}
+    for _ in range(depth):
+        value = {"class_name": "__tuple__", "items": value["items"], "config": {"x": value}}
+    for key in ("function", "mask", "output_shape"):
+        found = list(suspects(layer(class_name="Lambda", config={key: value, f"{key}_type": "function"})))
+        assert ("runs", f"config.layers[0].config.{key}") in [(each.kind, each.where) for each in found]
+
+
+def test_decoding_hides_and_doubles_nothing() -> None:
+    tuples = {"class_name": "__tuple__", "items": [1, {"class_name": "__lambda__"}, "http://a"]}
+    assert [each.kind for each in suspects({"a": tuples})] == ["runs", "refers", "runs", "refers"]  # at both places
+    assert list(suspects({"class_name": "TensorShape", "items": [None, 3]})) == []
+    assert list(suspects(lambda_layer("relu", output_shape={"class_name": "__tuple__", "items": [None, 3]}))) == []
+    assert list(suspects({"class_name": "__ellipsis__"})) == []
+    assert list(suspects({"class_name": "__tuple__"})) == []
+
+
+def test_functions_in_wrappers_of_cells_are_code() -> None:
+    kept = {"residual_function": ["4wEA", None, None], "residual_fn_type": "lambda", "residual_module": "m"}
+    found = list(suspects(layer(class_name="RNN", config={"cell": {"class_name": "ResidualWrapper", "config": kept}})))
+    assert [each.kind for each in found] == ["runs"]
+
+
+def wire(number: int, value: bytes) -> bytes:
+    assert len(value) < 128
+    return bytes([number << 3 | 2, len(value)]) + value
+
+
+def node(op: bytes, *more: bytes) -> str:
+    return (wire(1, b"n") + wire(2, op) + wire(3, b"x") + b"".join(more)).decode()
+
+
+def attribute(value: bytes) -> bytes:
+    return wire(5, wire(1, b"a") + wire(2, value))
+
+
+@pytest.mark.parametrize(
+    ("value", "kinds"),
+    [
+        (node(b"AddV2", attribute(b"\x30\x01")), []),
+        (node(b"DebugIdentity"), ["runs"]),
+        (node(b"AddV2", wire(2, b"ReadFile")), ["runs"]),
+        (node(b"AddV2", wire(9, b"x")), ["runs"]),
+        (node(b"AddV2", attribute(wire(10, wire(1, b"f")))), ["runs"]),
+        (node(b"AddV2", attribute(wire(1, wire(9, b"f")))), ["runs"]),
+        (node(b"AddV2", attribute(wire(2, b"file://x"))), ["refers", "refers"]),
+        (node(b"AddV2", attribute(wire(1, wire(2, b"file://x")))), ["refers", "refers"]),
+        (node(b"AddV2") + "\x7b", ["runs"]),
+        ('name: "n" op: "AddV2"', ["runs"]),
+        ('{"name": "n", "op": "AddV2"}', []),
+        ('{"name": "n", "op": "AddV2", "op": "ReadFile"}', ["runs"]),
+        ('{"name": "n", "op": "WriteFile"}', ["runs"]),
+        ({"op": "AddV2", "attr": {"T": {"type": "DT_FLOAT"}}}, []),
+        ({"op": "AddV2", "attr": {"f": {"func": {"name": "f"}}}}, ["runs"]),
+        ({"op": "AddV2", "attr": {"f": {"list": {"func": [{"name": "f"}]}}}}, ["runs"]),
+        ({"op": "AddV2", "attr": {"s": {"s": "ZmlsZTovL3g="}}}, ["refers"]),
+        ({"op": "AddV2", "attr": {"s": {"list": {"s": ["ZmlsZTovL3g="]}}}}, ["refers"]),
+        ({"op": "AddV2", "Op": "ReadFile"}, ["runs"]),
+        ({"op": ["AddV2"]}, ["runs"]),
+        ({"op": "AddV2", "attr": []}, ["runs"]),
+        (None, ["runs"]),
+        ("", ["runs"]),
+    ],
+)
+def test_nodes_of_graphs(value: Any, kinds: list[str]) -> None:
+    found = list(suspects(layer(class_name="TensorFlowOpLayer", config={"node_def": value})))
+    assert [each.kind for each in found] == kinds, found
+
+
+def test_constants_of_nodes_are_addresses_too() -> None:
+    for constant in ("/etc/passwd", "gs://a", "../x", ["C:\\x"]):
+        settings = {"node_def": node(b"AddV2"), "constants": {"1": constant}}
+        (found,) = suspects(layer(class_name="TensorFlowOpLayer", config=settings))
+        assert (found.kind, found.where.split("[")[0]) == ("refers", "config.layers")
+
+
+def call(name: str, *arguments: Any, **named: Any) -> dict[str, Any]:
+    """An operation in a graph of Keras 3."""
+    tensor = {"class_name": "__keras_tensor__", "config": {"shape": [None, 4], "keras_history": ["x", 0, 0]}}
+    nodes = [{"args": [tensor, *arguments], "kwargs": named}]
+    return {"module": "keras.src.ops.numpy", "class_name": name, "config": {}, "inbound_nodes": nodes}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"class_name": "Dense", "config": {"units": 10**12}},
+        {"class_name": "RepeatVector", "config": {"n": 10**10}},
+        {"class_name": "UpSampling2D", "config": {"size": [10**6, 10**6]}},
+        {"class_name": "ZeroPadding2D", "config": {"padding": [[10**9, 10**9], [0, 0]]}},
+        {"class_name": "Reshape", "config": {"target_shape": [10**5, 10**5, 1]}},
+        {"class_name": "Tile", "module": "keras.src.ops.numpy", "config": {"repeats": [10**12]}},
+        call("Repeat", 10**12),
+        call("BroadcastTo", shape=[10**6, 10**6]),
+        call("Arange", 1e12),
+        {"class_name": "TFOpLambda", "config": {"function": "tile"}, "inbound_nodes": [[["x", 0, 0, {"n": [10**11]}]]]},
+        {
+            "class_name": "TFOpLambda",
+            "config": {"function": "fill"},
+            "inbound_nodes": [["_CONSTANT_VALUE", -1, [10**11]]],
+        },
+        {"class_name": "TensorFlowOpLayer", "config": {"node_def": {"op": "Fill"}, "constants": {"0": [10**5, 10**5]}}},
+    ],
+)
+def test_what_asks_for_too_much(entry: dict[str, Any]) -> None:
+    (found,) = suspects(layer(**entry))
+    assert found.kind == "allocates"
+    assert Finding(found.kind, found.where, found.what).severity == "odd"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"class_name": "Embedding", "config": {"input_dim": 10**7, "output_dim": 4096}},
+        {"class_name": "InputLayer", "config": {"batch_shape": [None, 512, 512, 512, 3]}},
+        {"class_name": "Dropout", "config": {"seed": 2**62}, "shared_object_id": 2**47},
+        call("Pad", [[0, 0], [1, 1]], constant_values=-1e9),
+        call("Full", [3, 4], fill_value=-1e30),
+        call("Multiply", -1e12),
+        {
+            "class_name": "TFOpLambda",
+            "config": {"function": "math.multiply"},
+            "inbound_nodes": [["x", 0, 0, {"y": -1e9}]],
+        },
+        {"class_name": "Reshape", "config": {"target_shape": [-1, 10**6]}},
+    ],
+)
+def test_what_real_models_ask_for(entry: dict[str, Any]) -> None:
+    assert list(suspects(layer(**entry))) == []
+
+
 @pytest.mark.tensorflow
-def test_the_names_are_keras_s() -> None:
-    keras = pytest.importorskip("keras")
-    modules = (keras.activations, keras.losses, keras.metrics)
-    own = {name for module in modules for name in dir(module) if name[0].islower() and callable(getattr(module, name))}
-    assert own - {"get", "serialize", "deserialize"} <= FUNCTIONS
-    assert {name for name in dir(keras.optimizers) if name[0].isupper()} - {
-        "Optimizer",
-        "OptimizerMap",
-        "MultiOptimizer",
-    } <= OPTIMIZERS
-    assert {"Cast", "GetItem", "Matmul", "Reshape"} <= OPERATIONS
+def test_the_names_are_those_that_keras_resolves() -> None:
+    """Every part of a model that the Kerases here resolve is known, and nothing else but for older versions' names."""
+    for which in ("keras", "tf_keras"):
+        pytest.importorskip(which)
+    found = frozenset().union(resolved.resolved("keras"), resolved.resolved("tf_keras"))
+    for module, tables in ((keras_names, resolved.KERAS), (tensorflow_names, resolved.TENSORFLOW)):
+        for name, (choose, _) in tables.items():
+            assert choose(found) <= getattr(module, name), name
+    others = [path for path in os.environ.get("WTOOL_READERS", "").split(os.pathsep) if path]
+    if others:
+        found |= frozenset().union(*(resolved.resolved("keras", path) for path in others))
+        for name, (choose, _) in resolved.KERAS.items():
+            assert choose(found) == getattr(keras_names, name), name
 
 
 def test_values(tmp_path: Path) -> None:

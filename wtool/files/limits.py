@@ -91,3 +91,10 @@ MAX_JSON_DEPTH = 150
 
 MAX_SHARDS = 10_000
 """Files of a sharded checkpoint. Keras makes shards of gigabytes."""
+
+# --- what a configuration asks for ---
+
+MAX_CONFIGURED = 1 * GIB
+"""Values that one setting of a layer or operation may ask for: a number of units, a shape, paddings. The largest real
+ones are volumes of some hundred million voxels and vocabularies of ten million rows; this many values of float32 take
+4 GiB, and Keras allocates them before it reads any weight."""

@@ -3,7 +3,7 @@
 Keras resolves names by importing the module that the file names, unless they are its own or registered; Lambda layers
 carry marshalled bytecode, TorchModuleWrapper a pickle, TFSMLayer the path of a graph. `safe_mode` stops some of it in
 some versions: CVE-2024-3660, 2025-1550, 2025-8747, 2025-9905, 2025-9906, 2025-49655, 2026-1462. So whatever is not
-known to be a part of models is told.
+known to be a part of models is told. The names that are known are made from Keras's own tables (`keras_names`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wtool.files.keras_names import CLASSES, FUNCTIONS, OPERATIONS, OPTIMIZERS, SHORT
+from wtool.files import tensorflow_names
+from wtool.files.decoding import decoded, is_marked
+from wtool.files.keras_names import BACKEND, CALLS, CLASSES, FUNCTIONS, OPERATIONS, OPTIMIZERS, SHORT
+from wtool.files.node_def import Unreadable, read_node
+from wtool.files.sizes import oversized
 from wtool.files.variables import built_in
 
 
@@ -23,7 +27,7 @@ class Suspect:
 
     Attributes:
         kind: `runs` (code in the file, or a function that is no part of a model), `imports` (names outside Keras),
-            `refers` (files and addresses), `names` (names that are paths).
+            `refers` (files and addresses), `names` (names that are paths), `allocates` (more memory than models need).
         where: path in the configuration, `config.layers[1].config.function`.
         what: for people.
     """
@@ -64,12 +68,34 @@ _CODE = {
     "FlaxLayer": "a FlaxLayer, which calls a module of its own",
 }
 
-RUNNING = frozenset({*_CODE, "Lambda", "TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"})
+_STORED = {
+    "Lambda": (
+        ("function", "function_type", "module"),
+        ("output_shape", "output_shape_type", "output_shape_module"),
+        ("mask", "mask_type", "mask_module"),
+    ),
+    "DropoutWrapper": (("dropout_state_filter_visitor", "dropout_fn_type", "dropout_module"),),
+    "ResidualWrapper": (("residual_function", "residual_fn_type", "residual_module"),),
+}
+"""Classes in which Keras 2 stores functions -> keys of each function, of its type and of its module."""
+
+_TENSORFLOW = (
+    "TFOpLambda",
+    "SlicingOpLambda",
+    "TensorFlowOpLayer",
+    "ClassMethod",
+    "InstanceMethod",
+    "InstanceProperty",
+)
+"""Classes that do with TensorFlow what their settings say."""
+
+RUNNING = frozenset({*_CODE, *_STORED, *_TENSORFLOW})
 """Classes that run what their settings say."""
 
 _DATA = (
     "__keras_tensor__", "__tensor__", "__tf_tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__",
-    "__tuple__", "__typespec__", "__lambda__", "TensorShape", "function", "slice", "Ellipsis",
+    "__tuple__", "__typespec__", "__lambda__", "TensorShape", "TypeSpec", "CompositeTensor", "function", "slice",
+    "Ellipsis",
 )  # fmt: skip
 """Class names that are no classes."""
 
@@ -79,29 +105,42 @@ _OF_MODELS = (
 )  # fmt: skip
 """Keras's modules in which parts of models are."""
 
-_OF_FUNCTIONS = ("activations", "losses", "metrics", "ops")
-"""Keras's modules whose functions are parts of models: others fetch, load and configure."""
+_CALLS_OF = {
+    "activations": FUNCTIONS,
+    "losses": FUNCTIONS,
+    "metrics": FUNCTIONS,
+    "ops": frozenset(name.rpartition(".")[2] for name in CALLS),
+    "backend": BACKEND,
+}
+"""Keras's modules whose functions are parts of models, and those functions: others fetch, load and configure."""
 
-_CALCULATING = (
-    "math", "nn", "image", "linalg", "strings", "signal", "sparse", "ragged", "bitwise", "random", "dtypes", "sets",
-    "quantization", "__operators__", "experimental",
-)  # fmt: skip
-"""TensorFlow's modules whose functions stand in graphs of Keras 2."""
-
-_NOT_CALCULATING = re.compile(
-    r"py_func|numpy_function|load_|library|print|assert|[Ff]ile|PyFunc|Save|Restore|Dataset|Summary|Print|Load|Checkpoint"
-    r"|Collective|Library|Rpc|Queue|Reader|Debug"
+_RAGGED = frozenset(
+    """
+    bounding_shape dense_shape flat_values indices merge_dims nested_row_lengths nested_row_splits
+    nested_value_rowids nrows row_lengths row_limits row_splits row_starts to_sparse to_tensor value_rowids values
+    with_flat_values with_row_splits_dtype with_values
+    """.split()  # noqa: SIM905
 )
-"""In names of TensorFlow's functions and operations: what does more than calculate."""
+"""What Keras 2 puts into graphs of the methods and properties of ragged and sparse tensors."""
 
 _COMPAT = re.compile(r"^compat\.v[12]\.")  # the same modules once more
 
-_CALLED = ("activation", "recurrent_activation", "loss", "metrics", "weighted_metrics", "fn")
-_MADE = re.compile(r".*_(initializer|regularizer|constraint)$")
-_FILES = ("vocabulary", "filepath", "file_path", "origin", "idf_weights", "asset", "fname")
-_ADDRESS = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}://", re.IGNORECASE)
+_CALLED = (
+    "activation",
+    "recurrent_activation",
+    "loss",
+    "metrics",
+    "weighted_metrics",
+    "fn",
+    "optimizer",
+    "inner_optimizer",
+)
+_MADE = re.compile(r".*_(initializer|regularizer|constraint|quantizer)$")
+_FILES = ("vocabulary", "vocabulary_file", "filepath", "file_path", "origin", "idf_weights", "asset", "fname")
+_DTYPE = re.compile(r"[\w/.-]*")
+_ADDRESS = re.compile(r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,30}\Z", re.IGNORECASE)
 _OUT = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:[/\\]")
-_KNOWN = {name.lower().replace("_", "") for name in (*CLASSES, *FUNCTIONS, *OPTIMIZERS, *SHORT)}
+_KNOWN = {name.lower().replace("_", "") for name in (*CLASSES, *FUNCTIONS, *SHORT)}
 
 
 def suspects(config: Any, where: str = "") -> Iterator[Suspect]:
@@ -111,11 +150,24 @@ def suspects(config: Any, where: str = "") -> Iterator[Suspect]:
         config: parsed JSON: `config.json`, `model_config` or `training_config`.
         where: what comes before the paths.
     """
+    marks: list[Any] = []
+    told = set()
+    for found in _walked(config, where, marks):
+        told.add(hash(found))
+        yield found
+    if marks:
+        yield from (found for found in _walked(decoded(config), where, []) if hash(found) not in told)
+
+
+def _walked(config: Any, where: str, marks: list[Any]) -> Iterator[Suspect]:
+    """Everything in a configuration as it stands; `marks` gets objects that Keras 2 would turn into other values."""
     waiting = [_Value(config, where, None)]
     while waiting:
         place = waiting.pop()
         value = place.value
         if isinstance(value, Mapping):
+            if is_marked(value):
+                marks.append(value)
             yield from _entry(place)
             waiting += [_below(child, str(name), place) for name, child in reversed(list(value.items()))]
             yield from (place.suspect("refers", f"the address {_shown(name)}") for name in value if _is_address(name))
@@ -129,7 +181,7 @@ def _below(value: Any, key: str | int, above: _Value) -> _Value:
     """What is inside; lists and plain dictionaries of functions hold functions, and those of words words."""
     slot = above.slot
     if isinstance(key, str) and ("class_name" in above.value or not slot or key in _CALLED):
-        slot = key if key in (*_CALLED, *_FILES) or _MADE.match(key) else ""
+        slot = key if key in (*_CALLED, *_FILES, "dtype", "constants") or _MADE.match(key) else ""
     return _Value(value, key, above, slot)
 
 
@@ -148,51 +200,83 @@ def _entry(place: _Value) -> Iterator[Suspect]:
     elif kind == "__typespec__":
         what = f"a type called {_shown(entry.get('spec_name'))} from module {_shown(entry.get('module'))}"
         yield place.suspect("imports", what)
+    elif kind == "TypeSpec":
+        spec = entry.get("type_spec")
+        if not isinstance(spec, str) or not spec.startswith("tf."):
+            yield place.suspect("imports", f"a type registered as {_shown(spec)}")
     elif kind == "function":
         yield from _function(place, entry)
     else:
         yield from _class(place, entry, kind)
     if isinstance(settings, Mapping):
         yield from _settings(place, kind, settings)
+    for below, count in oversized(entry):
+        yield place.suspect("allocates", f"it asks for {count:,} values", *below)
 
 
 def _settings(place: _Value, kind: str, settings: Mapping[str, Any]) -> Iterator[Suspect]:
-    if kind == "Lambda":
-        yield from _lambda(place, settings)
-    elif kind in ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"):
-        yield from _tensorflow(place, settings)
+    for keys in _STORED.get(kind, ()):
+        yield from _stored(place, kind, settings, keys)
+    if kind in _TENSORFLOW:
+        yield from _tensorflow(place, kind, settings)
     name = settings.get("name")
     if isinstance(name, str) and is_path_out(name):
         yield place.suspect("names", f"a name that leads out of a folder: {_shown(name)}", "config", "name")
 
 
-def _lambda(place: _Value, settings: Mapping[str, Any]) -> Iterator[Suspect]:
-    """A Lambda layer, as Keras 2 writes it; in Keras 3 its function is an entry of its own."""
-    for name in ("function", "output_shape", "mask"):
-        value = settings.get(name)
-        is_code = isinstance(value, list) and value and isinstance(value[0], str)
-        if is_code or (isinstance(value, str) and settings.get(f"{name}_type") == "lambda"):
-            yield place.suspect("runs", "a Lambda layer of marshalled Python bytecode", "config", name)
-        elif isinstance(value, str):
-            module = settings.get("module") or settings.get(f"{name}_module")
-            if value not in FUNCTIONS or module:
-                what = f"a Lambda layer that calls {_shown(value)} of module {_shown(module)}"
-                yield place.suspect("imports", what, "config", name)
+def _stored(place: _Value, kind: str, settings: Mapping[str, Any], keys: tuple[str, str, str]) -> Iterator[Suspect]:
+    """A function in a layer, as Keras 2 writes it; in Keras 3 it is an entry of its own."""
+    name, type_of, module_of = keys
+    value = settings.get(name)
+    is_code = isinstance(value, list) and value and isinstance(value[0], str)
+    if is_code or (value is not None and settings.get(type_of) == "lambda"):
+        yield place.suspect("runs", f"a {kind} layer of marshalled Python bytecode", "config", name)
+    elif isinstance(value, str):
+        module = settings.get("module") or settings.get(module_of)
+        if value not in FUNCTIONS or module:
+            what = f"a {kind} layer that calls {_shown(value)} of module {_shown(module)}"
+            yield place.suspect("imports", what, "config", name)
 
 
-def _tensorflow(place: _Value, settings: Mapping[str, Any]) -> Iterator[Suspect]:
+def _tensorflow(place: _Value, kind: str, settings: Mapping[str, Any]) -> Iterator[Suspect]:
     """A function or operation of TensorFlow that stands in a graph of Keras 2, by name."""
-    name, node = settings.get("function"), settings.get("node_def")
-    if isinstance(node, Mapping):
-        node = node.get("op")
-    elif isinstance(node, str):
-        found = re.search(r'op"?\s*:\s*"(\w+)"', node)
-        node = found[1] if found else node
-    called = name if name is not None else node
-    parts = _COMPAT.sub("", called).split(".") if isinstance(called, str) else [""]
-    known = len(parts) == 1 or parts[0] in _CALCULATING or parts[:2] == ["keras", "activations"]
-    if not called or not known or _NOT_CALCULATING.search(str(called)[:200]):
-        yield place.suspect("runs", f"TensorFlow's {_shown(called)}, which is no calculation that is known", "config")
+    if kind == "TensorFlowOpLayer":
+        yield from _node(place, settings.get("node_def"))
+        return
+    if kind.startswith("Instance"):
+        name = settings.get("attr_name")
+        calculates = isinstance(name, str) and name in _RAGGED
+    elif kind == "ClassMethod":
+        name = f"{settings.get('cls_symbol')}.{settings.get('method_name')}"
+        calculates = name.startswith("RaggedTensor.from_")
+    else:
+        name = settings.get("function")
+        calculates = isinstance(name, str) and _calculates(_COMPAT.sub("", name))
+    if not calculates:
+        yield place.suspect("runs", f"TensorFlow's {_shown(name)}, which is no calculation that is known", "config")
+
+
+def _calculates(function: str) -> bool:
+    """Whether a function of TensorFlow, or of Keras as a part of it, calculates and does nothing else."""
+    room, _, name = function.rpartition(".")
+    if room == "raw_ops":
+        return name in tensorflow_names.NODES
+    if room.startswith("keras."):
+        return name in _CALLS_OF.get(room.removeprefix("keras."), ())
+    return function in tensorflow_names.CALLS
+
+
+def _node(place: _Value, value: Any) -> Iterator[Suspect]:
+    try:
+        node = read_node(value)
+    except Unreadable:
+        yield place.suspect("runs", f"a graph's node that cannot be read, {_shown(value)}", "config", "node_def")
+        return
+    if node.op not in tensorflow_names.NODES or node.calls:
+        what = f"TensorFlow's {_shown(node.op)}, which is no calculation that is known"
+        yield place.suspect("runs", what, "config", "node_def")
+    for text in filter(_is_address, node.strings):
+        yield place.suspect("refers", f"the address {_shown(text)}", "config", "node_def")
 
 
 def _function(place: _Value, entry: Mapping[str, Any]) -> Iterator[Suspect]:
@@ -208,8 +292,14 @@ def _function(place: _Value, entry: Mapping[str, Any]) -> Iterator[Suspect]:
             yield place.suspect("imports", f"the function {_shown(name)}, which is not Keras's")
     elif rooms is None:
         yield place.suspect("imports", f"the function {_shown(name)} of module {_shown(module)}")
-    elif rooms[0] not in _OF_FUNCTIONS or not _is_plain(name) or name in ("get", "serialize", "deserialize"):
+    elif not isinstance(name, str) or name.rpartition(">")[2] not in _functions_of(rooms):
         yield place.suspect("runs", f"{_cut(str(module))}.{_cut(str(name))}, which is no part of a model")
+
+
+def _functions_of(rooms: list[str]) -> frozenset[str]:
+    if rooms[-1] == "backend" and rooms[0] in ("backend", "legacy", "_legacy"):
+        return BACKEND
+    return _CALLS_OF.get(rooms[0], frozenset())
 
 
 def _is_own(module: Any, kind: str, registered: Any) -> bool:
@@ -227,9 +317,7 @@ def _class(place: _Value, entry: Mapping[str, Any], kind: str) -> Iterator[Suspe
         return
     rooms = _rooms(module)
     package, _, plain = kind.rpartition(">")
-    known = (
-        plain in CLASSES or plain in OPERATIONS or plain in OPTIMIZERS or kind in _DATA or built_in(plain) is not None
-    )
+    known = plain in CLASSES or plain in OPERATIONS or kind in _DATA or built_in(plain) is not None or plain in RUNNING
     own = package in ("", "keras") or (package == "Custom" and plain in OPTIMIZERS)
     other_name = registered not in (None, kind, plain, f"keras>{plain}")
     if module is not None and rooms is None:
@@ -258,11 +346,6 @@ def _rooms(module: Any) -> list[str] | None:
     return rest
 
 
-def _is_plain(name: Any) -> bool:
-    """Whether it is one name: a dotted one would lead on into other modules."""
-    return isinstance(name, str) and name.rpartition(">")[2].isidentifier()
-
-
 def _text(place: _Value) -> Iterator[Suspect]:
     value, slot = place.value, place.slot
     if slot in _FILES:
@@ -271,12 +354,24 @@ def _text(place: _Value) -> Iterator[Suspect]:
             yield place.suspect("refers", f"the {what} {_shown(value)}")
     elif _is_address(value):
         yield place.suspect("refers", f"the address {_shown(value)}")
+    elif slot == "constants":
+        if is_path_out(value):
+            yield place.suspect("refers", f"the file {_shown(value)}")
+    elif slot == "dtype":
+        if not _DTYPE.fullmatch(value):
+            yield place.suspect("imports", f"{_shown(value)}, which is not Keras's")
     elif slot and value[:200].lower().replace("_", "") not in _KNOWN:
         yield place.suspect("imports", f"{_shown(value)}, which is not Keras's")
 
 
 def _is_address(text: str) -> bool:
-    return _ADDRESS.search(text[:2000]) is not None
+    """Whether `scheme://` is in it anywhere."""
+    at = text.find("://")
+    while at >= 0:
+        if _ADDRESS.search(text[max(0, at - 32) : at]):
+            return True
+        at = text.find("://", at + 3)
+    return False
 
 
 def _cut(text: str) -> str:
