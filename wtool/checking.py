@@ -13,14 +13,19 @@ import numpy as np
 
 from wtool import pipeline
 from wtool.dtypes import Array, is_floating
-from wtool.errors import SEVERITIES, Note, Refused
+from wtool.errors import SEVERITIES, Note, Refused, WtoolError
 from wtool.files.archive import verify
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.opener import configurations, open_checkpoint, training_config
+from wtool.files.recognising import architecture, is_plain_json, may_be_model, mentions_model
+from wtool.files.search import CLOSED, LINK, SPECIAL, Entry, is_model_name
 from wtool.files.suspects import is_path_out, suspects
 
 BLOCK = 65_536  # values; what is known of them stays in the cache
 MOST = 1000  # findings that are told of one file: more say nothing new
+GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
+"""Names of the files that make a folder a SavedModel, which Keras 2 loads as it loads files."""
+
 SEVERITY_OF = {
     "runs": "runs",
     "imports": "runs",  # a module that is imported runs
@@ -109,8 +114,52 @@ def _found(name: str, progress: pipeline.Progress | None) -> Iterator[Finding]:
             except Refused as error:
                 yield _refusal(error)
     except Refused as error:
-        yield from _of_damaged(name)
-        yield _refusal(error)
+        alone = architecture(name) if name != "-" else None
+        if alone is None:
+            yield from _of_damaged(name)
+            yield _refusal(error)
+        else:
+            yield from _suspected(alone, "")
+
+
+def check_listed(folder: str, entry: Entry, progress: pipeline.Progress | None = None) -> Checked | None:
+    """Like `check`, of something that was found in a folder; None if it is no model, by its name nor by its content.
+
+    Args:
+        folder: that was searched.
+        entry: of its `listing`.
+        progress: called with bytes done and bytes in all.
+
+    Raises:
+        WtoolError: it cannot be read.
+    """
+    if entry.kind == CLOSED:
+        raise WtoolError("a folder that cannot be read", entry.path)
+    if entry.kind == SPECIAL:
+        return _one(entry.path, "note", "a pipe, socket or device, which is not opened")
+    if entry.kind == LINK:
+        return _of_link(folder, entry.path)
+    if os.path.basename(entry.path) in GRAPHS:
+        return _one(entry.path, "runs", "a SavedModel, whose TensorFlow graph may do anything; wtool does not read it")
+    if is_model_name(entry.path):
+        return check(entry.path, progress)
+    if not may_be_model(entry.path):
+        return None
+    found = check(entry.path, progress)
+    refused = [each.where for each in found.findings] == [""]
+    is_other = is_plain_json(entry.path) or (refused and not mentions_model(entry.path))
+    return None if is_other else found
+
+
+def _one(path: str, kind: str, what: str) -> Checked:
+    return Checked(path, (Finding(kind, "", what),))
+
+
+def _of_link(folder: str, path: str) -> Checked:
+    target = os.path.realpath(path)
+    if target.startswith(os.path.join(os.path.realpath(folder), "")) and os.path.exists(target):
+        return _one(path, "note", "a symbolic link; what it leads to is looked at under its own name")
+    return _one(path, "reaches", "a symbolic link that leads out of the folder, and is not followed")
 
 
 def _refusal(error: Refused) -> Finding:

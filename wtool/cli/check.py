@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import os
+from collections import Counter
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from wtool.cli import options
-from wtool.cli.console import say
-from wtool.cli.looking import each_model
-from wtool.errors import SEVERITIES, one_line
+from wtool.cli.console import counted, say
+from wtool.cli.looking import looked_at
+from wtool.errors import SEVERITIES, WtoolError, one_line
 
 if TYPE_CHECKING:
+    from wtool.checking import Checked
     from wtool.pipeline import Progress
 
 
@@ -41,20 +44,77 @@ def command(models: tuple[str, ...], fail_on: str, as_json: bool, quiet: bool) -
         wtool check download.keras --json
         wtool check zoo/ --fail-on reaches
     """
-    look = partial(_checked, fail_on, as_json, quiet)
-    return each_model(models, "checking", "model" if as_json else None, quiet, look)
+    from wtool.files.inputs import refuse_two_streams
+
+    refuse_two_streams(models)
+    return max(_meant(word, Telling(fail_on, as_json, quiet)) for word in models)
 
 
-def _checked(fail_on: str, as_json: bool, quiet: bool, path: str, progress: Progress | None) -> int:
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How findings are told, and from which severity on they fail."""
+
+    fail_on: str
+    as_json: bool
+    quiet: bool
+
+    @property
+    def told_as(self) -> str | None:
+        """The key that names a model in JSON objects."""
+        return "model" if self.as_json else None
+
+
+def _meant(word: str, telling: Telling) -> int:
+    """What a word means: a file, a folder, whatever a pattern matches, or `-`."""
     from wtool.checking import check
+    from wtool.files.inputs import matched
 
-    found = check(path, progress)
+    def look(path: str, progress: Progress | None) -> int:
+        return _told(check(path, progress), telling)
+
+    status = 0
+    try:
+        for path in matched(word):
+            told = (path, "checking", telling.told_as, telling.quiet)
+            status = max(status, _folder(path, telling) if os.path.isdir(path) else looked_at(*told, look))
+    except WtoolError as error:
+        say(str(error))
+        return 1
+    return status
+
+
+def _folder(folder: str, telling: Telling) -> int:
+    """Everything in a folder, and a line that counts it."""
+    from wtool.checking import check_listed
+    from wtool.files.search import Entry, listing
+
+    counts = Counter[str]()
+
+    def look(entry: Entry, _: str, progress: Progress | None) -> int:
+        found = check_listed(folder, entry, progress)
+        counts["others" if found is None else "models"] += 1
+        counts["found"] += found is not None and bool(found.findings)
+        return 0 if found is None else _told(found, telling)
+
+    entries = listing(folder)
+    status = max(
+        (looked_at(each.path, "checking", telling.told_as, telling.quiet, partial(look, each)) for each in entries),
+        default=0,
+    )
+    if not telling.quiet:
+        models, others = counted(counts["models"], "file"), counted(counts["others"], "file")
+        say(f"{folder}: looked at {models}, {counts['found']:,} with findings; {others} besides are no models")
+    return status
+
+
+def _told(found: Checked, telling: Telling) -> int:
+    path, as_json = found.model, telling.as_json
     if as_json:
         click.echo(json.dumps(asdict(found)))
     for finding in () if as_json else found.findings:
         kind = f" ({finding.kind})" if finding.kind != finding.severity else ""
         where = f"{finding.where}: " if finding.where else ""
         click.echo(one_line(f"{path}: {finding.severity}{kind}: {where}{finding.what}"))
-    if not quiet and not as_json and not found.findings:
+    if not telling.quiet and not as_json and not found.findings:
         say(f"{path}: nothing found")
-    return 1 if found.reaches(fail_on) else 0
+    return 1 if found.reaches(telling.fail_on) else 0

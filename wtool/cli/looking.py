@@ -37,7 +37,7 @@ def each_model(
     for word in words:
         try:
             for path in models_of(word):
-                status = max(status, _looked_at(path, label, told_as, quiet, look))
+                status = max(status, looked_at(path, label, told_as, quiet, look))
         except WtoolError as error:
             say(str(error))
             status = max(status, status_of_error(error))
@@ -46,9 +46,10 @@ def each_model(
     return status
 
 
-def _looked_at(
+def looked_at(
     path: str, label: str, told_as: str | None, quiet: bool, look: Callable[[str, Progress | None], int]
 ) -> int:
+    """Call `look` with a path; gives its exit status, or that of an error, which becomes a line."""
     try:
         with progress_bar(f"{label} {one_line(path)}", quiet) as progress:
             return look(path, progress)

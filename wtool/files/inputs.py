@@ -45,11 +45,22 @@ def models_of(word: str) -> list[str]:
             raise WtoolError(f"a folder without models (.keras, .h5, .weights.json){there and f': {there}'}", word)
         return found
     if glob.has_magic(word):
-        matched = sorted(glob.glob(word, recursive=True), key=natural_key)
-        if not matched:
-            raise WtoolError("no file matches this pattern", word)
-        return [path for match in matched for path in models_of(match)]
+        return [path for match in matched(word) for path in models_of(match)]
     return [word]  # does not exist, or is no regular file: opening it says so
+
+
+def matched(word: str) -> list[str]:
+    """What a pattern matches; a word that is none, or that is there as it is, itself.
+
+    Raises:
+        WtoolError: a pattern that matches nothing.
+    """
+    if os.path.lexists(word) or not glob.has_magic(word):
+        return [word]
+    found = sorted(glob.glob(word, recursive=True), key=natural_key)
+    if not found:
+        raise WtoolError("no file matches this pattern", word)
+    return found
 
 
 def searched_folders(words: Sequence[str]) -> list[str]:
