@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 VENV_OK := $(shell [ "$$(cat $(VENV)/.made 2>/dev/null)" = "$(CURDIR)" ] && [ ! -e $(VENV)/.installing ] \
 	&& $(PY) -c 'import pip' 2>/dev/null && echo yes)
 
-.PHONY: help demo install lint format check test bench fuzz matrix plots fixtures clean FORCE
+.PHONY: help demo install lint format check test bench fuzz matrix packages plots fixtures clean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -54,6 +54,9 @@ fuzz: $(VENV)/.full  ## 20,000 mutated files; writes docs/fuzz.md
 
 matrix: $(VENV)/.full  ## try every operation on the models of every Keras version; writes docs/reference/formats.md
 	$(PY) -m tests.matrix
+
+packages: $(VENV)/.full  ## try wtool on the models that public packages ship; writes docs/public-models.md
+	$(PY) -m tests.public_models
 
 plots: $(VENV)/.full  ## draw the plots of docs/reference/
 	$(PY) docs/plots.py
