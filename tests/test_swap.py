@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -725,6 +728,46 @@ def test_verify(tmp_path: Path) -> None:
     assert result.difference[0] > 1e-3
     with pytest.raises(wtool.Usage, match="verifying needs"):
         swapped(model, tmp_path, verify=True, dry_run=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_verifying_shows_nothing_of_tensorflow(jobs: int, tmp_path: Path) -> None:
+    """Its libraries write past Python, so only a process that has not silenced them before shows it."""
+    models = [tmp_path / name for name in ("a.keras", "b.keras")]
+    for path in models:
+        chain(L.Dense(4, activation="relu"), L.Dense(3)).save(path)
+    words = ["swap", *models, "--to", "linked", "--verify", "-o", f"{tmp_path}/out/", "-j", jobs, "-q"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    command = [sys.executable, "-m", "wtool", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, env=environment, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
+def test_the_growth_is_told(tmp_path: Path) -> None:
+    from tests.test_cli import run
+
+    model = chain(L.Dense(4, activation="relu"), L.Dense(3))
+    new, result, path = swapped(model, tmp_path)
+    assert result.parameters == (model.count_params(), new.count_params())
+    told = run("swap", tmp_path / "old.keras", "--to", "linked", "-f", "-o", path).stderr.decode()
+    assert f": 1 layer swapped; {model.count_params()} to {new.count_params()} parameters; the model computes" in told
+    keras.Sequential([keras.Input((800,)), L.Dense(1500, activation="relu"), L.Dense(900)]).save(tmp_path / "m.keras")
+    assert "; 2.6 to 3.9 million parameters; " in run("swap", tmp_path / "m.keras", "--to", "linked").stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"bogus": 1}, "swap has no option bogus; its options are L, auto_rot, .*, xmin_lim"),
+        ({"layer": ["a"]}, "no option layer; did you mean layers"),
+        ({"dryrun": True, "jobz": 2}, "no option dryrun, jobz; did you mean dry_run, jobs"),
+        ({"include": ["a"]}, "no option include"),
+    ],
+)
+def test_unknown_options_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        wtool.swap("m.keras", to="linked", **options)
 
 
 def test_a_dry_run_tells_all_and_writes_nothing(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from multiprocessing.connection import Connection, wait
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, TypeVar
@@ -219,15 +220,30 @@ def fresh_seed() -> int:
     return secrets.randbelow(SEEDS)
 
 
-def refuse_unknown(operation: str, options: Mapping[str, Any], *known: Any) -> None:
-    """Raise TypeError, as Python itself would, for options that none of these kinds of options have."""
-    if unknown := options.keys() - {name for kind in known for name in kind.__annotations__}:
-        raise TypeError(f"{operation} has no option {', '.join(sorted(unknown))}")
+def refuse_unknown(operation: str, options: Mapping[str, Any], *known: Any, own: Collection[str] = ()) -> None:
+    """Refuse options that do not exist, as Python itself would, and suggest the ones that were meant.
+
+    Args:
+        operation: its name, for the message.
+        options: what was given by keyword.
+        known: typed dictionaries of the options that exist.
+        own: names of the operation's further parameters, to suggest.
+
+    Raises:
+        TypeError: an option does not exist.
+    """
+    exist = {name for kind in known for name in kind.__annotations__}
+    unknown = sorted(options.keys() - exist)
+    if unknown:
+        names = sorted({*exist, *own})
+        meant = [near for name in unknown for near in get_close_matches(name, names, n=1)]
+        hint = f"; did you mean {', '.join(meant)}?" if meant else f"; its options are {', '.join(names)}"
+        raise TypeError(f"{operation} has no option {', '.join(unknown)}{hint}")
 
 
 def _check(operation: Transform, words: Sequence[str], initial: str | None, options: Options) -> None:
     """From Python, words come unchecked."""
-    refuse_unknown(operation.name, options, Options, Common)
+    refuse_unknown(operation.name, options, Options, Common, own=[each.name for each in fields(operation)])  # type: ignore[arg-type]
     refuse_two_streams([*words, *([] if initial is None else [initial])])
     for name in ("include", "exclude"):
         globs: Any = options.get(name, ())

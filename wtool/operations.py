@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from wtool.batch import check_common, do_all, fresh_seed, targets_of, transform_all, words_of
+from wtool.batch import Common, check_common, do_all, fresh_seed, refuse_unknown, targets_of, transform_all, words_of
 from wtool.errors import Usage
 from wtool.files.inputs import refuse_two_streams
 from wtool.transforms.pruning import Prune
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from wtool.batch import Common, Models, Options, Path
+    from wtool.batch import Models, Options, Path
     from wtool.editing import Transformed
     from wtool.restructuring import Swapped
 
@@ -189,10 +190,12 @@ def swap(
         SomeFailed: some of several models failed.
         WtoolError: the only model failed.
         Usage: words that do not go together.
+        TypeError: options that do not exist.
     """
     from wtool.restructuring import SwapTask
     from wtool.swapping.change import Swap
 
+    refuse_unknown("swap", options, Common, own=[*(each.name for each in fields(Swap)), "verify"])
     words = words_of(models)
     refuse_two_streams(words)
     check_common(words, options)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
+from math import prod
 from typing import Any
 
 from wtool.errors import Refused, WtoolError, in_short
@@ -68,6 +69,7 @@ class Swapped:
         layers: path of each layer that became another, or is new -> what became of it.
         tensors: path of each tensor that changed, or is new -> what became of it.
         rho: path of each rotated layer -> smallest, median and largest factor of its outputs.
+        parameters: how many values all weights together have, before and after.
         same: whether the new model computes what the old one did.
         difference: the largest one between outputs of the old and the new model on random input, and the largest of
             these outputs; None where they were not run.
@@ -81,6 +83,7 @@ class Swapped:
     layers: dict[str, str] = field(default_factory=dict)
     tensors: dict[str, str] = field(default_factory=dict)
     rho: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    parameters: tuple[int, int] = (0, 0)
     same: bool = True
     difference: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
@@ -135,6 +138,7 @@ def _swapped(task: SwapTask, base: Checkpoint, progress: Progress | None, stack:
         layers=changed.layers,
         tensors=_told(base, changed, structure),
         rho=changed.rho,
+        parameters=_parameters(base, changed.values, structure),
         same=changed.same,
         difference=difference,
         notes=(*base.notes, *changed.values.notes, *changed.notes, *told),
@@ -147,10 +151,13 @@ def _verified(task: SwapTask, base: Checkpoint, same: bool) -> tuple[tuple[float
     Raises:
         WtoolError: the models differ, and should not.
     """
-    from wtool.training.comparing import largest_difference
+    from wtool.training.quiet import silent_import, without_advice
 
+    with silent_import():
+        from wtool.training.comparing import largest_difference
     try:
-        difference = largest_difference(task.model, task.target)
+        with without_advice():
+            difference = largest_difference(task.model, task.target)
     except WtoolError as error:
         return None, (f"not verified: {error.message}",)
     narrow = any(tensor.dtype in ("float16", "bfloat16") for tensor in base.weights) or "mixed_" in str(base.config)
@@ -175,6 +182,14 @@ def _told(base: Checkpoint, changed: Changed, structure: Structure) -> dict[str,
         for name, each in variables.items():
             found[f"{layer}/{name}"] = f"new, {_shown(each.shape)}"
     return found
+
+
+def _parameters(base: Checkpoint, values: Values, structure: Structure) -> tuple[int, int]:
+    """How many values all weights together have, before and after; one that is stored twice counts once."""
+    weights = [tensor for tensor in base.weights if tensor.copy_of is None]
+    kept = [new_shape(each, values.edits.get(each.path, ())) for each in weights if each.path in structure.paths]
+    added = [each.shape for variables in values.added.values() for each in variables.values()]
+    return sum(prod(tensor.shape) for tensor in weights), sum(map(prod, [*kept, *added]))
 
 
 def _shown(shape: Sequence[int]) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -14,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wtool.errors import Usage, WtoolError, one_line
+from wtool.training.quiet import silent_import, without_advice
 
 if TYPE_CHECKING:
     from wtool.pipeline import Progress
@@ -109,20 +107,10 @@ def quiet_import() -> Iterator[None]:
 
     Afterwards it advises nobody on code that is not the user's: only errors are told, unless someone debugs.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    with open(os.devnull, "w") as nowhere:
-        real = os.dup(2)
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(real, 2)
-            os.close(real)
+    with silent_import():
+        yield
     if not is_debugging():
-        for name in ("absl", "tensorflow"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        warnings.filterwarnings("ignore", module=r"keras\.")
+        click.get_current_context().with_resource(without_advice())
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli.console import (
+    counted,
     print_table,
     progress_bar,
     refuse_two_outputs,
@@ -23,6 +24,9 @@ from wtool.errors import one_line
 if TYPE_CHECKING:
     from wtool.batch import Failed
     from wtool.restructuring import Swapped
+
+
+MILLION = 1_000_000
 
 
 def run(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
@@ -72,5 +76,16 @@ def _say(done: Swapped) -> None:
         function += f" (largest difference {done.difference[0]:.3g}, of outputs up to {done.difference[1]:.3g})"
     where = "nothing written" if done.output is None else f"written to {done.output}"
     new = sum(text.startswith("new ") for text in done.layers.values())
-    what = f"{len(done.layers) - new} layers swapped" + (f", {new} projections" if new else "")
-    say(f"{done.model}: {what}; the model {function}{seed}; {where}")
+    what = f"{counted(len(done.layers) - new, 'layer')} swapped" + (
+        f", {counted(new, 'projection')} added" if new else ""
+    )
+    say(f"{done.model}: {what}; {_growth(*done.parameters)}the model {function}{seed}; {where}")
+
+
+def _growth(before: int, after: int) -> str:
+    """`4.1 to 50.7 million parameters; `; empty where their number is the same."""
+    if before == after:
+        return ""
+    if max(before, after) < MILLION:
+        return f"{before:,} to {after:,} parameters; "
+    return f"{before / MILLION:.1f} to {after / MILLION:.1f} million parameters; "
