@@ -19,7 +19,7 @@ from wtool.layers.autorot import (
     AutoRotSeparableConv1D,
     AutoRotSeparableConv2D,
 )
-from wtool.layers.linked import LKSELU, Linked, LKPReLU, LKReLU, LKSwish
+from wtool.layers.linked import LKSELU, Linked, LKPReLU, LKReLU, LKSwish, arctan
 from wtool.layers.recurrent import AutoRotGRU, AutoRotLSTM, AutoRotSimpleRNN
 
 __all__ = [
@@ -43,4 +43,5 @@ __all__ = [
     "LKReLU",
     "LKSwish",
     "Linked",
+    "arctan",
 ]

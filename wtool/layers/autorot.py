@@ -6,60 +6,73 @@ rho = L / (|f(xQ)| + eps). Source: "Auto-Rotating Perceptrons", arXiv:1910.02483
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 from keras import ops
 
-from wtool.layers.linked import PACKAGE
-from wtool.ranges import LEVELS, beyond
+from wtool.layers.linked import PACKAGE, activation_of
+from wtool.ranges import LEVELS
 
 
 class Rotating:
     """What all Auto-Rotating layers are told; it stands before a Keras layer.
 
     Args:
-        arguments: the parent's first ones, then `xmin_lim`, `xmax_lim`, `L`, `xQ_scalar`, `eps`, `AutoRot`.
-        xmin_lim, xmax_lim: between which the layer's inputs are.
-        L: |rho * f(xQ)|, above 0; `auto` takes it from the activation (see `wtool.ranges`).
-        xQ_scalar: every entry of xQ; `auto` is 2 * xmax_lim - xmin_lim.
+        arguments: the parent's first ones, then `xmin_lim`, `xmax_lim`, `L`, `xQ_scalar`, `eps`, `AutoRot`; in the
+            classes that arpkeras has, then the parent's others in its order.
+        xmin_lim, xmax_lim: between which the layer's inputs are: one number each, or one for each input channel.
+        L: |rho * f(xQ)|, above 0: one number, or one for each output channel; `auto` takes it from the activation (see
+            `wtool.ranges`); None only where the layer is switched off.
+        xQ_scalar: every entry of xQ, or one for each input channel; `auto` is 2 * xmax_lim - xmin_lim.
         eps: keeps rho finite where f(xQ) is 0.
         AutoRot: False makes it the parent.
         options: the parent's others, by keyword.
 
     Raises:
         TypeError: limits or L are missing, or given twice.
-        ValueError: `auto` for an activation without an entry.
+        ValueError: limits are reversed, L is not above 0 or missing, or is `auto` for an activation without an entry.
     """
 
     first: ClassVar[tuple[str, ...]] = ()
+    others: ClassVar[tuple[str, ...]] = ()
     own: ClassVar[tuple[str, ...]] = ("xmin_lim", "xmax_lim", "L", "xQ_scalar", "eps", "AutoRot")
     defaults: ClassVar[dict[str, Any]] = {"xQ_scalar": "auto", "eps": 1e-5, "AutoRot": True}
 
-    xmin_lim: float
-    xmax_lim: float
+    xmin_lim: Any
+    xmax_lim: Any
     L: Any
     xQ_scalar: Any
     eps: float
     AutoRot: bool
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        names = (*self.first, *self.own)
-        if len(arguments) > len(names) or any(name in options for name in names[: len(arguments)]):
-            raise TypeError(f"{type(self).__name__} takes {', '.join(names)} and keywords; one is there twice")
-        given = {**self.defaults, **dict(zip(names, arguments, strict=False)), **options}
-        if missing := [name for name in names if name not in given]:
-            raise TypeError(f"{type(self).__name__} needs {', '.join(missing)}")
-        own = {name: given.pop(name) for name in self.own}
+        given = self.by_name(arguments, options)
+        own = {name: _plain(given.pop(name)) for name in self.own}
+        _check(type(self).__name__, own)
         super().__init__(**given)
         for name, value in own.items():
             setattr(self, name, value)
 
+    @classmethod
+    def by_name(cls, arguments: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+        """The constructor's arguments by name, with the defaults of those that were left out."""
+        names = (*cls.first, *cls.own, *cls.others)
+        if len(arguments) > len(names) or any(name in options for name in names[: len(arguments)]):
+            raise TypeError(f"{cls.__name__} takes {', '.join(names)} and keywords; one is there twice")
+        given = {**cls.defaults, **dict(zip(names, arguments, strict=False)), **options}
+        if missing := [name for name in (*cls.first, *cls.own) if name not in given]:
+            raise TypeError(f"{cls.__name__} needs {', '.join(missing)}")
+        return given
+
     @property
-    def limit(self) -> float:
-        """Every entry of xQ."""
-        return beyond(self.xmin_lim, self.xmax_lim) if self.xQ_scalar == "auto" else float(self.xQ_scalar)
+    def limit(self) -> Any:
+        """Every entry of xQ; an array where input channels have their own."""
+        if self.xQ_scalar != "auto":
+            return _number(self.xQ_scalar)
+        return 2 * _number(self.xmax_lim) - _number(self.xmin_lim)
 
     @property
     def precise(self) -> str:
@@ -68,7 +81,31 @@ class Rotating:
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor takes."""
-        return {**super().get_config(), **{name: getattr(self, name) for name in self.own}}  # type: ignore[misc]
+        own = {name: getattr(self, name) for name in self.own}
+        told = {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
+        return {**super().get_config(), **told}  # type: ignore[misc]
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and lists as tuples, which Keras leaves as they are, and numbers of NumPy as Python's."""
+    value = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _number(value: Any) -> Any:
+    """One number, or an array of several."""
+    return np.asarray(value, np.float64) if isinstance(value, tuple) else float(value)
+
+
+def _check(layer: str, own: Mapping[str, Any]) -> None:
+    """Raise ValueError for limits that are reversed, and for an L that cannot be or is missing."""
+    low, high, L = own["xmin_lim"], own["xmax_lim"], own["L"]
+    if not np.all(_number(low) <= _number(high)):
+        raise ValueError(f"{layer} has xmin_lim = {low} and xmax_lim = {high}: the smaller one comes first")
+    if L is None and own["AutoRot"]:
+        raise ValueError(f"{layer} has L = None, which is possible only with AutoRot=False")
+    if L not in (None, "auto") and not np.all(_number(L) > 0):
+        raise ValueError(f"{layer} has L = {L}, which is not above 0")
 
 
 def name_of(activation: Any) -> str:
@@ -76,10 +113,10 @@ def name_of(activation: Any) -> str:
     return getattr(activation, "__name__", str(activation))
 
 
-def level(given: Any, activation: Any) -> float:
+def level(given: Any, activation: Any) -> Any:
     """L as given, or that of the activation."""
     if given != "auto":
-        return float(given)
+        return _number(given)
     name = name_of(activation)
     if name not in LEVELS:
         raise ValueError(f"no L is known for {name} (only for {', '.join(LEVELS)}): give a number")
@@ -90,13 +127,15 @@ class AutoRotating(Rotating):
     """It stands before a Keras layer with kernel and activation: see `Rotating`."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        rotated = keras.activations.get(options.pop("activation", None))
-        super().__init__(*arguments, **options)
+        given = self.by_name(arguments, options)
+        rotated = activation_of(given.pop("activation", None))
+        super().__init__(**given)
         self.rotated_activation = rotated
-        self.level  # noqa: B018 - says at once if there is none
+        if self.AutoRot:
+            self.level  # noqa: B018 - says at once if there is none
 
     @property
-    def level(self) -> float:
+    def level(self) -> Any:
         """L, or that of the activation."""
         return level(self.L, self.rotated_activation)
 
@@ -107,13 +146,19 @@ class AutoRotating(Rotating):
             return self.rotated_activation(plain)
         dtype = self.precise
         at_limit = self.at_limit(inputs, dtype)
-        rho = self.level / (ops.abs(at_limit) + self.eps)
+        rho = ops.cast(self.along_channels(self.level, plain), dtype) / (ops.abs(at_limit) + self.eps)
         return ops.cast(self.rotated_activation(rho * ops.cast(plain, dtype)), plain.dtype)
 
     def at_limit(self, inputs: Any, dtype: str) -> Any:
-        """f(xQ), of a shape that broadcasts: the parent's, for a constant input of batch 1."""
-        constant = ops.zeros_like(inputs[:1]) + ops.cast(self.limit, inputs.dtype)
-        return ops.cast(super().call(constant), dtype)  # type: ignore[misc]
+        """f(xQ), of a shape that broadcasts: the parent's, for an input of batch 1 that is xQ everywhere."""
+        limit = ops.cast(self.along_channels(self.limit, inputs), inputs.dtype)
+        return ops.cast(super().call(ops.zeros_like(inputs[:1]) + limit), dtype)  # type: ignore[misc]
+
+    def along_channels(self, values: Any, tensor: Any) -> Any:
+        """One number, or one for each channel of a tensor, in a shape that broadcasts with the tensor."""
+        if np.ndim(values) and getattr(self, "data_format", "channels_last") == "channels_first":
+            return np.reshape(values, (-1, *([1] * (len(tensor.shape) - 2))))
+        return values
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor takes."""
@@ -121,11 +166,11 @@ class AutoRotating(Rotating):
 
 
 class _Summed(AutoRotating):
-    """Layers for which f(xQ) is a sum over the kernel, unless they pad."""
+    """Layers for which f(xQ) is a sum over the kernel, unless they pad or input channels have limits of their own."""
 
     def at_limit(self, inputs: Any, dtype: str) -> Any:
         """xQ times the sum of each output's kernel, plus its bias."""
-        if getattr(self, "padding", "valid") != "valid":
+        if getattr(self, "padding", "valid") != "valid" or np.ndim(self.limit):
             return super().at_limit(inputs, dtype)
         sums = self.limit * self.kernel_sums(lambda weight: ops.cast(weight, dtype))
         bias = getattr(self, "bias", None)
@@ -157,12 +202,15 @@ class _Separable(_Summed):
         return ops.reshape(ops.matmul(sums, ops.reshape(pointwise, pointwise.shape[-2:])), (-1,))
 
 
-def rotating(kind: type[Rotating], parent: str, first: tuple[str, ...], **more: Any) -> Any:
+def rotating(
+    kind: type[Rotating], parent: str, first: tuple[str, ...], others: tuple[str, ...] = (), **more: Any
+) -> Any:
     """A registered Auto-Rotating class with a layer of Keras as its parent."""
     name = f"AutoRot{parent}"
     base = getattr(keras.layers, parent)
     body = {
         "first": first,
+        "others": others,
         **more,
         "__module__": kind.__module__,
         "__doc__": f"Auto-Rotating `keras.layers.{parent}`: see `Rotating`.",
@@ -171,10 +219,15 @@ def rotating(kind: type[Rotating], parent: str, first: tuple[str, ...], **more: 
 
 
 _CONV = ("filters", "kernel_size")
-AutoRotDense = rotating(_Summed, "Dense", ("units",))
-AutoRotConv1D = rotating(_Summed, "Conv1D", _CONV)
-AutoRotConv2D = rotating(_Summed, "Conv2D", _CONV)
-AutoRotConv3D = rotating(_Summed, "Conv3D", _CONV)
+_OTHERS = (
+    "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer",
+    "activity_regularizer", "kernel_constraint", "bias_constraint",
+)  # fmt: skip
+_OTHERS_OF_CONV = ("strides", "padding", "data_format", "dilation_rate", *_OTHERS)
+AutoRotDense = rotating(_Summed, "Dense", ("units",), _OTHERS)
+AutoRotConv1D = rotating(_Summed, "Conv1D", _CONV, _OTHERS_OF_CONV)
+AutoRotConv2D = rotating(_Summed, "Conv2D", _CONV, _OTHERS_OF_CONV)
+AutoRotConv3D = rotating(_Summed, "Conv3D", _CONV, _OTHERS_OF_CONV)
 AutoRotConv1DTranspose = rotating(AutoRotating, "Conv1DTranspose", _CONV)
 AutoRotConv2DTranspose = rotating(AutoRotating, "Conv2DTranspose", _CONV)
 AutoRotConv3DTranspose = rotating(AutoRotating, "Conv3DTranspose", _CONV)

@@ -14,6 +14,23 @@ from keras import ops
 PACKAGE = "wtool"
 
 
+def arctan(x: Any) -> Any:
+    """The inverse tangent, as an activation; files call it `wtool>arctan`."""
+    return ops.arctan(x)
+
+
+keras.saving.register_keras_serializable(PACKAGE)(arctan)
+
+
+def activation_of(given: Any) -> Any:
+    """An activation by name, as a function, or serialised: Keras's, or `arctan`.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    return arctan if given in ("arctan", f"{PACKAGE}>arctan") else keras.activations.get(given)
+
+
 @keras.saving.register_keras_serializable(PACKAGE)
 class Linked(keras.layers.Layer):
     """concatenate(act(x), act(-x)).
@@ -27,7 +44,7 @@ class Linked(keras.layers.Layer):
 
     def __init__(self, activation: Any, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.activation = keras.activations.get(activation)
+        self.activation = activation_of(activation)
         self.axis = axis
         self.supports_masking = True
 

@@ -9,9 +9,11 @@ from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 from keras import ops
 
 from wtool.layers.autorot import Rotating, level, name_of, rotating
+from wtool.layers.linked import activation_of
 from wtool.ranges import RANGES, beyond, states_are_bounded
 
 HALF = 2.0**12
@@ -41,8 +43,13 @@ class Recurrent(Rotating):
     hQ_scalar: Any
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.levels, self.state_limit  # noqa: B018 - say at once if there are none
+        given = self.by_name(arguments, options)
+        functions = {name: activation_of(given[name]) for name in set(self.gates) if name in given}
+        super().__init__(**{**given, **functions})
+        if np.ndim(self.L):
+            raise ValueError(f"{type(self).__name__} takes one number as L, which is for every gate")
+        if self.AutoRot:
+            self.levels, self.state_limit  # noqa: B018 - say at once if there are none
         # Bidirectional would give the weights of two layers, as they are, to one fused kernel.
         self.fused, self.use_cudnn = getattr(self, "use_cudnn", False), False
 
@@ -84,9 +91,9 @@ class Recurrent(Rotating):
 
     def rho(self, weights: list[Any]) -> Any:
         """L / (|z(xQ, hQ)| + eps) of every gate and unit, shape (gates * units,)."""
-        sums = [self._sums(weight) for weight in weights]
-        limits = (self.limit, self.state_limit, 1.0)
-        at_limit = sum(limit * total for limit, total in zip(limits, sums, strict=False))
+        own = ops.convert_to_tensor(np.reshape(self.limit, (-1, 1)), self.precise)
+        limits = (own, self.state_limit, 1.0)
+        at_limit = sum(self._sums(limit * weight) for limit, weight in zip(limits, weights, strict=False))
         levels = ops.repeat(ops.convert_to_tensor(self.levels, self.precise), self.cell.units)  # type: ignore[attr-defined]
         rho = levels / (ops.abs(at_limit) + self.eps)
         if self.compute_dtype != "float16":  # type: ignore[attr-defined]
