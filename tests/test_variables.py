@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from wtool.files import keras3
 from wtool.files.architecture import read
 from wtool.files.hdf5 import Dataset, Index
-from wtool.files.variables import built_in, class_of, fitting, guess, snake_case, variants
+from wtool.files.variables import built_in, class_of, fitting, role_of, snake_case, variants
 
 ROLES = json.loads((Path(__file__).parent.parent / "fixtures" / "keras-roles.json").read_text())
 NO_SETTINGS = ("Sequential", "Functional", "Pipeline")  # the table describes their layers in words
@@ -162,7 +163,11 @@ def test_classes_of_authors() -> None:
     assert snake_case("AutoRotDense") == "auto_rot_dense"
     assert class_of("my_own_dense") is None
     assert variants("AutoRotDense", {}) is None
-    assert [guess(shape) for shape in ((2, 3), (2,), ())] == ["kernel", "bias", "unknown"]
+    for name, own_class in product(("0", "attention_W", "mix_weight", "kernel_q"), (True, False)):
+        roles = [role_of(shape, name, own_class) for shape in ((2, 3), (2,), ())]
+        assert roles == ["kernel", "bias", "unknown"]
+    assert role_of((2,), "moving_mean_1", own_class=True) == "moving_mean"
+    assert [role_of((2,), "gamma", own_class) for own_class in (True, False)] == ["bias", "gamma"]
 
 
 def test_sequential_configurations_of_keras_2_1() -> None:

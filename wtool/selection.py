@@ -12,15 +12,19 @@ from wtool.files.checkpoint import Tensor
 
 QUANTISED = ("kernel", "quantized_kernel", "embeddings", "reverse_embeddings")
 COMPANIONS = ("_scale", "_zero", "g_idx", "awq_scales")
+MASKS = re.compile(r"(mask|threshold)(_\d+)?")
+"""What tfmot's wrapper keeps of the weights that it prunes: a mean of two masks is none."""
 
 
 def arithmetic(weights: Sequence[Tensor]) -> list[Tensor]:
-    """The weights whose values are numbers to calculate with: floating, and not the scale of quantised codes."""
+    """The weights whose values are numbers to calculate with: floating, no mask, and no scale of quantised codes."""
     coded = {tensor.layer for tensor in weights if tensor.role in QUANTISED and not is_floating(tensor.dtype)}
     return [
         tensor
         for tensor in weights
-        if is_floating(tensor.dtype) and not (tensor.layer in coded and tensor.role.endswith(COMPANIONS))
+        if is_floating(tensor.dtype)
+        and not MASKS.fullmatch(tensor.role)
+        and not (tensor.layer in coded and tensor.role.endswith(COMPANIONS))
     ]
 
 
@@ -48,7 +52,9 @@ def by_role(
     numbers = {tensor.path for tensor in arithmetic(weights)}
     for tensor in chosen:
         if tensor.path not in numbers:
-            what = "scales of quantised values" if is_floating(tensor.dtype) else f"{tensor.dtype} values"
+            what = f"{tensor.dtype} values"
+            if is_floating(tensor.dtype):
+                what = "a mask" if MASKS.fullmatch(tensor.role) else "scales of quantised values"
             raise Refused(f"{tensor.path} holds {what}, which cannot be changed; leave it out with --exclude")
     return chosen
 

@@ -175,7 +175,9 @@ def is_operation(entry: Mapping[str, Any]) -> bool:
 
 
 def _known(entry: Mapping[str, Any], class_name: str, plain: str) -> str | None:
-    """The class, if its variables are known: one of Keras's, or of `wtool.layers`."""
+    """The class, if its variables are known: one of Keras's, of `wtool.layers`, or tfmot's wrapper."""
+    if plain == "PruneLowMagnitude" and "pruning_schedule" in _entry(entry, plain)[1]:
+        return "tfmot>PruneLowMagnitude"
     own = f"wtool>{plain}"
     if own in (class_name, entry.get("registered_name")) and built_in(own) is not None:
         return own

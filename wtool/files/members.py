@@ -10,7 +10,7 @@ from wtool.files.groups import Groups
 from wtool.files.hdf5 import Dataset
 from wtool.files.owners import Held, Owner
 from wtool.files.shapes import check_dtype, check_shapes, dtype_of
-from wtool.files.variables import Variables, class_of, fitting, guess, snake_case, variants
+from wtool.files.variables import Variables, class_of, fitting, role_of, snake_case, variants
 
 Keys = Sequence[tuple[str, Dataset]]
 
@@ -74,10 +74,10 @@ def _complaint(owner: Owner, node: Node, keys: Keys) -> str:
 
 
 def unknown(owner: Owner, keys: Keys, policy: str | None) -> None:
-    """Give a layer that only its author knows its variables: named by their keys, their roles by name or rank."""
+    """Give a layer that only its author knows its variables, named by their keys."""
     owner.created = None
     for key, dataset in keys:
-        role = guess(dataset.shape) if key.isdecimal() else key.rpartition("/")[2]
+        role = role_of(dataset.shape, key.rpartition("/")[2], owner.class_name is not None)
         owner.holds.append(Held(key, role, dataset, dtype_of(dataset, policy), None))
 
 

@@ -10,12 +10,10 @@ from wtool.files.hdf5 import Dataset
 from wtool.files.owners import Held, Owner
 from wtool.files.seats import Seat, Seats, Weight, likeness, plain, seat_of
 from wtool.files.shapes import check_dtype, check_shapes, dtype_of
-from wtool.files.variables import Variables, class_of, variants
+from wtool.files.variables import STATISTICS, Variables, class_of, role_of, variants
 from wtool.files.weight_order import keras_order
 
 Weights = Sequence[tuple[str, Dataset]]
-
-_STATISTICS = ("moving_mean", "moving_variance")
 
 
 def without_weights(node: Node) -> bool:
@@ -151,7 +149,9 @@ def _settle(seat: Seat) -> None:
     if seat.chosen is None:
         for weight in seat.found.values():
             owner = _inside(seat.owner, weight.inner.removeprefix(seat.inner).strip("/"))
-            owner.holds.append(_held(weight, weight.name, None, seat.node.policy))
+            held = _held(weight, weight.name, None, seat.node.policy)
+            held.role = role_of(weight.dataset.shape, weight.name, own_class=True)
+            owner.holds.append(held)
         return
     _check_ranks(seat.chosen, seat)
     shapes = {name: weight.dataset.shape for name, weight in seat.found.items()}
@@ -199,8 +199,9 @@ def anonymous_layer(name: str, group: str, weights: Weights, model: str = "") ->
     owner = Owner(name, None, group)
     for key, dataset in weights:
         inner, variable = _split(key, name, model) if name else ("", key)
-        trainable = False if variable in _STATISTICS else None
-        held = Held(variable, variable, dataset, dtype_of(dataset), trainable, key=_full_key(key, name, model))
+        trainable = False if variable in STATISTICS else None
+        role = role_of(dataset.shape, variable, own_class=False)
+        held = Held(variable, role, dataset, dtype_of(dataset), trainable, key=_full_key(key, name, model))
         _inside(owner, inner).holds.append(held)
     for part in owner.walk():
         _recognise(part)

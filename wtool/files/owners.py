@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from wtool.files.checkpoint import Layer, Tensor
 from wtool.files.hdf5 import Dataset
-from wtool.files.variables import Shape
+from wtool.files.variables import MATRICES, Shape
 
 
 @dataclass(slots=True, eq=False)
@@ -121,14 +121,19 @@ def _tensor(owner: Owner, held: Held, dataset: Dataset) -> Tensor:
         stored=dataset.path,
         offset=dataset.offset,
         nbytes=dataset.nbytes,
-        copy_of=_original(owner, dataset) if held.copy else None,
+        copy_of=_original(owner, held) if held.copy else None,
     )
 
 
-def _original(owner: Owner, dataset: Dataset) -> str | None:
-    """The path of the variable of a wrapped layer that its wrapper stores as well."""
-    inside = (held for part in owner.parts for held in part.holds[:1] if held.dataset is not None)
-    return next((held.path for held in inside if held.shape == dataset.shape), None)
+def _original(owner: Owner, copy: Held) -> str | None:
+    """The path of the variable of a wrapped layer that its wrapper stores as well, the first as the first."""
+    copies = [held for held in owner.holds if held.copy]
+    inside = [held for part in owner.parts for each in part.walk() for held in each.holds if held.dataset is not None]
+    likely = [held for held in inside if held.name in MATRICES]
+    place = copies.index(copy)
+    if place < len(likely) and likely[place].shape == copy.shape:
+        return likely[place].path
+    return next((held.path for held in inside if held.shape == copy.shape), None)
 
 
 def layers_of(root: Owner) -> Iterator[Layer]:

@@ -12,6 +12,7 @@ from wtool.files.variables import Shape, quantisation
 
 Pattern = tuple[int | None, ...]
 
+COUNTERS = ("count", "pruning_step")
 _INTEGERS = frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 _NUMBERS = _INTEGERS | {"float16", "float32", "float64", "bfloat16", "bool"}
 _FLOAT8 = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3", "float8_e4m3fnuz", "float8_e5m2fnuz")
@@ -51,7 +52,7 @@ def check_dtype(node: Node, name: str, dtype: str, stored: str) -> None:
         Refused: they are there.
     """
     policy = node.policy or "float32"
-    if dtype in _INTEGERS and name != "count" and "int" not in policy and not node.quantised:
+    if dtype in _INTEGERS and name not in COUNTERS and "int" not in policy and not node.quantised:
         raise Refused(f"{stored} ({node.name}/{name}) holds {dtype}, but by the configuration it is not quantised")
 
 

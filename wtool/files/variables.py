@@ -179,6 +179,12 @@ def _lookup(flags: Flags) -> str:
     return "idf_weights/1!" if flags["idf"] else ""
 
 
+def _masks(flags: Flags) -> str:
+    tails = ["", "_1", "_2", "_3"][: flags["masks"]]
+    masks = (f"mask{tail}! threshold{tail}/0!" for tail in tails)
+    return " ".join((*(f"weight{tail}=" for tail in tails), *masks, "pruning_step/0!"))
+
+
 def _spec(text: str) -> Callable[[Flags], str]:
     return lambda _: text
 
@@ -212,6 +218,7 @@ _TABLE: dict[str, tuple[Callable[[Flags], str], tuple[str, ...]]] = {
     "StringLookup": (_lookup, ("idf",)),
     "TextVectorization": (_lookup, ("idf",)),
     "wtool>LKPReLU": (_spec("alpha linked_alpha"), ()),
+    "tfmot>PruneLowMagnitude": (_masks, ("masks",)),
 }
 
 _ROTATING = (
@@ -269,7 +276,11 @@ QUANTISED = ("int8", "int4", "int4_grouped", "float8", "gptq", "gptq_zero", "awq
 
 
 def built_in(class_name: str) -> str | None:
-    """The usual name of a built-in class of any Keras version, or of a layer of wtool (`wtool>LKPReLU`); else None."""
+    """The usual name of a built-in class of any Keras version, or of a layer of another package; else None.
+
+    The latter have their package in front: `wtool>LKPReLU`, and `tfmot>PruneLowMagnitude` of TensorFlow's toolkit for
+    pruning.
+    """
     name = _ALIASES.get(class_name, class_name)
     return name if name in _TABLE or name in _WITHOUT or name == "Lambda" else None
 
@@ -302,6 +313,8 @@ def _choices(flag: str, config: Mapping[str, Any] | None, keras2: bool) -> Seque
     match flag:
         case "keras2":
             return (keras2,)
+        case "masks":
+            return (1, 0, 2, 3, 4)  # one for each matrix of the layer inside
         case "quantization":
             return (None, *QUANTISED) if config is None else quantisation(config)
         case "bias_axes":
@@ -360,9 +373,31 @@ def fitting(choices: Sequence[Variables], shapes: Sequence[Shape]) -> Variables 
     return None
 
 
-def guess(shape: Shape) -> str:
-    """The role of a variable of an unknown layer, by its rank."""
+def role_of(shape: Shape, name: str, own_class: bool) -> str:
+    """The role of a variable of an unknown layer: by its rank, where its name is not one of Keras's.
+
+    Args:
+        shape: of the variable.
+        name: what the file calls it; a number tells nothing.
+        own_class: the layer is of a class of its author's. Then the names of statistics alone are Keras's, so that one
+            model has the same roles in files that tell names and in those that tell none.
+    """
+    plain = re.sub(r"_\d+$", "", name)
+    if plain in (STATISTICS if own_class else _names()):
+        return plain
     return "kernel" if len(shape) >= 2 else "bias" if len(shape) == 1 else "unknown"
+
+
+STATISTICS = ("moving_mean", "moving_variance")
+MATRICES = ("kernel", "recurrent_kernel", "pointwise_kernel", "embeddings")
+"""What wrappers store a second time: spectral normalisation one of the layer inside, tfmot all."""
+
+
+@cache
+def _names() -> frozenset[str]:
+    """What Keras calls the variables of its layers."""
+    choices = (variants(name, None, keras2) or () for name in _TABLE for keras2 in (False, True))
+    return frozenset(v.name for each in choices for choice in each for v in choice.created)
 
 
 @cache

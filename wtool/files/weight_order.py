@@ -7,8 +7,10 @@ first variable, whatever they are called.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from wtool.files.seats import Seat, Weight
+from wtool.files.variables import MATRICES
 
 
 def keras_order(root: Seat, keras2: bool) -> list[Weight]:
@@ -48,10 +50,16 @@ def _own(seat: Seat, authors: set[Weight], trains: bool) -> Iterator[tuple[Weigh
     if seat.chosen is None:
         yield from ((weight, trains and weight in authors) for weight in seat.found.values())
         return
+    copies = (
+        (part.found[name], trains and _trains(part))
+        for child in seat.parts
+        for part in child.walk()
+        for name in MATRICES
+        if name in part.found
+    )
     for variable in seat.chosen.weights:
         if variable.alias:
-            inside = (weight for part in seat.parts for weight in part.found.values())
-            yield from ((weight, _trains(seat.parts[0])) for weight in list(inside)[:1])
+            yield from islice(copies, 1)
         elif variable.name in seat.found:
             yield seat.found[variable.name], trains and variable.trainable
 
