@@ -69,11 +69,30 @@ def test_killed_at_random_moments(number: signal.Signals, operation: str, large:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_have_their_exit_status(number: signal.Signals) -> None:
     process = subprocess.Popen([*WTOOL, "inspect", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(1)
+    assert process.stdin is not None
+    process.stdin.write(bytes(1 << 20))  # more than a pipe holds: all of it is written only once the command reads
+    process.stdin.flush()
     process.send_signal(number)
-    assert process.wait() == 128 + number
     assert process.stderr is not None
     assert b"Traceback" not in process.stderr.read()
+    assert process.wait() == 128 + number
+
+
+def test_a_command_in_the_background_keeps_sigint_ignored() -> None:
+    """A shell ignores SIGINT for `wtool ... &`, so that Ctrl-C ends only what is in the foreground."""
+    process = subprocess.Popen(
+        [*WTOOL, "inspect", "-"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    assert process.stdin is not None
+    process.stdin.write(bytes(1 << 20))
+    process.stdin.flush()
+    process.send_signal(signal.SIGINT)
+    words = process.communicate()[1]
+    assert process.returncode == 1
+    assert b"interrupted" not in words
 
 
 def test_a_full_disk_is_a_clear_error(large: list[Path], tmp_path: Path) -> None:
