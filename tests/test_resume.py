@@ -554,6 +554,7 @@ def test_signals_and_kills(uninterrupted: Any) -> None:
     words = {"data": ["digits.npz"], "epochs": 10, "batch_size": 4, "seed": 5, "output": "out.keras"}
     done = wtool.resume("init.keras", **words, log="log.jsonl", checkpoints="run")
     assert done.held == round(0.5 * 64 * 16) + round(0.5 * 160)
+    assert not [name for folder in (".", "run") for name in os.listdir(folder) if name.startswith(".wtool-")]
     assert_same(load("out.keras"), uninterrupted)
     assert [json.loads(line)["epoch"] for line in Path("log.jsonl").read_text().splitlines()] == list(range(1, 11))
     assert wtool.resume("init.keras", **words).skipped

@@ -18,6 +18,7 @@ from wtool.batch import SEEDS
 from wtool.dtypes import is_floating
 from wtool.errors import Usage
 from wtool.files.inputs import extension
+from wtool.files.lineage import record_of
 from wtool.training import holding, saving
 from wtool.training.variables import array, chosen, values
 from wtool.transforms.averaging import COEFFICIENTS, average
@@ -283,7 +284,7 @@ class AverageCheckpoints(keras.callbacks.Callback):
         weights = COEFFICIENTS[self.kind](len(self._epochs), *self._arguments)
         variables = self._floating()
         own = [array(variable) for variable in variables]
-        record = saving.record("average", self._parameters())
+        record = record_of("average", self._parameters())
         try:
             for variable, *epochs in zip(variables, *self._epochs, strict=True):
                 new = average([each.reshape(-1) for each in epochs], weights)

@@ -103,6 +103,10 @@ class Reaches(Refused):
     severity = "reaches"
 
 
+class OldKeras(UserWarning):
+    """The installed Keras has known holes for hostile files."""
+
+
 class Usage(WtoolError):
     """Words that do not go together (exit status 2)."""
 

@@ -13,7 +13,7 @@ from typing import Any
 from wtool.errors import Refused, WtoolError, in_short
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.lineage import UNHASHED, lineage_entry
-from wtool.files.opener import Opener
+from wtool.files.opener import Opener, open_checkpoint
 from wtool.files.structure import Structure, check_structure, restructure
 from wtool.swapping import graph
 from wtool.swapping.change import Changed, Swap, change
@@ -156,8 +156,8 @@ def _verified(task: SwapTask, base: Checkpoint, same: bool) -> tuple[tuple[float
     with silent_import():
         from wtool.training.comparing import largest_difference
     try:
-        with without_advice():
-            difference = largest_difference(task.model, task.target)
+        with without_advice(), open_checkpoint(task.target) as made:
+            difference = largest_difference(base, made)
     except WtoolError as error:
         return None, (f"not verified: {error.message}",)
     narrow = any(tensor.dtype in ("float16", "bfloat16") for tensor in base.weights) or "mixed_" in str(base.config)

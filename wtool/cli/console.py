@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from wtool.errors import Usage, WtoolError, one_line
+from wtool.errors import OldKeras, Usage, WtoolError, one_line
 from wtool.training.quiet import silent_import, without_advice
 
 if TYPE_CHECKING:
@@ -109,8 +110,25 @@ def quiet_import() -> Iterator[None]:
     """
     with silent_import():
         yield
+    click.get_current_context().with_resource(_warnings_in_a_line())
     if not is_debugging():
         click.get_current_context().with_resource(without_advice())
+
+
+@contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """Show wtool's own warnings as other words are shown, without the place in the code."""
+    with warnings.catch_warnings():
+        show: Callable[..., None] = warnings.showwarning
+
+        def shown(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if issubclass(category, OldKeras):
+                say(f"warning: {message}")
+            else:
+                show(message, category, *where)
+
+        warnings.showwarning = shown
+        yield
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:

@@ -33,6 +33,9 @@ def command(models: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
         wtool evaluate average.keras ckpt*.keras --data digits.npz --ensemble
         wtool evaluate zoo/ --data test.csv --loss mean_squared_error --json
     """
+    from wtool.training.asked import check_evaluate
+
+    check_evaluate(models, chosen["data"], chosen)
     with quiet_import():
         from wtool.batch import SomeFailed
         from wtool.training.evaluating import evaluate

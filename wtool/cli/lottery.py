@@ -91,9 +91,12 @@ def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
         wtool lottery init.keras --data digits.npz --epochs 20 --out run/ --arm rewind --arm randomize --trials 5
         wtool lottery init.keras --data digits.npz --epochs 20 --out run/ --reinit none --rewind-to 2
     """
-    with quiet_import():
-        from wtool.training.lottery import lottery
+    from wtool.training.lottery import check, lottery
+
     chosen["validation_data"] = chosen["validation_data"] or None
+    check(model, **chosen)
+    with quiet_import():
+        pass
     bar = sys.stderr.isatty() and not quiet
     with _bar(bar) as progress:
         done = lottery(model, progress=progress, report=None if bar or quiet else _tell, **chosen)

@@ -72,10 +72,13 @@ def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
         wtool resume model.keras --data mypackage.data:training --import mypackage.layers --epochs 3
     """
     refuse_two_outputs(as_json, chosen["output"])
+    from wtool.training.asked import check_resume
+
+    chosen["validation_data"] = chosen["validation_data"] or None
+    check_resume(model, chosen["data"], chosen["epochs"], chosen)
     with quiet_import():
         from wtool.training.resuming import resume
     bar = sys.stderr.isatty() and not quiet
-    chosen["validation_data"] = chosen["validation_data"] or None
     done = resume(model, bar=bar, report=None if bar or quiet else _tell, **chosen)
     if as_json:
         click.echo(json.dumps(asdict(done)))

@@ -16,6 +16,7 @@ from typing import Any
 
 from wtool.errors import Refused
 from wtool.files.json_text import parse_object
+from wtool.version import __version__
 
 KEY = "wtool_lineage"
 
@@ -43,6 +44,11 @@ def lineage_in(holder: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     if not isinstance(value, (list, tuple)):
         return ()
     return tuple(record for record in value if isinstance(record, dict))
+
+
+def record_of(operation: str, parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """A record: the operation, its parameters, and what else tells how it was done."""
+    return {"operation": operation, "parameters": dict(parameters), **more, "wtool": __version__}
 
 
 def lineage_entry(path: str, hashes: Sequence[str], told: Mapping[str, Any]) -> dict[str, Any]:

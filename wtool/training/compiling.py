@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,8 +40,6 @@ def prepare(model: Any, wanted: Compilation, trains: bool = True, why: str = "")
         WtoolError: it is not compiled, and what it needs is not given.
         Usage: Keras does not know a name, or the learning rate cannot be set.
     """
-    if wanted.learning_rate is not None and not 0 <= wanted.learning_rate < math.inf:
-        raise Usage(f"a learning rate of {wanted.learning_rate} is none")
     missing = [] if model.compiled or wanted.loss else ["a loss (--loss)"]
     missing += ["an optimizer (--new-optimizer)"] if trains and not model.compiled and not wanted.optimizer else []
     if missing:

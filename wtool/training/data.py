@@ -15,6 +15,7 @@ from wtool.training.arrays import names_in, of_csv, of_npy, of_npz
 from wtool.training.images import of_folder
 from wtool.training.loading import imported
 from wtool.training.samples import Batches, Samples, of_arrays
+from wtool.training.words import check_data, is_function, paths_of
 
 INFINITE = -1
 """TensorFlow's number of elements of datasets that never end."""
@@ -47,23 +48,10 @@ def read(words: Any, model: Any, part: str = "train", batch_size: int = 32) -> A
     paths = paths_of(words)
     if paths is None:
         return _called(words, "the function") if callable(words) else _taken(words)
-    for path in paths:
-        if not os.path.exists(path) and not _is_function(path):
-            raise WtoolError("no such file or folder", path)
-    if len(paths) == 2 and all(path.endswith(".npy") for path in paths):
+    check_data(words)
+    if len(paths) == 2:
         return of_arrays(tuple(of_npy(path) for path in paths))
-    if len(paths) != 1:
-        raise Usage("data is one file or folder, or two .npy files (x, then y)")
     return _one(paths[0], model, part, batch_size)
-
-
-def paths_of(words: Any) -> list[str] | None:
-    """The words for data as texts; None for data itself."""
-    if isinstance(words, (str, os.PathLike)):
-        return [os.fspath(words)]
-    if isinstance(words, (list, tuple)) and words and all(isinstance(each, (str, os.PathLike)) for each in words):
-        return [os.fspath(each) for each in words]
-    return None
 
 
 def has_test_part(words: Any) -> bool:
@@ -94,16 +82,14 @@ def can_skip(data: Any) -> bool:
 
 
 def _one(path: str, model: Any, part: str, batch_size: int) -> Any:
-    if _is_function(path):
+    if is_function(path):
         return _called(_function(path), path)
     if os.path.isdir(path):
         is_dataset = os.path.exists(os.path.join(path, "dataset_spec.pb"))
         return _dataset(path, model, batch_size) if is_dataset else of_folder(path, model)
     if path.endswith(".npz"):
         return of_arrays(of_npz(path, _names(model, "input"), _names(model, "output"), part))
-    if path.endswith(".csv"):
-        return of_arrays(of_csv(path))
-    raise WtoolError("no data that wtool knows: .npz, .csv, two .npy, a folder, or package.module:function", path)
+    return of_arrays(of_csv(path))
 
 
 def _names(model: Any, side: str) -> list[str]:
@@ -127,11 +113,6 @@ def _dataset(path: str, model: Any, batch_size: int) -> Any:
     inputs = getattr(model, "inputs", None) or [None]
     is_single = inputs[0] is not None and first.shape.rank == len(inputs[0].shape) - 1
     return dataset.batch(batch_size) if is_single else dataset
-
-
-def _is_function(word: str) -> bool:
-    module, colon, name = word.partition(":")
-    return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))
 
 
 def _function(word: str) -> Callable[[], Any]:
@@ -162,10 +143,22 @@ def _taken(value: Any) -> Any:
     if callable(getattr(value, "cardinality", None)) and int(value.cardinality()) == INFINITE:
         raise Usage("a dataset that never ends has no epochs; dataset.take(N) has")
     if isinstance(value, (tuple, list)) and 1 <= len(value) <= 3:
-        leaves = keras.tree.flatten(tuple(value))
+        value = tuple(map(_columns, value))
+        leaves = keras.tree.flatten(value)
         if leaves and all(hasattr(leaf, "shape") and hasattr(leaf, "__getitem__") for leaf in leaves):
             return of_arrays(tuple(_in_tuples(each) for each in value))
     return value
+
+
+def _columns(value: Any) -> Any:
+    """Lists of texts or of numbers as arrays; arrays, and all else, as they are."""
+    if isinstance(value, dict):
+        return {name: _columns(each) for name, each in value.items()}
+    if not isinstance(value, (list, tuple)) or not value:
+        return value
+    if all(isinstance(each, (str, bytes)) for each in value):
+        return np.array(value, object)
+    return np.asarray(value) if all(isinstance(each, (int, float)) for each in value) else value
 
 
 def _in_tuples(value: Any) -> Any:

@@ -11,8 +11,8 @@ import keras
 
 from wtool.batch import Failed, SomeFailed, refuse_unknown
 from wtool.errors import Usage, WtoolError, explained
-from wtool.files.inputs import expanded
 from wtool.training import data as datas
+from wtool.training.asked import check_evaluate
 from wtool.training.compiling import Compilation, prepare
 from wtool.training.fitting import misfit
 from wtool.training.loading import import_all, load
@@ -77,11 +77,9 @@ def evaluate(models: Path | Sequence[Path], *, data: Any, **options: Unpack[Opti
         >>> wtool.evaluate(["a.keras", "b.keras"], data="digits.npz", ensemble=True)  # doctest: +SKIP
     """
     refuse_unknown("evaluate", options, Options)
-    if options.get("batch_size", 1) < 1:
-        raise Usage("samples of a batch are counted from 1 up")
     words = [os.fspath(models)] if isinstance(models, (str, os.PathLike)) else [os.fspath(each) for each in models]
+    paths = check_evaluate(words, data, options)
     import_all(options.get("imports", ()))
-    paths = [path for _, path in expanded(words)]
     report = options.get("report") or _ignore
     results: list[Evaluated | Failed] = []
     members: list[Any] = []

@@ -10,7 +10,7 @@ from typing import Any
 from blake3 import blake3
 
 from wtool.files.lineage import lineage_entry
-from wtool.training.data import paths_of
+from wtool.training.words import paths_of
 
 
 def entries(words: Any, role: str) -> list[dict[str, Any]]:

@@ -21,20 +21,13 @@ from wtool.batch import SEEDS
 from wtool.errors import WtoolError, in_short
 from wtool.training.data import Renewed, fed
 from wtool.training.holding import has_averages
-from wtool.training.logs import ReportFailed
+from wtool.training.legs import Position
 from wtool.training.samples import Batches, EpochOfBatches
 from wtool.training.saving import Diverged
+from wtool.training.telling import ReportFailed
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GLANCE = 1.0  # seconds between two looks at the loss: each waits for the device
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
-    """How far training is: whole epochs, and batches of the next one."""
-
-    epoch: int
-    batch: int = 0
 
 
 @dataclass(slots=True)

@@ -10,13 +10,19 @@ from typing import Any
 
 from wtool.errors import WtoolError
 from wtool.files.json_text import as_read
-from wtool.files.lineage import Record, own_records
+from wtool.files.lineage import Record, own_records, record_of
 from wtool.files.opener import open_checkpoint
 from wtool.files.seal import is_sealed
-from wtool.training import saving
-from wtool.training.fitting import Position
 
 OPERATION = "resume"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """How far training is: whole epochs, and batches of the next one."""
+
+    epoch: int
+    batch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,7 @@ class Plan:
     def record(self, at: Position) -> dict[str, Any]:
         """Of a model that is so far."""
         place = {"epoch": at.epoch, **({"batch": at.batch} if at.batch else {})}
-        return saving.record(OPERATION, self.parameters, inputs=list(self.inputs), seed=self.seed, **place)
+        return record_of(OPERATION, self.parameters, inputs=list(self.inputs), seed=self.seed, **place)
 
     def position(self, record: Record) -> Position | None:
         """How far a model with this record is in this leg; None if it is of another."""
@@ -53,6 +59,7 @@ class Left:
     path: str
     at: Position
     seed: int
+    hash: str
 
 
 def epochs_of(lineage: Sequence[Record]) -> int:
@@ -72,7 +79,7 @@ def left_behind(plan: Plan, target: str, folder: str | os.PathLike[str] | None) 
             record = there.lineage[-1] if there.lineage else {}
             at = plan.position(record)
             if at is not None and is_sealed(there):  # another tool may have changed it since
-                yield Left(path, at, record["seed"])
+                yield Left(path, at, record["seed"], there.finish()[0])
 
 
 def checkpoint_of(folder: str | os.PathLike[str], epoch: int) -> str:

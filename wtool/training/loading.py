@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
 import sys
-import tempfile
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,10 +19,13 @@ from keras.src.backend.common import global_state
 import wtool.layers  # noqa: F401  registers them, so that models with them load
 from wtool.errors import Usage, WtoolError, in_short
 from wtool.files.checkpoint import Checkpoint, Tensor
-from wtool.files.inputs import extension
+from wtool.files.inputs import FITTING
 from wtool.files.keras3 import OLD_ROOT
 from wtool.files.opener import open_checkpoint, training_config
+from wtool.files.private import private_copy
 from wtool.files.suspects import RUNNING, Suspect, suspects
+from wtool.training.asked import refuse_weights_only
+from wtool.training.holes import warn_of_holes
 from wtool.training.older import older_objects
 from wtool.training.optimizers import lost_state, restore
 from wtool.training.variables import by_place, named
@@ -74,32 +75,50 @@ def load(path: str, unsafe: bool = False) -> Loaded:
         Refused: damaged, hostile or no Keras model.
         WtoolError: missing, weights only, or nothing that Keras loads.
     """
-    with _on_disk(path) as real, open_checkpoint(real) as checkpoint:
-        try:
-            if checkpoint.config is None:
-                raise WtoolError("holds weights only; training and predicting need a whole model (.keras, .h5)")
-            if not unsafe:
-                refuse_suspects(checkpoint)
-            hashes = checkpoint.finish()
-            model, uncompiled = _loaded(real, checkpoint, unsafe)
-            variables = _variables(model, checkpoint)
-            if checkpoint.format == "h5" and getattr(model, "optimizer", None) is not None:
-                restore(model, checkpoint, variables)
-            lost = lost_state(model, checkpoint)
-        except WtoolError as error:
-            raise error.about(path) from error.__cause__
-        weights = tuple(checkpoint.weights)
+    with open_checkpoint(path) as seen, private(seen) as (real, checkpoint):
+        if not unsafe:
+            refuse_suspects(checkpoint)
+        hashes = checkpoint.finish()
+        model, uncompiled = _loaded(real, checkpoint, unsafe)
+        variables = _variables(model, checkpoint)
+        if checkpoint.format == "h5" and getattr(model, "optimizer", None) is not None:
+            restore(model, checkpoint, variables)
         return Loaded(
             name=path,
             model=model,
             lineage=checkpoint.lineage,
             hashes=hashes,
             format=checkpoint.format,
-            weights=weights,
+            weights=tuple(checkpoint.weights),
             variables=variables,
-            lost=lost,
+            lost=lost_state(model, checkpoint),
             uncompiled=uncompiled,
         )
+
+
+@contextmanager
+def private(seen: Checkpoint) -> Iterator[tuple[str, Checkpoint]]:
+    """A copy of a whole model that nobody else can change: the path under which Keras opens it, and opened by wtool.
+
+    What is checked in the copy is what Keras reads from it, even if the original is exchanged or rewritten meanwhile.
+
+    Args:
+        seen: the original, open.
+
+    Raises:
+        WtoolError: it holds weights only, or there is no room for the copy; errors about the copy name the original.
+    """
+    refuse_weights_only(seen)
+    warn_of_holes(keras.__version__)
+    source = seen.sources[0]
+    with private_copy(source, f"model{FITTING[seen.format][0]}") as path:
+        try:
+            with open_checkpoint(path) as checkpoint:
+                refuse_weights_only(checkpoint)
+                yield path, checkpoint
+        except WtoolError as error:
+            error.file = source.name if error.file in ("", path) else error.file
+            raise
 
 
 def import_all(modules: Sequence[str]) -> None:
@@ -172,26 +191,8 @@ def _is_registered(entry: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
     return kind in (registered, getattr(known[registered], "__name__", None))
 
 
-@contextmanager
-def _on_disk(path: str) -> Iterator[str]:
-    """A path that Keras can open: standard input becomes a file for that."""
-    if path != "-":
-        yield path
-        return
-    with open_checkpoint("-") as checkpoint, tempfile.TemporaryDirectory() as folder:
-        source = checkpoint.sources[0]
-        target = os.path.join(folder, "model.keras" if checkpoint.format == "keras" else "model.h5")
-        with open(target, "wb") as file, os.fdopen(os.dup(source.fd), "rb") as spool:
-            spool.seek(0)
-            shutil.copyfileobj(spool, file)
-        yield target
-
-
 def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool) -> tuple[Any, str]:
     """The model, and why it is not compiled, if it was."""
-    fitting = (".keras",) if checkpoint.format == "keras" else (".h5", ".hdf5")
-    if extension(path) not in fitting:
-        raise WtoolError(f"Keras opens it only if its name ends in {fitting[0]}")
     known = older_objects() if checkpoint.format == "h5" else None
     with warnings.catch_warnings(), _policy_of(checkpoint), _names_from_the_first():
         warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")  # that is looked at below

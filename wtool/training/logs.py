@@ -1,4 +1,4 @@
-"""A line for every epoch: on the console, and in a CSV or JSON-lines file that goes on where training goes on."""
+"""A line for every epoch, in a CSV or JSON-lines file that goes on where training goes on."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ import io
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from typing import Any
-
-import keras
 
 from wtool.errors import Refused, Usage, WtoolError
 from wtool.files.json_text import parse_object
@@ -40,40 +37,6 @@ class Epoch:
     of: int
     seconds: float
     metrics: dict[str, float] = field(default_factory=dict)
-
-
-class ReportFailed(Exception):
-    """What is told of epochs raised something: no fault of the data that is trained with.
-
-    Attributes:
-        error: what it raised; Keras drops the causes of what passes through it.
-    """
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-class Log(keras.callbacks.Callback):
-    """Tells of every epoch when it is over."""
-
-    def __init__(self, report: Callable[[Epoch], None], of: int) -> None:
-        super().__init__()
-        self._report = report
-        self._of = of
-        self._began = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Look at the clock."""
-        self._began = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Tell of it."""
-        metrics = {name: float(value) for name, value in (logs or {}).items()}
-        try:
-            self._report(Epoch(epoch + 1, self._of, time.monotonic() - self._began, metrics))
-        except Exception as error:
-            raise ReportFailed(error) from error
 
 
 def check_log(path: str) -> None:

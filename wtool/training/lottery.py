@@ -16,12 +16,12 @@ from wtool.batch import SEEDS, refuse_unknown
 from wtool.choices import KEEP, check_choice
 from wtool.errors import Usage
 from wtool.files.inputs import extension
-from wtool.training import data as datas
 from wtool.training import fingerprints, summaries
-from wtool.training.lottery_folder import Folder, claimed, looked_at
+from wtool.training.asked import check_validation
+from wtool.training.lottery_folder import Folder, claim, claimed, looked_at
 from wtool.training.lottery_plan import TRAIN, Experiment, Step, is_kept, steps, wanted
-from wtool.training.lottery_steps import train, transform
 from wtool.training.summaries import Line, Summary
+from wtool.training.words import paths_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -122,15 +122,26 @@ def lottery(model: Path, *, data: Any, out: Path, epochs: int, **options: Unpack
     Example:
         >>> wtool.lottery("init.keras", data="digits.npz", out="run", epochs=20, sparsity=0.8)  # doctest: +SKIP
     """
-    name, folder = os.fspath(model), os.fspath(out)
     refuse_unknown("lottery", options, Options)
+    folder, description = _asked(model, data, out, epochs, options)
+    claim(folder.out, description)
+    return _go(folder, data, options)
+
+
+def check(model: Path, *, data: Any, out: Path, epochs: int, **options: Unpack[Options]) -> None:
+    """Raise what `lottery` would raise for these words, as far as it can be told without Keras; nothing is written."""
+    _asked(model, data, out, epochs, options)
+
+
+def _asked(model: Path, data: Any, out: Path, epochs: int, options: Options) -> tuple[Folder, dict[str, Any] | None]:
+    """The folder of the experiment, and what is to be written into it about the experiment, if anything."""
     check_choice(options.get("keep", "all"), "choice of what to keep", KEEP)
     given = options.get("seed")
-    seed = secrets.randbelow(SEEDS) if given is None else given
-    experiment = _experiment(epochs, seed, options)
-    base = looked_at(name, experiment)
-    experiment = claimed(folder, experiment, base, _training(data, options), seed_is_given=given is not None)
-    return _go(Folder(folder, base, experiment), data, options)
+    experiment = _experiment(epochs, secrets.randbelow(SEEDS) if given is None else given, options)
+    check_validation(data, options)
+    base = looked_at(os.fspath(model), experiment)
+    experiment, description = claimed(os.fspath(out), experiment, base, _training(data, options), given is not None)
+    return Folder(os.fspath(out), base, experiment), description
 
 
 def _experiment(epochs: int, seed: int, options: Options) -> Experiment:
@@ -147,8 +158,8 @@ def _training(data: Any, options: Options) -> dict[str, Any]:
     """What makes a difference to trainings, as it is written down."""
     other = options.get("validation_data")
     return {
-        "data": datas.paths_of(data),
-        "validation_data": datas.paths_of(other),
+        "data": paths_of(data),
+        "validation_data": paths_of(other),
         "data_hashes": [each["hash"] for words in (data, other) for each in fingerprints.entries(words, "")],
         "validation_split": options.get("validation_split"),
         "batch_size": options.get("batch_size", 32),
@@ -158,6 +169,8 @@ def _training(data: Any, options: Options) -> dict[str, Any]:
 
 def _go(folder: Folder, data: Any, options: Options) -> Lottery:
     """Do what is to be done, until a signal comes."""
+    from wtool.training.lottery_steps import transform  # imports Keras, after all words were looked at
+
     experiment, keep = folder.experiment, options.get("keep", "all")
     plan = steps(experiment, extension(folder.base.path))
     lines = summaries.read(folder.out)
@@ -184,6 +197,8 @@ def _go(folder: Folder, data: Any, options: Options) -> Lottery:
 
 def _train(folder: Folder, step: Step, data: Any, options: Options, trainings: Sequence[Step]) -> int | None:
     """Do one of the trainings, and tell of it; gives the signal that came meanwhile."""
+    from wtool.training.lottery_steps import train
+
     names = ("validation_data", "validation_split", "batch_size", "shuffle", "imports", "unsafe")
     given: Mapping[str, Any] = options
     progress, report = options.get("progress"), options.get("report")

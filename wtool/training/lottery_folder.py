@@ -83,10 +83,14 @@ def _drawn(checkpoint: Checkpoint) -> tuple[str, ...]:
 
 def claimed(
     folder: str, experiment: Experiment, base: Base, training: Mapping[str, Any], seed_is_given: bool
-) -> Experiment:
-    """Write down what is done here, or see that it is the same as before; gives the experiment with the seed from then.
+) -> tuple[Experiment, dict[str, Any] | None]:
+    """Look whether an experiment may be done in a folder, which is left as it is.
 
     An experiment may get more trials and further arms: what there is of it stays as it is.
+
+    Returns:
+        the experiment, with the seed from when it was begun.
+        its description, for `claim`; None if the folder holds the same one already.
 
     Raises:
         WtoolError: something else is there.
@@ -98,11 +102,9 @@ def claimed(
         **training,
     }
     if not os.path.exists(path):
-        os.makedirs(folder, exist_ok=True)
-        if os.listdir(folder):
-            raise WtoolError("is not empty, and holds no experiment; name another folder with --out", folder)
-        write_whole(path, (json.dumps({**mine, "wtool": __version__}, indent=1) + "\n").encode())
-        return experiment
+        if os.path.exists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
+            raise WtoolError("is no empty folder, and holds no experiment; name another folder with --out", folder)
+        return experiment, mine
     there = _read(path)
     before = there.get("seed")
     if not seed_is_given and type(before) is int and 0 <= before < MOST:
@@ -112,9 +114,15 @@ def claimed(
     if odd is not None and _is_begun(folder):
         was, now = json.dumps(there.get(odd)), json.dumps(mine[odd])
         raise WtoolError(f"holds an experiment with {odd} {was}, not {now}; name another folder with --out", folder)
-    if other:
-        write_whole(path, (json.dumps({**mine, "wtool": __version__}, indent=1) + "\n").encode())
-    return experiment
+    return experiment, mine if other else None
+
+
+def claim(folder: str, description: Mapping[str, Any] | None) -> None:
+    """Make a folder, and write down which experiment is done there."""
+    os.makedirs(folder, exist_ok=True)
+    if description is not None:
+        text = json.dumps({**description, "wtool": __version__}, indent=1) + "\n"
+        write_whole(os.path.join(folder, FILE), text.encode())
 
 
 def _grows(name: str, was: Any, now: Any) -> bool:
@@ -167,6 +175,17 @@ class Folder:
                 return found.finish()[0] == self.base.hash
             return self._fits(step, record) and is_sealed(found)
         return False
+
+    def refuse_another_model(self, step: Step) -> None:
+        """Raise WtoolError if the step, just done, read another model than the one that was looked at in the beginning.
+
+        What it made is removed.
+        """
+        with open_checkpoint(self.path(step.output)) as made:
+            inputs = made.lineage[-1]["inputs"] if step.operation != COPY else [{"hash": made.finish()[0]}]
+        if any(each["hash"] != self.base.hash for each in inputs):
+            os.unlink(self.path(step.output))
+            raise WtoolError("changed since the experiment began; run the command again", self.base.path)
 
     def _fits(self, step: Step, record: Mapping[str, Any]) -> bool:
         name = {DRAW: "randomize", NONE: schedules.OPERATION}.get(step.operation, step.operation)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from wtool import operations
 from wtool.files.publish import Draft
 from wtool.training import schedules
-from wtool.training.data import paths_of
 from wtool.training.lottery_folder import UNFINISHED, Folder
 from wtool.training.lottery_plan import COPY, DRAW, NONE, PRUNE, Step
 from wtool.training.resuming import resume
+from wtool.training.words import paths_of
 
 if TYPE_CHECKING:
     from wtool.training.logs import Epoch
@@ -41,6 +41,8 @@ def transform(folder: Folder, step: Step) -> None:
     else:
         signs = {} if step.operation == "rewind" else {"same_sign": experiment.same_sign}
         getattr(operations, step.operation)(model, initial=initial, **signs, **chosen, **common)
+    if step.model is None:
+        folder.refuse_another_model(step)
 
 
 def _copy(model: str, output: str) -> None:

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import keras
@@ -15,18 +14,21 @@ import keras
 from wtool.batch import SEEDS, refuse_unknown
 from wtool.callbacks import NeuroPlast, Pruning, Stroke
 from wtool.errors import Usage, WtoolError
-from wtool.files.inputs import extension
 from wtool.files.lineage import lineage_entry
+from wtool.files.private import sweep
 from wtool.training import data as datas
 from wtool.training import fingerprints, holding, logs, masks, randomness, saving
+from wtool.training.asked import check_resume
 from wtool.training.compiling import Compilation, prepare
-from wtool.training.fitting import Position, Stop, fit, stopping_on_signals
-from wtool.training.legs import OPERATION, Left, Plan, checkpoint_of, epochs_of, latest, left_behind
+from wtool.training.fitting import Stop, fit, stopping_on_signals
+from wtool.training.legs import Left, Plan, Position, checkpoint_of, epochs_of, latest, left_behind
 from wtool.training.loading import Loaded, import_all, load
 from wtool.training.logs import Epoch
 from wtool.training.samples import Samples
 from wtool.training.saving import Diverged
+from wtool.training.telling import Log
 from wtool.training.variables import array, in_order
+from wtool.training.words import paths_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -133,9 +135,11 @@ def resume(model: Path, *, data: Any, epochs: int, **options: Unpack[Options]) -
     Example:
         >>> wtool.resume("pruned.keras", data="digits.npz", epochs=5, seed=1)  # doctest: +SKIP
     """
-    name = os.fspath(model)
-    _check(epochs, options)
-    target = _target(name, options.get("output"))
+    name, checkpoints = os.fspath(model), os.fspath(options.get("checkpoints") or "")
+    refuse_unknown("resume", options, Options)
+    target = check_resume(name, data, epochs, options)
+    for folder in {saving.folder_of(target), *([checkpoints] if checkpoints and os.path.isdir(checkpoints) else [])}:
+        sweep(folder)
     import_all(options.get("imports", ()))
     try:
         loaded = load(name, options.get("unsafe", False))
@@ -152,41 +156,12 @@ def resume(model: Path, *, data: Any, epochs: int, **options: Unpack[Options]) -
         raise error.about(name) from error.__cause__
 
 
-def _check(epochs: int, options: Options) -> None:
-    """From Python, words come unchecked."""
-    refuse_unknown("resume", options, Options)
-    if epochs < 1 or options.get("batch_size", 1) < 1:
-        raise Usage("epochs and samples of a batch are counted from 1 up")
-    save_every = options.get("save_every")
-    if save_every is not None and (options.get("checkpoints") is None or save_every < 1):
-        raise Usage("--save-every N needs a folder, --checkpoints, and N from 1 up")
-    if options.get("validation_data") is not None and options.get("validation_split") is not None:
-        raise Usage("validation data and a validation split contradict each other; choose one")
-    log = options.get("log")
-    if log is not None:
-        logs.check_log(os.fspath(log))
-
-
-def _target(model: str, output: Path | None) -> str:
-    own = extension(model)
-    if output is None:
-        if model == "-":
-            raise Usage("a model from standard input needs an --output: a file, or - for standard output")
-        return f"{model.removesuffix(own)}-{OPERATION}{own}"
-    target = os.fspath(output)
-    if target.endswith(os.sep) or os.path.isdir(target):
-        return os.path.join(target, os.path.basename(model))
-    if target != "-" and extension(target) not in (".keras", ".h5", ".hdf5"):
-        raise Usage("the output is a whole model; its name has to end in .keras or .h5", target)
-    return target
-
-
 def _plan(loaded: Loaded, data: Any, epochs: int, options: Options) -> Plan:
     held = options.get("hold_zeros")
     is_masked = held is None and bool(masks.masked(loaded))
     parameters = {
-        "data": datas.paths_of(data),
-        "validation_data": datas.paths_of(options.get("validation_data")),
+        "data": paths_of(data),
+        "validation_data": paths_of(options.get("validation_data")),
         "batch_size": options.get("batch_size", 32),
         "shuffle": options.get("shuffle", True),
         "hold_zeros": masks.ALL if held else masks.MASKS if is_masked else False,
@@ -295,6 +270,8 @@ class _Leg:
             prepare(loaded.model, _compilation(self.options), why=loaded.uncompiled)
         else:
             loaded = load(last.path, self.options.get("unsafe", False))
+            if loaded.hashes != (last.hash,):
+                raise WtoolError("changed while it was being read; run the command again", last.path)
             if loaded.lost or loaded.uncompiled:
                 raise WtoolError(f"{loaded.lost or loaded.uncompiled}; remove it to begin anew", last.path)
         randomness.restore(loaded.model, loaded.lineage, plan.seed)
@@ -364,14 +341,12 @@ class _Leg:
     ) -> tuple[list[Any], tuple[str, ...]]:
         """The callbacks that tell of epochs, and what is worth knowing about them."""
         log, report, tensorboard = self.options.get("log"), self.options.get("report"), self.options.get("tensorboard")
-        if tensorboard is not None and find_spec("tensorboard") is None:
-            raise WtoolError("--tensorboard needs the package tensorboard: pip install tensorboard")
         told = [remember, *([report] if report else [])]
         notes: tuple[str, ...] = ()
         if log is not None:
             notes = logs.prepare(os.fspath(log), at.epoch, keep=not goes_on and not self.options.get("force"))
             told.append(logs.writer(os.fspath(log)))
-        made: list[Any] = [logs.Log(each, self.plan.end.epoch) for each in told]
+        made: list[Any] = [Log(each, self.plan.end.epoch) for each in told]
         if tensorboard is not None:
             made.append(keras.callbacks.TensorBoard(os.fspath(tensorboard)))
         return made, notes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -17,21 +17,16 @@ from wtool.files.checkpoint import Checkpoint
 from wtool.files.inputs import extension
 from wtool.files.lineage import Record
 from wtool.files.opener import open_checkpoint
+from wtool.files.private import private_folder
 from wtool.files.publish import check_target
 from wtool.files.rewrite import rewrite
 from wtool.training.variables import array, named
-from wtool.version import __version__
 
-__all__ = ["Diverged", "check_target", "record", "refuse_nonfinite", "save"]
+__all__ = ["Diverged", "check_target", "refuse_nonfinite", "save"]
 
 
 class Diverged(WtoolError):
     """The loss, or a weight, is no finite number any more."""
-
-
-def record(operation: str, parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """A record of a lineage: what was done, and how."""
-    return {"operation": operation, "parameters": dict(parameters), **more, "wtool": __version__}
 
 
 def save(
@@ -50,9 +45,8 @@ def save(
         WtoolError: the target exists, or cannot be written.
     """
     check_target(target, force)
-    folder = None if target == "-" else os.path.dirname(os.path.realpath(target))
     with ExitStack() as stack:
-        draft = stack.enter_context(tempfile.TemporaryDirectory(prefix=".wtool-", dir=folder))
+        draft = stack.enter_context(private_folder(folder_of(target)))
         path = os.path.join(draft, f"model{'.keras' if target == '-' else extension(target)}")
         with _compilation_kept(model):
             try:
@@ -63,6 +57,11 @@ def save(
         new = rewrite(base, target, force, lineage, stack)
         pipeline.run([base], _restarted(base) if fresh_optimizer else [], new)
         new.publish(lineage)
+
+
+def folder_of(target: str) -> str:
+    """The folder in which a target is made before it gets its name."""
+    return tempfile.gettempdir() if target == "-" else os.path.dirname(os.path.realpath(target))
 
 
 @contextmanager

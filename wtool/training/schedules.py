@@ -8,11 +8,10 @@ from typing import Any
 
 from wtool import pipeline
 from wtool.dtypes import Array
-from wtool.files.lineage import UNHASHED, lineage_entry
+from wtool.files.lineage import UNHASHED, lineage_entry, record_of
 from wtool.files.opener import open_checkpoint
 from wtool.files.rewrite import rewrite
 from wtool.matching import match
-from wtool.training import saving
 
 OPERATION = "rewind-schedule"
 
@@ -42,7 +41,7 @@ def rewind_schedule(model: str, initial: str, output: str, include: Sequence[str
         def lineage(hashes: Sequence[tuple[str, ...]]) -> list[Any]:
             named = zip((initial, model), hashes, ("initial", "model"), strict=True)
             inputs = [lineage_entry(path, each, {"as": role}) for path, each, role in named]
-            return [*base.lineage, saving.record(OPERATION, chosen, inputs=inputs)]
+            return [*base.lineage, record_of(OPERATION, chosen, inputs=inputs)]
 
         new = rewrite(base, output, True, lineage([(UNHASHED,), (UNHASHED,)]), stack)
         new.publish(lineage(pipeline.run([base, pruned], edits, new)))

@@ -1,0 +1,45 @@
+"""Words for data, as far as they can be understood without Keras."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from wtool.errors import Usage, WtoolError
+
+FORMS = ".npz, .csv, two .npy, a folder, or package.module:function"
+
+
+def paths_of(words: Any) -> list[str] | None:
+    """The words for data as texts; None for data itself."""
+    if isinstance(words, (str, os.PathLike)):
+        return [os.fspath(words)]
+    if isinstance(words, (list, tuple)) and words and all(isinstance(each, (str, os.PathLike)) for each in words):
+        return [os.fspath(each) for each in words]
+    return None
+
+
+def is_function(word: str) -> bool:
+    """Whether a word names a function: `package.module:function`."""
+    module, colon, name = word.partition(":")
+    return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))
+
+
+def check_data(words: Any) -> None:
+    """Look whether words can mean data; data itself is not looked at.
+
+    Raises:
+        WtoolError: a file is missing, or of a kind that is no data.
+        Usage: too many files.
+    """
+    paths = paths_of(words) or []
+    for path in paths:
+        if not os.path.exists(path) and not is_function(path):
+            raise WtoolError("no such file or folder", path)
+    if len(paths) == 2 and all(path.endswith(".npy") for path in paths):
+        return
+    if len(paths) > 1:
+        raise Usage("data is one file or folder, or two .npy files (x, then y)")
+    for path in paths:
+        if not (is_function(path) or os.path.isdir(path) or path.endswith((".npz", ".csv"))):
+            raise WtoolError(f"no data that wtool knows: {FORMS}", path)
