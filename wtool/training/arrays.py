@@ -44,7 +44,8 @@ def of_npz(path: str, inputs: Sequence[str], outputs: Sequence[str], part: str) 
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except Exception as error:  # NumPy's reader raises what it likes
-        raise WtoolError(f"no .npz file of arrays ({in_short(error)})", path) from error
+        hint = "; texts are saved as numpy.array(texts, dtype=str)" if "Object arrays" in str(error) else ""
+        raise WtoolError(f"no .npz file of arrays ({in_short(error)}){hint}", path) from error
     for ending in PARTS[part]:
         usual = [f"{name}_{ending}".rstrip("_") for name in ("x", "y", "sample_weight")]
         if usual[0] in arrays:

@@ -42,12 +42,14 @@ class Samples:
 def of_arrays(arrays: Any) -> Samples:
     """Samples of (x,), (x, y) or (x, y, weights): arrays, or dictionaries or tuples of arrays, of one length.
 
-    Floating values become Keras's `floatx`, as `fit` does it.
+    Floating values become Keras's `floatx`, as `fit` does it; texts (`str` or bytes) become tensors of strings.
 
     Raises:
-        Usage: lengths differ, or there are no samples.
+        Usage: lengths differ, or there are no samples; an array holds objects other than texts.
     """
     leaves = keras.tree.flatten(arrays)
+    for leaf in leaves:
+        _refuse_objects(leaf)
     if not all(leaf.shape for leaf in leaves):
         raise Usage("an array of data is a single number, and no samples")
     sizes = sorted({len(leaf) for leaf in leaves})
@@ -60,7 +62,19 @@ def of_arrays(arrays: Any) -> Samples:
     return Samples(sizes[0], take)
 
 
-def _plain(values: Array) -> Array:
+def _refuse_objects(array: Array) -> None:
+    kinds = (type(each) for each in array.flat) if array.dtype == "O" else ()
+    odd = next((kind.__name__ for kind in kinds if not issubclass(kind, (str, bytes))), "")
+    if odd:
+        raise Usage(f"an array of data holds a Python {odd}, where numbers or texts are expected")
+
+
+def _plain(values: Array) -> Any:
+    """A batch as Keras takes it from a `PyDataset`, where it knows no arrays of texts."""
+    if values.dtype.kind in "OSU":
+        import tensorflow  # layers that take texts need it, whatever the backend is
+
+        return tensorflow.convert_to_tensor(values)
     return np.asarray(values, keras.config.floatx() if values.dtype.kind == "f" else values.dtype)
 
 
