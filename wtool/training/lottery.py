@@ -138,9 +138,9 @@ def _asked(model: Path, data: Any, out: Path, epochs: int, options: Options) -> 
     check_choice(options.get("keep", "all"), "choice of what to keep", KEEP)
     given = options.get("seed")
     experiment = _experiment(epochs, secrets.randbelow(SEEDS) if given is None else given, options)
-    check_validation(data, options)
     base = looked_at(os.fspath(model), experiment)
     experiment, description = claimed(os.fspath(out), experiment, base, _training(data, options), given is not None)
+    check_validation(data, options)  # after all that tells of another experiment, which may have other data
     return Folder(os.fspath(out), base, experiment), description
 
 

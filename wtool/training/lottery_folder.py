@@ -94,6 +94,7 @@ def claimed(
 
     Raises:
         WtoolError: something else is there.
+        OSError: it is no folder.
     """
     path = os.path.join(folder, FILE)
     mine = {
@@ -102,8 +103,8 @@ def claimed(
         **training,
     }
     if not os.path.exists(path):
-        if os.path.exists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
-            raise WtoolError("is no empty folder, and holds no experiment; name another folder with --out", folder)
+        if os.path.exists(folder) and os.listdir(folder):
+            raise WtoolError("is not empty, and holds no experiment; name another folder with --out", folder)
         return experiment, mine
     there = _read(path)
     before = there.get("seed")
