@@ -17,7 +17,7 @@ import pytest
 
 import wtool
 from tests.models import Array
-from wtool.training import lottery_plan, summaries
+from wtool.training import lottery_folder, lottery_plan, summaries
 from wtool.training.lottery_plan import Experiment, Step
 
 pytestmark = pytest.mark.tensorflow
@@ -340,6 +340,23 @@ def test_what_is_broken_or_missing_is_made_again(here: Path) -> None:
     shutil.copy("init.keras", "run/trial-1/trained.keras")
     assert wtool.lottery("init.keras", out="run", **words).trained == 1
     assert_same_folders("whole", "run")
+
+
+def test_a_model_that_is_exchanged_after_it_was_looked_at(here: Path) -> None:
+    """The experiment is that of the model that was looked at; steps that read another one leave nothing."""
+    lottery_steps = pytest.importorskip("wtool.training.lottery_steps")
+    experiment = lottery_plan.Experiment(1, seed=3, trials=2)
+    base = lottery_folder.looked_at("init.keras", experiment)
+    made = keras.models.load_model("init.keras")
+    made.layers[0].kernel.assign(made.layers[0].kernel * 2)
+    made.save("init.keras")
+    folder = lottery_folder.Folder("run", base, experiment)
+    steps = [step for step in lottery_plan.steps(experiment, ".keras") if step.model is None]
+    assert len(steps) == 2
+    for step in steps:
+        with pytest.raises(wtool.WtoolError, match=r"^init\.keras: changed since the experiment began"):
+            lottery_steps.transform(folder, step)
+    assert not [path for path in Path("run").rglob("*") if path.is_file()]
 
 
 ARGV = ("lottery", "init.keras", "--data", "digits.npz", "--epochs", 12, "--batch-size", 4, "--seed", 3, "--out", "run")

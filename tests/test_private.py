@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.models import BLOBS
+from tests.models import BLOBS, HOSTILE
 from wtool.errors import WtoolError
 from wtool.files import private
 from wtool.files.source import Source
@@ -238,6 +238,16 @@ def test_models_that_are_compared_are_those_that_were_opened(how: str, tmp_path:
         if how == "renamed":
             exchange(other, BLOBS[-1].read_bytes(), how)
         assert comparing.largest_difference(first, second)[0] == 0
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("path", sorted([*HOSTILE.glob("exec_*"), *HOSTILE.glob("path_*")]), ids=lambda path: path.name)
+def test_keras_never_sees_what_would_run_or_reach_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keras = pytest.importorskip("keras")
+    loading = pytest.importorskip("wtool.training.loading")
+    monkeypatch.setattr(keras.models, "load_model", pytest.fail)
+    with pytest.raises(WtoolError):
+        loading.load(str(path))
 
 
 # A real run of `resume`, killed while it saves.

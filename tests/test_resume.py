@@ -560,6 +560,23 @@ def test_signals_and_kills(uninterrupted: Any) -> None:
     assert wtool.resume("init.keras", **words).skipped
 
 
+def test_a_checkpoint_that_is_exchanged_before_it_is_loaded(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resuming = pytest.importorskip("wtool.training.resuming")
+    words = {"data": "digits.npz", "epochs": 2, "seed": 1, "checkpoints": "run", "output": "out.keras"}
+    wtool.resume("init.keras", **words)
+    os.unlink("out.keras")
+    real = resuming.latest
+
+    def exchanging(*found: Any) -> Any:
+        Path("run/ckpt-0002.keras").write_bytes(Path("init.keras").read_bytes())
+        return real(*found)
+
+    monkeypatch.setattr(resuming, "latest", exchanging)
+    with pytest.raises(wtool.WtoolError, match=r"ckpt-0002\.keras: changed while it was being read; run the command"):
+        wtool.resume("init.keras", **words)
+    assert not os.path.exists("out.keras")
+
+
 @pytest.mark.parametrize("form", ["arrays", "dataset"])
 def test_the_middle_of_an_epoch_is_where_it_goes_on(form: str, here: Path) -> None:
     fitting = pytest.importorskip("wtool.training.fitting")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -119,13 +119,13 @@ def quiet_import() -> Iterator[None]:
 def _warnings_in_a_line() -> Iterator[None]:
     """Show wtool's own warnings as other words are shown, without the place in the code."""
     with warnings.catch_warnings():
-        show: Callable[..., None] = warnings.showwarning
+        show = warnings.showwarning
 
-        def shown(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        def shown(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
             if issubclass(category, OldKeras):
                 say(f"warning: {message}")
             else:
-                show(message, category, *where)
+                show(message, category, *where, **more)
 
         warnings.showwarning = shown
         yield
