@@ -211,7 +211,7 @@ def _entry(place: _Value) -> Iterator[Suspect]:
     if isinstance(settings, Mapping):
         yield from _settings(place, kind, settings)
     for below, count in oversized(entry):
-        yield place.suspect("allocates", f"it asks for {count:,} values", *below)
+        yield place.suspect("allocates", f"{count:,} values by one setting, more than models need", *below)
 
 
 def _settings(place: _Value, kind: str, settings: Mapping[str, Any]) -> Iterator[Suspect]:
