@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from tests.real_models import AUTHORS_OWN, Saved, keras_path, saved_files
-from wtool.files import optimizer
+from wtool.files import optimizer, optimizer_layouts
 from wtool.files.checkpoint import Tensor
 from wtool.files.hdf5 import Dataset
-from wtool.files.optimizer import Settings, Stored
+from wtool.files.optimizer import Stored
+from wtool.files.optimizer_layouts import Settings
 from wtool.files.owners import Held, Owner
 
 ROLES = json.loads((Path(__file__).parent.parent / "fixtures" / "keras-roles.json").read_text())
@@ -256,4 +257,4 @@ def test_initial_values(class_name: str, config: dict[str, Any], slot: str, valu
     ],
 )
 def test_the_class_of_an_optimizer(entry: Any, name: str | None, class_name: str | None) -> None:
-    assert optimizer.settings_of(entry, name).class_name == class_name
+    assert optimizer_layouts.settings_of(entry, name).class_name == class_name

@@ -12,6 +12,7 @@ from typing import Any
 from wtool import pipeline
 from wtool.dtypes import Array
 from wtool.files.checkpoint import Checkpoint, Tensor
+from wtool.files.lost_optimizer import lost_slots, saved_step
 from wtool.files.opener import open_checkpoint
 from wtool.transforms.statistics import Statistics, statistics
 
@@ -87,21 +88,17 @@ def _optimizer(checkpoint: Checkpoint) -> dict[str, Any] | None:
     if optimizer is None:
         return None
     scalars = {tensor.slot.name: tensor for tensor in checkpoint.slots if tensor.slot and not tensor.shape}
-    step = scalars.get("iteration")
+    lost = lost_slots(checkpoint)
     return {
         "class": optimizer.class_name,
-        "step": None if step is None else _whole(checkpoint.read(step)),
+        "step": None if lost else saved_step(checkpoint),
+        "lost": lost,
         "slots": [
             {"path": tensor.slot.weight, "slot": tensor.slot.name, "shape": list(tensor.shape), "dtype": tensor.dtype}
             for tensor in checkpoint.slots
             if tensor.slot and tensor.slot.name not in scalars
         ],
     }
-
-
-def _whole(value: Array) -> int | None:
-    number = float(value)
-    return int(number) if math.isfinite(number) else None
 
 
 def _without_nan(value: Any) -> Any:

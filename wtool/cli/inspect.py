@@ -90,7 +90,8 @@ def _footer(found: dict[str, Any]) -> Iterator[str]:
     if optimizer:
         kinds = ", ".join(dict.fromkeys(slot["slot"] for slot in optimizer["slots"])) or "no slots"
         step = "step not stored" if optimizer["step"] is None else f"step {optimizer['step']:,}"
-        yield f"optimizer: {optimizer['class'] or 'class not told'}, {step}, {kinds}"
+        state = "its state is lost" if optimizer["lost"] else f"{step}, {kinds}"
+        yield f"optimizer: {optimizer['class'] or 'class not told'}, {state}"
     for record in found["lineage"]:
         names = ", ".join(str(entry.get("name")) for entry in _entries(record))
         yield f"lineage: {record.get('operation')} {json.dumps(record.get('parameters'))} of {names}"

@@ -12,6 +12,9 @@ from wtool.files.variables import Shape
 MAX_STATES = 50_000
 """Ways to interleave lanes that are looked at before giving up."""
 
+MAX_DEALT = 1_000
+"""Ways to deal out the weights so far that are followed at once before giving up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -152,3 +155,43 @@ def _steps(
             segment = lane[state[number]]
             for stop in _stops(segment, shapes, state[-1]):
                 yield (*state[:number], state[number] + 1, *state[number + 1 : -1], stop), segment
+
+
+def deal(holds: Sequence[Held], lists: Sequence[Sequence[Shape]], some_kept: bool) -> list[list[Held | None]] | None:
+    """Deal the weights of a model out to several optimizers, each of which has them in the order of the model.
+
+    Args:
+        holds: the weights.
+        lists: the shapes that each optimizer has slots for.
+        some_kept: whether weights may go to an optimizer without slots.
+
+    Returns:
+        for each of the lists the weights that it got; None in it where several are possible, and as a whole where
+        nothing fits.
+    """
+    start: State = tuple(0 for _ in lists)
+    end: State = tuple(map(len, lists))
+    reached: list[dict[State, list[tuple[State, int]]]] = [{start: []}]  # state -> where it comes from, and which list
+    for held in holds:
+        after: dict[State, list[tuple[State, int]]] = {}
+        for state in reached[-1]:
+            for number, shapes in enumerate(lists):
+                if state[number] < len(shapes) and _fits(held, shapes[state[number]]):
+                    new = (*state[:number], state[number] + 1, *state[number + 1 :])
+                    after.setdefault(new, []).append((state, number))
+            if some_kept:
+                after.setdefault(state, []).append((state, -1))
+        if len(after) > MAX_DEALT:
+            return None
+        reached.append(after)
+    if end not in reached[-1]:
+        return None
+    holders: list[list[dict[int, Held]]] = [[{} for _ in shapes] for shapes in lists]
+    useful = {end}
+    for held, states in zip(reversed(holds), reversed(reached[1:]), strict=True):
+        steps = [step for state in useful for step in states.get(state, ())]
+        useful = {state for state, _ in steps}
+        for state, number in steps:
+            if number >= 0:
+                holders[number][state[number]][id(held)] = held
+    return [[next(iter(each.values())) if len(each) == 1 else None for each in own] for own in holders]

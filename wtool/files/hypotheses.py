@@ -34,6 +34,22 @@ def hypotheses(model: Owner) -> Hypotheses:
     return unique
 
 
+def scattered(guesses: Hypotheses) -> Hypotheses:
+    """The same weights, of which an optimizer has only some: each may be missing, as those of another optimizer are."""
+    found: Hypotheses = []
+    for segments, _ in guesses:
+        lanes = segments.lanes if isinstance(segments, Lanes) else (segments,)
+        single = tuple(tuple(part for segment in lane for part in _single(segment)) for lane in lanes)
+        item = (Lanes(single) if isinstance(segments, Lanes) else list(single[0]), False)
+        if item not in found:
+            found.append(item)
+    return found
+
+
+def _single(segment: Segment) -> list[Segment]:
+    return [segment] if segment.loose else [Segment((held,), optional=True) for held in segment.holds]
+
+
 Pick = Callable[[Owner], list[Held]]
 
 
@@ -41,7 +57,7 @@ def _arranged(model: Owner, pick: Pick, thawed: bool, optional: bool) -> list[Se
     if not model.interleaved:
         return list(_merged(_segments(model, pick, thawed, optional)))
     lanes: dict[str, list[Segment]] = {}
-    for part in model.parts:
+    for part in sorted(model.parts, key=_number):  # where their arrays are tells less: small ones fill gaps
         weights = list(_segments(part, pick, thawed, optional))
         if any(segment.loose for segment in weights):
             weights = [_loose(part)]
@@ -49,6 +65,12 @@ def _arranged(model: Owner, pick: Pick, thawed: bool, optional: bool) -> list[Se
             weights = [Segment(tuple(held for segment in weights for held in segment.holds))]
         lanes.setdefault(part.class_name or part.path, []).extend(weights)
     return Lanes(tuple(tuple(lane) for lane in lanes.values() if lane))
+
+
+def _number(part: Owner) -> int:
+    """The number of a layer among those of its class, in the order of the model."""
+    number = part.group.rpartition("_")[2]
+    return int(number) if number.isdecimal() and len(number) < 10 else 0
 
 
 def _as_now(owner: Owner) -> list[Held]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from wtool.errors import Differs, Note, Refused
-from wtool.files import architecture, optimizer
+from wtool.files import architecture, optimizer, optimizer_tree
 from wtool.files.architecture import Node
 from wtool.files.checkpoint import Contents, Tensor
 from wtool.files.groups import Groups
@@ -40,7 +40,9 @@ def contents(index: Index, config: Mapping[str, Any] | None, version: str | None
     model = _model(groups, config, "2" if keras2 else version, notes)
     metrics = list(_metrics(groups))
     settle_paths([model, *metrics])
-    settings, slots, told = _optimizer(groups, config, model)
+    compiled = config.get("compile_config") if config is not None else None
+    entry = compiled.get("optimizer") if isinstance(compiled, Mapping) else None
+    settings, slots, told = optimizer_tree.read(groups, entry, model)
     notes += told
     weights = [tensor for root in (model, *metrics) for tensor in tensors_of(root)]
     notes += _leftover(index)
@@ -229,32 +231,6 @@ def _metrics(groups: Groups) -> Iterator[Owner]:
             Held(key, "metric", dataset, dtype_of(dataset), False) for key, dataset in groups.variables(found)
         ]
         yield owner
-
-
-def _optimizer(
-    groups: Groups, config: Mapping[str, Any] | None, model: Owner
-) -> tuple[optimizer.Settings, list[Tensor], list[str]]:
-    compiled = config.get("compile_config") if config is not None else None
-    entry = compiled.get("optimizer") if isinstance(compiled, Mapping) else None
-    settings = optimizer.settings_of(entry, groups.name("optimizer"))
-    wrapped = "optimizer/inner_optimizer"
-    if groups.is_object(wrapped) and "inner_optimizer" not in settings.config:
-        inner = settings if entry else optimizer.settings_of(None, groups.name(wrapped))
-        settings = optimizer.scaling(settings, inner)
-    tensors: list[Tensor] = []
-    notes: list[str] = []
-    policy = "bfloat16" if any(held.dtype == "bfloat16" for owner in model.walk() for held in owner.holds) else None
-    for group in ("optimizer", *groups.objects("optimizer", skip=("vars",))):
-        keys = groups.variables(group)
-        stored = [optimizer.Stored(dataset, dtype_of(dataset, policy), key) for key, dataset in keys]
-        if not stored:
-            continue
-        below = group.removeprefix("optimizer").lstrip("/")
-        own = optimizer.inner_settings(settings) if group == wrapped else settings
-        found, told = optimizer.read(stored, own, model, names=False, prefix=f"{below}/" if below else "")
-        tensors += found
-        notes += told
-    return settings, tensors, notes
 
 
 def _leftover(index: Index) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from wtool.errors import Differs, Refused
-from wtool.files import architecture, optimizer
+from wtool.files import architecture, optimizer, optimizer_layouts
 from wtool.files.architecture import Node
 from wtool.files.checkpoint import Contents, Tensor
 from wtool.files.hdf5 import Dataset, Index, Value
@@ -212,9 +212,9 @@ def _add_own(model: Owner, index: Index, base: str) -> None:
 
 def _optimizer(
     index: Index, training_config: Mapping[str, Any] | None, version: str | None, model: Owner
-) -> tuple[optimizer.Settings, list[Tensor], list[str]]:
+) -> tuple[optimizer_layouts.Settings, list[Tensor], list[str]]:
     entry = training_config.get("optimizer_config") if training_config is not None else None
-    settings = optimizer.settings_of(entry, older=_is_older(version))
+    settings = optimizer_layouts.settings_of(entry, older=_is_older(version))
     if "optimizer_weights" not in index.groups:
         return settings, [], []
     policy = "bfloat16" if any(held.dtype == "bfloat16" for owner in model.walk() for held in owner.holds) else None

@@ -18,6 +18,7 @@ from wtool.files.hdf5 import Index, NotPlain, Value, read_index
 from wtool.files.json_text import parse_object
 from wtool.files.limits import MAX_METADATA
 from wtool.files.lineage import lineage_in
+from wtool.files.lost_optimizer import noted
 from wtool.files.shards import beside, merged, shard_map, shard_names, with_shards
 from wtool.files.source import Region, Source
 
@@ -44,9 +45,9 @@ def open_checkpoint(path: str, like: Checkpoint | None = None, drop_optimizer: b
             source = _adopt(Source(_descriptor(path), path), stack)
             start = source.read(0, min(8, source.size))
             if start[:4] in (b"PK\3\4", b"PK\5\6"):
-                return _open_keras(source, like, drop, stack)
+                return noted(_open_keras(source, like, drop, stack))
             if start == HDF5_SIGNATURE or _signature_behind_user_block(source):
-                return _open_hdf5(source, like, drop, stack)
+                return noted(_open_hdf5(source, like, drop, stack))
             if start.lstrip()[:1] == b"{":
                 return _open_shards(source, drop, stack)
             raise Refused(f"not a Keras model: it starts with {start!r}, which is no zip, HDF5 or .weights.json file")

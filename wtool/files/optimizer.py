@@ -7,22 +7,29 @@ is generated under each hypothesis, and the first whose number and shapes are th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from wtool.errors import Note
-from wtool.files.alignment import Lanes, align
+from wtool.files import muon
+from wtool.files.alignment import align
 from wtool.files.checkpoint import Optimizer, Slot, Tensor
 from wtool.files.hdf5 import Dataset
 from wtool.files.hypotheses import Hypotheses, hypotheses
+from wtool.files.optimizer_layouts import (
+    GROUPS,
+    Plan,
+    Settings,
+    initial_value,
+    inner_settings,
+    plans,
+    scales_loss,
+    scaling,
+)
 from wtool.files.owners import Held, Owner
 from wtool.files.slot_names import by_name
 from wtool.files.variables import Shape
-
-Groups = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,184 +42,20 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """An optimizer's class and configuration; both empty where the file does not tell.
+class Named:
+    """What a variable is: its slot's name, the weight that it belongs to, and what a fresh optimizer starts it from."""
 
-    Attributes:
-        class_name: without its package.
-        config: its settings.
-        older: whether TensorFlow 2.10 or an older Keras 2 may have written it.
-    """
-
-    class_name: str | None
-    config: Mapping[str, Any]
-    older: bool = False
+    slot: str
+    held: Held | None
+    initial: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """How an optimizer lays out its variables: scalars, then groups of slots, then scalars.
+class Layout:
+    """The slots of an optimizer in order, each with the number of its weight; and the shapes of these weights."""
 
-    Within a group the slots of a weight follow each other; the groups follow each other.
-    """
-
-    head: tuple[str, ...]
-    groups: Groups
-    tail: tuple[str, ...] = ()
-
-    def weights(self, total: int) -> int | None:
-        """For how many weights it stores `total` variables."""
-        slots = sum(map(len, self.groups))
-        rest = total - len(self.head) - len(self.tail)
-        if rest < 0 or (rest % slots if slots else rest):
-            return None
-        return rest // slots if slots else 0
-
-    def layout(self, count: int) -> Iterator[tuple[str, int | None]]:
-        """The name of every variable in order, and the number of its weight."""
-        yield from ((name, None) for name in self.head)
-        for group in self.groups:
-            yield from ((name, number) for number in range(count) for name in group)
-        yield from ((name, None) for name in self.tail)
-
-
-def inner_settings(settings: Settings) -> Settings:
-    """Of the optimizer that a LossScaleOptimizer wraps."""
-    return replace(settings_of(settings.config.get("inner_optimizer")), older=settings.older)
-
-
-def scaling(outer: Settings, inner: Settings) -> Settings:
-    """A LossScaleOptimizer around an optimizer. For mixed_float16, Keras wraps it without telling the configuration."""
-    config = {"inner_optimizer": {"class_name": inner.class_name, "config": inner.config}}
-    if not _scales_loss(outer):
-        return Settings("LossScaleOptimizer", config, outer.older)
-    return Settings(outer.class_name, {**outer.config, **config}, outer.older)
-
-
-def _scales_loss(settings: Settings) -> bool:
-    return (settings.class_name or "").startswith("LossScaleOptimizer")
-
-
-def settings_of(entry: Any, default_name: Any = None, older: bool = False) -> Settings:
-    """An optimizer's entry in `compile_config` or `training_config`; or what its name in the file tells."""
-    if isinstance(entry, str):
-        return Settings(_class_named(entry), {}, older)
-    if isinstance(entry, Mapping):
-        class_name, config = entry.get("class_name"), entry.get("config")
-        if isinstance(class_name, str):
-            return Settings(class_name.rpartition(">")[2], config if isinstance(config, Mapping) else {}, older)
-    return Settings(_class_named(default_name) if isinstance(default_name, str) else None, {}, older)
-
-
-def _class_named(name: str) -> str | None:
-    plain = re.sub(r"_\d+$", "", name).replace("_", "").lower()
-    return next((known for known in (*_GROUPS, "LossScaleOptimizer") if known.lower() == plain), None)
-
-
-# The slots of each class in Keras 3, the commonest first. ScheduleFreeAdamW calls its running parameters "momentum";
-# they start from the weights and are averaged, as EMA slots are.
-_ADAM: Groups = (("momentum", "velocity"),)
-_GROUPS: dict[str, Groups] = {
-    "Adam": _ADAM,
-    "AdamW": _ADAM,
-    "SGD": (),
-    "RMSprop": (("velocity",),),
-    "Nadam": _ADAM,
-    "Lamb": _ADAM,
-    "Adagrad": (("accumulator",),),
-    "Adadelta": (("accumulated_grad", "accumulated_delta_var"),),
-    "Adamax": (("momentum", "norm"),),
-    "Ftrl": (("accumulator", "linear"),),
-    "Lion": (("momentum",),),
-    "Adafactor": (("r", "c", "velocity"),),
-    "ScheduleFreeAdamW": (("average", "velocity"),),
-    "Muon": (),
-}
-
-
-def _groups(class_name: str, config: Mapping[str, Any]) -> list[Groups]:
-    """What the class may store for its weights: first as the configuration says, then as older versions did."""
-    basic = _GROUPS[class_name]
-    momentum: Groups = (("momentum",),)
-    centered: Groups = (("average_gradient",),)
-    hat: Groups = (("velocity_hat",),)
-    match class_name:
-        case "SGD":
-            found: list[Groups] = [momentum, ()]
-            return found if config.get("momentum") or not config else found[::-1]
-        case "RMSprop":
-            more = [basic, basic + momentum, basic + centered, basic + momentum + centered]
-            chosen = basic + (momentum if config.get("momentum") else ()) + (centered if config.get("centered") else ())
-            return [chosen, *(other for other in more if other != chosen)]
-        case "Adam" | "AdamW":
-            both = [basic, basic + hat]
-            return both[::-1] if config.get("amsgrad") else both
-    return [basic]
-
-
-def _plans(settings: Settings) -> Iterator[_Plan]:
-    """Every layout that some Keras version writes for an optimizer, the likeliest first."""
-    class_name, config = settings.class_name, settings.config
-    if _scales_loss(settings):
-        inner = inner_settings(settings)
-        for plan in _plans(inner):
-            scale = ("iteration", "learning_rate", "step_counter", "dynamic_scale")
-            yield _Plan(scale + plan.head, plan.groups, plan.tail)
-        yield from _plans(inner)
-        return
-    if class_name not in _GROUPS:
-        return
-    if settings.older:
-        yield from _older_plans(class_name, config)
-    scheduled = isinstance(config.get("learning_rate"), Mapping)
-    heads: list[tuple[str, ...]] = [("iteration", "learning_rate"), ("iteration",)]
-    tails: tuple[tuple[str, ...], ...] = (("u_product",), ()) if class_name == "Nadam" else ((),)
-    for before in _before(config):
-        for groups in _groups(class_name, config):
-            for head in heads[::-1] if scheduled else heads:
-                for tail in tails:
-                    yield _Plan(head, before + groups, tail)
-
-
-def _before(config: Mapping[str, Any]) -> list[Groups]:
-    """What any optimizer stores before its own slots: averages of the weights, accumulated gradients."""
-    average: Groups = (("average",),)
-    accumulator: Groups = (("gradient_accumulator",),)
-    if not config:
-        return [(), average, accumulator, average + accumulator]
-    chosen = average if config.get("use_ema") else ()
-    return [chosen + accumulator if config.get("gradient_accumulation_steps") else chosen]
-
-
-def _older_plans(class_name: str, config: Mapping[str, Any]) -> Iterator[_Plan]:
-    """What Keras 2 wrote up to TensorFlow 2.10: all first slots, then all second ones; some without a step count."""
-    for groups in _groups(class_name, config):
-        apart: Groups = tuple((name,) for group in groups for name in group)
-        if apart == () and class_name != "SGD":
-            continue
-        heads: list[tuple[str, ...]] = [("iteration",), ()]
-        if class_name == "Nadam":
-            heads.insert(0, ("iteration", "momentum_cache"))
-        for head in heads:
-            yield _Plan(head, apart)
-            if class_name == "Adam" and ("velocity_hat",) not in apart:
-                yield _Plan(head, (*apart, ("velocity_hat",)))
-
-
-def initial_value(slot: str, settings: Settings) -> float:
-    """What a fresh optimizer starts a variable from."""
-    config: Any = settings.config
-    if slot == "dynamic_scale":
-        return _number(config.get("initial_scale"), 32768.0)
-    if _scales_loss(settings):
-        return initial_value(slot, inner_settings(settings))
-    if slot == "accumulator" and settings.class_name in ("Adagrad", "Ftrl"):
-        return _number(config.get("initial_accumulator_value"), 0.1)
-    return 1.0 if slot in ("u_product", "momentum_cache") else 0.0
-
-
-def _number(value: Any, default: float) -> float:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else default
+    slots: Sequence[tuple[str, int | None]]
+    weights: Sequence[Shape]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,19 +66,24 @@ class _Match:
     exact: bool
 
 
-def read(
-    stored: Sequence[Stored], settings: Settings, model: Owner, names: bool, prefix: str = ""
-) -> tuple[list[Tensor], list[str]]:
-    """The tensors of an optimizer, in the order of the file, and notes.
+def read(stored: Sequence[Stored], settings: Settings, model: Owner, names: bool) -> tuple[list[Tensor], list[str]]:
+    """The tensors of an optimizer, in the order of the file, and notes; for the arguments see `named`."""
+    found, notes = named(stored, settings, hypotheses(model), model, names)
+    return list(tensors(stored, found, settings, "")), notes
+
+
+def named(
+    stored: Sequence[Stored], settings: Settings, guesses: Hypotheses, model: Owner, names: bool
+) -> tuple[list[Named], list[str]]:
+    """What the variables of an optimizer are, and notes.
 
     Args:
         stored: its variables.
         settings: its class and configuration.
+        guesses: which weights it may have kept slots for.
         model: the model that it trains; its variables have their paths.
-        names: whether the keys are names that tell slot and weight (older files), not numbers.
-        prefix: to the paths, for optimizers inside others.
+        names: whether the keys are names that tell slot and weight, not numbers.
     """
-    guesses = hypotheses(model)
     matches = _matches(stored, settings, guesses)
     told = by_name([(item.key, item.dataset.shape) for item in stored], model) if names else {}
     notes: list[str] = []
@@ -248,7 +96,7 @@ def read(
         slots[number] = (slots[number][0] if match else name, held or slots[number][1])
     if settings.class_name is None and told:
         slots = [told.get(number, slot) for number, slot in enumerate(slots)]
-    return list(_tensors(stored, slots, settings, prefix)), notes
+    return [Named(name, held, initial_value(name, settings)) for name, held in slots], notes
 
 
 def _matches(stored: Sequence[Stored], settings: Settings, guesses: Hypotheses) -> list[_Match]:
@@ -265,16 +113,16 @@ def _matches(stored: Sequence[Stored], settings: Settings, guesses: Hypotheses) 
 
 def _candidates(settings: Settings) -> list[Settings]:
     """The settings if they tell the class, else one for each known class, the commonest first."""
-    if settings.class_name in _GROUPS:
+    if settings.class_name in GROUPS:
         return [settings]
-    if not _scales_loss(settings):
-        return [Settings(class_name, settings.config, settings.older) for class_name in _GROUPS]
+    if not scales_loss(settings):
+        return [Settings(class_name, settings.config, settings.older) for class_name in GROUPS]
     return [scaling(settings, inner) for inner in _candidates(inner_settings(settings))]
 
 
 def _fits(shapes: Sequence[Shape], settings: Settings, guesses: Hypotheses, exactly: bool) -> Iterator[_Match]:
-    tried: set[_Plan] = set()
-    for plan in _plans(settings):
+    tried: set[Plan] = set()
+    for plan in plans(settings):
         if plan in tried:
             continue
         tried.add(plan)
@@ -286,11 +134,27 @@ def _fits(shapes: Sequence[Shape], settings: Settings, guesses: Hypotheses, exac
                 layout = plan.layout(len(weights))
                 yield _Match(tuple((name, None if i is None else held[i]) for name, i in layout), exactly)
                 break  # other hypotheses on the weights are less likely; other plans may be as likely
-    if _is_muon(settings):
-        yield from _muon(shapes, settings, guesses, exactly)
+    if settings.class_name == muon.NAME:
+        for segments, strict in guesses:
+            found = list(muon.lined_up(segments, shapes, settings.config)) if strict is exactly else []
+            yield from (_Match(slots, exactly) for slots in found[:1])
+            if found:
+                break
 
 
-def _trained_shapes(plan: _Plan, shapes: Sequence[Shape]) -> list[Shape] | None:
+def first_layout(shapes: Sequence[Shape], settings: Settings) -> Layout | None:
+    """The likeliest layout of an optimizer that stores variables of these shapes, for whatever weights."""
+    if settings.class_name == muon.NAME:
+        found = muon.slots_of(shapes)
+        return None if found is None else Layout(*found)
+    for plan in plans(settings):
+        weights = _trained_shapes(plan, shapes)
+        if weights is not None:
+            return Layout(list(plan.layout(len(weights))), weights)
+    return None
+
+
+def _trained_shapes(plan: Plan, shapes: Sequence[Shape]) -> list[Shape] | None:
     """The shapes of the weights that have slots; None if the stored shapes do not follow the plan."""
     count = plan.weights(len(shapes))
     if count is None:
@@ -316,31 +180,6 @@ def _as_wanted(name: str, shape: Shape, whole: Shape, slots: Mapping[str, Shape]
     return shape == whole or (name == "velocity_hat" and shape == (1,))  # a placeholder of Keras 2 without amsgrad
 
 
-def _is_muon(settings: Settings) -> bool:
-    return settings.class_name == "Muon"
-
-
-def _muon(shapes: Sequence[Shape], settings: Settings, guesses: Hypotheses, exactly: bool) -> Iterator[_Match]:
-    """Muon's own layout: matrices have a momentum only, other weights a velocity as well."""
-    config = settings.config
-    excluded = [word for word in config.get("exclude_layers") or () if isinstance(word, str)]
-    embeddings = config.get("exclude_embeddings", True)
-    for segments, strict in guesses:
-        if strict is not exactly or isinstance(segments, Lanes) or any(segment.loose for segment in segments):
-            continue
-        slots: list[tuple[str, Held | None]] = [("iteration", None), ("learning_rate", None)]
-        wanted: list[Shape | None] = [(), ()]
-        for held in (held for segment in segments for held in segment.holds):
-            by_adam = held.shape is None or len(held.shape) != 2 or any(word in held.path for word in excluded)
-            by_adam = by_adam or (bool(embeddings) and "embedding" in held.path.lower())
-            for name in ("momentum", "velocity")[: 1 + by_adam]:
-                slots.append((name, held))
-                wanted.append(held.shape)
-        skipped = int(isinstance(config.get("learning_rate"), Mapping))
-        if wanted[: 2 - skipped] + wanted[2:] == list(shapes):
-            yield _Match(tuple(slots[: 2 - skipped] + slots[2:]), exactly)
-
-
 def _agreed(matches: Sequence[_Match]) -> _Match:
     """What all layouts that fit agree on; slots whose names differ are numbered."""
     if len(matches) == 1:
@@ -359,25 +198,32 @@ def _agreed(matches: Sequence[_Match]) -> _Match:
 
 
 def _by_shape(stored: Sequence[Stored], model: Owner) -> list[tuple[str, Held | None]]:
-    """The last resort: the weight of a shape that no other weight has."""
+    """The last resort: the weight of a shape that no other weight has; every optimizer counts its steps first."""
     of_shape: dict[Shape, list[Held]] = {}
     for owner in model.walk():
         for held in owner.holds:
             if held.shape and held.trainable is not False:
                 of_shape.setdefault(held.shape, []).append(held)
-    found = []
-    for item in stored:
+    found: list[tuple[str, Held | None]] = []
+    for position, item in enumerate(stored):
         candidates = of_shape.get(item.dataset.shape, [])
-        found.append(("unknown", candidates[0] if len(candidates) == 1 else None))
+        counts = position == 0 and item.dataset.shape == () and item.dtype in ("int64", "int32")
+        found.append(("iteration" if counts else "unknown", candidates[0] if len(candidates) == 1 else None))
     return found
 
 
-def _tensors(
-    stored: Sequence[Stored], slots: Sequence[tuple[str, Held | None]], settings: Settings, prefix: str
-) -> Iterator[Tensor]:
+def tensors(stored: Sequence[Stored], found: Sequence[Named], settings: Settings, prefix: str) -> Iterator[Tensor]:
+    """The variables as tensors, in the order of the file.
+
+    Args:
+        stored: where they are.
+        found: what they are.
+        settings: of the optimizer.
+        prefix: to the paths, for optimizers inside others.
+    """
     taken: set[str] = set()
-    for item, (name, held) in zip(stored, slots, strict=True):
-        path = _path(item, name, held, prefix)
+    for item, each in zip(stored, found, strict=True):
+        path = _path(item, each.slot, each.held, prefix)
         if path in taken:
             path = item.dataset.path
         taken.add(path)
@@ -392,7 +238,7 @@ def _tensors(
             stored=item.dataset.path,
             offset=item.dataset.offset,
             nbytes=item.dataset.nbytes,
-            slot=Slot(name, held.path if held else None, initial_value(name, settings)),
+            slot=Slot(each.slot, each.held.path if each.held else None, each.initial),
         )
 
 

@@ -17,6 +17,7 @@ from wtool.errors import Refused, Usage, WtoolError
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.configured import initializers
 from wtool.files.json_text import as_read, parse_object
+from wtool.files.lost_optimizer import saved_step
 from wtool.files.opener import open_checkpoint, training_config
 from wtool.files.publish import write_whole
 from wtool.files.seal import is_sealed
@@ -24,7 +25,6 @@ from wtool.selection import by_role
 from wtool.training import logs, schedules, summaries
 from wtool.training.legs import epochs_of
 from wtool.training.lottery_plan import COPY, DRAW, NONE, PRUNE, TRAIN, Experiment, Step
-from wtool.training.optimizers import saved_step
 from wtool.training.summaries import MOST, Line, is_sound
 from wtool.version import __version__
 

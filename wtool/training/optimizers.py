@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wtool.files.checkpoint import Checkpoint, Tensor
+from wtool.files.lost_optimizer import lost_optimizer, saved_step
 
 
 def restore(model: Any, checkpoint: Checkpoint, variables: Mapping[str, Any]) -> None:
@@ -52,17 +53,12 @@ def inner(model: Any) -> Any:
     return getattr(model.optimizer, "inner_optimizer", model.optimizer)
 
 
-def saved_step(checkpoint: Checkpoint) -> int | None:
-    """The optimizer's step in a file; None if there is none."""
-    found = [tensor for tensor in checkpoint.slots if tensor.slot is not None and tensor.slot.name == "iteration"]
-    return int(checkpoint.read(found[-1])) if found else None
-
-
 def lost_state(model: Any, checkpoint: Checkpoint) -> str:
     """What is wrong if the optimizer is not the file's: Keras only warns where it leaves out state or settings."""
+    lost = lost_optimizer(checkpoint)
     saved = None if getattr(model, "optimizer", None) is None else saved_step(checkpoint)
-    if saved is None:
-        return ""
+    if lost or saved is None:
+        return lost
     saved_as = checkpoint.contents.optimizer
     decay = saved_as.config.get("decay") if saved_as is not None else None
     if isinstance(decay, float) and decay:
