@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,62 @@ def test_order_is_natural_given_or_by_time(tmp_path: Path) -> None:
         os.utime(path, (10**9 - age, 10**9 - age))
     by_time = wtool.average(shuffled, order="mtime", dry_run=True)
     assert [path for path, _ in by_time.inputs] == [str(path) for path in reversed(shuffled)]
+
+
+def typed(tmp_path: Path, *names: str) -> list[Path]:
+    """Copies of different checkpoints under these names."""
+    for name, origin in zip(sorted(names), BLOBS, strict=False):
+        shutil.copy(origin, tmp_path / name)
+    return [tmp_path / name for name in names]
+
+
+@pytest.mark.parametrize(
+    "names", [("b.keras", "a.keras"), ("e2.keras", "e10.keras"), ("z.keras", "a.keras", "m.keras")]
+)
+def test_coefficients_belong_to_the_files_as_they_were_typed(names: tuple[str, ...], tmp_path: Path) -> None:
+    paths, numbers = typed(tmp_path, *names), [1.0, 3.0, 7.0][: len(names)]
+    done = wtool.average(paths, coefficients=numbers, output=tmp_path / "out.keras")
+    assert done.inputs == tuple((str(path), each / sum(numbers)) for path, each in zip(paths, numbers, strict=True))
+    assert any("order of the words" in note for note in done.notes) is (names != ("e2.keras", "e10.keras"))
+    name = next(each for each in arrays(paths[0]) if each.startswith("layers/"))
+    wanted = np.average([arrays(path)[name].astype(np.float64) for path in paths], axis=0, weights=numbers)
+    assert np.array_equal(arrays(tmp_path / "out.keras")[name], wanted.astype(np.float32))
+
+
+def test_coefficients_of_what_a_shell_may_have_sorted_are_refused(tmp_path: Path) -> None:
+    paths = typed(tmp_path, "e1.keras", "e10.keras", "e2.keras")
+    with pytest.raises(wtool.Usage, match=r"e1.keras, .*e2.keras, .*e10.keras.*--order says"):
+        wtool.average(paths, coefficients=[1, 2, 3], dry_run=True)
+    by_name = [paths[0], paths[2], paths[1]]
+    for order, wanted in (("given", paths), ("natural", by_name)):
+        done = wtool.average(paths, coefficients=[1, 2, 3], order=order, dry_run=True)
+        assert [path for path, _ in done.inputs] == [str(path) for path in wanted]
+    for word in (tmp_path, tmp_path / "e*.keras"):
+        done = wtool.average([str(word)], coefficients=[1, 2, 3], dry_run=True)
+        assert [path for path, _ in done.inputs] == [str(path) for path in by_name]
+    argv = [sys.executable, "-m", "wtool", "average", *map(str, paths), "--coefficients", "1,2,3", "-q", "-n"]
+    quiet = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert quiet.returncode == 2
+    assert "--order says" in quiet.stderr
+
+
+def test_the_newest_is_told_where_the_words_say_otherwise(tmp_path: Path) -> None:
+    paths = typed(tmp_path, "best.keras", "final.keras", "ckpt-20.keras")
+    for options in ({"linear": True}, {"decay": 0.5}, {}):
+        done = wtool.average(paths, **options, dry_run=True)  # type: ignore[arg-type]
+        assert [Path(path).name for path, _ in done.inputs] == ["best.keras", "ckpt-20.keras", "final.keras"]
+        assert any("final.keras is the newest, not" in note for note in done.notes)
+    assert not any("newest" in note for note in wtool.average(sorted(paths), linear=True, dry_run=True).notes)
+
+
+def test_outputs_in_folders_and_dry_runs_beside_them(tmp_path: Path) -> None:
+    done = wtool.average(BLOBS[:2], output=f"{tmp_path}/new/deep/")
+    assert done.output == f"{tmp_path}/new/deep/average.keras"
+    assert wtool.average(BLOBS[:2], output=tmp_path / "new/deep", dry_run=True).output is None
+    with pytest.raises(wtool.WtoolError, match="exists already"):
+        wtool.average(BLOBS[:2], output=tmp_path / "new/deep")
+    wtool.average(BLOBS[:2], output=f"{tmp_path}/other/", dry_run=True)
+    assert not (tmp_path / "other").exists()
 
 
 def test_folders_and_patterns_are_inputs(tmp_path: Path) -> None:

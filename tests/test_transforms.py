@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 import ml_dtypes  # noqa: F401 - so that NumPy knows bfloat16 by name
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import wtool
 from tests.models import Array
 from wtool import choices
 from wtool.choices import SHORT
+from wtool.dtypes import dtype_of, largest
 from wtool.transforms import ranking
 from wtool.transforms.change import Blocks, Look, Site, Transform, on_arrays, put
 from wtool.transforms.criteria import CRITERIA
@@ -507,15 +509,65 @@ def test_values_that_are_no_numbers_of_the_dtype_are_refused() -> None:
         Prune(min_value=-1, max_value=1, set_value=math.nan),
         Prune(sparsity=0.5, set_value=1e10),
         Stroke(0.5, set_value=math.inf),
+        Stroke(0.5, low_bound=-1e10),
         NeuroPlast(-1, 1, set_value=1e5),
+        Jitter(sd=1e10),
+        Constant(1e10),
     ):
         with pytest.raises(wtool.Usage, match="no finite float16 value"):
-            on_arrays(transform, half)
-    for transform in (Jitter(sd=1e10), Constant(1e10)):
-        with pytest.raises(wtool.Refused, match="too large for float16"):
-            on_arrays(transform, half, half)
+            on_arrays(transform, half, half if transform.reads_initial else None)
     with pytest.raises(wtool.Usage, match="needs initial arrays"):
         on_arrays(Rewind(), half)
+
+
+GIVEN: dict[str, Any] = {
+    "prune": lambda value: Prune(min_value=-1, max_value=1, set_value=value),
+    "stroke": lambda value: Stroke(0.5, set_value=value),
+    "stroke bounds": lambda value: Stroke(0.5, min(value, 0), max(value, 0)),
+    "neuroplast": lambda value: NeuroPlast(-1, 1, set_value=value),
+    "neuroplast bounds": lambda value: NeuroPlast(-1, 1, value, value),
+    "constant": lambda value: Constant(abs(value)),
+    "jitter": lambda value: Jitter(abs(value)),
+}
+"""From a number to transforms that give values which it tells."""
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("name", GIVEN)
+@settings(max_examples=60, deadline=None)
+@given(exponent=st.integers(-330, 308), digits=st.floats(1, 9.99), sign=st.sampled_from([1, -1]))
+def test_a_number_stays_one_of_its_kind(name: str, dtype: str, exponent: int, digits: float, sign: int) -> None:
+    """What is not 0 does not become 0, which would be the mask, and what is finite does not become infinite."""
+    value = sign * float(f"{digits}e{exponent}")
+    assume(value != 0 and math.isfinite(value))
+    weights = {"w": np.linspace(-1, 1, 40).astype(dtype_of(dtype))}
+    exact = Fraction(value)
+    smallest, most = (Fraction(float(each)) for each in (smallest_positive(dtype), largest(dtype_of(dtype))[0]))
+    refused, done = "", weights["w"]
+    try:
+        done = on_arrays(GIVEN[name](value), weights, weights if name in ("constant", "jitter") else None)["w"]
+    except wtool.WtoolError as error:
+        refused = error.message
+    if refused:
+        assert not smallest <= abs(exact) <= most or "bounds" in name or "too large" in refused
+        return
+    assert np.isfinite(done.astype(np.float64)).all()
+    assert abs(exact) > smallest / 2
+    if name not in ("stroke bounds", "neuroplast bounds", "jitter"):
+        assert (done != 0).all()
+
+
+def smallest_positive(dtype: str) -> Any:
+    """The next number to 0."""
+    return np.nextafter(np.zeros((), dtype_of(dtype)), np.ones((), dtype_of(dtype)))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_zero_is_not_in_a_range_above_or_below_it(dtype: str) -> None:
+    values = np.array([-1, -0.0, 0, 1], dtype)
+    for low, high, wanted in ((1e-60, 2, [-1, 0, 0, 9]), (-2, -1e-60, [9, 0, 0, 1]), (-1e-60, 1e-60, [-1, 9, 9, 1])):
+        done = on_arrays(Prune(min_value=low, max_value=high, set_value=9), {"w": values})["w"]
+        assert done.tolist() == wanted
 
 
 def test_a_decay_above_one_ends_at_everything() -> None:

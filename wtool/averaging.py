@@ -59,7 +59,7 @@ def average(
     alpha: float | None = None,
     coefficients: Sequence[float] | None = None,
     output: str | os.PathLike[str] | None = None,
-    order: str = "natural",
+    order: str | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     optimizer: str = "follow",
@@ -81,7 +81,8 @@ def average(
         alpha: e**(-i/alpha), i = 1 for the newest, as in the Polyak-averaging tutorial.
         coefficients: one for each checkpoint, oldest first.
         output: of the new checkpoint; default `average` with the newest's extension, in the current folder.
-        order: from oldest to newest: `natural` (by path, numbers as numbers), `given`, or `mtime`.
+        order: from oldest to newest: `natural` (by path, numbers as numbers), `given`, or `mtime`; default natural, but
+            given for `coefficients` of files that are named one by one.
         include, exclude: average only tensors with paths like these; the others are the newest's.
         optimizer: `follow` and `reset` start it anew, `keep` leaves the newest's as it is, `drop` leaves it out.
         allow_nonfinite: average NaN and infinities instead of refusing them.
@@ -92,22 +93,24 @@ def average(
     Raises:
         Refused: a file is damaged, the checkpoints do not match, or values are not finite.
         WtoolError: a file is missing, or the output exists or cannot be written.
-        Usage: options that do not go together.
+        Usage: options that do not go together, or an order in which it is not clear which checkpoint is which.
 
     Example:
         >>> wtool.average(["ckpt-1.keras", "ckpt-2.keras"], decay=0.9, output="average.keras")  # doctest: +SKIP
     """
     method, value = _method(equal, linear, decay, alpha, coefficients)
     _check_words(paths, include, exclude, order, optimizer)
-    words, skipped = _inputs_but(output, [os.fspath(path) for path in paths])
+    named, skipped = _inputs_but(output, [os.fspath(path) for path in paths])
+    ordered, told = _ordered(named, order, method)
     with ExitStack() as stack:
-        checkpoints = _opened(_ordered(words, order), optimizer == "drop", stack)
+        checkpoints = _opened(ordered, optimizer == "drop", stack)
         base = checkpoints[-1]
         weights = COEFFICIENTS[method](len(checkpoints), *([] if value is None else [value]))
         shares = normalised(weights)
         plan = _plan(checkpoints, weights, include, exclude, optimizer, allow_nonfinite)
         target = target_for(base.format, base.name, None if output is None else os.fspath(output), "average")
-        check_target(target, force)
+        if not dry_run:
+            _prepare_target(target, output, force)
         parameters = {} if value is None else {method: value}
         record = _record(method, parameters, optimizer, include, exclude)
         if not dry_run:
@@ -126,7 +129,7 @@ def average(
             tuple(zip((checkpoint.name for checkpoint in checkpoints), shares, strict=True)),
             plan.actions,
             sum(prod(edit.target.shape) for edit in plan.edits if plan.actions[edit.target.path] == "averaged"),
-            (*skipped, *_replacing(target, checkpoints), *plan.notes, *plan.differing()),
+            (*skipped, *told, *_replacing(target, checkpoints), *plan.notes, *plan.differing()),
         )
 
 
@@ -142,22 +145,37 @@ def _method(
     return chosen[0] if chosen else ("equal", None)
 
 
-def _check_words(paths: object, include: object, exclude: object, order: str, optimizer: str) -> None:
+def _check_words(paths: object, include: object, exclude: object, order: str | None, optimizer: str) -> None:
     """From Python, words come unchecked; a text where several are expected would be taken letter by letter."""
     for name, value in (("paths", paths), ("include", include), ("exclude", exclude)):
         if isinstance(value, (str, os.PathLike)):
             raise Usage(f"{name} is a list, not a single text")
-    check_choice(order, "order", ORDERS)
+    if order is not None:
+        check_choice(order, "order", ORDERS)
     check_choice(optimizer, "optimizer", OPTIMIZER_MODES)
 
 
-def _inputs_but(output: str | os.PathLike[str] | None, words: list[str]) -> tuple[list[str], list[str]]:
+def _prepare_target(target: str, output: str | os.PathLike[str] | None, force: bool) -> None:
+    """Make the folder that `output` means, if its slash says that it is one; WtoolError if the target is in the way."""
+    if output is not None and os.fspath(output).endswith(os.sep):
+        os.makedirs(os.fspath(output), exist_ok=True)
+    check_target(target, force)
+
+
+Named = list[tuple[str, str]]
+"""(word, path of a model that it means)."""
+
+
+def _inputs_but(output: str | os.PathLike[str] | None, words: list[str]) -> tuple[Named, list[str]]:
     """The models that the words mean, without an earlier output among what folders and patterns hold; and notes."""
-    paths: list[str] = []
+    paths: Named = []
     skipped: list[str] = []
     for word, path in expanded(words):
         found = word != path and output is not None and one_place(path, os.fspath(output))
-        (skipped if found else paths).append(path)
+        if found:
+            skipped.append(path)
+        else:
+            paths.append((word, path))
     if not paths:
         raise Usage("no checkpoints to average")
     return paths, [f"{path} is the output of this command, not an input" for path in skipped]
@@ -168,14 +186,46 @@ def _replacing(target: str, checkpoints: Sequence[Checkpoint]) -> list[str]:
     return [f"{same[0]} was an input, and is the output now"] if same else []
 
 
-def _ordered(paths: list[str], order: str) -> list[str]:
+def _ordered(named: Named, order: str | None, method: str) -> tuple[list[str], list[str]]:
+    """The checkpoints from oldest to newest, and a note where that is not plain.
+
+    Raises:
+        Usage: it is not clear what is meant.
+    """
+    paths = [path for _, path in named]
+    if order is None:
+        return _usual(paths, all(word == path for word, path in named), method)
     if order == "given":
-        return paths
+        return paths, []
     if order == "natural":
-        return sorted(paths, key=natural_key)
+        return sorted(paths, key=natural_key), []
     if "-" in paths:
         raise Usage("standard input has no time of change; choose another --order")
-    return sorted(paths, key=lambda path: (_modified(path), natural_key(path)))
+    return sorted(paths, key=lambda path: (_modified(path), natural_key(path))), []
+
+
+def _usual(paths: list[str], one_by_one: bool, method: str) -> tuple[list[str], list[str]]:
+    """The order without --order: by name, but never silently another than the one that was typed.
+
+    Shells sort what a pattern matches by characters, so words in that order were not typed in any.
+    """
+    natural = sorted(paths, key=natural_key)
+    if not one_by_one or paths == natural:
+        return natural, []
+    is_of_shell = paths == sorted(paths)
+    if method == "coefficients":
+        if is_of_shell:
+            raise Usage(
+                f"the coefficients may be meant as typed or by number ({_sequence(natural)}); --order says which"
+            )
+        return paths, [f"coefficients in the order of the words, not of the names: {_sequence(paths)}"]
+    if is_of_shell or (method == "equal" and paths[-1] == natural[-1]):
+        return natural, []
+    return natural, [f"in the order of the names, {natural[-1]} is the newest, not {paths[-1]}; see --order"]
+
+
+def _sequence(paths: Sequence[str]) -> str:
+    return ", ".join(paths) if len(paths) < 5 else f"{paths[0]}, {paths[1]}, ..., {paths[-1]}"
 
 
 def _modified(path: str) -> int:
@@ -293,8 +343,10 @@ def _notes(checkpoints: Sequence[Checkpoint], matches: Sequence[Match], chosen: 
     if len(checkpoints) == 1:
         notes.append("only one checkpoint: its average is itself")
     if len(checkpoints) > 1 and any(tensor.role in ("moving_mean", "moving_variance") for tensor in chosen):
-        exact = "a pass over training data makes them exact"
-        notes.append(f"averaged moving statistics of batch normalisation are approximate; {exact}")
+        notes.append(
+            "the moving statistics of batch normalisation are averaged too, but are not those of the averaged weights: "
+            "run training data through the model in training mode, without training it, before it predicts"
+        )
     return notes
 
 

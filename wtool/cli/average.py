@@ -34,13 +34,12 @@ class _Numbers(click.ParamType):  # type: ignore[type-arg]
 @click.option("--linear", is_flag=True, help="The k-th newest of n counts n-k+1.")
 @click.option("--exp", "decay", type=float, metavar="D", help="Each counts D^age, the newest having age 0; 0 < D <= 1.")
 @click.option("--alpha", type=float, metavar="A", help="The i-th newest counts e^(-i/A).")
-@click.option("--coefficients", type=_Numbers(), metavar="C1,C2,...", help="One for each checkpoint, oldest first.")
+@click.option("--coefficients", type=_Numbers(), metavar="C1,C2,...", help="One for each checkpoint, in order.")
 @click.option(
     "--order",
     type=click.Choice(ORDERS),
-    default="natural",
-    show_default=True,
-    help="From oldest to newest: by path with numbers as numbers, as given, or by time of change.",
+    help="From oldest to newest: by path with numbers as numbers (the default), as given (the default for "
+    "--coefficients of files that are named one by one), or by time of change.",
 )
 @click.option("--allow-nonfinite", is_flag=True, help="Average NaN and infinities instead of refusing them.")
 @options.output

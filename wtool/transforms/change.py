@@ -130,15 +130,17 @@ def put(values: Array, change: Change) -> None:
 
 
 def single(value: float, dtype: np.dtype[Any]) -> Any:
-    """One value of a floating dtype.
+    """One value of a floating dtype; the rule for every number that a user gives for values to become or to vary by.
 
     Raises:
-        Usage: it is no finite number there.
+        Usage: it is no finite number there, or becomes 0 (which is the mask) although it is not.
     """
     with np.errstate(all="ignore"):
         new = np.asarray(value).astype(dtype)
     if not np.isfinite(new):
         raise Usage(f"{value} is no finite {dtype.name} value")
+    if value != 0 and new == 0:
+        raise Usage(f"{value} is too small for {dtype.name}: it would become 0")
     return new[()]
 
 

@@ -153,9 +153,11 @@ def check_order(low: float, high: float) -> None:
 
 def within(low: float, high: float, blocks: Blocks, start: int) -> Array:
     """Mask of the values in [low, high], compared in the block's dtype."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         bounds = np.array([low, high]).astype(blocks[0].dtype)
-    return np.asarray((blocks[0] >= bounds[0]) & (blocks[0] <= bounds[1]))
+    above = blocks[0] > 0 if low > 0 == bounds[0] else blocks[0] >= bounds[0]  # 0 is not above a bound that became 0
+    below = blocks[0] < 0 if high < 0 == bounds[1] else blocks[0] <= bounds[1]
+    return np.asarray(above & below)
 
 
 def _setting(choose: Callable[[Blocks, int], Array], site: Site, value: float) -> Apply:

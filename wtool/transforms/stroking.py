@@ -73,6 +73,7 @@ class Stroke:
         ratio = self.ratio(earlier)
         changes = {}
         for site in data.sites:
+            check_new(self.set_value, self.low_bound, self.high_bound, dtype_of(site.dtype))
             chosen = distinct(stream(seed, self.name, site.path), site.size, round(ratio * site.size))
             changes[site.path] = partial(self._struck, chosen, dtype_of(site.dtype))
         notes = (f"stroke {earlier + 1} of this model, with a volatility ratio of {ratio:g}",) if self.decay else ()
@@ -129,6 +130,8 @@ class NeuroPlast:
         """Nothing has to be known before."""
         if is_over(self.cutoff, earlier):
             return Prepared({}, (over(self.name, earlier, self.cutoff),))
+        for site in data.sites:
+            check_new(self.set_value, self.low_bound, self.high_bound, dtype_of(site.dtype))
         sources = {site: stream(seed, self.name, site.path) for site in data.sites}
         return Prepared({site.path: partial(self._replaced, source, site) for site, source in sources.items()})
 
@@ -148,6 +151,14 @@ def check_bounds(low: float, high: float) -> None:
         raise Usage(f"nothing can be drawn from {low} to {high}")
 
 
+def check_new(value: float | None, low: float, high: float, dtype: np.dtype[Any]) -> None:
+    """Raise Usage unless a dtype has the new value, or values within the bounds, before anything is changed."""
+    if value is None:
+        _inside(low, high, dtype)
+    else:
+        single(value, dtype)
+
+
 def is_over(cutoff: int | None, earlier: int) -> bool:
     """Whether a model has had its share; a negative cutoff is none, as is the -1 of KeraStroke."""
     return cutoff is not None and 0 <= cutoff <= earlier
@@ -162,7 +173,7 @@ def uniform(numbers: Array, low: float, high: float, dtype: np.dtype[Any]) -> Ar
     """Numbers in [0, 1) as values in [low, high] of a dtype: none is rounded out of the bounds.
 
     Raises:
-        Usage: no value of the dtype is within the bounds.
+        Usage: no value of the dtype is within the bounds, or none but 0.
     """
     least, most = _inside(low, high, dtype)
     values = rounded(low + (high - low) * numbers, dtype)
@@ -171,6 +182,9 @@ def uniform(numbers: Array, low: float, high: float, dtype: np.dtype[Any]) -> Ar
 
 def _inside(low: float, high: float, dtype: np.dtype[Any]) -> tuple[float, float]:
     """The least and the largest value of a dtype within the bounds."""
+    for bound in (low, high):
+        if not np.isfinite(rounded(np.array([bound]), dtype)).all():
+            raise Usage(f"{bound} is no finite {dtype.name} value")
     values = rounded(np.array([low, high]), dtype)
     least, most = values[:1], values[1:]
     if float(least[0]) < low:
@@ -179,4 +193,6 @@ def _inside(low: float, high: float, dtype: np.dtype[Any]) -> tuple[float, float
         most = np.nextafter(most, -largest(dtype))
     if not float(least[0]) <= float(most[0]):
         raise Usage(f"no {dtype.name} value is between {low} and {high}")
+    if float(least[0]) == float(most[0]) == 0 and (low, high) != (0, 0):
+        raise Usage(f"{low} and {high} are too small for {dtype.name}: every value between them would be 0")
     return float(least[0]), float(most[0])

@@ -13,9 +13,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from wtool.dtypes import Array
+from wtool.dtypes import Array, dtype_of
 from wtool.errors import Refused, Usage, a_few
-from wtool.transforms.change import Apply, Blocks, Change, Data, Prepared, Site, rounded
+from wtool.transforms.change import Apply, Blocks, Change, Data, Prepared, Site, rounded, single
 from wtool.transforms.initializers import Initializer, from_config, normal
 from wtool.transforms.statistics import Statistics, statistics
 from wtool.transforms.streams import CHUNK, Stream, drawn, stream
@@ -77,7 +77,9 @@ class Jitter:
             raise Usage(f"a standard deviation of {self.sd} is not a number from 0 up")
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
-        """Nothing has to be known before."""
+        """Nothing has to be known before, but that the deviation is a number in the dtypes of the tensors."""
+        for site in data.sites:
+            single(self.sd, dtype_of(site.dtype))
         return Prepared({site.path: self._jittered(site, stream(seed, self.name, site.path)) for site in data.sites})
 
     def _jittered(self, site: Site, source: Stream) -> Apply:
@@ -195,6 +197,7 @@ class Constant(_EmptiesBiases):
 
         Raises:
             Refused: an initializer whose values do not vary, so that there is no deviation to take.
+            Usage: a value that becomes 0 or infinite in the dtype of a tensor.
         """
         if self.value is not None:
             sizes = {site.path: self.value for site in data.sites}
@@ -205,6 +208,7 @@ class Constant(_EmptiesBiases):
         for site in data.sites:
             if site.size and not sizes[site.path] > 0:
                 raise Refused(f"the initializer of {site.path} always gives one value; give the constant with --value")
+            single(sizes[site.path] if site.size else 0.0, dtype_of(site.dtype))
         return Prepared({site.path: self._signed(site, sizes[site.path], seed) for site in data.sites}, notes)
 
     def _signed(self, site: Site, size: float, seed: int) -> Apply:
