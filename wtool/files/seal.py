@@ -7,6 +7,7 @@ secret goes into it, and whoever writes a file on purpose can compute it as well
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -64,7 +65,7 @@ def put_hash(text: bytes, old: str, new: str) -> bytes:
 def _told(record: Mapping[str, Any]) -> str | None:
     result = record.get(RESULT)
     told = result.get("hash") if isinstance(result, dict) else None
-    return told if isinstance(told, str) and len(told) == len(UNHASHED) else None
+    return told if isinstance(told, str) and re.fullmatch("blake3:[0-9a-f]{64}", told) else None
 
 
 Piece = bytes | tuple[Source, int, int] | None
