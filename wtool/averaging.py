@@ -305,6 +305,7 @@ def _plan(
                        strict=True))  # fmt: skip
     numbers = arithmetic(base.weights)
     chosen = {tensor.path for tensor in selected(numbers, include, exclude)}
+    calculable = {tensor.path for tensor in numbers}
     plan = _Plan([], {}, _notes(checkpoints, matches, [each for each in numbers if each.path in chosen]), {})
     for tensor in base.weights:
         if tensor.path in chosen:
@@ -313,7 +314,7 @@ def _plan(
             plan.edits.append(pipeline.Edit(tensor, columns[tensor.path], apply))
         else:
             plan.actions[tensor.path] = "kept from the newest"
-            if tensor not in numbers and len(checkpoints) > 1:
+            if tensor.path not in calculable and len(checkpoints) > 1:
                 plan.edits.append(pipeline.Edit(tensor, columns[tensor.path], _watching(tensor, plan)))
     averaged = {edit.target.path: edit for edit in plan.edits if edit.target.path in chosen}
     if optimizer in ("follow", "reset") and base.slots:

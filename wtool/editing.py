@@ -215,14 +215,17 @@ def _plan(task: Task, inputs: Sequence[Checkpoint], steps: _Steps) -> _Plan:
     plan.notes.extend(note for each in inputs for note in each.notes)
     plan.notes.extend(each.note for each in found if each.note)
     plan.notes.extend(prepared.notes)
+    empty = {tensor.path for tensor in zeroed}
     for tensor in base.weights:
         original = tensor.copy_of or tensor.path
         change = changes.get(original)
         count = plan.counts.get(tensor.path, _Count(0))
-        plan.actions[tensor.path] = "kept" if change is None else "set to 0" if tensor in zeroed else f"as {original}"
+        plan.actions[tensor.path] = (
+            "kept" if change is None else "set to 0" if tensor.path in empty else f"as {original}"
+        )
         if change is not None:
             plan.edits.append(pipeline.Edit(tensor, columns[tensor.path], partial(_rewrite, change, count)))
-        elif tensor in chosen:
+        elif tensor.path in plan.counts:
             plan.edits.append(pipeline.Edit(tensor, columns[tensor.path], partial(_look_only, count)))
     _follow(task, inputs, data, changes, plan)
     return plan

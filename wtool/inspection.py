@@ -117,10 +117,10 @@ def by_layer(found: dict[str, Any]) -> list[dict[str, Any]]:
     """
     layers = {layer["name"]: layer["class"] for layer in found["layers"]}
     layers |= {tensor["layer"]: tensor["class"] for tensor in found["tensors"] if tensor["layer"] not in layers}
-    return [
-        _summary(name, class_name, [tensor for tensor in found["tensors"] if tensor["layer"] == name])
-        for name, class_name in layers.items()
-    ]
+    inside: dict[str, list[dict[str, Any]]] = {name: [] for name in layers}
+    for tensor in found["tensors"]:
+        inside[tensor["layer"]].append(tensor)
+    return [_summary(name, class_name, inside[name]) for name, class_name in layers.items()]
 
 
 def _summary(name: str, class_name: str | None, tensors: list[dict[str, Any]]) -> dict[str, Any]:

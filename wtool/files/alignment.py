@@ -10,7 +10,7 @@ from wtool.files.owners import Held
 from wtool.files.variables import Shape
 
 MAX_STATES = 50_000
-"""Ways to interleave lanes that are looked at before giving up."""
+"""Ways to place segments, or to interleave lanes, that are looked at before giving up."""
 
 MAX_DEALT = 1_000
 """Ways to deal out the weights so far that are followed at once before giving up."""
@@ -63,9 +63,11 @@ def _certain(segments: Sequence[Segment], shapes: Sequence[Shape]) -> list[Held 
     """Walk all ways to place the segments at once, keep those that reach the end, and see where they agree."""
     reached: list[set[int]] = [{0}]
     steps: list[list[tuple[int, int]]] = []
+    looked_at = 0
     for segment in segments:
         spans = [(start, stop) for start in sorted(reached[-1]) for stop in _stops(segment, shapes, start)]
-        if len(spans) > MAX_STATES:
+        looked_at += len(spans)
+        if looked_at > MAX_STATES + len(segments):
             return None
         steps.append(spans)
         reached.append({stop for _, stop in spans})

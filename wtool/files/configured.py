@@ -43,11 +43,13 @@ def _paths(node: Node, path: str) -> Iterator[tuple[str, Node]]:
 
 def output_kernels(checkpoint: Checkpoint, kernels: Sequence[Tensor]) -> list[Tensor]:
     """Which of the kernels, in model order, belong to output layers: the last one, where nothing else is told."""
-    found = []
-    for name in _output_layers(checkpoint.config):
-        inside = [kernel for kernel in kernels if f"{kernel.layer}/".startswith(f"{name}/")]
-        found += inside[-1:]
-    return found or list(kernels[-1:])
+    last: dict[str, Tensor] = {}  # of each layer, and of each that holds it
+    for kernel in kernels:
+        path = kernel.layer
+        while path:
+            last[path] = kernel
+            path = path.rpartition("/")[0]
+    return [last[name] for name in _output_layers(checkpoint.config) if name in last] or list(kernels[-1:])
 
 
 def _output_layers(config: Any) -> list[str]:

@@ -111,7 +111,7 @@ class Prune:
         """The tensors that share a threshold, each with how many of their values are pruned; without those of none."""
         assert self.sparsity is not None
         last = [site for site in sites if site.is_output] if self.last_layer_scale != 1 else []
-        rest = [site for site in sites if site not in last and site.size]
+        rest = [site for site in sites if site.size and not (last and site.is_output)]
         together = [rest] if self.scope == "global" else [[site] for site in rest]
         shares = [(tuple(each), self.sparsity) for each in together]
         shares += [((site,), self.sparsity * self.last_layer_scale) for site in last]

@@ -30,15 +30,14 @@ Score = Callable[[Site, Blocks, int], Array]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Tensors ranked together, and the rank that is looked for: 1 for the lowest."""
+    """Tensors ranked together, the rank that is looked for (1 is the lowest), and how many values they have."""
 
     sites: tuple[Site, ...]
     rank: int
+    size: int = field(init=False)
 
-    @property
-    def size(self) -> int:
-        """How many values they have."""
-        return sum(site.size for site in self.sites)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", sum(site.size for site in self.sites))
 
 
 class Equals(NamedTuple):
