@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from tests.models import BLOBS, HOSTILE, ZOO
 from wtool.cli import cli
-from wtool.files.recognising import may_be_model, mentions_model
+from wtool.files.recognising import may_be_model, mentions
 
 SHARDS = ("sharded.weights.json", "sharded_00000.weights.h5", "sharded_00001.weights.h5")
 PLACES = (
@@ -137,10 +137,22 @@ def test_saved_models_run(tmp_path: Path) -> None:
     assert "saved_model.pb: runs: a SavedModel" in run(tmp_path).stdout
 
 
+def test_weights_that_old_keras_unpickles_run(tmp_path: Path) -> None:
+    """Keras 3.8 takes `model.weights.npz` where there is no `model.weights.h5`, and lets NumPy unpickle it."""
+    with zipfile.ZipFile(BLOBS[0]) as old, zipfile.ZipFile(tmp_path / "model.keras", "w") as new:
+        for member in old.infolist():
+            new.writestr(member.filename.replace("model.weights.h5", "model.weights.npz"), old.read(member))
+    (tmp_path / "unzipped").mkdir()
+    (tmp_path / "unzipped" / "model.weights.npz").write_bytes(b"PK")
+    told = run(tmp_path).stdout
+    assert "model.keras: runs: model.weights.npz: " in told
+    assert "unzipped/model.weights.npz: runs: " in told
+
+
 def test_no_model_is_overlooked_by_its_content() -> None:
     """Every real file of every format is one by its content alone, and holds a mark of models."""
     for path in [*ZOO.rglob("*.keras"), *ZOO.rglob("*.h5"), *ZOO.rglob("*.weights.json")]:
         assert may_be_model(str(path)), path
         is_shard = path.name.startswith("sharded_")
         is_weights = path.name.endswith(".weights.h5")  # `vars` is too short a word
-        assert is_shard or is_weights or mentions_model(str(path)), path
+        assert is_shard or is_weights or mentions(str(path)), path

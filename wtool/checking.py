@@ -17,7 +17,7 @@ from wtool.errors import SEVERITIES, Note, Refused, WtoolError
 from wtool.files.archive import verify
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.opener import configurations, open_checkpoint, training_config
-from wtool.files.recognising import architecture, is_plain_json, may_be_model, mentions_model
+from wtool.files.recognising import PICKLED, architecture, is_plain_json, may_be_model, mentions
 from wtool.files.search import CLOSED, LINK, SPECIAL, Entry, is_model_name
 from wtool.files.suspects import is_path_out, suspects
 
@@ -25,6 +25,8 @@ BLOCK = 65_536  # values; what is known of them stays in the cache
 MOST = 1000  # findings that are told of one file: more say nothing new
 GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
 """Names of the files that make a folder a SavedModel, which Keras 2 loads as it loads files."""
+
+PICKLING = "weights as NumPy's file of arrays, which older versions of Keras unpickle"
 
 SEVERITY_OF = {
     "runs": "runs",
@@ -139,6 +141,8 @@ def check_listed(folder: str, entry: Entry, progress: pipeline.Progress | None =
         return _one(entry.path, "note", "a pipe, socket or device, which is not opened")
     if entry.kind == LINK:
         return _of_link(folder, entry.path)
+    if os.path.basename(entry.path) == PICKLED:
+        return _one(entry.path, "runs", PICKLING)
     if os.path.basename(entry.path) in GRAPHS:
         return _one(entry.path, "runs", "a SavedModel, whose TensorFlow graph may do anything; wtool does not read it")
     if is_model_name(entry.path):
@@ -147,7 +151,7 @@ def check_listed(folder: str, entry: Entry, progress: pipeline.Progress | None =
         return None
     found = check(entry.path, progress)
     refused = [each.where for each in found.findings] == [""]
-    is_other = is_plain_json(entry.path) or (refused and not mentions_model(entry.path))
+    is_other = is_plain_json(entry.path) or (refused and not mentions(entry.path))
     return None if is_other else found
 
 
@@ -167,7 +171,9 @@ def _refusal(error: Refused) -> Finding:
 
 
 def _of_damaged(name: str) -> Iterator[Finding]:
-    """What Keras would do before it finds the damage."""
+    """What Keras would do before it finds the damage, or with what wtool does not read."""
+    if name != "-" and not os.path.isdir(name) and mentions(name, (PICKLED.encode(),)):
+        yield Finding("runs", PICKLED, PICKLING)
     for label, config in configurations(name) if name != "-" else ():
         yield from _suspected(config, label)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from wtool.errors import WtoolError
@@ -17,6 +17,9 @@ BLANKS = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
 
 MARKS = (b"class_name", b"config.json", b"layer_names", b"model.weights", b"model_config", b"weight_map")
 """Texts of which every model holds one, uncompressed."""
+
+PICKLED = "model.weights.npz"
+"""Weights as Keras 3.8 could save them: arrays of objects, which it unpickled."""
 
 COMMENT = 0xFFFF  # bytes that may follow a zip archive's last record
 
@@ -38,14 +41,18 @@ def may_be_model(path: str) -> bool:
         return any(_at(file, offset) == HDF5_SIGNATURE for offset in _user_blocks(size))
 
 
-def mentions_model(path: str) -> bool:
-    """Whether one of the texts that every model holds is anywhere in a file."""
-    longest = max(map(len, MARKS))
+def mentions(path: str, texts: Sequence[bytes] = MARKS) -> bool:
+    """Whether one of some texts, by default those that models hold, is anywhere in a file.
+
+    Raises:
+        WtoolError: it cannot be read.
+    """
+    longest = max(map(len, texts))
     with _opened(path) as file:
         before = b""
         while block := file.read(MIB):
             seen = (before + block).replace(b"\0", b"")  # UTF-16 has a zero beside each letter
-            if any(mark in seen for mark in MARKS):
+            if any(text in seen for text in texts):
                 return True
             before = block[-2 * longest :]
     return False
