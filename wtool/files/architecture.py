@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wtool.errors import Refused
+from wtool.errors import Note, Refused
 from wtool.files.calls import layer_order, name_of
-from wtool.files.variables import Variables, built_in, quantisation, snake_case, variants
+from wtool.files.variables import Variables, built_in, original, quantisation, snake_case, variants
 
 MAX_NESTED_MODELS = 40
 """Layers inside layers. Real models nest three or four deep."""
@@ -93,7 +93,7 @@ def read(config: Mapping[str, Any], version: str | None = None) -> tuple[Node, t
     """
     notes: list[str] = []
     root = _node(config, _Place("the model", "", False, True, 0, is_keras2(version)), notes)
-    return root, tuple(notes)
+    return root, tuple(dict.fromkeys(notes))
 
 
 def is_keras2(version: str | None) -> bool:
@@ -122,6 +122,8 @@ def _node(entry: Any, place: _Place, notes: list[str]) -> Node:
     known = _known(entry, class_name, plain)
     if known and entry.get("registered_name") not in (None, class_name, plain, f"keras>{plain}", known):
         notes.append(f"{place.what} is Keras's {plain}, but registered as {entry['registered_name']}")
+    if (package := _original(entry)) is not None:
+        notes.append(Note(f"{plain} is of the package {package}; wtool's layer of this name takes its place", "note"))
     name = place.name or settings.get("name") or entry.get("name") or ""
     if not isinstance(name, str):
         raise Refused(f"the configuration of {place.what} has a name that is no text: {name!r:.60}")
@@ -181,7 +183,14 @@ def _known(entry: Mapping[str, Any], class_name: str, plain: str) -> str | None:
     own = f"wtool>{plain}"
     if own in (class_name, entry.get("registered_name")) and built_in(own) is not None:
         return own
+    if _original(entry) is not None:
+        return own
     return built_in(plain) if _by_keras(entry, class_name) else None
+
+
+def _original(entry: Mapping[str, Any]) -> str | None:
+    """The package of one of the original Auto-Rotating and linked layers, for which wtool's own stand in."""
+    return original(entry.get("class_name"), entry.get("module"), entry.get("registered_name"))
 
 
 def _by_keras(entry: Mapping[str, Any], class_name: str) -> bool:

@@ -18,7 +18,7 @@ from wtool.files.decoding import decoded, is_marked
 from wtool.files.keras_names import BACKEND, CALLS, CLASSES, FUNCTIONS, OPERATIONS, OPTIMIZERS, SHORT
 from wtool.files.node_def import Unreadable, read_node
 from wtool.files.sizes import oversized
-from wtool.files.variables import built_in
+from wtool.files.variables import built_in, original
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +303,12 @@ def _functions_of(rooms: list[str]) -> frozenset[str]:
 
 
 def _is_own(module: Any, kind: str, registered: Any) -> bool:
-    """Whether it is a layer of `wtool.layers`, by all of its names."""
+    """Whether it is a layer of `wtool.layers`, by all of its names, or one that they stand in for.
+
+    Keras looks up a name without a module only among what the user registered, so nothing is imported for it.
+    """
+    if module is None and original(kind, module, registered) is not None:
+        return True
     if module is None:
         return kind.startswith("wtool>") and built_in(kind) == kind and registered in (None, kind)
     own = f"wtool>{kind}"

@@ -217,7 +217,7 @@ _TABLE: dict[str, tuple[Callable[[Flags], str], tuple[str, ...]]] = {
     "IntegerLookup": (_lookup, ("idf",)),
     "StringLookup": (_lookup, ("idf",)),
     "TextVectorization": (_lookup, ("idf",)),
-    "wtool>LKPReLU": (_spec("alpha linked_alpha"), ()),
+    "wtool>LKPReLU": (lambda flags: "alpha linked_alpha" if flags["slopes"] else "", ("slopes",)),
     "tfmot>PruneLowMagnitude": (_masks, ("masks",)),
 }
 
@@ -262,6 +262,12 @@ _OWN = tuple(
 )
 _WITHOUT = frozenset((*_WITHOUT_VARIABLES.split(), *_OWN))
 
+ORIGINALS = {
+    "arpkeras": frozenset(("AutoRotDense", "AutoRotConv1D", "AutoRotConv2D", "AutoRotConv3D")),
+    "linked_neurons": frozenset(("LKReLU", "LKSELU", "LKSwish", "LKPReLU")),
+}
+"""Package -> its layers. Files name them without a package; the layers of wtool with these names take their place."""
+
 _ALIASES = {
     **{f"Convolution{n}D{tail}": f"Conv{n}D{tail}" for n in (1, 2, 3) for tail in ("", "Transpose")},
     **{f"SeparableConvolution{n}D": f"SeparableConv{n}D" for n in (1, 2)},
@@ -283,6 +289,17 @@ def built_in(class_name: str) -> str | None:
     """
     name = _ALIASES.get(class_name, class_name)
     return name if name in _TABLE or name in _WITHOUT or name == "Lambda" else None
+
+
+def original(class_name: Any, module: Any, registered: Any) -> str | None:
+    """The package that a layer is of, where it is one of the original Auto-Rotating and linked layers; else None.
+
+    Args:
+        class_name, module, registered: what the configuration calls it; files of Keras 2 have the class's name only.
+    """
+    package = next((package for package, names in ORIGINALS.items() if str(class_name) in names), None)
+    home = module.partition(".")[0].lower() if isinstance(module, str) else None
+    return package if home in (None, package) and registered in (None, class_name) else None
 
 
 def variants(class_name: str, config: Mapping[str, Any] | None, keras2: bool = False) -> tuple[Variables, ...] | None:
@@ -323,6 +340,8 @@ def _choices(flag: str, config: Mapping[str, Any] | None, keras2: bool) -> Seque
             return (False,) if config is None else (bool(config.get("lora_rank")),)
         case "concat":
             return (False, True) if config is None else (config.get("score_mode") == "concat",)
+        case "slopes":  # those of linked_neurons, whose configurations tell nothing, are in files of Keras 2.3 only
+            return (True,) if config is None or "alpha_initializer" in config else (True, False)
         case "given":
             return (False, True) if config is None else (config.get("mean") is not None,)
         case "idf":

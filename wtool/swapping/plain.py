@@ -10,6 +10,7 @@ import numpy as np
 
 from wtool.dtypes import Array
 from wtool.errors import WtoolError
+from wtool.files.architecture import class_of
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.swapping.carry import INPUT
 from wtool.swapping.entries import keras_class, without_sharing
@@ -34,8 +35,8 @@ def own_entries(layer: Layer) -> list[Entry]:
 
 
 def is_own(entry: Entry) -> bool:
-    """Whether an entry is one of wtool's layers."""
-    return "wtool>" in f"{entry.get('class_name')} {entry.get('registered_name')}"
+    """Whether an entry is one of wtool's layers, or of the original ones that they stand in for."""
+    return (class_of(entry)[0] or "").startswith("wtool>")
 
 
 def is_linked(layer: Layer) -> bool:
@@ -110,6 +111,8 @@ def _dropped(base: Checkpoint, values: Values) -> str | None:
 
 def _put_plain(base: Checkpoint, model: Model, layer: Layer, values: Values) -> None:
     kind, config = (layer.kind or "").removeprefix("wtool>"), layer.config
+    if kind == "LKPReLU" and not any(tensor.path == f"{layer.path}/alpha" for tensor in base.weights):
+        kind = "LKReLU"  # slopes that linked_neurons did not save stayed at zero
     kept = {name: config[name] for name in ("name", "trainable", "dtype") if name in config}
     layer.entry.pop("build_config", None)
     if kind == "LKPReLU":

@@ -12,6 +12,7 @@ from wtool.dtypes import Array
 from wtool.errors import WtoolError, in_short
 from wtool.files.checkpoint import Checkpoint
 from wtool.training.loading import private, refuse_suspects
+from wtool.training.older import older_objects
 
 EXAMPLES = 4
 SIZES = {2: 8, 3: 16, 4: 64, 5: 24}
@@ -43,7 +44,8 @@ def _loaded(seen: Checkpoint) -> Any:
     with private(seen) as (path, checkpoint):
         refuse_suspects(checkpoint)
         try:
-            return keras.models.load_model(path, compile=False)
+            with older_objects(checkpoint) as known:
+                return keras.models.load_model(path, custom_objects=known, compile=False)
         except Exception as error:  # whatever a file makes Keras raise
             raise WtoolError(f"Keras does not load {os.path.basename(seen.name)} ({in_short(error)})") from error
 

@@ -193,8 +193,7 @@ def _is_registered(entry: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
 
 def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool) -> tuple[Any, str]:
     """The model, and why it is not compiled, if it was."""
-    known = older_objects() if checkpoint.format == "h5" else None
-    with warnings.catch_warnings(), _policy_of(checkpoint), _names_from_the_first():
+    with warnings.catch_warnings(), _policy_of(checkpoint), _names_from_the_first(), older_objects(checkpoint) as known:
         warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")  # that is looked at below
         load_model = partial(keras.models.load_model, path, custom_objects=known, safe_mode=not unsafe)
         try:
