@@ -113,9 +113,9 @@ def take(kind: str | None, config: Mapping[str, Any], inputs: Sequence[Input]) -
         raise Stuck("it is an operation, which may work on all channels together")
     plain = kind.removeprefix("wtool>AutoRot").removeprefix("wtool>")
     if plain in MERGES:
-        return _merge(inputs)
+        return merge(inputs)
     if plain == "Concatenate":
-        return _concatenate(config, inputs)
+        return concatenate(config, inputs)
     if plain in ("MultiHeadAttention", "GroupQueryAttention"):
         return _attention(plain, config, inputs)
     if len(changed) > 1 or changed[0] is not inputs[0]:
@@ -379,7 +379,7 @@ def _attention(kind: str, config: Mapping[str, Any], inputs: Sequence[Input]) ->
     return Taken(None, tuple(edits), settings)
 
 
-def _merge(inputs: Sequence[Input]) -> Taken:
+def merge(inputs: Sequence[Input]) -> Taken:
     """Sums and products of tensors that have all changed alike; those of one channel go with any number."""
     changed = [each.reindex for each in inputs if each.reindex is not None]
     first = changed[0]
@@ -393,7 +393,7 @@ def _merge(inputs: Sequence[Input]) -> Taken:
     return Taken(first)
 
 
-def _concatenate(config: Mapping[str, Any], inputs: Sequence[Input]) -> Taken:
+def concatenate(config: Mapping[str, Any], inputs: Sequence[Input]) -> Taken:
     changed = next(each.reindex for each in inputs if each.reindex is not None)
     shapes = [each.shape for each in inputs]
     if None in shapes or len({len(shape or ()) for shape in shapes}) > 1:

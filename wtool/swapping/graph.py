@@ -85,11 +85,19 @@ class Layer:
 
 @dataclass(eq=False)
 class Call:
-    """A layer at work: the `number`-th time, on these tensors."""
+    """A layer at work: the `number`-th time, on these tensors.
+
+    Attributes:
+        layer: what is called.
+        number: index of the call.
+        inputs: the tensors that it takes.
+        arguments: what Keras 2 notes of the call besides its first argument, by name; a constant first argument as 0.
+    """
 
     layer: Layer
     number: int
     inputs: list[Ref]
+    arguments: Mapping[int | str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:
@@ -251,19 +259,17 @@ def _read_sequential(model: Model) -> None:
 
 def _read_functional(model: Model) -> None:
     named = {layer.name: layer for layer in model.layers}
-    nodes = {
-        layer.name: [list(_refs_of_node(node)) for node in layer.entry.get("inbound_nodes") or []]
-        for layer in model.layers
-    }
+    nodes = {layer.name: layer.entry.get("inbound_nodes") or [] for layer in model.layers}
+    taking = {name: [list(_refs_of_node(node)) for node in each] for name, each in nodes.items()}
     model.inputs = [ref.key for ref in _refs(model.config.get("input_layers"), 0)]
     model.outputs = list(_refs(model.config.get("output_layers"), 0))
-    taken = [ref.key for each in nodes.values() for refs in each for ref in refs]
+    taken = [ref.key for each in taking.values() for refs in each for ref in refs]
     taken += [ref.key for ref in model.outputs]
     calls: dict[tuple[str, int], Call] = {}
     for layer in model.layers:
         first = _first_call(layer, taken)
-        for number, refs in enumerate(nodes[layer.name], first):
-            calls[layer.name, number] = Call(layer, number, refs)
+        for number, (refs, node) in enumerate(zip(taking[layer.name], nodes[layer.name], strict=True), first):
+            calls[layer.name, number] = Call(layer, number, refs, _arguments(node))
     for call in calls.values():
         for ref in call.inputs:
             if ref.key[0] not in named:
@@ -301,21 +307,59 @@ def _sorted(calls: Mapping[tuple[str, int], Call]) -> list[Call]:
 
 def _refs_of_node(node: Any) -> Iterator[Ref]:
     """The tensors that a call takes, in the order in which Keras lists them."""
-    if isinstance(node, Mapping):  # Keras 3
+    if _is_of_keras3(node):
         for number, each in enumerate(node.get("args") or []):
             yield from _refs(each, number)
         kwargs = node.get("kwargs") or {}
         for word in sorted(kwargs):
             yield from _refs(kwargs[word], word)
         return
-    for each in node if isinstance(node, list) else []:  # Keras 2: the first argument, or a list of tensors
-        constant = isinstance(each, list) and each[:1] == ["_CONSTANT_VALUE"]
-        if not constant and not _is_key(each):
-            raise Refused(f"a layer's inputs are {each!r:.60}, which is no reference to a tensor")
-        if not constant:
+    for each in _first_argument(node):
+        if not _is_constant(each):
             yield Ref(each, 0)
-        for word, value in sorted(each[3].items()) if len(each) > 3 and isinstance(each[3], dict) else []:
+        for word, value in sorted(_others(each).items()):
             yield from _refs(value, word)
+
+
+def _is_of_keras3(node: Any) -> bool:
+    return isinstance(node, Mapping) and isinstance(node.get("args"), list) and isinstance(node.get("kwargs"), Mapping)
+
+
+def _first_argument(node: Any) -> Iterator[list[Any]]:
+    """The tensors of a call's first argument in Keras 2, each `[layer, call, output, other arguments]`.
+
+    Keras puts a list around a single one for layers, but not for operations of TensorFlow, and leaves structures as
+    they are. A constant is called `_CONSTANT_VALUE`, and has its value in the place of the output.
+    """
+    if _is_constant(node) or _is_key(node):
+        yield node
+    elif isinstance(node, Mapping):
+        for name in sorted(node):
+            yield from _first_argument(node[name])
+    elif isinstance(node, list):
+        for each in node:
+            yield from _first_argument(each)
+    else:
+        raise Refused(f"a layer's inputs are {node!r:.60}, which is no reference to a tensor")
+
+
+def _is_constant(value: Any) -> bool:
+    return isinstance(value, list) and len(value) >= 3 and value[0] == "_CONSTANT_VALUE"
+
+
+def _others(place: list[Any]) -> dict[Any, Any]:
+    """The other arguments of a call, as noted beside a tensor of the first one."""
+    return place[3] if len(place) > 3 and isinstance(place[3], dict) else {}
+
+
+def _arguments(node: Any) -> dict[int | str, Any]:
+    """What Keras 2 notes of a call: the arguments behind the first one, and that one where it is a constant."""
+    found: dict[int | str, Any] = {}
+    for place in () if _is_of_keras3(node) else _first_argument(node):
+        found.update(_others(place))
+        if _is_constant(place):
+            found[0] = place[2]
+    return found
 
 
 def _refs(value: Any, word: int | str) -> Iterator[Ref]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
-from wtool.swapping.graph import Call, Key, Layer, Model, Ref, Shape
+from wtool.swapping.graph import Call, Key, Model, Ref, Shape
+from wtool.swapping.operations import TENSORFLOW, shapes_behind
 
 Given = Mapping[str, Any]
 Shapes = dict[Key, "Shape | None"]
@@ -39,7 +40,7 @@ def shapes_of(model: Model, given: Sequence[Shape | None] | None = None) -> Shap
             if found.get(ref.key) is None:
                 found[ref.key] = told_shape(ref) or _built(call)
         inputs = [found.get(ref.key) for ref in call.inputs]
-        for number, shape in enumerate(outputs_of(call.layer, inputs)):
+        for number, shape in enumerate(outputs_of(call, inputs)):
             key = (call.layer.name, call.number, number)
             found[key] = next((told for ref in model.users(key) if (told := told_shape(ref))), shape)
     return found
@@ -74,8 +75,11 @@ def as_shape(value: Any) -> Shape | None:
     return tuple(value)
 
 
-def outputs_of(layer: Layer, inputs: Sequence[Shape | None]) -> list[Shape | None]:
-    """The shapes of a layer's outputs; a single None for layers that nobody knows."""
+def outputs_of(call: Call, inputs: Sequence[Shape | None]) -> list[Shape | None]:
+    """The shapes of a call's outputs; a single None for layers that nobody knows."""
+    layer = call.layer
+    if layer.kind in TENSORFLOW:
+        return shapes_behind(layer.config, call.arguments, inputs)
     if layer.model is not None:
         inner = shapes_of(layer.model, inputs)
         return [inner.get(ref.key) for ref in layer.model.outputs]

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from wtool.errors import Refused, in_short
 from wtool.swapping.carry import Input, Stuck, Taken, take
 from wtool.swapping.graph import Call, Key, Layer, Model, Ref, Shape
+from wtool.swapping.operations import TENSORFLOW
 from wtool.swapping.reindex import Reindex, unchanged
 from wtool.swapping.shapes import ELEMENTWISE, MERGES, Shapes, shapes_of
+from wtool.swapping.through import take_operation
 
 Behind = Callable[[Reindex], Reindex]
 """What a layer that changes makes of its output's positions."""
@@ -139,7 +141,7 @@ class _Walk:
         taken = Taken(None)
         if changed:
             try:
-                taken = take(call.layer.kind, call.layer.config, inputs)
+                taken = _taken(call, inputs)
                 if path in self.behind and taken.output is not None and taken.output.axis != axis:
                     raise Stuck("it is linked along another axis")
             except Stuck as stuck:
@@ -212,6 +214,12 @@ class _Walk:
         if ref not in found.refs:
             found.refs.append(ref)
             found.why.append(f"{who}: {why}")
+
+
+def _taken(call: Call, inputs: list[Input]) -> Taken:
+    if call.layer.kind in TENSORFLOW:
+        return take_operation(call.layer.config, call.arguments, inputs)
+    return take(call.layer.kind, call.layer.config, inputs)
 
 
 def _alike(one: Taken, other: Taken) -> bool:
