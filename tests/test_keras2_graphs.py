@@ -16,7 +16,7 @@ from tests.models import Array
 from wtool.errors import Refused
 from wtool.files.opener import open_checkpoint
 from wtool.swapping.graph import read
-from wtool.swapping.shapes import shapes_of
+from wtool.swapping.shapes import output_of, shapes_of
 
 pytestmark = pytest.mark.tensorflow
 tf = pytest.importorskip("tensorflow")
@@ -208,3 +208,43 @@ def test_what_is_no_reference_is_refused(odd: Any, tmp_path: Path) -> None:
         file.attrs["model_config"] = json.dumps(config)
     with pytest.raises(Refused, match="no reference to a tensor"):
         wtool.swap(path, to="linked", layers=["hidden"])
+
+
+LAMBDAS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
+    "told": (lambda x: x / 127.5 - 1.0, {"output_shape": (8, 8, 3)}),
+    "told by a list": (lambda x: x[:, 1:-1], {"output_shape": [6, 8, 3]}),
+    "untold": (lambda x: x / 127.5 - 1.0, {}),
+}
+
+
+@pytest.mark.parametrize("layers", [[], ["conv"], ["wide"]], ids=str)
+@pytest.mark.parametrize("name", LAMBDAS)
+def test_the_shape_behind_a_lambda_is_the_stored_one(name: str, layers: list[str], tmp_path: Path) -> None:
+    """Where none is stored, the classes behind it tell at least the rank: a Conv2D's channels are its filters."""
+    function, told = LAMBDAS[name]
+    model = keras2.Sequential(
+        [
+            L.Lambda(function, input_shape=(8, 8, 3), **told),
+            L.Conv2D(4, 3, activation="relu", name="conv"),
+            L.MaxPooling2D(),
+            L.Flatten(),
+            L.Dense(5, activation="elu", name="wide"),
+            L.Dense(1),
+        ]
+    )
+    path = saved(model, tmp_path / "m.h5")
+    (done,) = wtool.swap(path, to="linked", layers=layers, output=tmp_path / "new.h5")
+    assert {path for path, text in done.layers.items() if "becomes" in text} == set(layers or ["conv", "wide"])
+    projected = [text for text in done.layers.values() if text.startswith("new")]
+    assert len(projected) == (name == "untold" and layers != ["wide"])  # Flatten needs the whole shape
+    assert_same(model, tmp_path / "new.h5")
+
+
+def test_a_single_number_is_a_shape_and_a_function_is_none() -> None:
+    given = [(None, 4)]
+    assert output_of("Lambda", {"output_shape": 3, "output_shape_type": "raw"}, given) == (None, 3)
+    assert output_of("Lambda", {"output_shape": [2, None]}, [None]) == (None, 2, None)
+    for told in (None, "f", {"class_name": "__lambda__"}, [[1], 2]):
+        assert output_of("Lambda", {"output_shape": told}, given) is None
+    assert output_of("Lambda", {"output_shape": ["code", None, None], "output_shape_type": "lambda"}, given) is None
+    assert output_of("Lambda", {"output_shape": [3], "output_shape_type": "function"}, given) is None

@@ -18,7 +18,7 @@ from wtool.swapping.graph import Layer, Model
 from wtool.swapping.linking import Activation, Projected, activation_of, as_general, is_across, link
 from wtool.swapping.plain import is_linked, own_entries, unlink, unrotate
 from wtool.swapping.rotation import WRAPPERS, limits_of, rho_of, rotatable, rotate
-from wtool.swapping.selecting import choose
+from wtool.swapping.selecting import choose, passed_by
 from wtool.swapping.values import Added, Filling, Values, changed_values, edits_of, new_shape, weights_by_layer
 
 
@@ -108,6 +108,7 @@ def _to_rotating(swap: Swap, base: Checkpoint, model: Model) -> Changed:
     limits = limits_of(model)
     owners = {layer.path: inner for inner in model.walk() for layer in inner.layers}
     owned = weights_by_layer(base)
+    notes = passed_by(model, swap.layers, partial(_rotatable, swap), "Auto-Rotating")
     layers, rho = {}, {}
     for path, (layer, was) in chosen.items():
         given = (swap.xmin_lim, swap.xmax_lim)
@@ -120,8 +121,9 @@ def _to_rotating(swap: Swap, base: Checkpoint, model: Model) -> Changed:
             rho[path] = factors
     for inner in model.walk():
         inner.settle()
-    notes = () if swap.auto_rot else ("the rotation is switched off: the model computes what it did",)
-    return Changed(Values({}), layers, rho, same=not swap.auto_rot, notes=notes)
+    if not swap.auto_rot:
+        notes.append("the rotation is switched off: the model computes what it did")
+    return Changed(Values({}), layers, rho, same=not swap.auto_rot, notes=tuple(notes))
 
 
 def _rotatable(swap: Swap, layer: Layer) -> str | None:
@@ -139,6 +141,7 @@ def _rotated_config(layer: Layer) -> dict[str, Any]:
 def _to_plain(swap: Swap, base: Checkpoint, model: Model, force: bool) -> Changed:
     chosen = choose(model, swap.layers or ("*",), _own, "plain", outputs_too=True)
     before = {path: was for path, (_, was) in chosen.items()}
+    passed = passed_by(model, swap.layers, _own, "plain")
     was_on = [path for path, (layer, _) in chosen.items() if not is_linked(layer) and unrotate(layer)]
     links = {path: layer for path, (layer, _) in chosen.items() if is_linked(layer)}
     values, dropped = unlink(base, model, links, force)
@@ -147,7 +150,7 @@ def _to_plain(swap: Swap, base: Checkpoint, model: Model, force: bool) -> Change
     notes = [] if dropped is None else [f"{dropped}: the plain model computes something else"]
     if was_on:
         notes.append(f"{a_few(was_on)} rotated: without that the model computes something else")
-    return Changed(values, layers, same=not notes, notes=tuple(notes))
+    return Changed(values, layers, same=not notes, notes=(*notes, *passed))
 
 
 def _own(layer: Layer) -> str | None:
@@ -157,6 +160,7 @@ def _own(layer: Layer) -> str | None:
 def _to_linked(swap: Swap, base: Checkpoint, model: Model) -> Changed:
     chosen = choose(model, swap.layers, partial(_linkable, swap), _what(swap))
     before = {path: _named(layer, activation) for path, (layer, activation) in chosen.items()}
+    passed = passed_by(model, swap.layers, partial(_linkable, swap), _what(swap))
     slopes = [path for path, (_, activation) in chosen.items() if activation.variant == "LKPReLU"]
     found, projected = link(model, chosen)
     values = Values(edits_of(base, found))
@@ -170,7 +174,7 @@ def _to_linked(swap: Swap, base: Checkpoint, model: Model) -> Changed:
     notes = [] if same else [f"--fill {swap.fill}: the model does not compute what it did"]
     if regular := [path for path, (layer, _) in chosen.items() if layer.config.get("activity_regularizer")]:
         notes.append(f"the activity regularizer of {a_few(regular)} is of what comes before the activation now")
-    return Changed(values, layers, same=same, notes=tuple(notes))
+    return Changed(values, layers, same=same, notes=(*notes, *passed))
 
 
 def _what(swap: Swap) -> str:
@@ -188,12 +192,11 @@ def _linkable(swap: Swap, layer: Layer) -> Activation | None:
 
 def _named(layer: Layer, activation: Activation) -> str:
     """What the activation is now, for the report."""
-    if layer.kind == "Activation" or activation.fused:
-        inner = layer.config.get("layer")
-        config = inner["config"] if activation.fused and layer.kind == "TimeDistributed" and inner else layer.config
-        function = config.get("activation")
+    acting = layer.acting
+    if acting.kind == "Activation" or activation.fused:
+        function = acting.config.get("activation")
         return str(function.get("config") if isinstance(function, dict) else function)
-    return str(layer.entry.get("class_name"))
+    return str(acting.entry.get("class_name"))
 
 
 def _linked_alpha(base: Checkpoint, values: Values, path: str) -> Added:

@@ -18,6 +18,9 @@ Shape = tuple["int | None", ...]
 OPERATION = "operation"
 """The kind of `x + y` and the like, which stand between the layers."""
 
+CARRIERS = ("TimeDistributed", "SpectralNormalization")
+"""Wrappers whose output is that of the layer inside, of each step or with a kernel of norm 1."""
+
 START: Key = ("", 0, 0)
 """What goes into a Sequential model."""
 
@@ -76,6 +79,15 @@ class Layer:
         """Its settings."""
         config = self.entry.get("config")
         return config if isinstance(config, dict) else {}
+
+    @property
+    def acting(self) -> Layer:
+        """The layer that computes: itself, or the one inside wrappers that change nothing behind it."""
+        layer = self
+        while layer.kind in CARRIERS and isinstance(layer.config.get("layer"), dict):
+            entry = layer.config["layer"]
+            layer = Layer(entry, self.path, class_of(entry)[0])
+        return layer
 
     @property
     def shown(self) -> str:

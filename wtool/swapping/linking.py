@@ -47,19 +47,15 @@ class Projected:
 
 def activation_of(layer: Layer) -> Activation | None:
     """What a layer's activation would become; None where it has none, or one that cannot be linked."""
-    kind, config = (layer.kind or "").removeprefix("wtool>"), layer.config
-    if kind == "PReLU":
+    acting = layer.acting
+    kind, config = (acting.kind or "").removeprefix("wtool>"), acting.config
+    if kind == "PReLU" and acting is layer:
         names = ("alpha_initializer", "alpha_regularizer", "alpha_constraint", "shared_axes")
         return Activation("LKPReLU", {name: config.get(name) for name in names if name in config}, fused=False)
     if kind in ("ReLU", "LeakyReLU", "ELU"):
-        return _of_layer(kind, layer)
+        return _of_layer(kind, acting)
     if kind == "Activation":
         return _of_function(config.get("activation"), fused=False)
-    if kind == "TimeDistributed":
-        inner = config.get("layer")
-        if not isinstance(inner, dict) or not ends_in_activation(str(inner.get("class_name")).rpartition(">")[2]):
-            return None
-        return _of_function(inner["config"].get("activation"), fused=True)
     return _of_function(config.get("activation"), fused=True) if ends_in_activation(kind) else None
 
 
@@ -185,9 +181,7 @@ def _put_link(model: Model, layer: Layer, activation: Activation, found: Spread)
 
 
 def _set_linear(layer: Layer) -> None:
-    config = layer.config
-    if layer.kind == "TimeDistributed":
-        config = config["layer"]["config"]
+    config = layer.acting.config
     if config.get("L") == "auto":  # of an Auto-Rotating layer: the one of its activation
         function = config["activation"]
         config["L"] = LEVELS.get(str(function.get("config") if isinstance(function, dict) else function), "auto")

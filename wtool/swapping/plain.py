@@ -143,9 +143,9 @@ def _fuse(model: Model, layer: Layer, function: Any) -> bool:
         return False
     if any(call.inputs[0].key[0] != name for call in model.calls_of(layer)):
         return False
-    inner = producer.config["layer"] if producer.kind == "TimeDistributed" else producer.entry
-    config, kind = inner["config"], str(inner.get("class_name")).rpartition(">")[2]
-    if not ends_in_activation(kind) or producer.kind is None or config.get("activation") != "linear":
+    acting = producer.acting
+    config, kind = acting.config, str(acting.entry.get("class_name")).rpartition(">")[2]
+    if not ends_in_activation(kind) or acting.kind is None or config.get("activation") != "linear":
         return False
     config["activation"] = function
     model.remove(layer)

@@ -14,7 +14,7 @@ from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.variables import quantisation
 from wtool.ranges import LEVELS, RANGES, beyond, states_are_bounded
 from wtool.swapping.entries import own_class
-from wtool.swapping.graph import Call, Entry, Key, Layer, Model
+from wtool.swapping.graph import CARRIERS, Call, Entry, Key, Layer, Model
 from wtool.swapping.selecting import followers
 
 OWN = ("xmin_lim", "xmax_lim", "L", "xQ_scalar", "eps", "AutoRot", "hQ_scalar")
@@ -22,7 +22,7 @@ OWN = ("xmin_lim", "xmax_lim", "L", "xQ_scalar", "eps", "AutoRot", "hQ_scalar")
 
 EPS = 1e-5
 RECURRENT = ("SimpleRNN", "LSTM", "GRU")
-WRAPPERS = ("TimeDistributed", "Bidirectional")
+WRAPPERS = ("Bidirectional", *CARRIERS)
 Limits = tuple[float, float]
 
 _PASSING = (
@@ -209,6 +209,8 @@ def _rotated(layer: Layer) -> list[Entry]:
 def _by_layer(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
     groups: dict[str, list[Tensor]] = {}
     for tensor in tensors:
+        if tensor.copy_of is not None:
+            continue
         groups.setdefault(tensor.layer, []).append(tensor)
     return [group for group in groups.values() if any(tensor.role.endswith("kernel") for tensor in group)]
 

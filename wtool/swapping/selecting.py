@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from wtool.errors import Usage
+from wtool.errors import Refused, Usage, a_few
+from wtool.files.architecture import class_of
 from wtool.files.variables import variants
 from wtool.swapping.graph import OPERATION, Key, Layer, Model
+from wtool.swapping.operations import ACTIVATIONS, TENSORFLOW, function_of
 
 Chosen = TypeVar("Chosen")
+
+LINKING = ("a linked activation", "Linked", "LK")
+"""How the names of what activations become begin."""
 
 _HOLDERS = ("SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM", "Bidirectional", "TimeDistributed", "MultiHead", "GroupQ")
 
@@ -35,6 +41,9 @@ def choose(
     layers = [layer for inner in model.walk() for layer in inner.layers]
     for glob in globs:
         if not any(fnmatchcase(layer.path, glob) for layer in layers):
+            holder = next((each for each in layers if any(fnmatchcase(held.path, glob) for held in inside(each))), None)
+            if holder is not None:
+                raise Usage(f"{glob!r} is inside {holder.shown}, where swap changes nothing")
             raise Usage(f"no layer has a path like {glob!r}; see `wtool inspect`")
     outputs = set() if outputs_too else output_layers(model)
     found: dict[str, tuple[Layer, Chosen]] = {}
@@ -48,12 +57,65 @@ def choose(
             found[layer.path] = (layer, decided)
         elif literal:
             raise Usage(f"{layer.shown} has nothing that becomes {what}")
-    if not found and outputs_too:
-        raise Usage("there is nothing that becomes plain: no Auto-Rotating and no linked layers")
+    if found:
+        return found
+    passed = "".join(f"; {note}" for note in passed_by(model, globs, wanted, what))
+    if outputs_too:
+        raise Usage(f"there is nothing that becomes plain: no Auto-Rotating and no linked layers{passed}")
+    where = "no layer that --layers names has anything that" if globs else "no hidden layer has anything that"
+    raise Usage(f"{where} becomes {what}; an output layer has to be named with --layers{passed}")
+
+
+def passed_by(model: Model, globs: Sequence[str], wanted: Callable[[Layer], Chosen | None], what: str) -> list[str]:
+    """One line on what `choose` cannot reach: layers inside others, activations of loops and operations of the graph.
+
+    Args:
+        model, globs, wanted, what: as for `choose`.
+    """
+    layers = [layer for inner in model.walk() for layer in inner.layers]
+    if globs:
+        named = [layer for layer in layers if any(fnmatchcase(layer.path, glob) for glob in globs)]
+    else:
+        outputs = output_layers(model)
+        named = [layer for layer in layers if layer.path not in outputs]
+    found = []
+    for layer in named:
+        held = list(inside(layer)) if wanted(layer) is None else []
+        found += [each for each in held if wanted(each) is not None]
+        if what.startswith(LINKING):
+            found += [each for each in (layer, *held) if _is_activation(each)]
     if not found:
-        where = "no layer that --layers names has anything that" if globs else "no hidden layer has anything that"
-        raise Usage(f"{where} becomes {what}; an output layer has to be named with --layers")
-    return found
+        return []
+    shown = a_few([each.shown for each in found])
+    return [f"swap does not reach {shown}: inside another layer, a loop over time, or an operation of the graph"]
+
+
+def inside(layer: Layer) -> Iterator[Layer]:
+    """The layers in a layer's settings, at any depth: of wrappers and the like, but not those of the graph."""
+    waiting = [] if layer.model is not None else [layer]
+    while waiting:
+        holder = waiting.pop()
+        config = holder.entry.get("config")
+        for value in config.values() if isinstance(config, dict) else [config]:
+            for entry in value if isinstance(value, list) else [value]:
+                if isinstance(entry, dict) and isinstance(entry.get("config"), (dict, list)):
+                    with suppress(Refused):
+                        held = Layer(entry, "", class_of(entry)[0])
+                        held.path = f"{holder.path}/{held.name or entry['class_name']}"
+                        waiting.append(held)
+        if holder is not layer:
+            yield holder
+
+
+def _is_activation(layer: Layer) -> bool:
+    """Whether it has an activation that no layer can take the place of: in a loop over time, or as an operation."""
+    kind = (layer.kind or "").removeprefix("wtool>AutoRot").removesuffix("Cell")
+    if kind in ("SimpleRNN", "LSTM", "GRU") or kind.startswith("ConvLSTM"):
+        return layer.config.get("activation") not in (None, "linear")
+    if layer.kind in TENSORFLOW:
+        return function_of(layer.config) in ACTIVATIONS
+    name = str(layer.entry.get("class_name")).lower().replace("leakyrelu", "leaky_relu")
+    return layer.kind == OPERATION and name in ACTIVATIONS
 
 
 def output_layers(model: Model) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
@@ -52,8 +53,13 @@ def told_shape(ref: Ref) -> Shape | None:
 
 
 def _built(call: Call) -> Shape | None:
+    """The shape that the only input had when the layer was built, as Keras 3 notes it."""
     build = call.layer.entry.get("build_config")
-    return as_shape(build.get("input_shape")) if isinstance(build, dict) and len(call.inputs) == 1 else None
+    if not isinstance(build, dict) or len(call.inputs) != 1:
+        return None
+    told = build.get("shapes_dict")
+    named = list(told.values()) if isinstance(told, dict) else []
+    return as_shape(build.get("input_shape", named[0] if len(named) == 1 else None))
 
 
 def _declared(model: Model, key: Key) -> Shape | None:
@@ -88,16 +94,43 @@ def outputs_of(call: Call, inputs: Sequence[Shape | None]) -> list[Shape | None]
 
 def output_of(kind: str | None, config: Given, inputs: Sequence[Shape | None]) -> Shape | None:
     """The shape of a layer's first output."""
-    known = [shape for shape in inputs if shape is not None]
-    if kind is None or not known or len(known) < len(inputs):
+    if kind is None:
         return None
     kind = kind.removeprefix("wtool>AutoRot").removeprefix("wtool>")
+    if kind == "Lambda":
+        return _stored(config, inputs)
+    inputs = [_any_of_rank(kind)] if list(inputs) == [None] else inputs
+    known = [shape for shape in inputs if shape is not None]
+    if not known or len(known) < len(inputs):
+        return None
     if kind in ELEMENTWISE:
         return known[0]
     if kind in MERGES:
         return _merged(known)
     rule = _RULES.get(kind) or _by_family(kind)
     return rule(known[0], config, known) if rule is not None else None
+
+
+def _any_of_rank(kind: str) -> Shape | None:
+    """What is known of a layer's only input where nothing tells its shape: the rank, if the class takes no other."""
+    if kind == "Flatten":
+        return (None, None)  # the output has this rank whatever the input's is
+    if kind in ("SimpleRNN", "LSTM", "GRU", "Bidirectional", "RNN"):
+        return (None, None, None)
+    windowed = re.fullmatch(
+        r"(?:(?:Separable|Depthwise)?Conv|(?:Global)?(?:Max|Average)Pooling)([123])D(?:Transpose)?", kind
+    )
+    return None if windowed is None else (None,) * (int(windowed[1]) + 2)
+
+
+def _stored(config: Given, inputs: Sequence[Shape | None]) -> Shape | None:
+    """The output shape that a Lambda was given, without the batch; a single number in Keras 2 is a list of one."""
+    told = config.get("output_shape")
+    shape = (told,) if type(told) is int else as_shape(told)
+    if shape is None or config.get("output_shape_type", "raw") != "raw":
+        return None
+    first = next((each for each in inputs if each is not None), None)
+    return (first[0] if first else None, *shape)
 
 
 def channel_axis(config: Given, rank: int) -> int:

@@ -240,10 +240,10 @@ def _channels(call: Call, before: Sequence[int | None], shape: Shape | None) -> 
     """The axis of the channels in what a layer gives."""
     if shape is None:
         return None
-    kind, config = call.layer.kind or "", call.layer.config
-    inner = config.get("layer")
-    if kind == "TimeDistributed" and isinstance(inner, dict) and isinstance(inner.get("config"), dict):
-        return 2 if inner["config"].get("data_format") == "channels_first" and len(shape) > 3 else len(shape) - 1
+    acting = call.layer.acting
+    kind, config = acting.kind or "", acting.config
+    if call.layer.kind == "TimeDistributed":
+        return 2 if config.get("data_format") == "channels_first" and len(shape) > 3 else len(shape) - 1
     if kind in ("BatchNormalization", "SyncBatchNormalization"):
         axis = config.get("axis", -1)
         axis = axis[0] if isinstance(axis, list) and axis else axis
