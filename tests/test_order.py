@@ -109,6 +109,18 @@ def test_older_files_in_order() -> None:
     assert [tensor.path for tensor in found.tensors] == ["a/kernel", "b/kernel", *(f"n/{name}" for name in NORM)]
 
 
+@pytest.mark.tensorflow
+@pytest.mark.slow
+def test_what_keras_loads_is_what_is_told() -> None:
+    pytest.importorskip("tf_keras")
+    from tests.orders import run
+
+    summary = run(150, seed=20_261)
+    assert summary.failures == []
+    assert summary.counts["as Keras loads it"] > 40
+    assert summary.counts["refused"] > 5
+
+
 @pytest.mark.parametrize(
     ("layers", "names", "complaint"),
     [

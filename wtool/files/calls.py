@@ -7,6 +7,7 @@ file is which layer's depends on that order.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 Call = tuple[str, int]
@@ -35,6 +36,18 @@ def layer_order(config: Mapping[str, Any]) -> list[str] | None:
         return None
     met = set(order)
     return order + [name for name, _ in inputs if name not in met]  # Keras has them too; they hold nothing
+
+
+def takers(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Pairs of layers of a model, of which the second takes the output of the first and nothing else."""
+    entries = [entry for entry in _list(config.get("layers")) if isinstance(entry, Mapping)]
+    if "input_layers" not in config:
+        yield from pairwise(entries)
+        return
+    named = {name_of(entry): entry for entry in entries}
+    for (name, _), taken in _calls(named, []).items():
+        if len(taken) == 1 and taken[0][0] in named:
+            yield named[taken[0][0]], named[name]
 
 
 def name_of(entry: Mapping[str, Any]) -> str:

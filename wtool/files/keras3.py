@@ -14,6 +14,7 @@ from wtool.files.architecture import Node
 from wtool.files.checkpoint import Contents, Tensor
 from wtool.files.groups import Groups
 from wtool.files.hdf5 import Dataset, Index
+from wtool.files.lost_settings import lost_settings
 from wtool.files.members import anonymous, held_by, unknown
 from wtool.files.owners import Held, Owner, layers_of, settle_paths, tensors_of
 from wtool.files.shapes import dtype_of
@@ -76,7 +77,7 @@ def _model(groups: Groups, config: Mapping[str, Any] | None, version: str | None
     if config is None:
         return _without_config(groups, version == "2")
     root, told = architecture.read(config, version)
-    notes += told
+    notes += [*told, *lost_settings(config)]
     model = _Reader(groups, version, _is_empty(groups), notes).owner(root, "", "")
     if _is_empty(groups) and any(_needed(node) for node in root.walk()):
         notes.append(Note("the model had no weights yet when it was saved", "note"))

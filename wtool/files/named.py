@@ -8,7 +8,7 @@ from wtool.errors import Differs, Note, Refused
 from wtool.files.architecture import Node
 from wtool.files.hdf5 import Dataset
 from wtool.files.owners import Held, Owner
-from wtool.files.seats import Seat, Seats, Weight, likeness, plain, seat_of
+from wtool.files.seats import Seat, Seats, Weight, plain, seat_of
 from wtool.files.shapes import check_dtype, check_shapes, dtype_of
 from wtool.files.variables import STATISTICS, Variables, class_of, role_of, variants
 from wtool.files.weight_order import keras_order
@@ -141,7 +141,7 @@ def _fits(weight: Weight, seat: Seat, name: str, own: Seat) -> bool:
     """Whether a weight's name speaks for another seat at least as well as for its own."""
     known = name if seat.choices is not None else weight.name
     same = known in (weight.name, plain(weight.name))
-    return same and likeness(seat.inner, weight.inner) >= likeness(own.inner, weight.inner)
+    return same and seat.likeness(weight.inner) >= own.likeness(weight.inner)
 
 
 def _settle(seat: Seat) -> None:

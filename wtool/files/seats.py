@@ -42,6 +42,7 @@ class Seat:
         inner: names from the listed layer to it.
         owner: the layer, whose variables are filled in.
         choices: the variables that it may have; None where only its author knows.
+        wrapper: names to the layer that holds nothing but this one, by which Keras 2 may call it; else empty.
         parts: the layers inside it.
         found: its weights by the names of its variables; those of unknown layers by the paths of their arrays.
         chosen: the variables that it turned out to have.
@@ -51,6 +52,7 @@ class Seat:
     inner: str
     owner: Owner
     choices: tuple[Variables, ...] | None
+    wrapper: str = ""
     parts: list[Seat] = field(default_factory=list)
     found: dict[str, Weight] = field(default_factory=dict)
     chosen: Variables | None = None
@@ -60,6 +62,10 @@ class Seat:
         yield self
         for part in self.parts:
             yield from part.walk()
+
+    def likeness(self, inner: str) -> tuple[int, int]:
+        """How much its path is like that of a weight; the more, the greater."""
+        return max(_likeness(self.inner, inner), _likeness(self.wrapper, inner))
 
     def names(self) -> frozenset[str]:
         """The names of the variables that it may have."""
@@ -83,12 +89,13 @@ def seat_of(node: Node, path: str, inner: str, group: str) -> Seat:
     for child in node.children:
         deeper = f"{inner}/{child.name}" if inner else child.name
         part = seat_of(child, seat.owner.inside(child.name), deeper, group)
+        part.wrapper = inner if child.attribute == "layer" and not seat.names() else ""
         seat.parts.append(part)
         seat.owner.parts.append(part.owner)
     return seat
 
 
-def likeness(path: str, other: str) -> tuple[int, int]:
+def _likeness(path: str, other: str) -> tuple[int, int]:
     """How many names at the end of two paths are equal, without and with regard to numbers."""
     ours, theirs = _backwards(path), _backwards(other)
     alike = exact = 0
@@ -135,7 +142,8 @@ class Seats:
         for number, seat in enumerate(self.seats):
             names = seat.names() if seat.choices is not None else {_ANY}
             self._left.update(names)
-            ends = {end for exact in _ends(seat.inner) for end in (f"={exact}", _plain_end(exact))}
+            paths = {seat.inner, seat.wrapper or seat.inner}
+            ends = {end for path in paths for exact in _ends(path) for end in (f"={exact}", _plain_end(exact))}
             for name in names:
                 for end in ends:
                     self._ending.setdefault((name, end), deque()).append(number)
