@@ -432,6 +432,7 @@ def run(cases: int, seed: int) -> Summary:
     with tempfile.TemporaryDirectory() as folder:
         for first in range(0, cases, FILES_OF_A_MODEL):
             which = (keras, tf_keras)[generator.randrange(2)]
+            which.backend.clear_session()
             older = generator.random() < 0.5
             saved = save(which, Builder(which, generator).whole(), older, Path(folder))
             for position in range(first, min(first + FILES_OF_A_MODEL, cases)):
