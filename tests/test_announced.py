@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from tests import announced
 from tests.announced_cases import Maker
+from wtool.files.node_def import Unreadable, read_node
 
 pytestmark = pytest.mark.tensorflow
 
@@ -60,3 +63,42 @@ def test_the_harness_sees_what_keras_does(tmp_path: Path, monkeypatch: pytest.Mo
         with monkeypatch.context() as patch:
             patch.setattr(announced, "suspects", lambda _: iter(()))
             assert announced.unannounced(way, value, answer), answer
+
+
+def test_nodes_are_read_as_protobuf_reads_them() -> None:
+    """Nodes of a real graph with changed bytes: what is read at all is the operation that TensorFlow sees."""
+    tf = pytest.importorskip("tensorflow")
+    from google.protobuf import json_format
+    from google.protobuf.message import DecodeError
+
+    with tf.Graph().as_default() as graph:
+        x = tf.compat.v1.placeholder(tf.float32, [None, 4])
+        tf.strings.as_string(tf.concat([x + 1.0, x], 1), fill="q")
+        tf.function(lambda a: a * 2)(x)
+    nodes = [operation.node_def for operation in graph.get_operations()]
+    chance = random.Random(5)
+    accepted = 0
+    for number in range(6000):
+        message = bytearray(chance.choice(nodes).SerializeToString())
+        for _ in range(number % 4):
+            at = chance.randrange(len(message))
+            message[at : at + chance.choice((0, 1, 1))] = bytes(
+                [chance.choice((chance.randrange(128), message[at] ^ 1))]
+            )
+        with suppress(UnicodeDecodeError, Unreadable, DecodeError):  # who refuses sees nothing else
+            text = message.decode()
+            read = read_node(text)
+            real = tf.compat.v1.NodeDef.FromString(text.encode())
+            assert read.op == real.op
+            assert read.calls == any(_calls(value) for value in real.attr.values())
+            assert (
+                read_node(json_format.MessageToDict(real)).op
+                == read_node(json_format.MessageToJson(real)).op
+                == real.op
+            )
+            accepted += 1
+    assert accepted > 1000
+
+
+def _calls(value: Any) -> bool:
+    return value.HasField("func") or bool(value.list.func)
