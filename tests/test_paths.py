@@ -241,5 +241,6 @@ def test_a_reader_that_leaves_early(tmp_path: Path) -> None:
     )
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert "Traceback" not in done.stderr
-    assert done.stdout.strip() in ("0", "1")  # a small model may be in the pipe before the reader leaves
+    assert done.stdout.strip() in ("0", "141")  # a small model may be in the pipe before the reader leaves
+    assert not done.stderr
     assert (tmp_path / "part").stat().st_size == 100

@@ -6,12 +6,12 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
+from wtool.cli import streams
 from wtool.cli.console import say, status_of_error
 from wtool.errors import explained
 from wtool.signals import unwind_on_sigterm
@@ -67,18 +67,13 @@ def cli(debug: bool) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and exit: 0 done, 1 something failed, 2 misuse, 130 interrupted, 143 terminated."""
+    """Run a command and exit: 0 done, 1 something failed, 2 misuse, 130 interrupted, 141 output unread, 143 ended."""
     arguments = sys.argv[1:] if arguments is None else arguments
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads only cost start-up time: nothing here calls it
+    streams.prepare()
     unwind_on_sigterm()
     _allow_many_files()
-    status = _exit_status(list(arguments))
-    if status == 128 + signal.SIGINT:
-        with suppress(OSError, ValueError):  # nobody may be reading any more
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(status)  # not to wait for what a thread is still calculating
-    sys.exit(status)
+    streams.finish(_exit_status(list(arguments)))
 
 
 def _allow_many_files() -> None:
@@ -101,6 +96,8 @@ def _exit_status(arguments: list[str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _exit_interrupted()
+    except streams.Unwritable as error:
+        return streams.unwritable(error)
     except Exception as error:
         if "--debug" in arguments:
             raise

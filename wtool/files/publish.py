@@ -114,12 +114,8 @@ class Draft:
 
         self.file.seek(0)
         if self.target == "-":
-            try:
-                shutil.copyfileobj(self.file, sys.stdout.buffer, BUFFER)
-                sys.stdout.buffer.flush()
-            except BrokenPipeError:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again at its end
-                raise WtoolError("whoever was reading standard output stopped before the end", self.target) from None
+            shutil.copyfileobj(self.file, sys.stdout.buffer, BUFFER)
+            sys.stdout.buffer.flush()
         else:
             with open(self.target, "wb") as out:
                 shutil.copyfileobj(self.file, out, BUFFER)
@@ -149,7 +145,7 @@ def check_target(target: str, force: bool) -> None:
         WtoolError: a folder, an existing file without `force`, a missing folder, or a terminal.
     """
     if target == "-":
-        if sys.stdout is None:
+        if sys.stdout is None or sys.__stdout__ is None:
             raise WtoolError("standard output is closed", target)
         if sys.stdout.isatty():
             raise WtoolError("a model is not for a terminal; redirect standard output or name a file with --output")
