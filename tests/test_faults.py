@@ -17,6 +17,7 @@ import pytest
 
 import wtool
 from tests.models import BLOBS
+from wtool.files.places import Target
 from wtool.files.publish import Draft
 
 WTOOL = [sys.executable, "-m", "wtool"]
@@ -187,7 +188,7 @@ def test_the_output_may_be_an_input_by_another_name(tmp_path: Path) -> None:
 
 
 def test_a_draft_replaces_nothing_that_appeared_meanwhile(tmp_path: Path) -> None:
-    with Draft(str(tmp_path / "x")) as draft:
+    with Draft(Target(str(tmp_path / "x"))) as draft:
         draft.file.write(b"new")
         (tmp_path / "x").write_bytes(b"somebody else's")
         with pytest.raises(wtool.WtoolError, match="exists already"):
@@ -201,16 +202,16 @@ def test_drafts_work_where_files_need_names(unnamed: bool, tmp_path: Path, monke
     if not unnamed:
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     target = tmp_path / "x"
-    with Draft(str(target)) as draft:
+    with Draft(Target(str(target))) as draft:
         draft.file.write(b"1")
     assert not any(tmp_path.iterdir())
     for content, force in ((b"1", False), (b"2", True)):
-        with Draft(str(target), force) as draft:
+        with Draft(Target.at(str(target), force)) as draft:
             draft.file.write(content)
             draft.publish()
         assert target.read_bytes() == content
     target.chmod(0o640)
-    with Draft(str(target), force=True) as draft:
+    with Draft(Target.at(str(target), force=True)) as draft:
         draft.publish()
     assert target.stat().st_mode & 0o777 == 0o640
     assert len(list(tmp_path.iterdir())) == 1

@@ -16,13 +16,15 @@ from wtool.choices import OPTIMIZER_MODES, ORDERS, check_choice
 from wtool.dtypes import Array
 from wtool.errors import Refused, Usage, WtoolError, a_few
 from wtool.files.checkpoint import Checkpoint, Tensor
-from wtool.files.inputs import expanded, natural_key, one_place, target_for
+from wtool.files.inputs import expanded, named_folder, natural_key, one_place, target_for
 from wtool.files.lineage import UNHASHED, Record, carried, lineage_entry
 from wtool.files.opener import open_checkpoint
-from wtool.files.publish import check_target
+from wtool.files.places import Target, check_target, make_folders
 from wtool.files.rewrite import rewrite
+from wtool.files.sharding import settle_left
 from wtool.matching import Match, match
 from wtool.selection import arithmetic, selected
+from wtool.targets import stamps
 from wtool.transforms.averaging import COEFFICIENTS, all_finite, normalised
 from wtool.transforms.averaging import average as mean
 from wtool.version import __version__
@@ -108,16 +110,18 @@ def average(
         weights = COEFFICIENTS[method](len(checkpoints), *([] if value is None else [value]))
         shares = normalised(weights)
         plan = _plan(checkpoints, weights, include, exclude, optimizer, allow_nonfinite)
-        target = target_for(base.format, base.name, None if output is None else os.fspath(output), "average")
+        where = None if output is None else os.fspath(output)
+        target = target_for(base.format, base.name, where, "average")
+        goal = Target.at(target, force, named_folder(where), stamps(checkpoints))
         if not dry_run:
-            _prepare_target(target, output, force)
+            _prepare(goal, base, where)
         parameters = {} if value is None else {method: value}
         record = _record(method, parameters, optimizer, include, exclude)
         if not dry_run:
             unhashed = [(UNHASHED,) * len(checkpoint.sources) for checkpoint in checkpoints]
             earlier = [*base.lineage, *_brought(checkpoints)]
             draft = [*earlier, record | {"inputs": _inputs(checkpoints, shares, unhashed)}]
-            new = rewrite(base, target, force, draft, stack)
+            new = rewrite(base, goal, draft, stack)
             try:
                 hashes = pipeline.run(checkpoints, plan.edits, new, progress)
             except Refused as error:
@@ -155,11 +159,13 @@ def _check_words(paths: object, include: object, exclude: object, order: str | N
     check_choice(optimizer, "optimizer", OPTIMIZER_MODES)
 
 
-def _prepare_target(target: str, output: str | os.PathLike[str] | None, force: bool) -> None:
+def _prepare(target: Target, base: Checkpoint, output: str | None) -> None:
     """Make the folder that `output` means, if its slash says that it is one; WtoolError if the target is in the way."""
-    if output is not None and os.fspath(output).endswith(os.sep):
-        os.makedirs(os.fspath(output), exist_ok=True)
-    check_target(target, force)
+    if output is not None and output.endswith(os.sep):
+        make_folders(target)
+    if base.format == "weights.json":
+        settle_left(target)
+    check_target(target)
 
 
 Named = list[tuple[str, str]]

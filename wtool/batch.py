@@ -189,6 +189,7 @@ def _tasks(operation: Transform, models: Models, initial: Path | None, options: 
             force=options.get("force", False) or options.get("in_place", False),
             dry_run=options.get("dry_run", False),
             make_folder=folder,
+            below=job.below,
         )
         for job in found
     ]

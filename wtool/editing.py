@@ -18,10 +18,11 @@ from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.configured import initializers, output_kernels
 from wtool.files.lineage import RESULT, UNHASHED, Record, carried, lineage_entry, mask_origin, own_records
 from wtool.files.opener import Opener, open_checkpoint
+from wtool.files.places import Target
 from wtool.files.rewrite import rewrite
 from wtool.matching import match
 from wtool.selection import by_role
-from wtool.targets import done_before
+from wtool.targets import done_before, goal
 from wtool.transforms.change import Apply, Blocks, Change, Look, Site, Transform, put
 from wtool.transforms.streams import CHUNK, overlaps
 from wtool.version import __version__
@@ -46,6 +47,7 @@ class Task:
         force: whether an existing target may be replaced.
         dry_run: do everything but write.
         make_folder: whether the target's folder may be made.
+        below: the folder below which no symbolic link is followed to the target; None where it was named itself.
     """
 
     transform: Transform
@@ -62,6 +64,7 @@ class Task:
     force: bool
     dry_run: bool
     make_folder: bool
+    below: str | None
 
     def run(self, opener: Opener, progress: pipeline.Progress | None = None) -> Transformed:
         """Do it."""
@@ -110,12 +113,12 @@ def transform(task: Task, opener: Opener, progress: pipeline.Progress | None = N
     """
     with ExitStack() as stack:
         inputs = _opened(task, opener, stack)
-        base = inputs[0]
+        base, target = inputs[0], goal(task, inputs)
         try:
             done = done_before(task, base, _record(task), partial(_hashed_inputs, task, inputs))
             if done is not None:
                 return _skipped(task, done)
-            return _transformed(task, inputs, _Steps(progress, base.sources[-1].size), stack)
+            return _transformed(task, target, inputs, _Steps(progress, base.sources[-1].size), stack)
         except WtoolError as error:
             raise error.about(task.model) from None
 
@@ -144,7 +147,9 @@ def _opened(task: Task, opener: Opener, stack: ExitStack) -> list[Checkpoint]:
     return [initial, model] if of_initial else [model, initial]
 
 
-def _transformed(task: Task, inputs: Sequence[Checkpoint], steps: _Steps, stack: ExitStack) -> Transformed:
+def _transformed(
+    task: Task, target: Target, inputs: Sequence[Checkpoint], steps: _Steps, stack: ExitStack
+) -> Transformed:
     plan = _plan(task, inputs, steps)
     base, record = inputs[0], _record(task)
     if task.dry_run:
@@ -155,7 +160,7 @@ def _transformed(task: Task, inputs: Sequence[Checkpoint], steps: _Steps, stack:
         most = {name: plan.total("size") for name in COUNTED}
         earlier = [*base.lineage, *_brought(task, inputs)]
         draft = record | {"inputs": _inputs(task, inputs, unhashed), RESULT: most}
-        new = rewrite(base, task.target, task.force, [*earlier, draft], stack)
+        new = rewrite(base, target, [*earlier, draft], stack)
         hashes = pipeline.run(inputs, plan.edits, new, steps.run)
         new.publish([*earlier, record | {"inputs": _inputs(task, inputs, hashes), RESULT: plan.counted()}])
     return Transformed(

@@ -218,6 +218,7 @@ def swap(
             force=options.get("force", False) or in_place,
             dry_run=dry_run,
             make_folder=folder,
+            below=job.below,
             verify=verify,
         )
         for job in found

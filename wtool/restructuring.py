@@ -14,11 +14,12 @@ from wtool.errors import Refused, WtoolError, in_short
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.lineage import UNHASHED, lineage_entry
 from wtool.files.opener import Opener, open_checkpoint
+from wtool.files.places import Target
 from wtool.files.structure import Structure, check_structure, restructure
 from wtool.swapping import graph
 from wtool.swapping.change import Changed, Swap, change
 from wtool.swapping.values import Values, new_shape, structure_of
-from wtool.targets import done_before
+from wtool.targets import done_before, goal
 from wtool.version import __version__
 
 Progress = Callable[[int, int], None]
@@ -38,6 +39,7 @@ class SwapTask:
         force: whether an existing target may be replaced, and what is not zero dropped.
         dry_run: do everything but write.
         make_folder: whether the target's folder may be made.
+        below: the folder below which no symbolic link is followed to the target; None where it was named itself.
         verify: run the old and the new model with Keras.
     """
 
@@ -50,6 +52,7 @@ class SwapTask:
     force: bool
     dry_run: bool
     make_folder: bool
+    below: str | None
     verify: bool
 
     def run(self, opener: Opener, progress: Progress | None = None) -> Swapped:
@@ -104,16 +107,17 @@ def swap_model(task: SwapTask, opener: Opener, progress: Progress | None = None)
     """
     with ExitStack() as stack:
         base = opener.open(task.model, stack, drop_optimizer=task.optimizer == "drop")
+        target = goal(task, [base])
         try:
             if done_before(task, base, _record(task), partial(_inputs, base)):
                 told = ("not verified: nothing was done",) if task.verify else ()
                 return Swapped(task.model, task.target, skipped=True, notes=told)
-            return _swapped(task, base, progress, stack)
+            return _swapped(task, target, base, progress, stack)
         except WtoolError as error:
             raise error.about(task.model) from None
 
 
-def _swapped(task: SwapTask, base: Checkpoint, progress: Progress | None, stack: ExitStack) -> Swapped:
+def _swapped(task: SwapTask, target: Target, base: Checkpoint, progress: Progress | None, stack: ExitStack) -> Swapped:
     if base.config is None or base.format not in ("keras", "h5"):
         raise Refused("a file with weights only does not say which layers there are; swap needs a whole model")
     config = deepcopy(base.config)
@@ -129,7 +133,7 @@ def _swapped(task: SwapTask, base: Checkpoint, progress: Progress | None, stack:
         check_structure(base, structure, stack)
     else:
         lineage = partial(_lineage, task, base, _with_new_zeros(changed.values))
-        restructure(base, structure, task.target, task.force, lineage, (UNHASHED,), progress, stack)
+        restructure(base, structure, target, lineage, (UNHASHED,), progress, stack)
     difference, told = _verified(task, base, changed.same) if task.verify else (None, ())
     return Swapped(
         task.model,

@@ -11,8 +11,10 @@ from wtool.files.checkpoint import Checkpoint
 from wtool.files.inputs import check_extension, extension
 from wtool.files.json_text import as_read
 from wtool.files.opener import open_checkpoint
-from wtool.files.publish import check_target
+from wtool.files.places import Target, check_target, make_folders
 from wtool.files.seal import is_sealed
+from wtool.files.sharding import settle_left
+from wtool.files.source import Stamp
 
 Inputs = Callable[[], Sequence[Mapping[str, Any]]]
 
@@ -30,6 +32,8 @@ class Asked(Protocol):
     def dry_run(self) -> bool: ...
     @property
     def make_folder(self) -> bool: ...
+    @property
+    def below(self) -> str | None: ...
 
 
 def done_before(task: Asked, base: Checkpoint, record: Mapping[str, Any], inputs: Inputs) -> Mapping[str, Any] | None:
@@ -51,13 +55,26 @@ def done_before(task: Asked, base: Checkpoint, record: Mapping[str, Any], inputs
     check_extension(task.target, base.format, extension(base.name))
     if task.dry_run:
         return None
+    if base.format == "weights.json":
+        settle_left(Target(task.target, below=task.below))
     there = None if task.force else _there(task.target, record, inputs, task.seed_is_given)
     if there is not None:
         return there
+    target = Target(task.target, task.force, task.below)
     if task.make_folder:
-        os.makedirs(os.path.dirname(task.target) or ".", exist_ok=True)
-    check_target(task.target, task.force)
+        make_folders(target)
+    check_target(target)
     return None
+
+
+def goal(task: Asked, inputs: Sequence[Checkpoint]) -> Target:
+    """The target of a task, as it is now, or as it was when it was opened as one of the inputs."""
+    return Target.at(task.target, task.force, task.below, stamps(inputs))
+
+
+def stamps(inputs: Sequence[Checkpoint]) -> list[tuple[str, Stamp]]:
+    """Path and stamp of each input, as it was opened."""
+    return [(each.name, each.sources[0].stamp) for each in inputs]
 
 
 def _there(target: str, record: Mapping[str, Any], inputs: Inputs, seed_is_given: bool) -> Mapping[str, Any] | None:

@@ -101,6 +101,13 @@ def target_for(kind: str, base: str, output: str | None, stem: str) -> str:
     return output
 
 
+def named_folder(output: str | None) -> str | None:
+    """The folder that one output was named by, below which no link is followed; None where it was named itself."""
+    if output is None:
+        return "."
+    return output if output.endswith(os.sep) or os.path.isdir(output) else None
+
+
 def check_extension(output: str, kind: str, own: str = "") -> None:
     """Raise Usage if Keras would take the output, in the format `kind`, for another one.
 
@@ -116,10 +123,17 @@ def check_extension(output: str, kind: str, own: str = "") -> None:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A model, and where its result goes."""
+    """A model, and where its result goes.
+
+    Attributes:
+        model: path, or `-`.
+        target: path, or `-`.
+        below: the folder below which no symbolic link is followed to the target; None where it was named itself.
+    """
 
     model: str
     target: str
+    below: str | None = None
 
 
 def jobs(
@@ -146,14 +160,14 @@ def jobs(
     if not found:
         raise Usage("no models")
     if in_place:
-        return [Job(path, path) for _, path in found], False
+        return [Job(path, path, None if word == path else _root(word, path)) for word, path in found], False
     folder = output not in (None, "-") and _is_folder(str(output), words)
     if folder:
         _refuse_file_name(str(output))
         found = [(word, path) for word, path in found if not _is_result(word, path, str(output))]
     elif output is not None and len(found) != 1:
         raise Usage(f"{len(found)} models, and one output; name a folder, with a slash at its end")
-    made = [(word, Job(path, _target(word, path, output, suffix, like, folder))) for word, path in found]
+    made = [(word, _job(word, path, output, suffix, like, folder)) for word, path in found]
     targets = {os.path.realpath(job.target) for _, job in made}
     kept = [job for word, job in made if one_place(job.model, job.target) or not _is_other(word, job, targets)]
     if not kept:
@@ -163,11 +177,12 @@ def jobs(
 
 
 def _distinct(found: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Each file once, where it comes first."""
+    """Each file once, where it comes first; but not by a link that a search found, if the file itself is there too."""
     places: dict[str, tuple[str, str]] = {}
-    for word, path in found:
+    for word, path in sorted(found, key=lambda each: each[0] != each[1] and os.path.islink(each[1])):
         places.setdefault(os.path.realpath(path), (word, path))
-    return list(places.values())
+    kept = set(places.values())
+    return [each for each in dict.fromkeys(found) if each in kept]
 
 
 def _is_result(word: str, path: str, output: str) -> bool:
@@ -194,6 +209,13 @@ def _refuse_file_name(output: str) -> None:
     """Raise Usage if an output for many models is called like a single one, and is no folder yet."""
     if extension(output).lower() in ALL and not output.endswith(os.sep) and not os.path.isdir(output):
         raise Usage(f"called like a file, but a folder may hold many models; name a folder, or write {output}/", output)
+
+
+def _job(word: str, path: str, output: str | None, suffix: str, like: str | None, folder: bool) -> Job:
+    target = _target(word, path, output, suffix, like, folder)
+    if output is None:
+        return Job(path, target, _root(word, path))
+    return Job(path, target, output if folder else None)
 
 
 def _target(word: str, path: str, output: str | None, suffix: str, like: str | None, folder: bool) -> str:

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Protocol
 
 from isal import isal_zlib
 
-from wtool.errors import Refused, WtoolError
+from wtool.errors import Refused
 from wtool.files import archive
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.hdf5_attribute import with_root_attribute
 from wtool.files.json_text import parse_object
-from wtool.files.limits import MAX_JSON
 from wtool.files.lineage import KEY, UNHASHED, Record, lineage_text, with_result
-from wtool.files.publish import Draft, check_target
-from wtool.files.seal import MANIFEST, METADATA, Seal, put_hash
-from wtool.files.shards import shard_map, shard_names
-from wtool.files.source import Region, copy
+from wtool.files.places import Target
+from wtool.files.publish import Draft
+from wtool.files.seal import METADATA, Seal, put_hash
+from wtool.files.sharding import Shards
+from wtool.files.source import copy
+from wtool.files.stream import Stream
 
 WEIGHTS = "model.weights.h5"
-WRITEBACK = 16 << 20  # bytes after which the disk may begin: the fsync at the end then finds little left to do
 LOCAL_CRC = 14  # where a local header keeps its checksum
 
 
@@ -48,8 +46,7 @@ class Rewrite(Protocol):
 
 def rewrite(
     base: Checkpoint,
-    target: str,
-    force: bool,
+    target: Target,
     lineage: Sequence[Record],
     stack: ExitStack,
     texts: Mapping[str, bytes] | None = None,
@@ -59,8 +56,7 @@ def rewrite(
 
     Args:
         base: stays open until the copy is published.
-        target: path, or `-` for standard output.
-        force: whether an existing file may be replaced.
+        target: where the copy goes.
         lineage: as it will be in the end, but for the values of content hashes and counts, which must not be shorter
             than these will be: an archive holds it in front.
         stack: throws the draft away when it closes.
@@ -72,46 +68,11 @@ def rewrite(
     """
     announced = with_result(lineage, UNHASHED)
     if base.format == "weights.json":
-        return _Shards(base, target, force, announced, stack)
-    draft = stack.enter_context(Draft(target, force))
+        return Shards(base, target, announced, stack)
+    draft = stack.enter_context(Draft(target))
     if base.format == "keras":
         return _Archive(base, draft, announced, texts or {}, names or {})
     return _Hdf5(base, draft, announced)
-
-
-class _Stream:
-    """The bytes of a plain HDF5 file on their way to a new one."""
-
-    def __init__(self, region: Region, file: BinaryIO, seen: Callable[[bytes | memoryview], object]) -> None:
-        self.crc = 0
-        self._seen = seen
-        self._region = region
-        self._file = file
-        self._position = 0
-        self._unwritten = 0
-
-    def replace(self, offset: int, data: bytes | memoryview) -> None:
-        self.copy_to(offset)
-        self._write(data)
-        self._position += len(data)
-
-    def copy_to(self, offset: int) -> None:
-        start = self._region.start
-        copy(self._region.source, start + self._position, start + offset, self._write)
-        self._position = offset
-
-    def copy_rest(self) -> None:
-        self.copy_to(self._region.size)
-
-    def _write(self, data: bytes | memoryview) -> None:
-        self.crc = isal_zlib.crc32(data, self.crc)
-        self._seen(data)
-        self._file.write(data)
-        self._unwritten += len(data)
-        if self._unwritten >= WRITEBACK and hasattr(os, "posix_fadvise"):
-            self._file.flush()
-            os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            self._unwritten = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +95,7 @@ class _Hdf5:
         self._draft = draft
         self._seal = Seal()
         self._whole = self._seal.part("")
-        self._stream = _Stream(self._region, draft.file, self._whole.update)
+        self._stream = Stream(self._region, draft.file, self._whole.update)
         self._length = len(lineage_text(lineage))
         for offset, data in self._with(lineage)[1]:
             self._stream.replace(offset, data)
@@ -195,7 +156,7 @@ class _Archive:
         region = base.regions[0]
         in_place = region.source is base.sources[0]
         self._begin(base.members[at] if in_place else _stored(base.members[at], region.size), in_place)
-        self._stream = _Stream(region, self._file, self._seal.part(WEIGHTS).update)
+        self._stream = Stream(region, self._file, self._seal.part(WEIGHTS).update)
 
     def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:
         self._stream.replace(offset, data)
@@ -278,87 +239,3 @@ def _metadata(base: Checkpoint, lineage: Sequence[Record]) -> str:
         old = {}
     old.pop(KEY, None)  # the lineage comes last, with its seal at its end
     return json.dumps({**old, KEY: list(lineage)})
-
-
-class _Shards:
-    """A `.weights.json` and its shards, which are published first: until its map appears, nothing has changed."""
-
-    def __init__(self, base: Checkpoint, target: str, force: bool, lineage: Sequence[Record], stack: ExitStack) -> None:
-        if target == "-":
-            raise WtoolError("a sharded checkpoint is several files; name one for its .weights.json with --output")
-        check_target(target, force)
-        self._base = base
-        groups, _ = shard_map(base.texts[MANIFEST])
-        old = shard_names(groups)
-        stem = os.path.basename(target).removesuffix(".json").removesuffix(".weights")
-        folder = os.path.dirname(target)
-        self._names = _shards_of(stem, old)
-        mark = lineage_text(lineage)
-        while force and any(os.path.exists(os.path.join(folder, name)) for name in self._names.values()):
-            mark = hashlib.blake2b(mark.encode(), digest_size=4).hexdigest()
-            self._names = _shards_of(f"{stem}-{mark}", old)  # the old map keeps its shards until the new one is there
-        self._old = _own_shards(target, stem) if force else []
-        self._drafts = [stack.enter_context(_shard_draft(os.path.join(folder, name))) for name in self._names.values()]
-        self._manifest = stack.enter_context(Draft(target, force))
-        self._seal = Seal()
-        self._streams = [
-            _Stream(region, draft.file, self._seal.part(str(number)).update)
-            for number, (region, draft) in enumerate(zip(base.regions, self._drafts, strict=True))
-        ]
-
-    def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:
-        self._streams[shard].replace(offset, data)
-
-    def copy_rest(self) -> None:
-        for stream in self._streams:
-            stream.copy_rest()
-
-    def publish(self, lineage: Sequence[Record]) -> None:
-        parsed = parse_object(self._base.texts[MANIFEST], MANIFEST)
-        stored = {path for index in self._base.indexes for path in index.groups}
-        parsed["weight_map"] = {
-            path: [self._names[name] for name in names] if isinstance(names, list) else self._names[names]
-            for path, names in parsed["weight_map"].items()
-            if path.strip("/") in stored
-        }
-        metadata = parsed.get("metadata")
-        told = metadata if isinstance(metadata, dict) else {}
-        parsed["metadata"] = {**told, KEY: with_result(lineage, UNHASHED)}
-        unsealed = json.dumps(parsed, indent=4).encode()
-        self._seal.part(MANIFEST).update(unsealed)
-        self._manifest.file.write(put_hash(unsealed, UNHASHED, self._seal.hash()))
-        published: list[Draft] = []
-        try:
-            for draft in (*self._drafts, self._manifest):
-                draft.publish()
-                published.append(draft)
-        except BaseException:
-            for draft in published:
-                os.unlink(draft.target)
-            raise
-        for path in self._old:
-            with suppress(FileNotFoundError):
-                os.unlink(path)
-
-
-def _own_shards(target: str, stem: str) -> list[str]:
-    """The shards of the checkpoint that is being replaced: those that its map names and that are called like it."""
-    try:
-        with open(target, "rb") as file:
-            names = shard_names(shard_map(file.read(MAX_JSON + 1))[0])
-    except (OSError, Refused):
-        return []  # there is none, or it is nothing that can be understood
-    called_so = re.compile(rf"{re.escape(stem)}(-[0-9a-f]{{8}})?_[0-9]{{5}}\.weights\.h5")
-    return [os.path.join(os.path.dirname(target), name) for name in names if called_so.fullmatch(name)]
-
-
-def _shards_of(stem: str, old: Sequence[str]) -> dict[str, str]:
-    """Old name -> new name of each shard, called as Keras calls them."""
-    return {name: f"{stem}_{number:05d}.weights.h5" for number, name in enumerate(old)}
-
-
-def _shard_draft(target: str) -> Draft:
-    """Shards never replace others: an old map and new shards, or the reverse, would be a broken checkpoint."""
-    if os.path.exists(target):
-        raise WtoolError("is in the way as a shard of the output; remove it or choose another --output", target)
-    return Draft(target)

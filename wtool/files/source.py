@@ -7,6 +7,7 @@ import stat
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from blake3 import blake3
 from isal import isal_zlib
@@ -24,6 +25,14 @@ def scratch(count: int) -> memoryview:
     if not hasattr(_scratch, "space"):
         _scratch.space = bytearray(STREAM_BLOCK)
     return memoryview(_scratch.space)[: min(count, STREAM_BLOCK)]
+
+
+Stamp: TypeAlias = tuple[int, ...]
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """What tells a file and its content from all others: device, inode, size, time of change in nanoseconds."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @dataclass(slots=True)
@@ -61,7 +70,7 @@ class Source:
             other = "not a regular file; what comes through a pipe goes in as -"
             raise Refused(folder if stat.S_ISDIR(status.st_mode) else other, name)
         self.size = status.st_size
-        self._seen = (status.st_size, status.st_mtime_ns)
+        self.stamp = stamp_of(status)
         self._hash = blake3()
         self._position = 0
         self._checksums: list[Checksum] = []
@@ -123,8 +132,7 @@ class Source:
 
     def refuse_changed(self) -> None:
         """Raise Refused if the file changed since it was opened."""
-        status = os.fstat(self.fd)
-        if (status.st_size, status.st_mtime_ns) != self._seen:
+        if stamp_of(os.fstat(self.fd)) != self.stamp:
             raise Refused("changed while it was being read; nothing was written, run the command again", self.name)
 
     def _catch_up(self, offset: int) -> None:

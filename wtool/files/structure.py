@@ -21,6 +21,7 @@ from wtool.files.hdf5 import Dataset, Index, Value, read_index
 from wtool.files.hdf5_skeleton import Room, names_attribute, write_skeleton
 from wtool.files.json_text import parse_object
 from wtool.files.lineage import KEY, Record
+from wtool.files.places import Target
 from wtool.files.rewrite import rewrite
 from wtool.files.source import STREAM_BLOCK, Region, Source
 
@@ -87,8 +88,7 @@ class _Layout:
 def restructure(
     base: Checkpoint,
     structure: Structure,
-    target: str,
-    force: bool,
+    target: Target,
     lineage: Callable[[tuple[str, ...]], Sequence[Record]],
     unhashed: tuple[str, ...],
     progress: Callable[[int, int], None] | None,
@@ -99,8 +99,7 @@ def restructure(
     Args:
         base: a whole model, `.keras` or `.h5`.
         structure: what it becomes.
-        target: path, or `-` for standard output.
-        force: whether an existing file may be replaced.
+        target: where the checkpoint goes.
         lineage: from the content hash of the base's file to the records.
         unhashed: what stands for the hash until it is known.
         progress: called with bytes done and bytes in all.
@@ -113,7 +112,7 @@ def restructure(
     layout, names = _laid_out(base, structure)
     made, index = _opened(layout, base, structure, stack)
     texts = {CONFIG: structure_text(structure.config)} if base.format == "keras" else {}
-    new = rewrite(made, target, force, lineage(unhashed), stack, texts, names)
+    new = rewrite(made, target, lineage(unhashed), stack, texts, names)
     total = sum(dataset.nbytes for dataset in index.datasets.values())
     done = 0
     for path, dataset in sorted(index.datasets.items(), key=lambda item: item[1].offset):

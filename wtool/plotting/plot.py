@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from wtool.errors import Usage
 from wtool.files.inputs import expanded
-from wtool.files.publish import check_target
+from wtool.files.places import Target, check_target
 from wtool.pipeline import Progress
 from wtool.plotting import curves, kernels, runs, weights
 from wtool.plotting.style import publish, styled, suffix_of
@@ -59,7 +59,7 @@ def plot(
     words = [os.fspath(paths)] if isinstance(paths, (str, os.PathLike)) else [os.fspath(each) for each in paths]
     target = os.fspath(output)
     suffix_of(target)
-    check_target(target, force)
+    check_target(Target(target, force))
     if not words:
         raise Usage("no models")
     experiments = [word for word in words if runs.is_run(word)]

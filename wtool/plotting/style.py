@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from wtool.errors import Usage, WtoolError, one_line
+from wtool.files.places import Target
 from wtool.files.publish import Draft
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
@@ -76,7 +77,7 @@ def publish(figure: Any, output: str, force: bool) -> None:
     """Write a figure, whole or not at all; the same matplotlib writes the same bytes."""
     suffix = suffix_of(output)
     _settle(figure)
-    with Draft(output, force) as draft:
+    with Draft(Target.at(output, force)) as draft:
         figure.savefig(draft.file, format=suffix[1:], metadata=DATES[suffix])
         draft.publish()
 

@@ -15,7 +15,7 @@ from wtool.errors import Usage, WtoolError
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.inputs import expanded, extension
 from wtool.files.opener import open_checkpoint
-from wtool.files.publish import check_target
+from wtool.files.places import Target, check_target
 from wtool.training.legs import OPERATION
 from wtool.training.logs import check_log
 from wtool.training.words import check_data
@@ -76,7 +76,7 @@ def check_resume(model: str, data: Any, epochs: int, options: Mapping[str, Any])
     _check_model(model)
     _check_reports(options)
     target = _target(model, options.get("output"))
-    check_target(target, force=True)  # what is there already may be this leg's own
+    check_target(Target(target, force=True))  # what is there already may be this leg's own
     return target
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from wtool import operations
+from wtool.files.places import Target
 from wtool.files.publish import Draft
 from wtool.training import schedules
 from wtool.training.lottery_folder import UNFINISHED, Folder
@@ -46,7 +47,7 @@ def transform(folder: Folder, step: Step) -> None:
 
 
 def _copy(model: str, output: str) -> None:
-    with Draft(output, force=True) as draft, open(model, "rb") as file:
+    with Draft(Target.at(output, force=True)) as draft, open(model, "rb") as file:
         shutil.copyfileobj(file, draft.file)
         draft.publish()
 

@@ -13,20 +13,24 @@ import numpy as np
 from wtool import optimizer_rule, pipeline
 from wtool.dtypes import Array, is_floating
 from wtool.errors import WtoolError, a_few, in_short
+from wtool.files import places
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.inputs import extension
 from wtool.files.lineage import Record
 from wtool.files.opener import open_checkpoint
+from wtool.files.places import Target
 from wtool.files.private import private_folder
-from wtool.files.publish import check_target
 from wtool.files.rewrite import rewrite
 from wtool.training.variables import array, named
-
-__all__ = ["Diverged", "check_target", "refuse_nonfinite", "save"]
 
 
 class Diverged(WtoolError):
     """The loss, or a weight, is no finite number any more."""
+
+
+def check_target(path: str, force: bool) -> None:
+    """Refuse a target that cannot be written before any work is done for it; see `files.places.check_target`."""
+    places.check_target(Target(path, force))
 
 
 def save(
@@ -54,7 +58,7 @@ def save(
             except (ValueError, TypeError, NotImplementedError) as error:
                 raise WtoolError(f"Keras cannot save it: {in_short(error)}", target) from error
         base = stack.enter_context(open_checkpoint(path))
-        new = rewrite(base, target, force, lineage, stack)
+        new = rewrite(base, Target.at(target, force), lineage, stack)
         pipeline.run([base], _restarted(base) if fresh_optimizer else [], new)
         new.publish(lineage)
 

@@ -10,6 +10,7 @@ from wtool import pipeline
 from wtool.dtypes import Array
 from wtool.files.lineage import UNHASHED, lineage_entry, record_of
 from wtool.files.opener import open_checkpoint
+from wtool.files.places import Target
 from wtool.files.rewrite import rewrite
 from wtool.matching import match
 
@@ -43,7 +44,7 @@ def rewind_schedule(model: str, initial: str, output: str, include: Sequence[str
             inputs = [lineage_entry(path, each, {"as": role}) for path, each, role in named]
             return [*base.lineage, record_of(OPERATION, chosen, inputs=inputs)]
 
-        new = rewrite(base, output, True, lineage([(UNHASHED,), (UNHASHED,)]), stack)
+        new = rewrite(base, Target.at(output, True), lineage([(UNHASHED,), (UNHASHED,)]), stack)
         new.publish(lineage(pipeline.run([base, pruned], edits, new)))
 
 
