@@ -17,7 +17,7 @@ from wtool.dtypes import Array
 from wtool.errors import Refused, Usage, WtoolError, a_few
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.inputs import expanded, named_folder, natural_key, one_place, target_for
-from wtool.files.lineage import UNHASHED, Record, carried, lineage_entry
+from wtool.files.lineage import Record, carried, lineage_entry
 from wtool.files.opener import open_checkpoint
 from wtool.files.places import Target, check_target, make_folders
 from wtool.files.rewrite import rewrite
@@ -118,7 +118,7 @@ def average(
         parameters = {} if value is None else {method: value}
         record = _record(method, parameters, optimizer, include, exclude)
         if not dry_run:
-            unhashed = [(UNHASHED,) * len(checkpoint.sources) for checkpoint in checkpoints]
+            unhashed = [checkpoint.unhashed for checkpoint in checkpoints]
             earlier = [*base.lineage, *_brought(checkpoints)]
             draft = [*earlier, record | {"inputs": _inputs(checkpoints, shares, unhashed)}]
             new = rewrite(base, goal, draft, stack)

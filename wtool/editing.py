@@ -16,7 +16,7 @@ from wtool.dtypes import Array
 from wtool.errors import Usage, WtoolError
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.configured import initializers, output_kernels
-from wtool.files.lineage import RESULT, UNHASHED, Record, carried, lineage_entry, mask_origin, own_records
+from wtool.files.lineage import RESULT, Record, carried, lineage_entry, mask_origin, own_records
 from wtool.files.opener import Opener, open_checkpoint
 from wtool.files.places import Target
 from wtool.files.rewrite import rewrite
@@ -156,7 +156,7 @@ def _transformed(
         for _ in pipeline.scan(inputs, plan.edits, steps.run):
             pass
     else:
-        unhashed = [(UNHASHED,) * len(each.sources) for each in inputs]
+        unhashed = [each.unhashed for each in inputs]
         most = {name: plan.total("size") for name in COUNTED}
         earlier = [*base.lineage, *_brought(task, inputs)]
         draft = record | {"inputs": _inputs(task, inputs, unhashed), RESULT: most}

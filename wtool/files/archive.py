@@ -235,6 +235,15 @@ def _inflate(inflate: zlib._Decompress, block: bytes, name: str) -> bytes:
         raise Refused(f"damaged: member {name!r} does not unpack ({error})") from None
 
 
+def new_member(name: str, size: int) -> Member:
+    """A member as Keras makes them: stored, dated 1980-01-01, from a Unix system, readable by its owner."""
+    midnight_1980 = (0, 1 << 5 | 1)
+    return Member(
+        name, name.encode(), STORED, 0 if name.isascii() else UTF8, 0, size, size, 0, 0, midnight_1980,
+        (3 << 8 | 20, 20), (0, 0o600 << 16), b"", b"",
+    )  # fmt: skip
+
+
 def local_header(member: Member) -> bytes:
     """The header before a member's bytes in a new archive, of the same length whatever its checksum."""
     large = member.size >= FULL32 or member.packed >= FULL32

@@ -9,6 +9,9 @@ from math import prod
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from wtool.files.folders import folder_hash
+from wtool.files.lineage import UNHASHED
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -116,6 +119,7 @@ class Checkpoint:
         regions: the plain HDF5 files that the tensors' offsets count in, one for each shard.
         indexes: what is where in each region.
         members: of the archive, in the order of their bytes; () for other formats.
+        parts: of an unzipped model, name in its folder -> file, in the order of `sources`; empty for all others.
         texts: the small JSON files of an archive, and of a sharded checkpoint, as their bytes are, by name.
         notes: oddities worth telling, one line each.
         closing: closes all its files.
@@ -131,6 +135,7 @@ class Checkpoint:
     regions: tuple[Region, ...]
     indexes: tuple[Index, ...]
     members: tuple[Member, ...] = ()
+    parts: Mapping[str, Source] = field(default_factory=dict)
     texts: Mapping[str, bytes] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     closing: ExitStack = field(default_factory=ExitStack)
@@ -174,13 +179,19 @@ class Checkpoint:
         region.source.read_into(region.start + tensor.offset + start * dtype.itemsize, values.view(np.uint8).data)
         return values
 
+    @property
+    def unhashed(self) -> tuple[str, ...]:
+        """What stands for the hashes that `finish` gives until they are known."""
+        return (UNHASHED,) * (1 if self.parts else len(self.sources))
+
     def finish(self) -> tuple[str, ...]:
-        """Read and verify what is left of its files; gives the content hash of each.
+        """Read and verify what is left of its files; gives the content hash of each, or one of an unzipped model.
 
         Raises:
             Refused: a checksum is wrong, or a file changed since it was opened.
         """
-        return tuple(source.finish() for source in self.sources)
+        hashes = tuple(source.finish() for source in self.sources)
+        return (folder_hash(tuple(self.parts), hashes),) if self.parts else hashes
 
     def close(self) -> None:
         """Close its files."""

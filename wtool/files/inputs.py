@@ -9,7 +9,8 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from wtool.errors import Usage, WtoolError
+from wtool.errors import Refused, Usage, WtoolError
+from wtool.files.folders import is_model_folder, kind_of_folder
 from wtool.files.search import is_searched, listing, passed_by
 
 
@@ -35,12 +36,15 @@ def models_of(word: str) -> list[str]:
 
     Raises:
         WtoolError: a folder or pattern without any model.
+        Refused: a folder that holds a model of a kind which wtool does not read.
     """
     if word == "-" or os.path.isfile(word):
         return [word]
     if os.path.isdir(word):
         found = sorted((entry.path for entry in listing(word) if is_searched(entry)), key=natural_key)
         if not found:
+            if what := kind_of_folder(word):
+                raise Refused(what, word)
             there = passed_by(word)
             raise WtoolError(f"a folder without models (.keras, .h5, .weights.json){there and f': {there}'}", word)
         return found
@@ -202,7 +206,8 @@ def one_place(path: str, other: str) -> bool:
 
 
 def _is_folder(output: str, words: Sequence[str]) -> bool:
-    return output.endswith(os.sep) or os.path.isdir(output) or any(os.path.isdir(word) for word in words)
+    searched = any(os.path.isdir(word) and not is_model_folder(word) for word in words)
+    return output.endswith(os.sep) or os.path.isdir(output) or searched
 
 
 def _refuse_file_name(output: str) -> None:
@@ -223,17 +228,24 @@ def _target(word: str, path: str, output: str | None, suffix: str, like: str | N
         return output
     if path == "-":
         raise Usage("a model from standard input needs an --output: a file, or - for standard output")
-    own = extension(path)
-    stem, ending = path.removesuffix(own), own if like is None else extension(like)
+    own = ".keras" if os.path.isdir(path) else extension(path)
+    stem, ending = _stem(path), own if like is None else extension(like)
     if output is None:
         return f"{stem}-{suffix}{ending}"
     return os.path.join(output, os.path.relpath(stem + ending, _root(word, path)))
 
 
+def _stem(path: str) -> str:
+    """A model's path without its extension; all of it where it is a folder."""
+    if os.path.isdir(path):
+        return path if os.path.basename(path) not in ("", ".", "..") else os.path.abspath(path)
+    return path.removesuffix(extension(path))
+
+
 def _root(word: str, path: str) -> str:
     """The folder below which the tree is kept: the one that was named, or in which a pattern begins."""
-    if word == path:
-        return os.path.dirname(path) or "."
+    if path in (word, word.rstrip(os.sep)):
+        return os.path.dirname(_stem(path)) or "."
     if os.path.isdir(word):
         return word
     fixed = itertools.takewhile(lambda part: not glob.has_magic(part), word.split(os.sep))

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from functools import lru_cache
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from blake3 import blake3
 
 from wtool.errors import Refused, WtoolError
-from wtool.files import archive, keras3, legacy
+from wtool.files import archive, folders, keras3, legacy
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.hdf5 import Index, NotPlain, Value, read_index
 from wtool.files.json_text import parse_object
@@ -24,6 +24,8 @@ from wtool.files.source import Region, Source
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"
+NPZ = "model.weights.npz"
+TWO_WEIGHTS = f"holds both {WEIGHTS} and {NPZ}: no telling which is meant"
 OPTIMIZER_GROUPS = ("optimizer", "optimizer_weights")
 
 
@@ -42,6 +44,8 @@ def open_checkpoint(path: str, like: Checkpoint | None = None, drop_optimizer: b
     drop = OPTIMIZER_GROUPS if drop_optimizer else ()
     with ExitStack() as stack:
         try:
+            if os.path.isdir(path):
+                return _open_folder(path, like, drop, stack)
             source = _adopt(Source(_descriptor(path), path), stack)
             start = source.read(0, min(8, source.size))
             if start[:4] in (b"PK\3\4", b"PK\5\6"):
@@ -169,12 +173,42 @@ def _open_keras(source: Source, like: Checkpoint | None, drop: tuple[str, ...], 
     if CONFIG not in named or WEIGHTS not in named:
         missing = CONFIG if CONFIG not in named else WEIGHTS
         raise Refused(f"a zip archive without {missing}: not a .keras model")
-    if "model.weights.npz" in named:
-        raise Refused("holds both model.weights.h5 and model.weights.npz: no telling which is meant")
+    if NPZ in named:
+        raise Refused(TWO_WEIGHTS)
     for member in members:
         if member.method == archive.STORED:
             source.expect(member.data, member.data + member.packed, member.crc, member.name)
     texts = {name: archive.member_bytes(source, named[name]) for name in (CONFIG, METADATA) if name in named}
+    held = {"sources": (source,), "members": members}
+    return _keras_model(source.name, texts, _weights(source, named[WEIGHTS], stack), held, like, drop, stack)
+
+
+def _open_folder(path: str, like: Checkpoint | None, drop: tuple[str, ...], stack: ExitStack) -> Checkpoint:
+    """An unzipped model: what an archive has as members are the files of a folder."""
+    if not folders.is_model_folder(path):
+        what = folders.kind_of_folder(path)
+        raise Refused(what or "a folder, and no unzipped model; a single file is expected")
+    parts = folders.open_parts(path, stack)
+    for name in (CONFIG, WEIGHTS):
+        if name not in parts:
+            raise Refused(f"an unzipped model without {name}")
+    if os.path.lexists(os.path.join(path, NPZ)):
+        raise Refused(TWO_WEIGHTS)
+    texts = {name: folders.text_of(parts[name], name) for name in (CONFIG, METADATA) if name in parts}
+    held = {"sources": tuple(parts.values()), "members": folders.as_members(parts), "parts": parts}
+    return _keras_model(path, texts, Region(parts[WEIGHTS], 0, parts[WEIGHTS].size), held, like, drop, stack)
+
+
+def _keras_model(
+    name: str,
+    texts: dict[str, bytes],
+    whole: Region,
+    held: Mapping[str, Any],
+    like: Checkpoint | None,
+    drop: tuple[str, ...],
+    stack: ExitStack,
+) -> Checkpoint:
+    """A `.keras` model: `whole` are its weights, `held` says what the checkpoint knows of its files."""
     metadata, notes = _metadata(texts)
     version = metadata.get("keras_version")
     version = version if isinstance(version, str) else None
@@ -183,16 +217,15 @@ def _open_keras(source: Source, like: Checkpoint | None, drop: tuple[str, ...], 
     if twin is not None:
         texts[CONFIG] = twin.texts[CONFIG]  # one copy for a whole run
     config = twin.config if twin is not None else parse_object(texts[CONFIG], CONFIG)
-    whole = _weights(source, named[WEIGHTS], stack)
     region, index = _indexed(whole, (same.regions[0], same.indexes[0]) if same else None, drop, stack)
     if twin is not None and index is twin.indexes[0] and version == twin.keras_version:
         contents = twin.contents
     else:
         contents = keras3.contents(index, config, version)
     return Checkpoint(
-        name=source.name, format="keras", keras_version=version, config=config, contents=contents,
-        lineage=lineage_in(metadata), sources=(source,), regions=(region,), indexes=(index,), members=members,
-        texts=texts, notes=(*contents.notes, *notes), closing=stack.pop_all(),
+        name=name, format="keras", keras_version=version, config=config, contents=contents,
+        lineage=lineage_in(metadata), regions=(region,), indexes=(index,), texts=texts,
+        notes=(*contents.notes, *notes), closing=stack.pop_all(), **held,
     )  # fmt: skip
 
 
@@ -255,7 +288,9 @@ def configurations(path: str) -> list[tuple[str, dict[str, object]]]:
     Keras reads it, and acts on it, before it looks at the weights.
     """
     found: list[tuple[str, dict[str, object]]] = []
-    with ExitStack() as stack, suppress(WtoolError, UnicodeError):
+    with ExitStack() as stack, suppress(WtoolError, UnicodeError, LookupError):
+        if os.path.isdir(path):
+            return [("", parse_object(folders.text_of(folders.open_parts(path, stack)[CONFIG], CONFIG), CONFIG))]
         source = _adopt(Source(_descriptor(path), path), stack)
         if source.read(0, min(4, source.size)) == b"PK\3\4":
             members = [member for member in archive.read_members(source) if member.name == CONFIG]

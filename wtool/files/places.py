@@ -187,6 +187,6 @@ def check_target(target: Target) -> None:
     place = open_place(target)
     os.close(place.folder)
     if os.path.isdir(target.path):
-        raise WtoolError("is a folder", target.path)
+        raise WtoolError("is a folder; a model is written as a single file: name one with --output", target.path)
     if os.path.exists(target.path) and not target.is_stream and not target.force:
         raise WtoolError("exists already; --force replaces it", target.path)

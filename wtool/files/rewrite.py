@@ -21,7 +21,7 @@ from wtool.files.places import Target
 from wtool.files.publish import Draft
 from wtool.files.seal import METADATA, Seal, put_hash
 from wtool.files.sharding import Shards
-from wtool.files.source import copy
+from wtool.files.source import Source, copy
 from wtool.files.stream import Stream
 
 WEIGHTS = "model.weights.h5"
@@ -142,11 +142,12 @@ class _Archive:
         self._texts = texts
         self._names = names
         self._written: list[archive.Member] = []
+        self._checksums: list[_Patch] = []  # of members that nobody has told a checksum of
         self._seal = Seal()
         self._metadata = _metadata(base, lineage)
         there = [member.name for member in base.members]
         if METADATA not in there:
-            self._begin(_new_member(METADATA, len(self._metadata)))
+            self._begin(archive.new_member(METADATA, len(self._metadata)))
             self._file.write(self._metadata.encode())
         at = there.index(WEIGHTS)
         for member in base.members[:at]:
@@ -170,7 +171,7 @@ class _Archive:
         unsealed = _padded(_metadata(self._base, with_result(lineage, UNHASHED)), len(self._metadata)).encode()
         self._seal.part(METADATA).update(unsealed)
         metadata = put_hash(unsealed, UNHASHED, self._seal.hash())
-        patches = [self._with_crc(self._weights, self._stream.crc)]
+        patches = [*self._checksums, self._with_crc(self._weights, self._stream.crc)]
         at = next(i for i, member in enumerate(self._written) if member.name == METADATA)
         patches += [_Patch(self._written[at].data, metadata), self._with_crc(at, isal_zlib.crc32(metadata))]
         self._file.write(archive.directory(self._written, self._file.tell()))
@@ -187,9 +188,24 @@ class _Archive:
             name = self._names[member.name]
             self._begin(replace(member, name=name, raw_name=name.encode()))
         else:
-            self._begin(member, keep_header=True)
+            self._begin(member, keep_header=not self._base.parts)
         write = self._write(self._written[-1].name)
-        copy(self._base.sources[0], member.data, member.data + member.packed, write)
+        if self._base.parts:
+            self._copy_part(self._base.parts[member.name], write)
+        else:
+            copy(self._base.sources[0], member.data, member.data + member.packed, write)
+
+    def _copy_part(self, source: Source, write: Callable[[bytes | memoryview], object]) -> None:
+        """Copy a file of an unzipped model, which has no checksum yet."""
+        crc = 0
+
+        def checked(data: memoryview) -> None:
+            nonlocal crc
+            crc = isal_zlib.crc32(data, crc)
+            write(data)
+
+        copy(source, 0, source.size, checked)
+        self._checksums.append(self._with_crc(len(self._written) - 1, crc))
 
     def _write(self, name: str) -> Callable[[bytes | memoryview], object]:
         """Writes bytes of a member, and feeds the seal; metadata, which holds the seal, does so in the end."""
@@ -220,15 +236,6 @@ class _Archive:
 
 def _stored(member: archive.Member, size: int) -> archive.Member:
     return replace(member, method=archive.STORED, packed=size, size=size)
-
-
-def _new_member(name: str, size: int) -> archive.Member:
-    """A member as Keras makes them: stored, dated 1980-01-01, from a Unix system, readable by its owner."""
-    midnight_1980 = (0, 1 << 5 | 1)
-    return archive.Member(
-        name, name.encode(), archive.STORED, 0, 0, size, size, 0, 0, midnight_1980, (3 << 8 | 20, 20),
-        (0, 0o600 << 16), b"", b"",
-    )  # fmt: skip
 
 
 def _metadata(base: Checkpoint, lineage: Sequence[Record]) -> str:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from wtool.errors import Refused
+from wtool.files.folders import ASSETS, PARTS, is_model_folder
 from wtool.files.limits import MAX_JSON
 from wtool.files.shards import shard_map, shard_names
 
@@ -37,9 +38,10 @@ class Entry:
 
     Attributes:
         path: of the file.
-        kind: `model` (by its name), `part` (a shard that a `.weights.json` beside it names), `hidden` (its name or that
-            of a folder around it begins with a dot), `link` (symbolic; links are never followed here), `special` (a
-            pipe, socket or device), `closed` (a folder that cannot be read) or `other` (no model by its name).
+        kind: `model` (by its name, or an unzipped one: a folder), `part` (a shard that a `.weights.json` beside it
+            names, or a file of an unzipped model), `hidden` (its name or that of a folder around it begins with a dot),
+            `link` (symbolic; links are never followed here), `special` (a pipe, socket or device), `closed` (a folder
+            that cannot be read) or `other` (no model by its name).
         of: path of the model that a part belongs to; empty for all others.
     """
 
@@ -49,24 +51,29 @@ class Entry:
 
 
 def listing(folder: str) -> Iterator[Entry]:
-    """Every file below a folder, whatever it is, in the order of their names within each folder.
+    """Every file below a folder, whatever it is, in the order of their names within each folder; an unzipped model too.
 
     Symbolic links are listed and not followed. The contents of hidden folders are listed as hidden.
     """
-    waiting = [(folder, False)]
+    waiting = [(folder.rstrip(os.sep) or os.sep, False, "")]
     while waiting:
-        here, hidden = waiting.pop()
+        here, hidden, model = waiting.pop()
         try:
             with os.scandir(here) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name)
         except OSError:
             yield Entry(here, CLOSED)
             continue
-        parts = _parts(here, entries)
+        if is_model_folder(here) and not model:
+            yield Entry(here, HIDDEN if hidden else MODEL)
+            own = dict.fromkeys((*PARTS, ASSETS), here)
+        else:
+            own = {}
+        parts = own | (dict.fromkeys((entry.name for entry in entries), model) if model else _parts(here, entries))
         below = []
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                below.append((entry.path, hidden or entry.name.startswith(".")))
+                below.append((entry.path, hidden or entry.name.startswith("."), parts.get(entry.name, "")))
             else:
                 yield _listed(entry, hidden, parts)
         waiting += reversed(below)
@@ -77,10 +84,10 @@ def _listed(entry: os.DirEntry[str], hidden: bool, parts: Mapping[str, str]) -> 
         return Entry(entry.path, LINK)
     if not entry.is_file(follow_symlinks=False):
         return Entry(entry.path, SPECIAL)
-    if hidden or entry.name.startswith("."):
-        return Entry(entry.path, HIDDEN)
     if entry.name in parts:
         return Entry(entry.path, PART, parts[entry.name])
+    if hidden or entry.name.startswith("."):
+        return Entry(entry.path, HIDDEN)
     return Entry(entry.path, MODEL if is_model_name(entry.name) else OTHER)
 
 
