@@ -193,6 +193,23 @@ def test_a_file_that_changes_meanwhile_is_noticed(tmp_path: Path) -> None:
             checkpoint.finish()
 
 
+def test_checked_as_a_whole(model: Path, tmp_path: Path) -> None:
+    """Its configuration counts, also where its weights are damaged, and every further file is looked at."""
+    config = json.loads((model / "config.json").read_text())
+    config["config"]["layers"].append({"class_name": "Evil", "module": "evil", "config": {}})
+    (model / "config.json").write_text(json.dumps(config))
+    shutil.copy(BLOBS[1], model / "other.keras")
+    for damaged in (False, True):
+        if damaged:
+            os.truncate(model / "model.weights.h5", 100)
+        done = subprocess.run([*WTOOL, "check", "zoo"], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert "zoo/m.v2: runs" in done.stdout
+        assert ("damaged" in done.stdout) == damaged
+        assert "zoo: looked at 2 files, 1 with findings; 0 files besides" in done.stderr
+        assert "runs" in [each.severity for each in wtool.check(model).findings]
+
+
 @pytest.mark.parametrize(
     ("files", "told"),
     [

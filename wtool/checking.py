@@ -18,7 +18,7 @@ from wtool.files.archive import verify
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.opener import configurations, open_checkpoint, training_config
 from wtool.files.recognising import PICKLED, architecture, is_plain_json, may_be_model, mentions
-from wtool.files.search import CLOSED, LINK, SPECIAL, Entry, is_model_name
+from wtool.files.search import CLOSED, LINK, PART, SPECIAL, Entry, is_model_name
 from wtool.files.suspects import is_path_out, suspects
 
 BLOCK = 65_536  # values; what is known of them stays in the cache
@@ -116,7 +116,7 @@ def _found(name: str, progress: pipeline.Progress | None) -> Iterator[Finding]:
             except Refused as error:
                 yield _refusal(error)
     except Refused as error:
-        alone = architecture(name) if name != "-" else None
+        alone = None if name == "-" or os.path.isdir(name) else architecture(name)
         if alone is None:
             yield from _of_damaged(name)
             yield _refusal(error)
@@ -145,7 +145,9 @@ def check_listed(folder: str, entry: Entry, progress: pipeline.Progress | None =
         return _one(entry.path, "runs", PICKLING)
     if os.path.basename(entry.path) in GRAPHS:
         return _one(entry.path, "runs", "a SavedModel, whose TensorFlow graph may do anything; wtool does not read it")
-    if is_model_name(entry.path):
+    if entry.kind == PART and os.path.isdir(entry.of) and os.path.dirname(entry.path) == entry.of:
+        return None  # looked at with the unzipped model that it is a part of
+    if is_model_name(entry.path) or os.path.isdir(entry.path):
         return check(entry.path, progress)
     if not may_be_model(entry.path):
         return None

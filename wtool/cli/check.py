@@ -86,13 +86,14 @@ def _meant(word: str, telling: Telling) -> int:
 def _folder(folder: str, telling: Telling) -> int:
     """Everything in a folder, and a line that counts it."""
     from wtool.checking import check_listed
-    from wtool.files.search import Entry, listing
+    from wtool.files.search import PART, Entry, listing
 
     counts = Counter[str]()
 
     def look(entry: Entry, _: str, progress: Progress | None) -> int:
         found = check_listed(folder, entry, progress)
-        counts["others" if found is None else "models"] += 1
+        counts["models"] += found is not None
+        counts["others"] += found is None and entry.kind != PART
         counts["found"] += found is not None and bool(found.findings)
         return 0 if found is None else _told(found, telling)
 
