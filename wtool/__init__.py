@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wtool.inspection import inspect
     from wtool.operations import constant, jitter, neuroplast, prune, randomize, reshuffle, rewind, stroke, swap
     from wtool.plotting.plot import Plotted, plot
-    from wtool.restructuring import Swapped
+    from wtool.swapped import Swapped
     from wtool.training.evaluating import Evaluated, evaluate
     from wtool.training.lottery import Lottery, lottery
     from wtool.training.resuming import Resumed, resume
@@ -59,7 +59,7 @@ _HOMES = {
     "rewind": "wtool.operations",
     "stroke": "wtool.operations",
     "swap": "wtool.operations",
-    "Swapped": "wtool.restructuring",
+    "Swapped": "wtool.swapped",
 }
 """Where each name lives: imported when it is first used, so that `import wtool` costs nothing."""
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from multiprocessing.connection import Connection, wait
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar
 
 from wtool.choices import OPTIMIZER_MODES, check_choice
 from wtool.editing import Task, Transformed
@@ -26,12 +26,11 @@ from wtool.files.opener import Opener, open_checkpoint
 from wtool.pipeline import Progress
 from wtool.signals import unwind_on_sigterm
 from wtool.transforms.change import Transform
+from wtool.words import Models, Path
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
-Path: TypeAlias = "str | os.PathLike[str]"
-Models: TypeAlias = "Path | Sequence[Path]"
 Done = TypeVar("Done")
 Made = TypeVar("Made", covariant=True)
 

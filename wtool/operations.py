@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING
 
-from wtool.batch import Common, check_common, do_all, fresh_seed, refuse_unknown, targets_of, transform_all, words_of
+from wtool.batch import (
+    Common,
+    Options,
+    check_common,
+    do_all,
+    fresh_seed,
+    refuse_unknown,
+    targets_of,
+    transform_all,
+    words_of,
+)
+from wtool.editing import Transformed
 from wtool.errors import Usage
 from wtool.files.inputs import refuse_two_streams
+from wtool.swapped import Swapped
 from wtool.transforms.pruning import Prune
 from wtool.transforms.stroking import NeuroPlast, Stroke
 from wtool.transforms.tickets import Constant, Jitter, Randomize, Reshuffle, Rewind
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from typing_extensions import Unpack
-
-    from wtool.batch import Models, Options, Path
-    from wtool.editing import Transformed
-    from wtool.restructuring import Swapped
+from wtool.words import Models, Path, Unpack
 
 
 def prune(

@@ -23,7 +23,7 @@ from wtool.errors import one_line
 
 if TYPE_CHECKING:
     from wtool.batch import Failed
-    from wtool.restructuring import Swapped
+    from wtool.swapped import Swapped
 
 
 MILLION = 1_000_000

@@ -7,17 +7,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from math import prod
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from wtool.dtypes import dtype_of
+from wtool.files.archive import Member
 from wtool.files.folders import folder_hash
+from wtool.files.hdf5 import Index
 from wtool.files.lineage import UNHASHED
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from wtool.files.archive import Member
-    from wtool.files.hdf5 import Index
-    from wtool.files.source import Region, Source
+from wtool.files.source import Region, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +168,6 @@ class Checkpoint:
         Raises:
             Refused: the file became shorter meanwhile.
         """
-        import numpy as np
-
-        from wtool.dtypes import dtype_of
-
         dtype = dtype_of(tensor.dtype)
         values = np.empty(stop - start, dtype)
         region = self.regions[tensor.shard]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from wtool.errors import Usage
 from wtool.files.inputs import expanded
@@ -13,8 +12,7 @@ from wtool.files.places import Target, check_target
 from wtool.pipeline import Progress
 from wtool.plotting import curves, kernels, runs, weights
 from wtool.plotting.style import publish, styled, suffix_of
-
-Path: TypeAlias = "str | os.PathLike[str]"
+from wtool.words import Path
 
 
 @dataclass(frozen=True, slots=True)

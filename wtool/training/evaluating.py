@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import Any, TypedDict
 
 import keras
 
@@ -16,11 +16,7 @@ from wtool.training.asked import check_evaluate
 from wtool.training.compiling import Compilation, prepare
 from wtool.training.fitting import misfit
 from wtool.training.loading import import_all, load
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-Path: TypeAlias = "str | os.PathLike[str]"
+from wtool.words import Path, Unpack
 
 ENSEMBLE = "ensemble"
 HOW = ("loss", "loss_weights", "metrics", "weighted_metrics")

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import Any, TypedDict
 
 from wtool.batch import SEEDS, refuse_unknown
 from wtool.choices import KEEP, check_choice
@@ -18,17 +18,12 @@ from wtool.errors import Usage
 from wtool.files.inputs import extension
 from wtool.training import fingerprints, summaries
 from wtool.training.asked import check_validation
+from wtool.training.logs import Epoch
 from wtool.training.lottery_folder import Folder, claim, claimed, looked_at
 from wtool.training.lottery_plan import TRAIN, Experiment, Step, is_kept, steps, wanted
 from wtool.training.summaries import Line, Summary
 from wtool.training.words import paths_of
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from wtool.training.logs import Epoch
-
-Path: TypeAlias = "str | os.PathLike[str]"
+from wtool.words import Path, Unpack
 
 
 class Options(TypedDict, total=False):

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import Any, TypedDict
 
 import keras
 
@@ -29,11 +29,7 @@ from wtool.training.saving import Diverged
 from wtool.training.telling import Log
 from wtool.training.variables import array, in_order
 from wtool.training.words import paths_of
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-Path: TypeAlias = "str | os.PathLike[str]"
+from wtool.words import Path, Unpack
 
 
 class Options(TypedDict, total=False):
