@@ -156,3 +156,53 @@ def _is_right(
         return 0
     assert np.array_equal(own[tensor.slot.weight], weights[weight]), (tensor.path, weight)
     return 1
+
+
+def slots_of(path: Path) -> dict[str, tuple[Tensor, Array]]:
+    with wtool.open_checkpoint(str(path)) as checkpoint:
+        return {tensor.path: (tensor, checkpoint.read(tensor)) for tensor in checkpoint.slots}
+
+
+@pytest.mark.parametrize("ending", [".keras", ".weights.h5"])
+@pytest.mark.parametrize("name", ["AdamW", "Muon", "ScheduleFreeAdamW", "scaled AdamW", "Multi with Muon"])
+def test_what_becomes_of_the_optimizer(name: str, ending: str, keras: Any, tmp_path: Path) -> None:
+    model = trained(keras, mlp(keras), OPTIMIZERS[name](keras))
+    path = tmp_path / f"model{ending}"
+    (model.save_weights if ending == ".weights.h5" else model.save)(path)
+    before = slots_of(path)
+    outputs = {mode: tmp_path / f"{mode}{ending}" for mode in ("keep", "follow", "reset", "drop")}
+    for mode, output in outputs.items():
+        wtool.prune(path, sparsity=0.5, optimizer=mode, output=output)
+        if ending == ".keras":
+            keras.models.load_model(output)
+        else:
+            mlp(keras).load_weights(output)
+    assert slots_of(outputs["drop"]) == {}
+    assert all(np.array_equal(value, before[path][1]) for path, (_, value) in slots_of(outputs["keep"]).items())
+    with wtool.open_checkpoint(str(outputs["follow"])) as checkpoint:
+        weights = {tensor.path: checkpoint.read(tensor) for tensor in checkpoint.weights}
+        kernels = {tensor.path for tensor in checkpoint.weights if tensor.role == "kernel"}
+    followed, reset = slots_of(outputs["follow"]), slots_of(outputs["reset"])
+    is_unclear = any(tensor.shape and tensor.slot and tensor.slot.weight is None for tensor, _ in before.values())
+    assert is_unclear == (name == "Multi with Muon" and ending == ".weights.h5")
+    momenta = 0
+    for place, (tensor, old) in before.items():
+        assert tensor.slot is not None
+        weight, new, anew = tensor.slot.weight, followed[place][1], reset[place][1]
+        moves = tensor.slot.name in ("momentum", "average") and weight in kernels
+        momenta += moves
+        if moves:
+            assert weight is not None
+            pruned = weights[weight] == 0
+            assert not new[pruned].any()
+            assert np.array_equal(new[~pruned], old[~pruned])
+        else:
+            assert np.array_equal(new, old)
+        if is_unclear or tensor.slot.name in ("learning_rate", "dynamic_scale"):
+            assert np.array_equal(anew, old)
+        elif tensor.slot.name == "average":
+            assert weight is not None
+            assert np.array_equal(anew, weights[weight] if weight in kernels else old)
+        else:
+            assert not anew.any()
+    assert momenta >= len(kernels)

@@ -122,7 +122,7 @@ def _candidates(settings: Settings) -> list[Settings]:
 
 def _fits(shapes: Sequence[Shape], settings: Settings, guesses: Hypotheses, exactly: bool) -> Iterator[_Match]:
     tried: set[Plan] = set()
-    for plan in plans(settings):
+    for plan in plans(settings) if settings.class_name != muon.NAME else ():
         if plan in tried:
             continue
         tried.add(plan)
