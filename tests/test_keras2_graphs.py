@@ -248,3 +248,26 @@ def test_a_single_number_is_a_shape_and_a_function_is_none() -> None:
         assert output_of("Lambda", {"output_shape": told}, given) is None
     assert output_of("Lambda", {"output_shape": ["code", None, None], "output_shape_type": "lambda"}, given) is None
     assert output_of("Lambda", {"output_shape": [3], "output_shape_type": "function"}, given) is None
+
+
+def test_a_result_that_no_keras_opens_is_told(tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    pytest.importorskip("wtool.layers")
+    inputs, x = hidden((5,))
+    path = saved(keras2.Model(inputs, L.Dense(2)(tf.square(x))), tmp_path / "m.h5")
+    for to, more in (("linked", {}), ("autorot", {"xmin_lim": 0, "xmax_lim": 1, "L": 2})):
+        (done,) = wtool.swap(path, to=to, output=tmp_path / "new.h5", force=True, **more)
+        assert any(
+            "no Keras opens the result: tf.math.square (TFOpLambda) is of Keras 2" in note for note in done.notes
+        )
+        for opens in (keras.models.load_model, keras2.models.load_model):
+            with pytest.raises((TypeError, ValueError)):
+                opens(tmp_path / "new.h5", compile=False)
+    (back,) = wtool.swap(tmp_path / "new.h5", to="plain", output=tmp_path / "back.h5", force=True)
+    assert not any("Keras" in note for note in back.notes)
+    keras2.models.load_model(tmp_path / "back.h5")
+    inputs, x = hidden((5,))
+    path = saved(keras2.Model(inputs, L.Dense(2)(x)), tmp_path / "m.h5")
+    (done,) = wtool.swap(path, to="linked", output=tmp_path / "new.h5", force=True)
+    assert any("only Keras 3 has wtool's layers" in note for note in done.notes)
+    assert keras.models.load_model(tmp_path / "new.h5", compile=False).count_params() == done.parameters[1]

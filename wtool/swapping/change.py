@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from math import isfinite
 from typing import Any
@@ -12,10 +12,11 @@ import numpy as np
 from wtool.choices import FILLS, VARIANTS, check_choice
 from wtool.dtypes import Array, dtype_of
 from wtool.errors import Usage, a_few
-from wtool.files.architecture import variable_dtype
+from wtool.files.architecture import is_keras2, variable_dtype
 from wtool.files.checkpoint import Checkpoint
 from wtool.swapping.graph import Layer, Model
 from wtool.swapping.linking import Activation, Projected, activation_of, as_general, is_across, link
+from wtool.swapping.operations import TENSORFLOW
 from wtool.swapping.plain import is_linked, own_entries, unlink, unrotate
 from wtool.swapping.rotation import WRAPPERS, limits_of, rho_of, rotatable, rotate
 from wtool.swapping.selecting import choose, passed_by
@@ -98,9 +99,23 @@ def change(swap: Swap, base: Checkpoint, model: Model, force: bool) -> Changed:
     """
     if swap.to == "plain":
         return _to_plain(swap, base, model, force)
-    if swap.to.lower().startswith("autorot"):
-        return _to_rotating(swap, base, model)
-    return _to_linked(swap, base, model)
+    to_own = _to_rotating if swap.to.lower().startswith("autorot") else _to_linked
+    changed = to_own(swap, base, model)
+    return replace(changed, notes=(*changed.notes, *_opened_by(base, model)))
+
+
+def _opened_by(base: Checkpoint, model: Model) -> list[str]:
+    """What is worth knowing of a model of Keras 2 that has layers of wtool now, which only Keras 3 can have."""
+    if not is_keras2(base.keras_version):
+        return []
+    operations = [layer.shown for inner in model.walk() for layer in inner.layers if layer.kind in TENSORFLOW]
+    if operations:
+        why = f"{a_few(operations)} {'is' if len(operations) == 1 else 'are'} of Keras 2, wtool's layers are of Keras 3"
+        return [f"no Keras opens the result: {why}; --to plain brings the old model back"]
+    return [
+        f"saved by Keras {base.keras_version}: only Keras 3 has wtool's layers, and it does not open every model of "
+        "Keras 2; --verify tries this one"
+    ]
 
 
 def _to_rotating(swap: Swap, base: Checkpoint, model: Model) -> Changed:
