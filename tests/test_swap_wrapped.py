@@ -190,3 +190,17 @@ def test_the_shape_behind_a_lambda_is_the_stored_one(suffix: str, tmp_path: Path
     new = keras.models.load_model(tmp_path / f"new{suffix}", safe_mode=False, compile=False)
     assert new.layers[-1].kernel.shape == (4 * 6 * 4 * 2, 2)
     swaps.assert_same(model, new)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_arctan_is_known(suffix: str, tmp_path: Path) -> None:
+    """Its range, its L, and that it is nobody else's function."""
+    rotated = own.AutoRotDense(4, 0, 1, "auto", activation="arctan")
+    model = model_of((5,), [rotated, L.Dense(3, activation=own.arctan, name="second"), L.Dense(2)])
+    new, result, _ = swaps.swapped(model, tmp_path, suffix, to="autorot", layers=["second"])
+    assert wtool.check(tmp_path / f"old{suffix}").findings == ()
+    assert new.layers[1].level == 7.0
+    assert (new.layers[1].xmin_lim, new.layers[1].xmax_lim) == pytest.approx((-np.pi / 2, np.pi / 2))
+    linked, result, _ = swaps.swapped(model, tmp_path, suffix)
+    assert result.same
+    swaps.assert_same(model, linked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 LEVELS = {"tanh": 2.0, "sigmoid": 4.0, "arctan": 7.0}
 """Activation -> where its dynamic region ends. Source: the authors of "Auto-Rotating Perceptrons", arXiv:1910.02483."""
@@ -20,6 +21,12 @@ RANGES = {
     "relu6": (0.0, 6.0),
 }
 """Activation -> between which its values are."""
+
+
+def named(value: Any) -> str:
+    """The name of an activation in a configuration, as in the tables here: `linear` for none."""
+    name = value.get("config") if isinstance(value, dict) else value
+    return "linear" if name is None else str(name).removeprefix("wtool>")
 
 
 def beyond(lowest: float, highest: float) -> float:

@@ -18,7 +18,7 @@ from wtool.files.decoding import decoded, is_marked
 from wtool.files.keras_names import BACKEND, CALLS, CLASSES, FUNCTIONS, OPERATIONS, OPTIMIZERS, SHORT
 from wtool.files.node_def import Unreadable, read_node
 from wtool.files.sizes import oversized
-from wtool.files.variables import built_in, original
+from wtool.files.variables import OWN_FUNCTION, built_in, original
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +284,7 @@ def _function(place: _Value, entry: Mapping[str, Any]) -> Iterator[Suspect]:
     if isinstance(name, Mapping):
         name = name.get("name")
     rooms, registered = _rooms(module), entry.get("registered_name")
-    known = isinstance(name, str) and name in FUNCTIONS
+    known = isinstance(name, str) and name in (*FUNCTIONS, OWN_FUNCTION)
     if registered not in (None, "function", name, f"keras>{name}"):
         yield place.suspect("imports", f"a function registered as {_shown(registered)}")
     elif module in (None, "builtins") or rooms == []:

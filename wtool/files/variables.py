@@ -262,6 +262,9 @@ _OWN = tuple(
 )
 _WITHOUT = frozenset((*_WITHOUT_VARIABLES.split(), *_OWN))
 
+OWN_FUNCTION = "wtool>arctan"
+"""The activation that wtool registers, as files call it."""
+
 ORIGINALS = {
     "arpkeras": frozenset(("AutoRotDense", "AutoRotConv1D", "AutoRotConv2D", "AutoRotConv3D")),
     "linked_neurons": frozenset(("LKReLU", "LKSELU", "LKSwish", "LKPReLU")),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wtool.errors import Refused
-from wtool.ranges import LEVELS
+from wtool.ranges import LEVELS, named
 from wtool.swapping.carry import ACROSS
 from wtool.swapping.entries import beside, keras_class, own_class, without_sharing
 from wtool.swapping.graph import Entry, Key, Layer, Model
@@ -183,8 +183,7 @@ def _put_link(model: Model, layer: Layer, activation: Activation, found: Spread)
 def _set_linear(layer: Layer) -> None:
     config = layer.acting.config
     if config.get("L") == "auto":  # of an Auto-Rotating layer: the one of its activation
-        function = config["activation"]
-        config["L"] = LEVELS.get(str(function.get("config") if isinstance(function, dict) else function), "auto")
+        config["L"] = LEVELS.get(named(config["activation"]), "auto")
     config["activation"] = "linear"
 
 

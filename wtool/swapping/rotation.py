@@ -12,7 +12,7 @@ from wtool.dtypes import Array
 from wtool.errors import Refused, Usage
 from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.variables import quantisation
-from wtool.ranges import LEVELS, RANGES, beyond, states_are_bounded
+from wtool.ranges import LEVELS, RANGES, beyond, named, states_are_bounded
 from wtool.swapping.entries import own_class
 from wtool.swapping.graph import CARRIERS, Call, Entry, Key, Layer, Model
 from wtool.swapping.selecting import followers
@@ -95,8 +95,8 @@ def _check_states(layer: Layer, entry: Entry) -> None:
     if _plain(entry) not in RECURRENT:
         return
     config = entry["config"]
-    gates = [] if _plain(entry) == "SimpleRNN" else [_function(config.get("recurrent_activation", "sigmoid"))]
-    state = _function(config.get("activation", "tanh"))
+    gates = [] if _plain(entry) == "SimpleRNN" else [named(config.get("recurrent_activation", "sigmoid"))]
+    state = named(config.get("activation", "tanh"))
     if not states_are_bounded(state, gates):
         raise Usage(f"no range is known for the states of {layer.shown} ({state}); leave it out with --layers")
 
@@ -104,22 +104,16 @@ def _check_states(layer: Layer, entry: Entry) -> None:
 def _level(model: Model, layer: Layer, entry: Entry) -> str | float:
     """L by the activation: the layer's own, or the layer behind a linear one."""
     config = entry["config"]
-    names = [_function(config.get("activation", "tanh" if _plain(entry) in RECURRENT else None))]
+    names = [named(config.get("activation", "tanh" if _plain(entry) in RECURRENT else None))]
     if _plain(entry) in RECURRENT[1:]:
-        names.append(_function(config.get("recurrent_activation", "sigmoid")))
+        names.append(named(config.get("recurrent_activation", "sigmoid")))
     if all(name in LEVELS for name in names):
         return "auto"
-    behind = {_function(each.config.get("activation")) for each in followers(model, layer) if each.kind == "Activation"}
+    behind = {named(each.config.get("activation")) for each in followers(model, layer) if each.kind == "Activation"}
     if names == ["linear"] and len(behind) == 1 and (name := next(iter(behind))) in LEVELS:
         return LEVELS[name]
     odd = next(name for name in names if name not in LEVELS)
     raise Usage(f"no L is known for {odd}, the activation of {layer.shown}: give --L, or leave it out with --layers")
-
-
-def _function(value: Any) -> str:
-    """The name of an activation in a configuration."""
-    name = value.get("config") if isinstance(value, dict) else value
-    return "linear" if name is None else str(name)
 
 
 def limits_of(model: Model, given: Sequence[Limits | None] = ()) -> dict[str, Limits | None]:
@@ -166,7 +160,7 @@ def _behind(call: Call, inputs: Sequence[Limits | None]) -> Limits | None:
         if merged:
             return None
     if kind in RECURRENT:
-        limits = RANGES.get(_function(config.get("activation", "tanh")))
+        limits = RANGES.get(named(config.get("activation", "tanh")))
         return _union([limits, (0.0, 0.0)])
     if kind == "ReLU" and config.get("max_value") is not None and not config.get("negative_slope"):
         return 0.0, float(config["max_value"])
@@ -180,7 +174,7 @@ def _behind(call: Call, inputs: Sequence[Limits | None]) -> Limits | None:
         return _union([inputs[0], (0.0, 0.0)])
     if kind in _JOINING:
         return _union(inputs)
-    return RANGES.get(_function(config.get("activation")))
+    return RANGES.get(named(config.get("activation")))
 
 
 # --- what rotation does to a layer ---
@@ -220,7 +214,7 @@ def _at_limit(base: Checkpoint, kind: str, config: Mapping[str, Any], tensors: S
     weights = {tensor.role: base.read(tensor).astype(np.float64) for tensor in tensors}
     if kind in RECURRENT:
         sums = limit * weights["kernel"].sum(axis=0)
-        state = RANGES.get(_function(config.get("activation", "tanh")), (-1.0, 1.0))
+        state = RANGES.get(named(config.get("activation", "tanh")), (-1.0, 1.0))
         sums = sums + beyond(*state) * weights["recurrent_kernel"].sum(axis=0)
         bias = weights.get("bias")
         return np.asarray(sums if bias is None else sums + bias.reshape(-1, len(sums)).sum(axis=0))
@@ -244,10 +238,10 @@ def _levels(config: Mapping[str, Any], size: int) -> Array:
     """L of every output; a recurrent layer has some for each gate."""
     if config["L"] != "auto":
         return np.full(size, float(config["L"]))
-    own = LEVELS[_function(config.get("activation", "tanh"))]
+    own = LEVELS[named(config.get("activation", "tanh"))]
     units = config.get("units")
     if "recurrent_activation" not in config or not units:
         return np.full(size, own)
-    gate = LEVELS[_function(config["recurrent_activation"])]
+    gate = LEVELS[named(config["recurrent_activation"])]
     gates = [gate, gate, own, gate] if size == 4 * units else [gate, gate, own]
     return np.repeat(gates, units)
