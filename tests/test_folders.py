@@ -254,4 +254,25 @@ def test_keras_saves_and_loads_it(tmp_path: Path) -> None:
     feed = [keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(words_in)]
     np.testing.assert_array_equal(np.asarray(again(feed)), np.asarray(model(feed)))
     keras.models.load_model(tmp_path / "m")
-    assert json.loads((tmp_path / "m" / "metadata.json").read_text())["keras_version"] == found["keras_version"]
+
+
+@pytest.mark.tensorflow
+def test_training_and_evaluating_take_one(tmp_path: Path) -> None:
+    """Keras gets a private copy; its loss is the one that it finds itself."""
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, activation="relu"), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    x = np.random.default_rng(0).normal(size=(32, 3)).astype(np.float32)
+    y = x.sum(axis=1)
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "m", zipped=False)
+    model.save(tmp_path / "zipped.keras")
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    found = wtool.evaluate(tmp_path / "m", data=str(tmp_path / "data.npz"))[0]
+    assert found.metrics["loss"] == pytest.approx(model.evaluate(x, y, verbose=0), rel=1e-6)
+    for name in ("m", "zipped.keras"):
+        wtool.resume(tmp_path / name, data=str(tmp_path / "data.npz"), epochs=1, seed=1)
+    assert hdf5_bytes(tmp_path / "m-resume.keras") == hdf5_bytes(tmp_path / "zipped-resume.keras")
+    with pytest.raises(wtool.Usage, match=r"wtool average .*m --optimizer keep -o .*m\.keras"):
+        wtool.lottery(tmp_path / "m", data=str(tmp_path / "data.npz"), out=tmp_path / "run", epochs=1)

@@ -228,24 +228,25 @@ def _target(word: str, path: str, output: str | None, suffix: str, like: str | N
         return output
     if path == "-":
         raise Usage("a model from standard input needs an --output: a file, or - for standard output")
-    own = ".keras" if os.path.isdir(path) else extension(path)
-    stem, ending = _stem(path), own if like is None else extension(like)
+    stem, own = stem_and_ending(path)
+    ending = own if like is None else stem_and_ending(like)[1]
     if output is None:
         return f"{stem}-{suffix}{ending}"
     return os.path.join(output, os.path.relpath(stem + ending, _root(word, path)))
 
 
-def _stem(path: str) -> str:
-    """A model's path without its extension; all of it where it is a folder."""
+def stem_and_ending(path: str) -> tuple[str, str]:
+    """A model's path without its extension, and the extension of what is made of it: `.keras` of a folder."""
     if os.path.isdir(path):
-        return path if os.path.basename(path) not in ("", ".", "..") else os.path.abspath(path)
-    return path.removesuffix(extension(path))
+        path = path.rstrip(os.sep)
+        return path if os.path.basename(path) not in ("", ".", "..") else os.path.abspath(path), ".keras"
+    return path.removesuffix(extension(path)), extension(path)
 
 
 def _root(word: str, path: str) -> str:
     """The folder below which the tree is kept: the one that was named, or in which a pattern begins."""
     if path in (word, word.rstrip(os.sep)):
-        return os.path.dirname(_stem(path)) or "."
+        return os.path.dirname(stem_and_ending(path)[0]) or "."
     if os.path.isdir(word):
         return word
     fixed = itertools.takewhile(lambda part: not glob.has_magic(part), word.split(os.sep))

@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 
 from wtool.errors import WtoolError
@@ -124,9 +124,36 @@ def private_copy(source: Source, name: str) -> Iterator[str]:
             try:
                 path = _copied(source, last, name, stack)
             except OSError as error:
-                told = f"no private copy of it can be made ({error.strerror}); TMPDIR names another folder for that"
-                raise WtoolError(told, source.name) from error
+                raise WtoolError(_no_copy(error), source.name) from error
         yield path
+
+
+@contextmanager
+def private_tree(parts: Mapping[str, Source], name: str) -> Iterator[str]:
+    """Copy the open files of an unzipped model into a private folder; gives the path of the folder that they are in.
+
+    Args:
+        parts: name of each file in its folder -> the file; the largest comes last.
+        name: of the new folder.
+
+    Raises:
+        WtoolError: there is no room for a copy.
+    """
+    *_, largest = parts.values()
+    with ExitStack() as stack:
+        try:
+            tree = os.path.join(stack.enter_context(private_folder(_places(largest)[0])), name)
+            for part, source in parts.items():
+                path = os.path.join(tree, part)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                _copy_to(source, path)
+        except OSError as error:
+            raise WtoolError(_no_copy(error), largest.name) from error
+        yield tree
+
+
+def _no_copy(error: OSError) -> str:
+    return f"no private copy of it can be made ({error.strerror}); TMPDIR names another folder for that"
 
 
 def _places(source: Source) -> tuple[str, str]:
@@ -142,13 +169,17 @@ def _places(source: Source) -> tuple[str, str]:
 def _copied(source: Source, place: str, name: str, stack: ExitStack) -> str:
     with ExitStack() as own:
         path = os.path.join(own.enter_context(private_folder(place)), name)
-        copy = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        try:
-            _copy(source.fd, copy)
-        finally:
-            os.close(copy)
+        _copy_to(source, path)
         stack.enter_context(own.pop_all())
     return path
+
+
+def _copy_to(source: Source, path: str) -> None:
+    copy = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        _copy(source.fd, copy)
+    finally:
+        os.close(copy)
 
 
 def _copy(source: int, target: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from wtool.errors import Usage, WtoolError
 from wtool.files.checkpoint import Checkpoint
-from wtool.files.inputs import expanded, extension
+from wtool.files.inputs import expanded, extension, stem_and_ending
 from wtool.files.opener import open_checkpoint
 from wtool.files.places import Target, check_target
 from wtool.training.legs import OPERATION
@@ -122,11 +122,11 @@ def _check_reports(options: Mapping[str, Any]) -> None:
 
 
 def _target(model: str, output: Any) -> str:
-    own = extension(model)
+    stem, own = stem_and_ending(model)
     if output is None:
-        target = f"{model.removesuffix(own)}-{OPERATION}{own}"
+        target = f"{stem}-{OPERATION}{own}"
     elif (target := os.fspath(output)).endswith(os.sep) or os.path.isdir(target):
-        target = os.path.join(target, os.path.basename(model))
+        target = os.path.join(target, os.path.basename(stem) + own)
     if model == "-" and target != output:
         raise Usage("a model from standard input needs an --output: a file, or - for standard output")
     if target != "-" and extension(target) not in WHOLE:

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from wtool.files.checkpoint import Checkpoint, Tensor
 from wtool.files.inputs import FITTING
 from wtool.files.keras3 import OLD_ROOT
 from wtool.files.opener import open_checkpoint, training_config
-from wtool.files.private import private_copy
+from wtool.files.private import private_copy, private_tree
 from wtool.files.suspects import RUNNING, Suspect, suspects
 from wtool.training.asked import refuse_weights_only
 from wtool.training.holes import warn_of_holes
@@ -68,7 +68,7 @@ def load(path: str, unsafe: bool = False) -> Loaded:
     """Load a whole model with Keras, compiled as it was saved, with its optimizer's state.
 
     Args:
-        path: a `.keras` or whole-model `.h5` file, or `-` for standard input.
+        path: a `.keras` (unzipped or not) or whole-model `.h5` file, or `-` for standard input.
         unsafe: load it also if that runs or imports more than Keras and what is registered.
 
     Raises:
@@ -110,15 +110,21 @@ def private(seen: Checkpoint) -> Iterator[tuple[str, Checkpoint]]:
     """
     refuse_weights_only(seen)
     warn_of_holes(keras.__version__)
-    source = seen.sources[0]
-    with private_copy(source, f"model{FITTING[seen.format][0]}") as path:
+    with _copied(seen) as path:
         try:
             with open_checkpoint(path) as checkpoint:
                 refuse_weights_only(checkpoint)
                 yield path, checkpoint
         except WtoolError as error:
-            error.file = source.name if error.file in ("", path) else error.file
+            error.file = seen.name if not error.file or error.file.startswith(path) else error.file
             raise
+
+
+def _copied(seen: Checkpoint) -> AbstractContextManager[str]:
+    """The path of a private copy, which is there until the end."""
+    if seen.parts:
+        return private_tree(seen.parts, "model")
+    return private_copy(seen.sources[0], f"model{FITTING[seen.format][0]}")
 
 
 def import_all(modules: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from wtool.errors import Refused, Usage, WtoolError
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.configured import initializers
+from wtool.files.inputs import stem_and_ending
 from wtool.files.json_text import as_read, parse_object
 from wtool.files.lost_optimizer import saved_step
 from wtool.files.opener import open_checkpoint, training_config
@@ -60,6 +61,9 @@ def looked_at(model: str, experiment: Experiment) -> Base:
     if model == "-":
         raise Usage("an experiment reads its model more than once: a file, not standard input")
     with open_checkpoint(model) as checkpoint:
+        if checkpoint.parts:
+            single = f"wtool average {model} --optimizer keep -o {stem_and_ending(model)[0]}.keras"
+            raise Usage(f"an experiment begins with a single file, and this is an unzipped model; {single}", model)
         config = checkpoint.config
         if not isinstance(config, dict) or not (config.get("compile_config") or training_config(checkpoint)):
             raise WtoolError("an experiment needs a whole model that is compiled (.keras, .h5)", model)
