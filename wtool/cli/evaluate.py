@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import print_table, quiet_import, say
+from wtool.cli.console import print_table, quiet_import, say, say_passed_by
 
 if TYPE_CHECKING:
     from wtool.batch import Failed
@@ -59,6 +59,8 @@ def command(models: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
         status = 1
     finally:
         _show(done)
+    if not as_json:
+        say_passed_by(models)
     return status
 
 
