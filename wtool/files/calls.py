@@ -128,9 +128,14 @@ def _list(value: Any) -> list[Any]:
 
 def _inputs(node: Any) -> list[Call]:
     """The calls whose outputs a call takes, in the order in which Keras lists them."""
-    if isinstance(node, Mapping):
-        return list(_noted([node.get("args"), node.get("kwargs")]))
+    if is_of_keras3(node):
+        return list(_noted([node["args"], node["kwargs"]]))
     return list(_tensors(node))
+
+
+def is_of_keras3(node: Any) -> bool:
+    """Whether a call is noted as Keras 3 does; in Keras 2 a mapping is the structure of the call's first argument."""
+    return isinstance(node, Mapping) and isinstance(node.get("args"), list) and isinstance(node.get("kwargs"), Mapping)
 
 
 def _tensors(value: Any) -> Iterator[Call]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from wtool.errors import Refused
 from wtool.files.architecture import class_of, is_operation
-from wtool.files.calls import by_depth
+from wtool.files.calls import by_depth, is_of_keras3
 
 Entry = dict[str, Any]
 Key = tuple[str, int, int]
@@ -319,7 +319,7 @@ def _sorted(calls: Mapping[tuple[str, int], Call]) -> list[Call]:
 
 def _refs_of_node(node: Any) -> Iterator[Ref]:
     """The tensors that a call takes, in the order in which Keras lists them."""
-    if _is_of_keras3(node):
+    if is_of_keras3(node):
         for number, each in enumerate(node.get("args") or []):
             yield from _refs(each, number)
         kwargs = node.get("kwargs") or {}
@@ -331,10 +331,6 @@ def _refs_of_node(node: Any) -> Iterator[Ref]:
             yield Ref(each, 0)
         for word, value in sorted(_others(each).items()):
             yield from _refs(value, word)
-
-
-def _is_of_keras3(node: Any) -> bool:
-    return isinstance(node, Mapping) and isinstance(node.get("args"), list) and isinstance(node.get("kwargs"), Mapping)
 
 
 def _first_argument(node: Any) -> Iterator[list[Any]]:
@@ -367,7 +363,7 @@ def _others(place: list[Any]) -> dict[Any, Any]:
 def _arguments(node: Any) -> dict[int | str, Any]:
     """What Keras 2 notes of a call: the arguments behind the first one, and that one where it is a constant."""
     found: dict[int | str, Any] = {}
-    for place in () if _is_of_keras3(node) else _first_argument(node):
+    for place in () if is_of_keras3(node) else _first_argument(node):
         found.update(_others(place))
         if _is_constant(place):
             found[0] = place[2]
