@@ -35,10 +35,32 @@ def test_custom_layers_have_the_same_roles_in_every_format(tmp_path: Path) -> No
         (model.save_weights if ".weights." in name else model.save)(path)
         with wtool.open_checkpoint(path) as checkpoint:
             found[name] = sorted((t.shape, t.role) for t in checkpoint.tensors if t.layer == "mixer")
-        pruned = wtool.prune(path, sparsity=0.5, dry_run=True)
+        (pruned,) = wtool.prune(path, sparsity=0.5, dry_run=True)
         assert pruned.rewritten == len(NAMES) * 16 + 4
     assert found["m.keras"] == found["m.h5"] == found["m.weights.h5"]
     assert [role for _, role in found["m.keras"]] == ["unknown", "bias", *("kernel" for _ in NAMES)]
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.weights.h5"])
+def test_vectors_of_custom_layers_are_not_emptied(tmp_path: Path, name: str) -> None:
+    """A vector beside a custom kernel may be a scale: randomize empties the biases of Keras's own layers alone."""
+    keras = pytest.importorskip("keras")
+
+    class Scaled(keras.layers.Layer):  # type: ignore[misc, name-defined]
+        def build(self, shape: Any) -> None:
+            self.kernel = self.add_weight(name="kernel", shape=(shape[-1], 4))
+            self.scale = self.add_weight(name="scale", shape=(4,), initializer="ones")
+
+        def call(self, x: Any) -> Any:
+            return x @ self.kernel * self.scale
+
+    model = keras.Sequential([keras.Input((8,)), Scaled(name="s"), keras.layers.Dense(3, bias_initializer="ones")])
+    (model.save_weights if ".weights." in name else model.save)(tmp_path / name)
+    out = wtool.randomize(tmp_path / name, initial=tmp_path / name, seed=1, output=tmp_path / f"out-{name}")[0].output
+    with wtool.open_checkpoint(str(out)) as checkpoint:
+        vectors = {t.shape: checkpoint.read(t).tolist() for t in checkpoint.weights if len(t.shape) == 1}
+    assert vectors == {(4,): [1, 1, 1, 1], (3,): [0, 0, 0]}
 
 
 def pruned_by_tfmot(path: Path, mask: list[float], step: int) -> None:

@@ -20,6 +20,7 @@ from wtool.files.lineage import RESULT, Record, carried, lineage_entry, mask_ori
 from wtool.files.opener import Opener, open_checkpoint
 from wtool.files.places import Target
 from wtool.files.rewrite import rewrite
+from wtool.files.variables import built_in
 from wtool.matching import match
 from wtool.selection import by_role
 from wtool.targets import done_before, goal
@@ -237,12 +238,22 @@ def _plan(task: Task, inputs: Sequence[Checkpoint], steps: _Steps) -> _Plan:
 
 
 def _zeroed_biases(task: Task, base: Checkpoint, chosen: Sequence[Tensor]) -> list[Tensor]:
-    """The biases beside the chosen kernels, where the operation empties them and they are not chosen themselves."""
+    """The biases beside the chosen kernels, where the operation empties them and they are not chosen themselves.
+
+    In a layer of its author's own class, a vector only counts as a bias by its rank. It may as well be a scale, which
+    zeros would silence for good, so it keeps its initial values.
+    """
     if task.biases or not task.transform.empties_biases:
         return []
     layers = {tensor.layer for tensor in chosen}
     biases = by_role(base.weights, (), task.exclude, kernels=False, biases=True)
-    return [tensor for tensor in biases if tensor.layer in layers]
+    return [tensor for tensor in biases if tensor.layer in layers and _is_surely_a_bias(tensor)]
+
+
+def _is_surely_a_bias(tensor: Tensor) -> bool:
+    if tensor.layer_class is None:
+        return tensor.path.endswith("bias")
+    return built_in(tensor.layer_class) is not None
 
 
 def _emptied(blocks: Blocks, start: int) -> Change:
