@@ -45,6 +45,9 @@ EXPECTED = {
 }
 
 
+REFUSALS = {"damaged", "differs", "reaches"}
+
+
 def kinds(path: Path) -> set[str]:
     return {finding.kind for finding in wtool.check(path).findings}
 
@@ -56,11 +59,11 @@ def test_hostile_files(case: dict[str, Any]) -> None:
     if case["name"] in EXPECTED:
         assert found == EXPECTED[case["name"]]
     elif case["expected"] == "reject" and case["scope"] not in ("average", "rewrite"):
-        assert "damaged" in found
+        assert found & REFUSALS
     elif case["expected"] == "ok":
         assert found <= {"odd", "note"}
     else:
-        assert found <= {"odd", "note", "damaged"}
+        assert found <= {"odd", "note", *REFUSALS}
 
 
 def test_every_code_carrying_file_is_found() -> None:
@@ -76,6 +79,8 @@ def test_real_files_have_no_findings_but_their_authors_own(saved: Saved) -> None
         assert found <= {"imports"}
     elif "lambda" in saved.path.name:
         assert found <= {"runs"}
+    elif "trap_hdf5_inside" in saved.path.name:
+        assert found == {"note"}  # HDF5 called .keras, as TensorFlow 2.12 and older wrote it
     else:
         assert not found, wtool.check(saved.path).findings
 

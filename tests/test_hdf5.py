@@ -18,8 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wtool.errors import Refused
-from wtool.files.hdf5 import Index, NotPlain, read_index
+from wtool.errors import Differs, Refused
+from wtool.files.hdf5 import Index, NotPlain, read_index, read_superblock
+from wtool.files.hdf5_bytes import Metadata
+from wtool.files.hdf5_groups import read_entries
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 ZOO = Path(os.environ.get("WTOOL_ZOO", FIXTURES / "zoo"))
@@ -222,13 +224,49 @@ def test_reads_after_changes_in_place() -> None:
     compare(buffer.getvalue())
 
 
-def test_hard_links_share_one_offset() -> None:
+@pytest.mark.parametrize("values", [np.arange(5), np.zeros((0, 3)), np.float32(1)])
+def test_an_array_has_one_name(values: Any) -> None:
     def write(file: h5py.File) -> None:
-        file["a"] = np.arange(5)
-        file["b"] = file["a"]
+        file["a"] = values
+        file["g/b"] = file["a"]
 
-    index = compare(file_of(write))
-    assert index.datasets["a"].offset == index.datasets["b"].offset
+    with pytest.raises(Differs, match="g/b: is the same array as a"):
+        index_of(file_of(write))
+
+
+@pytest.mark.parametrize("shift", [0, 8, -8, 36])
+def test_every_byte_has_one_owner(shift: int) -> None:
+    def write(file: h5py.File) -> None:
+        file["a"], file["b"] = np.arange(10.0), np.arange(10.0) + 100
+
+    data = file_of(write)
+    places = {name: dataset.offset for name, dataset in index_of(data).datasets.items()}
+    old, new = (place.to_bytes(8, "little") for place in (places["b"], places["a"] + shift))
+    assert data.count(old) == 1  # the address in the header of b
+    with pytest.raises(Differs, match="two things in it share the bytes from"):
+        index_of(data.replace(old, new))
+
+
+def test_names_that_overlap_in_their_heap_are_counted_before_they_are_held() -> None:
+    """A link's name may begin anywhere in the heap: thousands of names in 60 KB of it would be gigabytes."""
+    data = bytearray(file_of(lambda file: [file.create_group(f"{i:06}" + "x" * 500) for i in range(120)]))
+    longest = data.index(b"000000")
+    last = data.rindex(b"000119")
+    data[longest:last] = data[longest:last].replace(b"\0", b"y")
+    seen: list[int] = []
+    limit = 2_000_000
+
+    def spend(characters: int) -> None:
+        seen.append(characters)
+        if sum(seen) > limit:
+            raise Refused("too long")
+
+    metadata = Metadata(lambda offset, count: bytes(data[offset : offset + count]), len(data))
+    superblock = read_superblock(metadata)
+    assert superblock.table is not None
+    with pytest.raises(Refused, match="too long"):
+        read_entries(metadata, superblock.table, superblock.leaf, superblock.internal, spend)
+    assert sum(seen) < limit + len(data)
 
 
 def test_other_types_are_named() -> None:
@@ -258,11 +296,19 @@ ELSEWHERE: dict[str, Callable[[h5py.File], object]] = {
     "chunked datasets": lambda file: file.create_dataset("x", data=np.eye(9), chunks=(3, 3)),
     "filters": lambda file: file.create_dataset("x", data=np.eye(9), compression="gzip"),
     "big-endian numbers": lambda file: file.create_dataset("x", data=np.eye(9, dtype=">f4")),
-    "datasets whose values were never written": lambda file: file.create_dataset("x", (9,), "f4"),
     "datasets with committed datatypes": committed,
     "object headers of version 2": lambda file: file.create_group("x", track_order=True),
     "new-style groups": lambda file: file.create_group("\u00e9"),
 }
+
+
+@pytest.mark.parametrize("shape", [(9,), (), (1000, 1000)])
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_arrays_that_were_never_written_are_refused(shape: tuple[int, ...], libver: str) -> None:
+    data = file_of(lambda file: file.create_dataset("x", shape, "f4"), libver=libver)
+    with pytest.raises((Refused, NotPlain), match=r"x: says .* its values were never written|version"):
+        index_of(data)
+    assert index_of(file_of(lambda file: file.create_dataset("x", (3, 0), "f4"))).datasets["x"].nbytes == 0
 
 
 @pytest.mark.parametrize("reason", ELSEWHERE)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.real_models import AUTHORS_OWN, Saved, keras_path, saved_files
-from wtool.errors import Refused
+from wtool.errors import Differs, Refused
 from wtool.files import keras3, legacy
 from wtool.files.checkpoint import Tensor
 from wtool.files.hdf5 import Dataset, Index
@@ -169,9 +169,17 @@ def test_swapped_groups_are_noted() -> None:
 
 
 def test_equal_names_fall_back_to_the_file() -> None:
+    inner = "layers/sequential/layers/dense/vars"
+    within = {"class_name": "Sequential", "config": {**sequential(dense("b"))["config"], "name": "a"}}
+    index = small({**D0, f"{inner}/0": (4, 3), f"{inner}/1": (3,)})
+    found = keras3.contents(index, sequential(dense("a/b"), within), "3.15.1")
+    assert [t.path for t in found.tensors][::2] == ["layers/dense/kernel", "layers/sequential/layers/dense/kernel"]
+
+
+def test_two_layers_of_one_name_are_refused() -> None:
     more = {"layers/dense_1/vars/0": (4, 3), "layers/dense_1/vars/1": (3,)}
-    found = keras3.contents(small({**D0, **more}), sequential(dense("a"), dense("a")), "3.15.1")
-    assert [t.path for t in found.tensors][::2] == ["layers/dense/kernel", "layers/dense_1/kernel"]
+    with pytest.raises(Differs, match="2 layers called 'a'"):
+        keras3.contents(small({**D0, **more}), sequential(dense("a"), dense("a")), "3.15.1")
 
 
 def test_operations_of_the_graph_are_no_layers() -> None:

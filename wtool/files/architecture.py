@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wtool.errors import Note, Refused
+from wtool.errors import Differs, Note, Refused
 from wtool.files.calls import layer_order, name_of
 from wtool.files.variables import Variables, built_in, original, quantisation, snake_case, variants
 
@@ -240,6 +240,8 @@ def _at(below: _Place, what: str, attribute: str, listed: bool = False, name: st
 def _layers(config: Mapping[str, Any], owner: str, below: _Place, notes: list[str]) -> tuple[Node, ...]:
     """The layers of a model in the order in which Keras lists them."""
     listed = list(_named(config["layers"], "layers", owner, below, notes))
+    _refuse_namesakes([node.name for _, node in listed], owner)
+    _refuse_namesakes([name for name, _ in listed], owner)
     if "input_layers" not in config:
         return tuple(node for _, node in listed if node.class_name != "InputLayer")  # a Sequential model lists none
     order = layer_order(config)
@@ -279,6 +281,13 @@ def _named(entries: Any, attribute: str, owner: str, below: _Place, notes: list[
             continue
         node = _node(entry, _at(below, f"layer {number} of {owner}", attribute, listed=True), notes)
         yield name_of(entry), node
+
+
+def _refuse_namesakes(names: Sequence[str], owner: str) -> None:
+    """Refuse a model with two layers of one name: Keras 3 builds none, and Keras 2 makes one layer of the two."""
+    for name, count in Counter(filter(None, names)).most_common(1):
+        if count > 1:
+            raise Differs(f"the configuration of {owner} has {count} layers called {name!r:.80}; Keras allows one")
 
 
 def _implied(class_name: str, attribute: str, name: str, config: Mapping[str, Any], below: _Place) -> Node:

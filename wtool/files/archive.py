@@ -1,6 +1,7 @@
 """The zip archive that a `.keras` file is: its members, checked, and the headers of a new one.
 
-Stricter than zip readers have to be: two readers must not see two archives. Source: PKWARE APPNOTE 6.3.
+Stricter than zip readers have to be: two readers must not see two archives. Sources: PKWARE APPNOTE 6.3, and `zipfile`
+of Python 3.10 to 3.14, with which Keras reads. What the names of members may be is in `zip_names`.
 """
 
 from __future__ import annotations
@@ -14,19 +15,28 @@ from typing import BinaryIO
 
 from isal import isal_zlib
 
-from wtool.errors import Refused
+from wtool.errors import Differs, Refused
 from wtool.files.limits import MAX_INFLATED_FLOOR, MAX_INFLATED_RATIO, MAX_JSON, MAX_MEMBERS
 from wtool.files.source import STREAM_BLOCK, Source
+from wtool.files.zip_names import UTF8, check_names, decoded
 
 STORED, DEFLATED = 0, 8
-ENCRYPTED, DESCRIPTOR, UTF8 = 0x1, 0x8, 0x800
+ENCRYPTED, DESCRIPTOR = 0x1, 0x8
+KNOWN_FLAGS = 0x2 | 0x4 | DESCRIPTOR | UTF8
+"""Flag bits that every reader takes alike; 0x2 and 0x4 tell how hard deflate tried."""
+
+NEWEST_VERSION = 63
+"""Of the zip format, that `zipfile` reads; it lists no archive with a member of a newer one."""
+
 LOCAL = struct.Struct("<4s5H3I2H")
 CENTRAL = struct.Struct("<4s6H3I5H2I")
 END = struct.Struct("<4s4H2IH")
 END64 = struct.Struct("<4sQ2H2I4Q")
 LOCATOR = struct.Struct("<4sIQI")
 FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
-ZIP64_EXTRA = 1
+ZIP64_EXTRA, UNICODE_PATH_EXTRA = 1, 0x7075
+COMMENT = 0xFFFF
+"""Bytes that the comment behind an end record may have: how far from the end of a file readers look for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +63,12 @@ def read_members(source: Source) -> tuple[Member, ...]:
     """The members in the order of their bytes.
 
     Raises:
-        Refused: anything in which readers could disagree (names twice, overlaps, junk around the archive, local headers
-            that contradict the directory), encryption, impossible sizes.
+        Differs: readers could disagree: names twice or read in two ways, two directories, junk around the archive.
+        Refused: overlaps, local headers that contradict the directory, encryption, impossible sizes.
     """
     start, size, count = _directory(source)
     members = sorted(_central_records(source, start, size, count), key=lambda member: member.header)
-    names = [member.name for member in members]
-    for name in {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ():
-        raise Refused(f"the archive holds {name!r} more than once: no telling which is meant")
+    check_names([member.name for member in members])
     located = tuple(_with_data_offset(source, member) for member in members)
     _refuse_overlaps(located, start)
     return located
@@ -74,16 +82,11 @@ def _directory(source: Source) -> tuple[int, int, int]:
         raise Refused("damaged: cut short, or something follows the archive's end (it should end with a zip directory)")
     _, disk, start_disk, here, count, size, start, comment = END.unpack(record)
     if comment or disk or start_disk or here != count:
-        raise Refused("a zip archive in parts or with a comment, which Keras never writes")
+        raise Differs("a zip archive in parts or with a comment, which Keras never writes")
     if position >= LOCATOR.size:
-        signature, _, end64, _ = LOCATOR.unpack(source.read(position - LOCATOR.size, LOCATOR.size))
-        if signature == b"PK\6\7":
-            if end64 + END64.size != position - LOCATOR.size:
-                raise Refused("damaged: the zip64 directory end is not where it should be")
-            fields = END64.unpack(source.read(end64, END64.size))
-            if fields[0] != b"PK\6\6":
-                raise Refused("damaged: the zip64 directory end has another signature")
-            count, size, start, position = fields[7], fields[8], fields[9], end64
+        locator = source.read(position - LOCATOR.size, LOCATOR.size)
+        if locator[:4] == b"PK\6\7":
+            (count, size, start), position = _directory64(source, locator, position, (count, size, start))
     if start + size != position:
         raise Refused("damaged: the zip directory does not end where the archive does")
     if count == 0:
@@ -91,6 +94,62 @@ def _directory(source: Source) -> tuple[int, int, int]:
     if count > MAX_MEMBERS:
         raise Refused(f"the archive claims {count:,} members; models have a handful")
     return start, size, count
+
+
+def _directory64(
+    source: Source, locator: bytes, position: int, said: tuple[int, int, int]
+) -> tuple[tuple[int, int, int], int]:
+    """Number of records, size and start of the directory by the zip64 record, and where that record is.
+
+    Some readers look for it right before its locator, others where the locator says; some believe it in any case,
+    others only where the old record has no room. So all of these have to come to the same.
+    """
+    _, disk, record_at, disks = LOCATOR.unpack(locator)
+    if disk or disks != 1 or record_at + END64.size != position - LOCATOR.size:
+        raise Differs("damaged: the zip64 directory end is not where it should be")
+    signature, length, _, _, disk, start_disk, here, count, size, start = END64.unpack(
+        source.read(record_at, END64.size)
+    )
+    if signature != b"PK\6\6" or length != END64.size - 12 or disk or start_disk or here != count:
+        raise Differs("damaged: the zip64 directory end is not one that every reader understands")
+    for old, new, full in zip(said, (count, size, start), (FULL16, FULL32, FULL32), strict=True):
+        if old not in (new, full):
+            raise Differs("damaged: two records of the archive's end contradict each other")
+    return (count, size, start), record_at
+
+
+def opens_as_zip(source: Source) -> bool:
+    """Whether `zipfile` would find a directory of members in this file, whatever it begins with.
+
+    It looks for the last end record in the last 64 KiB. Four bytes there are an accident in one of 65,000 files of
+    weights; with a directory where the record says, they are none.
+    """
+    start = max(0, source.size - END.size - COMMENT)
+    tail = source.read(start, source.size - start)
+    at = tail.rfind(b"PK\5\6")
+    while at >= 0:
+        if len(tail) - at >= END.size and any(_is_directory(source, *place) for place in _places(source, start + at)):
+            return True
+        at = tail.rfind(b"PK\5\6", 0, at)
+    return False
+
+
+def _places(source: Source, end: int) -> Iterator[tuple[int, int]]:
+    """Where readers would look for the directory of this end record: start and size."""
+    size = END.unpack(source.read(end, END.size))[5]
+    yield end - size, size
+    if end < LOCATOR.size or source.read(end - LOCATOR.size, 4) != b"PK\6\7":
+        return
+    named = LOCATOR.unpack(source.read(end - LOCATOR.size, LOCATOR.size))[2]
+    for record in {end - LOCATOR.size - END64.size, named}:
+        if 0 <= record <= source.size - END64.size:
+            fields = END64.unpack(source.read(record, END64.size))
+            yield record - fields[8], fields[8]
+            yield fields[9], fields[8]
+
+
+def _is_directory(source: Source, start: int, size: int) -> bool:
+    return 0 <= start <= source.size - CENTRAL.size and size >= CENTRAL.size and source.read(start, 4) == b"PK\1\2"
 
 
 def _central_records(source: Source, start: int, size: int, count: int) -> Iterator[Member]:
@@ -102,7 +161,7 @@ def _central_records(source: Source, start: int, size: int, count: int) -> Itera
         if at + CENTRAL.size > size:
             raise Refused("damaged: the zip directory is cut short")
         (signature, made, needed, flags, method, time, date, crc, packed, full, name_length, extra_length,
-         comment_length, _, internal, external, header) = CENTRAL.unpack_from(table, at)  # fmt: skip
+         comment_length, disk, internal, external, header) = CENTRAL.unpack_from(table, at)  # fmt: skip
         if signature != b"PK\1\2":
             raise Refused("damaged: the zip directory has a record with another signature")
         at += CENTRAL.size
@@ -110,23 +169,32 @@ def _central_records(source: Source, start: int, size: int, count: int) -> Itera
         extra = table[at + name_length : at + name_length + extra_length]
         comment = table[at + name_length + extra_length : at + name_length + extra_length + comment_length]
         at += name_length + extra_length + comment_length
-        name = raw_name.decode("utf-8" if flags & UTF8 else "cp437", errors="surrogateescape")
-        extra, (full, packed, header) = _without_zip64(extra, [full, packed, header])
+        name = decoded(raw_name, flags)
+        if disk or flags & ~(KNOWN_FLAGS | ENCRYPTED) or needed & 0xFF > NEWEST_VERSION:
+            raise Differs(f"member {name!r} uses features of zip archives that only some readers know")
+        extra, (full, packed, header) = _without_zip64(extra, [full, packed, header], name)
         yield Member(name, raw_name, method, flags, crc, packed, full, header, 0, (time, date), (made, needed),
                      (internal, external), extra, comment)  # fmt: skip
     if at != size:
         raise Refused("damaged: the zip directory holds more than its records")
 
 
-def _without_zip64(extra: bytes, values: list[int]) -> tuple[bytes, list[int]]:
+def _without_zip64(extra: bytes, values: list[int], name: str) -> tuple[bytes, list[int]]:
     """Other extra fields, and `values` with those that overflowed 32 bits read from the zip64 field."""
-    kept, at = b"", 0
+    kept, at, seen = b"", 0, False
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<2H", extra, at)
         body = extra[at + 4 : at + 4 + length]
+        if len(body) < length or (kind == ZIP64_EXTRA and seen):
+            raise Differs(f"damaged: the extra fields of member {name!r} are cut short, or say a size twice")
+        if kind == UNICODE_PATH_EXTRA:
+            raise Differs(f"member {name!r} has a second name in its extra fields, which only some readers follow")
         if kind == ZIP64_EXTRA:
+            seen = True
             for i, value in enumerate(values):
-                if value == FULL32 and len(body) >= 8:
+                if value == FULL32:
+                    if len(body) < 8:
+                        raise Differs(f"damaged: the zip64 field of member {name!r} is cut short")
                     values[i], body = int.from_bytes(body[:8], "little"), body[8:]
         else:
             kept += extra[at : at + 4 + length]
@@ -145,7 +213,7 @@ def _with_data_offset(source: Source, member: Member) -> Member:
     if signature != b"PK\3\4":
         raise Refused(f"damaged: no header where {what} should start")
     rest = source.read(member.header + LOCAL.size, name_length + extra_length)
-    _, (full, packed) = _without_zip64(rest[name_length:], [full, packed])
+    _, (full, packed) = _without_zip64(rest[name_length:], [full, packed], member.name)
     if member.flags & ENCRYPTED:
         raise Refused(f"{what} is encrypted")
     deferred = flags & DESCRIPTOR and not (crc or packed or full)

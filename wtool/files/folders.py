@@ -11,15 +11,17 @@ from blake3 import blake3
 
 from wtool.errors import Reaches, Refused, one_line
 from wtool.files.archive import Member, new_member
+from wtool.files.foreign import SAVED_MODEL
 from wtool.files.json_text import parse_object
 from wtool.files.limits import MAX_DEPTH, MAX_JSON, MAX_MEMBERS
 from wtool.files.source import Source
+from wtool.files.zip_names import CONFIG, METADATA, OTHER_WEIGHTS, WEIGHTS
 
-CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets"
+ASSETS = "assets"
 PARTS = frozenset({CONFIG, METADATA, WEIGHTS})
 FOLDER = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_DIRECTORY", 0)
 UNFOLLOWED = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
-SAVED_MODEL = frozenset({"saved_model.pb", "saved_model.pbtxt"})
+OF_SAVED_MODEL = frozenset({"saved_model.pb", "saved_model.pbtxt"})
 ORBAX = frozenset({"orbax.checkpoint", "pytree.orbax-checkpoint", "checkpoint_metadata", "_CHECKPOINT_METADATA"})
 
 
@@ -30,7 +32,7 @@ def is_model_folder(path: str) -> bool:
     that cannot be judged here (too large, or a link) makes a model, so that it is refused and not passed by.
     """
     config = os.path.join(path, CONFIG)
-    if not any(os.path.lexists(os.path.join(path, name)) for name in (WEIGHTS, "model.weights.npz")):
+    if not any(os.path.lexists(os.path.join(path, name)) for name in (WEIGHTS, OTHER_WEIGHTS)):
         return False
     try:
         if not stat.S_ISREG(os.lstat(config).st_mode):
@@ -48,9 +50,8 @@ def is_model_folder(path: str) -> bool:
 def kind_of_folder(path: str) -> str:
     """What a folder is that is no model which wtool reads, as the end of a sentence; empty where nothing is known."""
     names = _names(path)
-    if SAVED_MODEL & names:
-        advice = "load it with the Keras or TensorFlow that saved it, and save it as .keras or .h5"
-        return f"a TensorFlow SavedModel, which wtool does not read; {advice}"
+    if OF_SAVED_MODEL & names:
+        return SAVED_MODEL
     steps = [name for name in names if name.isdigit()]
     if ORBAX & names or any(ORBAX & _names(os.path.join(path, step)) for step in steps):
         return "an Orbax checkpoint, which wtool does not read; load it with Keras, and save it as .keras"

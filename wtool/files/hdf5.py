@@ -7,12 +7,12 @@ not know it names (`NotPlain`), and what contradicts itself it refuses.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from struct import Struct
 from struct import error as StructError
 
-from wtool.errors import Refused
+from wtool.errors import Differs, Reaches, Refused
 from wtool.files.hdf5_bytes import UNDEFINED, Metadata, NotPlain, shown
 from wtool.files.hdf5_groups import Entry, Table, read_entries
 from wtool.files.hdf5_heaps import GlobalHeaps
@@ -51,7 +51,7 @@ class Dataset:
         dtype: NumPy's or ml_dtypes' name; `opaque<n>` for n-byte opaque types; little-endian. Types that no weight
             can have are named too: `string`, `vlen`, `compound`, `reference`, `array`, `enum`, `time`, `bitfield`,
             `complex`, `float?` and `int?` (of unusual layout), `null` (no value at all).
-        offset: 0 where there are no bytes. Hard links give several paths the same one.
+        offset: 0 where there are no bytes.
     """
 
     path: str
@@ -66,13 +66,20 @@ class Dataset:
 class Index:
     """All groups (path -> attributes, root is "") and datasets of a file, by path, in the order of the file's tables.
 
-    No two datasets share bytes with each other or with the file's own tables, except hard links: paths that lead to
-    one and the same dataset, with the same offset. To change one of these is to change all of them.
+    Every byte has one owner: no two datasets share bytes with each other or with the file's own tables, and no dataset
+    has two paths. So what is written to one array changes no other.
+
+    Attributes:
+        size: of the file, in bytes.
+        groups: path -> attributes.
+        datasets: by path.
+        attributes: what reading all attributes took of `MAX_ATTRIBUTES`, in bytes.
     """
 
     size: int
     groups: Mapping[str, Mapping[str, Value]]
     datasets: Mapping[str, Dataset]
+    attributes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,7 @@ def read_index(read: Callable[[int, int], bytes], size: int) -> Index:
         size: of the file, in bytes.
 
     Raises:
+        Differs: an array has two names.
         Refused: the file is damaged, contradicts itself, points outside itself, or is beyond a limit.
         NotPlain: it uses HDF5 features that Keras does not.
     """
@@ -116,7 +124,7 @@ def read_index(read: Callable[[int, int], bytes], size: int) -> Index:
     walk = _Walk(metadata, superblock)
     walk.run()
     metadata.check_claims()
-    return Index(size, walk.groups, walk.datasets)
+    return Index(size, walk.groups, walk.datasets, MAX_ATTRIBUTES - walk.attributes_left)
 
 
 def read_superblock(metadata: Metadata) -> Superblock:
@@ -147,7 +155,7 @@ def read_superblock(metadata: Metadata) -> Superblock:
     if base:
         raise NotPlain("a base address")
     if driver != UNDEFINED:
-        raise Refused("is one part of a set of files (a driver information block)")
+        raise Reaches("is one part of a set of files (a driver information block)")
     metadata.end_at(end)
     return Superblock(end, root, Table(*scratch) if cached == 1 else None, leaf, internal, start)
 
@@ -170,7 +178,7 @@ class _Walk:
         self.groups: dict[str, dict[str, Value]] = {}
         self.datasets: dict[str, Dataset] = {}
         self.tables: set[int] = set()
-        self.others: dict[int, Dataset | None] = {}
+        self.others: dict[int, str | None] = {}
         self.heaps = GlobalHeaps(metadata, self.spend_attribute)
         self.attributes_left = MAX_ATTRIBUTES
         self.paths_left = MAX_PATHS
@@ -195,11 +203,15 @@ class _Walk:
                 stack.extend((name, child, depth + 1) for name, child in reversed(list(names)))
 
     def spend_objects(self, path: str, children: list[Entry]) -> None:
-        """Count links and the characters of their paths."""
+        """Count links, and the characters that their paths have in front of their names."""
         self.objects += len(children)
-        self.paths_left -= sum(len(child.name) for child in children) + len(path) * len(children)
         if self.objects > MAX_OBJECTS:
             raise Refused(f"holds more than {MAX_OBJECTS} groups and datasets")
+        self.spend_path(len(path) * len(children))
+
+    def spend_path(self, characters: int) -> None:
+        """Count characters of paths."""
+        self.paths_left -= characters
         if self.paths_left < 0:
             raise Refused("the names of its groups and datasets are too long")
 
@@ -213,8 +225,8 @@ class _Walk:
         """Put one object into the index; the children where it is a group."""
         if entry.address in self.others:
             known = self.others[entry.address]
-            if known:
-                self.datasets[path] = replace(known, path=path)
+            if known is not None:
+                raise Differs(f"is the same array as {shown(known)}: to change one would be to change the other")
             return []
         if entry.address in self.tables:
             raise Refused("damaged: this group is in two places")
@@ -224,7 +236,8 @@ class _Walk:
             raise Refused("damaged: an object header says the same thing twice")
         attributes = self.attributes_of(messages)
         if SYMBOL_TABLE not in found:
-            dataset = self.others[entry.address] = self.dataset(path, found, attributes)
+            dataset = self.dataset(path, found, attributes)
+            self.others[entry.address] = path if dataset else None
             if dataset:
                 self.datasets[path] = dataset
             return []
@@ -237,7 +250,7 @@ class _Walk:
             raise Refused("damaged: two places say different things about this group")
         self.tables.add(entry.address)
         self.groups[path] = attributes
-        return read_entries(self.metadata, table, self.superblock.leaf, self.superblock.internal)
+        return read_entries(self.metadata, table, self.superblock.leaf, self.superblock.internal, self.spend_path)
 
     def attributes_of(self, messages: list[Message]) -> dict[str, Value]:
         """The attributes among an object's messages."""

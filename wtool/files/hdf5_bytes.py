@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wtool.errors import Refused
+from wtool.errors import Differs, Refused
 from wtool.files.limits import MAX_METADATA
 
 UNDEFINED = 0xFFFF_FFFF_FFFF_FFFF
@@ -86,22 +86,23 @@ class Metadata:
         """Say that one thing owns these bytes alone.
 
         Raises:
-            Refused: another one, which starts at the same place, said so before. (So no table is read twice.)
+            Differs: another one, which starts at the same place, said so before. (So no table is read twice.)
         """
         if offset in self._claims:
-            raise Refused(f"damaged: two things in it share the bytes from {offset} on")
+            raise Differs(f"damaged: two things in it share the bytes from {offset} on")
         self._claims[offset] = offset + length
 
     def check_claims(self) -> None:
         """Every byte has one owner.
 
         Raises:
-            Refused: two claims overlap, or one reaches behind the end.
+            Differs: two claims overlap.
+            Refused: one reaches behind the end.
         """
         last = 0
         for start, stop in sorted(self._claims.items()):
             if start < last:
-                raise Refused(f"damaged: two things in it share the bytes from {start} on")
+                raise Differs(f"damaged: two things in it share the bytes from {start} on")
             last = stop
         if last > self._end:
             raise Refused(f"cut short: its arrays need {last} bytes, and it ends at {self._end}")

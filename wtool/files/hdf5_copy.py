@@ -14,8 +14,9 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o, h5p, h5s, h5t, h5z
 
-from wtool.errors import Refused
+from wtool.errors import Differs, Reaches, Refused
 from wtool.files.hdf5_bytes import amount, shown
+from wtool.files.hdf5_messages import NEVER_WRITTEN
 from wtool.files.hdf5_window import Window
 from wtool.files.limits import (
     CHILD_STEP,
@@ -33,13 +34,14 @@ _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.F
 
 @dataclass
 class _Survey:
-    """What there is to copy, in order: paths, and for hard links the path of the same object before."""
+    """What there is to copy: paths in order, and where the values of the arrays are, as (start, stop)."""
 
     drop: frozenset[str]
     size: int
     allow: Callable[[int, int], None]
-    items: list[tuple[bytes, bytes | None]] = field(default_factory=list)
+    items: list[bytes] = field(default_factory=list)
     seen: dict[int, bytes] = field(default_factory=dict)
+    places: list[tuple[int, int]] = field(default_factory=list)
     nbytes: int = 0
     stored: int = 0
     attributes: int = 0
@@ -79,6 +81,7 @@ def copy_plain(source: Window, target: Window, drop: frozenset[str], allow: Call
     _check(survey, root)
     _look(survey, root, b"", 0)
     _check_bomb(survey.nbytes, survey.stored)
+    _check_owners(survey.places)
     allow(survey.nbytes, size)
     with h5py.File(target, "w", libver="earliest") as plain:
         _write(survey, root, h5g.open(plain.id, b"/"))
@@ -86,18 +89,15 @@ def copy_plain(source: Window, target: Window, drop: frozenset[str], allow: Call
 
 def _write(survey: _Survey, file: Any, root: Any) -> None:
     _copy_attributes(file, root)
-    for number, (path, before) in enumerate(survey.items):
+    for number, path in enumerate(survey.items):
         if number % CHILD_STEP == 0:
             survey.allow(survey.nbytes, survey.size)
         parent, _, name = path.rpartition(b"/")
         place = h5o.open(root, parent) if parent else root
         try:
-            if before is not None:
-                h5o.link(h5o.open(root, before), place, name)
-            else:
-                _copy(h5o.open(file, path), place, name)
+            _copy(h5o.open(file, path), place, name)
         except Refused as error:
-            raise Refused(f"{_named(path)}: {error.message}") from None
+            raise error.within(_named(path)) from None
 
 
 # --- looking ---
@@ -115,29 +115,34 @@ def _look(survey: _Survey, group: Any, path: bytes, depth: int) -> None:
             continue
         try:
             item = _open(group, name)
-            before = survey.seen.get(address := h5o.get_info(item).addr)
-            survey.items.append((where, before))
+            before = survey.seen.setdefault(h5o.get_info(item).addr, where)
+            survey.items.append(where)
             if len(survey.items) % CHILD_STEP == 0:
                 survey.allow(0, 0)
             if len(survey.items) > MAX_OBJECTS:
                 raise Refused(f"more than {MAX_OBJECTS} groups and datasets")
-            if before is None:
-                survey.seen[address] = where
-                _check(survey, item)
-            elif isinstance(item, h5g.GroupID):
-                raise Refused("damaged: this group is in two places")
+            if before != where:
+                _refuse_second_name(item, before)
+            _check(survey, item)
         except Refused as error:
-            raise Refused(f"{_named(where)}: {error.message}") from None
+            raise error.within(_named(where)) from None
         if isinstance(item, h5g.GroupID):
             _look(survey, item, where, depth + 1)
+
+
+def _refuse_second_name(item: Any, before: bytes) -> None:
+    if isinstance(item, h5g.GroupID):
+        raise Refused("damaged: this group is in two places")
+    if isinstance(item, h5d.DatasetID):
+        raise Differs(f"is the same array as {_named(before)}: to change one would be to change the other")
 
 
 def _open(group: Any, name: bytes) -> Any:
     kind = group.links.get_info(name).type
     if kind == h5l.TYPE_SOFT:
-        raise Refused("is a link to another path (a soft link)")
+        raise Reaches("is a link to another path (a soft link)")
     if kind == h5l.TYPE_EXTERNAL:
-        raise Refused("is a link into another file (an external link)")
+        raise Reaches("is a link into another file (an external link)")
     if kind != h5l.TYPE_HARD or name in (b"", b"."):
         raise Refused("damaged: a link")
     return h5o.open(group, name)
@@ -153,6 +158,7 @@ def _check(survey: _Survey, item: Any) -> None:
         _check_storage(item)
         nbytes, stored = prod(item.shape or ()) * item.get_type().get_size(), min(item.get_storage_size(), survey.size)
         _check_bomb(nbytes if item.shape is not None else 0, stored)
+        _check_written(survey, item, nbytes if item.shape is not None else 0)
         survey.nbytes += nbytes
         survey.stored += stored
 
@@ -160,10 +166,10 @@ def _check(survey: _Survey, item: Any) -> None:
 def _check_storage(item: Any) -> None:
     plan, element = item.get_create_plist(), item.get_type().get_size()
     if plan.get_external_count():
-        raise Refused("keeps its values in another file (external storage)")
+        raise Reaches("keeps its values in another file (external storage)")
     layout = plan.get_layout()
     if layout == h5d.VIRTUAL:
-        raise Refused("takes its values from other datasets (a virtual dataset)")
+        raise Reaches("takes its values from other datasets (a virtual dataset)")
     for i in range(plan.get_nfilters()):
         code = plan.get_filter(i)[0]
         if code not in _FILTERS or not h5z.filter_avail(code):
@@ -171,6 +177,43 @@ def _check_storage(item: Any) -> None:
     chunk = prod(plan.get_chunk()) * element if layout == h5d.CHUNKED else element
     if chunk > MAX_CHUNK:
         raise Refused(f"has chunks of {amount(chunk)}; at most {amount(MAX_CHUNK)} are read here")
+
+
+def _check_written(survey: _Survey, item: Any, nbytes: int) -> None:
+    """Refuse arrays of which not all was written; note where those are that are in the file as they are, or in chunks.
+
+    Compact arrays are part of their headers.
+    """
+    layout, places = item.get_create_plist().get_layout(), survey.places
+    if not nbytes or layout == h5d.COMPACT:
+        return
+    if layout == h5d.CONTIGUOUS:
+        start, written = item.get_offset(), item.get_storage_size()
+        if start is None or written < nbytes:
+            raise Refused(NEVER_WRITTEN.format(amount(nbytes), amount(written if start is not None else 0)))
+        _add_place(places, start, start + written)
+        return
+    chunk, written = item.get_create_plist().get_chunk(), item.get_num_chunks()
+    wanted = prod(-(-n // step) for n, step in zip(item.shape, chunk, strict=True))
+    if written < wanted:
+        raise Refused(NEVER_WRITTEN.format(f"{wanted} chunks", written))
+    item.chunk_iter(lambda info: _add_place(places, info.byte_offset, info.byte_offset + info.size))
+
+
+def _add_place(places: list[tuple[int, int]], start: int, stop: int) -> None:
+    """Note a place; millions of chunks in a row are one."""
+    if places and places[-1][1] == start:
+        start = places.pop()[0]
+    places.append((start, stop))
+
+
+def _check_owners(places: list[tuple[int, int]]) -> None:
+    """Refuse arrays that share bytes."""
+    last = 0
+    for start, stop in sorted(places):
+        if start < last:
+            raise Differs(f"two of its arrays share the bytes from {start} on")
+        last = stop
 
 
 def _check_bomb(nbytes: int, stored: int) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from struct import Struct, unpack_from
 from typing import NamedTuple
 
-from wtool.errors import Refused
+from wtool.errors import Reaches, Refused
 from wtool.files.hdf5_bytes import UNDEFINED, Metadata, shown
 from wtool.files.hdf5_heaps import read_local_heap
 from wtool.files.limits import MAX_BTREE_LEVELS
@@ -31,7 +32,9 @@ class Entry(NamedTuple):
     table: Table | None
 
 
-def read_entries(metadata: Metadata, table: Table, leaf: int, internal: int) -> list[Entry]:
+def read_entries(
+    metadata: Metadata, table: Table, leaf: int, internal: int, spend: Callable[[int], None]
+) -> list[Entry]:
     """A group's links, in the order of their names.
 
     Args:
@@ -39,6 +42,7 @@ def read_entries(metadata: Metadata, table: Table, leaf: int, internal: int) -> 
         table: of the group.
         leaf: half the number of entries that a symbol node holds.
         internal: half the number of children that a B-tree node holds.
+        spend: counts the characters of a name, as soon as it is read: names may overlap in their heap.
 
     Raises:
         Refused: the tables are damaged, or a link leads to another path or file.
@@ -52,7 +56,9 @@ def read_entries(metadata: Metadata, table: Table, leaf: int, internal: int) -> 
             raise Refused("damaged: a symbol table node")
         metadata.claim(address, size)
         body = metadata.at(address + _LEAF.size, count * _ENTRY.size)
-        entries.extend(_entry(names, *cell) for cell in _ENTRY.iter_unpack(body))
+        for cell in _ENTRY.iter_unpack(body):
+            entries.append(_entry(names, *cell))
+            spend(len(entries[-1].name))
     for before, after in pairwise(entries):
         if before.name >= after.name:
             raise Refused(f"damaged: {shown(after.name.decode('utf-8', 'replace'))} is not in its place in the table")
@@ -65,7 +71,7 @@ def _entry(names: bytes, name_at: int, address: int, cached: int, _: int, btree:
     if end < 0 or not name or name == b"." or b"/" in name:
         raise Refused("damaged: a link has no proper name")
     if cached == 2 or address == UNDEFINED:
-        raise Refused(f"{shown(name.decode('utf-8', 'replace'))} is a link to another path (a soft link)")
+        raise Reaches(f"{shown(name.decode('utf-8', 'replace'))} is a link to another path (a soft link)")
     if cached > 1:
         raise Refused("damaged: a symbol table entry")
     return Entry(name, address, Table(btree, heap) if cached else None)

@@ -10,9 +10,9 @@ from math import prod
 from struct import Struct, unpack_from
 from typing import Any, NamedTuple
 
-from wtool.errors import Refused
+from wtool.errors import Reaches, Refused
 from wtool.files.hdf5_bytes import UNDEFINED, Metadata, NotPlain, amount
-from wtool.files.limits import MAX_RANK, MAX_UNSTORED
+from wtool.files.limits import MAX_RANK
 
 Value = str | bytes | int | float | tuple["Value", ...] | None
 
@@ -137,9 +137,9 @@ def _split(block: bytes, address: int) -> Iterator[Message]:
 
 def _check_kind(kind: int) -> None:
     if kind == _EXTERNAL:
-        raise Refused("keeps its values in another file (external storage)")
+        raise Reaches("keeps its values in another file (external storage)")
     if kind == _DRIVER:
-        raise Refused("is one part of a set of files (a driver information message)")
+        raise Reaches("is one part of a set of files (a driver information message)")
     if kind in _NOT_PLAIN:
         raise NotPlain(_NOT_PLAIN[kind])
     if kind not in _HARMLESS:
@@ -261,12 +261,15 @@ def _array(body: bytes, version: int, size: int) -> Type:
 
 # --- places ---
 
+NEVER_WRITTEN = "says {}, but the file holds {} of it: its values were never written"
+"""Of arrays that readers fill with zeros: no Keras writes these, and a model of zeros is none."""
+
 
 def parse_layout(body: bytes, nbytes: int) -> int:
     """The offset at which the `nbytes` of a contiguous dataset are stored; 0 for none.
 
     Raises:
-        Refused: it is damaged, or says another size than shape and type do.
+        Refused: it is damaged, says another size than shape and type do, or its values were never written.
         NotPlain: the dataset is stored in another way.
     """
     version, second, third = body[0], body[1], body[2]
@@ -274,7 +277,7 @@ def parse_layout(body: bytes, nbytes: int) -> int:
         raise Refused("damaged: a data layout")
     kind = second if version >= 3 else third
     if kind == 3 and version >= 4:
-        raise Refused("takes its values from other datasets (a virtual dataset)")
+        raise Reaches("takes its values from other datasets (a virtual dataset)")
     if kind != 1:
         if kind in (0, 2):
             raise NotPlain("compact datasets" if kind == 0 else "chunked datasets")
@@ -284,10 +287,8 @@ def parse_layout(body: bytes, nbytes: int) -> int:
     else:
         offset, stored = PAIR.unpack_from(body, 2)
     if offset == UNDEFINED:
-        if nbytes > MAX_UNSTORED:
-            raise Refused(f"says {amount(nbytes)}, but the file holds none of it")
         if nbytes:
-            raise NotPlain("datasets whose values were never written")
+            raise Refused(NEVER_WRITTEN.format(amount(nbytes), "none"))
         return 0
     if stored != nbytes:
         raise Refused(f"damaged: its shape takes {amount(nbytes)}, and {amount(stored)} are stored")

@@ -38,10 +38,6 @@ MAX_NAMES = 64 * MIB
 
 # --- HDF5: arrays ---
 
-MAX_UNSTORED = 1 * MIB
-"""Bytes that an array may have without any of them being stored (HDF5 then reads fill values). Keras writes every
-array, so this is only for odd small leftovers; larger ones are shape bombs."""
-
 MAX_INFLATED_FLOOR = 256 * MIB
 """Arrays that together say no more than this are expanded whatever they were compressed to."""
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from wtool.errors import Refused
+from wtool.errors import Refused, one_line
 from wtool.files.json_text import parse_object
 from wtool.version import __version__
 
@@ -53,7 +53,8 @@ def record_of(operation: str, parameters: Mapping[str, Any], **more: Any) -> dic
 
 def lineage_entry(path: str, hashes: Sequence[str], told: Mapping[str, Any]) -> dict[str, Any]:
     """What a record says of an input: its name, what the operation tells of it, and the content hash of each file."""
-    return {"name": os.path.basename(path), **told, "hash": hashes[0] if len(hashes) == 1 else list(hashes)}
+    name = one_line(os.path.basename(path))  # a name that is no UTF-8 would be no JSON text
+    return {"name": name, **told, "hash": hashes[0] if len(hashes) == 1 else list(hashes)}
 
 
 def own_records(records: Sequence[Record]) -> list[Record]:

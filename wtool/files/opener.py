@@ -6,26 +6,26 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, BinaryIO
 
 from blake3 import blake3
 
-from wtool.errors import Refused, WtoolError
-from wtool.files import archive, folders, keras3, legacy
+from wtool.errors import Differs, Note, Refused, WtoolError
+from wtool.files import archive, folders, foreign, keras3, legacy
 from wtool.files.checkpoint import Checkpoint
-from wtool.files.hdf5 import Index, NotPlain, Value, read_index
+from wtool.files.hdf5 import SIGNATURE, Index, NotPlain, Value, read_index
+from wtool.files.inputs import ALL, FITTING, extension
 from wtool.files.json_text import parse_object
 from wtool.files.limits import MAX_METADATA
 from wtool.files.lineage import lineage_in
 from wtool.files.lost_optimizer import noted
 from wtool.files.shards import beside, merged, shard_map, shard_names, with_shards
 from wtool.files.source import Region, Source
+from wtool.files.zip_names import CONFIG, METADATA, OTHER_WEIGHTS, WEIGHTS
 
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"
-NPZ = "model.weights.npz"
-TWO_WEIGHTS = f"holds both {WEIGHTS} and {NPZ}: no telling which is meant"
+TWO_WEIGHTS = f"holds both {WEIGHTS} and {OTHER_WEIGHTS}: no telling which is meant"
 OPTIMIZER_GROUPS = ("optimizer", "optimizer_weights")
 
 
@@ -47,16 +47,30 @@ def open_checkpoint(path: str, like: Checkpoint | None = None, drop_optimizer: b
             if os.path.isdir(path):
                 return _open_folder(path, like, drop, stack)
             source = _adopt(Source(_descriptor(path), path), stack)
-            start = source.read(0, min(8, source.size))
-            if start[:4] in (b"PK\3\4", b"PK\5\6"):
-                return noted(_open_keras(source, like, drop, stack))
-            if start == HDF5_SIGNATURE or _signature_behind_user_block(source):
-                return noted(_open_hdf5(source, like, drop, stack))
-            if start.lstrip()[:1] == b"{":
-                return _open_shards(source, drop, stack)
-            raise Refused(f"not a Keras model: it starts with {start!r}, which is no zip, HDF5 or .weights.json file")
+            return _by_content(source, like, drop, stack)
         except WtoolError as error:
             raise error.about(path) from None
+
+
+def _by_content(source: Source, like: Checkpoint | None, drop: tuple[str, ...], stack: ExitStack) -> Checkpoint:
+    start = source.read(0, min(8, source.size))
+    if start[:4] in (b"PK\3\4", b"PK\5\6"):
+        return noted(_open_keras(source, like, drop, stack))
+    if start == SIGNATURE or _behind_user_block(source):
+        return noted(_open_hdf5(source, like, drop, stack))
+    if start.lstrip()[:1] == b"{":
+        return _open_shards(source, drop, stack)
+    raise Refused(foreign.described(source))
+
+
+def _name_notes(name: str, kind: str) -> tuple[Note, ...]:
+    """What is to be said of a name whose ending promises Keras another format than the file has."""
+    ending = extension(name)
+    if ending not in ALL or ending in FITTING[kind]:
+        return ()
+    if ending == ".keras" and kind.startswith("h5"):
+        return (Note("HDF5 under a name in .keras, as TensorFlow 2.12 and older wrote it; Keras 3 wants .h5", "note"),)
+    return (Note(f"its name ends in {ending}, but its format is {kind}: Keras expects {FITTING[kind][0]}", "odd"),)
 
 
 class Opener:
@@ -119,14 +133,14 @@ def _spooled(stream: BinaryIO | None) -> int:
         return os.dup(spool.fileno())
 
 
-def _signature_behind_user_block(source: Source) -> bool:
-    """Whether HDF5 starts at 512, 1024, ... instead of 0, behind a block for the user's own purposes."""
+def _behind_user_block(source: Source) -> int | None:
+    """Where HDF5 starts if not at 0: at 512, 1024, ..., behind a block for the user's own purposes."""
     offset = 512
-    while offset + 8 <= source.size:
-        if source.read(offset, 8) == HDF5_SIGNATURE:
-            return True
+    while offset + len(SIGNATURE) <= source.size:
+        if source.read(offset, len(SIGNATURE)) == SIGNATURE:
+            return offset
         offset *= 2
-    return False
+    return None
 
 
 def _indexed(
@@ -171,16 +185,17 @@ def _open_keras(source: Source, like: Checkpoint | None, drop: tuple[str, ...], 
     members = archive.read_members(source)
     named = {member.name: member for member in members}
     if CONFIG not in named or WEIGHTS not in named:
-        missing = CONFIG if CONFIG not in named else WEIGHTS
-        raise Refused(f"a zip archive without {missing}: not a .keras model")
-    if NPZ in named:
-        raise Refused(TWO_WEIGHTS)
+        raise Refused(foreign.described_zip(list(named), CONFIG if CONFIG not in named else WEIGHTS))
+    if OTHER_WEIGHTS in named:
+        raise Differs(TWO_WEIGHTS)
     for member in members:
         if member.method == archive.STORED:
             source.expect(member.data, member.data + member.packed, member.crc, member.name)
     texts = {name: archive.member_bytes(source, named[name]) for name in (CONFIG, METADATA) if name in named}
     held = {"sources": (source,), "members": members}
-    return _keras_model(source.name, texts, _weights(source, named[WEIGHTS], stack), held, like, drop, stack)
+    model = _keras_model(source.name, texts, _weights(source, named[WEIGHTS], stack), held, like, drop, stack)
+    _refuse_second_model(source, named[WEIGHTS], model.indexes[0])
+    return replace(model, notes=(*model.notes, *_name_notes(source.name, "keras")))
 
 
 def _open_folder(path: str, like: Checkpoint | None, drop: tuple[str, ...], stack: ExitStack) -> Checkpoint:
@@ -192,8 +207,8 @@ def _open_folder(path: str, like: Checkpoint | None, drop: tuple[str, ...], stac
     for name in (CONFIG, WEIGHTS):
         if name not in parts:
             raise Refused(f"an unzipped model without {name}")
-    if os.path.lexists(os.path.join(path, NPZ)):
-        raise Refused(TWO_WEIGHTS)
+    if os.path.lexists(os.path.join(path, OTHER_WEIGHTS)):
+        raise Differs(TWO_WEIGHTS)
     texts = {name: folders.text_of(parts[name], name) for name in (CONFIG, METADATA) if name in parts}
     held = {"sources": tuple(parts.values()), "members": folders.as_members(parts), "parts": parts}
     return _keras_model(path, texts, Region(parts[WEIGHTS], 0, parts[WEIGHTS].size), held, like, drop, stack)
@@ -229,6 +244,28 @@ def _keras_model(
     )  # fmt: skip
 
 
+def _refuse_second_model(source: Source, weights: archive.Member, index: Index) -> None:
+    """Refuse an archive that the HDF5 library opens as well, and finds another model in.
+
+    It looks for HDF5 at 512, 1024, ... By chance the stored weights of an archive may start just there (of some
+    thousand models one): the library then reads the same weights, and nothing differs.
+    """
+    at = _behind_user_block(source)
+    if at is None:
+        return
+    if at != weights.data or weights.method != archive.STORED:
+        raise Differs(f"both a zip archive and an HDF5 file, from byte {at} on: no telling which is meant")
+    if _is_legacy(index):
+        raise Differs(f"both a zip archive and an HDF5 file with another model, from byte {at} on")
+
+
+def _is_legacy(index: Index) -> bool:
+    """Whether an HDF5 file says of itself what Keras's readers of `.h5` look for."""
+    root = index.groups.get("", {})
+    names = ("model_config", "layer_names", "layer_names0")
+    return "model_weights" in index.groups or any(name in root for name in names)
+
+
 def _metadata(texts: dict[str, bytes]) -> tuple[dict[str, object], tuple[str, ...]]:
     """What metadata.json says; Keras never reads it, so nothing in it may be a reason to refuse the file."""
     if METADATA not in texts:
@@ -252,8 +289,8 @@ def _weights(source: Source, member: archive.Member, stack: ExitStack) -> Region
 
 
 def _open_hdf5(source: Source, like: Checkpoint | None, drop: tuple[str, ...], stack: ExitStack) -> Checkpoint:
-    if source.size >= archive.END.size and source.read(source.size - archive.END.size, 4) == b"PK\5\6":
-        raise Refused("both an HDF5 file and a zip archive: no telling which is meant")
+    if archive.opens_as_zip(source):
+        raise Differs("both an HDF5 file and a zip archive: no telling which is meant")
     whole = Region(source, 0, source.size)
     same = like if like is not None and like.format in ("h5", "h5-weights", "weights.h5") else None
     region, index = _indexed(whole, (same.regions[0], same.indexes[0]) if same else None, drop, stack)
@@ -278,7 +315,7 @@ def _open_hdf5(source: Source, like: Checkpoint | None, drop: tuple[str, ...], s
     return Checkpoint(
         name=source.name, format=kind, keras_version=version, config=config, contents=contents,
         lineage=lineage_in(root), sources=(source,), regions=(region,), indexes=(index,),
-        notes=contents.notes, closing=stack.pop_all(),
+        notes=(*contents.notes, *_name_notes(source.name, kind)), closing=stack.pop_all(),
     )  # fmt: skip
 
 
@@ -329,6 +366,6 @@ def _open_shards(source: Source, drop: tuple[str, ...], stack: ExitStack) -> Che
     return Checkpoint(
         name=source.name, format="weights.json", keras_version=None, config=None, contents=contents,
         lineage=lineage_in(metadata), sources=(source, *sources), regions=tuple(region for region, _ in parts),
-        indexes=tuple(indexes), texts={"weights.json": text}, notes=contents.notes,
-        closing=stack.pop_all(),
+        indexes=tuple(indexes), texts={"weights.json": text},
+        notes=(*contents.notes, *_name_notes(source.name, "weights.json")), closing=stack.pop_all(),
     )  # fmt: skip

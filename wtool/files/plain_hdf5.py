@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from wtool.errors import Refused
+from wtool.errors import Differs, Reaches, Refused
 from wtool.files.limits import (
     CHILD_BYTES_PER_SECOND,
     CHILD_MEMORY,
@@ -25,7 +25,9 @@ from wtool.files.limits import (
     MIB,
 )
 
-_REFUSED = 3
+_REFUSALS: dict[int, type[Refused]] = {3: Refused, 4: Differs, 5: Reaches}
+"""Exit statuses by which the child tells what kind of refusal its output is."""
+
 _FIRST_LINES = "import sys, json; job = json.loads(sys.argv[1]); sys.path[:] = job['path']; "
 _PROGRAM = _FIRST_LINES + "from wtool.files.plain_hdf5 import run_child; run_child(job)"
 _ENDLESS = "damaged: the HDF5 library does not come to an end with it"
@@ -52,9 +54,7 @@ def make_plain(source_fd: int, start: int, size: int, drop: Sequence[str] = ()) 
     target = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
         job = {"path": [p for p in sys.path if p], "source": source_fd, "target": target.fileno()}
-        message = _run({**job, "start": start, "size": size, "drop": list(drop)})
-        if message:
-            raise Refused(message)
+        _run({**job, "start": start, "size": size, "drop": list(drop)})
         target.seek(0)
     except BaseException:
         target.close()
@@ -62,8 +62,8 @@ def make_plain(source_fd: int, start: int, size: int, drop: Sequence[str] = ()) 
     return target
 
 
-def _run(job: dict[str, object]) -> str:
-    """What is wrong according to the child; empty if nothing is."""
+def _run(job: dict[str, object]) -> None:
+    """Have the child do it; raises Refused with what is wrong according to it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HDF5_")}
     environment |= {"HDF5_PLUGIN_PRELOAD": "::", "HDF5_PLUGIN_PATH": "", "OPENBLAS_NUM_THREADS": "1"}
     size = job["size"]
@@ -81,22 +81,21 @@ def _run(job: dict[str, object]) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return _ENDLESS
-    return _verdict(done.returncode, done.stdout)
+        raise Refused(_ENDLESS) from None
+    if done.returncode:
+        raise _verdict(done.returncode, done.stdout)
 
 
-def _verdict(status: int, output: bytes) -> str:
-    if status == 0:
-        return ""
-    if status == _REFUSED:
-        return output.decode("utf-8", "replace")
+def _verdict(status: int, output: bytes) -> Refused:
+    if status in _REFUSALS:
+        return _REFUSALS[status](output.decode("utf-8", "replace"))
     if status in (-signal.SIGXCPU, -signal.SIGPROF):
-        return _ENDLESS
+        return Refused(_ENDLESS)
     if status == -signal.SIGKILL:
-        return "the HDF5 library was stopped while it read it (out of memory?)"
+        return Refused("the HDF5 library was stopped while it read it (out of memory?)")
     if status < 0:
-        return f"damaged: the HDF5 library crashed on it (signal {-status})"
-    return f"the HDF5 library could not be run on it (exit status {status}); is h5py installed?"
+        return Refused(f"damaged: the HDF5 library crashed on it (signal {-status})")
+    return Refused(f"the HDF5 library could not be run on it (exit status {status}); is h5py installed?")
 
 
 def run_child(job: dict[str, object]) -> None:
@@ -109,11 +108,12 @@ def run_child(job: dict[str, object]) -> None:
     assert isinstance(size, int)
     _confine(max(job["source"], job["target"]))  # type: ignore[call-overload]
     source, target = Window(job["source"], job["start"], size), Window(job["target"])  # type: ignore[arg-type]
+    kind: type[Refused] = Refused
     try:
         copy_plain(source, target, frozenset(job["drop"]), _allow)  # type: ignore[call-overload]
         message = ""
     except Refused as error:
-        message = error.message
+        kind, message = type(error), error.message
     except MemoryError:
         message = f"the HDF5 library needs more than {CHILD_MEMORY // MIB} MiB to read it"
     except Exception as error:
@@ -125,7 +125,8 @@ def run_child(job: dict[str, object]) -> None:
         message = f"it could not be read: {os.strerror(source.error)}"
     sys.stdout.buffer.write(message.encode("utf-8", "replace"))
     sys.stdout.flush()
-    os._exit(_REFUSED if message else 0)  # the library may crash or hang when it closes a damaged file
+    status = next(status for status, refusal in _REFUSALS.items() if refusal is kind)
+    os._exit(status if message else 0)  # the library may crash or hang when it closes a damaged file
 
 
 def _confine(highest: int) -> None:

@@ -11,20 +11,22 @@ from typing import BinaryIO, Protocol
 
 from isal import isal_zlib
 
-from wtool.errors import Refused
+from wtool.errors import Refused, WtoolError
 from wtool.files import archive
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.hdf5_attribute import with_root_attribute
-from wtool.files.json_text import parse_object
+from wtool.files.json_text import parse_object, refuse_unreadable
+from wtool.files.limits import MAX_ATTRIBUTES, MAX_MEMBERS
 from wtool.files.lineage import KEY, UNHASHED, Record, lineage_text, with_result
 from wtool.files.places import Target
 from wtool.files.publish import Draft
-from wtool.files.seal import METADATA, Seal, put_hash
+from wtool.files.seal import Seal, put_hash
 from wtool.files.sharding import Shards
 from wtool.files.source import Source, copy
 from wtool.files.stream import Stream
+from wtool.files.zip_names import METADATA, WEIGHTS
 
-WEIGHTS = "model.weights.h5"
+ATTRIBUTE_HEAP = 8192  # bytes that an attribute takes of the limit besides its text, which counts in its heap too
 LOCAL_CRC = 14  # where a local header keeps its checksum
 
 
@@ -91,6 +93,12 @@ class _Hdf5:
     """A whole-model `.h5` or a weights file: lineage is a root attribute, written behind the old bytes."""
 
     def __init__(self, base: Checkpoint, draft: Draft, lineage: Sequence[Record]) -> None:
+        text = lineage_text(lineage)
+        refuse_unreadable(f'{{"{KEY}": {text}}}', f"attribute {KEY}")
+        if base.indexes[0].attributes + 2 * len(text) + ATTRIBUTE_HEAP > MAX_ATTRIBUTES:
+            raise WtoolError(
+                f"nothing was written, since its attributes would take more than {MAX_ATTRIBUTES >> 20} MiB"
+            )
         self._region = base.regions[0]
         self._draft = draft
         self._seal = Seal()
@@ -145,7 +153,12 @@ class _Archive:
         self._checksums: list[_Patch] = []  # of members that nobody has told a checksum of
         self._seal = Seal()
         self._metadata = _metadata(base, lineage)
+        refuse_unreadable(self._metadata, METADATA)
+        for name, text in texts.items():
+            refuse_unreadable(text, name)
         there = [member.name for member in base.members]
+        if METADATA not in there and len(there) == MAX_MEMBERS:
+            raise WtoolError(f"nothing was written: it has {MAX_MEMBERS:,} members, and no room for a {METADATA}")
         if METADATA not in there:
             self._begin(archive.new_member(METADATA, len(self._metadata)))
             self._file.write(self._metadata.encode())

@@ -16,8 +16,9 @@ from blake3 import blake3
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.lineage import KEY, RESULT, UNHASHED
 from wtool.files.source import Source, copy
+from wtool.files.zip_names import METADATA
 
-METADATA, MANIFEST = "metadata.json", "weights.json"
+MANIFEST = "weights.json"
 _HEAP = 4096  # bytes behind the header of the root group: what wtool writes at the end of an HDF5 file is no shorter
 
 

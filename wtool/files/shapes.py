@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wtool.errors import Refused
+from wtool.errors import Differs, Refused
 from wtool.files.architecture import Node
 from wtool.files.hdf5 import Dataset
 from wtool.files.variables import Shape, quantisation
@@ -27,15 +27,14 @@ def dtype_of(dataset: Dataset, policy: str | None = None) -> str:
         policy: the dtype that its layer's policy gives variables, for files whose opaque arrays have no attribute.
 
     Raises:
-        Refused: it does not hold numbers, or its attribute contradicts what it holds.
+        Differs: its attribute names another type than it has; some versions of Keras follow one, some the other.
+        Refused: it does not hold numbers.
     """
     named = dataset.attributes.get("dtype")
-    if isinstance(named, bytes):
-        named = named.decode("utf-8", "replace")
-    if isinstance(named, str) and named in _PACKED:
-        if dataset.dtype not in (_PACKED[named], named):
-            raise Refused(f"{dataset.path} is marked as {named} but stored as {dataset.dtype}")
+    if isinstance(named, str) and named in _PACKED and dataset.dtype in (_PACKED[named], named):
         return named
+    if named in _PACKED or isinstance(named, tuple):  # Keras compares lists of one text like the text
+        raise Differs(f"{dataset.path} is marked as {named!r:.60} but stored as {dataset.dtype}")
     if dataset.dtype in _NUMBERS:
         return dataset.dtype
     if dataset.dtype.startswith("opaque"):

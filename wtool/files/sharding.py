@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from wtool.errors import Refused, WtoolError
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.claims import claimed, hidden_name
-from wtool.files.json_text import parse_object
+from wtool.files.json_text import parse_object, refuse_unreadable
 from wtool.files.limits import MAX_JSON
 from wtool.files.lineage import KEY, UNHASHED, Record, lineage_text, with_result
 from wtool.files.places import NO_LINK, Place, Target, check_target, open_place
@@ -99,6 +99,7 @@ class Shards:
         told = metadata if isinstance(metadata, dict) else {}
         parsed["metadata"] = {**told, KEY: with_result(lineage, UNHASHED)}
         unsealed = json.dumps(parsed, indent=4).encode()
+        refuse_unreadable(unsealed, MANIFEST)
         self._seal.part(MANIFEST).update(unsealed)
         return put_hash(unsealed, UNHASHED, self._seal.hash())
 

@@ -74,6 +74,7 @@ class Source:
         self._hash = blake3()
         self._position = 0
         self._checksums: list[Checksum] = []
+        self._reached = 0  # how many of them end before the position
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -107,7 +108,11 @@ class Source:
             done += count
 
     def expect(self, start: int, stop: int, crc: int, what: str) -> None:
-        """Have `finish` refuse the file unless the bytes [start, stop) have this CRC-32."""
+        """Have `finish` refuse the file unless the bytes [start, stop) have this CRC-32.
+
+        Checksums come in the order of their bytes, which do not overlap, so that each byte is looked at for one only.
+        """
+        assert not self._checksums or self._checksums[-1].stop <= start
         self._checksums.append(Checksum(start, stop, crc, what))
 
     def take(self, offset: int, view: memoryview) -> None:
@@ -147,10 +152,14 @@ class Source:
     def _feed(self, view: memoryview) -> None:
         self._hash.update(view)
         start, stop = self._position, self._position + len(view)
-        for checksum in self._checksums:
+        while self._reached < len(self._checksums):
+            checksum = self._checksums[self._reached]
             low, high = max(start, checksum.start), min(stop, checksum.stop)
             if low < high:
                 checksum.running = isal_zlib.crc32(view[low - start : high - start], checksum.running)
+            if stop < checksum.stop:
+                break
+            self._reached += 1
         self._position = stop
 
     def close(self) -> None:

@@ -24,8 +24,8 @@ from wtool.files.lineage import KEY, Record
 from wtool.files.places import Target
 from wtool.files.rewrite import rewrite
 from wtool.files.source import STREAM_BLOCK, Region, Source
+from wtool.files.zip_names import CONFIG
 
-CONFIG = "config.json"
 OLD_ROOT = keras3.OLD_ROOT
 Make = Callable[[], Array]
 
