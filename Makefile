@@ -49,8 +49,8 @@ bench: $(VENV)/.full  ## time wtool against cat, Keras and mergekit; writes docs
 	$(PY) tests/bench/make_models.py build/bench
 	$(PY) tests/bench/run.py build/bench
 
-fuzz: $(VENV)/.full  ## 20,000 mutated files; writes docs/fuzz.md
-	$(PY) -m tests.fuzz 20000
+fuzz: $(VENV)/.full  ## 100,000 hostile files against second readers; writes docs/fuzz.md
+	$(PY) -m tests.fuzz 100000
 	$(PY) -m pip install --quiet --no-deps --target build/readers/keras-3.8.0 keras==3.8.0
 	WTOOL_READERS=build/readers/keras-3.8.0 $(PY) -m tests.announced 20000 1
 	$(PY) -m tests.orders 20000

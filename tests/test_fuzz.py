@@ -1,11 +1,14 @@
-"""A short run of the fuzzer, and what longer ones found."""
+"""Short runs of the fuzzers, and what longer ones found."""
 
 from __future__ import annotations
 
 import pytest
 
 import wtool
-from tests.fuzz import SEEDS, case, run
+from tests.fuzz import KINDS, jobs
+from tests.fuzzing import arrays, jsons, polyglots, zips
+from tests.fuzzing.mutations import SEEDS, case, run
+from wtool.files import archive, json_text, opener
 
 
 @pytest.mark.slow
@@ -40,5 +43,47 @@ def test_other_errors_than_refusals_are_failures(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(wtool, "check", broken)
     summary = run(0, range(3))
     assert summary.counts["failed"] == 3
-    assert "case 2 (" in summary.failures[2]
+    assert "case 2: (" in summary.failures[2]
     assert "ZeroDivisionError: oh" in summary.failures[2]
+
+
+# --- against second readers ---
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["zips", "jsons", "polyglots"])
+@pytest.mark.parametrize("start", [0, 100, 200])
+def test_what_wtool_opens_others_read_alike(kind: str, start: int) -> None:
+    summary = KINDS[kind][0](0, range(start, start + 100))
+    assert not summary.failures
+    assert summary.counts["refused"] > 20
+    assert summary.counts["accepted"] > 5
+    assert summary.counts["second readings"] >= summary.counts["accepted"]
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("start", [0, 100])
+def test_arrays_are_those_that_keras_reads(start: int) -> None:
+    assert set(arrays.stores()) == {"Keras", "tf_keras"}
+    summary = arrays.run(0, range(start, start + 100))
+    assert not summary.failures
+    assert summary.counts["refused"] > 20
+    assert summary.counts["accepted"] > 5
+
+
+def test_cases_of_every_kind_are_always_the_same() -> None:
+    for _, make, _ in KINDS.values():
+        assert make(3, 14) == make(3, 14)
+        assert len({make(3, number) for number in range(30)}) > 15
+    assert sum(len(numbers) for _, _, numbers in jobs(100_000, 1)) == 100_000
+
+
+def test_a_second_reading_that_differs_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kind finds what it is for, where wtool does not look."""
+    monkeypatch.setattr(archive, "check_names", lambda names: None)
+    assert any("reads" in failure for failure in zips.run(0, range(150)).failures)
+    monkeypatch.setattr(json_text, "_object", dict)
+    assert any("the first of two keys" in failure for failure in jsons.run(0, range(400)).failures)
+    monkeypatch.setattr(opener, "_refuse_second_model", lambda *arguments: None)
+    assert any("h5py finds" in failure for failure in polyglots.run(0, range(60)).failures)
