@@ -28,6 +28,7 @@ from wtool.files import limits
 from wtool.files.archive import read_members
 from wtool.files.hdf5 import read_index
 from wtool.files.json_text import parse_object
+from wtool.files.shards import shard_map
 from wtool.files.source import Source
 
 BN = FIXTURES / "bn"
@@ -259,6 +260,13 @@ def test_json_that_readers_read_differently(text: bytes) -> None:
 def test_json_that_is_only_unusual(text: str) -> None:
     assert str(parse_object(text.encode(), "the text")) == str(json.loads(text))
     assert str(parse_object(text, "the text")) == str(json.loads(text))
+
+
+@pytest.mark.parametrize("other", ["layers/dense/vars", "/layers/dense/vars/", "//layers/dense/vars"])
+def test_two_entries_for_one_group_of_a_sharded_checkpoint(other: str) -> None:
+    text = {"metadata": {}, "weight_map": {"/layers/dense/vars": ["m_00000.weights.h5"], other: "m_00001.weights.h5"}}
+    with pytest.raises(Differs, match="two entries for one group"):
+        shard_map(json.dumps(text).encode())
 
 
 def test_two_layers_of_one_name(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from wtool.files.seal import Seal, put_hash
 from wtool.files.sharding import Shards
 from wtool.files.source import Source, copy
 from wtool.files.stream import Stream
-from wtool.files.zip_names import METADATA, WEIGHTS
+from wtool.files.zip_names import METADATA, UTF8, WEIGHTS
 
 ATTRIBUTE_HEAP = 8192  # bytes that an attribute takes of the limit besides its text, which counts in its heap too
 LOCAL_CRC = 14  # where a local header keeps its checksum
@@ -199,7 +199,8 @@ class _Archive:
             return
         if member.name in self._names:
             name = self._names[member.name]
-            self._begin(replace(member, name=name, raw_name=name.encode()))
+            flags = member.flags if name.isascii() else member.flags | UTF8
+            self._begin(replace(member, name=name, raw_name=name.encode(), flags=flags))
         else:
             self._begin(member, keep_header=not self._base.parts)
         write = self._write(self._written[-1].name)

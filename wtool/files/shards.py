@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from wtool.errors import Refused, WtoolError
+from wtool.errors import Differs, Refused, WtoolError
 from wtool.files.checkpoint import Contents
 from wtool.files.hdf5 import Dataset, Index, Value
 from wtool.files.json_text import parse_object
@@ -19,6 +19,7 @@ def shard_map(text: bytes) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
     """What a `.weights.json` says: group path (no leading slash) -> names of the shards with it, and its metadata.
 
     Raises:
+        Differs: it says two things of one group.
         Refused: it says it in another way, or names anything but plain files beside itself.
     """
     parsed = parse_object(text, "the weights.json")
@@ -26,6 +27,8 @@ def shard_map(text: bytes) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
     if not isinstance(weight_map, dict):
         raise Refused("JSON without a weight_map: neither a .weights.json nor any other Keras model")
     groups = {path.strip("/"): _names(path, value) for path, value in weight_map.items()}
+    if len(groups) < len(weight_map):
+        raise Differs("the weight_map has two entries for one group: no telling which is meant")
     if len(shard_names(groups)) > MAX_SHARDS:
         raise Refused(f"the weight_map names more than {MAX_SHARDS:,} files")
     return groups, metadata if isinstance(metadata, dict) else {}
