@@ -262,6 +262,15 @@ def test_json_that_is_only_unusual(text: str) -> None:
     assert str(parse_object(text, "the text")) == str(json.loads(text))
 
 
+def test_check_tells_what_loading_would_run_of_json_that_is_refused(tmp_path: Path) -> None:
+    config = json.loads(next(entry.data for entry in honest() if entry.name == b"config.json"))
+    config["config"]["layers"][-1] |= {"module": "os", "class_name": "system", "registered_name": "x"}
+    text = json.dumps(config)[:-1] + ', "class_name": "Sequential"}'
+    entries = [e.changed(data=text.encode()) if e.name == b"config.json" else e for e in honest()]
+    found = wtool.check(written(tmp_path, archive(entries))).findings
+    assert {finding.severity for finding in found} == {"runs", "differs"}
+
+
 @pytest.mark.parametrize("other", ["layers/dense/vars", "/layers/dense/vars/", "//layers/dense/vars"])
 def test_two_entries_for_one_group_of_a_sharded_checkpoint(other: str) -> None:
     text = {"metadata": {}, "weight_map": {"/layers/dense/vars": ["m_00000.weights.h5"], other: "m_00001.weights.h5"}}

@@ -26,10 +26,7 @@ def parse_object(text: bytes | str, what: str) -> dict[str, Any]:
         Differs: readers of JSON would read different values.
         Refused: no JSON, another value than an object, or one too large or too deep.
     """
-    if len(text) > MAX_JSON:
-        raise Refused(f"{what} is {len(text):,} bytes long; the limit is {MAX_JSON:,}")
-    if _separators(text) > MAX_JSON_VALUES:
-        raise Refused(f"{what} holds more than {MAX_JSON_VALUES:,} values")
+    _refuse_large(text, what)
     text = _decoded(text, what) if isinstance(text, bytes) else text
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_int=_integer, parse_float=_real)
@@ -41,6 +38,31 @@ def parse_object(text: bytes | str, what: str) -> dict[str, Any]:
         raise Differs(f"{what} holds half of a character (a lone surrogate), which is no text") from None
     except (ValueError, RecursionError) as error:
         raise Refused(f"{what} is not readable JSON ({error})") from None
+    return _shallow_object(value, what)
+
+
+def as_keras_reads(text: bytes | str, what: str) -> dict[str, Any]:
+    """The JSON object in `text` as Keras reads it, also where others would not: to tell what loading would do.
+
+    Raises:
+        Refused: no JSON, another value than an object, or one too large or too deep.
+    """
+    _refuse_large(text, what)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"{what} is not readable JSON ({error})") from None
+    return _shallow_object(value, what)
+
+
+def _refuse_large(text: bytes | str, what: str) -> None:
+    if len(text) > MAX_JSON:
+        raise Refused(f"{what} is {len(text):,} bytes long; the limit is {MAX_JSON:,}")
+    if _separators(text) > MAX_JSON_VALUES:
+        raise Refused(f"{what} holds more than {MAX_JSON_VALUES:,} values")
+
+
+def _shallow_object(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Refused(f"{what} holds {_kind(value)} where an object is expected")
     if _deeper_than(value, MAX_JSON_DEPTH):

@@ -17,7 +17,7 @@ from wtool.files import archive, folders, foreign, keras3, legacy
 from wtool.files.checkpoint import Checkpoint
 from wtool.files.hdf5 import SIGNATURE, Index, NotPlain, Value, read_index
 from wtool.files.inputs import ALL, FITTING, extension
-from wtool.files.json_text import parse_object
+from wtool.files.json_text import as_keras_reads, parse_object
 from wtool.files.limits import MAX_METADATA
 from wtool.files.lineage import lineage_in
 from wtool.files.lost_optimizer import noted
@@ -327,15 +327,15 @@ def configurations(path: str) -> list[tuple[str, dict[str, object]]]:
     found: list[tuple[str, dict[str, object]]] = []
     with ExitStack() as stack, suppress(WtoolError, UnicodeError, LookupError):
         if os.path.isdir(path):
-            return [("", parse_object(folders.text_of(folders.open_parts(path, stack)[CONFIG], CONFIG), CONFIG))]
+            return [("", as_keras_reads(folders.text_of(folders.open_parts(path, stack)[CONFIG], CONFIG), CONFIG))]
         source = _adopt(Source(_descriptor(path), path), stack)
         if source.read(0, min(4, source.size)) == b"PK\3\4":
             members = [member for member in archive.read_members(source) if member.name == CONFIG]
-            return [("", parse_object(archive.member_bytes(source, member), CONFIG)) for member in members]
+            return [("", as_keras_reads(archive.member_bytes(source, member), CONFIG)) for member in members]
         _, index = _indexed(Region(source, 0, source.size), None, (), stack)
         for label, name in (("", "model_config"), ("training_config", "training_config")):
             with suppress(Refused):
-                found.append((label, parse_object(_text(index.groups.get("", {}), name) or "", name)))
+                found.append((label, as_keras_reads(_text(index.groups.get("", {}), name) or "", name)))
     return found
 
 

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from wtool.errors import WtoolError
 from wtool.files.archive import END
-from wtool.files.json_text import parse_object
+from wtool.files.json_text import as_keras_reads
 from wtool.files.limits import MAX_JSON, MIB
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -88,7 +88,7 @@ def _json(path: str) -> dict[str, object] | None:
     if text.lstrip(BLANKS)[:1] != b"{":
         return None
     try:
-        return parse_object(text, "the file")
+        return as_keras_reads(text, "the file")
     except WtoolError:
         return None
 
