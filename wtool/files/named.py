@@ -147,8 +147,9 @@ def _fits(weight: Weight, seat: Seat, name: str, own: Seat) -> bool:
 def _settle(seat: Seat) -> None:
     """Give a layer its variables, and check them against its settings."""
     if seat.chosen is None:
+        inside = {"": seat.owner}
         for weight in seat.found.values():
-            owner = _inside(seat.owner, weight.inner.removeprefix(seat.inner).strip("/"))
+            owner = _inside(inside, weight.inner.removeprefix(seat.inner).strip("/"))
             held = _held(weight, weight.name, None, seat.node.policy)
             held.role = role_of(weight.dataset.shape, weight.name, own_class=True)
             owner.holds.append(held)
@@ -183,26 +184,26 @@ def _check_ranks(chosen: Variables, seat: Seat) -> None:
             raise Refused(f"{dataset.path} is {shape}, but {seat.owner.path}/{variable.name} has rank {variable.rank}")
 
 
-def _inside(owner: Owner, inner: str) -> Owner:
-    """The object inside a layer that only its author knows, by its path."""
-    for name in inner.split("/") if inner else ():
-        part = next((part for part in owner.parts if part.path == owner.inside(name)), None)
-        if part is None:
-            part = Owner(owner.inside(name), None, owner.group, owner.trainable)
-            owner.parts.append(part)
-        owner = part
-    return owner
+def _inside(known: dict[str, Owner], inner: str) -> Owner:
+    """The object inside a layer that only its author knows, by its path; new ones are added to those known."""
+    if inner not in known:
+        above, _, name = inner.rpartition("/")
+        owner = _inside(known, above)
+        known[inner] = Owner(owner.inside(name), None, owner.group, owner.trainable)
+        owner.parts.append(known[inner])
+    return known[inner]
 
 
 def anonymous_layer(name: str, group: str, weights: Weights, model: str = "") -> Owner:
     """A layer that no configuration describes: its weights' names tell their roles."""
     owner = Owner(name, None, group)
+    known = {"": owner}
     for key, dataset in weights:
         inner, variable = _split(key, name, model) if name else ("", key)
         trainable = False if variable in STATISTICS else None
         role = role_of(dataset.shape, variable, own_class=False)
         held = Held(variable, role, dataset, dtype_of(dataset), trainable, key=_full_key(key, name, model))
-        _inside(owner, inner).holds.append(held)
+        _inside(known, inner).holds.append(held)
     for part in owner.walk():
         _recognise(part)
     owner.created = owner.created if owner.holds else []

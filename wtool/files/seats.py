@@ -72,8 +72,8 @@ class Seat:
         return frozenset(v.name for choice in self.choices or () for v in choice.created if not v.alias)
 
     def next_free(self) -> Iterator[tuple[str, int | None]]:
-        """For each set of variables that it may have: the first that it has not yet, and its rank."""
-        for choice in self.choices or ():
+        """For each set of variables that its settings tell: the first that it has not yet, and its rank."""
+        for choice in self.node.variants or ():
             free = next((v for v in choice.created if v.name not in self.found and not v.alias), None)
             if free is not None:
                 yield free.name, free.rank
