@@ -36,6 +36,7 @@ from wtool.files.hdf5 import read_index
 
 SHAPE = (3, 4)
 FILES_OF_A_MODEL = 25
+PART = 100
 DEPTH = 2  # models inside the outermost
 Group = Any
 
@@ -451,12 +452,15 @@ def run(cases: int, seed: int) -> Summary:
 
 
 def main() -> int:
-    summary = run(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1)
-    for failure in summary.failures:
-        print(failure)
-    for name, count in sorted(summary.counts.items()):
+    cases, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    counts: Counter[str] = Counter()
+    for first in range(0, cases, PART):
+        summary = run(min(PART, cases - first), seed * 1_000_000 + first)
+        counts += summary.counts
+        print("\n".join([*summary.failures, f"{min(first + PART, cases):,} of {cases:,}"]), flush=True)
+    for name, count in sorted(counts.items()):
         print(f"{name}: {count:,}")
-    return 1 if summary.failures else 0
+    return 1 if counts["failed"] else 0
 
 
 if __name__ == "__main__":
