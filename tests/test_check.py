@@ -340,6 +340,7 @@ def call(name: str, *arguments: Any, **named: Any) -> dict[str, Any]:
     "entry",
     [
         {"class_name": "Dense", "config": {"units": 10**12}},
+        {"class_name": "Dense", "config": {"units": 10**400}},
         {"class_name": "RepeatVector", "config": {"n": 10**10}},
         {"class_name": "UpSampling2D", "config": {"size": [10**6, 10**6]}},
         {"class_name": "ZeroPadding2D", "config": {"padding": [[10**9, 10**9], [0, 0]]}},

@@ -99,6 +99,13 @@ def test_what_is_no_model_is_counted(tmp_path: Path) -> None:
     assert [Path(each["model"]).name for each in told] == ["bad.keras", "good.keras"]
 
 
+@pytest.mark.parametrize("name", ["a", "a.bin", "a.json"])
+def test_words_in_other_letters_hide_nothing(name: str, tmp_path: Path) -> None:
+    """JSON may write each letter as a number."""
+    (tmp_path / name).write_text(r'{"class\u005fname": "Evil", "config": {}}')
+    assert f"{tmp_path / name}: runs (imports): 'Evil'" in run(tmp_path).stdout
+
+
 def test_damaged_models_are_models(tmp_path: Path) -> None:
     """By their names, or by what is left of their content."""
     (tmp_path / "a.keras").write_bytes(b"nothing")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import wtool
 from tests.models import BLOBS, FIXTURES, ZOO
 from wtool.files.inputs import models_of
-from wtool.files.search import listing
+from wtool.files.search import listing, passed_by
 
 WTOOL = [sys.executable, "-m", "wtool"]
 SHARDED = ZOO / "k3.12.4" / "sharded.weights.json"
@@ -44,6 +44,7 @@ def test_every_kind_of_thing(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / "link.keras").symlink_to("a.keras")
     (tmp_path / "round").symlink_to(tmp_path)
+    (tmp_path / ".git" / "link.keras").symlink_to("../a.keras")
     os.mkfifo(tmp_path / "pipe.keras")
     with socket.socket(socket.AF_UNIX) as unix:
         unix.bind(os.path.relpath(tmp_path / "socket"))
@@ -58,6 +59,7 @@ def test_every_kind_of_thing(tmp_path: Path) -> None:
             "notes.txt": "other",
             ".hidden.keras": "hidden",
             ".git/d.keras": "hidden",
+            ".git/link.keras": "link",
             "link.keras": "link",
             "round": "link",
             "pipe.keras": "special",
@@ -100,6 +102,18 @@ def test_everything_is_listed_once(tree: dict[str, object]) -> None:
             for name in (*files, *(each for each in folders if os.path.islink(os.path.join(parent, each))))
         ]
         assert sorted(entry.path for entry in listing(os.path.join(root, "t"))) == sorted(walked)
+
+
+@pytest.mark.parametrize("place", [".git/link.keras", ".link.keras", "a/.b/c/link.keras"])
+def test_no_search_takes_hidden_links(place: str, tmp_path: Path) -> None:
+    (tmp_path / "zoo").mkdir()
+    for name in ("other.keras", "zoo/own.keras"):
+        shutil.copy(BLOBS[0], tmp_path / name)
+    link = tmp_path / "zoo" / place
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(tmp_path / "other.keras")
+    assert models_of(str(tmp_path / "zoo")) == [str(tmp_path / "zoo" / "own.keras")]
+    assert "1 symbolic link" in passed_by(str(tmp_path / "zoo"))
 
 
 def test_a_map_hides_only_its_own_shards(tmp_path: Path) -> None:

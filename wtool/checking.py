@@ -152,9 +152,14 @@ def check_listed(folder: str, entry: Entry, progress: pipeline.Progress | None =
     if not may_be_model(entry.path):
         return None
     found = check(entry.path, progress)
-    refused = [each.where for each in found.findings] == [""]
-    is_other = is_plain_json(entry.path) or (refused and not mentions(entry.path))
+    is_other = is_plain_json(entry.path) or (_is_refusal_alone(found) and not mentions(entry.path))
     return None if is_other else found
+
+
+def _is_refusal_alone(found: Checked) -> bool:
+    """Whether all that is known of a file is that it was refused; what it would run or import is known of models."""
+    kinds = [each.kind for each in found.findings if not each.where]
+    return len(found.findings) == len(kinds) == 1 and kinds[0] in SEVERITIES and kinds[0] != "runs"
 
 
 def _one(path: str, kind: str, what: str) -> Checked:

@@ -96,7 +96,7 @@ def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
     chosen["validation_data"] = chosen["validation_data"] or None
     check(model, **chosen)
     with quiet_import():
-        pass
+        from wtool.training import lottery_steps  # noqa: F401  imports Keras
     bar = sys.stderr.isatty() and not quiet
     with _bar(bar) as progress:
         done = lottery(model, progress=progress, report=None if bar or quiet else _tell, **chosen)

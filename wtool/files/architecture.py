@@ -259,7 +259,7 @@ def _layers(config: Mapping[str, Any], owner: str, below: _Place, notes: list[st
 
 
 def _ranks(nodes: Sequence[tuple[int, Node]]) -> dict[int, int]:
-    """The how-manieth of its class each layer is."""
+    """Index of each layer among the layers of its class."""
     counts: Counter[str] = Counter()
     ranks = {}
     for number, node in nodes:

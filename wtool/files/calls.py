@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 Call = tuple[str, int]
-"""The name of a layer, and the how-manieth of its calls."""
+"""The name of a layer, and the index of one of its calls."""
 
 
 def layer_order(config: Mapping[str, Any]) -> list[str] | None:

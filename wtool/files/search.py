@@ -42,12 +42,14 @@ class Entry:
             names, or a file of an unzipped model), `hidden` (its name or that of a folder around it begins with a dot),
             `link` (symbolic; links are never followed here), `special` (a pipe, socket or device), `closed` (a folder
             that cannot be read) or `other` (no model by its name).
-        of: path of the model that a part belongs to; empty for all others.
+        of: path of the model that a part, or a link among the parts, belongs to; empty for all others.
+        is_hidden: whether its name or that of a folder around it begins with a dot.
     """
 
     path: str
     kind: str
     of: str = ""
+    is_hidden: bool = False
 
 
 def listing(folder: str) -> Iterator[Entry]:
@@ -80,13 +82,14 @@ def listing(folder: str) -> Iterator[Entry]:
 
 
 def _listed(entry: os.DirEntry[str], hidden: bool, parts: Mapping[str, str]) -> Entry:
+    is_hidden = hidden or entry.name.startswith(".")
     if entry.is_symlink():
-        return Entry(entry.path, LINK)
+        return Entry(entry.path, LINK, parts.get(entry.name, ""), is_hidden)
     if not entry.is_file(follow_symlinks=False):
         return Entry(entry.path, SPECIAL)
     if entry.name in parts:
         return Entry(entry.path, PART, parts[entry.name])
-    if hidden or entry.name.startswith("."):
+    if is_hidden:
         return Entry(entry.path, HIDDEN)
     return Entry(entry.path, MODEL if is_model_name(entry.name) else OTHER)
 
@@ -116,11 +119,11 @@ def _named_shards(manifest: str) -> list[str]:
 
 
 def is_searched(entry: Entry) -> bool:
-    """Whether a search takes it for a model: also a link to a file whose name is that of a model."""
-    is_file_link = entry.kind == LINK and not os.path.isdir(entry.path)
-    return entry.kind == MODEL or (
-        is_file_link and is_model_name(entry.path) and not os.path.basename(entry.path).startswith(".")
-    )
+    """Whether a search takes it for a model: also a link to a file, if its name is that of a model and not hidden."""
+    if entry.kind != LINK:
+        return entry.kind == MODEL
+    is_own = not entry.is_hidden and not entry.of
+    return is_own and is_model_name(entry.path) and not os.path.isdir(entry.path)
 
 
 def passed_by(folder: str) -> str:

@@ -19,7 +19,7 @@ class Weight:
     """A weight that a group lists.
 
     Attributes:
-        number: the how-manieth of the list.
+        number: its index in the list.
         inner: names between the layer and the weight.
         name: its own name there.
         key: its whole name.

@@ -94,7 +94,7 @@ def size_of(value: Any) -> int:
         each, depth = waiting.pop()
         if isinstance(each, list) and depth < DEPTH and len(each) <= RANK:
             waiting += [(inner, depth + 1) for inner in each]
-        elif isinstance(each, (int, float)) and not isinstance(each, bool) and isfinite(each):
+        elif type(each) is int or (isinstance(each, float) and isfinite(each)):
             count += 1
             product *= max(1, min(abs(int(each)), 1 << 64))
         elif each is not None:

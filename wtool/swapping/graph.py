@@ -12,7 +12,7 @@ from wtool.files.calls import by_depth, is_of_keras3
 
 Entry = dict[str, Any]
 Key = tuple[str, int, int]
-"""A tensor: name of the layer that makes it, the how-manieth call, the how-manieth output."""
+"""A tensor: name of the layer that makes it, index of the call, index of the output."""
 Shape = tuple["int | None", ...]
 
 OPERATION = "operation"

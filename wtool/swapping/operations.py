@@ -106,7 +106,7 @@ def kept_axes(spec: Any, rank: int) -> list[tuple[int | None, Any]] | None:
             axis += 1
         elif isinstance(part, Mapping) and set(part) == {"start", "stop", "step"}:
             cut = slice(part["start"], part["stop"], part["step"])
-            if not all(each is None or type(each) is int for each in (cut.start, cut.stop, cut.step)):
+            if cut.step == 0 or not all(each is None or type(each) is int for each in (cut.start, cut.stop, cut.step)):
                 return None
             found.append((axis, cut))
             axis += 1
@@ -200,7 +200,7 @@ def _reshaped(shape: Shape, arguments: Arguments, _: Any) -> Shape | None:
 
 def _multiplied(shape: Shape, arguments: Arguments, shapes: Sequence[Shape]) -> Shape | None:
     plain = not any(arguments.get(word) for word in ("transpose_a", "transpose_b", "adjoint_a", "adjoint_b"))
-    return (*shape[:-1], shapes[1][-1]) if plain and len(shapes) == 2 else None
+    return (*shape[:-1], shapes[1][-1]) if plain and len(shapes) == 2 and shapes[1] else None
 
 
 def _resized(shape: Shape, arguments: Arguments, _: Any) -> Shape | None:
