@@ -103,3 +103,8 @@ def nearest(values: Array, dtype: np.dtype[Any]) -> Array:
     tie = np.abs(values - sorted_values[low]) == np.abs(sorted_values[high] - values)
     even_low = order[low] % 2 == 0
     return np.where(nearer_low | (tie & even_low), order[low], order[high]).astype(np.uint16).view(dtype)
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process and of the children that ended: a busy machine makes no difference to it."""
+    return sum(os.times()[:4])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from pathlib import Path
 
 import h5py
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import wtool
-from tests.models import BLOBS, HOSTILE, ZOO, arrays, changed
+from tests.models import BLOBS, HOSTILE, ZOO, arrays, changed, cpu_seconds
 from tests.real_models import assert_as_reported
 from wtool.transforms.statistics import Statistics, statistics
 
@@ -101,9 +100,9 @@ def hostile_cases() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("name", "expected"), hostile_cases())
 def test_hostile_files_are_refused_or_stay_data(name: str, expected: str) -> None:
-    start = time.monotonic()
+    start = cpu_seconds()
     refusal = refused(HOSTILE / name)
-    assert time.monotonic() - start < 10
+    assert cpu_seconds() - start < 10
     if refusal is None:
         assert expected != "reject" or name.startswith("avg_")
     else:

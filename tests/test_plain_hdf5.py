@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.models import cpu_seconds
 from tests.test_hdf5 import (
     HOSTILE,
     attributes,
@@ -362,12 +363,12 @@ def test_survives_hostile_files() -> None:
             data = hdf5_in(path)
             index_of(data)
         except NotPlain:
-            start = time.perf_counter()
+            start = cpu_seconds()
             try:
                 check(data)
                 assert not path.name.startswith(("h5_external", "h5_shape_bomb", "h5_gzip_bomb", "h5_unknown_filter"))
             except Refused:
                 assert not path.name.startswith("ok_"), path.name
-            assert time.perf_counter() - start < 2
+            assert cpu_seconds() - start < 2
         except Exception:  # refused, or a broken archive
             continue

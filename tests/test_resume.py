@@ -345,6 +345,23 @@ def test_a_lost_optimizer_is_no_fresh_one(here: Path) -> None:
     wtool.resume("frozen.keras", data="digits.npz", epochs=1, new_optimizer="adam")
 
 
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        ("saved", "its configuration lost the optimizer whose state is stored"),
+        ("loaded", "the state of its optimizer is lost: only its step is stored"),
+    ],
+)
+def test_an_optimizer_that_was_lost_through_hdf5_is_told_with_the_cause(first: str, told: str, here: Path) -> None:
+    trained = load("init.keras")
+    trained.fit(X, Y, verbose=0)
+    trained.save("way.h5")
+    (trained if first == "saved" else load("way.h5")).save("lost.keras")
+    with pytest.raises(wtool.WtoolError, match=rf"^lost\.keras: {told}.*\.h5.*; --new-optimizer starts another$"):
+        wtool.resume("lost.keras", data="digits.npz", epochs=1)
+    wtool.resume("lost.keras", data="digits.npz", epochs=1, new_optimizer="adam")
+
+
 def test_checkpoints_and_logs(here: Path) -> None:
     words = {"data": "digits.npz", "seed": 2, "checkpoints": "run", "save_every": 2, "log": "log.csv"}
     wtool.resume("init.keras", epochs=3, output="three.keras", **words)
