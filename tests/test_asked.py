@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.models import BLOBS
+from wtool.training.asked import check_resume
 
 PROGRAM = """
 import sys
@@ -30,6 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with h5py.File(made / "cnn.weights.h5", "w") as file:
         file.create_group("layers/dense/vars").create_dataset("0", data=np.ones((2, 3), np.float32))
     np.savez(made / "d.npz", x=np.ones((4, 2), np.float32), y=np.zeros(4))
+    with zipfile.ZipFile(BLOBS[0]) as archive:
+        archive.extractall(made / "unzipped")
     (made / "words.txt").write_text("a")
     (made / "out").mkdir()
     (made / "full").mkdir()
@@ -76,6 +80,7 @@ WEIGHTS = "cnn.weights.h5: holds weights only"
         (f"{LOTTERY} --data missing.npz", "data is one file or folder|missing.npz: no such"),
         (f"{LOTTERY} --validation-data missing.npz", "missing.npz: no such file or folder"),
         (f"{LOTTERY} --include nothing", "no tensor"),
+        ("lottery unzipped --data d.npz --epochs 4 --out run", "an experiment begins with a single file"),
         (
             "lottery cnn.weights.h5 --data d.npz --epochs 4 --out run",
             "cnn.weights.h5: an experiment needs a whole model",
@@ -90,3 +95,22 @@ def test_words_that_do_not_go_together_cost_no_import(words: str, told: str, fol
     assert done.stderr.count("\n") == 1
     assert any(each in done.stderr for each in told.split("|")), done.stderr
     assert not (folder / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "output", "expected"),
+    [
+        ("init.keras", None, "init-resume.keras"),
+        ("init.keras", "out", "out/init.keras"),
+        ("unzipped", None, "unzipped-resume.keras"),
+        ("unzipped/", None, "unzipped-resume.keras"),
+        ("unzipped/", "out/", "out/unzipped.keras"),
+        ("-", "-", "-"),
+        ("-", "out/x.h5", "out/x.h5"),
+    ],
+)
+def test_where_a_result_goes(
+    model: str, output: str | None, expected: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert check_resume(model, "d.npz", 1, {"output": output}) == expected

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -222,6 +223,38 @@ def test_a_file_that_is_exchanged_after_it_was_checked_is_not_loaded(
     if called:
         monkeypatch.undo()
         assert len(loading.load(str(path)).model.layers) == 2
+
+
+@pytest.mark.tensorflow
+def test_an_unzipped_model_is_loaded_as_it_was_checked(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives what its archive gives, also if its files are exchanged after they were checked."""
+    keras = pytest.importorskip("keras")
+    loading = pytest.importorskip("wtool.training.loading")
+    from wtool.files.opener import open_checkpoint
+
+    with zipfile.ZipFile(BLOBS[0]) as archive:
+        archive.extractall(tmp_path / "model")
+    expected = loading.load(str(BLOBS[0]))
+    real = keras.models.load_model
+
+    def exchanging(path: str, *words: Any, **options: Any) -> Any:
+        for name in ("config.json", "model.weights.h5"):
+            (tmp_path / "model" / name).write_bytes(b"exchanged")
+        return real(path, *words, **options)
+
+    with open_checkpoint(str(tmp_path / "model")) as opened:
+        hashes = opened.finish()
+    monkeypatch.setattr(keras.models, "load_model", exchanging)
+    loaded = loading.load(str(tmp_path / "model"))
+    assert loaded.name == str(tmp_path / "model")
+    assert loaded.hashes == hashes
+    assert loaded.lost == ""
+    pairs = zip(loaded.model.get_weights(), expected.model.get_weights(), strict=True)
+    assert all(np.array_equal(left, right) for left, right in pairs)
+    with pytest.raises(WtoolError):
+        loading.load(str(tmp_path / "model"))
 
 
 @pytest.mark.tensorflow
