@@ -140,7 +140,7 @@ def test_processes_that_are_killed_from_outside(tmp_path: Path) -> None:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         for child in children:
             os.kill(int(child), signal.SIGKILL)
-    _, words = process.communicate(timeout=60)
+    _, words = process.communicate(timeout=250)
     lost = words.count("the process that worked on it died")
     assert lost == len(words.splitlines())
     assert len(list((tmp_path / "out").iterdir())) >= 400 - lost
@@ -354,7 +354,7 @@ def test_interrupted_at_once_without_half_files(number: signal.Signals, tmp_path
     while process.poll() is None and len(list((tmp_path / "out").glob("*"))) < 20:
         time.sleep(0.01)
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
-    _, words = process.communicate(timeout=60)
+    _, words = process.communicate(timeout=250)
     assert process.returncode == 128 + number
     assert "Traceback" not in words
     done = list((tmp_path / "out").iterdir())
