@@ -330,7 +330,8 @@ def test_a_missing_initial_checkpoint_is_said_once(zoo: Path) -> None:
     done = run("rewind", "zoo", "--initial", "nope.keras", "-o", "out/", cwd=zoo.parent)
     assert (done.returncode, done.stderr) == (1, "wtool: nope.keras: No such file or directory\n")
     done = run("rewind", "zoo", "--initial", "zoo", "-o", "out/", cwd=zoo.parent)
-    assert (done.returncode, done.stderr) == (1, "wtool: zoo: a folder, where a single file is expected\n")
+    told = "wtool: zoo: a folder, and no unzipped model; a single file is expected\n"
+    assert (done.returncode, done.stderr) == (1, told)
 
 
 def test_a_result_that_was_damaged_since_is_not_skipped(tmp_path: Path) -> None:
