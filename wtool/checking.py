@@ -16,16 +16,15 @@ from wtool.dtypes import Array, is_floating
 from wtool.errors import SEVERITIES, Note, Refused, WtoolError
 from wtool.files.archive import verify
 from wtool.files.checkpoint import Checkpoint
+from wtool.files.folders import OF_SAVED_MODEL
 from wtool.files.opener import configurations, open_checkpoint, training_config
-from wtool.files.recognising import PICKLED, architecture, is_plain_json, may_be_model, mentions
+from wtool.files.recognising import architecture, is_plain_json, may_be_model, mentions
 from wtool.files.search import CLOSED, LINK, PART, SPECIAL, Entry, is_model_name
 from wtool.files.suspects import is_path_out, suspects
+from wtool.files.zip_names import OTHER_WEIGHTS
 
 BLOCK = 65_536  # values; what is known of them stays in the cache
 MOST = 1000  # findings that are told of one file: more say nothing new
-GRAPHS = ("saved_model.pb", "saved_model.pbtxt")
-"""Names of the files that make a folder a SavedModel, which Keras 2 loads as it loads files."""
-
 PICKLING = "weights as NumPy's file of arrays, which older versions of Keras unpickle"
 
 SEVERITY_OF = {
@@ -141,9 +140,9 @@ def check_listed(folder: str, entry: Entry, progress: pipeline.Progress | None =
         return _one(entry.path, "note", "a pipe, socket or device, which is not opened")
     if entry.kind == LINK:
         return _of_link(folder, entry.path)
-    if os.path.basename(entry.path) == PICKLED:
+    if os.path.basename(entry.path) == OTHER_WEIGHTS:
         return _one(entry.path, "runs", PICKLING)
-    if os.path.basename(entry.path) in GRAPHS:
+    if os.path.basename(entry.path) in OF_SAVED_MODEL:
         return _one(entry.path, "runs", "a SavedModel, whose TensorFlow graph may do anything; wtool does not read it")
     if entry.kind == PART and os.path.isdir(entry.of) and os.path.dirname(entry.path) == entry.of:
         return None  # looked at with the unzipped model that it is a part of
@@ -179,8 +178,8 @@ def _refusal(error: Refused) -> Finding:
 
 def _of_damaged(name: str) -> Iterator[Finding]:
     """What Keras would do before it finds the damage, or with what wtool does not read."""
-    if name != "-" and not os.path.isdir(name) and mentions(name, (PICKLED.encode(),)):
-        yield Finding("runs", PICKLED, PICKLING)
+    if name != "-" and not os.path.isdir(name) and mentions(name, (OTHER_WEIGHTS.encode(),)):
+        yield Finding("runs", OTHER_WEIGHTS, PICKLING)
     for label, config in configurations(name) if name != "-" else ():
         yield from _suspected(config, label)
 

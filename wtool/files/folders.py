@@ -14,14 +14,15 @@ from wtool.files.archive import Member, new_member
 from wtool.files.foreign import SAVED_MODEL
 from wtool.files.json_text import parse_object
 from wtool.files.limits import MAX_DEPTH, MAX_JSON, MAX_MEMBERS
+from wtool.files.places import FOLDER, UNFOLLOWED
 from wtool.files.source import Source
 from wtool.files.zip_names import CONFIG, METADATA, OTHER_WEIGHTS, WEIGHTS
 
 ASSETS = "assets"
 PARTS = frozenset({CONFIG, METADATA, WEIGHTS})
-FOLDER = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_DIRECTORY", 0)
-UNFOLLOWED = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 OF_SAVED_MODEL = frozenset({"saved_model.pb", "saved_model.pbtxt"})
+"""Names of the files that make a folder a SavedModel, which Keras 2 loads as it loads files."""
+
 ORBAX = frozenset({"orbax.checkpoint", "pytree.orbax-checkpoint", "checkpoint_metadata", "_CHECKPOINT_METADATA"})
 
 

@@ -6,7 +6,7 @@ not know it names (`NotPlain`), and what contradicts itself it refuses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from struct import Struct
@@ -34,7 +34,7 @@ from wtool.files.hdf5_messages import (
 )
 from wtool.files.limits import MAX_ATTRIBUTES, MAX_DEPTH, MAX_OBJECTS, MAX_PATHS
 
-__all__ = ["Dataset", "Index", "NotPlain", "Superblock", "Value", "read_index", "read_superblock"]
+__all__ = ["Dataset", "Index", "NotPlain", "Superblock", "Value", "possible_starts", "read_index", "read_superblock"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _SUPERBLOCK = Struct("<8sBBBxBBBxHHI")
@@ -161,12 +161,17 @@ def read_superblock(metadata: Metadata) -> Superblock:
 
 
 def _find_signature(metadata: Metadata) -> None:
-    start = 512
-    while start + 8 <= metadata.end:
-        if metadata.at(start, 8) == SIGNATURE:
-            raise NotPlain("a user block")
-        start *= 2
+    if any(metadata.at(start, 8) == SIGNATURE for start in possible_starts(metadata.end)):
+        raise NotPlain("a user block")
     raise Refused("this is no HDF5 file")
+
+
+def possible_starts(size: int) -> Iterator[int]:
+    """Where HDF5 may begin in a file: at 0, or at 512, 1024, ... behind a block for the user's own purposes."""
+    offset = 0
+    while offset + len(SIGNATURE) <= size:
+        yield offset
+        offset = 2 * offset or 512
 
 
 class _Walk:

@@ -15,7 +15,7 @@ from blake3 import blake3
 from wtool.errors import Differs, Note, Refused, WtoolError
 from wtool.files import archive, folders, foreign, keras3, legacy
 from wtool.files.checkpoint import Checkpoint
-from wtool.files.hdf5 import SIGNATURE, Index, NotPlain, Value, read_index
+from wtool.files.hdf5 import SIGNATURE, Index, NotPlain, Value, possible_starts, read_index
 from wtool.files.inputs import ALL, FITTING, extension
 from wtool.files.json_text import as_keras_reads, parse_object
 from wtool.files.limits import MAX_METADATA
@@ -135,12 +135,8 @@ def _spooled(stream: BinaryIO | None) -> int:
 
 def _behind_user_block(source: Source) -> int | None:
     """Where HDF5 starts if not at 0: at 512, 1024, ..., behind a block for the user's own purposes."""
-    offset = 512
-    while offset + len(SIGNATURE) <= source.size:
-        if source.read(offset, len(SIGNATURE)) == SIGNATURE:
-            return offset
-        offset *= 2
-    return None
+    starts = possible_starts(source.size)
+    return next((at for at in starts if at and source.read(at, len(SIGNATURE)) == SIGNATURE), None)
 
 
 def _indexed(

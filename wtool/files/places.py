@@ -14,6 +14,7 @@ from wtool.files.source import Stamp, stamp_of
 
 FOLDER = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_DIRECTORY", 0)
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+UNFOLLOWED = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | NO_LINK  # a FIFO must not block
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Place:
     path: str
 
     def status(self) -> os.stat_result | None:
-        """What is there, a link itself and not what it leads to; None for nothing."""
+        """Status of the file of that name, of a link itself and not of its target; None if there is no file."""
         with contextlib.suppress(FileNotFoundError):
             return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
         return None

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import BinaryIO
 
 from wtool.errors import WtoolError
-from wtool.files.archive import END
+from wtool.files.archive import COMMENT, END
+from wtool.files.hdf5 import SIGNATURE, possible_starts
 from wtool.files.json_text import as_keras_reads
 from wtool.files.limits import MAX_JSON, MIB
+from wtool.files.places import UNFOLLOWED
 
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 BLANKS = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
 """What may stand before the bracket of a JSON text: spaces, marks of its encoding, and the zeros of UTF-16."""
 
 MARKS = (b"class_name", b"config.json", b"layer_names", b"model.weights", b"model_config", b"weight_map")
 """Texts of which every model holds one, uncompressed."""
-
-PICKLED = "model.weights.npz"
-"""Weights as Keras 3.8 could save them: arrays of objects, which it unpickled."""
-
-COMMENT = 0xFFFF  # bytes that may follow a zip archive's last record
 
 
 def may_be_model(path: str) -> bool:
@@ -38,7 +34,7 @@ def may_be_model(path: str) -> bool:
         file.seek(max(0, size - END.size - COMMENT))
         if b"PK\5\6" in file.read():
             return True
-        return any(_at(file, offset) == HDF5_SIGNATURE for offset in _user_blocks(size))
+        return any(_at(file, offset) == SIGNATURE for offset in possible_starts(size))
 
 
 def mentions(path: str, texts: Sequence[bytes] = MARKS) -> bool:
@@ -93,21 +89,13 @@ def _json(path: str) -> dict[str, object] | None:
         return None
 
 
-def _user_blocks(size: int) -> Iterator[int]:
-    """Where HDF5 may begin: at 0, 512, 1024, 2048, ..."""
-    offset = 0
-    while offset + len(HDF5_SIGNATURE) <= size:
-        yield offset
-        offset = 2 * offset or 512
-
-
 def _at(file: BinaryIO, offset: int) -> bytes:
     file.seek(offset)
-    return file.read(len(HDF5_SIGNATURE))
+    return file.read(len(SIGNATURE))
 
 
 def _opened(path: str) -> BinaryIO:
     try:
-        return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+        return os.fdopen(os.open(path, UNFOLLOWED), "rb")
     except OSError as error:
         raise WtoolError(error.strerror or str(error), path) from None

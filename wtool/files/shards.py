@@ -13,6 +13,7 @@ from wtool.files.checkpoint import Contents
 from wtool.files.hdf5 import Dataset, Index, Value
 from wtool.files.json_text import parse_object
 from wtool.files.limits import MAX_SHARDS
+from wtool.files.places import UNFOLLOWED
 
 
 def shard_map(text: bytes) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
@@ -61,7 +62,7 @@ def beside(manifest: str, name: str) -> int:
     try:
         if stat.S_ISLNK(os.lstat(path).st_mode):
             raise Refused(f"its shard {name!r} is a symbolic link, which may lead anywhere")
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
+        return os.open(path, UNFOLLOWED)
     except OSError as error:
         raise Refused(f"its shard {name!r} cannot be opened ({error.strerror})") from None
 

@@ -14,6 +14,8 @@ from wtool.errors import Differs
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 OTHER_WEIGHTS = "model.weights.npz"
+"""Weights as Keras 3.8 could save them: arrays of objects, which it unpickled."""
+
 KNOWN = frozenset((CONFIG, METADATA, WEIGHTS, OTHER_WEIGHTS))
 """The members that Keras asks for by name."""
 
