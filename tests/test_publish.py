@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -258,7 +259,25 @@ def without_unnamed_files(patched: pytest.MonkeyPatch) -> None:
     patched.delattr(os, "O_TMPFILE")
 
 
-LACKING = [without_proc, without_linking_of_open_files, without_hard_links, without_locks, without_unnamed_files]
+def without_lists_of_folders(patched: pytest.MonkeyPatch) -> None:
+    """A folder in which one may write, and which one may not list."""
+
+    def listdir(folder: str | int = ".", real: Callable[..., list[str]] = os.listdir) -> list[str]:
+        if isinstance(folder, int):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(folder)
+
+    patched.setattr(os, "listdir", listdir)
+
+
+LACKING = [
+    without_proc,
+    without_linking_of_open_files,
+    without_hard_links,
+    without_locks,
+    without_unnamed_files,
+    without_lists_of_folders,
+]
 
 
 @pytest.mark.parametrize("lacking", LACKING, ids=lambda each: each.__name__)

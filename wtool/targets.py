@@ -37,10 +37,10 @@ class Asked(Protocol):
 
 
 def done_before(task: Asked, base: Checkpoint, record: Mapping[str, Any], inputs: Inputs) -> Mapping[str, Any] | None:
-    """The last lineage record of a task's target, if that is there already, made from these inputs in this way.
+    """Returns the last lineage record of the target, if the target already holds the result of this task; else None.
 
-    The target is believed only as far as its seal is whole: what another tool has changed is not skipped. Where it is
-    not there, it can be made.
+    The record is believed only while the seal of the target is whole: what another tool has changed is not skipped.
+    Makes the target's folder if needed, and checks that the target can be written.
 
     Args:
         task: what is asked for.

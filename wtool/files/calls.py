@@ -15,7 +15,7 @@ Call = tuple[str, int]
 
 
 def layer_order(config: Mapping[str, Any]) -> list[str] | None:
-    """The names of a functional model's layers and operations in Keras's order; what it leaves out is not among them.
+    """The names of a functional model's layers and operations in Keras's order, without those that it leaves out.
 
     Args:
         config: the model's settings, with `layers`, `input_layers` and `output_layers`.

@@ -32,7 +32,7 @@ _INNER = ("inner_optimizer", "_optimizer")
 
 @dataclass(slots=True)
 class _Node:
-    """A group of an optimizer: what it stores, and what that is as soon as it is known."""
+    """A group of an optimizer: its variables, and what each of them is, as soon as that is known."""
 
     group: str
     settings: Settings

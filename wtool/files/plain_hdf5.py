@@ -63,7 +63,11 @@ def make_plain(source_fd: int, start: int, size: int, drop: Sequence[str] = ()) 
 
 
 def _run(job: dict[str, object]) -> None:
-    """Have the child do it; raises Refused with what is wrong according to it."""
+    """Have the child do the job.
+
+    Raises:
+        Refused: with the child's own words for what is wrong.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HDF5_")}
     environment |= {"HDF5_PLUGIN_PRELOAD": "::", "HDF5_PLUGIN_PATH": "", "OPENBLAS_NUM_THREADS": "1"}
     size = job["size"]

@@ -117,7 +117,7 @@ class Draft:
         self._hidden = None
 
     def refuse_changed(self) -> bool:
-        """Whether the target is there, and what it was when the work began.
+        """Returns whether the target exists; it is then the file that was there when the work began.
 
         Raises:
             WtoolError: it is another file now, or appeared or vanished meanwhile.
@@ -235,7 +235,10 @@ def _by_number(file: int) -> str:
 
 def sweep(folder: int) -> None:
     """Remove the hidden drafts of processes that were killed: those that nobody has locked."""
-    for name in os.listdir(folder):
+    names: list[str] = []
+    with contextlib.suppress(OSError):  # one may write in a folder that one may not list
+        names = os.listdir(folder)
+    for name in names:
         if DRAFT.fullmatch(name):
             with contextlib.suppress(OSError):
                 file = os.open(name, os.O_RDWR | os.O_CLOEXEC | NO_LINK, dir_fd=folder)

@@ -58,7 +58,7 @@ class Seat:
     chosen: Variables | None = None
 
     def walk(self) -> Iterator[Seat]:
-        """It and those inside it, outermost first."""
+        """The seat and all seats inside, outermost first."""
         yield self
         for part in self.parts:
             yield from part.walk()

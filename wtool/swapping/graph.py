@@ -97,7 +97,7 @@ class Layer:
 
 @dataclass(eq=False)
 class Call:
-    """A layer at work: the `number`-th time, on these tensors.
+    """One call of a layer.
 
     Attributes:
         layer: what is called.
