@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import wtool
 from tests.test_names import ARRAYS, LEGACY, dense, sequential, small
-from wtool.errors import Differs
+from wtool.errors import Differs, Refused
 from wtool.files import calls, keras3, legacy
 
 TWO = {f"layers/dense{tail}/vars/{key}": shape for tail in ("", "_1") for key, shape in (("0", (4, 4)), ("1", (4,)))}
@@ -146,3 +149,75 @@ def test_weights_in_both_layouts_are_refused() -> None:
     groups = {f"model_weights/{path}".strip("/"): attributes for path, attributes in LEGACY.items()}
     with pytest.raises(Differs, match="depends on how it is asked"):
         legacy.contents(small(whole, **groups, **{"": LEGACY[""]}), sequential(dense("a")), None, "2.10.0")
+
+
+# --- one layer in several places ---
+
+
+def test_a_sequence_that_says_it_is_a_graph_is_refused() -> None:
+    """Keras follows the list of a Sequential model, whatever graph stands beside it."""
+    model = {**PERMUTED, "class_name": "Sequential"}
+    with pytest.raises(Differs, match="a sequence of layers and a graph"):
+        keras3.contents(small(TWO, **named("a", "b")), model, "3.15.1")
+    arrays: dict[str, tuple[int, ...]] = {f"{name}/{name}/{key}:0": (4,) * rank for name in "ab" for key, rank in KEYS}
+    groups: dict[str, Any] = {
+        name: {"weight_names": tuple(f"{name}/{key}:0".encode() for key, _ in KEYS)} for name in "ab"
+    }
+    index = small(arrays, **{"": {"layer_names": (b"a", b"b")}, **groups})
+    with pytest.raises(Differs, match="a sequence of layers and a graph"):
+        legacy.contents(index, model, None, "2.10.0")
+
+
+KEYS = (("kernel", 2), ("bias", 1))
+SHARED = {**dense("d", 4), "shared_object_id": 77}
+WRAPPED = {"class_name": "TimeDistributed", "config": {"name": "t", "layer": SHARED}}
+EMPTY: dict[str, Any] = {"layers/time_distributed/vars": {"name": "t"}}  # the wrapper has no variables of its own
+IN_LIST, IN_WRAPPER = "layers/dense", "layers/time_distributed/layer"
+
+
+def dense_at(*groups: str) -> Any:
+    return small({f"{group}/vars/{number}": (4,) * (2 - number) for group in groups for number in (0, 1)}, **EMPTY)
+
+
+def test_a_layer_in_a_list_and_in_a_wrapper_is_stored_where_keras_meets_it_first() -> None:
+    for layers, group, path in (
+        ((SHARED, WRAPPED), IN_LIST, "d"),
+        ((WRAPPED, SHARED), IN_WRAPPER, "t/d"),
+    ):
+        found = keras3.contents(dense_at(group), sequential(*layers), "3.15.1")
+        assert {each.path: each.stored for each in found.tensors}[f"{path}/kernel"] == f"{group}/vars/0"
+        assert (len(found.tensors), found.notes) == (2, ())
+
+
+def test_a_layer_that_is_stored_nowhere_is_missing() -> None:
+    with pytest.raises(Refused, match="has no group layers/dense, where layer d"):
+        keras3.contents(dense_at("layers/dense_1"), sequential(SHARED, WRAPPED), "3.15.1")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        WRAPPED,  # and stored twice
+        {**WRAPPED, "config": {"name": "t", "layer": {**dense("e", 4), "shared_object_id": 77}}},
+        {**WRAPPED, "config": {"name": "t", "layer": {**SHARED, "class_name": "EinsumDense"}}},
+        {**dense("e", 4), "shared_object_id": 77},
+    ],
+)
+def test_entries_that_keras_makes_one_layer_of_are_refused(other: dict[str, Any]) -> None:
+    with pytest.raises(Differs, match="Keras makes one layer of d"):
+        keras3.contents(dense_at(IN_LIST, IN_WRAPPER, "layers/dense_1"), sequential(SHARED, other), "3.15.1")
+
+
+@pytest.mark.tensorflow
+def test_a_layer_in_two_places_as_keras_saves_it(tmp_path: Path) -> None:
+    import keras
+
+    layer = keras.layers.Dense(4, name="d")
+    inputs = keras.Input((3, 4))
+    model = keras.Model(inputs, keras.layers.TimeDistributed(layer, name="t")(layer(inputs)))
+    model.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    assert wtool.check(tmp_path / "m.keras").findings == ()
+    with wtool.open_checkpoint(str(tmp_path / "m.keras")) as checkpoint:
+        for tensor, values in zip(checkpoint.weights, loaded.get_weights(), strict=True):
+            np.testing.assert_array_equal(checkpoint.read(tensor), values)

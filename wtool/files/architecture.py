@@ -32,6 +32,7 @@ class Node:
         children: in the order of creation.
         moved: Keras lists it at another place among the layers of its class than the configuration does.
         unsure: its settings do not tell how it is quantised, since a layer above decides.
+        shared: a number that entries have in common which Keras makes one layer of; None where there is none.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Node:
     children: tuple[Node, ...] = ()
     moved: bool = False
     unsure: bool = False
+    shared: int | None = None
 
     @property
     def is_model(self) -> bool:
@@ -140,6 +142,7 @@ def _node(entry: Any, place: _Place, notes: list[str]) -> Node:
         variants=variants(known, settings, place.keras2) if known else None,
         input_shape=_input_shape(entry),
         children=_children(known, settings, name or plain, below, notes),
+        shared=entry["shared_object_id"] if type(entry.get("shared_object_id")) is int else None,
     )
 
 
@@ -213,6 +216,10 @@ def _children(
 ) -> tuple[Node, ...]:
     plain = (class_name or "").removeprefix("wtool>AutoRot")  # these are made of what their parents are made of
     if "layers" in config and plain not in ("RandAugment",):
+        if plain == "Sequential" and "input_layers" in config:
+            raise Differs(
+                f"the configuration of {owner} is a sequence of layers and a graph; Keras follows the sequence"
+            )
         return _layers(config, owner, below, notes)
     match plain:
         case "Bidirectional":

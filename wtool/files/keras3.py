@@ -78,7 +78,7 @@ def _model(groups: Groups, config: Mapping[str, Any] | None, version: str | None
         return _without_config(groups, version == "2")
     root, told = architecture.read(config, version)
     notes += [*told, *lost_settings(config)]
-    model = _Reader(groups, version, _is_empty(groups), notes).owner(root, "", "")
+    model = _Reader(groups, version, _is_empty(groups), notes, _elsewhere(groups, root)).owner(root, "", "")
     if _is_empty(groups) and any(_needed(node) for node in root.walk()):
         notes.append(Note("the model had no weights yet when it was saved", "note"))
     return model
@@ -95,8 +95,11 @@ def _needed(node: Node) -> bool:
 class _Reader:
     """Reads the groups of one file along an architecture."""
 
-    def __init__(self, groups: Groups, version: str | None, empty: bool, notes: list[str]) -> None:
+    def __init__(
+        self, groups: Groups, version: str | None, empty: bool, notes: list[str], elsewhere: frozenset[str]
+    ) -> None:
         self.groups = groups
+        self.elsewhere = elsewhere
         self.keras2 = (version or "").startswith("2")
         self.empty = empty
         self.notes = notes
@@ -122,6 +125,8 @@ class _Reader:
     def _parts(self, owner: Owner, node: Node, group: str) -> set[str]:
         taken: set[str] = set()
         for child, found in _located(self.groups, node, group):
+            if found in self.elsewhere:
+                continue
             if not self.groups.exists(found):
                 self._miss(child, found)
             taken.add(found)
@@ -163,6 +168,42 @@ class _Reader:
                 for inner in part.walk():
                     inner.trainable = False
             owner.parts.append(part)
+
+
+def _elsewhere(groups: Groups, root: Node) -> frozenset[str]:
+    """The groups of layers whose variables are in another group, since Keras makes one layer of several entries.
+
+    Keras stores a layer where it meets it first, but in a list of layers it counts each layer once.
+
+    Raises:
+        Differs: the entries are not of one layer, or more than one of them has variables in the file.
+    """
+    counts = Counter(node.shared for node in root.walk())
+    found: dict[int, list[tuple[Node, str]]] = {}
+    waiting = [(root, "")] if any(count > 1 for number, count in counts.items() if number is not None) else []
+    while waiting:
+        node, group = waiting.pop()
+        for child, place in _located(groups, node, group):
+            if child.shared is not None:
+                found.setdefault(child.shared, []).append((child, place))
+            waiting.append((child, place))
+    shared = [each for each in found.values() if len(each) > 1]
+    return frozenset(place for each in shared for place in _empty_places(groups, each))
+
+
+def _empty_places(groups: Groups, entries: Sequence[tuple[Node, str]]) -> list[str]:
+    """The groups of one layer in which it is not stored; none where it is stored nowhere."""
+    first = entries[0][0]
+    lists = Counter(place.rpartition("/")[0] for child, place in entries if child.listed)
+    alike = all((node.class_name, node.name) == (first.class_name, first.name) for node, _ in entries)
+    if not alike or max(lists.values(), default=0) > 1:
+        raise Differs(
+            f"Keras makes one layer of {first.name} ({first.class_name}) and of another entry with its number"
+        )
+    holding = [place for _, place in entries if groups.holds_variables(place)]
+    if len(holding) > 1:
+        raise Differs(f"Keras makes one layer of {first.name}, but the file has it in {holding[0]} and in {holding[1]}")
+    return [place for _, place in entries if place not in holding] if holding else []
 
 
 def places(groups: Groups, node: Node, group: str = "", path: str = "") -> Iterator[tuple[str, str]]:
