@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -99,3 +100,30 @@ def test_a_lost_output_padding_is_told(keras: Any, tmp_path: Path, functional: b
     assert given["lost"][1:3] == (15, 12) != tuple(parts[0].output.shape)[1:3] == (14, 11)
     (note,) = wtool.inspect(tmp_path / "old.keras")["notes"]
     assert note.startswith("layer lost gave ? x 14 x 11 x 3")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_ternary_layers(keras: Any, tmp_path: Path, packed: bool) -> None:
+    """Layers of three values, as the source of Keras 3.16 saves them: kernel, bias and, once packed, the scale."""
+    keras.Sequential([keras.Input((5,)), keras.layers.Dense(4, name="d")]).save(tmp_path / "dense.keras")
+    kernel = np.full((1, 4), 7, "u1") if packed else np.full((5, 4), 2, "f4")
+    arrays = [kernel, np.full(4, 3, "f4"), *([np.float32(0.5)] if packed else [])]
+    with h5py.File(tmp_path / "w.h5", "w", libver="earliest") as file:
+        file.create_group("vars")
+        for number, array in enumerate(arrays):
+            file[f"layers/ternary_dense/vars/{number}"] = array
+    with zipfile.ZipFile(tmp_path / "dense.keras") as old, zipfile.ZipFile(tmp_path / "t.keras", "w") as new:
+        config = json.loads(old.read("config.json"))
+        (layer,) = (each for each in config["config"]["layers"] if each["class_name"] == "Dense")
+        layer["class_name"], layer["config"]["threshold"] = "TernaryDense", None
+        if packed:
+            policy = {"mode": "ternary", "source_name": "float32"}
+            layer["config"]["dtype"] = {"class_name": "QuantizedDTypePolicy", "module": "keras", "config": policy}
+        new.writestr("metadata.json", old.read("metadata.json"))
+        new.writestr("config.json", json.dumps(config))
+        new.write(tmp_path / "w.h5", "model.weights.h5")
+    with wtool.open_checkpoint(tmp_path / "t.keras") as checkpoint:
+        found = {each.path: (each.dtype, each.role) for each in checkpoint.weights}
+        assert not checkpoint.notes
+    wanted = {"d/kernel": ("uint8" if packed else "float32", "kernel"), "d/bias": ("float32", "bias")}
+    assert found == wanted | ({"d/kernel_scale": ("float32", "kernel_scale")} if packed else {})

@@ -85,7 +85,7 @@ def _dense(flags: Flags, rank: int | None = 2) -> str:
     kernel = "kernel" if rank is None else f"kernel/{rank}"
     bias = ("bias" if rank is None else "bias/1") if flags["use_bias"] else ""
     match flags["quantization"]:
-        case "int8" | "int4":
+        case "int8" | "int4" | "ternary":
             return f"{kernel}! {bias} kernel_scale!"
         case "int4_grouped":
             return f"kernel/2! {bias} kernel_scale/2! kernel_zero/2! g_idx/1!"
@@ -193,6 +193,7 @@ _CONV = ("use_bias", "lora")
 _QUANTISED = ("use_bias", "quantization", "lora")
 _TABLE: dict[str, tuple[Callable[[Flags], str], tuple[str, ...]]] = {
     "Dense": (_dense, _QUANTISED),
+    "TernaryDense": (_dense, _QUANTISED),  # of Keras 3.16
     "EinsumDense": (lambda flags: _dense(flags, None), ("bias_axes", *_QUANTISED[1:])),
     "Embedding": (_embedding, ("quantization", "lora")),
     "ReversibleEmbedding": (_reversible, ("tie_weights", "quantization", "lora")),
@@ -378,6 +379,7 @@ def quantisation(config: Mapping[str, Any]) -> tuple[str | None, ...]:
     forms: dict[str, tuple[str | None, ...]] = {
         "int8": ("int8",) if "from" in mode or isinstance(policy, Mapping) else (None,),
         "int4": ("int4_grouped", "int4"),
+        "ternary": ("ternary",),
         "float8": ("float8",),
         "gptq": ("gptq_zero", "gptq"),
         "awq": ("awq_zero", "awq"),
