@@ -9,8 +9,8 @@ GIB = 1024 * MIB
 # --- HDF5: structure ---
 
 MAX_OBJECTS = 1_000_000
-"""Groups and datasets in a file: 250,000 variables, and the groups of their layers. The largest Keras models hold some ten
-thousand; each costs about 20 microseconds."""
+"""Groups and datasets in a file: 250,000 variables, and the groups of their layers. The largest Keras models hold some
+ten thousand; each costs about 20 microseconds."""
 
 MAX_DEPTH = 256
 """Groups inside groups. Keras nests three per level of model nesting; HDF5's own recursion is safe far beyond this."""
