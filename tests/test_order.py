@@ -221,3 +221,34 @@ def test_a_layer_in_two_places_as_keras_saves_it(tmp_path: Path) -> None:
     with wtool.open_checkpoint(str(tmp_path / "m.keras")) as checkpoint:
         for tensor, values in zip(checkpoint.weights, loaded.get_weights(), strict=True):
             np.testing.assert_array_equal(checkpoint.read(tensor), values)
+
+
+# --- values that Keras 2 changes as it loads them ---
+
+
+def upside_down(kind: str, **settings: Any) -> dict[str, Any]:
+    """A convolution whose kernel has one shape before and after Keras 2 has turned it round."""
+    config = {"name": "c", "filters": 4, "kernel_size": [4, 4], "use_bias": False, **settings}
+    return sequential({"class_name": kind, "config": config})
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "told"),
+    [
+        (upside_down("Conv2DTranspose"), "1", True),
+        (upside_down("Conv2DTranspose"), b"1", True),
+        (upside_down("Conv2DTranspose"), None, True),
+        (upside_down("Conv2DTranspose"), "2.15.0", False),
+        (upside_down("Conv2D", data_format="channels_first"), None, True),
+        (upside_down("Conv2D"), None, False),
+    ],
+)
+def test_kernels_that_keras_2_takes_for_those_of_keras_1_are_told(
+    model: dict[str, Any], version: Any, told: bool
+) -> None:
+    """The version that counts is that of the group of the weights, not that of the file."""
+    base = {"layer_names": (b"c",)} | ({} if version is None else {"keras_version": version})
+    groups: dict[str, Any] = {"model_weights": base, "model_weights/c": {"weight_names": (b"c/kernel:0",)}}
+    index = small({"model_weights/c/c/kernel:0": (4, 4, 4, 4)}, **groups)
+    found = legacy.contents(index, model, None, "2.15.0")
+    assert [getattr(note, "severity", "odd") for note in found.notes] == (["differs"] if told else [])

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from wtool.errors import Differs, Refused
+from wtool.errors import Differs, Note, Refused
 from wtool.files import architecture, optimizer, optimizer_layouts
 from wtool.files.architecture import Node
 from wtool.files.checkpoint import Contents, Tensor
@@ -45,7 +45,7 @@ def contents(
         model.parts = [anonymous_layer(name, f"{base}/{name}", weights) for name, weights in stored.items()]
     else:
         root, told = architecture.read(config, version)
-        notes += told
+        notes += [*told, *_converted(index.groups.get(base, {}), root)]
         model = _model(root, base, stored, architecture.is_keras2(version or "1"), notes)
     _add_own(model, index, base)
     settle_paths([model])
@@ -56,6 +56,25 @@ def contents(
         optimizer=optimizer.described(settings, slots),
         notes=(*notes, *told_slots),
     )
+
+
+def _converted(attributes: Mapping[str, Value], root: Node) -> list[Note]:
+    """What is to be said of kernels that Keras 2 turns round as it loads them, since their group says Keras 1.
+
+    A group that says nothing is one of Keras 1, too. Keras 3 takes the values as they are.
+    """
+    version = attributes.get("keras_version", "1")
+    if version not in ("1", b"1"):
+        return []
+    turned = [node.name for node in root.walk() if _is_turned(node)]
+    what = "its weights are marked as Keras 1's, whose kernels Keras 2 turns round and other readers do not"
+    return [Note(f"{what}: those of {turned[0]}", "differs")] if turned else []
+
+
+def _is_turned(node: Node) -> bool:
+    if node.class_name in ("Conv2D", "Conv3D"):
+        return node.config.get("data_format") == "channels_first"
+    return node.class_name == "Conv2DTranspose"
 
 
 def _check_layouts(index: Index, base: str) -> None:
