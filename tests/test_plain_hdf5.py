@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import subprocess
@@ -191,8 +192,26 @@ def test_refuses_arrays_that_share_bytes(shift: int) -> None:
     data = file_of(same_bytes)
     places = {name: dataset.offset for name, dataset in index_of(data).datasets.items()}
     old, new = (place.to_bytes(8, "little") for place in (places["b"], places["a"] + shift))
-    with pytest.raises(Differs, match="two of its arrays share the bytes"):
+    with pytest.raises(Differs, match="two things in it share the bytes"):
         plain_of(data.replace(old, new))
+
+
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+@pytest.mark.parametrize("block", [0, 1024])
+@pytest.mark.parametrize("owner", ["superblock", "root", "a"])
+def test_refuses_arrays_over_the_headers_of_objects(owner: str, block: int, libver: str) -> None:
+    out = io.BytesIO()
+    with h5py.File(out, "w", libver=libver, userblock_size=block) as file:
+        same_bytes(file)
+        file.create_dataset("chunks", data=np.eye(4), chunks=(2, 2))
+        places = {"superblock": 0, "root": h5py.h5o.get_info(file["/"].id).addr}
+        places["a"] = h5py.h5o.get_info(file["a"].id).addr
+        old = file["b"].id.get_offset() - block
+    data = out.getvalue()
+    assert set(index_of(plain_of(data)).datasets) == {"a", "b", "chunks"}
+    if libver == "earliest":  # newer headers have checksums; no array begins at 0 for the library itself
+        with pytest.raises(Refused, match=r"two things in it share the bytes|cannot read it .* H5Dget_offset"):
+            plain_of(data.replace(old.to_bytes(8, "little"), places[owner].to_bytes(8, "little")))
 
 
 @pytest.mark.slow

@@ -30,15 +30,21 @@ from wtool.files.limits import (
 )
 
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF, h5z.FILTER_SZIP}
+SUPERBLOCK, HEADER = 48, 16
+"""Bytes that these have at least; the HDF5 library does not tell where its other tables are."""
 
 
 @dataclass
 class _Survey:
-    """What there is to copy: paths in order, and where the values of the arrays are, as (start, stop)."""
+    """What there is to copy: paths in order, and where headers and the values of arrays are, as (start, stop).
+
+    Addresses of headers count from the end of the user's block, `block` bytes long; those of values do not.
+    """
 
     drop: frozenset[str]
     size: int
     allow: Callable[[int, int], None]
+    block: int = 0
     items: list[bytes] = field(default_factory=list)
     seen: dict[int, bytes] = field(default_factory=dict)
     places: list[tuple[int, int]] = field(default_factory=list)
@@ -76,8 +82,10 @@ def copy_plain(source: Window, target: Window, drop: frozenset[str], allow: Call
     """
     size = source.seek(0, os.SEEK_END)
     file = h5py.File(source, "r")
-    survey = _Survey(drop, size, allow)
+    survey = _Survey(drop, size, allow, file.id.get_create_plist().get_userblock())
     root = h5g.open(file.id, b"/")
+    for start, length in ((0, SUPERBLOCK), (h5o.get_info(root).addr, HEADER)):
+        survey.places.append((survey.block + start, survey.block + start + length))
     _check(survey, root)
     _look(survey, root, b"", 0)
     _check_bomb(survey.nbytes, survey.stored)
@@ -115,7 +123,8 @@ def _look(survey: _Survey, group: Any, path: bytes, depth: int) -> None:
             continue
         try:
             item = _open(group, name)
-            before = survey.seen.setdefault(h5o.get_info(item).addr, where)
+            header = h5o.get_info(item).addr
+            before = survey.seen.setdefault(header, where)
             survey.items.append(where)
             if len(survey.items) % CHILD_STEP == 0:
                 survey.allow(0, 0)
@@ -123,6 +132,8 @@ def _look(survey: _Survey, group: Any, path: bytes, depth: int) -> None:
                 raise Refused(f"more than {MAX_OBJECTS} groups and datasets")
             if before != where:
                 _refuse_second_name(item, before)
+            else:
+                survey.places.append((survey.block + header, survey.block + header + HEADER))
             _check(survey, item)
         except Refused as error:
             raise error.within(_named(where)) from None
@@ -208,11 +219,11 @@ def _add_place(places: list[tuple[int, int]], start: int, stop: int) -> None:
 
 
 def _check_owners(places: list[tuple[int, int]]) -> None:
-    """Refuse arrays that share bytes."""
+    """Refuse arrays that share bytes with each other, or with the headers of objects."""
     last = 0
     for start, stop in sorted(places):
         if start < last:
-            raise Differs(f"two of its arrays share the bytes from {start} on")
+            raise Differs(f"two things in it share the bytes from {start} on")
         last = stop
 
 
