@@ -208,6 +208,13 @@ def test_entries_that_keras_makes_one_layer_of_are_refused(other: dict[str, Any]
         keras3.contents(dense_at(IN_LIST, IN_WRAPPER, "layers/dense_1"), sequential(SHARED, other), "3.15.1")
 
 
+@pytest.mark.parametrize(("first", "second"), [(7, 7.0), (1, True), ("x", "x"), (None, None), (2**62, 2**62)])
+def test_keras_looks_layers_up_by_anything(first: Any, second: Any) -> None:
+    one, two = ({**dense(name, 4), "shared_object_id": key} for name, key in (("d", first), ("e", second)))
+    with pytest.raises(Differs, match="Keras makes one layer of d"):
+        keras3.contents(dense_at(IN_LIST, "layers/dense_1"), sequential(one, two), "3.15.1")
+
+
 @pytest.mark.tensorflow
 def test_a_layer_in_two_places_as_keras_saves_it(tmp_path: Path) -> None:
     import keras

@@ -32,7 +32,7 @@ class Node:
         children: in the order of creation.
         moved: Keras lists it at another place among the layers of its class than the configuration does.
         unsure: its settings do not tell how it is quantised, since a layer above decides.
-        shared: a number that entries have in common which Keras makes one layer of; None where there is none.
+        shared: holds what entries have in common which Keras makes one layer of, a number mostly; else empty.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Node:
     children: tuple[Node, ...] = ()
     moved: bool = False
     unsure: bool = False
-    shared: int | None = None
+    shared: tuple[str | float | None, ...] = ()
 
     @property
     def is_model(self) -> bool:
@@ -142,8 +142,15 @@ def _node(entry: Any, place: _Place, notes: list[str]) -> Node:
         variants=variants(known, settings, place.keras2) if known else None,
         input_shape=_input_shape(entry),
         children=_children(known, settings, name or plain, below, notes),
-        shared=entry["shared_object_id"] if type(entry.get("shared_object_id")) is int else None,
+        shared=_shared(entry),
     )
+
+
+def _shared(entry: Mapping[str, Any]) -> tuple[str | float | None, ...]:
+    """What Keras looks an entry up by: anything that can be the key of a dictionary, null as well."""
+    if isinstance(entry.get("shared_object_id"), (list, Mapping)):
+        return ()
+    return (entry["shared_object_id"],) if "shared_object_id" in entry else ()
 
 
 def _entry(entry: Any, what: str) -> tuple[str, Mapping[str, Any]]:

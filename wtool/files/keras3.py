@@ -179,12 +179,12 @@ def _elsewhere(groups: Groups, root: Node) -> frozenset[str]:
         Differs: the entries are not of one layer, or more than one of them has variables in the file.
     """
     counts = Counter(node.shared for node in root.walk())
-    found: dict[int, list[tuple[Node, str]]] = {}
-    waiting = [(root, "")] if any(count > 1 for number, count in counts.items() if number is not None) else []
+    found: dict[tuple[str | float | None, ...], list[tuple[Node, str]]] = {}
+    waiting = [(root, "")] if any(count > 1 for shared, count in counts.items() if shared) else []
     while waiting:
         node, group = waiting.pop()
         for child, place in _located(groups, node, group):
-            if child.shared is not None:
+            if child.shared:
                 found.setdefault(child.shared, []).append((child, place))
             waiting.append((child, place))
     shared = [each for each in found.values() if len(each) > 1]
