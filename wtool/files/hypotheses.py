@@ -34,6 +34,18 @@ def hypotheses(model: Owner) -> Hypotheses:
     return unique
 
 
+def sorted_by_name(model: Owner) -> Hypotheses:
+    """The weights in the order of their names in the graph, by which Keras up to 2.0.5 sorted them before training."""
+    found: Hypotheses = []
+    for thawed in (False, True):
+        segments = list(_segments(model, _as_now, thawed, optional=False))
+        holds = sorted((held for segment in segments for held in segment.holds), key=lambda held: f"{held.key}:0")
+        item = ([Segment(tuple(holds), loose=any(segment.loose for segment in segments))], True)
+        if item not in found:
+            found.append(item)
+    return found
+
+
 def scattered(guesses: Hypotheses) -> Hypotheses:
     """The same weights, of which an optimizer has only some: each may be missing, as those of another optimizer are."""
     found: Hypotheses = []

@@ -12,6 +12,7 @@ from wtool.files import architecture, optimizer, optimizer_layouts
 from wtool.files.architecture import Node
 from wtool.files.checkpoint import Contents, Tensor
 from wtool.files.hdf5 import Dataset, Index, Value
+from wtool.files.hypotheses import sorted_by_name
 from wtool.files.keras3 import unique
 from wtool.files.named import anonymous_layer, layer_of, without_weights
 from wtool.files.owners import Owner, layers_of, settle_paths, tensors_of
@@ -243,7 +244,17 @@ def _optimizer(
     ]
     if not stored:
         return settings, [], []
-    return settings, *optimizer.read(stored, settings, model, names=True)
+    guesses = sorted_by_name(model) if _sorts_by_name(version) else None
+    return settings, *optimizer.read(stored, settings, model, True, guesses)
+
+
+def _sorts_by_name(version: str | None) -> bool:
+    """Whether the Keras of this version sorted weights by name before it trained them.
+
+    Keras 1 and 2 did up to 2.0.5, and TensorFlow 1.4 in its own copy, which calls itself 2.0.8-tf.
+    """
+    numbers = re.match(r"(\d+)\.(\d+)\.(\d+)(-tf)?$", version or "1.0.0")
+    return numbers is not None and tuple(map(int, numbers.groups()[:3])) < ((2, 1, 0) if numbers[4] else (2, 0, 6))
 
 
 def _is_older(version: str | None) -> bool:

@@ -66,9 +66,11 @@ class _Match:
     exact: bool
 
 
-def read(stored: Sequence[Stored], settings: Settings, model: Owner, names: bool) -> tuple[list[Tensor], list[str]]:
+def read(
+    stored: Sequence[Stored], settings: Settings, model: Owner, names: bool, guesses: Hypotheses | None = None
+) -> tuple[list[Tensor], list[str]]:
     """The tensors of an optimizer, in the order of the file, and notes; for the arguments see `named`."""
-    found, notes = named(stored, settings, hypotheses(model), model, names)
+    found, notes = named(stored, settings, guesses or hypotheses(model), model, names)
     return list(tensors(stored, found, settings, "")), notes
 
 
