@@ -25,10 +25,10 @@ STEP = 100
 
 KINDS: dict[str, tuple[Callable[[int, range], Summary], Callable[[int, int], Any], float]] = {
     "mutations": (mutations.run, mutations.case, 0.15),
-    "zips": (zips.run, zips.case, 0.42),
+    "zips": (zips.run, zips.case, 0.45),
     "jsons": (jsons.run, jsons.case, 0.3),
-    "polyglots": (polyglots.run, polyglots.case, 0.08),
-    "arrays": (arrays.run, arrays.case, 0.05),
+    "polyglots": (polyglots.run, polyglots.case, 0.06),
+    "arrays": (arrays.run, arrays.case, 0.04),
 }
 """What goes through cases of a kind, what makes one, and its share of all cases."""
 
