@@ -94,6 +94,7 @@ def main() -> None:
     results = []
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made).resolve()
+        os.chdir(folder)  # the audit does not tell in which open folder a name is opened: outputs are opened in theirs
         temporary = os.path.realpath(tempfile.gettempdir())
         allowed = (str(FOLDER) + os.sep, str(folder), "/proc/", "/dev/null", temporary + os.sep, temporary, sys.prefix)
         for name in HARMLESS:
