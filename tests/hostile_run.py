@@ -14,7 +14,6 @@ import os
 import resource
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +61,21 @@ def audit(event: str, arguments: tuple[Any, ...]) -> None:
             done_besides.append(f"open {path}")
 
 
+def processor_time() -> float:
+    """Seconds of this process and of the child processes that have ended: a busy machine makes no difference."""
+    return sum(os.times()[:4])
+
+
 def attempt(name: str, path: Path, folder: Path) -> dict[str, Any]:
     suffix = next(end for end in (".weights.h5", ".weights.json", path.suffix) if path.name.endswith(end))
     before = hashlib.blake2b(path.read_bytes()).hexdigest()
-    begin = time.monotonic()
+    begin = processor_time()
     try:
         OPERATIONS[name](path, folder / f"out{suffix}")
         message = None
     except wtool.WtoolError as error:
         message = str(error)
-    seconds = time.monotonic() - begin
+    seconds = processor_time() - begin
     left = sorted(each.name for each in folder.iterdir())
     for each in folder.iterdir():
         each.unlink()
