@@ -53,7 +53,7 @@ fuzz: $(VENV)/.full  ## 100,000 hostile files against second readers; writes doc
 	$(PY) -m tests.fuzz 100000
 	$(PY) -m pip install --quiet --no-deps --target build/readers/keras-3.8.0 keras==3.8.0
 	WTOOL_READERS=build/readers/keras-3.8.0 $(PY) -m tests.announced 20000 1
-	$(PY) -m tests.orders 20000
+	$(PY) -m tests.orders 5000
 
 matrix: $(VENV)/.full  ## try every operation on the models of every Keras version; writes docs/reference/formats.md
 	$(PY) -m tests.matrix
