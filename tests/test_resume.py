@@ -438,7 +438,7 @@ def test_tensorboard_has_what_the_log_has(here: Path, monkeypatch: pytest.Monkey
         board = events.EventAccumulator(f"board/{part}").Reload()
         told = [float(tensors.make_ndarray(each.tensor_proto)) for each in board.Tensors("epoch_loss")]
         assert told == pytest.approx([line[name] for line in lines], rel=1e-6)
-    monkeypatch.setattr("wtool.training.resuming.find_spec", lambda name: None)
+    monkeypatch.setattr("wtool.training.asked.find_spec", lambda name: None)
     with pytest.raises(wtool.WtoolError, match="needs the package tensorboard"):
         wtool.resume("init.keras", output="three.keras", **words)
 
