@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -259,3 +261,26 @@ def test_kernels_that_keras_2_takes_for_those_of_keras_1_are_told(
     index = small({"model_weights/c/c/kernel:0": (4, 4, 4, 4)}, **groups)
     found = legacy.contents(index, model, None, "2.15.0")
     assert [getattr(note, "severity", "odd") for note in found.notes] == (["differs"] if told else [])
+
+
+@pytest.mark.tensorflow
+def test_entries_that_keras_2_makes_one_layer_of(tmp_path: Path) -> None:
+    """In `.h5` files, Keras 2 makes one layer of entries with one number, and loads the weights of both into it."""
+    tf_keras = pytest.importorskip("tf_keras")
+    layers = tf_keras.layers
+    path = tmp_path / "m.h5"
+    inputs = tf_keras.Input((3, 4))
+    first = layers.TimeDistributed(layers.Dense(4, name="d0"), name="t0")(inputs)
+    model = tf_keras.Model(inputs, layers.TimeDistributed(layers.Dense(4, name="d1"), name="t1")(first))
+    model.set_weights([np.full(each.shape, number) for number, each in enumerate(model.weights)])
+    model.save(path)
+    assert not wtool.check(path).findings
+    with h5py.File(path, "a") as file:
+        config = json.loads(file.attrs["model_config"])
+        for layer in config["config"]["layers"][1:]:
+            layer["config"]["layer"]["shared_object_id"] = 77
+        file.attrs["model_config"] = json.dumps(config)
+    loaded = tf_keras.models.load_model(path, compile=False)
+    assert [float(each.numpy().max()) for each in loaded.weights] == [2, 3]
+    (finding,) = wtool.check(path).findings
+    assert (finding.severity, finding.what.split(" to ")[0]) == ("differs", "d0 and d1 are one layer")

@@ -185,6 +185,7 @@ def _model(root: Node, base: str, stored: Mapping[str, Weights], keras2: bool, n
     model = Owner("", root.class_name, base, root.trainable, created=[] if root.variants is not None else None)
     empty = not any(stored.values())
     _check_layers(root, base, stored)
+    notes += _shared(root)
     listed = dict(stored)
     for child in root.children:
         weights = listed.pop(child.name, None)
@@ -198,6 +199,20 @@ def _model(root: Node, base: str, stored: Mapping[str, Weights], keras2: bool, n
         if weights or not root.children:
             model.parts.append(anonymous_layer(name, f"{base}/{name}" if base else name, weights, root.name))
     return model
+
+
+def _shared(root: Node) -> Iterator[Note]:
+    """Notes on entries of which Keras 2 makes one layer, with the weights that it loads last; Keras 3 makes several."""
+    entries: dict[tuple[str | float | None, ...], list[str]] = {}
+    for node in root.walk():
+        if node.shared and not without_weights(node):
+            entries.setdefault(node.shared, []).append(node.name)
+    for names in entries.values():
+        if len(names) > 1:
+            told = (
+                f"{' and '.join(names[:2])} are one layer to Keras 2, with the weights of the last, and two to Keras 3"
+            )
+            yield Note(told, "differs")
 
 
 def _check_layers(root: Node, base: str, stored: Mapping[str, Weights]) -> None:
