@@ -104,7 +104,8 @@ def _folder(folder: str, telling: Telling) -> int:
     )
     if not telling.quiet:
         models, others = counted(counts["models"], "file"), counted(counts["others"], "file")
-        say(f"{folder}: looked at {models}, {counts['found']:,} with findings; {others} besides are no models")
+        no_models = "is no model" if counts["others"] == 1 else "are no models"
+        say(f"{folder}: looked at {models}, {counts['found']:,} with findings; {others} besides {no_models}")
     return status
 
 
