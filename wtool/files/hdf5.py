@@ -161,7 +161,7 @@ def read_superblock(metadata: Metadata) -> Superblock:
 
 
 def _find_signature(metadata: Metadata) -> None:
-    if any(metadata.at(start, 8) == SIGNATURE for start in possible_starts(metadata.end)):
+    if any(start and metadata.at(start, 8) == SIGNATURE for start in possible_starts(metadata.end)):
         raise NotPlain("a user block")
     raise Refused("this is no HDF5 file")
 
