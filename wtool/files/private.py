@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 
 from wtool.errors import WtoolError
+from wtool.files.claims import lock_if_alone
 from wtool.files.source import Source
 
 PREFIX = ".wtool-private-"
@@ -59,11 +60,11 @@ def _is_own(entry: os.DirEntry[str]) -> bool:
 
 
 def _remove_abandoned(folder: str) -> None:
-    with suppress(OSError):  # another process uses it or removes it, or there are no locks
+    with suppress(OSError):  # another process removes it
         lock = _opened(folder)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
+            if lock_if_alone(lock):
+                shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(lock)
 
