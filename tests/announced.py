@@ -1,4 +1,4 @@
-"""Holds `wtool.files.suspects` against what Keras does: entries made at random, and given to each deserialiser.
+"""Holds `wtool.schema.unsafe` against what Keras does: entries made at random, and given to each deserialiser.
 
 `python -m tests.announced CASES SEED` makes CASES entries and gives each to Keras 3, to Keras 2 and to each further
 Keras 3 that `WTOOL_READERS` names, in child processes under an audit hook (`announced_child`). Whatever ran code,
@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.announced_cases import SLOTS, Maker
-from wtool.checking import SEVERITY_OF
-from wtool.files.suspects import suspects
+from wtool.ops.check import SEVERITY_OF
+from wtool.schema.unsafe import suspects
 
 ROOT = Path(__file__).parents[1]
 TABLE = ("<!-- made by python -m tests.announced: begin -->", "<!-- made by python -m tests.announced: end -->")

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from wtool.files import keras_names, tensorflow_names
+from wtool.schema import keras_names, tensorflow_names
 
 NAMING = ("class_name", "config", "module", "registered_name")
 
@@ -46,7 +46,7 @@ MODULES: tuple[Any, ...] = (
     tensorflow.io tensorflow.keras.layers tensorflow.python.lib.io.file_io tensorflow.python.keras.layers.core
     tensorflow.evil.keras.layers os os.path posix subprocess builtins.os numpy numpy.ctypeslib pickle this
     antigravity evil_package evil_package.inner keras_evil tf_keras_evil keras_hub.layers keras_cv
-    wtool.layers.linked wtool.batch keras. .keras keras..layers
+    wtool.layers.linked wtool.run.batch keras. .keras keras..layers
     """.split(),  # noqa: SIM905
 )
 NAMES: tuple[Any, ...] = (

@@ -29,10 +29,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import h5py
 import numpy as np
 
+from wtool.checkpoint.layouts import keras3, legacy
+from wtool.checkpoint.model import Contents
 from wtool.errors import Refused
-from wtool.files import keras3, legacy
-from wtool.files.checkpoint import Contents
-from wtool.files.hdf5 import read_index
+from wtool.hdf5.reader import read_index
 
 SHAPE = (3, 4)
 FILES_OF_A_MODEL = 25

@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from wtool.files.checkpoint import Contents
-from wtool.files.opener import open_checkpoint
+from wtool.checkpoint.model import Contents
+from wtool.checkpoint.opener import open_checkpoint
 
 ZOO = Path(os.environ.get("WTOOL_ZOO") or Path(__file__).parent.parent / "fixtures" / "zoo")
 AUTHORS_OWN = ("custom_layer", "subclassed_model")  # with classes that only their author knows

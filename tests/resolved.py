@@ -1,4 +1,4 @@
-"""What Keras 3 and Keras 2 resolve by name: makes `wtool/files/keras_names.py` and `tensorflow_names.py` of it.
+"""What Keras 3 and Keras 2 resolve by name: makes `wtool/schema/keras_names.py` and `tensorflow_names.py` of it.
 
 `python -m tests.resolved` writes them anew, from the Keras 3 and tf_keras that are installed and from further Keras 3
 whose folders `WTOOL_READERS` names (as pip's `--target` fills them, with `:` between them). `make fuzz` gets 3.8.0.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.resolved_of import ROOMS
 
-FILES = Path(__file__).parents[1] / "wtool" / "files"
+FILES = Path(__file__).parents[1] / "wtool" / "schema"
 
 NO_PARTS = frozenset(
     """

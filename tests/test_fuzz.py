@@ -8,7 +8,9 @@ import wtool
 from tests.fuzz import KINDS, jobs
 from tests.fuzzing import arrays, jsons, polyglots, zips
 from tests.fuzzing.mutations import SEEDS, case, run
-from wtool.files import archive, json_text, opener
+from wtool.checkpoint import opener
+from wtool.io import json_text
+from wtool.io import zip_archive as archive
 
 
 @pytest.mark.slow

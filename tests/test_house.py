@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,42 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "wtool"
 MODULES = sorted(ROOT.rglob("*.py"))
-TRAINING_ROOMS = ("wtool/layers/", "wtool/callbacks.py", "wtool/training/")
-PLOTTING_ROOM = "wtool/plotting/"
+KERAS_ROOMS = ("layers", "callbacks", "training")
+"""Rooms for live models: nothing else imports Keras."""
+
+LIBRARY_OF_HDF5 = ("wtool.hdf5.sandbox_child", "wtool.hdf5.writer")
+"""The HDF5 library reads in the child process only, and writes new files."""
+
+PICTURE = re.compile(r"<!-- rooms: begin -->\n+(.*?)<!-- rooms: end -->", re.DOTALL)
+
+
+def floors() -> list[list[str]]:
+    """The floors that docs/design.md draws, the lowest first: each line begins with the rooms of one floor."""
+    drawn = PICTURE.search((ROOT.parent / "docs" / "design.md").read_text())
+    assert drawn is not None
+    lines = [line for line in drawn[1].splitlines() if line.startswith("    ") and line[4] != " "]
+    return [re.split(r" {2,}", line.strip())[0].split() for line in reversed(lines)]
+
+
+FLOORS = {room: number for number, rooms in enumerate(floors()) for room in rooms}
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a file's module."""
+    return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def room_of(module: str) -> str:
+    """The room that a module stands in: the longest of the names on the picture that it begins with."""
+    inner = module.removeprefix("wtool.") + "."
+    return max((room for room in FLOORS if inner.startswith(f"{room}.")), key=len)
+
+
+def own_imports(path: Path) -> set[str]:
+    """The modules of wtool that a file imports anywhere."""
+    names = {name for name in imported(path, late=True) if name.startswith("wtool.")}
+    known = {module_of(each) for each in MODULES}
+    return {name for name in names if name in known and name.count(".") > 0}
 
 
 def imported(path: Path, late: bool) -> set[str]:
@@ -28,33 +63,50 @@ def imported(path: Path, late: bool) -> set[str]:
     return found
 
 
-def within(path: Path, room: str) -> bool:
-    return str(path.relative_to(ROOT.parent)).startswith(room)
+HOUSE = [path for path in MODULES if path.parent != ROOT or not path.stem.startswith("__")]
+
+
+def test_every_room_is_drawn() -> None:
+    rooms = {path.stem if path.parent == ROOT else path.relative_to(ROOT).parts[0] for path in HOUSE}
+    assert rooms == {room.partition(".")[0] for room in FLOORS}
+
+
+@pytest.mark.parametrize("path", HOUSE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_arrows_go_down_only(path: Path) -> None:
+    own = room_of(module_of(path))
+    others = {name: room_of(name) for name in own_imports(path)}
+    assert not {name for name, room in others.items() if room != own and FLOORS[room] >= FLOORS[own]}
+    if own in ("io", "transforms"):
+        assert not {name for name, room in others.items() if room != own and FLOORS[room] > 0}
+    if own == "hdf5":
+        assert set(others.values()) <= {"hdf5", "io", *floors()[0]}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_rooms(path: Path) -> None:
+def test_what_a_room_may_know(path: Path) -> None:
     everywhere, top = imported(path, late=True), imported(path, late=False)
-    if not any(within(path, room) for room in TRAINING_ROOMS):
-        assert not {name.split(".")[0] for name in everywhere} & {"keras", "tensorflow"}
-    assert "matplotlib" not in {name.split(".")[0] for name in top}
-    if not within(path, PLOTTING_ROOM):
-        assert "matplotlib" not in {name.split(".")[0] for name in everywhere}
-    if within(path, "wtool/files/"):
-        assert not {name for name in everywhere if name.startswith(("wtool.transforms", "wtool.pipeline", "wtool.cli"))}
-    if within(path, "wtool/transforms/"):
-        assert not {
-            name for name in everywhere if name.startswith(("wtool.files", "wtool.pipeline", "wtool.cli", "os"))
-        }
-    if within(path, "wtool/cli/"):
+    libraries, early = ({name.split(".")[0] for name in names} for names in (everywhere, top))
+    own = room_of(module_of(path)) if path in HOUSE else ""
+    if own.partition(".")[0] not in KERAS_ROOMS:
+        assert not libraries & {"keras", "tensorflow"}
+    assert "matplotlib" not in (early if own == "plotting" else libraries)
+    if own in ("transforms", "schema", "graphs"):
+        assert "os" not in everywhere  # they take no path
+    if own == "cli":
         assert "numpy" not in everywhere
-        assert not {name.split(".")[0] for name in top} & {"numpy", "h5py", "rich"}
-    elif not within(path, "wtool/__main__.py"):
-        assert not {name for name in everywhere if name.startswith("wtool.cli")}
-    if path.name not in ("hdf5_copy.py", "hdf5_skeleton.py"):
-        assert "h5py" not in everywhere  # the HDF5 library reads in the child process only, and writes new files
-    if within(path, "wtool/swapping/"):
-        assert not {name for name in everywhere if name.startswith(("wtool.pipeline", "wtool.cli", "os"))}
+        assert not early & {"numpy", "h5py", "rich"}
+    if module_of(path) not in LIBRARY_OF_HDF5:
+        assert "h5py" not in everywhere
+
+
+def test_only_io_publishes() -> None:
+    publishing = {"replace", "link", "rename", "fsync"}
+    for path in HOUSE:
+        if room_of(module_of(path)) == "io":
+            continue
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        of_os = {func.attr for func in calls if isinstance(func, ast.Attribute) and ast.unparse(func.value) == "os"}
+        assert not of_os & publishing, path
 
 
 def test_plotting_needs_no_keras(tmp_path: Path) -> None:

@@ -15,51 +15,51 @@ from wtool.errors import Refused, Usage, WtoolError
 from wtool.version import __version__
 
 if TYPE_CHECKING:
-    from wtool.averaging import Averaged, average
-    from wtool.batch import Failed, SomeFailed
-    from wtool.checking import Checked, Finding, check
-    from wtool.editing import Transformed
-    from wtool.files.checkpoint import Checkpoint, Tensor
-    from wtool.files.opener import open_checkpoint
-    from wtool.inspection import inspect
-    from wtool.operations import constant, jitter, neuroplast, prune, randomize, reshuffle, rewind, stroke, swap
+    from wtool.checkpoint.model import Checkpoint, Tensor
+    from wtool.checkpoint.opener import open_checkpoint
+    from wtool.ops.average import Averaged, average
+    from wtool.ops.check import Checked, Finding, check
+    from wtool.ops.inspect import inspect
+    from wtool.ops.swapped import Swapped
+    from wtool.ops.transforms import constant, jitter, neuroplast, prune, randomize, reshuffle, rewind, stroke, swap
     from wtool.plotting.plot import Plotted, plot
-    from wtool.swapped import Swapped
-    from wtool.training.evaluating import Evaluated, evaluate
-    from wtool.training.lottery import Lottery, lottery
-    from wtool.training.resuming import Resumed, resume
+    from wtool.run.batch import Failed, SomeFailed
+    from wtool.run.transform import Transformed
+    from wtool.training.evaluate import Evaluated, evaluate
+    from wtool.training.lottery.experiment import Lottery, lottery
+    from wtool.training.resume import Resumed, resume
 
 _HOMES = {
-    "average": "wtool.averaging",
-    "Averaged": "wtool.averaging",
-    "Checked": "wtool.checking",
-    "Checkpoint": "wtool.files.checkpoint",
-    "Tensor": "wtool.files.checkpoint",
-    "Evaluated": "wtool.training.evaluating",
-    "Failed": "wtool.batch",
-    "Lottery": "wtool.training.lottery",
+    "average": "wtool.ops.average",
+    "Averaged": "wtool.ops.average",
+    "Checked": "wtool.ops.check",
+    "Checkpoint": "wtool.checkpoint.model",
+    "Tensor": "wtool.checkpoint.model",
+    "Evaluated": "wtool.training.evaluate",
+    "Failed": "wtool.run.batch",
+    "Lottery": "wtool.training.lottery.experiment",
     "Plotted": "wtool.plotting.plot",
-    "Resumed": "wtool.training.resuming",
-    "SomeFailed": "wtool.batch",
-    "Transformed": "wtool.editing",
-    "Finding": "wtool.checking",
-    "check": "wtool.checking",
-    "constant": "wtool.operations",
-    "evaluate": "wtool.training.evaluating",
-    "inspect": "wtool.inspection",
-    "jitter": "wtool.operations",
-    "lottery": "wtool.training.lottery",
-    "neuroplast": "wtool.operations",
-    "open_checkpoint": "wtool.files.opener",
+    "Resumed": "wtool.training.resume",
+    "SomeFailed": "wtool.run.batch",
+    "Transformed": "wtool.run.transform",
+    "Finding": "wtool.ops.check",
+    "check": "wtool.ops.check",
+    "constant": "wtool.ops.transforms",
+    "evaluate": "wtool.training.evaluate",
+    "inspect": "wtool.ops.inspect",
+    "jitter": "wtool.ops.transforms",
+    "lottery": "wtool.training.lottery.experiment",
+    "neuroplast": "wtool.ops.transforms",
+    "open_checkpoint": "wtool.checkpoint.opener",
     "plot": "wtool.plotting.plot",
-    "prune": "wtool.operations",
-    "randomize": "wtool.operations",
-    "reshuffle": "wtool.operations",
-    "resume": "wtool.training.resuming",
-    "rewind": "wtool.operations",
-    "stroke": "wtool.operations",
-    "swap": "wtool.operations",
-    "Swapped": "wtool.swapped",
+    "prune": "wtool.ops.transforms",
+    "randomize": "wtool.ops.transforms",
+    "reshuffle": "wtool.ops.transforms",
+    "resume": "wtool.training.resume",
+    "rewind": "wtool.ops.transforms",
+    "stroke": "wtool.ops.transforms",
+    "swap": "wtool.ops.transforms",
+    "Swapped": "wtool.ops.swapped",
 }
 """Where each name lives: imported when it is first used, so that `import wtool` costs nothing."""
 

@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 import wtool
-from wtool.training.summaries import last_epochs
+from wtool.training.lottery.summaries import last_epochs
 
 TRIALS, EPOCHS, BATCH_SIZE = 5, 20, 60
 ROUNDS = {0.8: 3, 0.95: 5}

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from wtool.training.holding import Held, check, hold
+from wtool.training.fitting.holding import Held, check, hold
 
 TURNS, EPOCHS, SPARSITY, CLASSES = 5, 4, 0.8, 10
 

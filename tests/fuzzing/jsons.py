@@ -14,7 +14,7 @@ import numpy as np
 from tests.fuzzing.summary import Summary
 from tests.fuzzing.zips import honest, some
 from wtool.errors import Refused
-from wtool.files.json_text import parse_object
+from wtool.io.json_text import parse_object
 
 Rng = np.random.Generator
 NUMBERS = [

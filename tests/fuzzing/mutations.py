@@ -23,7 +23,7 @@ import numpy as np
 import wtool
 from tests.fuzzing.summary import Summary
 from tests.models import FIXTURES, extents
-from wtool.files import plain_hdf5
+from wtool.hdf5 import sandbox as plain_hdf5
 
 LIMIT = 10.0  # seconds for all operations on a case; the HDF5 library's child may take two of them each time
 SEEDS = [

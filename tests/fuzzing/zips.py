@@ -21,7 +21,7 @@ import wtool
 from tests.fuzzing.summary import Summary
 from tests.fuzzing.zip_writer import End, Entry, archive, packed
 from tests.models import FIXTURES
-from wtool.files.archive import unpack
+from wtool.io.zip_archive import unpack
 
 Rng = np.random.Generator
 READER = Path(__file__).with_name("zip_reader.py")

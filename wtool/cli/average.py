@@ -13,7 +13,7 @@ from wtool.cli import options
 from wtool.cli.console import print_table, progress_bar, refuse_two_outputs, say, say_passed_by
 
 if TYPE_CHECKING:
-    from wtool.averaging import Averaged
+    from wtool.ops.average import Averaged
 
 
 class _Numbers(click.ParamType):  # type: ignore[type-arg]
@@ -62,7 +62,7 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -
         wtool average run/ --linear -o mean.keras
         wtool average a.h5 b.h5 --coefficients 1,3 -o - | wtool inspect -
     """
-    from wtool.averaging import average
+    from wtool.ops.average import average
 
     refuse_two_outputs(as_json, chosen["output"])
     with progress_bar("averaging", quiet) as progress:

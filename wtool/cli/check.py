@@ -13,12 +13,12 @@ import click
 
 from wtool.cli import options
 from wtool.cli.console import counted, say
-from wtool.cli.looking import looked_at
+from wtool.cli.read_only import looked_at
 from wtool.errors import SEVERITIES, WtoolError, one_line
 
 if TYPE_CHECKING:
-    from wtool.checking import Checked
-    from wtool.pipeline import Progress
+    from wtool.ops.check import Checked
+    from wtool.run.pipeline import Progress
 
 
 @click.command("check")
@@ -44,7 +44,7 @@ def command(models: tuple[str, ...], fail_on: str, as_json: bool, quiet: bool) -
         wtool check download.keras --json
         wtool check zoo/ --fail-on reaches
     """
-    from wtool.files.inputs import refuse_two_streams
+    from wtool.checkpoint.inputs import refuse_two_streams
 
     refuse_two_streams(models)
     return max(_meant(word, Telling(fail_on, as_json, quiet)) for word in models)
@@ -66,8 +66,8 @@ class Telling:
 
 def _meant(word: str, telling: Telling) -> int:
     """What a word means: a file, a folder, whatever a pattern matches, or `-`."""
-    from wtool.checking import check
-    from wtool.files.inputs import matched
+    from wtool.checkpoint.inputs import matched
+    from wtool.ops.check import check
 
     def look(path: str, progress: Progress | None) -> int:
         return _told(check(path, progress), telling)
@@ -85,8 +85,8 @@ def _meant(word: str, telling: Telling) -> int:
 
 def _folder(folder: str, telling: Telling) -> int:
     """Everything in a folder, and a line that counts it."""
-    from wtool.checking import check_listed
-    from wtool.files.search import PART, Entry, listing
+    from wtool.checkpoint.search import PART, Entry, listing
+    from wtool.ops.check import check_listed
 
     counts = Counter[str]()
 

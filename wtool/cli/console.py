@@ -15,7 +15,7 @@ from wtool.errors import OldKeras, Usage, WtoolError, one_line
 from wtool.training.quiet import silent_import, without_advice
 
 if TYPE_CHECKING:
-    from wtool.pipeline import Progress
+    from wtool.run.pipeline import Progress
 
 MOST_ROWS = 500  # of a table that is laid out to fit; longer ones take seconds for that
 PATIENCE = 1.0  # seconds before progress is worth showing
@@ -44,8 +44,8 @@ def status_of_error(error: WtoolError) -> int:
 
 def say_passed_by(words: Sequence[str]) -> None:
     """What the search of each folder among the words passes by: a line for each."""
-    from wtool.files.inputs import searched_folders
-    from wtool.files.search import passed_by
+    from wtool.checkpoint.inputs import searched_folders
+    from wtool.checkpoint.search import passed_by
 
     for folder in searched_folders(words):
         if told := passed_by(folder):

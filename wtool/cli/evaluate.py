@@ -12,8 +12,8 @@ from wtool.cli import options
 from wtool.cli.console import print_table, quiet_import, say, say_passed_by
 
 if TYPE_CHECKING:
-    from wtool.batch import Failed
-    from wtool.training.evaluating import Evaluated
+    from wtool.run.batch import Failed
+    from wtool.training.evaluate import Evaluated
 
 
 @click.command("evaluate")
@@ -33,12 +33,12 @@ def command(models: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
         wtool evaluate average.keras ckpt*.keras --data digits.npz --ensemble
         wtool evaluate zoo/ --data test.csv --loss mean_squared_error --json
     """
-    from wtool.training.asked import check_evaluate
+    from wtool.training.checks import check_evaluate
 
     check_evaluate(models, chosen["data"], chosen)
     with quiet_import():
-        from wtool.batch import SomeFailed
-        from wtool.training.evaluating import evaluate
+        from wtool.run.batch import SomeFailed
+        from wtool.training.evaluate import evaluate
     done: list[Evaluated] = []
 
     def report(result: Evaluated | Failed) -> None:

@@ -12,11 +12,11 @@ import click
 
 from wtool.cli import options
 from wtool.cli.console import print_table
-from wtool.cli.looking import each_model
+from wtool.cli.read_only import each_model
 from wtool.errors import one_line
 
 if TYPE_CHECKING:
-    from wtool.pipeline import Progress
+    from wtool.run.pipeline import Progress
 
 
 @click.command("inspect")
@@ -34,7 +34,7 @@ def command(models: tuple[str, ...], each_tensor: bool, as_json: bool, quiet: bo
 
 
 def _inspected(each_tensor: bool, as_json: bool, path: str, progress: Progress | None) -> int:
-    from wtool.inspection import inspect
+    from wtool.ops.inspect import inspect
 
     found = inspect(path, progress)
     if as_json:
@@ -72,7 +72,7 @@ def _tensor_row(tensor: dict[str, Any]) -> list[str]:
 
 
 def _layer_rows(found: dict[str, Any]) -> Iterator[list[str]]:
-    from wtool.inspection import by_layer
+    from wtool.ops.inspect import by_layer
 
     for layer in by_layer(found):
         shapes = ", ".join(f"{tensor['role']} {_shape(tensor['shape'])}" for tensor in layer["tensors"])

@@ -16,7 +16,7 @@ from wtool.cli import options
 from wtool.cli.console import counted, print_table, quiet_import, say
 
 if TYPE_CHECKING:
-    from wtool.training.lottery import Lottery, Trained
+    from wtool.training.lottery.experiment import Lottery, Trained
 
 
 @click.command("lottery")
@@ -91,12 +91,12 @@ def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
         wtool lottery init.keras --data digits.npz --epochs 20 --out run/ --arm rewind --arm randomize --trials 5
         wtool lottery init.keras --data digits.npz --epochs 20 --out run/ --reinit none --rewind-to 2
     """
-    from wtool.training.lottery import check, lottery
+    from wtool.training.lottery.experiment import check, lottery
 
     chosen["validation_data"] = chosen["validation_data"] or None
     check(model, **chosen)
     with quiet_import():
-        from wtool.training import lottery_steps  # noqa: F401  imports Keras
+        from wtool.training.lottery import steps as lottery_steps  # noqa: F401  imports Keras
     bar = sys.stderr.isatty() and not quiet
     with _bar(bar) as progress:
         done = lottery(model, progress=progress, report=None if bar or quiet else _tell, **chosen)
@@ -133,7 +133,7 @@ def _tell(done: Trained) -> None:
 
 def _show(done: Lottery) -> None:
     """The last epoch of every round, mean and standard deviation over trials."""
-    from wtool.training.summaries import last_epochs
+    from wtool.training.lottery.summaries import last_epochs
 
     rows = last_epochs(done.summary)
     names = list(dict.fromkeys(name for each in rows for name in each.metrics))

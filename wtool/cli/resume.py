@@ -13,8 +13,8 @@ from wtool.cli import options
 from wtool.cli.console import counted, quiet_import, refuse_two_outputs, say, say_notes, say_skipped
 
 if TYPE_CHECKING:
-    from wtool.training.logs import Epoch
-    from wtool.training.resuming import Resumed
+    from wtool.training.fitting.logs import Epoch
+    from wtool.training.resume import Resumed
 
 
 class _Range(click.ParamType):  # type: ignore[type-arg]
@@ -72,12 +72,12 @@ def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
         wtool resume model.keras --data mypackage.data:training --import mypackage.layers --epochs 3
     """
     refuse_two_outputs(as_json, chosen["output"])
-    from wtool.training.asked import check_resume
+    from wtool.training.checks import check_resume
 
     chosen["validation_data"] = chosen["validation_data"] or None
     check_resume(model, chosen["data"], chosen["epochs"], chosen)
     with quiet_import():
-        from wtool.training.resuming import resume
+        from wtool.training.resume import resume
     bar = sys.stderr.isatty() and not quiet
     done = resume(model, bar=bar, report=None if bar or quiet else _tell, **chosen)
     if as_json:

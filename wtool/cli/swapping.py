@@ -22,8 +22,8 @@ from wtool.cli.transforming import status_of
 from wtool.errors import one_line
 
 if TYPE_CHECKING:
-    from wtool.batch import Failed
-    from wtool.swapped import Swapped
+    from wtool.ops.swapped import Swapped
+    from wtool.run.batch import Failed
 
 
 MILLION = 1_000_000

@@ -23,11 +23,11 @@ from wtool.cli.console import (
 from wtool.errors import Usage, WtoolError, one_line
 
 if TYPE_CHECKING:
-    from wtool.editing import Transformed
+    from wtool.run.transform import Transformed
 
 
 def run(operation: str, models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
-    """Do an operation of `wtool.operations` to models, and tell of each; gives the exit status."""
+    """Do an operation of `wtool.ops.transforms` to models, and tell of each; gives the exit status."""
     import wtool
 
     refuse_two_outputs(as_json, chosen["output"])
@@ -57,7 +57,7 @@ def status_of(do: Callable[[Callable[[Any], None]], object], report: Callable[[A
         report: tells of a model that did not fail.
         as_json: failures go to standard output as well, as JSON.
     """
-    from wtool.batch import Failed, SomeFailed
+    from wtool.run.batch import Failed, SomeFailed
 
     failures: list[WtoolError] = []
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wtool.plotting.runs import Band, Run, final_curve, learning_curve, score_of, validated
 from wtool.plotting.style import COLOURS, DASHES, GREY, label
-from wtool.training.lottery_plan import DENSE
+from wtool.training.lottery.plan import DENSE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,12 +10,12 @@ from math import prod
 
 import numpy as np
 
-from wtool import pipeline
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.opener import open_checkpoint
 from wtool.dtypes import Array
 from wtool.errors import Refused
-from wtool.files.checkpoint import Checkpoint, Tensor
-from wtool.files.opener import open_checkpoint
-from wtool.selection import arithmetic, by_role
+from wtool.run import pipeline
+from wtool.run.selection import arithmetic, by_role
 from wtool.transforms.statistics import Statistics, statistics
 
 BINS = 60

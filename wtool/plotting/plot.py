@@ -6,12 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wtool.checkpoint.inputs import expanded
 from wtool.errors import Usage
-from wtool.files.inputs import expanded
-from wtool.files.places import Target, check_target
-from wtool.pipeline import Progress
+from wtool.io.places import Target, check_target
 from wtool.plotting import curves, kernels, runs, weights
 from wtool.plotting.style import publish, styled, suffix_of
+from wtool.run.pipeline import Progress
 from wtool.words import Path
 
 

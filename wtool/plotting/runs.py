@@ -10,8 +10,8 @@ import numpy as np
 
 from wtool.dtypes import Array
 from wtool.errors import Refused
-from wtool.training.lottery_plan import DENSE
-from wtool.training.summaries import FILE, Summary, last_epochs, read, summarise
+from wtool.training.lottery.plan import DENSE
+from wtool.training.lottery.summaries import FILE, Summary, last_epochs, read, summarise
 
 
 @dataclass(frozen=True, slots=True, eq=False)

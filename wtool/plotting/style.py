@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from wtool.errors import Usage, WtoolError, one_line
-from wtool.files.places import Target
-from wtool.files.publish import Draft
+from wtool.io.places import Target
+from wtool.io.publish import Draft
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 """Okabe and Ito's, which the colour-blind can tell apart; the one that is hard to see on white comes last."""

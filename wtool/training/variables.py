@@ -9,9 +9,9 @@ from typing import Any
 import keras
 from keras.src.saving import saving_lib
 
+from wtool.checkpoint.model import Tensor
 from wtool.dtypes import Array, dtype_of
-from wtool.files.checkpoint import Tensor
-from wtool.selection import by_role
+from wtool.run.selection import by_role
 
 
 def chosen(model: Any, include: Sequence[str], exclude: Sequence[str], weights: bool, biases: bool) -> dict[str, Any]:

@@ -1,0 +1,102 @@
+"""The documentation is true: its commands run, and it names every command and option."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.models import BLOBS, FIXTURES
+from wtool.cli import COMMANDS, cli
+
+DOCS = Path(__file__).parents[2] / "docs"
+TRAINS = ("import keras", "wtool resume")
+PAGES = [
+    pytest.param(
+        page,
+        id=page.stem,
+        marks=[pytest.mark.tensorflow] if any(word in page.read_text() for word in TRAINS) else [],
+    )
+    for page in sorted((DOCS / "howto").glob("*.md"))
+]
+
+
+def options(name: str) -> set[str]:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    return {
+        word
+        for param in command.params
+        if isinstance(param, click.Option)
+        for word in (*param.opts, *param.secondary_opts)
+    }
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_and_option_is_documented(name: str) -> None:
+    pages = [page.read_text() for page in (DOCS / "reference").glob("*.md") if f"wtool {name}" in page.read_text()]
+    assert pages
+    shared = (DOCS / "reference" / "transforms.md").read_text()
+    text = "\n".join([*pages, shared])
+    for option in options(name):
+        short = option.startswith("--no-") and f"{option.replace('--no-', '--')}/{option}" in text
+        assert option in text or short, option
+
+
+def test_the_readme_names_every_command() -> None:
+    readme = (DOCS.parent / "README.md").read_text()
+    assert all(f"wtool {name}" in readme for name in COMMANDS)
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *DOCS.rglob("*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_how_to_pages_run(page: Path, tmp_path: Path) -> None:
+    """Every block of a page, in order, in a folder with the models that it speaks of."""
+    text = page.read_text()
+    if any(word in text for word in TRAINS):
+        pytest.importorskip("keras")
+    shutil.copy(BLOBS[0], tmp_path / "init.keras")
+    shutil.copy(BLOBS[-1], tmp_path / "trained.keras")
+    shutil.copy(FIXTURES / "blobs" / "data.npz", tmp_path)
+    (tmp_path / "zoo" / "deep").mkdir(parents=True)
+    for number, path in enumerate(BLOBS[:4]):
+        shutil.copy(path, tmp_path / "zoo" / ("deep" if number % 2 else ".") / path.name)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
+    for language, block in re.findall(r"```(sh|python)\n(.*?)```", text, re.DOTALL):
+        argv = ["bash", "-euo", "pipefail", "-c", block] if language == "sh" else [sys.executable, "-c", block]
+        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, f"{block}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        assert "see above" not in done.stdout
+    assert len(list(tmp_path.rglob("*.keras"))) > 11
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+def test_plots_are_drawn(tmp_path: Path) -> None:
+    """Twice the same, small, and every one is on its page."""
+    pytest.importorskip("keras")
+    pytest.importorskip("matplotlib")
+    env = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
+    drawn = []
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        folder.mkdir()
+        subprocess.run([sys.executable, str(DOCS / "plots.py"), str(folder)], env=env, check=True)
+        drawn.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert drawn[0] == drawn[1]
+    assert set(drawn[0]) == {"auto-rotating.svg", "linked-neurons.svg"}
+    for name, content in drawn[0].items():
+        assert len(content) < 100_000
+        assert f"({name})" in (DOCS / "reference" / name).with_suffix(".md").read_text()

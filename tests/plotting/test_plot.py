@@ -1,0 +1,398 @@
+"""Plots by the numbers that matplotlib was given, against NumPy's; and by their bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wtool
+from tests.models import BLOBS, HOSTILE, ZOO, arrays, changed
+from wtool.plotting import curves, kernels, runs, style, weights
+from wtool.run import pipeline
+
+pytestmark = pytest.mark.slow  # a few seconds together: left out of the quick part
+
+matplotlib = pytest.importorskip("matplotlib")
+
+WTOOL = [sys.executable, "-m", "wtool"]
+HIDDEN, OUTPUT = "layers/dense/vars/0", "layers/dense_1/vars/0"
+
+
+def value(trial: int, arm: str, number: int, epoch: int) -> float:
+    """An accuracy that differs everywhere."""
+    return 0.9 - 0.02 * number - 0.1 * len(arm) / 10 + 0.01 * epoch + 0.003 * trial**2
+
+
+def lines(trials: int = 3, epochs: int = 4, arms: Sequence[str] = ("rewind", "randomize")) -> list[dict[str, Any]]:
+    """An experiment's metrics: a dense network, and arms of three rounds each."""
+    found = []
+    for trial, (arm, number) in product(range(1, trials + 1), [("dense", 0), *product(arms, (1, 2, 3))]):
+        for epoch in range(1, epochs + 1):
+            score = value(trial, arm, number, epoch)
+            metrics = {"loss": 2 - score, "accuracy": 1.0, "val_loss": 3 - score, "val_accuracy": score}
+            left = 0.8**number
+            where = {"trial": trial, "arm": arm, "round": number, "sparsity": 1 - left, "remaining": left}
+            found.append({**where, "epoch": epoch, "metrics": metrics})
+    return found
+
+
+def written(folder: Path, records: list[dict[str, Any]], end: str = "") -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records) + end)
+    return folder
+
+
+def drawn_run(folder: Path) -> Any:
+    with style.styled():
+        figure = curves.draw(runs.run_of(str(folder)))
+        figure.canvas.draw()
+    return figure
+
+
+def drawn_models(*paths: Path, include: tuple[str, ...] = ()) -> Any:
+    with style.styled():
+        figure = weights.draw(kernels.models([str(path) for path in paths], include, ()))
+        figure.canvas.draw()
+    return figure
+
+
+def band_of(collection: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, lower and upper edge of a filled band."""
+    corners = collection.get_paths()[0].vertices
+    x = np.unique(corners[:, 0])
+    each = [corners[corners[:, 0] == at, 1] for at in x]
+    return x, np.array([y.min() for y in each]), np.array([y.max() for y in each])
+
+
+def test_accuracy_against_remaining_weights(tmp_path: Path) -> None:
+    axes = drawn_run(written(tmp_path / "RUN", lines())).axes[0]
+    dense, *arms = axes.lines
+    expected = np.mean([value(trial, "dense", 0, 4) for trial in (1, 2, 3)])
+    assert dense.get_ydata() == pytest.approx([expected] * 2)
+    assert [text.get_text() for text in axes.get_legend().texts] == ["dense", "rewind", "randomize"]
+    for arm, line, band in zip(("rewind", "randomize"), arms, axes.collections, strict=True):
+        found = np.array([[value(trial, arm, number, 4) for number in (3, 2, 1)] for trial in (1, 2, 3)])
+        remaining = [100 * 0.8**number for number in (3, 2, 1)]
+        assert line.get_xdata() == pytest.approx(remaining)
+        assert line.get_ydata() == pytest.approx(found.mean(axis=0))
+        x, low, high = band_of(band)
+        assert x == pytest.approx(remaining)
+        assert low == pytest.approx(found.mean(axis=0) - found.std(axis=0, ddof=1))
+        assert high == pytest.approx(found.mean(axis=0) + found.std(axis=0, ddof=1))
+    assert axes.get_xlim()[0] > 100 > axes.get_xlim()[1]  # from many weights to few
+    assert len({line.get_color() for line in axes.lines}) == 3
+    assert axes.get_ylabel() == "accuracy, validation"
+    assert axes.get_xlabel() == "remaining weights, %"
+
+
+def test_learning_curves(tmp_path: Path) -> None:
+    """A column for each arm: accuracy above, loss below; the dense network first in each panel."""
+    panels = drawn_run(written(tmp_path / "RUN", lines())).axes[1:]
+    assert [axes.get_title(loc="left") for axes in panels] == ["rewind", "randomize", "", ""]
+    assert [axes.get_ylabel() for axes in panels] == ["accuracy, validation", "", "loss, validation", ""]
+    for axes, arm, is_loss in zip(panels, ("rewind", "randomize") * 2, (0, 0, 1, 1), strict=True):
+        rounds = [("dense", 0), (arm, 1), (arm, 2), (arm, 3)]
+        for (name, number), line, band in zip(rounds, axes.lines, axes.collections, strict=True):
+            scores = [[value(trial, name, number, epoch) for epoch in (1, 2, 3, 4)] for trial in (1, 2, 3)]
+            found = 3 - np.array(scores) if is_loss else np.array(scores)
+            assert line.get_xdata() == pytest.approx([1, 2, 3, 4])
+            assert line.get_ydata() == pytest.approx(found.mean(axis=0))
+            _, low, high = band_of(band)
+            assert low == pytest.approx(found.mean(axis=0) - found.std(axis=0, ddof=1))
+            assert high == pytest.approx(found.mean(axis=0) + found.std(axis=0, ddof=1))
+
+
+def test_many_arms_have_bars_and_rows_of_one_scale(tmp_path: Path) -> None:
+    """Six of them stand in two rows of three, and their deviations can be told apart."""
+    names = ["rewind", "jitter", "randomize", "reshuffle", "constant", "none"]
+    top, *panels = drawn_run(written(tmp_path / "RUN", lines(arms=names))).axes
+    for arm, bars in zip(names, top.collections, strict=True):
+        found = np.array([[value(trial, arm, number, 4) for number in (3, 2, 1)] for trial in (1, 2, 3)])
+        ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+        mean, deviation = found.mean(axis=0), found.std(axis=0, ddof=1)
+        assert ends == pytest.approx(np.column_stack([mean - deviation, mean + deviation]))
+    assert [axes.get_title(loc="left") for axes in panels] == [*names[:3], "", "", "", *names[3:], "", "", ""]
+    assert [axes.get_xlabel() for axes in panels] == 2 * (["", "", ""] + ["epoch"] * 3)
+    for metric in (0, 1):
+        rows = [panels[at] for row in (metric, metric + 2) for at in range(3 * row, 3 * row + 3)]
+        assert len({axes.get_ylim() for axes in rows}) == 1
+        assert len({axes.get_ylabel() for axes in rows[::3]}) == 1
+
+
+def test_one_trial_has_no_bands_and_a_beginning_no_arms(tmp_path: Path) -> None:
+    figure = drawn_run(written(tmp_path / "one", lines(trials=1)))
+    assert not any(axes.collections for axes in figure.axes)
+    begun = drawn_run(written(tmp_path / "begun", lines(trials=1)[:2]))
+    assert [len(axes.lines) for axes in begun.axes] == [1, 1, 1]
+    assert list(begun.axes[1].lines[0].get_xdata()) == [1, 2]
+
+
+def test_without_validation_and_accuracy_the_loss_is_drawn(tmp_path: Path) -> None:
+    records = [each | {"metrics": {"loss": each["metrics"]["loss"]}} for each in lines()]
+    top, *panels = drawn_run(written(tmp_path / "RUN", records)).axes
+    assert top.get_ylabel() == "loss, training"
+    assert len(panels) == 2
+    assert runs.score_of(["loss", "f1", "val_loss", "val_f1"]) == "val_f1"
+    assert runs.score_of(["loss", "f1", "sparse_categorical_accuracy"]) == "sparse_categorical_accuracy"
+
+
+def pruned(model: Path, tmp_path: Path) -> Path:
+    wtool.prune(model, sparsity=0.6, output=tmp_path / "pruned.keras")
+    return tmp_path / "pruned.keras"
+
+
+def test_histograms_zeros_and_masks_of_two_models(tmp_path: Path) -> None:
+    models = [BLOBS[0], pruned(BLOBS[9], tmp_path)]
+    figure = drawn_models(*models)
+    assert [text.get_text() for text in figure.legends[0].texts] == ["ckpt-91.keras", "pruned.keras"]
+    grid = np.array(figure.axes).reshape(2, 4)
+    titles = [axes.get_title(loc="left") for axes in grid[:, 0]]
+    assert titles == ["hidden/kernel  2x25", "output/kernel  25x3"]
+    wider: list[bool] = []
+    for row, stored in zip(grid, (HIDDEN, OUTPUT), strict=True):
+        values = [arrays(model)[stored].astype(np.float64) for model in models]
+        low, high = min(each.min() for each in values), max(each.max() for each in values)
+        wider.append(low < values[1].min() or high > values[1].max())
+        for at, each in enumerate(values):
+            counts, edges = np.histogram(each[each != 0], bins=60, range=(low, high))
+            steps = row[0].patches[at].get_data()
+            assert list(steps.values) == list(counts)
+            assert steps.edges == pytest.approx(edges)
+            bar = row[1].patches[at]
+            assert bar.get_width() == pytest.approx(100 * np.mean(each == 0))
+            assert row[1].texts[at].get_text() == f"{100 * np.mean(each == 0):.1f}"
+            assert np.array_equal(row[2 + at].images[0].get_array(), each != 0)
+    assert any(wider)  # or the edges could be those of the last model
+    assert grid[0, 1].patches[1].get_width() == pytest.approx(60)
+
+
+@pytest.mark.parametrize("shape", [(7, 300), (500, 3), (97, 97), (3, 3, 40, 101), (1, 1)])
+def test_images_of_large_kernels_are_shares(shape: tuple[int, ...]) -> None:
+    """Each position counts once, in the cell where it lies; no cell is empty; blocks make no difference."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=shape) * (rng.uniform(size=shape) < 0.4)
+    flat, matrix = values.ravel(), values.reshape(-1, shape[-1])
+    height, width = kernels.image_shape(shape)
+    assert (height, width) == (min(96, matrix.shape[0]), min(96, matrix.shape[1]))
+    sums, sizes = np.zeros((2, height, width))
+    for row, column in np.ndindex(matrix.shape):
+        cell = row * height // matrix.shape[0], column * width // matrix.shape[1]
+        sums[cell] += matrix[row, column] == 0
+        sizes[cell] += 1
+    edges = kernels.bin_edges(flat.min(), flat.max())
+    cells, counts = np.zeros(height * width, int), np.zeros(60, int)
+    for start in range(0, flat.size, 1000):
+        block = flat[start : start + 1000]
+        found, (where, zeros) = kernels._counted(edges, kernels.cell_finder(shape), [block], start, start + len(block))
+        np.add.at(cells, where, zeros)
+        counts += found
+    assert kernels._shares(cells, shape) == pytest.approx(sums / sizes)
+    assert list(counts) == list(np.histogram(flat[flat != 0], 60, (flat.min(), flat.max()))[0])
+
+
+@pytest.mark.parametrize("batch", [256, pipeline.LARGEST_BATCH])
+def test_batches_and_threads_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    model = pruned(ZOO / "k3.15.1" / "mlp.keras", tmp_path)
+    monkeypatch.setattr(pipeline, "LARGEST_BATCH", batch)
+    monkeypatch.setattr(pipeline, "SMALLEST_BATCH", 256)
+    monkeypatch.setattr(pipeline, "ALONE", 0)
+    monkeypatch.setattr(kernels, "BLOCK", 50)
+    stored = [each for name, each in arrays(model).items() if "optimizer" not in name]
+    found = kernels.models([str(model)], (), ())[0].kernels.values()
+    assert max(kernel.statistics.count for kernel in found) > 2 * 256 / 4
+    for kernel in found:
+        values = next(each for each in stored if each.shape == kernel.shape)
+        assert list(kernel.counts) == list(np.histogram(values[values != 0].astype(np.float64), kernel.edges)[0])
+        assert kernel.statistics.min == values.min()
+        assert np.array_equal(kernel.zeros, values == 0)
+
+
+def test_nan_is_told_and_not_drawn(tmp_path: Path) -> None:
+    def change(name: str, values: np.ndarray) -> np.ndarray:
+        if name == HIDDEN:
+            values[0, :3] = np.nan, np.inf, 0
+        return values
+
+    model = changed(BLOBS[0], tmp_path / "nan.keras", change)
+    axes = drawn_models(model).axes[0]
+    kept = arrays(model)[HIDDEN].ravel()[3:].astype(np.float64)
+    steps = axes.patches[0].get_data()
+    assert list(steps.values) == list(np.histogram(kept, 60, (kept.min(), kept.max()))[0])
+    assert kept.min() < 0 < kept.max()
+    assert [text.get_text() for text in axes.texts] == ["2 NaN or infinite"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(np.nan, np.nan, (0, 1)), (2.0, 2.0, (1.5, 2.5)), (-1e308, 1e308, (-1e308, 1e308)), (-3.0, 1.0, (-3, 1))],
+)
+def test_edges(low: float, high: float, expected: tuple[float, float]) -> None:
+    edges = kernels.bin_edges(low, high)
+    assert len(edges) == 61
+    assert (edges[0], edges[-1]) == expected
+    assert (np.diff(edges) > 0).all()
+
+
+def test_models_of_other_architectures_have_rows_of_their_own(tmp_path: Path) -> None:
+    figure = drawn_models(BLOBS[0], ZOO / "k3.15.1" / "mlp.keras", include=("*kernel",))
+    rows = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
+    assert rows[:2] == ["hidden/kernel  2x25", "output/kernel  25x3"]
+    assert len(rows) > 2
+    grid = np.array(figure.axes).reshape(len(rows), 4)
+    assert [(len(row[2].images), len(row[3].images)) for row in grid] == [(1, 0)] * 2 + [(0, 1)] * (len(rows) - 2)
+
+
+def test_biases_are_drawn_where_they_are_named(tmp_path: Path) -> None:
+    titles = [axes.get_title(loc="left") for axes in drawn_models(BLOBS[0], include=("*/bias",)).axes]
+    assert [title.split()[0] for title in titles if title] == ["hidden/bias", "output/bias"]
+
+
+def test_legends_are_read_row_by_row() -> None:
+    """Matplotlib gives the first columns one more each, where they do not come out even."""
+    shown = style.by_rows(list(range(8)), 3)
+    columns = np.array_split(np.array(shown), 3)
+    assert [[int(column[row]) for column in columns if row < len(column)] for row in range(3)] == [
+        [0, 1, 2],
+        [3, 4, 5],
+        [6, 7],
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_the_same_bytes_again(tmp_path: Path, suffix: str) -> None:
+    run = written(tmp_path / "RUN", lines())
+    for words in ([BLOBS[0], BLOBS[9]], run):
+        files = [tmp_path / f"{number}{suffix}" for number in (1, 2)]
+        for file in files:
+            assert wtool.plot(words, output=file, force=True).output == str(file)
+        first, second = (file.read_bytes() for file in files)
+        assert first == second
+        assert first[:5] == {".png": b"\x89PNG\r", ".svg": b"<?xml", ".pdf": b"%PDF-"}[suffix]
+
+
+def test_the_users_style_makes_no_difference(tmp_path: Path) -> None:
+    wtool.plot(BLOBS[0], output=tmp_path / "a.svg")
+    with matplotlib.rc_context({"axes.grid": True, "font.size": 20}):
+        wtool.plot(BLOBS[0], output=tmp_path / "b.svg")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_names_are_data(tmp_path: Path) -> None:
+    """No formulas, no control characters, and no name that a legend leaves out."""
+    names = ["$\\nonsense$.keras", "_hidden.keras", "line\nbreak.keras"]
+    for name in names:
+        shutil.copy(BLOBS[0], tmp_path / name)
+    figure = drawn_models(*(tmp_path / name for name in names))
+    shown = [text.get_text() for text in figure.legends[0].texts]
+    assert not any(text.get_parse_math() for text in figure.legends[0].texts)
+    assert shown == ["$\\nonsense$.keras", " _hidden.keras", "line\\nbreak.keras"]
+
+
+def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*WTOOL, "plot", *map(str, words)], capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    done = run(*BLOBS[:2], "-o", "weights.png", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "wtool: written to weights.png\n")
+    again = run(BLOBS[0], "-o", "weights.png", cwd=tmp_path)
+    assert (again.returncode, again.stderr) == (1, "wtool: weights.png: exists already; --force replaces it\n")
+    before = (tmp_path / "weights.png").read_bytes()
+    assert run(BLOBS[0], "-o", "weights.png", "-f", "-q", cwd=tmp_path).stderr == ""
+    assert (tmp_path / "weights.png").read_bytes() != before
+    assert [each.name for each in tmp_path.iterdir()] == ["weights.png"]
+
+
+def test_without_matplotlib(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['matplotlib'] = None\nfrom wtool.cli import main\nmain(sys.argv[1:])"
+    words = [sys.executable, "-c", code, "plot", str(BLOBS[0]), "-o", str(tmp_path / "a.png")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "wtool: plots need matplotlib: pip install 'wtool[plot]'\n")
+    assert not list(tmp_path.iterdir())
+
+
+LINE = lines()[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]\n",
+        "{}\n",
+        "nonsense\n",
+        json.dumps(LINE | {"epoch": "1"}) + "\n",
+        json.dumps(LINE | {"epoch": 10**400}) + "\n",
+        json.dumps(LINE | {"arm": None}) + "\n",
+        json.dumps(LINE | {"remaining": 2}) + "\n",
+        json.dumps(LINE | {"metrics": {"loss": "low"}}) + "\n",
+        json.dumps(LINE | {"metrics": {}}) + "\n",
+        json.dumps(LINE) + "\n" + "[" * 100_000 + "\n",
+    ],
+)
+def test_runs_that_are_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "metrics.jsonl").write_text(text)
+    with pytest.raises(wtool.WtoolError, match=r"metrics\.jsonl: [a-z]") as caught:
+        wtool.plot(tmp_path, output=tmp_path / "a.png")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_refusals(tmp_path: Path) -> None:
+    run_folder = written(tmp_path / "RUN", lines())
+    plain = tmp_path / "a.png"
+    for words, options, what in [
+        (BLOBS[0], {"output": tmp_path / "a.jpg"}, r"a\.jpg: plots are \.png, \.svg, \.pdf"),
+        (BLOBS[0], {"output": "-"}, "the output's name has to end"),
+        ([run_folder, BLOBS[0]], {}, "RUN: an experiment is plotted alone"),
+        (run_folder, {"include": ["x"]}, "an experiment is plotted alone"),
+        (BLOBS[0], {"include": ["nothing*"]}, "no tensor that could change has a path like"),
+        (BLOBS[:9], {}, "9 models in one plot cannot be told apart; take at most 8"),
+        ([], {}, "no models"),
+    ]:
+        with pytest.raises(wtool.Usage, match=what):
+            wtool.plot(words, **{"output": plain, **options})
+    with pytest.raises(wtool.WtoolError, match="folder without models"):
+        wtool.plot(tmp_path / "RUN" / "..", output=plain, exclude=["x"])
+    with pytest.raises(wtool.Refused, match=re.escape(str(HOSTILE / "corrupt_trunc_01.weights.h5"))):
+        wtool.plot(HOSTILE / "corrupt_trunc_01.weights.h5", output=plain)
+    assert not plain.exists()
+    plain.touch()
+    with pytest.raises(wtool.WtoolError, match=r"a\.png: exists already"):  # before anything is read
+        wtool.plot(tmp_path / "missing.keras", output=plain)
+
+
+def test_many_kernels_stand_in_blocks() -> None:
+    """From top to bottom, then on to the right; what is left over is empty."""
+    kernel = kernels.models([str(BLOBS[0])], (), ())[0].kernels["hidden/kernel"]
+    model = kernels.Model("large", {f"layer-{number}/kernel": kernel for number in range(41)})
+    with style.styled():
+        figure = weights.draw([model])
+        grid = np.array(figure.axes).reshape(14, 9)
+    titles = [axes.get_title(loc="left") for axes in grid[:, [0, 3, 6]].T.flat]
+    assert titles == [*(f"layer-{number}/kernel  2x25" for number in range(41)), ""]
+    assert [axes.get_visible() for axes in grid[-1]] == [True] * 6 + [False] * 3
+    assert [axes.get_xlabel() for axes in grid[-1, :6]] == [
+        "weights other than zero",
+        "zeros, %",
+        "kept; across: last axis",
+    ] * 2
+    assert grid[-2, 6].get_xlabel() == "weights other than zero"
+    assert grid[-2, 0].get_xlabel() == ""
+
+
+def test_more_kernels_than_fit() -> None:
+    kernel = kernels.models([str(BLOBS[0])], (), ())[0].kernels["hidden/kernel"]
+    model = kernels.Model("large", {f"layer-{number}/kernel": kernel for number in range(101)})
+    with pytest.raises(wtool.Usage, match="101 kernels do not fit into one plot; choose at most 100 with --include"):
+        weights.draw([model])

@@ -1,0 +1,104 @@
+"""Nothing that Keras does with a file is unannounced: a short run; `make fuzz` has the long one."""
+
+from __future__ import annotations
+
+import json
+import random
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import announced
+from tests.announced_cases import Maker
+from wtool.schema.node_def import Unreadable, read_node
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.fixture(autouse=True)
+def _both_kerases() -> None:
+    for package in ("keras", "tf_keras"):
+        pytest.importorskip(package)
+
+
+@pytest.mark.slow
+def test_nothing_is_unannounced() -> None:
+    counts, failures = announced.run(400, seed=12)
+    assert not failures, failures[:5]
+    for each in counts:
+        assert each.cases > 300
+        assert each.made > 10
+    assert sum(each.ran for each in counts) > 0
+
+
+@pytest.mark.slow
+def test_no_entry_of_keras_s_own_raises_an_alarm() -> None:
+    entries, alarms = announced.false_alarms()
+    assert entries > 900
+    assert not alarms, alarms[:5]
+
+
+@pytest.mark.slow
+def test_the_harness_sees_what_keras_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would hold nothing against anything: each of these does something, and without wtool's word it fails."""
+    announced.prepare(str(tmp_path))
+    code = Maker(0, [], str(tmp_path)).code
+    kept = {"class_name": "__lambda__", "config": {"code": code, "defaults": None, "closure": None}}
+    old = {"name": "l", "function": [code, None, None], "function_type": "lambda", "module": None}
+    old |= {"output_shape": None, "output_shape_type": "raw", "output_shape_module": None, "arguments": {}}
+    vocabulary = {"class_name": "StringLookup", "module": "keras.layers", "config": {"vocabulary": "/etc/hostname"}}
+    cases: list[tuple[str, str, Any, str]] = [
+        ("keras", "object", {"class_name": "Lambda", "module": "keras.layers", "config": {"function": kept}}, "code"),
+        ("tf_keras", "legacy", {"class_name": "Lambda", "config": old}, "code"),
+        ("tf_keras", "object", {"class_name": "x", "module": "evil_package", "config": {}}, "code"),
+        ("tf_keras", "object", vocabulary, "reach"),
+        ("keras", "object", vocabulary, "reach"),
+    ]
+    for package, way, value, did in cases:
+        (answer,) = announced.asked(announced.Reader(package, package), str(tmp_path), [(way, json.dumps(value))])
+        assert any(each.startswith(did) for each in answer["did"]), (package, value, answer)
+        assert announced.unannounced(way, value, answer) == []
+        with monkeypatch.context() as patch:
+            patch.setattr(announced, "suspects", lambda _: iter(()))
+            assert announced.unannounced(way, value, answer), answer
+
+
+def test_nodes_are_read_as_protobuf_reads_them() -> None:
+    """Nodes of a real graph with changed bytes: what is read at all is the operation that TensorFlow sees."""
+    tf = pytest.importorskip("tensorflow")
+    from google.protobuf import json_format
+    from google.protobuf.message import DecodeError
+
+    with tf.Graph().as_default() as graph:
+        x = tf.compat.v1.placeholder(tf.float32, [None, 4])
+        tf.strings.as_string(tf.concat([x + 1.0, x], 1), fill="q")
+        tf.function(lambda a: a * 2)(x)
+    nodes = [operation.node_def for operation in graph.get_operations()]
+    chance = random.Random(5)
+    accepted = 0
+    for number in range(6000):
+        message = bytearray(chance.choice(nodes).SerializeToString())
+        for _ in range(number % 4):
+            at = chance.randrange(len(message))
+            message[at : at + chance.choice((0, 1, 1))] = bytes(
+                [chance.choice((chance.randrange(128), message[at] ^ 1))]
+            )
+        with suppress(UnicodeDecodeError, Unreadable, DecodeError):  # who refuses sees nothing else
+            text = message.decode()
+            read = read_node(text)
+            real = tf.compat.v1.NodeDef.FromString(text.encode())
+            assert read.op == real.op
+            assert read.calls == any(_calls(value) for value in real.attr.values())
+            assert (
+                read_node(json_format.MessageToDict(real)).op
+                == read_node(json_format.MessageToJson(real)).op
+                == real.op
+            )
+            accepted += 1
+    assert accepted > 1000
+
+
+def _calls(value: Any) -> bool:
+    return value.HasField("func") or bool(value.list.func)

@@ -1,0 +1,116 @@
+"""Training commands tell what is wrong with their words before they import Keras, which takes seconds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.models import BLOBS
+from wtool.training.checks import check_resume
+
+PROGRAM = """
+import sys
+from wtool.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    print(sorted({"keras", "tensorflow"} & set(sys.modules)))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("asked")
+    (made / "init.keras").write_bytes(BLOBS[0].read_bytes())
+    (made / "model.bin").write_bytes(BLOBS[0].read_bytes())
+    with h5py.File(made / "cnn.weights.h5", "w") as file:
+        file.create_group("layers/dense/vars").create_dataset("0", data=np.ones((2, 3), np.float32))
+    np.savez(made / "d.npz", x=np.ones((4, 2), np.float32), y=np.zeros(4))
+    with zipfile.ZipFile(BLOBS[0]) as archive:
+        archive.extractall(made / "unzipped")
+    (made / "words.txt").write_text("a")
+    (made / "out").mkdir()
+    (made / "full").mkdir()
+    (made / "full" / "something").write_text("a")
+    return made
+
+
+RESUME = "resume init.keras --data d.npz --epochs 1"
+LOTTERY = "lottery init.keras --data d.npz --epochs 4 --out run"
+NAMELESS = "a model from standard input needs an --output: a file, or - for standard output"
+WEIGHTS = "cnn.weights.h5: holds weights only"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("resume init.keras --data missing.npz --epochs 1", "missing.npz: no such file or folder"),
+        (f"{RESUME} --validation-data missing.npz", "missing.npz: no such file or folder"),
+        ("resume init.keras --data words.txt --epochs 1", "words.txt: no data that wtool knows"),
+        ("resume init.keras --data d.npz --data d.npz --epochs 1", "data is one file or folder"),
+        ("resume nothing.keras --data d.npz --epochs 1", "nothing.keras: No such file"),
+        ("resume cnn.weights.h5 --data d.npz --epochs 1", WEIGHTS),
+        ("resume cnn.weights.h5 --data d.npz --epochs 1 -o m4.weights.h5", WEIGHTS),
+        ("resume - --data d.npz --epochs 1 -o out/", NAMELESS),
+        ("resume - --data d.npz --epochs 1 -o out", NAMELESS),
+        ("resume - --data d.npz --epochs 1", NAMELESS),
+        ("resume model.bin --data d.npz --epochs 1", "its name has to end in .keras or .h5"),
+        (f"{RESUME} -o no/such/x.keras", "no/such' does not exist"),
+        (f"{RESUME} --log no/such/log.csv", "no/such: No such file"),
+        (f"{RESUME} --log log.txt", "a log is called .csv or .jsonl"),
+        (f"{RESUME} --checkpoints words.txt", "words.txt: Not a directory"),
+        (f"{RESUME} --save-every 2", "needs a folder"),
+        (f"{RESUME} --learning-rate -1", "a learning rate of -1.0 is none"),
+        (f"{RESUME} --stroke 2", "2.0"),
+        (f"{RESUME} --prune 1,0", "1.0"),
+        (f"{RESUME} --validation-split .5 --validation-data d.npz", "contradict each other"),
+        ("evaluate init.keras --data missing.csv", "missing.csv: no such file or folder"),
+        ("evaluate nothing.keras --data d.npz", "nothing.keras: No such file"),
+        ("evaluate cnn.weights.h5 --data d.npz", WEIGHTS),
+        ("evaluate out --data d.npz", "out: a folder without models"),
+        (f"{LOTTERY} --rewind-to 9", "cannot be rewound to epoch 9 of 4"),
+        (f"{LOTTERY} --out full", "full: is not empty, and holds no experiment"),
+        (f"{LOTTERY} --out words.txt", "words.txt: Not a directory"),
+        (f"{LOTTERY} --data missing.npz", "data is one file or folder|missing.npz: no such"),
+        (f"{LOTTERY} --validation-data missing.npz", "missing.npz: no such file or folder"),
+        (f"{LOTTERY} --include nothing", "no tensor"),
+        ("lottery unzipped --data d.npz --epochs 4 --out run", "an experiment begins with a single file"),
+        (
+            "lottery cnn.weights.h5 --data d.npz --epochs 4 --out run",
+            "cnn.weights.h5: an experiment needs a whole model",
+        ),
+    ],
+)
+def test_words_that_do_not_go_together_cost_no_import(words: str, told: str, folder: Path) -> None:
+    argv = [sys.executable, "-c", PROGRAM, *words.split()]
+    done = subprocess.run(argv, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode in (1, 2)
+    assert done.stdout == "[]\n", done.stderr
+    assert done.stderr.count("\n") == 1
+    assert any(each in done.stderr for each in told.split("|")), done.stderr
+    assert not (folder / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "output", "expected"),
+    [
+        ("init.keras", None, "init-resume.keras"),
+        ("init.keras", "out", "out/init.keras"),
+        ("unzipped", None, "unzipped-resume.keras"),
+        ("unzipped/", None, "unzipped-resume.keras"),
+        ("unzipped/", "out/", "out/unzipped.keras"),
+        ("-", "-", "-"),
+        ("-", "out/x.h5", "out/x.h5"),
+    ],
+)
+def test_where_a_result_goes(
+    model: str, output: str | None, expected: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert check_resume(model, "d.npz", 1, {"output": output}) == expected

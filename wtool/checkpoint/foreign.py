@@ -1,0 +1,90 @@
+"""What a file is that is no Keras model: one sentence for each kind that people bring."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from wtool.io.source import Source
+from wtool.io.zip_names import CONFIG, KNOWN
+
+HEAD = 512
+_TENSORFLOW_TABLE = bytes.fromhex("57fb808b247547db")
+_DATA_SHARD = re.compile(r"\.data-\d{5}-of-\d{5}$")
+
+SAVED_MODEL = (
+    "a TensorFlow SavedModel, which wtool does not read; load it with the Keras or TensorFlow that saved it, and save "
+    "it as .keras or .h5"
+)
+CHECKPOINT = (
+    "part of a TensorFlow checkpoint, which Keras 3 cannot read; load it with model.load_weights(...) in TensorFlow "
+    "2.15 or older, and save the model as .h5 or .keras"
+)
+PICKLE = "a Python pickle, which runs code when it is opened; wtool reads models that Keras saved"
+PYTORCH = "a PyTorch file, which holds a pickle; wtool reads models that Keras saved"
+ARCHIVE = "an archive; unpack it first"
+
+
+def _starts(*prefixes: bytes) -> Callable[[bytes], bool]:
+    return lambda head: head.startswith(prefixes)
+
+
+def _is_page(head: bytes) -> bool:
+    return head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html", b"<head"))
+
+
+def _is_safetensors(head: bytes) -> bool:
+    return head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") < 1 << 27
+
+
+def _is_onnx(head: bytes) -> bool:
+    """A protobuf message whose first field is a small number (the format's version) and the next one a text or part."""
+    return len(head) > 2 and head[0] == 8 and 1 <= head[1] < 32 and head[2] in (0x12, 0x1A, 0x22, 0x2A, 0x32, 0x3A)
+
+
+KINDS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
+    (lambda head: not head, "is empty: the download or the copy of it failed"),
+    (
+        _starts(b"version https://git-lfs.github.com/spec/"),
+        "a Git LFS pointer that stands for a model; fetch the model itself with git lfs pull",
+    ),
+    (_is_page, "a web page, not a model: the download needs another address, or a log-in"),
+    (_starts(b"<?xml"), "an XML document, not a model; file stores answer so when a download fails"),
+    (_starts(b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), PICKLE),
+    (_starts(b"GGUF"), "a GGUF file, the format of llama.cpp; wtool reads models that Keras saved"),
+    (lambda head: head[4:8] == b"TFL3", "a TensorFlow Lite model; wtool edits the Keras model that it was made from"),
+    (_starts(b"\x93NUMPY"), "a NumPy .npy array, not a model"),
+    (_starts(b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"\x28\xb5\x2f\xfd", b"Rar!"), ARCHIVE),
+    (lambda head: head[257:262] == b"ustar", ARCHIVE),
+    (_is_safetensors, "a safetensors file; wtool reads models that Keras saved"),
+    (_starts(b"\x08\x01\x12"), SAVED_MODEL),
+    (_is_onnx, "an ONNX model; wtool edits the Keras model that it was made from"),
+)
+"""How a kind of file is recognised by its first bytes, and what is said of it."""
+
+
+def described(source: Source) -> str:
+    """What a file is that no reader of models took."""
+    head = source.read(0, min(HEAD, source.size))
+    for recognises, sentence in KINDS:
+        if recognises(head):
+            return sentence
+    end = source.read(source.size - 8, 8) if source.size >= 8 else b""
+    if end == _TENSORFLOW_TABLE or _DATA_SHARD.search(source.name):
+        return CHECKPOINT
+    return f"not a Keras model: it starts with {head[:8]!r}, which is no zip, HDF5 or .weights.json file"
+
+
+def described_zip(names: Sequence[str], missing: str) -> str:
+    """What a zip archive is that holds no Keras model, by the names of its members."""
+    if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
+        return PYTORCH
+    if all(name.endswith(".npy") for name in names):
+        return "a NumPy .npz archive of arrays, not a model"
+    if any(name.rpartition("/")[2] == "saved_model.pb" for name in names):
+        return SAVED_MODEL
+    if not any(name in KNOWN for name in names) and any(
+        name.endswith((".keras", ".h5", f"/{CONFIG}")) for name in names
+    ):
+        return "a zip archive that holds models instead of being one; unpack it first"
+    return f"a zip archive without {missing}: not a .keras model"

@@ -1,0 +1,72 @@
+"""What a model's configuration says of its variables: how they were initialised, and which belong to the output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.schema import config as architecture
+from wtool.schema.config import Node
+
+_SETTINGS = {
+    "kernel": ("kernel_initializer", "depthwise_initializer", "init"),
+    "recurrent_kernel": ("recurrent_initializer", "inner_init"),
+    "depthwise_kernel": ("depthwise_initializer",),
+    "pointwise_kernel": ("pointwise_initializer",),
+    "embeddings": ("embeddings_initializer", "init"),
+}
+"""Role -> settings of a layer that say how it starts; in Keras 1, the last. Others are called like their role."""
+
+
+def initializers(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Path of each variable -> the configuration of its initializer, where the model's configuration tells."""
+    if checkpoint.config is None:
+        return {}
+    root, _ = architecture.read(checkpoint.config, checkpoint.keras_version)
+    nodes = dict(_paths(root, ""))
+    found = {}
+    for tensor in checkpoint.weights:
+        settings = nodes[tensor.layer].config if tensor.layer in nodes else {}
+        names = _SETTINGS.get(tensor.role, (f"{tensor.role}_initializer",))
+        entry = next((settings[name] for name in names if settings.get(name) is not None), None)
+        if entry is not None:
+            found[tensor.path] = entry
+    return found
+
+
+def _paths(node: Node, path: str) -> Iterator[tuple[str, Node]]:
+    yield path, node
+    for child in node.children:
+        yield from _paths(child, f"{path}/{child.name}" if path else child.name)
+
+
+def output_kernels(checkpoint: Checkpoint, kernels: Sequence[Tensor]) -> list[Tensor]:
+    """Which of the kernels, in model order, belong to output layers: the last one, where nothing else is told."""
+    last: dict[str, Tensor] = {}  # of each layer, and of each that holds it
+    for kernel in kernels:
+        path = kernel.layer
+        while path:
+            last[path] = kernel
+            path = path.rpartition("/")[0]
+    return [last[name] for name in _output_layers(checkpoint.config) if name in last] or list(kernels[-1:])
+
+
+def _output_layers(config: Any) -> list[str]:
+    """Names of a functional model's output layers."""
+    settings = config.get("config") if isinstance(config, dict) else None
+    outputs = settings.get("output_layers") if isinstance(settings, dict) else None
+    return list(dict.fromkeys(_names(outputs)))
+
+
+def _names(outputs: Any) -> Iterator[str]:
+    """The names in `["out", 0, 0]`, a list of such, or a dictionary of them."""
+    if isinstance(outputs, dict):
+        outputs = list(outputs.values())
+    if not isinstance(outputs, list):
+        return
+    if outputs and isinstance(outputs[0], str):
+        yield outputs[0]
+        return
+    for output in outputs:
+        yield from _names(output)

@@ -1,0 +1,1 @@
+"""How files name their tensors: one module or a few for each layout."""

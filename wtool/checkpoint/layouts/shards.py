@@ -1,0 +1,95 @@
+"""Sharded weights: a `.weights.json` that maps groups to HDF5 files beside it (Keras 3.10 and newer)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from wtool.checkpoint.model import Contents
+from wtool.errors import Differs, Refused, WtoolError
+from wtool.hdf5.reader import Dataset, Index, Value
+from wtool.io.json_text import parse_object
+from wtool.io.limits import MAX_SHARDS
+from wtool.io.places import UNFOLLOWED
+
+
+def shard_map(text: bytes) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
+    """What a `.weights.json` says: group path (no leading slash) -> names of the shards with it, and its metadata.
+
+    Raises:
+        Differs: it says two things of one group.
+        Refused: it says it in another way, or names anything but plain files beside itself.
+    """
+    parsed = parse_object(text, "the weights.json")
+    weight_map, metadata = parsed.get("weight_map"), parsed.get("metadata")
+    if not isinstance(weight_map, dict):
+        raise Refused("JSON without a weight_map: neither a .weights.json nor any other Keras model")
+    groups = {path.strip("/"): _names(path, value) for path, value in weight_map.items()}
+    if len(groups) < len(weight_map):
+        raise Differs("the weight_map has two entries for one group: no telling which is meant")
+    if len(shard_names(groups)) > MAX_SHARDS:
+        raise Refused(f"the weight_map names more than {MAX_SHARDS:,} files")
+    return groups, metadata if isinstance(metadata, dict) else {}
+
+
+def shard_names(groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """The shards that a map names, each once, in its order."""
+    return list(dict.fromkeys(name for shards in groups.values() for name in shards))
+
+
+def _names(path: str, value: object) -> tuple[str, ...]:
+    names = value if isinstance(value, list) else [value]
+    for name in names:
+        if not isinstance(name, str):
+            raise Refused(f"the weight_map's entry {path!r} is not a file name or a list of them")
+        if name != os.path.basename(name) or "\\" in name or "\0" in name or not name.endswith(".h5"):
+            raise Refused(f"the weight_map names {name!r}, which is no .weights.h5 file beside it")
+    return tuple(names)
+
+
+def beside(manifest: str, name: str) -> int:
+    """A descriptor of the shard `name` in the folder of `manifest`; symbolic links are not followed.
+
+    Raises:
+        WtoolError: missing, unreadable, or a link to somewhere else.
+    """
+    if manifest == "-":
+        raise WtoolError("a .weights.json cannot be piped: its shards are in the files beside it", manifest)
+    path = os.path.join(os.path.dirname(manifest), name)
+    try:
+        if stat.S_ISLNK(os.lstat(path).st_mode):
+            raise Refused(f"its shard {name!r} is a symbolic link, which may lead anywhere")
+        return os.open(path, UNFOLLOWED)
+    except OSError as error:
+        raise Refused(f"its shard {name!r} cannot be opened ({error.strerror})") from None
+
+
+def merged(groups: Mapping[str, Sequence[str]], names: Sequence[str], indexes: Sequence[Index]) -> Index:
+    """One index of all shards, as if they were one file.
+
+    Raises:
+        Refused: a group is not in the shard that should have it, or a variable is in two.
+    """
+    for path, shards in groups.items():
+        for name in shards:
+            if path not in indexes[names.index(name)].groups:
+                raise Refused(f"the weight_map says that {path!r} is in {name!r}, but it is not")
+    attributes: dict[str, Mapping[str, Value]] = {}
+    datasets: dict[str, Dataset] = {}
+    for index in indexes:
+        for path, values in index.groups.items():
+            attributes[path] = {**attributes.get(path, {}), **values}
+        for path, dataset in index.datasets.items():
+            if path in datasets:
+                raise Refused(f"{path} is in two shards: no telling which is meant")
+            datasets[path] = dataset
+    return Index(sum(index.size for index in indexes), attributes, datasets)
+
+
+def with_shards(contents: Contents, indexes: Sequence[Index]) -> Contents:
+    """The same contents, each tensor knowing the shard it is in."""
+    where = {path: shard for shard, index in enumerate(indexes) for path in index.datasets}
+    return replace(contents, tensors=tuple(replace(each, shard=where[each.stored]) for each in contents.tensors))

@@ -1,0 +1,82 @@
+"""What the names of optimizer variables in older files tell: slot and weight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from wtool.checkpoint.layouts.stored import Held, Owner
+from wtool.schema.layers import Shape
+
+# Keras 2's names for slots, and Keras 3's.
+_SLOTS = {
+    "m": "momentum",
+    "v": "velocity",
+    "vhat": "velocity_hat",
+    "u": "norm",
+    "rms": "velocity",
+    "mg": "average_gradient",
+    "accum_grad": "accumulated_grad",
+    "accum_var": "accumulated_delta_var",
+    **{
+        name: name
+        for name in (
+            "momentum", "velocity", "velocity_hat", "norm", "average_gradient", "average", "accumulator", "linear",
+            "gradient_accumulator", "accumulated_grad", "accumulated_delta_var", "r", "c",
+        )
+    },
+}  # fmt: skip
+_SCALARS = {
+    "iter": "iteration",
+    "iterations": "iteration",
+    "iteration": "iteration",
+    "learning_rate": "learning_rate",
+    "step_counter": "step_counter",
+    "dynamic_scale": "dynamic_scale",
+}
+_LONGEST_FIRST = sorted((name for name in _SLOTS if len(name) > 2), key=len, reverse=True)
+
+
+def by_name(stored: Sequence[tuple[str, Shape]], model: Owner) -> dict[int, tuple[str, Held | None]]:
+    """What can be told from names alone, by position.
+
+    Args:
+        stored: names (`Adam/m/fc1/kernel:0`, `Adam/fc1/kernel/m:0`, `adam/fc1_kernel_momentum`) and shapes.
+        model: its variables have the paths under which Keras stored them.
+    """
+    weights = _weights(model)
+    found: dict[int, tuple[str, Held | None]] = {}
+    for position, (name, shape) in enumerate(stored):
+        parts = name.removesuffix(":0").split("/")
+        if shape == () and parts[-1] in _SCALARS:
+            found[position] = (_SCALARS[parts[-1]], None)
+            continue
+        for slot, key in _readings(parts):
+            held = weights.get(key)
+            if held is not None and held.shape == shape:
+                found[position] = (slot, held)
+                break
+    return found
+
+
+def _weights(model: Owner) -> dict[str, Held]:
+    """Every weight by the paths that optimizers may know it under; paths of several weights are left out."""
+    known: dict[str, Held | None] = {}
+    for owner in model.walk():
+        for held in owner.holds:
+            for key in {held.key, held.key.replace("/", "_"), held.path, held.path.replace("/", "_")}:
+                known[key] = held if known.get(key, held) is held else None
+    return {key: held for key, held in known.items() if held is not None}
+
+
+def _readings(parts: list[str]) -> Iterator[tuple[str, str]]:
+    """Every way to read a name as a slot and the path of a weight."""
+    if parts[-1] in _SLOTS:
+        for start in range(len(parts) - 1):
+            yield _SLOTS[parts[-1]], "/".join(parts[start:-1])
+    for position, part in enumerate(parts[:-1]):
+        if part in _SLOTS:
+            yield _SLOTS[part], "/".join(parts[position + 1 :])
+    for slot in _LONGEST_FIRST:
+        if parts[-1].endswith(f"_{slot}"):
+            yield slot, parts[-1].removesuffix(f"_{slot}")
+            return

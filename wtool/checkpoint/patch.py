@@ -1,0 +1,262 @@
+"""A new file out of an old one: its bytes in one sequential pass, those of some tensors replaced on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Protocol
+
+from isal import isal_zlib
+
+from wtool.checkpoint.lineage import KEY, UNHASHED, Record, lineage_text, with_result
+from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.seal import Seal, put_hash
+from wtool.checkpoint.sharding import Shards
+from wtool.errors import Refused, WtoolError
+from wtool.hdf5.attribute import with_root_attribute
+from wtool.io import zip_archive as archive
+from wtool.io.json_text import parse_object, refuse_unreadable
+from wtool.io.limits import MAX_ATTRIBUTES, MAX_MEMBERS
+from wtool.io.places import Target
+from wtool.io.publish import Draft
+from wtool.io.source import Source, copy
+from wtool.io.stream import Stream
+from wtool.io.zip_names import METADATA, UTF8, WEIGHTS
+
+ATTRIBUTE_HEAP = 8192  # bytes that an attribute takes of the limit besides its text, which counts in its heap too
+LOCAL_CRC = 14  # where a local header keeps its checksum
+
+
+class Rewrite(Protocol):
+    """A new checkpoint being written. Bytes are replaced in ascending order of shard and offset."""
+
+    def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:
+        """Put `data` where the bytes from `offset` on are in one of the base's HDF5 files."""
+
+    def copy_rest(self) -> None:
+        """Copy all that is left of the base."""
+
+    def publish(self, lineage: Sequence[Record]) -> None:
+        """Write the lineage with the seal of the result, and give the new file its name.
+
+        The text of the lineage must not be longer than the one announced.
+        """
+
+
+def rewrite(
+    base: Checkpoint,
+    target: Target,
+    lineage: Sequence[Record],
+    stack: ExitStack,
+    texts: Mapping[str, bytes] | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Rewrite:
+    """Start writing a copy of `base` to `target`, in the base's format.
+
+    Args:
+        base: stays open until the copy is published.
+        target: where the copy goes.
+        lineage: as it will be in the end, but for the values of content hashes and counts, which must not be shorter
+            than these will be: an archive holds it in front.
+        stack: throws the draft away when it closes.
+        texts: members of an archive with other contents than in the base.
+        names: members of an archive with other names than in the base: old -> new.
+
+    Raises:
+        WtoolError: the target cannot be written.
+    """
+    announced = with_result(lineage, UNHASHED)
+    if base.format == "weights.json":
+        return Shards(base, target, announced, stack)
+    draft = stack.enter_context(Draft(target))
+    if base.format == "keras":
+        return _Archive(base, draft, announced, texts or {}, names or {})
+    return _Hdf5(base, draft, announced)
+
+
+@dataclass(frozen=True, slots=True)
+class _Patch:
+    offset: int
+    data: bytes
+
+
+def _patched(file: BinaryIO, patches: Sequence[_Patch]) -> None:
+    file.flush()
+    for patch in patches:
+        os.pwrite(file.fileno(), patch.data, patch.offset)
+
+
+class _Hdf5:
+    """A whole-model `.h5` or a weights file: lineage is a root attribute, written behind the old bytes."""
+
+    def __init__(self, base: Checkpoint, draft: Draft, lineage: Sequence[Record]) -> None:
+        text = lineage_text(lineage)
+        refuse_unreadable(f'{{"{KEY}": {text}}}', f"attribute {KEY}")
+        if base.indexes[0].attributes + 2 * len(text) + ATTRIBUTE_HEAP > MAX_ATTRIBUTES:
+            raise WtoolError(
+                f"nothing was written, since its attributes would take more than {MAX_ATTRIBUTES >> 20} MiB"
+            )
+        self._region = base.regions[0]
+        self._draft = draft
+        self._seal = Seal()
+        self._whole = self._seal.part("")
+        self._stream = Stream(self._region, draft.file, self._whole.update)
+        self._length = len(lineage_text(lineage))
+        for offset, data in self._with(lineage)[1]:
+            self._stream.replace(offset, data)
+
+    def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:
+        self._stream.replace(offset, data)
+
+    def copy_rest(self) -> None:
+        self._stream.copy_rest()
+
+    def publish(self, lineage: Sequence[Record]) -> None:
+        tail, _ = self._with(with_result(lineage, UNHASHED))
+        self._whole.update(tail)
+        self._draft.file.write(put_hash(tail, UNHASHED, self._seal.hash()))
+        self._draft.publish()
+
+    def _with(self, lineage: Sequence[Record]) -> tuple[bytes, list[tuple[int, bytes]]]:
+        """What comes behind the old bytes, and what takes the place of some of them: both of the announced length."""
+        text = _padded(lineage_text(lineage), self._length)
+        return with_root_attribute(self._region.read, self._region.size, KEY, text)
+
+
+def _padded(text: str, length: int) -> str:
+    """JSON, which may end in blanks, of the announced length."""
+    if len(text) > length:
+        raise AssertionError("the lineage is longer than it was announced")
+    return text.ljust(length)
+
+
+class _Archive:
+    """A `.keras` archive: members in their old order, weights stored, lineage in `metadata.json`."""
+
+    def __init__(
+        self,
+        base: Checkpoint,
+        draft: Draft,
+        lineage: Sequence[Record],
+        texts: Mapping[str, bytes],
+        names: Mapping[str, str],
+    ) -> None:
+        self._base = base
+        self._draft = draft
+        self._file = draft.file
+        self._texts = texts
+        self._names = names
+        self._written: list[archive.Member] = []
+        self._checksums: list[_Patch] = []  # of members that nobody has told a checksum of
+        self._seal = Seal()
+        self._metadata = _metadata(base, lineage)
+        refuse_unreadable(self._metadata, METADATA)
+        for name, text in texts.items():
+            refuse_unreadable(text, name)
+        there = [member.name for member in base.members]
+        if METADATA not in there and len(there) == MAX_MEMBERS:
+            raise WtoolError(f"nothing was written: it has {MAX_MEMBERS:,} members, and no room for a {METADATA}")
+        if METADATA not in there:
+            self._begin(archive.new_member(METADATA, len(self._metadata)))
+            self._file.write(self._metadata.encode())
+        at = there.index(WEIGHTS)
+        for member in base.members[:at]:
+            self._copy(member)
+        self._rest = base.members[at + 1 :]
+        self._weights = len(self._written)
+        region = base.regions[0]
+        in_place = region.source is base.sources[0]
+        self._begin(base.members[at] if in_place else _stored(base.members[at], region.size), in_place)
+        self._stream = Stream(region, self._file, self._seal.part(WEIGHTS).update)
+
+    def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:
+        self._stream.replace(offset, data)
+
+    def copy_rest(self) -> None:
+        self._stream.copy_rest()
+        for member in self._rest:
+            self._copy(member)
+
+    def publish(self, lineage: Sequence[Record]) -> None:
+        unsealed = _padded(_metadata(self._base, with_result(lineage, UNHASHED)), len(self._metadata)).encode()
+        self._seal.part(METADATA).update(unsealed)
+        metadata = put_hash(unsealed, UNHASHED, self._seal.hash())
+        patches = [*self._checksums, self._with_crc(self._weights, self._stream.crc)]
+        at = next(i for i, member in enumerate(self._written) if member.name == METADATA)
+        patches += [_Patch(self._written[at].data, metadata), self._with_crc(at, isal_zlib.crc32(metadata))]
+        self._file.write(archive.directory(self._written, self._file.tell()))
+        _patched(self._file, patches)
+        self._draft.publish()
+
+    def _copy(self, member: archive.Member) -> None:
+        text = self._metadata.encode() if member.name == METADATA else self._texts.get(member.name)
+        if text is not None:
+            self._begin(replace(_stored(member, len(text)), crc=isal_zlib.crc32(text)))
+            self._write(member.name)(text)
+            return
+        if member.name in self._names:
+            name = self._names[member.name]
+            flags = member.flags if name.isascii() else member.flags | UTF8
+            self._begin(replace(member, name=name, raw_name=name.encode(), flags=flags))
+        else:
+            self._begin(member, keep_header=not self._base.parts)
+        write = self._write(self._written[-1].name)
+        if self._base.parts:
+            self._copy_part(self._base.parts[member.name], write)
+        else:
+            copy(self._base.sources[0], member.data, member.data + member.packed, write)
+
+    def _copy_part(self, source: Source, write: Callable[[bytes | memoryview], object]) -> None:
+        """Copy a file of an unzipped model, which has no checksum yet."""
+        crc = 0
+
+        def checked(data: memoryview) -> None:
+            nonlocal crc
+            crc = isal_zlib.crc32(data, crc)
+            write(data)
+
+        copy(source, 0, source.size, checked)
+        self._checksums.append(self._with_crc(len(self._written) - 1, crc))
+
+    def _write(self, name: str) -> Callable[[bytes | memoryview], object]:
+        """Writes bytes of a member, and feeds the seal; metadata, which holds the seal, does so in the end."""
+        if name == METADATA:
+            return self._file.write
+        part = self._seal.part(name)
+
+        def write(data: bytes | memoryview) -> None:
+            part.update(data)
+            self._file.write(data)
+
+        return write
+
+    def _begin(self, member: archive.Member, keep_header: bool = False) -> None:
+        """Write a member's header: the old one to the byte where sizes stay and are in it, a new one elsewhere."""
+        at = self._file.tell()
+        if keep_header and not member.flags & archive.DESCRIPTOR:
+            header = self._base.sources[0].read(member.header, member.data - member.header)
+        else:
+            header = archive.local_header(member)
+        self._file.write(header)
+        self._written.append(replace(member, header=at, data=at + len(header)))
+
+    def _with_crc(self, at: int, crc: int) -> _Patch:
+        self._written[at] = replace(self._written[at], crc=crc)
+        return _Patch(self._written[at].header + LOCAL_CRC, crc.to_bytes(4, "little"))
+
+
+def _stored(member: archive.Member, size: int) -> archive.Member:
+    return replace(member, method=archive.STORED, packed=size, size=size)
+
+
+def _metadata(base: Checkpoint, lineage: Sequence[Record]) -> str:
+    """The new metadata.json. One that is no JSON object says nothing to anybody, and makes room."""
+    try:
+        old = parse_object(base.texts[METADATA], METADATA) if METADATA in base.texts else {}
+    except Refused:
+        old = {}
+    old.pop(KEY, None)  # the lineage comes last, with its seal at its end
+    return json.dumps({**old, KEY: list(lineage)})

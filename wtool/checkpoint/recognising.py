@@ -1,0 +1,101 @@
+"""Whether a file is a model by what is in it, whatever it is called: for whoever must look at everything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from wtool.errors import WtoolError
+from wtool.hdf5.reader import SIGNATURE, possible_starts
+from wtool.io.json_text import as_keras_reads
+from wtool.io.limits import MAX_JSON, MIB
+from wtool.io.places import UNFOLLOWED
+from wtool.io.zip_archive import COMMENT, END
+
+BLANKS = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
+"""What may stand before the bracket of a JSON text: spaces, marks of its encoding, and the zeros of UTF-16."""
+
+MARKS = (b"class_name", b"config.json", b"layer_names", b"model.weights", b"model_config", b"weight_map")
+"""Texts of which every model holds one, uncompressed."""
+
+
+def may_be_model(path: str) -> bool:
+    """Whether a reader could take a file for an archive, HDF5 or JSON.
+
+    Raises:
+        WtoolError: it cannot be read.
+    """
+    with _opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        start = file.read(1024)
+        if start.startswith((b"PK\3\4", b"PK\5\6")) or start.lstrip(BLANKS)[:1] == b"{":
+            return True
+        file.seek(max(0, size - END.size - COMMENT))
+        if b"PK\5\6" in file.read():
+            return True
+        return any(_at(file, offset) == SIGNATURE for offset in possible_starts(size))
+
+
+def mentions(path: str, texts: Sequence[bytes] = MARKS) -> bool:
+    """Whether one of some texts, by default those that models hold, is anywhere in a file.
+
+    Raises:
+        WtoolError: it cannot be read.
+    """
+    longest = max(map(len, texts))
+    with _opened(path) as file:
+        before = b""
+        while block := file.read(MIB):
+            seen = (before + block).replace(b"\0", b"")  # UTF-16 has a zero beside each letter
+            if any(text in seen for text in texts):
+                return True
+            before = block[-2 * longest :]
+    return False
+
+
+def architecture(path: str) -> dict[str, object] | None:
+    """The architecture of a model without weights, as `model.to_json()` writes it; None of any other file.
+
+    Raises:
+        WtoolError: it cannot be read.
+    """
+    found = _json(path)
+    return found if found is not None and _is_architecture(found) else None
+
+
+def is_plain_json(path: str) -> bool:
+    """Whether it is a JSON object that is neither an architecture nor a map of shards: settings of something else.
+
+    Raises:
+        WtoolError: it cannot be read.
+    """
+    found = _json(path)
+    return found is not None and not _is_architecture(found) and "weight_map" not in found
+
+
+def _is_architecture(value: dict[str, object]) -> bool:
+    return "class_name" in value and "config" in value
+
+
+def _json(path: str) -> dict[str, object] | None:
+    with _opened(path) as file:
+        text = file.read(MAX_JSON + 1)
+    if text.lstrip(BLANKS)[:1] != b"{":
+        return None
+    try:
+        return as_keras_reads(text, "the file")
+    except WtoolError:
+        return None
+
+
+def _at(file: BinaryIO, offset: int) -> bytes:
+    file.seek(offset)
+    return file.read(len(SIGNATURE))
+
+
+def _opened(path: str) -> BinaryIO:
+    try:
+        return os.fdopen(os.open(path, UNFOLLOWED), "rb")
+    except OSError as error:
+        raise WtoolError(error.strerror or str(error), path) from None

@@ -1,0 +1,111 @@
+"""The seal of a result: a content hash in its last lineage record, by which wtool knows again what it wrote.
+
+The hash is of all that a result says, the lineage included, but for the digits of the hash itself. So the seal of a
+file that another tool has changed, or that got its lineage from another file, is broken. It is no signature: nothing
+secret goes into it, and whoever writes a file on purpose can compute it as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from blake3 import blake3
+
+from wtool.checkpoint.lineage import KEY, RESULT, UNHASHED
+from wtool.checkpoint.model import Checkpoint
+from wtool.io.source import Source, copy
+from wtool.io.zip_names import METADATA
+
+MANIFEST = "weights.json"
+_HEAP = 4096  # bytes behind the header of the root group: what wtool writes at the end of an HDF5 file is no shorter
+
+
+class Seal:
+    """The hash of a result while it is written or read: of its parts, in any order of their bytes."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[str, blake3]] = []
+
+    def part(self, name: str) -> blake3:
+        """A further part, whose bytes are to be given to the `update` of what is returned."""
+        part = blake3()
+        self._parts.append((name, part))
+        return part
+
+    def hash(self) -> str:
+        """`blake3:` and 64 hexadecimal digits: the hash of the names of all parts and their hashes."""
+        whole = blake3()
+        for name, part in self._parts:
+            whole.update(f"{name}\0{part.hexdigest()}\n".encode("utf-8", "surrogateescape"))
+        return f"blake3:{whole.hexdigest()}"
+
+
+def is_sealed(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint is, to the byte, what wtool wrote with the last record of its lineage.
+
+    Raises:
+        Refused: a file became shorter, or changed while it was read.
+    """
+    told = _told(checkpoint.lineage[-1] if checkpoint.lineage else {})
+    seal = Seal()
+    if told is None or not all(_feed(seal.part(name), pieces) for name, pieces in _parts(checkpoint, told)):
+        return False
+    for source in checkpoint.sources:
+        source.refuse_changed()
+    return seal.hash() == told
+
+
+def put_hash(text: bytes, old: str, new: str) -> bytes:
+    """A text that ends with a lineage, with another hash of the result."""
+    before, found, after = text.rpartition(old.encode())
+    return before + new.encode() + after if found else text
+
+
+def _told(record: Mapping[str, Any]) -> str | None:
+    result = record.get(RESULT)
+    told = result.get("hash") if isinstance(result, dict) else None
+    return told if isinstance(told, str) and re.fullmatch("blake3:[0-9a-f]{64}", told) else None
+
+
+Piece = bytes | tuple[Source, int, int] | None
+"""Bytes, or where they are; None for what wtool does not write so."""
+
+
+def _feed(part: blake3, pieces: Sequence[Piece]) -> bool:
+    for piece in pieces:
+        if piece is None:
+            return False
+        if isinstance(piece, bytes):
+            part.update(piece)
+        else:
+            copy(*piece, part.update)
+    return True
+
+
+def _parts(checkpoint: Checkpoint, told: str) -> Iterator[tuple[str, Sequence[Piece]]]:
+    source = checkpoint.sources[0]
+    if checkpoint.format == "keras":
+        for member in checkpoint.members:
+            if member.name != METADATA:
+                yield member.name, [(source, member.data, member.data + member.packed)]
+        yield METADATA, [put_hash(checkpoint.texts.get(METADATA, b""), told, UNHASHED)]
+    elif checkpoint.format == "weights.json":
+        for number, shard in enumerate(checkpoint.sources[1:]):
+            yield str(number), [(shard, 0, shard.size)]
+        yield MANIFEST, [put_hash(checkpoint.texts[MANIFEST], told, UNHASHED)]
+    else:
+        yield "", _hdf5(checkpoint, source, told)
+
+
+def _hdf5(checkpoint: Checkpoint, source: Source, told: str) -> Sequence[Piece]:
+    """The whole file, in which the lineage is a text at the end."""
+    text = checkpoint.indexes[0].groups.get("", {}).get(KEY)
+    if checkpoint.regions[0].source is not source or not isinstance(text, str):
+        return [None]
+    start = max(0, source.size - max(_HEAP, len(text) + 64))
+    at = source.read(start, source.size - start).rfind(told.encode())
+    if at < 0:
+        return [None]
+    return [(source, 0, start + at), UNHASHED.encode(), (source, start + at + len(told), source.size)]

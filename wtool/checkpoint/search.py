@@ -1,0 +1,132 @@
+"""What is in a folder: every file, with the reason why a search takes it for a model or passes it by."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from wtool.checkpoint.layouts.shards import shard_map, shard_names
+from wtool.checkpoint.unzipped import ASSETS, PARTS, is_model_folder
+from wtool.errors import Refused
+from wtool.io.limits import MAX_JSON
+
+SUFFIXES = (".keras", ".h5", ".hdf5", ".weights.json")
+"""How names of models end, in lower case."""
+
+SHARD = re.compile(r".+_\d{5}\.weights\.h5", re.IGNORECASE)
+"""How Keras calls the shards of a `.weights.json`."""
+
+MODEL, PART, HIDDEN, LINK, SPECIAL, CLOSED, OTHER = "model", "part", "hidden", "link", "special", "closed", "other"
+
+TOLD = {
+    HIDDEN: ("hidden file", "hidden files"),
+    LINK: ("symbolic link", "symbolic links"),
+    SPECIAL: ("pipe, socket or device", "pipes, sockets or devices"),
+    CLOSED: ("folder that cannot be read", "folders that cannot be read"),
+    OTHER: ("file that is no model by its name", "files that are no models by their names"),
+}
+"""Kind of what a search passes by -> one of it, several of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something in a searched folder.
+
+    Attributes:
+        path: of the file.
+        kind: `model` (by its name, or an unzipped one: a folder), `part` (a shard that a `.weights.json` beside it
+            names, or a file of an unzipped model), `hidden` (its name or that of a folder around it begins with a dot),
+            `link` (symbolic; links are never followed here), `special` (a pipe, socket or device), `closed` (a folder
+            that cannot be read) or `other` (no model by its name).
+        of: path of the model that a part, or a link among the parts, belongs to; empty for all others.
+        is_hidden: whether its name or that of a folder around it begins with a dot.
+    """
+
+    path: str
+    kind: str
+    of: str = ""
+    is_hidden: bool = False
+
+
+def listing(folder: str) -> Iterator[Entry]:
+    """Every file below a folder, whatever it is, in the order of their names within each folder; an unzipped model too.
+
+    Symbolic links are listed and not followed. The contents of hidden folders are listed as hidden.
+    """
+    waiting = [(folder.rstrip(os.sep) or os.sep, False, "")]
+    while waiting:
+        here, hidden, model = waiting.pop()
+        try:
+            with os.scandir(here) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError:
+            yield Entry(here, CLOSED)
+            continue
+        if is_model_folder(here) and not model:
+            yield Entry(here, HIDDEN if hidden else MODEL)
+            own = dict.fromkeys((*PARTS, ASSETS), here)
+        else:
+            own = {}
+        parts = own | (dict.fromkeys((entry.name for entry in entries), model) if model else _parts(here, entries))
+        below = []
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                below.append((entry.path, hidden or entry.name.startswith("."), parts.get(entry.name, "")))
+            else:
+                yield _listed(entry, hidden, parts)
+        waiting += reversed(below)
+
+
+def _listed(entry: os.DirEntry[str], hidden: bool, parts: Mapping[str, str]) -> Entry:
+    is_hidden = hidden or entry.name.startswith(".")
+    if entry.is_symlink():
+        return Entry(entry.path, LINK, parts.get(entry.name, ""), is_hidden)
+    if not entry.is_file(follow_symlinks=False):
+        return Entry(entry.path, SPECIAL)
+    if entry.name in parts:
+        return Entry(entry.path, PART, parts[entry.name])
+    if is_hidden:
+        return Entry(entry.path, HIDDEN)
+    return Entry(entry.path, MODEL if is_model_name(entry.name) else OTHER)
+
+
+def is_model_name(path: str) -> bool:
+    """Whether a name ends like that of a model, in lower or upper case."""
+    return path.lower().endswith(SUFFIXES)
+
+
+def _parts(folder: str, entries: Iterable[os.DirEntry[str]]) -> dict[str, str]:
+    """Name of each shard in a folder -> path of the `.weights.json` whose map names it.
+
+    A map could name any `.h5` file; one that is not called like a shard stays a model of its own.
+    """
+    found: dict[str, str] = {}
+    for entry in entries:
+        if entry.name.lower().endswith(".weights.json") and entry.is_file(follow_symlinks=False):
+            names = _named_shards(os.path.join(folder, entry.name))
+            found |= {name: entry.path for name in names if SHARD.fullmatch(name)}
+    return found
+
+
+def _named_shards(manifest: str) -> list[str]:
+    with suppress(OSError, Refused), open(manifest, "rb") as file:
+        return shard_names(shard_map(file.read(MAX_JSON + 1))[0])
+    return []
+
+
+def is_searched(entry: Entry) -> bool:
+    """Whether a search takes it for a model: also a link to a file, if its name is that of a model and not hidden."""
+    if entry.kind != LINK:
+        return entry.kind == MODEL
+    is_own = not entry.is_hidden and not entry.of
+    return is_own and is_model_name(entry.path) and not os.path.isdir(entry.path)
+
+
+def passed_by(folder: str) -> str:
+    """What a search of the folder passes by, counted: `2 hidden files, 1 symbolic link`; empty for nothing."""
+    counts = Counter(entry.kind for entry in listing(folder) if not is_searched(entry))
+    return ", ".join(f"{counts[kind]:,} {TOLD[kind][counts[kind] > 1]}" for kind in TOLD if counts[kind])

@@ -1,0 +1,147 @@
+"""Unzipped models: folders with the files that a `.keras` archive has as its members (Keras 3.4 and newer)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+
+from blake3 import blake3
+
+from wtool.checkpoint.foreign import SAVED_MODEL
+from wtool.errors import Reaches, Refused, one_line
+from wtool.io.json_text import parse_object
+from wtool.io.limits import MAX_DEPTH, MAX_JSON, MAX_MEMBERS
+from wtool.io.places import FOLDER, UNFOLLOWED
+from wtool.io.source import Source
+from wtool.io.zip_archive import Member, new_member
+from wtool.io.zip_names import CONFIG, METADATA, OTHER_WEIGHTS, WEIGHTS
+
+ASSETS = "assets"
+PARTS = frozenset({CONFIG, METADATA, WEIGHTS})
+OF_SAVED_MODEL = frozenset({"saved_model.pb", "saved_model.pbtxt"})
+"""Names of the files that make a folder a SavedModel, which Keras 2 loads as it loads files."""
+
+ORBAX = frozenset({"orbax.checkpoint", "pytree.orbax-checkpoint", "checkpoint_metadata", "_CHECKPOINT_METADATA"})
+
+
+def is_model_folder(path: str) -> bool:
+    """Whether a folder is an unzipped model: it has weights, and a configuration that Keras could mean.
+
+    Keras asks for a config.json only, and fails where that is anything else; many programs have files of this name. One
+    that cannot be judged here (too large, or a link) makes a model, so that it is refused and not passed by.
+    """
+    config = os.path.join(path, CONFIG)
+    if not any(os.path.lexists(os.path.join(path, name)) for name in (WEIGHTS, OTHER_WEIGHTS)):
+        return False
+    try:
+        if not stat.S_ISREG(os.lstat(config).st_mode):
+            return True
+        with open(config, "rb") as file:
+            text = file.read(MAX_JSON + 1)
+    except OSError:
+        return False
+    try:
+        return "class_name" in parse_object(text, CONFIG)
+    except Refused:
+        return b"class_name" in text or b"\\u" in text
+
+
+def kind_of_folder(path: str) -> str:
+    """What a folder is that is no model which wtool reads, as the end of a sentence; empty where nothing is known."""
+    names = _names(path)
+    if OF_SAVED_MODEL & names:
+        return SAVED_MODEL
+    steps = [name for name in names if name.isdigit()]
+    if ORBAX & names or any(ORBAX & _names(os.path.join(path, step)) for step in steps):
+        return "an Orbax checkpoint, which wtool does not read; load it with Keras, and save it as .keras"
+    return ""
+
+
+def _names(path: str) -> set[str]:
+    with suppress(OSError):
+        return set(os.listdir(path))
+    return set()
+
+
+def open_parts(path: str, stack: ExitStack) -> dict[str, Source]:
+    """The files of an unzipped model: name (`assets/...`, with slashes) -> open file; the weights come last.
+
+    Every file is opened in its open folder, and no symbolic link is followed.
+
+    Raises:
+        Reaches: a symbolic link.
+        Refused: pipes, devices, or more files than models have.
+    """
+    top = os.open(path, FOLDER)
+    try:
+        found: dict[str, Source] = {}
+        for name, file in _parts(top):
+            found[name] = source = Source(file, os.path.join(path, name))
+            stack.callback(source.close)
+            if len(found) > MAX_MEMBERS:
+                raise Refused(f"its folder {ASSETS!r} holds more than {MAX_MEMBERS:,} files; models have a handful")
+        return found
+    finally:
+        os.close(top)
+
+
+def _parts(top: int) -> Iterator[tuple[str, int]]:
+    there = set(os.listdir(top))
+    for name in (METADATA, CONFIG):
+        if name in there:
+            yield name, _opened(name, top, name)
+    if ASSETS in there:
+        yield from _below(ASSETS, top, ASSETS)
+    if WEIGHTS in there:
+        yield WEIGHTS, _opened(WEIGHTS, top, WEIGHTS)
+
+
+def _below(name: str, outer: int, path: str, depth: int = 0) -> Iterator[tuple[str, int]]:
+    """All files below a folder, in the order of their names."""
+    if not path.isprintable():
+        raise Refused(f"the name {one_line(path)!r} holds control characters, or is no text")
+    file = _opened(name, outer, path)
+    if not stat.S_ISDIR(os.fstat(file).st_mode):
+        yield path, file
+        return
+    try:
+        if depth > MAX_DEPTH:
+            raise Refused(f"its folder {ASSETS!r} nests more than {MAX_DEPTH} levels deep")
+        for inner in sorted(os.listdir(file)):
+            yield from _below(inner, file, f"{path}/{inner}", depth + 1)
+    finally:
+        os.close(file)
+
+
+def _opened(name: str, folder: int, path: str) -> int:
+    try:
+        return os.open(name, UNFOLLOWED, dir_fd=folder)
+    except OSError as error:
+        with suppress(OSError):
+            if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                raise Reaches(f"its {path} is a symbolic link, which may lead anywhere") from None
+        raise Refused(f"its {path} cannot be opened ({error.strerror})") from None
+
+
+def text_of(source: Source, name: str) -> bytes:
+    """The bytes of a small file (JSON); Refused where it is too large for that."""
+    if source.size > MAX_JSON:
+        raise Refused(f"its {name} is {source.size:,} bytes long; the limit is {MAX_JSON:,}")
+    return source.read(0, source.size)
+
+
+def as_members(parts: Mapping[str, Source]) -> tuple[Member, ...]:
+    """The members that an archive of these files has."""
+    return tuple(new_member(name, source.size) for name, source in parts.items())
+
+
+def folder_hash(names: Sequence[str], hashes: Sequence[str]) -> str:
+    """The content hash of an unzipped model: of a text with a line `HASH  NAME` for each file, sorted by name.
+
+    This is what `b3sum config.json metadata.json model.weights.h5 assets/* | b3sum` prints of one with flat assets.
+    """
+    lines = sorted(zip(map(str.encode, names), hashes, strict=True))
+    text = b"".join(each.removeprefix("blake3:").encode() + b"  " + name + b"\n" for name, each in lines)
+    return f"blake3:{blake3(text).hexdigest()}"

@@ -1,0 +1,63 @@
+"""What the commands that only look at models have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from wtool.cli.console import is_debugging, progress_bar, say, say_passed_by, status_of_error
+from wtool.errors import WtoolError, explained, one_line
+
+if TYPE_CHECKING:
+    from wtool.run.pipeline import Progress
+
+
+def each_model(
+    words: Sequence[str], label: str, told_as: str | None, quiet: bool, look: Callable[[str, Progress | None], int]
+) -> int:
+    """Call `look` with each model that the words mean; what cannot be read is a line, and the others go on.
+
+    Args:
+        words: files, folders, patterns, or `-`.
+        label: of the progress bar.
+        told_as: the key that names a model in JSON objects; None where there are none.
+        quiet: no progress.
+        look: from a path to an exit status.
+
+    Returns:
+        the exit status: the highest that `look` gave or that an error has.
+    """
+    from wtool.checkpoint.inputs import models_of, refuse_two_streams
+
+    refuse_two_streams(words)
+    status = 0
+    for word in words:
+        try:
+            for path in models_of(word):
+                status = max(status, looked_at(path, label, told_as, quiet, look))
+        except WtoolError as error:
+            say(str(error))
+            status = max(status, status_of_error(error))
+    if not quiet and told_as is None:
+        say_passed_by(words)
+    return status
+
+
+def looked_at(
+    path: str, label: str, told_as: str | None, quiet: bool, look: Callable[[str, Progress | None], int]
+) -> int:
+    """Call `look` with a path; gives its exit status, or that of an error, which becomes a line."""
+    try:
+        with progress_bar(f"{label} {one_line(path)}", quiet) as progress:
+            return look(path, progress)
+    except Exception as error:
+        if is_debugging():
+            raise
+        told = explained(error).about(path)
+        if told_as is not None:
+            click.echo(json.dumps({told_as: path, "error": told.message}))
+        say(str(told))
+        return status_of_error(told)

@@ -1,0 +1,220 @@
+"""`--to linked`: activations become linked ones, everything behind them is widened, and the model computes the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wtool.errors import Refused
+from wtool.graphs.layer_rules import ACROSS
+from wtool.graphs.new_layers import beside, keras_class, own_class, without_sharing
+from wtool.graphs.propagate import Bring, Spread, spread
+from wtool.graphs.reindex import Reindex, linked
+from wtool.schema.graph import Entry, Key, Layer, Model
+from wtool.schema.ranges import LEVELS, named
+
+VARIANTS = {"relu": "LKReLU", "selu": "LKSELU", "swish": "LKSwish", "silu": "LKSwish"}
+"""Activation -> linked layer of its own; others become `Linked(activation)`."""
+
+LARGEST = 1 << 27
+"""Weights of a projection that are still worth it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """What a layer's activation becomes.
+
+    Attributes:
+        variant: class of the linked layer.
+        settings: of that layer.
+        fused: it is a setting of a layer that does more.
+    """
+
+    variant: str
+    settings: Mapping[str, Any]
+    fused: bool
+
+
+@dataclass(eq=False)
+class Projected:
+    """A projection that was put in: its layer, and which position of its input each of its outputs is."""
+
+    layer: Layer
+    bring: Bring
+    beside: Layer | None
+
+
+def activation_of(layer: Layer) -> Activation | None:
+    """What a layer's activation would become; None where it has none, or one that cannot be linked."""
+    acting = layer.acting
+    kind, config = (acting.kind or "").removeprefix("wtool>"), acting.config
+    if kind == "PReLU" and acting is layer:
+        names = ("alpha_initializer", "alpha_regularizer", "alpha_constraint", "shared_axes")
+        return Activation("LKPReLU", {name: config.get(name) for name in names if name in config}, fused=False)
+    if kind in ("ReLU", "LeakyReLU", "ELU"):
+        return _of_layer(kind, acting)
+    if kind == "Activation":
+        return _of_function(config.get("activation"), fused=False)
+    return _of_function(config.get("activation"), fused=True) if ends_in_activation(kind) else None
+
+
+def ends_in_activation(kind: str) -> bool:
+    """Whether the setting `activation` of a class is what it does last, to each of its outputs."""
+    plain = kind.removeprefix("AutoRot")
+    known = plain.startswith(("Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv"))
+    return known and not plain.startswith("ConvLSTM")
+
+
+def _of_layer(kind: str, layer: Layer) -> Activation:
+    config = layer.config
+    if kind == "ReLU":
+        slope = config.get("negative_slope") or 0
+        if not slope and not config.get("threshold") and config.get("max_value") in (None, 6):
+            name = "relu" if config.get("max_value") is None else "relu6"
+            return Activation(VARIANTS.get(name, "Linked"), {} if name == "relu" else {"activation": name}, False)
+    if kind == "ELU" and config.get("alpha", 1.0) == 1.0:
+        return Activation("Linked", {"activation": "elu"}, fused=False)
+    inner: Entry = {"class_name": kind, "config": without_sharing({**config, "name": f"{layer.name}_activation"})}
+    keras_class(inner, kind)
+    return Activation("Linked", {"activation": {"module": "keras.layers", "registered_name": None, **inner}}, False)
+
+
+def _of_function(function: Any, fused: bool) -> Activation | None:
+    name = function.get("config") if isinstance(function, dict) else function
+    if function is None or name == "linear":
+        return None
+    if isinstance(name, str) and name in VARIANTS:
+        return Activation(VARIANTS[name], {}, fused)
+    return Activation("Linked", {"activation": without_sharing(function)}, fused)
+
+
+def is_across(activation: Activation) -> bool:
+    """Whether the activation is not of each value alone, but of all channels."""
+    function = activation.settings.get("activation")
+    name = function.get("config") if isinstance(function, dict) else function
+    return isinstance(name, str) and name in ACROSS
+
+
+def as_general(activation: Activation, layer: Layer) -> Activation:
+    """The same by the class for any activation.
+
+    Raises:
+        Refused: it has slopes of its own, which that class does not.
+    """
+    if activation.variant == "Linked":
+        return activation
+    if activation.variant == "LKPReLU":
+        raise Refused(f"{layer.shown} has slopes that are trained; Linked has none: take --to LKPReLU")
+    name = next(name for name, variant in VARIANTS.items() if variant == activation.variant)
+    return Activation("Linked", {"activation": name}, activation.fused)
+
+
+def link(model: Model, chosen: Mapping[str, tuple[Layer, Activation]]) -> tuple[Spread, list[Projected]]:
+    """Link the activations of some layers, in place.
+
+    Raises:
+        Refused: something behind them cannot go on as before.
+    """
+    found = spread(model, dict.fromkeys(chosen, linked), can_bring=True)
+    settle(found)
+    for inner in model.walk():
+        for layer in list(inner.layers):
+            if layer.path in chosen and layer.path in found.axes:
+                _put_link(inner, layer, chosen[layer.path][1], found)
+    projected = [_project(bring) for bring in found.brought.values()]
+    for inner in model.walk():
+        inner.settle()
+    return found, projected
+
+
+def settle(found: Spread) -> None:
+    """Write new shapes and settings into the configuration."""
+    brought = {id(ref) for bring in found.brought.values() for ref in bring.refs}
+    for ref, reindex, shape in found.changed:
+        if ref.told is not None and id(ref) not in brought:
+            ref.told["shape"] = list(reindex.shape(shape))
+    for inner, key, reindex in found.entered:
+        _enter(inner, key, reindex)
+    for path, layer in found.layers.items():
+        taken = found.taken.get(path)
+        if taken is not None:
+            layer.config.update(taken.settings)
+        shapes = found.inputs[path]
+        if "build_config" in layer.entry and (taken is None or taken.output or taken.edits):
+            build = layer.entry.pop("build_config")
+            if None not in shapes and shapes and isinstance(build, dict) and "input_shape" in build:
+                told = [list(shape or ()) for shape in shapes]
+                layer.entry["build_config"] = {"input_shape": told[0] if len(told) == 1 else told}
+        if taken is not None and taken.edits:
+            for name in ("layer", "backward_layer", "cell"):  # inside wrappers
+                if isinstance(layer.config.get(name), dict):
+                    layer.config[name].pop("build_config", None)
+
+
+def _enter(model: Model, key: Key, reindex: Reindex) -> None:
+    """Write the new shape of what goes into a model inside the model."""
+    first = [layer for layer in model.layers if layer.name == key[0]] or model.layers[:1]
+    places = [(layer.config, name) for layer in first for name in ("batch_shape", "batch_input_shape")]
+    for config, name in [*places, (model.config, "build_input_shape")]:
+        if isinstance(config.get(name), list):
+            config[name][reindex.axis] = len(reindex.source)
+
+
+def _put_link(model: Model, layer: Layer, activation: Activation, found: Spread) -> None:
+    settings = {**activation.settings, "axis": found.axes[layer.path]}
+    if not activation.fused:
+        config = {name: layer.config[name] for name in ("name", "trainable", "dtype") if name in layer.config}
+        layer.entry["config"] = {**config, **settings}
+        layer.entry.pop("build_config", None)
+        own_class(layer.entry, activation.variant)
+        layer.kind = f"wtool>{activation.variant}"
+        return
+    _set_linear(layer)
+    entry = beside(layer, model.free_name(f"{layer.name}_linked"), settings)
+    own_class(entry, activation.variant)
+    calls = model.calls_of(layer)
+    made = model.insert(entry, [call.key for call in calls], [model.users(call.key) for call in calls])
+    for call in model.calls_of(made):
+        if call.inputs[0].told is not None:
+            call.inputs[0].told["shape"] = list(found.before[layer.path])
+
+
+def _set_linear(layer: Layer) -> None:
+    config = layer.acting.config
+    if config.get("L") == "auto":  # of an Auto-Rotating layer: the one of its activation
+        config["L"] = LEVELS.get(named(config["activation"]), "auto")
+    config["activation"] = "linear"
+
+
+def _project(bring: Bring) -> Projected:
+    """Put in a layer that brings the old form back: the identity on what was, zero on what is new."""
+    model, reindex, shape = bring.model, bring.reindex, bring.shape
+    key = bring.refs[0].key
+    source = next((layer for layer in model.layers if layer.name == key[0]), None)
+    near = source or model.layers[0]
+    rank, wide = len(shape), len(reindex.source)
+    settings: dict[str, Any]
+    if rank in (4, 5) and reindex.axis in (1, rank - 1):
+        kind = f"Conv{rank - 2}D"
+        order = "channels_first" if reindex.axis == 1 else "channels_last"
+        settings = {"filters": reindex.size, "kernel_size": [1] * (rank - 2), "data_format": order}
+    elif reindex.axis == rank - 1:
+        kind, settings = "Dense", {"units": reindex.size}
+    else:
+        kind = "EinsumDense"
+        letters = "abcdefgh"[:rank]
+        made = letters.replace(letters[reindex.axis], "z")
+        sizes = [reindex.size if axis == reindex.axis else size for axis, size in enumerate(shape)]
+        settings = {"equation": f"{letters},{letters[reindex.axis]}z->{made}", "output_shape": sizes[1:]}
+    if wide * reindex.size > LARGEST:
+        raise Refused(f"{bring.why[0]}; a projection back would take {wide * reindex.size:,} weights")
+    name = model.free_name(f"{(source.name if source else '') or 'input'}_project")
+    bias = {"bias_axes": None} if kind == "EinsumDense" else {"use_bias": False}
+    entry = beside(near, name, {**settings, "activation": "linear", **bias})
+    keras_class(entry, kind)
+    layer = model.insert(entry, [key], [bring.refs])
+    ref = model.calls_of(layer)[0].inputs[0]
+    if ref.told is not None:
+        ref.told["shape"] = list(reindex.shape(shape))
+    return Projected(layer, bring, source)

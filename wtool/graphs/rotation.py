@@ -1,0 +1,247 @@
+"""`--to autorot`: layers become Auto-Rotating ones, told between which limits their inputs are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.choices import ROTATING
+from wtool.dtypes import Array
+from wtool.errors import Refused, Usage
+from wtool.graphs.new_layers import own_class
+from wtool.graphs.selecting import followers
+from wtool.schema.graph import CARRIERS, Call, Entry, Key, Layer, Model
+from wtool.schema.layers import quantisation
+from wtool.schema.ranges import LEVELS, RANGES, beyond, named, states_are_bounded
+
+OWN = ("xmin_lim", "xmax_lim", "L", "xQ_scalar", "eps", "AutoRot", "hQ_scalar")
+"""Settings that the variants have and their parents do not."""
+
+EPS = 1e-5
+RECURRENT = ("SimpleRNN", "LSTM", "GRU")
+WRAPPERS = ("Bidirectional", *CARRIERS)
+Limits = tuple[float, float]
+
+_PASSING = (
+    "Flatten", "Reshape", "Permute", "RepeatVector", "MaxPooling", "AveragePooling", "AdaptiveMaxPooling",
+    "AdaptiveAveragePooling", "GlobalMaxPooling", "GlobalAveragePooling", "Dropout", "SpatialDropout", "Identity",
+    "Cropping", "UpSampling", "ActivityRegularization", "Masking",
+)  # fmt: skip
+_JOINING = ("Concatenate", "Average", "Maximum", "Minimum")
+
+
+def rotatable(layer: Layer) -> list[Entry]:
+    """The entries of a layer, or of those inside a wrapper, that have an Auto-Rotating variant."""
+    entries = [layer.entry]
+    if layer.kind in WRAPPERS:
+        entries = [layer.config.get("layer"), layer.config.get("backward_layer")]  # type: ignore[list-item]
+    elif layer.kind is None:
+        return []
+    found = [entry for entry in entries if isinstance(entry, dict) and _plain(entry) in ROTATING]
+    for entry in found:
+        if quantisation(entry.get("config") or {}) != (None,):
+            raise Refused(f"{layer.shown} is quantised; leave it out with --layers")
+    return found
+
+
+def _plain(entry: Entry) -> str:
+    return str(entry.get("class_name")).rpartition(">")[2]
+
+
+def rotate(
+    model: Model, layer: Layer, limits: Limits | None, given: tuple[float | None, float | None], level: float | None,
+    auto_rot: bool,
+) -> str:  # fmt: skip
+    """Make a layer's entries Auto-Rotating ones, in place; gives their class.
+
+    Args:
+        model: whose layer it is.
+        layer: it.
+        limits: of its inputs, where the layers before tell.
+        given: those that the user gives.
+        level: L; None takes it from the activation.
+        auto_rot: False switches them off.
+
+    Raises:
+        Usage: limits or L are not known.
+    """
+    low, high = limits if limits is not None else given
+    if low is None or high is None:
+        raise Usage(f"the limits of the inputs of {layer.shown} are not known: give --xmin-lim and --xmax-lim")
+    entries = rotatable(layer)
+    for entry in entries:
+        name = f"AutoRot{_plain(entry)}"
+        _check_states(layer, entry)
+        entry["config"] = {
+            **entry["config"],
+            "xmin_lim": low,
+            "xmax_lim": high,
+            "L": level if level is not None else _level(model, layer, entry),
+            "xQ_scalar": "auto",
+            "eps": EPS,
+            "AutoRot": auto_rot,
+        }
+        own_class(entry, name)
+        if "module" in entry and name.removeprefix("AutoRot") in RECURRENT:
+            entry["module"] = "wtool.layers.recurrent"
+    return f"AutoRot{_plain(entries[0]).removeprefix('AutoRot')}"
+
+
+def _check_states(layer: Layer, entry: Entry) -> None:
+    """Refuse recurrent layers whose states have no known range."""
+    if _plain(entry) not in RECURRENT:
+        return
+    config = entry["config"]
+    gates = [] if _plain(entry) == "SimpleRNN" else [named(config.get("recurrent_activation", "sigmoid"))]
+    state = named(config.get("activation", "tanh"))
+    if not states_are_bounded(state, gates):
+        raise Usage(f"no range is known for the states of {layer.shown} ({state}); leave it out with --layers")
+
+
+def _level(model: Model, layer: Layer, entry: Entry) -> str | float:
+    """L by the activation: the layer's own, or the layer behind a linear one."""
+    config = entry["config"]
+    names = [named(config.get("activation", "tanh" if _plain(entry) in RECURRENT else None))]
+    if _plain(entry) in RECURRENT[1:]:
+        names.append(named(config.get("recurrent_activation", "sigmoid")))
+    if all(name in LEVELS for name in names):
+        return "auto"
+    behind = {named(each.config.get("activation")) for each in followers(model, layer) if each.kind == "Activation"}
+    if names == ["linear"] and len(behind) == 1 and (name := next(iter(behind))) in LEVELS:
+        return LEVELS[name]
+    odd = next(name for name in names if name not in LEVELS)
+    raise Usage(f"no L is known for {odd}, the activation of {layer.shown}: give --L, or leave it out with --layers")
+
+
+def limits_of(model: Model, given: Sequence[Limits | None] = ()) -> dict[str, Limits | None]:
+    """Path of each layer, of a model and those inside it -> between which limits its inputs are, where that is known.
+
+    Limits come from activations with a bounded range, and pass through layers that only move values.
+    """
+    found: dict[str, Limits | None] = {}
+    _follow(model, given, found)
+    return found
+
+
+def _follow(model: Model, given: Sequence[Limits | None], found: dict[str, Limits | None]) -> list[Limits | None]:
+    at: dict[Key, Limits | None] = dict(zip(model.inputs, given, strict=False))
+    for call in model.calls:
+        inputs = [at.get(ref.key) for ref in call.inputs]
+        whole = _union(inputs[:1])
+        path = call.layer.path
+        found[path] = whole if path not in found else _union([found[path], whole])
+        if call.layer.model is not None:
+            for number, limits in enumerate(_follow(call.layer.model, inputs, found)):
+                at[call.layer.name, call.number, number] = limits
+        else:
+            at[call.key] = _behind(call, inputs)
+    return [at.get(ref.key) for ref in model.outputs]
+
+
+def _union(limits: Sequence[Limits | None]) -> Limits | None:
+    known = [each for each in limits if each is not None]
+    if len(known) < len(limits) or not known:
+        return None
+    return min(low for low, _ in known), max(high for _, high in known)
+
+
+def _behind(call: Call, inputs: Sequence[Limits | None]) -> Limits | None:
+    """The limits of what a layer gives."""
+    if call.layer.kind is None:
+        return None  # of its author's own: it may do anything with what its settings say
+    kind, config = call.layer.kind.removeprefix("wtool>").removeprefix("AutoRot"), call.layer.config
+    if kind in WRAPPERS and isinstance(config.get("layer"), dict):
+        entry = config["layer"]
+        merged = kind == "Bidirectional" and config.get("merge_mode", "concat") not in ("concat", "ave", None)
+        kind, config = _plain(entry).removeprefix("AutoRot"), entry.get("config") or {}
+        if merged:
+            return None
+    if kind in RECURRENT:
+        limits = RANGES.get(named(config.get("activation", "tanh")))
+        return _union([limits, (0.0, 0.0)])
+    if kind == "ReLU" and config.get("max_value") is not None and not config.get("negative_slope"):
+        return 0.0, float(config["max_value"])
+    if kind == "Softmax":
+        return RANGES["softmax"]
+    if kind == "UnitNormalization":
+        return -1.0, 1.0
+    if kind.startswith(_PASSING):
+        return inputs[0]
+    if kind.startswith("ZeroPadding"):
+        return _union([inputs[0], (0.0, 0.0)])
+    if kind in _JOINING:
+        return _union(inputs)
+    return RANGES.get(named(config.get("activation")))
+
+
+# --- what rotation does to a layer ---
+
+
+def rho_of(base: Checkpoint, layer: Layer, owned: Sequence[Tensor]) -> tuple[float, float, float] | None:
+    """Smallest, median and largest factor by which a rotated layer multiplies its outputs, with all of its kernel."""
+    factors = []
+    for entry in _rotated(layer):
+        config = entry["config"]
+        limit = beyond(config["xmin_lim"], config["xmax_lim"])
+        for group in _by_layer(owned):
+            at_limit = _at_limit(base, _plain(entry).removeprefix("AutoRot"), config, group, limit)
+            factors.append(_levels(config, len(at_limit)) / (np.abs(at_limit) + config["eps"]))
+    if not factors:
+        return None
+    rho = np.concatenate(factors)
+    return float(rho.min()), float(np.median(rho)), float(rho.max())
+
+
+def _rotated(layer: Layer) -> list[Entry]:
+    entries = [layer.config.get("layer")] if layer.kind in WRAPPERS else [layer.entry]
+    return [entry for entry in entries if isinstance(entry, dict) and _plain(entry).startswith("AutoRot")]
+
+
+def _by_layer(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
+    groups: dict[str, list[Tensor]] = {}
+    for tensor in tensors:
+        if tensor.copy_of is not None:
+            continue
+        groups.setdefault(tensor.layer, []).append(tensor)
+    return [group for group in groups.values() if any(tensor.role.endswith("kernel") for tensor in group)]
+
+
+def _at_limit(base: Checkpoint, kind: str, config: Mapping[str, Any], tensors: Sequence[Tensor], limit: float) -> Array:
+    """f(xQ) of every output, where the whole kernel lies on the input."""
+    weights = {tensor.role: base.read(tensor).astype(np.float64) for tensor in tensors}
+    if kind in RECURRENT:
+        sums = limit * weights["kernel"].sum(axis=0)
+        state = RANGES.get(named(config.get("activation", "tanh")), (-1.0, 1.0))
+        sums = sums + beyond(*state) * weights["recurrent_kernel"].sum(axis=0)
+        bias = weights.get("bias")
+        return np.asarray(sums if bias is None else sums + bias.reshape(-1, len(sums)).sum(axis=0))
+    if kind.startswith("Separable"):
+        depthwise = weights["depthwise_kernel"]
+        each = depthwise.sum(axis=tuple(range(depthwise.ndim - 2))).reshape(-1)
+        sums = each @ weights["pointwise_kernel"].reshape(len(each), -1)
+    else:
+        kernel = weights.get("kernel", weights.get("depthwise_kernel"))
+        assert kernel is not None
+        if kind.startswith("Depthwise"):
+            sums = kernel.sum(axis=tuple(range(kernel.ndim - 2))).reshape(-1)
+        elif kind.endswith("Transpose"):
+            sums = kernel.sum(axis=(*range(kernel.ndim - 2), kernel.ndim - 1))
+        else:
+            sums = kernel.sum(axis=tuple(range(kernel.ndim - 1)))
+    return np.asarray(limit * sums + weights.get("bias", 0.0))
+
+
+def _levels(config: Mapping[str, Any], size: int) -> Array:
+    """L of every output; a recurrent layer has some for each gate."""
+    if config["L"] != "auto":
+        return np.full(size, float(config["L"]))
+    own = LEVELS[named(config.get("activation", "tanh"))]
+    units = config.get("units")
+    if "recurrent_activation" not in config or not units:
+        return np.full(size, own)
+    gate = LEVELS[named(config["recurrent_activation"])]
+    gates = [gate, gate, own, gate] if size == 4 * units else [gate, gate, own]
+    return np.repeat(gates, units)

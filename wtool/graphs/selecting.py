@@ -1,0 +1,162 @@
+"""Which layers of a model a swap is about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from typing import TypeVar
+
+from wtool.errors import Refused, Usage, a_few
+from wtool.schema.config import class_of
+from wtool.schema.graph import OPERATION, Key, Layer, Model
+from wtool.schema.layers import variants
+from wtool.schema.operations import ACTIVATIONS, TENSORFLOW, function_of
+
+Chosen = TypeVar("Chosen")
+
+LINKING = ("a linked activation", "Linked", "LK")
+"""How the names of what activations become begin."""
+
+_HOLDERS = ("SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM", "Bidirectional", "TimeDistributed", "MultiHead", "GroupQ")
+
+
+def choose(
+    model: Model, globs: Sequence[str], wanted: Callable[[Layer], Chosen | None], what: str, outputs_too: bool = False
+) -> dict[str, tuple[Layer, Chosen]]:
+    """The layers that `wanted` says something of, as far as patterns allow.
+
+    Args:
+        model: the outermost one.
+        globs: patterns for paths of layers; all hidden layers, if there are none. Output layers only where a pattern
+            without wildcards names them.
+        wanted: what to do with a layer; None for nothing.
+        what: what they become, in messages.
+        outputs_too: output layers need no naming.
+
+    Raises:
+        Usage: a pattern matches no layer, or nothing is found.
+    """
+    layers = [layer for inner in model.walk() for layer in inner.layers]
+    for glob in globs:
+        if not any(fnmatchcase(layer.path, glob) for layer in layers):
+            holder = next((each for each in layers if any(fnmatchcase(held.path, glob) for held in inside(each))), None)
+            if holder is not None:
+                raise Usage(f"{glob!r} is inside {holder.shown}, where swap changes nothing")
+            raise Usage(f"no layer has a path like {glob!r}; see `wtool inspect`")
+    outputs = set() if outputs_too else output_layers(model)
+    found: dict[str, tuple[Layer, Chosen]] = {}
+    for layer in layers:
+        named = [glob for glob in globs if fnmatchcase(layer.path, glob)]
+        literal = any(not re.search(r"[*?[]", glob) for glob in named)
+        if (globs and not named) or (layer.path in outputs and not literal):
+            continue
+        decided = wanted(layer)
+        if decided is not None:
+            found[layer.path] = (layer, decided)
+        elif literal:
+            raise Usage(f"{layer.shown} has nothing that becomes {what}")
+    if found:
+        return found
+    passed = "".join(f"; {note}" for note in passed_by(model, globs, wanted, what))
+    if outputs_too:
+        raise Usage(f"there is nothing that becomes plain: no Auto-Rotating and no linked layers{passed}")
+    where = "no layer that --layers names has anything that" if globs else "no hidden layer has anything that"
+    raise Usage(f"{where} becomes {what}; an output layer has to be named with --layers{passed}")
+
+
+def passed_by(model: Model, globs: Sequence[str], wanted: Callable[[Layer], Chosen | None], what: str) -> list[str]:
+    """One line on what `choose` cannot reach: layers inside others, activations of loops and operations of the graph.
+
+    Args:
+        model, globs, wanted, what: as for `choose`.
+    """
+    layers = [layer for inner in model.walk() for layer in inner.layers]
+    if globs:
+        named = [layer for layer in layers if any(fnmatchcase(layer.path, glob) for glob in globs)]
+    else:
+        outputs = output_layers(model)
+        named = [layer for layer in layers if layer.path not in outputs]
+    found = []
+    for layer in named:
+        held = list(inside(layer)) if wanted(layer) is None else []
+        found += [each for each in held if wanted(each) is not None]
+        if what.startswith(LINKING):
+            found += [each for each in (layer, *held) if _is_activation(each)]
+    if not found:
+        return []
+    shown = a_few([each.shown for each in found])
+    return [f"swap does not reach {shown}: inside another layer, a loop over time, or an operation of the graph"]
+
+
+def inside(layer: Layer) -> Iterator[Layer]:
+    """The layers in a layer's settings, at any depth: of wrappers and the like, but not those of the graph."""
+    waiting = [] if layer.model is not None else [layer]
+    while waiting:
+        holder = waiting.pop()
+        config = holder.entry.get("config")
+        for value in config.values() if isinstance(config, dict) else [config]:
+            for entry in value if isinstance(value, list) else [value]:
+                if isinstance(entry, dict) and isinstance(entry.get("config"), (dict, list)):
+                    with suppress(Refused):
+                        held = Layer(entry, "", class_of(entry)[0])
+                        held.path = f"{holder.path}/{held.name or entry['class_name']}"
+                        waiting.append(held)
+        if holder is not layer:
+            yield holder
+
+
+def _is_activation(layer: Layer) -> bool:
+    """Whether it has an activation that no layer can take the place of: in a loop over time, or as an operation."""
+    kind = (layer.kind or "").removeprefix("wtool>AutoRot").removesuffix("Cell")
+    if kind in ("SimpleRNN", "LSTM", "GRU") or kind.startswith("ConvLSTM"):
+        return layer.config.get("activation") not in (None, "linear")
+    if layer.kind in TENSORFLOW:
+        return function_of(layer.config) in ACTIVATIONS
+    name = str(layer.entry.get("class_name")).lower().replace("leakyrelu", "leaky_relu")
+    return layer.kind == OPERATION and name in ACTIVATIONS
+
+
+def output_layers(model: Model) -> set[str]:
+    """Paths of the layers that a model's outputs come from: back to the last ones with a kernel."""
+    makers = {call.key[:2]: call for call in model.calls}
+    found: set[str] = set()
+    waiting = [ref.key for ref in model.outputs]
+    seen: set[Key] = set()
+    while waiting:
+        key = waiting.pop()
+        call = makers.get(key[:2])
+        if call is None or key in seen:
+            continue
+        seen.add(key)
+        found.add(call.layer.path)
+        if call.layer.model is not None:
+            found |= output_layers(call.layer.model)
+            if any(_has_kernel(layer) for layer in call.layer.model.layers):
+                continue
+        elif _has_kernel(call.layer):
+            continue
+        waiting += [ref.key for ref in call.inputs]
+    return found
+
+
+def _has_kernel(layer: Layer) -> bool:
+    if layer.kind in (None, OPERATION):
+        return layer.kind is None  # of its author's own: it may well have one
+    if layer.model is not None:
+        return any(_has_kernel(inner) for inner in layer.model.layers)
+    return layer.kind.removeprefix("wtool>AutoRot").startswith(_HOLDERS) or any(
+        variable.name.endswith(("kernel", "embeddings"))
+        for choice in variants(layer.kind, layer.config) or ()
+        for variable in choice.saved
+    )
+
+
+def followers(model: Model, layer: Layer) -> Iterator[Layer]:
+    """The layers that take a layer's outputs."""
+    for call in model.calls_of(layer):
+        taking = {id(ref) for ref in model.users(call.key)}
+        for other in model.calls:
+            if any(id(ref) in taking for ref in other.inputs):
+                yield other.layer

@@ -1,0 +1,114 @@
+"""Giving a saved model one more text, without writing the file anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import Struct, pack
+from typing import NamedTuple
+
+from wtool.errors import Refused
+from wtool.hdf5.heaps import GLOBAL, OBJECT
+from wtool.hdf5.messages import ATTRIBUTE, MESSAGE, PREFIX, attribute_parts, read_messages
+from wtool.hdf5.metadata import Metadata
+from wtool.hdf5.reader import read_superblock
+
+# A variable-length UTF-8 string of characters, null-terminated in memory, as HDF5 itself writes it.
+_TEXT_TYPE = bytes.fromhex("19 01 01 00 10 00 00 00  10 00 00 00 01 00 00 00 00 00 08 00")
+_SCALAR = bytes.fromhex("01 00 00 00 00 00 00 00")
+_REFERENCE = Struct("<IQI")
+_LEAST_HEAP = 4096  # HDF5 reads this much of a heap before it knows its size
+
+
+class _Header(NamedTuple):
+    references: int
+    messages: list[bytes]
+
+
+def with_root_attribute(
+    read: Callable[[int, int], bytes], size: int, name: str, text: str
+) -> tuple[bytes, list[tuple[int, bytes]]]:
+    """What turns a file into one whose root group has the text attribute `name`, in place of any of that name before.
+
+    The root group's header is written anew behind the end, and the superblock led to it. All other bytes stay as they
+    are.
+
+    Args:
+        read: gives exactly n bytes at an offset of the file, or raises `Refused`.
+        size: of the file, in bytes.
+        name: of the attribute.
+        text: its value, of any length; HDF5 keeps no null characters.
+
+    Returns:
+        Bytes to append, and (offset, bytes) to put over the file's own.
+
+    Raises:
+        Refused: the file is damaged.
+        NotPlain: it is not what `read_index` reads.
+    """
+    metadata = Metadata(read, size)
+    superblock = read_superblock(metadata)
+    header = _read_header(metadata, superblock.root, name)
+    start = _aligned(size)
+    body = _attribute(name, len(text.encode()), 0)
+    length = sum(map(len, header.messages)) + len(body)
+    heap_at = start + PREFIX.size + length
+    if text:
+        body = _attribute(name, len(text.encode()), heap_at)
+    count = len(header.messages) + 1
+    if count > 0xFFFF:
+        raise Refused("its root group has too many attributes")
+    tail = b"".join(
+        (
+            bytes(start - size),
+            PREFIX.pack(1, count, header.references, length),
+            *header.messages,
+            body,
+            _heap(text.encode()) if text else b"",
+        )
+    )
+    end_at, root_at = superblock.addresses + 16, superblock.addresses + 40
+    return tail, [(end_at, pack("<Q", size + len(tail))), (root_at, pack("<Q", start))]
+
+
+def _read_header(metadata: Metadata, address: int, name: str) -> _Header:
+    """The root group's messages, without fillers and the attribute `name`."""
+    _, _, references, _ = PREFIX.unpack(metadata.at(address, PREFIX.size))
+    kept = []
+    for message in read_messages(metadata, address):
+        old = message.kind == ATTRIBUTE and attribute_parts(message.body)[0] == name
+        if not old and message.kind not in (0, 0x10):
+            kept.append(_message(message.kind, message.flags, message.body))
+    return _Header(references, kept)
+
+
+def _attribute(name: str, length: int, heap_at: int) -> bytes:
+    raw = name.encode() + b"\0"
+    parts = (
+        pack("<BxHHH", 1, len(raw), len(_TEXT_TYPE), len(_SCALAR)),
+        _padded(raw),
+        _padded(_TEXT_TYPE),
+        _SCALAR,
+        _REFERENCE.pack(length, heap_at, 1 if heap_at else 0),
+    )
+    return _message(ATTRIBUTE, 0, b"".join(parts))
+
+
+def _message(kind: int, flags: int, body: bytes) -> bytes:
+    body = _padded(body)
+    return MESSAGE.pack(kind, len(body), flags) + body
+
+
+def _heap(text: bytes) -> bytes:
+    """A global heap collection that holds the text as its object 1."""
+    used = GLOBAL.size + OBJECT.size + _aligned(len(text))
+    size = max(_LEAST_HEAP, used + OBJECT.size)
+    free = OBJECT.pack(0, 0, size - used)
+    return (GLOBAL.pack(b"GCOL", 1, size) + OBJECT.pack(1, 0, len(text)) + _padded(text) + free).ljust(size, b"\0")
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 8) * 8
+
+
+def _padded(raw: bytes) -> bytes:
+    return raw.ljust(_aligned(len(raw)), b"\0")

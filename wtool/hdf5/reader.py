@@ -1,0 +1,291 @@
+"""A strict reader of the HDF5 that Keras writes: an index of groups, datasets and attributes, never the weights.
+
+The bytes are parsed here, not by the HDF5 library, which crashes or loops on damaged metadata. What this reader does
+not know it names (`NotPlain`), and what contradicts itself it refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from struct import Struct
+from struct import error as StructError
+
+from wtool.errors import Differs, Reaches, Refused
+from wtool.hdf5.btree import Entry, Table, read_entries
+from wtool.hdf5.heaps import GlobalHeaps
+from wtool.hdf5.messages import (
+    ATTRIBUTE,
+    DATASPACE,
+    DATATYPE,
+    LAYOUT,
+    PAIR,
+    SHARED,
+    SYMBOL_TABLE,
+    Message,
+    Value,
+    parse_attribute,
+    parse_layout,
+    parse_shape,
+    parse_type,
+    read_messages,
+)
+from wtool.hdf5.metadata import UNDEFINED, Metadata, NotPlain, shown
+from wtool.io.limits import MAX_ATTRIBUTES, MAX_DEPTH, MAX_OBJECTS, MAX_PATHS
+
+__all__ = ["Dataset", "Index", "NotPlain", "Superblock", "Value", "possible_starts", "read_index", "read_superblock"]
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_SUPERBLOCK = Struct("<8sBBBxBBBxHHI")
+_ADDRESSES = Struct("<QQQQ")
+_ENTRY = Struct("<QQIIQQ")
+_SINGLE = {SYMBOL_TABLE, DATASPACE, DATATYPE, LAYOUT}
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A contiguous dataset: `path` without leading slash, and where its bytes are in the HDF5 file.
+
+    Attributes:
+        dtype: NumPy's or ml_dtypes' name; `opaque<n>` for n-byte opaque types; little-endian. Types that no weight
+            can have are named too: `string`, `vlen`, `compound`, `reference`, `array`, `enum`, `time`, `bitfield`,
+            `complex`, `float?` and `int?` (of unusual layout), `null` (no value at all).
+        offset: 0 where there are no bytes.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    offset: int
+    nbytes: int
+    attributes: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """All groups (path -> attributes, root is "") and datasets of a file, by path, in the order of the file's tables.
+
+    Every byte has one owner: no two datasets share bytes with each other or with the file's own tables, and no dataset
+    has two paths. So what is written to one array changes no other.
+
+    Attributes:
+        size: of the file, in bytes.
+        groups: path -> attributes.
+        datasets: by path.
+        attributes: what reading all attributes took of `MAX_ATTRIBUTES`, in bytes.
+    """
+
+    size: int
+    groups: Mapping[str, Mapping[str, Value]]
+    datasets: Mapping[str, Dataset]
+    attributes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Superblock:
+    """What a plain file's first bytes say.
+
+    Attributes:
+        end: the end-of-file address.
+        root: address of the root group's object header.
+        table: the root's B-tree and heap where cached there, else None.
+        leaf: half the number of entries that a symbol table node holds.
+        internal: half the number of children that a B-tree node holds.
+        addresses: where the four addresses stand, of which the third is the end of the file.
+    """
+
+    end: int
+    root: int
+    table: Table | None
+    leaf: int
+    internal: int
+    addresses: int
+
+
+def read_index(read: Callable[[int, int], bytes], size: int) -> Index:
+    """What an HDF5 file holds and where.
+
+    Names and texts that are no UTF-8 come with lone surrogates (`surrogateescape`); names are data, never paths.
+    Unused committed datatypes are left out.
+
+    Args:
+        read: gives exactly n bytes at an offset of the file, or raises `Refused`.
+        size: of the file, in bytes.
+
+    Raises:
+        Differs: an array has two names.
+        Refused: the file is damaged, contradicts itself, points outside itself, or is beyond a limit.
+        NotPlain: it uses HDF5 features that Keras does not.
+    """
+    metadata = Metadata(read, size)
+    superblock = read_superblock(metadata)
+    metadata.claim(0, superblock.addresses + _ADDRESSES.size + _ENTRY.size)
+    walk = _Walk(metadata, superblock)
+    walk.run()
+    metadata.check_claims()
+    return Index(size, walk.groups, walk.datasets, MAX_ATTRIBUTES - walk.attributes_left)
+
+
+def read_superblock(metadata: Metadata) -> Superblock:
+    """The superblock, checked; tells `metadata` where the file ends.
+
+    Raises:
+        Refused: this is no HDF5 file, a damaged one, or one of a set of files.
+        NotPlain: its version is 2 or 3, it has a user block, or addresses of another size.
+    """
+    size = metadata.end
+    if size < 96 or metadata.at(0, 8) != SIGNATURE:
+        _find_signature(metadata)
+    head = _SUPERBLOCK.unpack(metadata.at(0, _SUPERBLOCK.size))
+    _, version, free, table, shared, offsets, lengths, leaf, internal, _flags = head
+    if version in (2, 3):
+        raise NotPlain(f"a superblock of version {version}")
+    if version not in (0, 1) or free or table or shared:
+        raise Refused(f"damaged: HDF5 knows no superblock of version {version}")
+    if (offsets, lengths) != (8, 8):
+        if offsets in (2, 4, 8, 16, 32) and lengths in (2, 4, 8, 16, 32):
+            raise NotPlain(f"addresses of {offsets} and lengths of {lengths} bytes")
+        raise Refused("damaged: its addresses have an impossible size")
+    if not leaf or not internal:
+        raise Refused("damaged: its tables hold nothing")
+    start = 24 + 4 * version
+    base, _space, end, driver = _ADDRESSES.unpack(metadata.at(start, 32))
+    _, root, cached, _, *scratch = _ENTRY.unpack(metadata.at(start + 32, 40))
+    if base:
+        raise NotPlain("a base address")
+    if driver != UNDEFINED:
+        raise Reaches("is one part of a set of files (a driver information block)")
+    metadata.end_at(end)
+    return Superblock(end, root, Table(*scratch) if cached == 1 else None, leaf, internal, start)
+
+
+def _find_signature(metadata: Metadata) -> None:
+    if any(start and metadata.at(start, 8) == SIGNATURE for start in possible_starts(metadata.end)):
+        raise NotPlain("a user block")
+    raise Refused("this is no HDF5 file")
+
+
+def possible_starts(size: int) -> Iterator[int]:
+    """Where HDF5 may begin in a file: at 0, or at 512, 1024, ... behind a block for the user's own purposes."""
+    offset = 0
+    while offset + len(SIGNATURE) <= size:
+        yield offset
+        offset = 2 * offset or 512
+
+
+class _Walk:
+    """The one pass over all objects, depth first, and what it has found so far."""
+
+    def __init__(self, metadata: Metadata, superblock: Superblock) -> None:
+        self.metadata = metadata
+        self.superblock = superblock
+        self.groups: dict[str, dict[str, Value]] = {}
+        self.datasets: dict[str, Dataset] = {}
+        self.tables: set[int] = set()
+        self.others: dict[int, str | None] = {}
+        self.heaps = GlobalHeaps(metadata, self.spend_attribute)
+        self.attributes_left = MAX_ATTRIBUTES
+        self.paths_left = MAX_PATHS
+        self.objects = 0
+
+    def run(self) -> None:
+        """Visit everything that the root group leads to."""
+        stack = [("", Entry(b"", self.superblock.root, self.superblock.table), 0)]
+        while stack:
+            path, entry, depth = stack.pop()
+            try:
+                children = self.visit(path, entry, depth)
+            except Refused as error:
+                where = shown(path) if path else "the root group"
+                raise error.within(where) from None
+            except StructError:
+                raise Refused(f"{shown(path) or 'the root group'}: damaged: something ends too early") from None
+            if children:
+                self.spend_objects(path, children)
+                prefix = f"{path}/" if path else ""
+                names = ((prefix + child.name.decode("utf-8", "surrogateescape"), child) for child in children)
+                stack.extend((name, child, depth + 1) for name, child in reversed(list(names)))
+
+    def spend_objects(self, path: str, children: list[Entry]) -> None:
+        """Count links, and the characters that their paths have in front of their names."""
+        self.objects += len(children)
+        if self.objects > MAX_OBJECTS:
+            raise Refused(f"holds more than {MAX_OBJECTS} groups and datasets")
+        self.spend_path(len(path) * len(children))
+
+    def spend_path(self, characters: int) -> None:
+        """Count characters of paths."""
+        self.paths_left -= characters
+        if self.paths_left < 0:
+            raise Refused("the names of its groups and datasets are too long")
+
+    def spend_attribute(self, nbytes: int) -> None:
+        """Count attribute values."""
+        self.attributes_left -= nbytes
+        if self.attributes_left < 0:
+            raise Refused(f"the attributes take more than {MAX_ATTRIBUTES >> 20} MiB")
+
+    def visit(self, path: str, entry: Entry, depth: int) -> list[Entry]:
+        """Put one object into the index; the children where it is a group."""
+        if entry.address in self.others:
+            known = self.others[entry.address]
+            if known is not None:
+                raise Differs(f"is the same array as {shown(known)}: to change one would be to change the other")
+            return []
+        if entry.address in self.tables:
+            raise Refused("damaged: this group is in two places")
+        messages = read_messages(self.metadata, entry.address)
+        found = {message.kind: message for message in messages if message.kind in _SINGLE}
+        if len(found) != sum(message.kind in _SINGLE for message in messages):
+            raise Refused("damaged: an object header says the same thing twice")
+        attributes = self.attributes_of(messages)
+        if SYMBOL_TABLE not in found:
+            dataset = self.dataset(path, found, attributes)
+            self.others[entry.address] = path if dataset else None
+            if dataset:
+                self.datasets[path] = dataset
+            return []
+        if len(found) > 1:
+            raise Refused("damaged: it is a group and a dataset at once")
+        if depth > MAX_DEPTH:
+            raise Refused(f"more than {MAX_DEPTH} groups inside each other")
+        table = Table(*PAIR.unpack_from(found[SYMBOL_TABLE].body))
+        if entry.table and entry.table != table:
+            raise Refused("damaged: two places say different things about this group")
+        self.tables.add(entry.address)
+        self.groups[path] = attributes
+        return read_entries(self.metadata, table, self.superblock.leaf, self.superblock.internal, self.spend_path)
+
+    def attributes_of(self, messages: list[Message]) -> dict[str, Value]:
+        """The attributes among an object's messages."""
+        attributes: dict[str, Value] = {}
+        for message in messages:
+            if message.kind == ATTRIBUTE:
+                if message.flags & SHARED:
+                    raise NotPlain("shared messages")
+                name, value = parse_attribute(message.body, self.heaps.fetch, self.spend_attribute)
+                if name in attributes:
+                    raise Refused(f"damaged: two attributes are called {shown(name)}")
+                attributes[name] = value
+        return attributes
+
+    def dataset(self, path: str, found: Mapping[int, Message], attributes: dict[str, Value]) -> Dataset | None:
+        """The dataset that these messages describe; None for a committed datatype."""
+        if len(found) < 3:
+            if found.keys() == {DATATYPE}:
+                return None
+            raise Refused("damaged: it is neither a group nor a dataset")
+        if found[DATATYPE].flags & SHARED:
+            raise NotPlain("datasets with committed datatypes")
+        if found[DATASPACE].flags & SHARED or found[LAYOUT].flags & SHARED:
+            raise NotPlain("shared messages")
+        parsed = parse_type(found[DATATYPE].body)
+        shape = parse_shape(found[DATASPACE].body)
+        nbytes = prod(shape) * parsed.size if shape is not None else 0
+        offset = parse_layout(found[LAYOUT].body, nbytes)
+        if parsed.order == ">":
+            raise NotPlain("big-endian numbers")
+        if nbytes:
+            self.metadata.claim(offset, nbytes)
+        return Dataset(path, shape or (), "null" if shape is None else parsed.name, offset, nbytes, attributes)

@@ -1,0 +1,174 @@
+"""Other HDF5 files made plain, in a child process: the HDF5 library crashes or loops on damaged ones.
+
+The child gets two open files and limits on memory, time and size; it opens nothing by name. This module is both its
+parent and its entry; `hdf5_copy` is what it does, and the only place where h5py parses what users bring.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from wtool.errors import Differs, Reaches, Refused
+from wtool.io.limits import (
+    CHILD_BYTES_PER_SECOND,
+    CHILD_MEMORY,
+    CHILD_PATIENCE,
+    CHILD_SECONDS,
+    MAX_INFLATED_FLOOR,
+    MIB,
+)
+
+_REFUSALS: dict[int, type[Refused]] = {3: Refused, 4: Differs, 5: Reaches}
+"""Exit statuses by which the child tells what kind of refusal its output is."""
+
+_FIRST_LINES = "import sys, json; job = json.loads(sys.argv[1]); sys.path[:] = job['path']; "
+_PROGRAM = _FIRST_LINES + "from wtool.hdf5.sandbox import run_child; run_child(job)"
+_ENDLESS = "damaged: the HDF5 library does not come to an end with it"
+
+
+def make_plain(source_fd: int, start: int, size: int, drop: Sequence[str] = ()) -> BinaryIO:
+    """The HDF5 file in bytes [start, start + size) of an open file, as one that `read_index` reads.
+
+    Groups, datasets and attributes keep names and values; chunked, compressed, big-endian or compact datasets become
+    contiguous and little-endian.
+
+    Args:
+        source_fd: of a regular file; it is read by position.
+        start: of the HDF5 file in it.
+        size: of the HDF5 file.
+        drop: names in the root group to leave out.
+
+    Returns:
+        An anonymous temporary file, which the caller closes.
+
+    Raises:
+        Refused: it is damaged, hostile, or holds what no array in a file can be.
+    """
+    target = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    try:
+        job = {"path": [p for p in sys.path if p], "source": source_fd, "target": target.fileno()}
+        _run({**job, "start": start, "size": size, "drop": list(drop)})
+        target.seek(0)
+    except BaseException:
+        target.close()
+        raise
+    return target
+
+
+def _run(job: dict[str, object]) -> None:
+    """Have the child do the job.
+
+    Raises:
+        Refused: with the child's own words for what is wrong.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HDF5_")}
+    environment |= {"HDF5_PLUGIN_PRELOAD": "::", "HDF5_PLUGIN_PATH": "", "OPENBLAS_NUM_THREADS": "1"}
+    size = job["size"]
+    assert isinstance(size, int)
+    patience = CHILD_PATIENCE * (CHILD_SECONDS + (size + MAX_INFLATED_FLOOR) / CHILD_BYTES_PER_SECOND)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", _PROGRAM, json.dumps(job)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            pass_fds=(job["source"], job["target"]),  # type: ignore[arg-type]
+            timeout=patience,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Refused(_ENDLESS) from None
+    if done.returncode:
+        raise _verdict(done.returncode, done.stdout)
+
+
+def _verdict(status: int, output: bytes) -> Refused:
+    if status in _REFUSALS:
+        return _REFUSALS[status](output.decode("utf-8", "replace"))
+    if status in (-signal.SIGXCPU, -signal.SIGPROF):
+        return Refused(_ENDLESS)
+    if status == -signal.SIGKILL:
+        return Refused("the HDF5 library was stopped while it read it (out of memory?)")
+    if status < 0:
+        return Refused(f"damaged: the HDF5 library crashed on it (signal {-status})")
+    return Refused(f"the HDF5 library could not be run on it (exit status {status}); is h5py installed?")
+
+
+def run_child(job: dict[str, object]) -> None:
+    """The child's whole life; it ends the process."""
+    from wtool.hdf5.sandbox_child import copy_plain, warm_up
+    from wtool.hdf5.window import Window
+
+    warm_up()
+    size = job["size"]
+    assert isinstance(size, int)
+    _confine(max(job["source"], job["target"]))  # type: ignore[call-overload]
+    source, target = Window(job["source"], job["start"], size), Window(job["target"])  # type: ignore[arg-type]
+    kind: type[Refused] = Refused
+    try:
+        copy_plain(source, target, frozenset(job["drop"]), _allow)  # type: ignore[call-overload]
+        message = ""
+    except Refused as error:
+        kind, message = type(error), error.message
+    except MemoryError:
+        message = f"the HDF5 library needs more than {CHILD_MEMORY // MIB} MiB to read it"
+    except Exception as error:
+        said = " ".join(str(error).split())
+        message = f"damaged: the HDF5 library cannot read it ({said[:200]})"
+    if target.error:
+        message = f"a temporary file could not be written: {os.strerror(target.error)}"
+    elif source.error:
+        message = f"it could not be read: {os.strerror(source.error)}"
+    sys.stdout.buffer.write(message.encode("utf-8", "replace"))
+    sys.stdout.flush()
+    status = next(status for status, refusal in _REFUSALS.items() if refusal is kind)
+    os._exit(status if message else 0)  # the library may crash or hang when it closes a damaged file
+
+
+def _confine(highest: int) -> None:
+    """No core dumps, no files beyond descriptor `highest`, and just enough memory and time to look at the file."""
+    try:
+        import resource
+    except ImportError:
+        return
+    _limit(resource.RLIMIT_CORE, 0)
+    _give_time(CHILD_SECONDS)
+    if os.path.exists("/proc/self/statm"):
+        with open("/proc/self/statm") as file:
+            mapped = int(file.read().split()[0]) * resource.getpagesize()
+        _limit(resource.RLIMIT_AS, mapped + CHILD_MEMORY)
+    while (last := os.dup(2)) < highest:
+        continue  # so that no lower number is free
+    _limit(resource.RLIMIT_NOFILE, last + 1)
+
+
+def _give_time(seconds: float) -> None:
+    """So much processor time from now on, before the system ends this process (SIGPROF)."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _allow(nbytes: int, size: int) -> None:
+    """Time for the next step, and disk for a copy of `nbytes` of arrays out of a file of `size` bytes."""
+    _give_time(CHILD_SECONDS + (nbytes + size) / CHILD_BYTES_PER_SECOND)
+    try:
+        import resource
+    except ImportError:
+        return
+    if nbytes or size:
+        _limit(resource.RLIMIT_FSIZE, nbytes + 4 * size + 64 * MIB)
+
+
+def _limit(kind: int, most: int) -> None:
+    import resource
+
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))

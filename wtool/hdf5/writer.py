@@ -1,0 +1,111 @@
+"""A new HDF5 file without its values: groups, attributes, and room for every array. The HDF5 library writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from wtool.errors import Refused
+from wtool.hdf5.messages import Value
+
+HEADER_LIMIT = 64512  # bytes of one attribute; Keras splits longer lists of names
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What an array of the new file is: shape, dtype (NumPy's or ml_dtypes' name, `opaque<n>`), attributes."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    attributes: Mapping[str, Value]
+
+
+def write_skeleton(file: BinaryIO, groups: Mapping[str, Mapping[str, Value]], rooms: Mapping[str, Room]) -> None:
+    """Write a file in the oldest layout, as Keras does, whose arrays are contiguous and have bytes yet to come.
+
+    Args:
+        file: empty, open for reading and writing.
+        groups: path -> attributes; the root is "".
+        rooms: path -> array.
+
+    Raises:
+        Refused: an array is of a type that no weight has.
+    """
+    import h5py
+    from h5py import h5d, h5p, h5s, h5t
+
+    plan = h5p.create(h5p.DATASET_CREATE)
+    plan.set_layout(h5d.CONTIGUOUS)
+    plan.set_alloc_time(h5d.ALLOC_TIME_EARLY)
+    plan.set_fill_time(h5d.FILL_TIME_NEVER)
+    plan.set_obj_track_times(False)
+    with h5py.File(file, "w", libver="earliest") as made:
+        for path, attributes in groups.items():
+            _describe(h5py.Group(_group(made.id, path)), attributes)
+        for path, room in rooms.items():
+            above, _, name = path.rpartition("/")
+            space = h5s.create_simple(room.shape) if room.shape else h5s.create(h5s.SCALAR)
+            kind = h5t.py_create(_stored_type(room.dtype, path), logical=True)
+            array = h5py.Dataset(h5d.create(_group(made.id, above), _encoded(name), kind, space, plan))
+            _describe(array, room.attributes)
+
+
+def _group(file: Any, path: str) -> Any:
+    """A group, made with those above it where it is not there yet."""
+    from h5py import h5g
+
+    found = h5g.open(file, b"/")
+    for name in filter(None, path.split("/")):
+        own = _encoded(name)
+        found = h5g.open(found, own) if found.links.exists(own) else h5g.create(found, own)
+    return found
+
+
+def _encoded(text: str) -> bytes:
+    """The bytes of a name; those that are no UTF-8 are what they were."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _stored_type(dtype: str, path: str) -> Any:
+    import numpy as np
+
+    from wtool.dtypes import NUMPY_FLOATS, NUMPY_OTHERS
+
+    if dtype in NUMPY_FLOATS or dtype in NUMPY_OTHERS:
+        return np.dtype(dtype)
+    if dtype.startswith("opaque"):
+        return np.dtype(f"V{int(dtype.removeprefix('opaque'))}")
+    raise Refused(f"{path} is of type {dtype}, which no weight has")
+
+
+def _describe(item: Any, attributes: Mapping[str, Value]) -> None:
+    import h5py
+    import numpy as np
+
+    for name, value in attributes.items():
+        if isinstance(value, bytes):
+            item.attrs[name] = np.bytes_(value)
+        elif isinstance(value, str):
+            item.attrs.create(name, _encoded(value), dtype=h5py.string_dtype())
+        elif isinstance(value, tuple) and value and all(isinstance(each, str) for each in value):
+            item.attrs.create(name, [_encoded(str(each)) for each in value], dtype=h5py.string_dtype())
+        elif isinstance(value, tuple) and value and all(isinstance(each, bytes) for each in value):
+            width = max(len(each) for each in value if isinstance(each, bytes))
+            item.attrs.create(name, np.array(value, dtype=f"S{max(1, width)}"))
+        elif value is None:
+            item.attrs[name] = h5py.Empty("f")
+        else:
+            item.attrs[name] = np.asarray(value) if isinstance(value, tuple) else value
+
+
+def names_attribute(name: str, values: list[str]) -> dict[str, Value]:
+    """A list of names as Keras writes it: one attribute, or several where one would be too long."""
+    encoded = [value.encode("utf-8", "surrogateescape") for value in values]
+    width = max((len(value) for value in encoded), default=1)
+    count = max(1, -(-len(encoded) * width // HEADER_LIMIT))
+    if count == 1:
+        return {name: tuple(encoded)}
+    each = -(-len(encoded) // count)
+    parts = [encoded[start : start + each] for start in range(0, len(encoded), each)]
+    return {f"{name}{number}": tuple(part) for number, part in enumerate(parts)}

@@ -1,0 +1,193 @@
+"""Where a new file goes: its folder, held open, in which links are followed only where the user named them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wtool.errors import WtoolError
+from wtool.io.source import Stamp, stamp_of
+
+FOLDER = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_DIRECTORY", 0)
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+UNFOLLOWED = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | NO_LINK  # a FIFO must not block
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a new file goes, and what may become of a file that is there.
+
+    Attributes:
+        path: as the user knows it, or `-` for standard output.
+        force: whether an existing file may be replaced.
+        below: the folder that the user named, below which no symbolic link is followed. None where the user named the
+            target itself: then the file that a link leads to is written, as `cp` does.
+        seen: what was there when the work began: only that may be replaced.
+    """
+
+    path: str
+    force: bool = False
+    below: str | None = None
+    seen: Stamp | None = None
+
+    @classmethod
+    def at(
+        cls, path: str, force: bool = False, below: str | None = None, read: Iterable[tuple[str, Stamp]] = ()
+    ) -> Target:
+        """A target as it is now.
+
+        Args:
+            path, force, below: see above.
+            read: (path, stamp when it was opened) of files that were read already; a target that is one of them was
+                seen then, and not now.
+        """
+        place = os.path.realpath(path)
+        seen = next((stamp for name, stamp in read if os.path.realpath(name) == place), None) or _seen(path)
+        return cls(path, force, below, seen)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is standard output, a pipe or a device: nothing that a rename may replace."""
+        if self.path == "-":
+            return True
+        try:
+            mode = os.stat(self.path).st_mode
+        except OSError:
+            return False
+        return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+    def beside(self, name: str) -> Target:
+        """A new file in the same folder, which replaces nothing."""
+        return Target(os.path.join(os.path.dirname(self.path), name), below=self.below)
+
+
+def _seen(path: str) -> Stamp | None:
+    with contextlib.suppress(OSError):
+        return stamp_of(os.stat(path))
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A name in an open folder.
+
+    Attributes:
+        folder: descriptor of the folder.
+        name: of the file in it.
+        path: of the file, for messages and for what takes no descriptor.
+    """
+
+    folder: int
+    name: str
+    path: str
+
+    def status(self) -> os.stat_result | None:
+        """Status of the file of that name, of a link itself and not of its target; None if there is no file."""
+        with contextlib.suppress(FileNotFoundError):
+            return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
+        return None
+
+
+def open_place(target: Target) -> Place:
+    """The target's place; its folder is open and belongs to the caller.
+
+    Raises:
+        WtoolError: there is no such folder, or a symbolic link that may not be followed.
+    """
+    if target.below is None:
+        path = os.path.realpath(target.path)
+        parent, name = os.path.split(path)
+        try:
+            return Place(os.open(parent, FOLDER), name, path)
+        except OSError as error:
+            raise _no_folder(parent, error, target) from None
+    *folders, name = _steps(target)
+    place = Place(_walked(target, folders), name, target.path)
+    found = place.status()
+    if found is not None and stat.S_ISLNK(found.st_mode):
+        os.close(place.folder)
+        raise _is_link(name, target)
+    return place
+
+
+def make_folders(target: Target) -> None:
+    """Make the folders that the target lies in, below the one that the user named and including that.
+
+    Raises:
+        WtoolError: a symbolic link or something else is in the way.
+    """
+    if target.below is None:
+        os.makedirs(os.path.dirname(target.path) or ".", exist_ok=True)
+        return
+    os.makedirs(target.below or ".", exist_ok=True)
+    os.close(_walked(target, _steps(target)[:-1], make=True))
+
+
+def _steps(target: Target) -> list[str]:
+    return os.path.relpath(target.path, target.below or ".").split(os.sep)
+
+
+def _walked(target: Target, folders: list[str], make: bool = False) -> int:
+    """A descriptor of the last of the folders, each of which is in the one before it and no link."""
+    here = target.below or "."
+    try:
+        folder = os.open(here, FOLDER)
+    except OSError as error:
+        raise _no_folder(here, error, target) from None
+    for name in folders:
+        outer = folder
+        try:
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=outer)
+            folder = os.open(name, FOLDER | NO_LINK, dir_fd=outer)
+        except OSError as error:
+            if _leads_on(name, outer):
+                raise _is_link(name, target) from None
+            raise _no_folder(name, error, target) from None
+        finally:
+            os.close(outer)
+    return folder
+
+
+def _leads_on(name: str, folder: int) -> bool:
+    with contextlib.suppress(OSError):
+        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    return False
+
+
+def _is_link(name: str, target: Target) -> WtoolError:
+    below = target.below or "."
+    text = f"{name!r} is a symbolic link, and none is followed below {below!r}; name what it leads to, or remove it"
+    return WtoolError(text, target.path)
+
+
+def _no_folder(name: str, error: OSError, target: Target) -> WtoolError:
+    if isinstance(error, FileNotFoundError):
+        return WtoolError(f"the folder {name!r} does not exist", target.path)
+    return WtoolError(f"cannot write in {name!r} ({error.strerror})", target.path)
+
+
+def check_target(target: Target) -> None:
+    """Refuse a target that cannot be written before any work is done for it.
+
+    Raises:
+        WtoolError: a folder, an existing file without `force`, a missing folder, a link that may not be followed, or a
+            terminal.
+    """
+    if target.path == "-":
+        if sys.stdout is None:
+            raise WtoolError("standard output is closed", "-")
+        if sys.stdout.isatty():
+            raise WtoolError("a model is not for a terminal; redirect standard output or name a file with --output")
+        return
+    place = open_place(target)
+    os.close(place.folder)
+    if os.path.isdir(target.path):
+        raise WtoolError("is a folder; a model is written as a single file: name one with --output", target.path)
+    if os.path.exists(target.path) and not target.is_stream and not target.force:
+        raise WtoolError("exists already; --force replaces it", target.path)

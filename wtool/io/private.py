@@ -1,0 +1,196 @@
+"""Folders and copies that belong to this process alone, for libraries that insist on a path.
+
+A folder is locked while its process lives. What a killed process left behind is therefore told from what is in use, and
+the next process that makes a private folder beside it removes it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+
+from wtool.errors import WtoolError
+from wtool.io.claims import lock_if_alone
+from wtool.io.source import Source
+
+PREFIX = ".wtool-private-"
+LOCK = "lock"
+NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
+"""What file systems say that know no locks; folders there are never taken for abandoned ones."""
+
+COPY_AT_ONCE = 1 << 30
+
+
+@contextmanager
+def private_folder(parent: str) -> Iterator[str]:
+    """Make a hidden folder that only this user may enter, and remove it at the end.
+
+    Args:
+        parent: folder in which it lies; abandoned private folders there are removed.
+
+    Raises:
+        OSError: nothing can be made there.
+    """
+    sweep(parent)
+    folder, lock = _made(parent)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def sweep(parent: str) -> None:
+    """Remove the private folders in `parent` whose processes are no more."""
+    with suppress(OSError):  # a folder that cannot be listed keeps what is in it
+        found = [each.path for each in os.scandir(parent) if each.name.startswith(PREFIX) and _is_own(each)]
+        for folder in found:
+            _remove_abandoned(folder)
+
+
+def _is_own(entry: os.DirEntry[str]) -> bool:
+    status = entry.stat(follow_symlinks=False)
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+
+
+def _remove_abandoned(folder: str) -> None:
+    with suppress(OSError):  # another process removes it
+        lock = _opened(folder)
+        try:
+            if lock_if_alone(lock):
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
+def _made(parent: str) -> tuple[str, int]:
+    """A new folder and the descriptor that holds its lock.
+
+    Another process that sweeps may find the folder before it is locked, and remove it: then there is a next one.
+    """
+    while True:
+        folder = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+        with suppress(FileNotFoundError):
+            lock = _opened(folder)
+            if _is_held(lock, folder):
+                return folder, lock
+            os.close(lock)
+
+
+def _opened(folder: str) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    return os.open(os.path.join(folder, LOCK), flags, 0o600)
+
+
+def _is_held(lock: int, folder: str) -> bool:
+    """Whether this process has the lock of a folder that is still there."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.stat(os.path.join(folder, LOCK)), os.fstat(lock))
+    return False
+
+
+@contextmanager
+def private_copy(source: Source, name: str) -> Iterator[str]:
+    """Copy an open file into a private folder; gives the path of the copy, which is there until the end.
+
+    The folder lies in that for temporary files, or beside the original where there is more room.
+
+    Args:
+        source: what is copied, as its descriptor gives it now.
+        name: of the copy.
+
+    Raises:
+        WtoolError: there is no room for a copy.
+    """
+    with ExitStack() as stack:
+        *others, last = _places(source)
+        for place in others:
+            with suppress(OSError):  # no room, or not writable: then the last one
+                path = _copied(source, place, name, stack)
+                break
+        else:
+            try:
+                path = _copied(source, last, name, stack)
+            except OSError as error:
+                raise WtoolError(_no_copy(error), source.name) from error
+        yield path
+
+
+@contextmanager
+def private_tree(parts: Mapping[str, Source], name: str) -> Iterator[str]:
+    """Copy the open files of an unzipped model into a private folder; gives the path of the folder that they are in.
+
+    Args:
+        parts: name of each file in its folder -> the file; the largest comes last.
+        name: of the new folder.
+
+    Raises:
+        WtoolError: there is no room for a copy.
+    """
+    *_, largest = parts.values()
+    with ExitStack() as stack:
+        try:
+            tree = os.path.join(stack.enter_context(private_folder(_places(largest)[0])), name)
+            for part, source in parts.items():
+                path = os.path.join(tree, part)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                _copy_to(source, path)
+        except OSError as error:
+            raise WtoolError(_no_copy(error), largest.name) from error
+        yield tree
+
+
+def _no_copy(error: OSError) -> str:
+    return f"no private copy of it can be made ({error.strerror}); TMPDIR names another folder for that"
+
+
+def _places(source: Source) -> tuple[str, str]:
+    """Where a copy may lie, the better place first.
+
+    Keras unpacks the weights beside an archive when they are large: there has to be room for the file twice.
+    """
+    temporary, own = tempfile.gettempdir(), os.path.dirname(os.path.realpath(source.name))
+    told = os.statvfs(temporary)
+    return (temporary, own) if told.f_bavail * told.f_frsize >= 2 * source.size else (own, temporary)
+
+
+def _copied(source: Source, place: str, name: str, stack: ExitStack) -> str:
+    with ExitStack() as own:
+        path = os.path.join(own.enter_context(private_folder(place)), name)
+        _copy_to(source, path)
+        stack.enter_context(own.pop_all())
+    return path
+
+
+def _copy_to(source: Source, path: str) -> None:
+    copy = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        _copy(source.fd, copy)
+    finally:
+        os.close(copy)
+
+
+def _copy(source: int, target: int) -> None:
+    """Copy a file from its first byte to its last: in the kernel where that is possible, else block by block."""
+    done = 0
+    with suppress(OSError, AttributeError):  # not between these file systems, or on this system
+        while count := os.copy_file_range(source, target, COPY_AT_ONCE, done, done):
+            done += count
+    while block := os.pread(source, 1 << 20, done):
+        written = 0
+        while written < len(block):
+            written += os.pwrite(target, block[written:], done + written)
+        done += len(block)

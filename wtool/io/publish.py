@@ -1,0 +1,282 @@
+"""New files appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import stat
+import sys
+from types import TracebackType
+from typing import BinaryIO
+
+from wtool.errors import WtoolError
+from wtool.io.claims import claimed, hidden_name, lock_if_alone
+from wtool.io.places import NO_LINK, Place, Target, check_target, open_place
+from wtool.io.source import stamp_of
+
+BUFFER = 1 << 18  # fresh memory costs a page fault every 4 KiB: no larger than small pieces need
+NEW = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | NO_LINK
+DRAFT = re.compile(r"\.wtool-[0-9a-f]{16}\.draft")
+ACCESS_LIST = "system.posix_acl_access"
+
+
+class Draft:
+    """A file being written, that becomes the target when it is published and vanishes otherwise.
+
+    The draft has no name where the system allows that (Linux), so that not even a killed process leaves one behind (but
+    for the moment in which it takes the place of an older file); elsewhere it is a hidden file in the target's folder,
+    which the next draft there removes if its process was killed. `-`, pipes and devices get the finished bytes copied.
+
+    Args:
+        target: where the file goes.
+        claims: whether publishing claims the target's name; False for those who hold the claim then.
+
+    Raises:
+        WtoolError: the target exists and may not be replaced, or its folder is missing or read-only.
+    """
+
+    def __init__(self, target: Target, claims: bool = True) -> None:
+        self.target = target
+        self._claims = claims
+        self._hidden: str | None = None
+        self._place: Place | None = None
+        check_target(target)
+        if target.is_stream:
+            self.file = _spool()
+            return
+        self._place = open_place(target)
+        try:
+            self.file = os.fdopen(self._opened(self._place), "w+b", BUFFER)
+            _be_as_before(self.file.fileno(), self._place)
+        except BaseException as error:
+            self._forget()
+            os.close(self._place.folder)
+            if not isinstance(error, OSError):
+                raise
+            text = f"cannot write in {os.path.dirname(self._place.path)!r} ({error.strerror})"
+            raise WtoolError(text, target.path) from None
+
+    def _opened(self, place: Place) -> int:
+        if hasattr(os, "O_TMPFILE"):
+            with contextlib.suppress(OSError):  # not every file system has files without a name
+                unnamed = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666, dir_fd=place.folder)
+                if os.path.exists(_by_number(unnamed)):  # or it could not get a name later
+                    return unnamed
+                os.close(unnamed)
+        sweep(place.folder)
+        return self._new_hidden(place)
+
+    def _new_hidden(self, place: Place) -> int:
+        """A hidden file that is locked while this process lives."""
+        while True:
+            self._hidden = f".wtool-{os.urandom(8).hex()}.draft"
+            file = os.open(self._hidden, NEW, 0o666, dir_fd=place.folder)
+            lock_if_alone(file)
+            with contextlib.suppress(FileNotFoundError):  # swept away in the moment before it was locked
+                if os.path.samestat(os.fstat(file), os.stat(self._hidden, dir_fd=place.folder)):
+                    return file
+            os.close(file)
+
+    def publish(self) -> None:
+        """Give the file its name, once its bytes are on the disk.
+
+        Raises:
+            WtoolError: the target appeared or changed meanwhile and may not be replaced.
+        """
+        self.sync()
+        if self._place is None:
+            self._copy_out()
+        elif self.target.force and self._claims:
+            with claimed(self._place):
+                self._put(self._place)
+        else:
+            self._put(self._place)
+
+    def sync(self) -> None:
+        """Have all bytes on the disk."""
+        self.file.flush()
+        if self._place is not None:
+            os.fsync(self.file.fileno())
+
+    def _put(self, place: Place) -> None:
+        if self.target.force and self.refuse_changed():
+            self._replace(place)
+        else:
+            self._take_name(place)
+        with contextlib.suppress(OSError):  # some file systems cannot sync a folder; the file itself is safe
+            os.fsync(place.folder)
+
+    def _replace(self, place: Place) -> None:
+        try:
+            os.replace(self._named(place), place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+        except BaseException:
+            self._forget()  # the name may be somebody else's as soon as the claim is given back
+            raise
+        self._hidden = None
+
+    def refuse_changed(self) -> bool:
+        """Returns whether the target exists; it is then the file that was there when the work began.
+
+        Raises:
+            WtoolError: it is another file now, or appeared or vanished meanwhile.
+        """
+        assert self._place is not None
+        found = self._place.status()
+        if (None if found is None else stamp_of(found)) != self.target.seen:
+            text = "was changed by somebody else since this command began; nothing was written, run the command again"
+            raise WtoolError(text, self.target.path)
+        return found is not None
+
+    def _take_name(self, place: Place) -> None:
+        """Take the name only if nobody has it: a link never replaces a file, where a rename would."""
+        try:
+            if self._hidden is None and self._linked(place, place.name):
+                return
+            if self._hidden is None:
+                self._copy_to_hidden(place)
+            self._rename_to_free(place)
+        except FileExistsError:
+            raise WtoolError("exists already; --force replaces it", self.target.path) from None
+
+    def _rename_to_free(self, place: Place) -> None:
+        """Rename the hidden draft, if nobody has the name; raises FileExistsError."""
+        assert self._hidden is not None
+        try:
+            os.link(self._hidden, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+        except FileExistsError:
+            raise
+        except OSError:  # no hard links here: a look and a rename have to do
+            if place.status() is not None:
+                raise FileExistsError from None
+            os.replace(self._hidden, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+            self._hidden = None
+
+    def _named(self, place: Place) -> str:
+        """The hidden name that the draft has, or gets now."""
+        if self._hidden is None:
+            hidden = hidden_name(place, "tmp")
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(hidden, dir_fd=place.folder)  # of a process that was killed: the claim is ours now
+            if self._linked(place, hidden):
+                self._hidden = hidden
+            else:
+                self._copy_to_hidden(place)
+        assert self._hidden is not None
+        return self._hidden
+
+    def _linked(self, place: Place, name: str) -> bool:
+        """Give the unnamed file a name. Returns whether that is possible here.
+
+        Raises:
+            FileExistsError: somebody has the name.
+        """
+        try:
+            os.link(_by_number(self.file.fileno()), name, dst_dir_fd=place.folder, follow_symlinks=True)
+        except FileExistsError:
+            raise
+        except OSError:
+            return False
+        return True
+
+    def _copy_to_hidden(self, place: Place) -> None:
+        copy = os.fdopen(self._new_hidden(place), "w+b", BUFFER)
+        self.file.seek(0)
+        shutil.copyfileobj(self.file, copy, BUFFER)
+        self.file.close()
+        self.file = copy
+        _be_as_before(copy.fileno(), place)
+        self.sync()
+
+    def _copy_out(self) -> None:
+        self.file.seek(0)
+        if self.target.path == "-":
+            shutil.copyfileobj(self.file, sys.stdout.buffer, BUFFER)
+            sys.stdout.buffer.flush()
+        else:
+            with open(self.target.path, "wb") as out:
+                shutil.copyfileobj(self.file, out, BUFFER)
+
+    def _forget(self) -> None:
+        if self._hidden is not None and self._place is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._hidden, dir_fd=self._place.folder)
+            self._hidden = None
+
+    def close(self) -> None:
+        """Throw the draft away, unless it was published."""
+        with contextlib.suppress(OSError):  # closing flushes; what could not be written is thrown away here
+            self.file.close()
+        self._forget()
+        if self._place is not None:
+            os.close(self._place.folder)
+            self._place = None
+
+    def __enter__(self) -> Draft:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _spool() -> BinaryIO:
+    import tempfile  # slow to import, and seldom needed
+
+    return tempfile.TemporaryFile(buffering=BUFFER)  # type: ignore[return-value]
+
+
+def _by_number(file: int) -> str:
+    """A path that leads to an open file, whatever its name."""
+    return f"/proc/self/fd/{file}"
+
+
+def sweep(folder: int) -> None:
+    """Remove the hidden drafts of processes that were killed: those that nobody has locked."""
+    names: list[str] = []
+    with contextlib.suppress(OSError):  # one may write in a folder that one may not list
+        names = os.listdir(folder)
+    for name in names:
+        if DRAFT.fullmatch(name):
+            with contextlib.suppress(OSError):
+                file = os.open(name, os.O_RDWR | os.O_CLOEXEC | NO_LINK, dir_fd=folder)
+                try:
+                    if lock_if_alone(file):
+                        os.unlink(name, dir_fd=folder)
+                finally:
+                    os.close(file)
+
+
+def _be_as_before(file: int, place: Place) -> None:
+    """Give a draft what `cp` to the existing file would leave: its owner, permissions and access list, if permitted.
+
+    The bits that lend a program its owner's rights are never kept. Where the group cannot be kept, the new group may do
+    no more than all others.
+    """
+    old = place.status()
+    if old is None or not stat.S_ISREG(old.st_mode):
+        return
+    mode = old.st_mode & 0o777
+    new = os.fstat(file)
+    if new.st_uid != old.st_uid:
+        with contextlib.suppress(OSError):
+            os.fchown(file, old.st_uid, -1)
+    if new.st_gid != old.st_gid:
+        try:
+            os.fchown(file, -1, old.st_gid)
+        except OSError:
+            mode &= ~0o070 | (mode & 0o007) << 3
+    with contextlib.suppress(OSError):  # some file systems have no permissions
+        os.fchmod(file, mode)
+    if hasattr(os, "getxattr"):
+        with contextlib.suppress(OSError):  # mostly there is no list
+            os.setxattr(file, ACCESS_LIST, os.getxattr(place.path, ACCESS_LIST, follow_symlinks=False))
+
+
+def write_whole(path: str, data: bytes) -> None:
+    """Write a small file, whole or not at all; what is there is replaced."""
+    with Draft(Target.at(path, force=True)) as draft:
+        draft.file.write(data)
+        draft.publish()

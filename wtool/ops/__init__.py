@@ -1,0 +1,1 @@
+"""The public verbs on files, one module for each."""

@@ -1,0 +1,141 @@
+"""What is in a checkpoint, as the JSON object that `wtool inspect --json` prints."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from functools import reduce
+from math import prod
+from typing import Any
+
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.opener import open_checkpoint
+from wtool.checkpoint.optimizer.lost import lost_slots, saved_step
+from wtool.dtypes import Array
+from wtool.run import pipeline
+from wtool.transforms.statistics import Statistics, statistics
+
+BLOCK = 65_536  # values; their float64 copies stay in the L2 cache
+
+
+def inspect(path: str | os.PathLike[str], progress: pipeline.Progress | None = None) -> dict[str, Any]:
+    """Describe a checkpoint: layers, tensors with their statistics, optimizer, lineage.
+
+    Statistics are computed in float64 over the finite values, in one streaming pass that also verifies the archive's
+    checksums. docs/reference/inspect.md describes the keys; numbers that do not exist (the mean of nothing) are None.
+
+    Args:
+        path: a file, or `-` for standard input.
+        progress: called with bytes done and bytes in all.
+
+    Raises:
+        Refused: no Keras model, damaged, or hostile.
+        WtoolError: missing or unreadable.
+
+    Example:
+        >>> wtool.inspect("model.keras")["parameters"]  # doctest: +SKIP
+    """
+    with open_checkpoint(os.fspath(path)) as checkpoint:
+        found = {tensor.path: Statistics() for tensor in checkpoint.weights}
+        looks = [pipeline.Edit(tensor, (tensor,), _statistics) for tensor in checkpoint.weights]
+        for tensor, _, part in pipeline.verified_scan(checkpoint, looks, progress):
+            found[tensor.path] = found[tensor.path].merged(part)
+        return _described(checkpoint, found)
+
+
+def _statistics(blocks: Sequence[Array], start: int, stop: int) -> Statistics:
+    values = blocks[0]
+    parts = (statistics(values[at : at + BLOCK]) for at in range(0, values.size, BLOCK))
+    return reduce(Statistics.merged, parts)
+
+
+def _described(checkpoint: Checkpoint, found: dict[str, Statistics]) -> dict[str, Any]:
+    weights = checkpoint.weights
+    bad = [f"{path} holds {each.nonfinite} NaN or infinite values" for path, each in found.items() if each.nonfinite]
+    return {
+        "path": checkpoint.name,
+        "format": checkpoint.format,
+        "keras_version": checkpoint.keras_version,
+        "parameters": sum(prod(tensor.shape) for tensor in weights),
+        "bytes": sum(tensor.nbytes for tensor in weights),
+        "layers": [{"name": layer.name, "class": layer.class_name} for layer in checkpoint.contents.layers],
+        "tensors": [_tensor(tensor, found[tensor.path]) for tensor in weights],
+        "optimizer": _optimizer(checkpoint),
+        "lineage": _without_nan(list(checkpoint.lineage)),
+        "notes": [*checkpoint.notes, *bad],
+    }
+
+
+def _tensor(tensor: Tensor, found: Statistics) -> dict[str, Any]:
+    numbers = {name: getattr(found, name) for name in ("sum", "mean", "std", "min", "max")}
+    return {
+        "path": tensor.path,
+        "role": tensor.role,
+        "layer": tensor.layer,
+        "class": tensor.layer_class,
+        "trainable": tensor.trainable,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype,
+        "bytes": tensor.nbytes,
+        "zeros": found.zeros,
+        **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
+    }
+
+
+def _optimizer(checkpoint: Checkpoint) -> dict[str, Any] | None:
+    optimizer = checkpoint.contents.optimizer
+    if optimizer is None:
+        return None
+    scalars = {tensor.slot.name: tensor for tensor in checkpoint.slots if tensor.slot and not tensor.shape}
+    lost = lost_slots(checkpoint)
+    return {
+        "class": optimizer.class_name,
+        "step": None if lost else saved_step(checkpoint),
+        "lost": lost,
+        "slots": [
+            {"path": tensor.slot.weight, "slot": tensor.slot.name, "shape": list(tensor.shape), "dtype": tensor.dtype}
+            for tensor in checkpoint.slots
+            if tensor.slot and tensor.slot.name not in scalars
+        ],
+    }
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN and no infinity, but lineage from elsewhere may."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def by_layer(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Summaries of `inspect`'s object by layer, in model order: tensors, dtypes, statistics of all values.
+
+    Layers without variables are there too, with no tensors.
+    """
+    layers = {layer["name"]: layer["class"] for layer in found["layers"]}
+    layers |= {tensor["layer"]: tensor["class"] for tensor in found["tensors"] if tensor["layer"] not in layers}
+    inside: dict[str, list[dict[str, Any]]] = {name: [] for name in layers}
+    for tensor in found["tensors"]:
+        inside[tensor["layer"]].append(tensor)
+    return [_summary(name, class_name, inside[name]) for name, class_name in layers.items()]
+
+
+def _summary(name: str, class_name: str | None, tensors: list[dict[str, Any]]) -> dict[str, Any]:
+    every = Statistics()
+    for tensor in tensors:
+        count, total = prod(tensor["shape"]), tensor["sum"] or 0.0
+        every = every.merged(Statistics(count, tensor["zeros"], 0, total, count * (tensor["std"] or 0.0) ** 2))
+    return {
+        "name": name,
+        "class": class_name,
+        "tensors": tensors,
+        "dtypes": sorted({tensor["dtype"] for tensor in tensors}),
+        "parameters": every.count,
+        "bytes": sum(tensor["bytes"] for tensor in tensors),
+        "zeros": every.zeros,
+        "mean": every.mean if every.count else None,
+        "std": every.std if every.count else None,
+    }

@@ -1,0 +1,1 @@
+"""The order of events: which tensors, which blocks, which optimizer variables, which models, which targets."""

@@ -1,0 +1,125 @@
+"""Which tensor of one checkpoint is which of another, and what is different where none is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.errors import Refused
+
+SHOWN = 8  # differences in a message; more say nothing new
+
+IGNORED = frozenset(
+    {"name", "trainable", "dtype", "seed", "shared_object_id", "build_config", "compile_config", "build_input_shape"}
+)
+"""What may differ in the configurations of one architecture: names, and what matters only for building and training."""
+
+TRAINING_ONLY = ("_initializer", "_regularizer", "_constraint")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The tensors of another checkpoint that stand for `base`'s weights, in their order; and what is worth telling."""
+
+    tensors: tuple[Tensor, ...]
+    note: str = ""
+
+
+def match(base: Checkpoint, other: Checkpoint) -> Match:
+    """Find `base`'s weights in `other`: by path, or by position where separate runs gave other automatic names.
+
+    Raises:
+        Refused: tensors missing, of another shape or dtype, or another architecture; with the list of differences.
+    """
+    if base.contents is other.contents:
+        return Match(other.weights)
+    named = {tensor.path: tensor for tensor in other.weights}
+    architecture = list(_architecture_differences(base, other))
+    same_names = named.keys() == {tensor.path for tensor in base.weights}
+    if not same_names and not architecture and _alike(base.weights, other.weights):  # but for automatic names
+        left, right = next((a, b) for a, b in zip(base.weights, other.weights, strict=True) if a.path != b.path)
+        return Match(other.weights, f"layer names differ ({right.layer} against {left.layer}): matched by position")
+    differences = [*_tensor_differences(base.weights, named), *architecture]
+    if differences:
+        more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+        raise Refused(f"does not match {base.name}: {'; '.join(differences[:SHOWN])}{more}", other.name)
+    return Match(tuple(named[tensor.path] for tensor in base.weights))
+
+
+def _alike(left: Sequence[Tensor], right: Sequence[Tensor]) -> bool:
+    def kind(tensor: Tensor) -> tuple[object, ...]:
+        return _unnumbered(tensor.path), tensor.role, tensor.layer_class, tensor.shape, tensor.dtype
+
+    return [kind(tensor) for tensor in left] == [kind(tensor) for tensor in right]
+
+
+def _unnumbered(path: str) -> list[str]:
+    """A path without the numbers that Keras puts behind automatic names: `dense_3/kernel` as `dense/kernel`."""
+    return [re.sub(r"_\d+$", "", part) for part in path.split("/")]
+
+
+def _tensor_differences(weights: Sequence[Tensor], named: Mapping[str, Tensor]) -> Iterator[str]:
+    paths = {tensor.path for tensor in weights}
+    yield from (f"{tensor.path} is missing" for tensor in weights if tensor.path not in named)
+    yield from (f"{path} is too many" for path in named if path not in paths)
+    for tensor in weights:
+        other = named.get(tensor.path, tensor)
+        if other.shape != tensor.shape:
+            yield f"{tensor.path} has shape {other.shape} instead of {tensor.shape}"
+        if other.dtype != tensor.dtype:
+            yield f"{tensor.path} is {other.dtype} instead of {tensor.dtype}"
+
+
+def _architecture_differences(base: Checkpoint, other: Checkpoint) -> Iterator[str]:
+    """Where two configurations mean different computations; those of different Keras versions are not compared."""
+    comparable = (base.format, base.keras_version) == (other.format, other.keras_version)
+    if base.config is None or other.config is None or not comparable or base.config == other.config:
+        return
+    yield from _differences(_canonical(base.config), _canonical(other.config), "")
+
+
+def _canonical(value: Any, names: Mapping[str, str] | None = None) -> Any:
+    """The configuration without what may differ, and with layers called by their position."""
+    names = names or {}
+    if isinstance(value, list):
+        return [_canonical(item, names) for item in value]
+    if isinstance(value, str):
+        return names.get(value, value)
+    if not isinstance(value, dict):
+        return value
+    layers = value.get("layers")
+    if isinstance(layers, list):
+        names = {**names, **{_name(layer): f"#{position}" for position, layer in enumerate(layers) if _name(layer)}}
+    return {
+        key: _canonical(item, names)
+        for key, item in value.items()
+        if key not in IGNORED and not key.endswith(TRAINING_ONLY)
+    }
+
+
+def _name(layer: Any) -> str:
+    config = layer.get("config") if isinstance(layer, dict) else None
+    name = config.get("name") if isinstance(config, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _differences(left: Any, right: Any, where: str) -> Iterator[str]:
+    if isinstance(left, dict) and isinstance(right, dict):
+        for key in sorted(left.keys() | right.keys(), key=str):
+            inner = where if key == "config" else f"{where}.{key}" if where else str(key)
+            yield from _differences(left.get(key), right.get(key), inner)
+    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        for position, (a, b) in enumerate(zip(left, right, strict=True)):
+            yield from _differences(a, b, f"{where}[{position}]")
+    elif isinstance(left, list) and isinstance(right, list):
+        yield f"{where} has {len(right)} entries instead of {len(left)}"
+    elif left != right and not (left != left and right != right):
+        yield f"{where} is {_short(right)} instead of {_short(left)}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

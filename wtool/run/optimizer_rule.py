@@ -1,0 +1,183 @@
+"""How the optimizer follows the weights: what becomes of its variables when an operation rewrote weights.
+
+Old momentum would pull new weights back to where the old ones were going; a zero second moment under a large step count
+would make Adam's next steps ten times too long. So where every weight is new, everything starts anew together, step
+count included; where single values are, only their first moments do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.dtypes import Array, dtype_of, is_floating
+from wtool.errors import a_few
+from wtool.run.pipeline import Apply, Edit
+from wtool.schema.optimizers import FIRST_MOMENTS, KEPT
+from wtool.transforms.change import Change, put
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Edits of optimizer variables, path -> what becomes of it, and what is worth knowing."""
+
+    edits: tuple[Edit, ...]
+    actions: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def anew(checkpoint: Checkpoint, rewritten: Mapping[str, Edit]) -> Restart:
+    """Start the optimizer from the beginning, for an operation that rewrote every weight.
+
+    An optimizer whose variables the file does not tell is kept whole: half a restart would be worse than none.
+
+    Args:
+        checkpoint: whose optimizer it is.
+        rewritten: path -> edit of the weights; their moving averages (EMA slots) take the same new values.
+    """
+    unknown = [tensor.path for tensor in checkpoint.slots if _is_unknown(tensor, rewritten)]
+    if unknown:
+        actions = {tensor.path: "kept: not understood" for tensor in checkpoint.slots}
+        note = f"the optimizer is kept as it is: the file does not tell what {a_few(unknown)} are to it"
+        return Restart((), actions, (f"{note}; --optimizer drop leaves it out",))
+    edits, actions = _edits((tensor, _restarted(tensor, rewritten)) for tensor in checkpoint.slots)
+    schedule = _schedule(checkpoint)
+    again = f"the learning-rate schedule ({schedule}) starts again, since the step count is 0 now"
+    return Restart(edits, actions, (again,) if schedule else ())
+
+
+def followed(checkpoint: Checkpoint, rewritten: Mapping[str, Edit]) -> Restart:
+    """Let the optimizer follow an operation that rewrote some weights whole: only their own momentum becomes zero.
+
+    Second moments and the step count stay, so that the next steps are no longer than they were.
+    """
+    edits, actions = _edits((tensor, _following(tensor, rewritten)) for tensor in checkpoint.slots)
+    return Restart(edits, actions, ())
+
+
+def followed_by_value(
+    checkpoint: Checkpoint, weights: Mapping[str, Tensor], changes: Mapping[str, Callable[[int, int], Change]]
+) -> Restart:
+    """Let the optimizer follow an operation that rewrote single values: their momentum becomes zero.
+
+    Second moments and the step count stay. Moving averages of weights (EMA slots) take the new values.
+
+    Args:
+        checkpoint: whose optimizer it is.
+        weights: path -> the tensors that the operation is about.
+        changes: path -> from a range of its elements to what changes in them.
+    """
+    edits, actions = _edits((tensor, _following_values(tensor, weights, changes)) for tensor in checkpoint.slots)
+    unclear = [tensor.path for tensor in checkpoint.slots if _is_unclear(tensor)]
+    note = f"the file does not tell what {a_few(unclear)} are to the optimizer: kept as they are"
+    return Restart(edits, actions, (f"{note}; --optimizer drop leaves them out",) if unclear and changes else ())
+
+
+def _following_values(
+    tensor: Tensor, weights: Mapping[str, Tensor], changes: Mapping[str, Callable[[int, int], Change]]
+) -> Decision:
+    slot = tensor.slot
+    if slot is None or slot.weight is None or slot.weight not in changes:
+        return None, "kept"
+    if tensor.shape != weights[slot.weight].shape:
+        return None, "kept"
+    change = changes[slot.weight]
+    if slot.name == "average":
+        return Edit(tensor, (tensor,), partial(_changed, change)), f"the new values of {slot.weight}"
+    if slot.name in FIRST_MOMENTS:
+        return Edit(tensor, (tensor,), partial(_forgotten, change)), f"0 where {slot.weight} changed"
+    return None, "kept"
+
+
+def _changed(change: Callable[[int, int], Change], blocks: Sequence[Array], start: int, stop: int) -> Array:
+    put(blocks[0], change(start, stop))
+    return blocks[0]
+
+
+def _forgotten(change: Callable[[int, int], Change], blocks: Sequence[Array], start: int, stop: int) -> Array:
+    put(blocks[0], Change(change(start, stop).where, blocks[0].dtype.type(0)))
+    return blocks[0]
+
+
+Decision = tuple["Edit | None", str]
+
+
+def _edits(decided: Iterable[tuple[Tensor, Decision]]) -> tuple[tuple[Edit, ...], dict[str, str]]:
+    decisions = list(decided)
+    edits = tuple(edit for _, (edit, _) in decisions if edit is not None)
+    return edits, {tensor.path: action for tensor, (_, action) in decisions}
+
+
+def _is_unknown(tensor: Tensor, rewritten: Mapping[str, Edit]) -> bool:
+    if tensor.slot is None or not tensor.shape:
+        return False
+    if tensor.slot.name == "average":
+        return tensor.slot.weight is None or not _takes_values(tensor, rewritten)
+    return _is_unclear(tensor)
+
+
+def _is_unclear(tensor: Tensor) -> bool:
+    """Whether the file does not tell what a slot is, or whose."""
+    if tensor.slot is None or not tensor.shape:
+        return False
+    name = tensor.slot.name
+    nameless = name == "unknown" or re.fullmatch(r"slot\d+", name) is not None
+    return nameless or (tensor.slot.weight is None and name in (*FIRST_MOMENTS, "average"))
+
+
+def _takes_values(tensor: Tensor, rewritten: Mapping[str, Edit]) -> bool:
+    """Whether a moving average can hold what is written to its weight: kept weights need nothing."""
+    weight = tensor.slot.weight if tensor.slot else None
+    edit = rewritten.get(weight) if weight is not None else None
+    return edit is None or (tensor.shape, tensor.dtype) == (edit.target.shape, edit.target.dtype)
+
+
+def _restarted(tensor: Tensor, rewritten: Mapping[str, Edit]) -> Decision:
+    slot = tensor.slot
+    if slot is None or slot.name in KEPT or (slot.name == "unknown" and is_floating(tensor.dtype)):
+        return None, "kept"
+    if slot.name == "average":
+        return _averaged(tensor, rewritten)
+    return Edit(tensor, (), _constant(tensor, slot.initial)), f"set to {slot.initial:g}"
+
+
+def _following(tensor: Tensor, rewritten: Mapping[str, Edit]) -> Decision:
+    slot = tensor.slot
+    if slot is None or slot.weight not in rewritten:
+        return None, "kept"
+    if slot.name == "average" and _takes_values(tensor, rewritten):
+        return _averaged(tensor, rewritten)
+    if slot.name in FIRST_MOMENTS:
+        return Edit(tensor, (), _constant(tensor, 0.0)), "set to 0"
+    return None, "kept"
+
+
+def _averaged(tensor: Tensor, rewritten: Mapping[str, Edit]) -> Decision:
+    """A moving average of a weight takes the weight's new values."""
+    weight = tensor.slot.weight if tensor.slot else None
+    if weight is None or weight not in rewritten:
+        return None, "kept"
+    edit = rewritten[weight]
+    return Edit(tensor, edit.inputs, edit.apply), f"as the new {weight}"
+
+
+def _constant(tensor: Tensor, value: float) -> Apply:
+    dtype = dtype_of(tensor.dtype)
+
+    def apply(blocks: Sequence[Array], start: int, stop: int) -> Array:
+        return np.full(stop - start, value, dtype)
+
+    return apply
+
+
+def _schedule(checkpoint: Checkpoint) -> str | None:
+    """Class of the optimizer's learning-rate schedule, if it has one."""
+    optimizer = checkpoint.contents.optimizer
+    rate = optimizer.config.get("learning_rate") if optimizer else None
+    name = rate.get("class_name") if isinstance(rate, dict) else None
+    return name if isinstance(name, str) else None

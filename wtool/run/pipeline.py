@@ -1,0 +1,312 @@
+"""The one loop over tensors: read blocks of every input, hand them to a function of arrays, write what it gives.
+
+Blocks come in the order of the base's bytes, a batch of them at a time. Worker threads compute one batch while they
+read, hash and check the next, and the main thread writes what they computed. Memory is a fixed budget, whatever the
+number of inputs and their size.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.patch import Rewrite
+from wtool.dtypes import Array, dtype_of
+from wtool.errors import Refused
+
+BUDGET = 32 << 20  # bytes of all read buffers together: more falls out of the cache that the cores share
+LARGEST_BATCH = 3 << 20  # bytes of one input's share, however few inputs there are
+SMALLEST_BATCH = 4096  # bytes of one input's share, however many inputs there are
+ALONE = 3 << 20  # bytes of all tensors together that are worth no threads
+MOST_SPARE = 4  # buffers that wait for the next pass
+NEAR = 4096  # bytes between two tensors that are cheaper to read than to skip
+
+Apply = Callable[[Sequence[Array], int, int], Any]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One tensor's part in an operation.
+
+    Attributes:
+        target: of the base; its new values are written where its old ones are.
+        inputs: the tensors to read, one of each of the first inputs, all of one shape and dtype; or none.
+        apply: from blocks (flat, one of each input) and the range [start, stop) of their elements to the new block,
+            flat and of the target's dtype; None where the base's bytes stay.
+    """
+
+    target: Tensor
+    inputs: tuple[Tensor, ...]
+    apply: Apply
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    edit: Edit
+    start: int
+    count: int
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.count
+
+    @property
+    def nbytes(self) -> int:
+        """Of the widest block that is read or written for it."""
+        return self.count * _width(self.edit)
+
+
+def _width(edit: Edit) -> int:
+    return max(dtype_of(tensor.dtype).itemsize for tensor in (edit.target, *edit.inputs[:1]))
+
+
+def run(
+    inputs: Sequence[Checkpoint], edits: Sequence[Edit], output: Rewrite, progress: Progress | None = None
+) -> tuple[tuple[str, ...], ...]:
+    """Do all edits; returns the content hash of every file of every input, each of which is read whole for it.
+
+    Args:
+        inputs: open checkpoints, in the order of every edit's `inputs`.
+        edits: of distinct tensors of the base.
+        output: takes the new bytes and, at the end, all the others.
+        progress: called with bytes done and bytes in all.
+
+    Raises:
+        Refused: an input is damaged or changed meanwhile, or two edits mean the same stored bytes.
+    """
+    ordered = _in_file_order(edits)
+    _refuse_shared(ordered)
+    with _workers(ordered) as pool:
+        for piece, new in _results(pool, inputs, ordered, progress):
+            if new is not None:
+                target = piece.edit.target
+                start = target.offset + piece.start * dtype_of(target.dtype).itemsize
+                output.replace(target.shard, start, new.view(np.uint8).data)
+        hashes = [pool.submit(checkpoint.finish) for checkpoint in inputs]
+        output.copy_rest()
+        return tuple(each.result() for each in hashes)
+
+
+def scan(
+    inputs: Sequence[Checkpoint], edits: Sequence[Edit], progress: Progress | None = None
+) -> Iterator[tuple[Tensor, int, Any]]:
+    """Do all edits and write nothing: gives (tensor, first element of the block, what `apply` gave), in file order.
+
+    Args:
+        inputs: open checkpoints, in the order of every edit's `inputs`; they may be scanned again.
+        edits: what is looked at.
+        progress: called with bytes done and bytes in all.
+    """
+    return _scanned(inputs, edits, progress, whole=False)
+
+
+def _scanned(
+    inputs: Sequence[Checkpoint], edits: Sequence[Edit], progress: Progress | None, whole: bool
+) -> Iterator[tuple[Tensor, int, Any]]:
+    ordered = _in_file_order(edits)
+    with _workers(ordered) as pool:
+        for piece, found in _results(pool, inputs, ordered, progress, whole):
+            yield piece.edit.target, piece.start, found
+
+
+def verified_scan(
+    checkpoint: Checkpoint, edits: Sequence[Edit], progress: Progress | None = None
+) -> Iterator[tuple[Tensor, int, Any]]:
+    """Like `scan`, and verify the file on the way; once for each open checkpoint.
+
+    Raises:
+        Refused: the file is damaged or changes meanwhile.
+    """
+    whole = any(source.has_checksums for source in checkpoint.sources)  # else hashing would be for nothing
+    yield from _scanned([checkpoint], edits, progress, whole)
+    if whole:
+        checkpoint.finish()
+    for source in checkpoint.sources:
+        source.refuse_changed()
+
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[Result]):
+    value: Result
+
+    def result(self) -> Result:
+        return self.value
+
+
+class _Here:
+    """Does at once what it is given: for a small file, starting threads would take longer than the work."""
+
+    def submit(self, function: Callable[..., Result], *arguments: Any) -> _Done[Result]:
+        return _Done(function(*arguments))
+
+    def __enter__(self) -> _Here:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing was started."""
+
+
+class _Threads(ThreadPoolExecutor):
+    """Threads that an interrupt does not wait for: a decomposition of a large matrix takes minutes."""
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        is_interrupt = kind is not None and not issubclass(kind, Exception)
+        self.shutdown(wait=not is_interrupt, cancel_futures=True)
+
+
+def _workers(ordered: Sequence[Edit]) -> _Threads | _Here:
+    if sum(edit.target.nbytes for edit in ordered) <= ALONE:
+        return _Here()
+    return _Threads(max_workers=min(8, os.cpu_count() or 1))
+
+
+def _results(
+    pool: _Threads | _Here,
+    inputs: Sequence[Checkpoint],
+    ordered: Sequence[Edit],
+    progress: Progress | None,
+    whole: bool = True,
+) -> Iterator[tuple[_Piece, Any]]:
+    """Every piece with what its edit made of it, in order; `whole` files are hashed and checked on the way."""
+    batch_bytes = max(SMALLEST_BATCH, min(LARGEST_BATCH, BUDGET // (4 * max(1, len(inputs)))))
+    batches = list(_batches(ordered, batch_bytes))
+    total = sum(piece.nbytes * len(piece.edit.inputs) for batch in batches for piece in batch)
+    done = 0
+    readers = [_Reader(checkpoint, number, 2 * batch_bytes, whole) for number, checkpoint in enumerate(inputs)]
+    reading = _start_reading(pool, readers, batches[0]) if batches else []
+    for number, batch in enumerate(batches):
+        blocks = [future.result() for future in reading]
+        computing = pool.submit(_computed, blocks, batch)
+        reading = _start_reading(pool, readers, batches[number + 1]) if number + 1 < len(batches) else []
+        yield from computing.result()
+        done += sum(piece.nbytes * len(piece.edit.inputs) for piece in batch)
+        if progress is not None:
+            progress(done, total)
+    for reader in readers:
+        reader.close()
+
+
+def _computed(blocks: Sequence[dict[int, Array]], batch: Sequence[_Piece]) -> list[tuple[_Piece, Any]]:
+    return [
+        (piece, piece.edit.apply([each[at] for each in blocks if at in each], piece.start, piece.stop))
+        for at, piece in enumerate(batch)
+    ]
+
+
+def _in_file_order(edits: Sequence[Edit]) -> list[Edit]:
+    return sorted(edits, key=lambda edit: (edit.target.shard, edit.target.offset))
+
+
+def _refuse_shared(ordered: Sequence[Edit]) -> None:
+    for left, right in pairwise(edit.target for edit in ordered):
+        if left.shard == right.shard and left.offset + left.nbytes > right.offset:
+            raise Refused(f"{left.path} and {right.path} are one array in the file, and would change together")
+
+
+def _batches(edits: Sequence[Edit], limit: int) -> Iterator[list[_Piece]]:
+    batch: list[_Piece] = []
+    size = 0
+    for edit in edits:
+        count = prod(edit.target.shape)
+        width = _width(edit)
+        start = 0
+        while start < count:
+            piece = _Piece(edit, start, min(count - start, max(1, (limit - size) // width)))
+            batch.append(piece)
+            size += piece.nbytes
+            start += piece.count
+            if size + width > limit or len(batch) * NEAR >= limit:
+                yield batch
+                batch, size = [], 0
+    if batch:
+        yield batch
+
+
+_spare: list[Array] = []  # buffers between passes: fresh memory costs a page fault every 4 KiB
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc's malloc keep blocks of up to 16 MiB for the next use: it does so once one of that size was freed."""
+    np.empty(16 << 20, np.uint8)
+
+
+_keep_freed_memory()
+
+
+def _buffer(capacity: int) -> Array:
+    with suppress(IndexError):  # nothing spare, or another thread took it
+        while len(buffer := _spare.pop()) < capacity:
+            continue
+        return buffer
+    return np.empty(capacity, np.uint8)
+
+
+class _Reader:
+    """One input's blocks, read into two buffers by turns: one is filled while the other is used."""
+
+    def __init__(self, checkpoint: Checkpoint, number: int, capacity: int, whole: bool) -> None:
+        self._checkpoint = checkpoint
+        self._hashed = checkpoint.sources if whole else ()  # not the plain copies that stand for some of them
+        self._number = number
+        self._buffers = [_buffer(capacity), _buffer(capacity)]
+
+    def close(self) -> None:
+        """Leave the buffers to the next pass."""
+        _spare.extend(self._buffers)
+        del _spare[:-MOST_SPARE]
+
+    def read(self, batch: Sequence[_Piece]) -> dict[int, Array]:
+        """Position in the batch -> block, for the pieces that read from this input; near ones in one go."""
+        self._buffers.reverse()
+        buffer = self._buffers[0]
+        blocks: dict[int, Array] = {}
+        used = 0
+        for run in self._runs(batch):
+            start, stop = run[0][1], run[-1][2]
+            tensor = batch[run[0][0]].edit.inputs[self._number]
+            region = self._checkpoint.regions[tensor.shard]
+            view = buffer.data[used : used + stop - start]
+            read = region.source.take if region.source in self._hashed else region.source.read_into
+            read(region.start + start, view)
+            for at, low, high in run:
+                dtype = dtype_of(batch[at].edit.inputs[self._number].dtype)
+                blocks[at] = np.frombuffer(buffer, dtype, (high - low) // dtype.itemsize, used + low - start)
+            used += -(-(stop - start) // 8) * 8  # so that the next run is aligned as well
+        return blocks
+
+    def _runs(self, batch: Sequence[_Piece]) -> Iterator[list[tuple[int, int, int]]]:
+        """Groups of (position in the batch, first byte, byte behind the last) with little between them."""
+        run: list[tuple[int, int, int]] = []
+        shard = -1
+        for at, piece in enumerate(batch):
+            if len(piece.edit.inputs) <= self._number:
+                continue
+            tensor = piece.edit.inputs[self._number]
+            itemsize = dtype_of(tensor.dtype).itemsize
+            low = tensor.offset + piece.start * itemsize
+            if run and (tensor.shard != shard or not 0 <= low - run[-1][2] <= NEAR):
+                yield run
+                run = []
+            run.append((at, low, low + piece.count * itemsize))
+            shard = tensor.shard
+        if run:
+            yield run
+
+
+def _start_reading(
+    pool: _Threads | _Here, readers: Sequence[_Reader], batch: Sequence[_Piece]
+) -> list[Future[dict[int, Array]] | _Done[dict[int, Array]]]:
+    return [pool.submit(reader.read, batch) for reader in readers]

@@ -1,0 +1,1 @@
+"""Keras as data: layers, optimizers, configurations, graphs and shapes. Opens no file."""

@@ -1,0 +1,413 @@
+"""The graph in a model's configuration, edited in place: which layer takes which tensor, new layers between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wtool.errors import Refused
+from wtool.schema.calls import by_depth, is_of_keras3
+from wtool.schema.config import class_of, is_operation
+
+Entry = dict[str, Any]
+Key = tuple[str, int, int]
+"""A tensor: name of the layer that makes it, index of the call, index of the output."""
+Shape = tuple["int | None", ...]
+
+OPERATION = "operation"
+"""The kind of `x + y` and the like, which stand between the layers."""
+
+CARRIERS = ("TimeDistributed", "SpectralNormalization")
+"""Wrappers whose output is that of the layer inside, of each step or with a kernel of norm 1."""
+
+START: Key = ("", 0, 0)
+"""What goes into a Sequential model."""
+
+
+@dataclass(eq=False)
+class Ref:
+    """Where a call, or a model's list of outputs, names a tensor.
+
+    Attributes:
+        place: the list `[name, call, output, ...]` in the configuration; None in Sequential models.
+        word: position or name of the argument.
+        told: what Keras 3 says beside it: shape and dtype.
+    """
+
+    place: list[Any] | None
+    word: int | str = 0
+    told: Entry | None = None
+    start: Key = START
+
+    @property
+    def key(self) -> Key:
+        """The tensor."""
+        return self.start if self.place is None else (self.place[0], self.place[1], self.place[2])
+
+    def point(self, key: Key) -> None:
+        """Name another tensor."""
+        if self.place is None:
+            self.start = key
+        else:
+            self.place[:3] = key
+
+
+@dataclass(eq=False)
+class Layer:
+    """A layer, or an operation of the graph.
+
+    Attributes:
+        entry: what the configuration says of it.
+        path: names from the outermost model's layer to it.
+        kind: usual name of a built-in class, `wtool>LKReLU` for wtool's own; `OPERATION`; None for others.
+        model: what is inside, where it is a model itself.
+    """
+
+    entry: Entry
+    path: str
+    kind: str | None
+    model: Model | None = None
+
+    @property
+    def name(self) -> str:
+        """What its author called it."""
+        return str(self.entry.get("name") or self.config.get("name") or "")
+
+    @property
+    def config(self) -> Entry:
+        """Its settings."""
+        config = self.entry.get("config")
+        return config if isinstance(config, dict) else {}
+
+    @property
+    def acting(self) -> Layer:
+        """The layer that computes: itself, or the one inside wrappers that change nothing behind it."""
+        layer = self
+        while layer.kind in CARRIERS and isinstance(layer.config.get("layer"), dict):
+            entry = layer.config["layer"]
+            layer = Layer(entry, self.path, class_of(entry)[0])
+        return layer
+
+    @property
+    def shown(self) -> str:
+        """Its path and class, for messages."""
+        return f"{self.path} ({self.entry.get('class_name')})"
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a layer.
+
+    Attributes:
+        layer: what is called.
+        number: index of the call.
+        inputs: the tensors that it takes.
+        arguments: what Keras 2 notes of the call besides its first argument, by name; a constant first argument as 0.
+    """
+
+    layer: Layer
+    number: int
+    inputs: list[Ref]
+    arguments: Mapping[int | str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        """Its first output."""
+        return (self.layer.name, self.number, 0)
+
+
+@dataclass(eq=False)
+class Model:
+    """A Sequential or Functional model.
+
+    Attributes:
+        path: "" for the outermost.
+        config: its settings.
+        layers: in the order of the configuration.
+        calls: every one of a layer, each after those that it depends on.
+        inputs: the tensors that go into it.
+        outputs: where its outputs are named.
+    """
+
+    path: str
+    config: Entry
+    entries: list[Entry]
+    functional: bool
+    layers: list[Layer] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    inputs: list[Key] = field(default_factory=list)
+    outputs: list[Ref] = field(default_factory=list)
+
+    def walk(self) -> Iterator[Model]:
+        """It and the models inside it."""
+        yield self
+        for layer in self.layers:
+            if layer.model is not None:
+                yield from layer.model.walk()
+
+    def calls_of(self, layer: Layer) -> list[Call]:
+        """Every call of a layer."""
+        return [call for call in self.calls if call.layer is layer]
+
+    def users(self, key: Key) -> list[Ref]:
+        """Where a tensor is taken."""
+        refs = [ref for call in self.calls for ref in call.inputs] + self.outputs
+        return [ref for ref in refs if ref.key == key]
+
+    def inside(self, name: str) -> str:
+        """The path of a layer."""
+        return f"{self.path}/{name}" if self.path else name
+
+    def free_name(self, wanted: str) -> str:
+        """A name that no layer has yet."""
+        taken = {layer.name for layer in self.layers}
+        number = 1
+        name = wanted
+        while name in taken:
+            name = f"{wanted}_{number}"
+            number += 1
+        return name
+
+    def insert(self, entry: Entry, takes: list[Key], hands: list[list[Ref]]) -> Layer:
+        """Put a layer between tensors and those who take them: for `takes[i]`, `hands[i]` get its i-th output."""
+        layer = Layer(entry, self.inside(str(entry["config"]["name"])), class_of(entry)[0])
+        nodes, calls = [], []
+        for number, (key, refs) in enumerate(zip(takes, hands, strict=True)):
+            call = Call(layer, number, [self._ref_like(refs, key)])
+            nodes.append(self._node(call.inputs[0]))
+            calls.append(call)
+            for ref in refs:
+                ref.point(call.key)
+        if self.functional:
+            entry["name"] = entry["config"]["name"]
+            entry["inbound_nodes"] = nodes
+        at = self._position(calls, takes)
+        self.calls[at:at] = calls
+        self.layers.append(layer)
+        return layer
+
+    def _position(self, calls: list[Call], takes: list[Key]) -> int:
+        made = [number for number, call in enumerate(self.calls) if call.key[:2] in {key[:2] for key in takes}]
+        return max(made, default=-1) + 1
+
+    def _ref_like(self, refs: list[Ref], key: Key) -> Ref:
+        if not self.functional:
+            return Ref(None, 0, None, key)
+        told = next((ref.told for ref in refs if ref.told is not None), None)
+        return Ref(list(key), 0, None if told is None else dict(told))
+
+    def _node(self, ref: Ref) -> Any:
+        if ref.told is None:
+            ref.place = [*ref.key, {}]
+            return [ref.place]
+        ref.told["keras_history"] = ref.place
+        return {"args": [{"class_name": "__keras_tensor__", "config": ref.told}], "kwargs": {}}
+
+    def remove(self, layer: Layer) -> None:
+        """Take a layer of one input out: who took its outputs takes its inputs."""
+        for call in self.calls_of(layer):
+            for ref in self.users(call.key):
+                ref.point(call.inputs[0].key)
+            self.calls.remove(call)
+        self.layers.remove(layer)
+
+    def settle(self) -> None:
+        """Write the layers back, in the order in which Keras will have them."""
+        ordered = _keras_order(self) if self.functional else _chain(self)
+        self.layers[:] = ordered
+        self.entries[:] = [layer.entry for layer in ordered]
+
+
+def read(entry: Entry, path: str = "") -> Model:
+    """The graph of a model's configuration.
+
+    Raises:
+        Refused: the model's graph is in code (a subclassed model), or contradicts itself.
+    """
+    config = entry.get("config")
+    if isinstance(config, list):
+        entries, settings = config, {}
+    elif isinstance(config, dict) and isinstance(config.get("layers"), list):
+        entries, settings = config["layers"], config
+    else:
+        what = f"{path} ({entry.get('class_name')})" if path else f"the model ({entry.get('class_name')})"
+        raise Refused(f"{what} is no Sequential or Functional model: its graph is in its author's code")
+    model = Model(path, settings, entries, "input_layers" in settings)
+    for each in entries:
+        model.layers.append(_layer(each, model))
+    if len({layer.name for layer in model.layers}) != len(model.layers):
+        raise Refused(f"two layers of {model.path or 'the model'} have the same name")
+    if model.functional:
+        _read_functional(model)
+    else:
+        _read_sequential(model)
+    return model
+
+
+def _layer(entry: Any, model: Model) -> Layer:
+    if not isinstance(entry, dict):
+        raise Refused(f"the configuration of {model.path or 'the model'} has a layer that is {entry!r:.60}")
+    layer = Layer(entry, "", OPERATION if is_operation(entry) else class_of(entry)[0])
+    if not layer.name:
+        raise Refused(f"the configuration of {model.path or 'the model'} has a layer without a name")
+    layer.path = model.inside(layer.name)
+    if layer.kind in ("Functional", "Sequential", "Model"):
+        layer.model = read(entry, layer.path)
+    return layer
+
+
+def _read_sequential(model: Model) -> None:
+    key = START
+    model.inputs = [START]
+    for layer in model.layers:
+        if layer.kind == "InputLayer":
+            continue
+        call = Call(layer, 0, [Ref(None, 0, None, key)])
+        model.calls.append(call)
+        key = call.key
+    model.outputs = [Ref(None, 0, None, key)]
+
+
+def _read_functional(model: Model) -> None:
+    named = {layer.name: layer for layer in model.layers}
+    nodes = {layer.name: layer.entry.get("inbound_nodes") or [] for layer in model.layers}
+    taking = {name: [list(_refs_of_node(node)) for node in each] for name, each in nodes.items()}
+    model.inputs = [ref.key for ref in _refs(model.config.get("input_layers"), 0)]
+    model.outputs = list(_refs(model.config.get("output_layers"), 0))
+    taken = [ref.key for each in taking.values() for refs in each for ref in refs]
+    taken += [ref.key for ref in model.outputs]
+    calls: dict[tuple[str, int], Call] = {}
+    for layer in model.layers:
+        first = _first_call(layer, taken)
+        for number, (refs, node) in enumerate(zip(taking[layer.name], nodes[layer.name], strict=True), first):
+            calls[layer.name, number] = Call(layer, number, refs, _arguments(node))
+    for call in calls.values():
+        for ref in call.inputs:
+            if ref.key[0] not in named:
+                raise Refused(f"layer {call.layer.path} takes a tensor of {ref.key[0]}, which is no layer of its model")
+    model.calls = _sorted(calls)
+
+
+def _first_call(layer: Layer, taken: list[Key]) -> int:
+    """Where the calls of a layer are counted from: Keras 2 counts the making of a model inside a model as its first."""
+    if layer.model is None:
+        return 0
+    return min((key[1] for key in taken if key[0] == layer.name), default=0)
+
+
+def _sorted(calls: Mapping[tuple[str, int], Call]) -> list[Call]:
+    """Each call after those that it depends on."""
+    done: dict[tuple[str, int], Call] = {}
+    for first in calls:
+        waiting = [first]
+        seen: set[tuple[str, int]] = set()
+        while waiting:
+            at = waiting[-1]
+            needed = [ref.key[:2] for ref in calls[at].inputs]
+            missing = [key for key in needed if key in calls and key not in done]
+            if at in done or not missing:
+                done.setdefault(at, calls[at])
+                waiting.pop()
+            elif at in seen:
+                raise Refused(f"layer {calls[at].layer.path} depends on itself")
+            else:
+                seen.add(at)
+                waiting += reversed(missing)
+    return list(done.values())
+
+
+def _refs_of_node(node: Any) -> Iterator[Ref]:
+    """The tensors that a call takes, in the order in which Keras lists them."""
+    if is_of_keras3(node):
+        for number, each in enumerate(node.get("args") or []):
+            yield from _refs(each, number)
+        kwargs = node.get("kwargs") or {}
+        for word in sorted(kwargs):
+            yield from _refs(kwargs[word], word)
+        return
+    for each in _first_argument(node):
+        if not _is_constant(each):
+            yield Ref(each, 0)
+        for word, value in sorted(_others(each).items()):
+            yield from _refs(value, word)
+
+
+def _first_argument(node: Any) -> Iterator[list[Any]]:
+    """The tensors of a call's first argument in Keras 2, each `[layer, call, output, other arguments]`.
+
+    Keras puts a list around a single one for layers, but not for operations of TensorFlow, and leaves structures as
+    they are. A constant is called `_CONSTANT_VALUE`, and has its value in the place of the output.
+    """
+    if _is_constant(node) or _is_key(node):
+        yield node
+    elif isinstance(node, Mapping):
+        for name in sorted(node):
+            yield from _first_argument(node[name])
+    elif isinstance(node, list):
+        for each in node:
+            yield from _first_argument(each)
+    else:
+        raise Refused(f"a layer's inputs are {node!r:.60}, which is no reference to a tensor")
+
+
+def _is_constant(value: Any) -> bool:
+    return isinstance(value, list) and len(value) >= 3 and value[0] == "_CONSTANT_VALUE"
+
+
+def _others(place: list[Any]) -> dict[Any, Any]:
+    """The other arguments of a call, as noted beside a tensor of the first one."""
+    return place[3] if len(place) > 3 and isinstance(place[3], dict) else {}
+
+
+def _arguments(node: Any) -> dict[int | str, Any]:
+    """What Keras 2 notes of a call: the arguments behind the first one, and that one where it is a constant."""
+    found: dict[int | str, Any] = {}
+    for place in () if is_of_keras3(node) else _first_argument(node):
+        found.update(_others(place))
+        if _is_constant(place):
+            found[0] = place[2]
+    return found
+
+
+def _refs(value: Any, word: int | str) -> Iterator[Ref]:
+    if isinstance(value, dict):
+        config = value.get("config")
+        if value.get("class_name") == "__keras_tensor__" and isinstance(config, dict):
+            if not _is_key(config.get("keras_history")):
+                raise Refused(f"a tensor of the configuration has the history {config.get('keras_history')!r:.60}")
+            yield Ref(config["keras_history"], word, config)
+            return
+        for name in sorted(value):
+            yield from _refs(value[name], word)
+    elif isinstance(value, list):
+        if _is_key(value):
+            yield Ref(value, word)
+            return
+        for each in value:
+            yield from _refs(each, word)
+
+
+def _is_key(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) < 3:
+        return False
+    return isinstance(value[0], str) and type(value[1]) is int and type(value[2]) is int
+
+
+def _chain(model: Model) -> list[Layer]:
+    """The layers of a Sequential model, from the first to the last."""
+    taking = {call.inputs[0].key: call for call in model.calls}
+    chain = [layer for layer in model.layers if layer.kind == "InputLayer"]
+    key = START
+    while key in taking:
+        chain.append(taking[key].layer)
+        key = taking[key].key
+    return chain
+
+
+def _keras_order(model: Model) -> list[Layer]:
+    """Keras's order, which decides what layers are called in files; what leads to no output comes last."""
+    calls = {call.key[:2]: [ref.key[:2] for ref in call.inputs] for call in model.calls}
+    order = by_depth(calls, [output.key[:2] for output in model.outputs]) or []
+    place = {name: number for number, name in enumerate(order)}
+    return sorted(model.layers, key=lambda layer: place.get(layer.name, len(order)))

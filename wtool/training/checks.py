@@ -1,0 +1,134 @@
+"""What is wrong with the words of a training command, as far as it can be told without Keras.
+
+Importing Keras takes seconds, so that the commands look here first; the functions of Python do as well.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from wtool.checkpoint.inputs import expanded, extension, stem_and_ending
+from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.opener import open_checkpoint
+from wtool.errors import Usage, WtoolError
+from wtool.io.places import Target, check_target
+from wtool.training.data.words import check_data
+from wtool.training.fitting.logs import check_log
+from wtool.training.saving.record import OPERATION
+from wtool.transforms.pruning import Prune
+from wtool.transforms.stroking import NeuroPlast, Stroke
+
+WHOLE = (".keras", ".h5", ".hdf5")
+"""Extensions of whole models."""
+
+
+def refuse_weights_only(checkpoint: Checkpoint) -> None:
+    """Raise WtoolError unless the file says which layers the model has."""
+    if checkpoint.config is None:
+        what = "holds weights only; training and predicting need a whole model (.keras, .h5)"
+        raise WtoolError(what, checkpoint.name)
+
+
+def check_evaluate(models: Sequence[str], data: Any, options: Mapping[str, Any]) -> list[str]:
+    """Paths of the models that are to be evaluated.
+
+    Raises:
+        WtoolError: no models, or the only one cannot be opened; data is missing.
+        Usage: words that do not go together.
+    """
+    if options.get("batch_size", 1) < 1:
+        raise Usage("samples of a batch are counted from 1 up")
+    check_data(data)
+    paths = [path for _, path in expanded(models)]
+    if len(paths) == 1:
+        _check_model(paths[0])
+    return paths
+
+
+def check_resume(model: str, data: Any, epochs: int, options: Mapping[str, Any]) -> str:
+    """Path of the result of a leg of training.
+
+    Args:
+        model: path.
+        data: words, or data itself.
+        epochs: how many more.
+        options: see `resuming.Options`.
+
+    Raises:
+        WtoolError: the model or data is missing or of the wrong kind.
+        OSError: so is a folder for a log or checkpoints.
+        Usage: words that do not go together.
+    """
+    if epochs < 1 or options.get("batch_size", 1) < 1:
+        raise Usage("epochs and samples of a batch are counted from 1 up")
+    save_every = options.get("save_every")
+    if save_every is not None and (options.get("checkpoints") is None or save_every < 1):
+        raise Usage("--save-every N needs a folder, --checkpoints, and N from 1 up")
+    rate = options.get("learning_rate")
+    if rate is not None and not 0 <= rate < math.inf:
+        raise Usage(f"a learning rate of {rate} is none")
+    _check_transforms(options)
+    check_validation(data, options)
+    _check_model(model)
+    _check_reports(options)
+    target = _target(model, options.get("output"))
+    check_target(Target(target, force=True))  # what is there already may be this leg's own
+    return target
+
+
+def check_validation(data: Any, options: Mapping[str, Any]) -> None:
+    """Look at the words for data, and at those for validation.
+
+    Raises:
+        WtoolError: a file is missing, or of a kind that is no data.
+        Usage: words that do not go together.
+    """
+    other = options.get("validation_data")
+    if other is not None and options.get("validation_split") is not None:
+        raise Usage("validation data and a validation split contradict each other; choose one")
+    check_data(data)
+    check_data(other)
+
+
+def _check_model(path: str) -> None:
+    if path != "-":  # which can be read once only
+        with open_checkpoint(path) as checkpoint:
+            refuse_weights_only(checkpoint)
+
+
+def _check_transforms(options: Mapping[str, Any]) -> None:
+    ratio, prune, plastic = (options.get(name) for name in ("stroke", "prune", "neuroplast"))
+    if ratio is not None:
+        Stroke(volatility_ratio=ratio)
+    if prune is not None:
+        Prune(*prune)
+    if plastic is not None:
+        NeuroPlast(*plastic)
+
+
+def _check_reports(options: Mapping[str, Any]) -> None:
+    log, folder = options.get("log"), options.get("checkpoints")
+    if log is not None:
+        check_log(os.fspath(log))
+        os.scandir(os.path.dirname(log) or os.curdir).close()  # raises what making the log would raise
+    if folder is not None and os.path.exists(folder):
+        os.scandir(folder).close()
+    if options.get("tensorboard") is not None and find_spec("tensorboard") is None:
+        raise WtoolError("--tensorboard needs the package tensorboard: pip install tensorboard")
+
+
+def _target(model: str, output: Any) -> str:
+    stem, own = stem_and_ending(model)
+    if output is None:
+        target = f"{stem}-{OPERATION}{own}"
+    elif (target := os.fspath(output)).endswith(os.sep) or os.path.isdir(target):
+        target = os.path.join(target, os.path.basename(stem) + own)
+    if model == "-" and target != output:
+        raise Usage("a model from standard input needs an --output: a file, or - for standard output")
+    if target != "-" and extension(target) not in WHOLE:
+        raise Usage("the output is a whole model; its name has to end in .keras or .h5", target)
+    return target

@@ -1,0 +1,168 @@
+"""Data to train on and to evaluate with: files of arrays, images by class, saved datasets, and functions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from wtool.errors import Usage, WtoolError, in_short
+from wtool.training.data.arrays import names_in, of_csv, of_npy, of_npz
+from wtool.training.data.images import of_folder
+from wtool.training.data.samples import Batches, Samples, of_arrays
+from wtool.training.data.words import check_data, is_function, paths_of
+from wtool.training.loading.load import imported
+
+INFINITE = -1
+"""TensorFlow's number of elements of datasets that never end."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Renewed:
+    """A function that makes an iterator, which is over after an epoch: it is called for each of them."""
+
+    make: Callable[[], Any]
+
+
+def read(words: Any, model: Any, part: str = "train", batch_size: int = 32) -> Any:
+    """The data that words mean, or Python's own.
+
+    Args:
+        words: a `.npz`, a `.csv`, two `.npy` files, a folder, or `package.module:function`; or (x, y), or anything that
+            `fit` takes and that comes again in each epoch, or a function that makes it.
+        model: whose inputs tell names, shapes and sizes of images.
+        part: `train` or `test`, where a `.npz` file has both.
+        batch_size: of datasets that were saved without batches.
+
+    Returns:
+        `Samples`, where they can be had by number; `Renewed`; anything else that `fit` takes.
+
+    Raises:
+        Usage: words that mean no data.
+        WtoolError: a file is missing, or holds something else; a function fails.
+    """
+    paths = paths_of(words)
+    if paths is None:
+        return _called(words, "the function") if callable(words) else _taken(words)
+    check_data(words)
+    if len(paths) == 2:
+        return of_arrays(tuple(of_npy(path) for path in paths))
+    return _one(paths[0], model, part, batch_size)
+
+
+def has_test_part(words: Any) -> bool:
+    """Whether data is a `.npz` file with test samples beside those for training."""
+    return names_in((paths_of(words) or [""])[0]) >= {"x_train", "x_test"}
+
+
+def fed(data: Any, batch_size: int, seed: int | None = None, epoch: int = 0, skip: int = 0) -> Any:
+    """Data in the form that `fit` takes with `shuffle=False`, from a batch of an epoch on.
+
+    Args:
+        data: what `read` gives.
+        batch_size: of `Samples`.
+        seed: of their order; None for their own.
+        epoch: the first one; of `Renewed`, the only one.
+        skip: how many batches are left out; only of what `can_skip`.
+    """
+    if isinstance(data, Samples):
+        return Batches(data, batch_size, seed, epoch, skip)
+    if isinstance(data, Renewed):
+        return data.make()
+    return data.skip(skip) if skip else data
+
+
+def can_skip(data: Any) -> bool:
+    """Whether an epoch of it can be begun in the middle."""
+    return isinstance(data, Samples) or callable(getattr(data, "skip", None))
+
+
+def _one(path: str, model: Any, part: str, batch_size: int) -> Any:
+    if is_function(path):
+        return _called(_function(path), path)
+    if os.path.isdir(path):
+        is_dataset = os.path.exists(os.path.join(path, "dataset_spec.pb"))
+        return _dataset(path, model, batch_size) if is_dataset else of_folder(path, model)
+    if path.endswith(".npz"):
+        return of_arrays(of_npz(path, _names(model, "input"), _names(model, "output"), part))
+    return of_arrays(of_csv(path))
+
+
+def _names(model: Any, side: str) -> list[str]:
+    """Names of a model's inputs or outputs, by which it takes dictionaries of arrays."""
+    form = getattr(model, side, None)  # subclassed models have none
+    if isinstance(form, dict):
+        return list(form)
+    if side == "output":
+        return list(getattr(model, "output_names", ()))
+    return [tensor.name for tensor in getattr(model, "inputs", None) or ()]
+
+
+def _dataset(path: str, model: Any, batch_size: int) -> Any:
+    import tensorflow
+
+    try:
+        dataset = tensorflow.data.Dataset.load(path)
+    except Exception as error:  # TensorFlow's own kinds, of no common base
+        raise WtoolError(f"not a dataset that TensorFlow loads ({type(error).__name__})", path) from error
+    first = keras.tree.flatten(dataset.element_spec)[0]
+    inputs = getattr(model, "inputs", None) or [None]
+    is_single = inputs[0] is not None and first.shape.rank == len(inputs[0].shape) - 1
+    return dataset.batch(batch_size) if is_single else dataset
+
+
+def _function(word: str) -> Callable[[], Any]:
+    name, _, function = word.partition(":")
+    found = imported(name)
+    for part in function.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        raise Usage(f"{name} has no function {function}")
+    return found  # type: ignore[no-any-return]
+
+
+def _called(function: Callable[[], Any], name: str) -> Any:
+    """What a function makes; where that is over after an epoch, the function itself."""
+    try:
+        value = function()
+    except Exception as error:  # whatever a user's function does
+        raise WtoolError(f"{name} for the data failed ({in_short(error)})") from error
+    if value is None:
+        raise WtoolError(f"{name} for the data gave nothing")
+    return Renewed(function) if hasattr(value, "__next__") else _taken(value)
+
+
+def _taken(value: Any) -> Any:
+    """What a function or a caller gives: arrays become samples, all else is for `fit` as it is."""
+    if hasattr(value, "__next__"):
+        raise Usage("a generator is over after one epoch; give the function that makes it")
+    if callable(getattr(value, "cardinality", None)) and int(value.cardinality()) == INFINITE:
+        raise Usage("a dataset that never ends has no epochs; dataset.take(N) has")
+    if isinstance(value, (tuple, list)) and 1 <= len(value) <= 3:
+        value = tuple(map(_columns, value))
+        leaves = keras.tree.flatten(value)
+        if leaves and all(hasattr(leaf, "shape") and hasattr(leaf, "__getitem__") for leaf in leaves):
+            return of_arrays(tuple(_in_tuples(each) for each in value))
+    return value
+
+
+def _columns(value: Any) -> Any:
+    """Lists of texts or of numbers as arrays; arrays, and all else, as they are."""
+    if isinstance(value, dict):
+        return {name: _columns(each) for name, each in value.items()}
+    if not isinstance(value, (list, tuple)) or not value:
+        return value
+    if all(isinstance(each, (str, bytes)) for each in value):
+        return np.array(value, object)
+    return np.asarray(value) if all(isinstance(each, (int, float)) for each in value) else value
+
+
+def _in_tuples(value: Any) -> Any:
+    """Arrays; lists of them as tuples, which Keras takes alike, and in batches only so."""
+    if isinstance(value, dict):
+        return {name: _in_tuples(each) for name, each in value.items()}
+    return tuple(map(_in_tuples, value)) if isinstance(value, (list, tuple)) else np.asarray(value)

@@ -1,0 +1,176 @@
+"""Loss and metrics of saved models, and of the average of their predictions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import keras
+
+from wtool.errors import Usage, WtoolError, explained
+from wtool.run.batch import Failed, SomeFailed, refuse_unknown
+from wtool.training.checks import check_evaluate
+from wtool.training.data import reading as datas
+from wtool.training.fitting.compiling import Compilation, prepare
+from wtool.training.fitting.loop import misfit
+from wtool.training.loading.load import import_all, load
+from wtool.words import Path, Unpack
+
+ENSEMBLE = "ensemble"
+HOW = ("loss", "loss_weights", "metrics", "weighted_metrics")
+"""What an ensemble has of its first member, in Keras's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """How good a model is.
+
+    Attributes:
+        model: path; `ensemble` for the average of all models' predictions.
+        metrics: name -> value, the loss first.
+    """
+
+    model: str
+    metrics: dict[str, float]
+
+
+class Options(TypedDict, total=False):
+    """How models are evaluated.
+
+    Attributes:
+        ensemble: also evaluate the average of the models' predictions.
+        batch_size: of samples that do not come in batches; default 32.
+        loss, metrics: Keras's names, instead of those that a model was saved with.
+        imports: modules that register layers, losses and metrics.
+        unsafe: load models also if that runs or imports more than Keras.
+        report: called with the result of each model, in the order of the models.
+    """
+
+    ensemble: bool
+    batch_size: int
+    loss: str | None
+    metrics: Sequence[str]
+    imports: Sequence[str]
+    unsafe: bool
+    report: Callable[[Evaluated | Failed], None] | None
+
+
+def evaluate(models: Path | Sequence[Path], *, data: Any, **options: Unpack[Options]) -> list[Evaluated]:
+    """Loss and metrics of one or many models.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        data: see `training.data.read`; of a `.npz` file the test part, if it has one.
+        options: see `Options`.
+
+    Raises:
+        SomeFailed: after all others were evaluated; of a single model, the error itself.
+        Usage: words that do not go together.
+
+    Example:
+        >>> wtool.evaluate(["a.keras", "b.keras"], data="digits.npz", ensemble=True)  # doctest: +SKIP
+    """
+    refuse_unknown("evaluate", options, Options)
+    words = [os.fspath(models)] if isinstance(models, (str, os.PathLike)) else [os.fspath(each) for each in models]
+    paths = check_evaluate(words, data, options)
+    import_all(options.get("imports", ()))
+    report = options.get("report") or _ignore
+    results: list[Evaluated | Failed] = []
+    members: list[Any] = []
+    for path in paths:
+        result = _of_file(path, data, options, members)
+        results.append(result)
+        report(result)
+        if isinstance(result, Failed) and len(paths) == 1:
+            raise result.error
+    if any(isinstance(each, Failed) for each in results):
+        raise SomeFailed(results)
+    if members:
+        results.append(_of_members(members, data, options))
+        report(results[-1])
+    return [each for each in results if isinstance(each, Evaluated)]
+
+
+def score(model: Any, data: Any, batch_size: int = 32) -> dict[str, float]:
+    """Loss and metrics of a live model.
+
+    Args:
+        model: compiled.
+        data: what `data.read` gives.
+        batch_size: of `Samples`.
+    """
+    found = model.evaluate(datas.fed(data, batch_size), verbose=0, return_dict=True)
+    return {"loss": float(found["loss"]), **{name: float(value) for name, value in found.items()}}
+
+
+class Ensemble(keras.Model):
+    """The average of models' predictions, without the penalties that members add to their losses.
+
+    Args:
+        members: models with the same inputs and outputs.
+    """
+
+    def __init__(self, members: Sequence[Any]) -> None:
+        super().__init__(name=ENSEMBLE)
+        self.members = list(members)
+        self.output_names = getattr(members[0], "output_names", None)  # by which losses and metrics may be told
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Their mean."""
+        each = [member(inputs, training=training) for member in self.members]
+        return keras.tree.map_structure(_mean, *each)
+
+    @property
+    def losses(self) -> list[Any]:
+        """None: what the members add is about their weights."""
+        return []
+
+
+def _mean(*outputs: Any) -> Any:
+    if len({tuple(output.shape) for output in outputs}) > 1:
+        raise ValueError("the outputs of the models have different shapes")
+    return sum(outputs[1:], outputs[0]) / len(outputs)
+
+
+def _ignore(result: Evaluated | Failed) -> None:
+    """Nobody wants to know."""
+
+
+def _of_file(path: str, data: Any, options: Options, members: list[Any]) -> Evaluated | Failed:
+    try:
+        loaded = load(path, options.get("unsafe", False))
+        model = loaded.model
+        wanted = Compilation(options.get("loss"), tuple(options.get("metrics", ())))
+        prepare(model, wanted, trains=False, why=loaded.uncompiled)
+        batch_size = options.get("batch_size", 32)
+        found = Evaluated(path, score(model, datas.read(data, model, "test", batch_size), batch_size))
+    except Usage:
+        raise
+    except WtoolError as error:
+        return Failed(path, error.about(path))
+    except Exception as error:  # Keras raises what it likes where data does not fit a model
+        told = _unfit(error).about(path)
+        told.__cause__ = error
+        return Failed(path, told)
+    if options.get("ensemble"):
+        members.append(model)
+    return found
+
+
+def _of_members(members: Sequence[Any], data: Any, options: Options) -> Evaluated:
+    """The ensemble, with the first member's loss and metrics."""
+    ensemble = Ensemble(members)
+    first = members[0]
+    settings = keras.saving.deserialize_keras_object(first.get_compile_config())
+    batch_size = options.get("batch_size", 32)
+    try:
+        ensemble.compile(**{name: settings.get(name) for name in HOW})
+        return Evaluated(ENSEMBLE, score(ensemble, datas.read(data, first, "test", batch_size), batch_size))
+    except (ValueError, TypeError) as error:
+        raise _unfit(error).about(ENSEMBLE) from error
+
+
+def _unfit(error: Exception) -> WtoolError:
+    return explained(error) if isinstance(error, (OSError, MemoryError)) else misfit(error, "evaluate")

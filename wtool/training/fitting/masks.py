@@ -1,0 +1,71 @@
+"""Which zeros of a model are masks, as its lineage tells."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from wtool.checkpoint.lineage import own_records
+from wtool.errors import Usage, WtoolError, a_few
+from wtool.run.selection import by_role
+from wtool.training.loading.load import Loaded
+from wtool.training.variables import named
+
+MASKING = frozenset({"prune", "rewind", "jitter", "randomize", "reshuffle", "constant", "rewind-schedule"})
+"""Operations after which zeros are a mask."""
+
+MASKS, ALL = "masks", "all"
+"""Which zeros were held, in lineages: those of masks, or all of kernels."""
+
+_CHOICE = "--hold-zeros holds all zeros of kernels, --no-hold-zeros none"
+
+
+def masked(loaded: Loaded) -> dict[str, Any]:
+    """Path in the file -> Keras variable, of those whose zeros are masks, as the lineage tells.
+
+    Not of those that a swap gave new zeros after that: these are there to be trained.
+
+    Raises:
+        WtoolError: the lineage tells of tensors that are not there.
+    """
+    found: set[str] = set()
+    for record in own_records(loaded.lineage):
+        if record.get("operation") == "swap":
+            found -= set(_globs(record.get("new")))
+            continue
+        parameters = record.get("parameters")
+        if not isinstance(parameters, dict) or parameters.get("set_value", 0) != 0:
+            continue
+        if record.get("operation") not in MASKING and parameters.get("hold_zeros") != ALL:
+            continue
+        include, exclude = (_globs(parameters.get(name)) for name in ("include", "exclude"))
+        kinds = (parameters.get("weights") is not False, parameters.get("biases") is True)
+        try:
+            found |= {tensor.path for tensor in by_role(loaded.weights, include, exclude, *kinds)}
+        except Usage as error:
+            raise WtoolError(f"its lineage tells of zeros to hold, but {error.message}; {_CHOICE}") from None
+    return _live(loaded, found)
+
+
+def zeros(loaded: Loaded) -> dict[str, Any]:
+    """Path in the file -> Keras variable, of all kernels, and of what else the lineage tells, as far as it is there."""
+    kernels = {tensor.path for tensor in by_role(loaded.weights, (), (), kernels=True, biases=False)}
+    with suppress(WtoolError):
+        return _live(loaded, kernels) | masked(loaded)
+    return _live(loaded, kernels)
+
+
+def _live(loaded: Loaded, paths: set[str]) -> dict[str, Any]:
+    missing = sorted(paths - loaded.variables.keys())
+    if missing:
+        raise WtoolError(f"Keras has no variable for {a_few(missing)}, whose zeros were to be held; {_CHOICE}")
+    layers = named(loaded.model).values()
+    adapted = {id(variable) for layer, variable in layers if getattr(layer, "lora_enabled", False)}
+    odd = sorted(path for path in paths if id(loaded.variables[path]) in adapted)
+    if odd:
+        raise WtoolError(f"zeros of {a_few(odd)} cannot be held: LoRA is added to them on saving; see --no-hold-zeros")
+    return {path: variable for path, variable in loaded.variables.items() if path in paths}
+
+
+def _globs(value: Any) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []

@@ -1,0 +1,1 @@
+"""From files to live models, looked at as data first."""

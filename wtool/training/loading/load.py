@@ -1,0 +1,253 @@
+"""Files to live models: looked at as data first, so that Keras runs nothing that nobody asked for."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import keras
+from keras.src.backend.common import global_state
+
+import wtool.layers  # noqa: F401  registers them, so that models with them load
+from wtool.checkpoint.inputs import FITTING
+from wtool.checkpoint.layouts.keras3 import OLD_ROOT
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.opener import open_checkpoint, training_config
+from wtool.errors import Usage, WtoolError, in_short
+from wtool.io.private import private_copy, private_tree
+from wtool.schema.unsafe import RUNNING, Suspect, suspects
+from wtool.training.checks import refuse_weights_only
+from wtool.training.loading.holes import warn_of_holes
+from wtool.training.loading.old_names import older_objects
+from wtool.training.loading.optimizer_state import lost_state, restore
+from wtool.training.variables import by_place, named
+
+UIDS = "object_name_uids"
+"""Where Keras counts the layers that it gave names to."""
+
+NAMING = ("class_name", "module", "registered_name")
+"""What tells the class of an entry in a configuration."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A live model, and what its file told.
+
+    Attributes:
+        name: path of the file.
+        model: Keras's.
+        lineage: what wtool did to make it, oldest first.
+        hashes: of the content of its files.
+        format: `keras` or `h5`.
+        weights: of the file.
+        variables: path of each of them -> the model's variable, where Keras has one.
+        lost: why the optimizer's state is not the file's; empty if it is, or if there is none.
+        uncompiled: why the model is not compiled, though it was when it was saved.
+    """
+
+    name: str
+    model: Any
+    lineage: tuple[dict[str, Any], ...]
+    hashes: tuple[str, ...]
+    format: str
+    weights: tuple[Tensor, ...]
+    variables: Mapping[str, Any]
+    lost: str = ""
+    uncompiled: str = ""
+
+
+def load(path: str, unsafe: bool = False) -> Loaded:
+    """Load a whole model with Keras, compiled as it was saved, with its optimizer's state.
+
+    Args:
+        path: a `.keras` (unzipped or not) or whole-model `.h5` file, or `-` for standard input.
+        unsafe: load it also if that runs or imports more than Keras and what is registered.
+
+    Raises:
+        Refused: damaged, hostile or no Keras model.
+        WtoolError: missing, weights only, or nothing that Keras loads.
+    """
+    with open_checkpoint(path) as seen, private(seen) as (real, checkpoint):
+        if not unsafe:
+            refuse_suspects(checkpoint)
+        hashes = checkpoint.finish()
+        model, uncompiled = _loaded(real, checkpoint, unsafe)
+        variables = _variables(model, checkpoint)
+        if checkpoint.format == "h5" and getattr(model, "optimizer", None) is not None:
+            restore(model, checkpoint, variables)
+        return Loaded(
+            name=path,
+            model=model,
+            lineage=checkpoint.lineage,
+            hashes=hashes,
+            format=checkpoint.format,
+            weights=tuple(checkpoint.weights),
+            variables=variables,
+            lost=lost_state(model, checkpoint),
+            uncompiled=uncompiled,
+        )
+
+
+@contextmanager
+def private(seen: Checkpoint) -> Iterator[tuple[str, Checkpoint]]:
+    """A copy of a whole model that nobody else can change: the path under which Keras opens it, and opened by wtool.
+
+    What is checked in the copy is what Keras reads from it, even if the original is exchanged or rewritten meanwhile.
+
+    Args:
+        seen: the original, open.
+
+    Raises:
+        WtoolError: it holds weights only, or there is no room for the copy; errors about the copy name the original.
+    """
+    refuse_weights_only(seen)
+    warn_of_holes(keras.__version__)
+    with _copied(seen) as path:
+        try:
+            with open_checkpoint(path) as checkpoint:
+                refuse_weights_only(checkpoint)
+                yield path, checkpoint
+        except WtoolError as error:
+            error.file = seen.name if not error.file or error.file.startswith(path) else error.file
+            raise
+
+
+def _copied(seen: Checkpoint) -> AbstractContextManager[str]:
+    """The path of a private copy, which is there until the end."""
+    if seen.parts:
+        return private_tree(seen.parts, "model")
+    return private_copy(seen.sources[0], f"model{FITTING[seen.format][0]}")
+
+
+def import_all(modules: Sequence[str]) -> None:
+    """Import modules by name, from the current folder too: they register their layers, losses and metrics with Keras.
+
+    Raises:
+        Usage: one cannot be imported.
+    """
+    for name in modules:
+        imported(name)
+
+
+def imported(name: str) -> Any:
+    """A module by its name, from the current folder too.
+
+    Raises:
+        Usage: it cannot be imported.
+    """
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # whatever a module does while it is imported
+        raise Usage(f"cannot import {name} ({type(error).__name__}: {error})") from error
+
+
+def refuse_suspects(checkpoint: Checkpoint) -> None:
+    """Raise WtoolError if loading would do more than build layers of Keras, or registered ones."""
+    for config in (checkpoint.config, training_config(checkpoint)):
+        found = next(suspects(_without_registered(config, keras.saving.get_custom_objects())), None)
+        if found is not None:
+            raise WtoolError(_reason(found))
+
+
+def _reason(found: Suspect) -> str:
+    own = "; --import the module that registers it, or" if found.kind == "imports" else ";"
+    where = f" ({found.where})" if found.where else ""
+    return f"loading it {found.kind} {found.what}{where}{own} --unsafe if you trust the file"
+
+
+def _without_registered(value: Any, known: Mapping[str, Any]) -> Any:
+    """A configuration with Keras's own in place of classes and functions that are registered; what is in them stays."""
+    if isinstance(value, list):
+        return [_without_registered(each, known) for each in value]
+    if isinstance(value, str):
+        return "linear" if value in known else value
+    if not isinstance(value, dict):
+        return value
+    rest = {name: _without_registered(each, known) for name, each in value.items() if name not in NAMING}
+    if not _is_registered(value, known):
+        return {**value, **rest}
+    return "linear" if value.get("class_name") == "function" else {**rest, "class_name": "Dense"}
+
+
+def _is_registered(entry: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Whether Keras makes a registered object of an entry, or nothing, in each of the ways in which it looks it up.
+
+    Functions: by `config`. Classes: by `registered_name`, but in older formats by `class_name`, whatever else is there.
+    """
+    kind, name, registered = (entry.get(key) for key in ("class_name", "config", "registered_name"))
+    if kind == "function":
+        return isinstance(name, str) and name in known
+    if not isinstance(kind, str) or kind in RUNNING:
+        return False
+    if registered is None:
+        return kind in known and entry.get("module") is None
+    if not isinstance(registered, str) or registered not in known:
+        return False
+    return kind in (registered, getattr(known[registered], "__name__", None))
+
+
+def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool) -> tuple[Any, str]:
+    """The model, and why it is not compiled, if it was."""
+    with warnings.catch_warnings(), _policy_of(checkpoint), _names_from_the_first(), older_objects(checkpoint) as known:
+        warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")  # that is looked at below
+        load_model = partial(keras.models.load_model, path, custom_objects=known, safe_mode=not unsafe)
+        try:
+            return load_model(), ""
+        except MemoryError:
+            raise
+        except Exception as error:  # Keras raises what it likes, over many lines
+            keras_cannot, why = f"Keras {keras.__version__} cannot", in_short(error)
+            with suppress(Exception):
+                return load_model(compile=False), f"{keras_cannot} compile it as it was saved ({why})"
+            raise WtoolError(f"{keras_cannot} load it ({why})") from error
+
+
+@contextmanager
+def _policy_of(checkpoint: Checkpoint) -> Iterator[None]:
+    """Load a model whose loss was scaled as it was compiled: Keras scales it again only under this global policy."""
+    optimizer = checkpoint.contents.optimizer
+    before = keras.config.dtype_policy()
+    if optimizer is not None and optimizer.class_name == "LossScaleOptimizer":
+        keras.config.set_dtype_policy("mixed_float16")  # the layers have their own
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@contextmanager
+def _names_from_the_first() -> Iterator[None]:
+    """Load a model as a new process would: layers without names of their own are `dense`, `dense_1` and so on."""
+    before = global_state.get_global_attribute(UIDS)
+    global_state.set_global_attribute(UIDS, defaultdict(int))
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(UIDS, before)
+
+
+def _variables(model: Any, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Path of each weight of a file -> the model's variable: by its place in the file, else by name.
+
+    Names alone do not do: layers of subclassed models get others whenever they are made.
+    """
+    called = {path: variable for path, (_, variable) in named(model).items()}
+    known = {id(variable) for variable in called.values()}
+    placed = by_place(model) if checkpoint.format == "keras" else {}
+    found = {}
+    for tensor in checkpoint.weights:
+        variable: Any = placed.get(tensor.stored.replace(OLD_ROOT, "layers"), called.get(tensor.path))
+        if id(variable) in known and tuple(variable.shape) == tensor.shape:
+            found[tensor.path] = variable
+    return found

@@ -1,0 +1,93 @@
+"""What files call losses, metrics and layers, where Keras 3 does not find them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+from keras.src.legacy.saving import saving_utils
+
+import wtool.layers
+from wtool.checkpoint.model import Checkpoint
+from wtool.schema.layers import ORIGINALS
+
+SHORT = {
+    "bce": "binary_crossentropy",
+    "kld": "kl_divergence",
+    "mae": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error",
+    "mse": "mean_squared_error",
+    "msle": "mean_squared_logarithmic_error",
+}
+"""Short name of a loss -> the name of the function that it is."""
+
+
+class _Wrapped(keras.metrics.MeanMetricWrapper):
+    """Makes metrics of the configurations of Keras 2, which name functions: Keras 3 would call the name."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A metric of Keras's own class."""
+        function = config.get("fn")
+        if not isinstance(function, str):
+            return keras.metrics.MeanMetricWrapper.from_config(config)
+        found = getattr(keras.metrics, function, None) or keras.metrics.get(function)
+        return keras.metrics.MeanMetricWrapper(**{**config, "fn": found})
+
+
+@contextmanager
+def older_objects(checkpoint: Checkpoint) -> Iterator[dict[str, Any]]:
+    """Let Keras load an older file; gives what names in it mean, as `custom_objects` of `load_model`.
+
+    Keras 3 cannot take two things that Keras 2 wrote of Sequential models: a mere list of layers (before 2.2.3), and
+    the shape of the input in the first layer, to which Keras 3 adds a second batch dimension.
+    """
+    plain = saving_utils.model_from_config
+
+    def from_config(config: Any, *arguments: Any, **options: Any) -> Any:
+        return plain(_with_input_layer(config), *arguments, **options)
+
+    saving_utils.model_from_config = from_config
+    try:
+        yield _names(checkpoint)
+    finally:
+        saving_utils.model_from_config = plain
+
+
+def _with_input_layer(config: Any) -> Any:
+    """The configuration of a Sequential model of Keras 2 as later versions write it; any other as it is."""
+    if not isinstance(config, dict) or config.get("class_name") != "Sequential":
+        return config
+    inner: Any = config.get("config")
+    settings: dict[str, Any] = {"name": "sequential", "layers": inner} if isinstance(inner, list) else inner
+    layers: list[Any] = settings["layers"]
+    first = layers[0] if layers else {}
+    own = first.get("config", {})
+    if first.get("class_name") == "InputLayer" or "batch_input_shape" not in own:
+        return {**config, "config": settings}
+    shape = {"batch_shape": own["batch_input_shape"], "dtype": own.get("dtype") or "float32", "name": "input"}
+    rest = {name: value for name, value in own.items() if name != "batch_input_shape"}
+    begun = [{"class_name": "InputLayer", "config": shape}, {**first, "config": rest}, *layers[1:]]
+    return {**config, "config": {**settings, "layers": begun}}
+
+
+def _names(checkpoint: Checkpoint) -> dict[str, Any]:
+    found = _original_layers(checkpoint)
+    if checkpoint.format == "h5":
+        short = {name: getattr(keras.losses, function) for name, function in SHORT.items()}
+        found |= short | {name.upper(): function for name, function in short.items()}
+        found["MeanMetricWrapper"] = _Wrapped
+    return found
+
+
+def _original_layers(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Layers of arpkeras and linked_neurons by their bare names: wtool's.
+
+    Slopes of LKPReLU that are not in the file were not tracked: they stayed at zero, with which it is LKReLU.
+    """
+    found = {name: getattr(wtool.layers, name) for names in ORIGINALS.values() for name in names}
+    if not any(tensor.layer_class == "LKPReLU" for tensor in checkpoint.weights):
+        found["LKPReLU"] = wtool.layers.LKReLU
+    return found

@@ -1,0 +1,1 @@
+"""The lottery-ticket experiment: training and the operations on files, in their order."""

@@ -1,0 +1,253 @@
+"""The folder of a lottery experiment: whose it is, and which results are there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from wtool.checkpoint.initializers import initializers
+from wtool.checkpoint.inputs import stem_and_ending
+from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.opener import open_checkpoint, training_config
+from wtool.checkpoint.optimizer.lost import saved_step
+from wtool.checkpoint.seal import is_sealed
+from wtool.errors import Refused, Usage, WtoolError
+from wtool.io.json_text import as_read, parse_object
+from wtool.io.publish import write_whole
+from wtool.run.selection import by_role
+from wtool.training.fitting import logs
+from wtool.training.lottery import learning_rate as schedules
+from wtool.training.lottery import summaries
+from wtool.training.lottery.plan import COPY, DRAW, NONE, PRUNE, TRAIN, Experiment, Step
+from wtool.training.lottery.summaries import MOST, Line, is_sound
+from wtool.training.saving.record import epochs_of
+from wtool.version import __version__
+
+FILE = "experiment.json"
+UNFINISHED = ".epochs"
+"""Folder of a training that goes on: its latest checkpoint and its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The model of the experiment.
+
+    Attributes:
+        path: of its file.
+        hash: of its content.
+        epochs: it was trained for before.
+        drawn: patterns of the tensors that further trials draw anew.
+    """
+
+    path: str
+    hash: str
+    epochs: int
+    drawn: tuple[str, ...]
+
+
+def looked_at(model: str, experiment: Experiment) -> Base:
+    """Look whether something can come of an experiment with this model.
+
+    Raises:
+        WtoolError: it is not compiled, or trained already where new initial weights are to be drawn.
+        Usage: a pattern matches nothing.
+    """
+    if model == "-":
+        raise Usage("an experiment reads its model more than once: a file, not standard input")
+    with open_checkpoint(model) as checkpoint:
+        if checkpoint.parts:
+            single = f"wtool average {model} --optimizer keep -o {stem_and_ending(model)[0]}.keras"
+            raise Usage(f"an experiment begins with a single file, and this is an unzipped model; {single}", model)
+        config = checkpoint.config
+        if not isinstance(config, dict) or not (config.get("compile_config") or training_config(checkpoint)):
+            raise WtoolError("an experiment needs a whole model that is compiled (.keras, .h5)", model)
+        step = saved_step(checkpoint) if experiment.trials > 1 else None
+        if step:
+            raise WtoolError(f"is trained already ({step:,} steps); more trials need an initial model", model)
+        by_role(checkpoint.weights, experiment.include, experiment.exclude, kernels=True, biases=False)
+        return Base(model, checkpoint.finish()[0], epochs_of(checkpoint.lineage), _drawn(checkpoint))
+
+
+def _drawn(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """The trainable tensors but biases that have an initializer, and all kernels."""
+    told = initializers(checkpoint)
+    return tuple(
+        tensor.path
+        for tensor in checkpoint.weights
+        if tensor.trainable and tensor.copy_of is None and (tensor.path in told or tensor.role.endswith("kernel"))
+        if not tensor.role.endswith("bias")
+    )
+
+
+def claimed(
+    folder: str, experiment: Experiment, base: Base, training: Mapping[str, Any], seed_is_given: bool
+) -> tuple[Experiment, dict[str, Any] | None]:
+    """Look whether an experiment may be done in a folder, which is left as it is.
+
+    An experiment may get more trials and further arms: what there is of it stays as it is.
+
+    Returns:
+        the experiment, with the seed from when it was begun.
+        its description, for `claim`; None if the folder holds the same one already.
+
+    Raises:
+        WtoolError: something else is there.
+        OSError: it is no folder.
+    """
+    path = os.path.join(folder, FILE)
+    mine = {
+        "model": {"name": os.path.basename(base.path), "hash": base.hash},
+        **as_read(asdict(experiment)),
+        **training,
+    }
+    if not os.path.exists(path):
+        if os.path.exists(folder) and os.listdir(folder):
+            raise WtoolError("is not empty, and holds no experiment; name another folder with --out", folder)
+        return experiment, mine
+    there = _read(path)
+    before = there.get("seed")
+    if not seed_is_given and type(before) is int and 0 <= before < MOST:
+        experiment, mine = replace(experiment, seed=before), {**mine, "seed": before}
+    other = [name for name, value in mine.items() if there.get(name) != value]
+    odd = next((name for name in other if not _grows(name, there.get(name), mine[name])), None)
+    if odd is not None and _is_begun(folder):
+        was, now = json.dumps(there.get(odd)), json.dumps(mine[odd])
+        raise WtoolError(f"holds an experiment with {odd} {was}, not {now}; name another folder with --out", folder)
+    return experiment, mine if other else None
+
+
+def claim(folder: str, description: Mapping[str, Any] | None) -> None:
+    """Make a folder, and write down which experiment is done there."""
+    os.makedirs(folder, exist_ok=True)
+    if description is not None:
+        text = json.dumps({**description, "wtool": __version__}, indent=1) + "\n"
+        write_whole(os.path.join(folder, FILE), text.encode())
+
+
+def _grows(name: str, was: Any, now: Any) -> bool:
+    """Whether a parameter only adds to what was done."""
+    if name == "trials":
+        return type(was) is int and was < now
+    return name == "arms" and isinstance(was, list) and all(arm in now for arm in was)
+
+
+def _is_begun(folder: str) -> bool:
+    """Whether an epoch is over; before that, words may be put right."""
+    begun = os.path.join(folder, "trial-1", UNFINISHED)
+    if os.path.exists(os.path.join(folder, summaries.FILE)):
+        return True
+    return os.path.isdir(begun) and any(entry.stat().st_size for entry in os.scandir(begun))
+
+
+def _read(path: str) -> dict[str, Any]:
+    with open(path, errors="replace") as file:
+        try:
+            return parse_object(file.read(), FILE)
+        except Refused:
+            raise WtoolError("is no description of an experiment; name another folder with --out", path) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """The folder that is claimed for an experiment."""
+
+    out: str
+    base: Base
+    experiment: Experiment
+
+    def path(self, place: str | None) -> str:
+        """Where a result is; of None, the experiment's own model."""
+        return self.base.path if place is None else os.path.join(self.out, place)
+
+    def last_epoch(self, step: Step) -> int:
+        """Of a training, counted as lineages do."""
+        return self.base.epochs + step.stop
+
+    def is_there(self, step: Step) -> bool:
+        """Whether the step's output is whole and made by this step; the folder is of this experiment."""
+        path = self.path(step.output)
+        if not os.path.isfile(path):
+            return False
+        with suppress(WtoolError), open_checkpoint(path) as found:
+            record = found.lineage[-1] if found.lineage else {}
+            if step.operation == COPY:
+                return found.finish()[0] == self.base.hash
+            return self._fits(step, record) and is_sealed(found)
+        return False
+
+    def refuse_another_model(self, step: Step) -> None:
+        """Raise WtoolError if the step, just done, read another model than the one that was looked at in the beginning.
+
+        What it made is removed.
+        """
+        with open_checkpoint(self.path(step.output)) as made:
+            inputs = made.lineage[-1]["inputs"] if step.operation != COPY else [{"hash": made.finish()[0]}]
+        if any(each["hash"] != self.base.hash for each in inputs):
+            os.unlink(self.path(step.output))
+            raise WtoolError("changed since the experiment began; run the command again", self.base.path)
+
+    def _fits(self, step: Step, record: Mapping[str, Any]) -> bool:
+        name = {DRAW: "randomize", NONE: schedules.OPERATION}.get(step.operation, step.operation)
+        if record.get("operation") != name or record.get("seed", step.seed) != step.seed:
+            return False
+        if step.operation == TRAIN:
+            return record.get("epoch") == self.last_epoch(step) and "batch" not in record
+        parameters = record.get("parameters")
+        return step.operation != PRUNE or (isinstance(parameters, dict) and parameters.get("sparsity") == step.sparsity)
+
+    def is_of(self, step: Step, line: Line) -> bool:
+        """Whether a line of metrics is a training's."""
+        epochs = range(self.base.epochs + step.start + 1, self.last_epoch(step) + 1)
+        return (line.trial, line.arm, line.round) == (step.trial, step.arm, step.round) and line.epoch in epochs
+
+    def is_recorded(self, step: Step, lines: Sequence[Line]) -> bool:
+        """Whether lines of metrics hold all epochs of a training."""
+        return len({line.epoch for line in lines if self.is_of(step, line)}) == step.stop - step.start
+
+    def clear(self, plan: Sequence[Step], kept: Collection[str], todo: Sequence[Step]) -> None:
+        """Remove what neither stays nor is read any more."""
+        read = {path for step in todo for path in (step.output, *step.inputs)}
+        going_on = {os.path.dirname(step.output) for step in todo}
+        for step in plan:
+            if os.path.dirname(step.output) not in going_on:
+                work = os.path.join(os.path.dirname(self.path(step.output)), UNFINISHED)
+                shutil.rmtree(work, ignore_errors=True)  # of a run that was killed as its training was over
+            if step.output not in read and step.output not in kept:
+                with suppress(FileNotFoundError):
+                    os.unlink(self.path(step.output))
+
+    def lines(self, step: Step, log: str) -> list[Line]:
+        """A training's log, as the experiment's metrics have it."""
+        if not os.path.exists(log):
+            return []
+        remaining = self._remaining(self.path(step.model))
+        rows = logs.rows(log)
+        where = (step.trial, step.arm, step.round, step.sparsity, remaining)
+        found = [Line(*where, row.pop(logs.FIRST, 0), row) for row in rows]
+        return [line for line in found if is_sound(line) and self.is_of(step, line)]
+
+    def _remaining(self, path: str) -> float:
+        """The share of the weights that pruning is about that is not zero."""
+        with open_checkpoint(path) as found:
+            chosen = by_role(
+                found.weights, self.experiment.include, self.experiment.exclude, kernels=True, biases=False
+            )
+            left = sum(int(np.count_nonzero(found.read(tensor))) for tensor in chosen)
+            return left / max(1, sum(prod(tensor.shape) for tensor in chosen))
+
+    def record(self, lines: Sequence[Line]) -> None:
+        """Add to the experiment's metrics what is not there yet."""
+        before = summaries.read(self.out)
+        known = {(line.trial, line.arm, line.round, line.epoch) for line in before}
+        new = [line for line in lines if (line.trial, line.arm, line.round, line.epoch) not in known]
+        if new:
+            text = "".join(json.dumps(asdict(line)) + "\n" for line in (*before, *new))
+            write_whole(os.path.join(self.out, summaries.FILE), text.encode())

@@ -1,0 +1,108 @@
+"""One step of a lottery experiment: an operation on files, done by the functions that do it elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from wtool.io.places import Target
+from wtool.io.publish import Draft
+from wtool.ops import transforms as operations
+from wtool.training.data.words import paths_of
+from wtool.training.lottery import learning_rate as schedules
+from wtool.training.lottery.folder import UNFINISHED, Folder
+from wtool.training.lottery.plan import COPY, DRAW, NONE, PRUNE, Step
+from wtool.training.resume import resume
+
+if TYPE_CHECKING:
+    from wtool.training.fitting.logs import Epoch
+
+
+def transform(folder: Folder, step: Step) -> None:
+    """Do a step that is no training."""
+    experiment, output, model = folder.experiment, folder.path(step.output), folder.path(step.model)
+    os.makedirs(os.path.dirname(output), exist_ok=True)
+    common: dict[str, Any] = {"output": output, "force": True, "seed": step.seed}
+    chosen: dict[str, Any] = {"include": experiment.include, "exclude": experiment.exclude}
+    initial = None if step.initial is None else folder.path(step.initial)
+    if step.operation == COPY:
+        _copy(model, output)
+    elif step.operation == DRAW:
+        drawn = folder.base.drawn
+        operations.randomize(model, initial=model, include=drawn, same_sign=False, keep_biases=True, **common)
+    elif step.operation == PRUNE:
+        how: dict[str, Any] = {name: getattr(experiment, name) for name in ("criterion", "scope", "last_layer_scale")}
+        operations.prune(model, sparsity=step.sparsity, initial=initial, **how, **chosen, **common)
+    elif step.operation == NONE:
+        assert initial is not None
+        schedules.rewind_schedule(model, initial, output, **chosen)
+    else:
+        signs = {} if step.operation == "rewind" else {"same_sign": experiment.same_sign}
+        getattr(operations, step.operation)(model, initial=initial, **signs, **chosen, **common)
+    if step.model is None:
+        folder.refuse_another_model(step)
+
+
+def _copy(model: str, output: str) -> None:
+    with Draft(Target.at(output, force=True)) as draft, open(model, "rb") as file:
+        shutil.copyfileobj(file, draft.file)
+        draft.publish()
+
+
+def train(folder: Folder, step: Step, data: Any, how: Mapping[str, Any], after: Callable[[Epoch], None]) -> int | None:
+    """Do a training, from the epoch where an earlier run was, and add it to the experiment's metrics.
+
+    Args:
+        folder: of the experiment.
+        step: a training.
+        data: see `training.data.read`.
+        how: further options of `resume`.
+        after: called with every epoch.
+
+    Returns:
+        the signal that came meanwhile; only without one is it sure that the training is over.
+    """
+    output = folder.path(step.output)
+    work = os.path.join(os.path.dirname(output), UNFINISHED)
+    log = os.path.join(work, "log.jsonl")
+    signal = None
+    if not (folder.is_there(step) and folder.is_recorded(step, folder.lines(step, log))):
+        with suppress(FileNotFoundError):
+            os.unlink(output)  # of a run that was killed in the moment of its stop: not the end of an epoch
+        if paths_of(data) is None:
+            shutil.rmtree(work, ignore_errors=True)  # nothing tells whether it is of the same data
+        os.makedirs(work, exist_ok=True)
+
+        def report(epoch: Epoch) -> None:
+            _forget(work, epoch.number - 1)
+            after(epoch)
+
+        done = resume(
+            folder.path(step.model),
+            data=data,
+            epochs=step.stop - step.start,
+            output=output,
+            seed=step.seed,
+            checkpoints=work,
+            log=log,
+            report=report,
+            **how,
+        )
+        signal = done.signal
+        if done.epochs < folder.last_epoch(step):
+            os.unlink(output)  # the metrics of the rest of an epoch are not those of a whole one
+            return signal
+    folder.record(folder.lines(step, log))
+    shutil.rmtree(work, ignore_errors=True)
+    return signal
+
+
+def _forget(work: str, latest: int) -> None:
+    """Remove older checkpoints than the latest, which is all that a run can need."""
+    for name in os.listdir(work):
+        number = name.removeprefix("ckpt-").removesuffix(".keras")
+        if number.isdecimal() and int(number) < latest:
+            os.unlink(os.path.join(work, name))

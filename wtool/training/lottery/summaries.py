@@ -1,0 +1,147 @@
+"""Metrics of lottery experiments: what `metrics.jsonl` holds, and its statistics over trials."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wtool.errors import Refused
+from wtool.io.json_text import parse_object
+
+FILE = "metrics.jsonl"
+MOST = 1 << 53  # counts and numbers that a float64 still tells apart
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An epoch of a training.
+
+    Attributes:
+        trial, arm, round: of the experiment; the network that is not pruned is arm `dense`, round 0.
+        sparsity: what was pruned to in this round.
+        remaining: the share of the selected weights that is not zero.
+        epoch: counted from 1.
+        metrics: loss and metrics; those of validation begin with `val_`.
+    """
+
+    trial: int
+    arm: str
+    round: int
+    sparsity: float
+    remaining: float
+    epoch: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Statistics of a metric over trials; `std` is the sample's (n - 1), None for a single trial."""
+
+    mean: float
+    median: float
+    min: float
+    max: float
+    std: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """An epoch of an arm's round, over all trials.
+
+    Attributes:
+        arm, round, sparsity, epoch: as in `Line`.
+        remaining: mean.
+        trials: how many there are of it.
+        metrics: name -> statistics.
+    """
+
+    arm: str
+    round: int
+    sparsity: float
+    remaining: float
+    epoch: int
+    trials: int
+    metrics: dict[str, Spread]
+
+
+def read(folder: str | os.PathLike[str]) -> list[Line]:
+    """The metrics of an experiment so far, in the order in which they were measured; nothing if there are none.
+
+    Raises:
+        Refused: the file holds something else.
+    """
+    path = os.path.join(folder, FILE)
+    found: list[Line] = []
+    try:
+        with open(path, errors="replace") as file:
+            for text in file:
+                found.append(_line(text))
+    except FileNotFoundError:
+        return []
+    except (Refused, TypeError):
+        raise Refused(f"line {len(found) + 1} is not an epoch of a lottery experiment", path) from None
+    return found
+
+
+def _line(text: str) -> Line:
+    line = Line(**parse_object(text, "it"))
+    if not is_sound(line):
+        raise TypeError
+    return line
+
+
+def is_sound(line: Line) -> bool:
+    """Whether a line from a file is what it should be."""
+    counts, numbers = (line.trial, line.round, line.epoch), (line.sparsity, line.remaining)
+    return (
+        isinstance(line.arm, str)
+        and all(type(each) is int and 0 <= each < MOST for each in counts)
+        and all(map(_is_number, numbers))
+        and 0 <= line.remaining <= 1
+        and isinstance(line.metrics, dict)
+        and "loss" in line.metrics
+        and all(map(_is_number, line.metrics.values()))
+    )
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is float or (type(value) is int and abs(value) < MOST)
+
+
+def summarise(lines: Iterable[Line]) -> list[Summary]:
+    """Mean, median, minimum, maximum and standard deviation over trials, for each arm, round and epoch."""
+    groups: dict[tuple[str, int, int], list[Line]] = {}
+    for line in lines:
+        groups.setdefault((line.arm, line.round, line.epoch), []).append(line)
+    return [_summary(group) for group in groups.values()]
+
+
+def last_epochs(summaries: Sequence[Summary]) -> list[Summary]:
+    """Those of the last epoch of each round."""
+    return list({(each.arm, each.round): each for each in sorted(summaries, key=_epoch)}.values())
+
+
+def _epoch(summary: Summary) -> int:
+    return summary.epoch
+
+
+def _summary(group: Sequence[Line]) -> Summary:
+    first = group[0]
+    names = [name for name in first.metrics if all(name in line.metrics for line in group)]
+    return Summary(
+        arm=first.arm,
+        round=first.round,
+        sparsity=first.sparsity,
+        remaining=statistics.fmean(line.remaining for line in group),
+        epoch=first.epoch,
+        trials=len(group),
+        metrics={name: _spread([line.metrics[name] for line in group]) for name in names},
+    )
+
+
+def _spread(values: Sequence[Any]) -> Spread:
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(statistics.fmean(values), statistics.median(values), min(values), max(values), deviation)

@@ -1,0 +1,1 @@
+"""From live models to files."""

@@ -1,0 +1,101 @@
+"""Live models to files: whole or not at all, with what was done to them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+
+from wtool.checkpoint.inputs import extension
+from wtool.checkpoint.lineage import Record
+from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.opener import open_checkpoint
+from wtool.checkpoint.patch import rewrite
+from wtool.dtypes import Array, is_floating
+from wtool.errors import WtoolError, a_few, in_short
+from wtool.io import places
+from wtool.io.places import Target
+from wtool.io.private import private_folder
+from wtool.run import optimizer_rule, pipeline
+from wtool.training.variables import array, named
+
+
+class Diverged(WtoolError):
+    """The loss, or a weight, is no finite number any more."""
+
+
+def check_target(path: str, force: bool) -> None:
+    """Refuse a target that cannot be written before any work is done for it; see `files.places.check_target`."""
+    places.check_target(Target(path, force))
+
+
+def save(
+    model: Any, target: str, lineage: Sequence[Record], *, force: bool = False, fresh_optimizer: bool = False
+) -> None:
+    """Save a model with its lineage; until all of it is on the disk, the target is as it was.
+
+    Args:
+        model: Keras's.
+        target: path that ends in `.keras` or `.h5`, or `-` for standard output (`.keras`).
+        lineage: what was done to it, oldest first.
+        force: whether an existing file may be replaced.
+        fresh_optimizer: start the optimizer anew, for weights that it did not make.
+
+    Raises:
+        WtoolError: the target exists, or cannot be written.
+    """
+    check_target(target, force)
+    with ExitStack() as stack:
+        draft = stack.enter_context(private_folder(folder_of(target)))
+        path = os.path.join(draft, f"model{'.keras' if target == '-' else extension(target)}")
+        with _compilation_kept(model):
+            try:
+                model.save(path)
+            except (ValueError, TypeError, NotImplementedError) as error:
+                raise WtoolError(f"Keras cannot save it: {in_short(error)}", target) from error
+        base = stack.enter_context(open_checkpoint(path))
+        new = rewrite(base, Target.at(target, force), lineage, stack)
+        pipeline.run([base], _restarted(base) if fresh_optimizer else [], new)
+        new.publish(lineage)
+
+
+def folder_of(target: str) -> str:
+    """The folder in which a target is made before it gets its name."""
+    return tempfile.gettempdir() if target == "-" else os.path.dirname(os.path.realpath(target))
+
+
+@contextmanager
+def _compilation_kept(model: Any) -> Iterator[None]:
+    """Save to `.h5`: Keras takes the optimizer out of the live model's own compile configuration for that."""
+    config = getattr(getattr(model, "_compile_config", None), "config", None)
+    before = dict(config) if isinstance(config, dict) else {}
+    try:
+        yield
+    finally:
+        if isinstance(config, dict):
+            config.update(before)
+
+
+def refuse_nonfinite(model: Any) -> None:
+    """Raise Diverged if a weight is NaN or infinite: nothing worth keeping."""
+    bad = [
+        path
+        for path, (_, variable) in named(model).items()
+        if is_floating(variable.dtype) and not np.isfinite(array(variable)).all()
+    ]
+    if bad:
+        raise Diverged(f"training made values of {a_few(bad)} NaN or infinite")
+
+
+def _restarted(base: Checkpoint) -> list[pipeline.Edit]:
+    """Edits that start the optimizer anew; its moving averages take the weights as they are."""
+    weights = {tensor.path: pipeline.Edit(tensor, (tensor,), _same) for tensor in base.weights}
+    return list(optimizer_rule.anew(base, weights).edits)
+
+
+def _same(blocks: Sequence[Array], start: int, stop: int) -> Array:
+    return blocks[0]
