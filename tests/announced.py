@@ -22,7 +22,7 @@ from typing import Any
 
 from tests.announced_cases import SLOTS, Maker
 from wtool.ops.check import SEVERITY_OF
-from wtool.schema.unsafe import suspects
+from wtool.schema.unsafe import unsafe_parts
 
 ROOT = Path(__file__).parents[1]
 TABLE = ("<!-- made by python -m tests.announced: begin -->", "<!-- made by python -m tests.announced: end -->")
@@ -86,7 +86,7 @@ def prepare(folder: str) -> None:
 def announced(way: str, value: Any) -> set[str]:
     """Severities of what wtool says of a case."""
     config = {"class_name": "Dense", "config": {SLOTS[way]: value}} if way in SLOTS else value
-    return {SEVERITY_OF[found.kind] for found in suspects(config)}
+    return {SEVERITY_OF[found.kind] for found in unsafe_parts(config)}
 
 
 PARTS = re.compile(

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from wtool.training.fitting.holding import Held, check, hold
+from wtool.training.fitting.holding import HeldVariable, check, hold
 
 TURNS, EPOCHS, SPARSITY, CLASSES = 5, 4, 0.8, 10
 
@@ -62,7 +62,7 @@ def prune(model: keras.Model) -> dict[str, Any]:
     return kernels
 
 
-def trainer(make: Callable[[], keras.Model], held: bool) -> tuple[keras.Model, list[Held]]:
+def trainer(make: Callable[[], keras.Model], held: bool) -> tuple[keras.Model, list[HeldVariable]]:
     """A compiled and pruned model, the same for the same seed."""
     keras.utils.set_random_seed(0)
     model = make()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.real_models import AUTHORS_OWN, Saved, keras_path, saved_files
-from wtool.checkpoint.layouts.stored import Held, Owner
+from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
 from wtool.checkpoint.model import Tensor
 from wtool.checkpoint.optimizer import slots as optimizer
 from wtool.checkpoint.optimizer.slots import Stored
@@ -116,17 +116,17 @@ WEIGHTS = {
 }
 
 
-def held(path: str, shape: tuple[int, ...]) -> Held:
+def held(path: str, shape: tuple[int, ...]) -> StoredVariable:
     name = path.rpartition("/")[2]
-    return Held(name, name, Dataset(path, shape, "float32", 0, 4, {}), "float32", True, path=path)
+    return StoredVariable(name, name, Dataset(path, shape, "float32", 0, 4, {}), "float32", True, path=path)
 
 
-def model(weights: dict[str, tuple[int, ...]], frozen: str = "") -> Owner:
-    root = Owner("", "Functional", "", True, created=[])
+def model(weights: dict[str, tuple[int, ...]], frozen: str = "") -> StoredLayer:
+    root = StoredLayer("", "Functional", "", True, created=[])
     for path, shape in weights.items():
         layer = path.partition("/")[0]
         if not root.parts or root.parts[-1].path != layer:
-            root.parts.append(Owner(layer, "Dense", layer, layer != frozen, created=[]))
+            root.parts.append(StoredLayer(layer, "Dense", layer, layer != frozen, created=[]))
         part = root.parts[-1]
         part.holds.append(held(path, shape))
         part.created = list(part.holds)
@@ -224,7 +224,7 @@ def test_what_fits_nothing_is_left_unnamed() -> None:
 
 
 def test_many_equal_weights_of_an_authors_layer_take_no_time() -> None:
-    root = Owner("", None, "")
+    root = StoredLayer("", None, "")
     root.holds = [held(f"{n}", (3,)) for n in range(1500)]
     tensors, _ = optimizer.read(adam(*[(3,)] * 1500), ADAM, root, names=False)
     assert slots(tensors)[2] == ("momentum", None)

@@ -189,7 +189,7 @@ def exchange(path: Path, content: bytes, how: str) -> None:
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("how", ["renamed", "rewritten"])
 @pytest.mark.parametrize("ending", ["keras", "h5"])
-@pytest.mark.parametrize("moment", ["refuse_suspects", "load_model", "restore"])
+@pytest.mark.parametrize("moment", ["refuse_unsafe", "load_model", "restore"])
 def test_a_file_that_is_exchanged_after_it_was_checked_is_not_loaded(
     moment: str, ending: str, how: str, tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,9 +210,9 @@ def test_a_file_that_is_exchanged_after_it_was_checked_is_not_loaded(
 
     def exchanging(*words: Any, **options: Any) -> Any:
         called.append(moment)
-        done = real(*words, **options) if moment == "refuse_suspects" else None
+        done = real(*words, **options) if moment == "refuse_unsafe" else None
         exchange(path, evil.read_bytes(), how)
-        return done if moment == "refuse_suspects" else real(*words, **options)
+        return done if moment == "refuse_unsafe" else real(*words, **options)
 
     monkeypatch.setattr(place, moment, exchanging)
     loaded = loading.load(str(path))

@@ -21,7 +21,7 @@ from tests.real_models import AUTHORS_OWN, Saved, saved_files
 from wtool.errors import SEVERITIES, Differs, Note, Reaches, Refused
 from wtool.ops.check import Finding, _worst
 from wtool.schema import keras_names, tensorflow_names
-from wtool.schema.unsafe import suspects
+from wtool.schema.unsafe import unsafe_parts
 
 CASES = json.loads((HOSTILE / "manifest.json").read_text())["cases"]
 EXPECTED = {
@@ -195,7 +195,7 @@ def function(name: Any, module: Any = "builtins", **more: Any) -> dict[str, Any]
     ],
 )
 def test_what_a_configuration_can_do(config: Any, kind: str, words: str) -> None:
-    found = list(suspects(config))
+    found = list(unsafe_parts(config))
     assert [each.kind for each in found] == [kind], found
     assert words in found[0].what
 
@@ -234,7 +234,7 @@ def test_what_a_configuration_can_do(config: Any, kind: str, words: str) -> None
     ],
 )
 def test_what_is_usual(config: Any) -> None:
-    assert list(suspects(config)) == []
+    assert list(unsafe_parts(config)) == []
 
 
 def lambda_layer(function: Any, **more: Any) -> dict[str, Any]:
@@ -257,22 +257,24 @@ def test_keras_2_decodes_before_anybody_looks(items: Any, depth: int) -> None:
     for _ in range(depth):
         value = {"class_name": "__tuple__", "items": value["items"], "config": {"x": value}}
     for key in ("function", "mask", "output_shape"):
-        found = list(suspects(layer(class_name="Lambda", config={key: value, f"{key}_type": "function"})))
+        found = list(unsafe_parts(layer(class_name="Lambda", config={key: value, f"{key}_type": "function"})))
         assert ("runs", f"config.layers[0].config.{key}") in [(each.kind, each.where) for each in found]
 
 
 def test_decoding_hides_and_doubles_nothing() -> None:
     tuples = {"class_name": "__tuple__", "items": [1, {"class_name": "__lambda__"}, "http://a"]}
-    assert [each.kind for each in suspects({"a": tuples})] == ["runs", "refers", "runs", "refers"]  # at both places
-    assert list(suspects({"class_name": "TensorShape", "items": [None, 3]})) == []
-    assert list(suspects(lambda_layer("relu", output_shape={"class_name": "__tuple__", "items": [None, 3]}))) == []
-    assert list(suspects({"class_name": "__ellipsis__"})) == []
-    assert list(suspects({"class_name": "__tuple__"})) == []
+    assert [each.kind for each in unsafe_parts({"a": tuples})] == ["runs", "refers", "runs", "refers"]  # at both places
+    assert list(unsafe_parts({"class_name": "TensorShape", "items": [None, 3]})) == []
+    assert list(unsafe_parts(lambda_layer("relu", output_shape={"class_name": "__tuple__", "items": [None, 3]}))) == []
+    assert list(unsafe_parts({"class_name": "__ellipsis__"})) == []
+    assert list(unsafe_parts({"class_name": "__tuple__"})) == []
 
 
 def test_functions_in_wrappers_of_cells_are_code() -> None:
     kept = {"residual_function": ["4wEA", None, None], "residual_fn_type": "lambda", "residual_module": "m"}
-    found = list(suspects(layer(class_name="RNN", config={"cell": {"class_name": "ResidualWrapper", "config": kept}})))
+    found = list(
+        unsafe_parts(layer(class_name="RNN", config={"cell": {"class_name": "ResidualWrapper", "config": kept}}))
+    )
     assert [each.kind for each in found] == ["runs"]
 
 
@@ -318,14 +320,14 @@ def attribute(value: bytes) -> bytes:
     ],
 )
 def test_nodes_of_graphs(value: Any, kinds: list[str]) -> None:
-    found = list(suspects(layer(class_name="TensorFlowOpLayer", config={"node_def": value})))
+    found = list(unsafe_parts(layer(class_name="TensorFlowOpLayer", config={"node_def": value})))
     assert [each.kind for each in found] == kinds, found
 
 
 def test_constants_of_nodes_are_addresses_too() -> None:
     for constant in ("/etc/passwd", "gs://a", "../x", ["C:\\x"]):
         settings = {"node_def": node(b"AddV2"), "constants": {"1": constant}}
-        (found,) = suspects(layer(class_name="TensorFlowOpLayer", config=settings))
+        (found,) = unsafe_parts(layer(class_name="TensorFlowOpLayer", config=settings))
         assert (found.kind, found.where.split("[")[0]) == ("refers", "config.layers")
 
 
@@ -359,7 +361,7 @@ def call(name: str, *arguments: Any, **named: Any) -> dict[str, Any]:
     ],
 )
 def test_what_asks_for_too_much(entry: dict[str, Any]) -> None:
-    (found,) = suspects(layer(**entry))
+    (found,) = unsafe_parts(layer(**entry))
     assert found.kind == "allocates"
     assert Finding(found.kind, found.where, found.what).severity == "odd"
 
@@ -382,7 +384,7 @@ def test_what_asks_for_too_much(entry: dict[str, Any]) -> None:
     ],
 )
 def test_what_real_models_ask_for(entry: dict[str, Any]) -> None:
-    assert list(suspects(layer(**entry))) == []
+    assert list(unsafe_parts(layer(**entry))) == []
 
 
 @pytest.mark.tensorflow
@@ -517,9 +519,9 @@ def test_long_keys_take_no_memory() -> None:
 
     wide = {"k" * 1_000_000: {str(number): number for number in range(20_000)}}
     tracemalloc.start()
-    assert list(suspects(wide)) == []
+    assert list(unsafe_parts(wide)) == []
     found = list(
-        suspects({"name" * 1_000_000: [{"class_name": "__lambda__"}], "x": {"config": {"name": "../" * 10**6}}})
+        unsafe_parts({"name" * 1_000_000: [{"class_name": "__lambda__"}], "x": {"config": {"name": "../" * 10**6}}})
     )
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -598,9 +600,9 @@ def test_deep_and_wide_configurations_take_no_time() -> None:
     deep: Any = {"class_name": "__lambda__"}
     for _ in range(100):
         deep = {"class_name": "Sequential", "config": {"layers": [deep] * 1}}
-    assert [each.kind for each in suspects(deep)] == ["runs"]
+    assert [each.kind for each in unsafe_parts(deep)] == ["runs"]
     wide = {"config": {"layers": [{"class_name": "Dense", "config": {"name": str(n)}} for n in range(20_000)]}}
-    assert list(suspects(wide)) == []
+    assert list(unsafe_parts(wide)) == []
 
 
 @pytest.mark.parametrize(
@@ -618,4 +620,4 @@ def test_deep_and_wide_configurations_take_no_time() -> None:
     ],
 )
 def test_own_layers_are_known_by_all_of_their_names(entry: dict[str, Any], known: bool) -> None:
-    assert (list(suspects({**entry, "config": {"name": "x"}})) == []) is known
+    assert (list(unsafe_parts({**entry, "config": {"name": "x"}})) == []) is known

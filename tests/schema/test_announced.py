@@ -61,7 +61,7 @@ def test_the_harness_sees_what_keras_does(tmp_path: Path, monkeypatch: pytest.Mo
         assert any(each.startswith(did) for each in answer["did"]), (package, value, answer)
         assert announced.unannounced(way, value, answer) == []
         with monkeypatch.context() as patch:
-            patch.setattr(announced, "suspects", lambda _: iter(()))
+            patch.setattr(announced, "unsafe_parts", lambda _: iter(()))
             assert announced.unannounced(way, value, answer), answer
 
 

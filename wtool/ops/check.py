@@ -21,7 +21,7 @@ from wtool.errors import SEVERITIES, Note, Refused, WtoolError
 from wtool.io.zip_archive import verify
 from wtool.io.zip_names import OTHER_WEIGHTS
 from wtool.run import pipeline
-from wtool.schema.unsafe import is_path_out, suspects
+from wtool.schema.unsafe import is_path_out, unsafe_parts
 
 BLOCK = 65_536  # values; what is known of them stays in the cache
 MOST = 1000  # findings that are told of one file: more say nothing new
@@ -43,7 +43,7 @@ class Finding:
     """One thing to know before a file is loaded.
 
     Attributes:
-        kind: `runs`, `imports`, `refers`, `names`, `allocates` (see `files.suspects`), `values` (NaN or infinite); for
+        kind: `runs`, `imports`, `refers`, `names`, `allocates` (see `schema.unsafe`), `values` (NaN or infinite); for
             what is said of the whole file, its severity: `note`, `odd` (parts contradict each other, or belong to
             nothing), `damaged` (it cannot be opened, or is not whole), `differs` (two readers would see different
             models), `reaches` (it points out of itself).
@@ -185,7 +185,7 @@ def _of_damaged(name: str) -> Iterator[Finding]:
 
 
 def _suspected(config: Any, label: str) -> Iterator[Finding]:
-    for found in suspects(config, label):
+    for found in unsafe_parts(config, label):
         yield Finding(found.kind, found.where, found.what)
 
 

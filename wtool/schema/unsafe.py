@@ -22,7 +22,7 @@ from wtool.schema.sizes import oversized
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class UnsafePart:
     """Something that loading the file could do.
 
     Attributes:
@@ -55,9 +55,9 @@ class _Value:
             place = place.above
         return "".join(reversed(parts)).strip(".")
 
-    def suspect(self, kind: str, what: str, *below: str) -> Suspect:
+    def suspect(self, kind: str, what: str, *below: str) -> UnsafePart:
         """Something about it, or about what is below it."""
-        return Suspect(kind, ".".join((self.path, *below)), what)
+        return UnsafePart(kind, ".".join((self.path, *below)), what)
 
 
 _CODE = {
@@ -143,7 +143,7 @@ _OUT = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:[/\\]")
 _KNOWN = {name.lower().replace("_", "") for name in (*CLASSES, *FUNCTIONS, *SHORT)}
 
 
-def suspects(config: Any, where: str = "") -> Iterator[Suspect]:
+def unsafe_parts(config: Any, where: str = "") -> Iterator[UnsafePart]:
     """Everything of this sort in a configuration, nested however deep.
 
     Args:
@@ -159,7 +159,7 @@ def suspects(config: Any, where: str = "") -> Iterator[Suspect]:
         yield from (found for found in _walked(decoded(config), where, []) if hash(found) not in told)
 
 
-def _walked(config: Any, where: str, marks: list[Any]) -> Iterator[Suspect]:
+def _walked(config: Any, where: str, marks: list[Any]) -> Iterator[UnsafePart]:
     """Everything in a configuration as it stands; `marks` gets objects that Keras 2 would turn into other values."""
     waiting = [_Value(config, where, None)]
     while waiting:
@@ -185,7 +185,7 @@ def _below(value: Any, key: str | int, above: _Value) -> _Value:
     return _Value(value, key, above, slot)
 
 
-def _entry(place: _Value) -> Iterator[Suspect]:
+def _entry(place: _Value) -> Iterator[UnsafePart]:
     """What a JSON object is, where Keras would make something of it."""
     entry = place.value
     class_name, settings = entry.get("class_name"), entry.get("config")
@@ -214,7 +214,7 @@ def _entry(place: _Value) -> Iterator[Suspect]:
         yield place.suspect("allocates", f"{count:,} values by one setting, more than models need", *below)
 
 
-def _settings(place: _Value, kind: str, settings: Mapping[str, Any]) -> Iterator[Suspect]:
+def _settings(place: _Value, kind: str, settings: Mapping[str, Any]) -> Iterator[UnsafePart]:
     for keys in _STORED.get(kind, ()):
         yield from _stored(place, kind, settings, keys)
     if kind in _TENSORFLOW:
@@ -224,7 +224,7 @@ def _settings(place: _Value, kind: str, settings: Mapping[str, Any]) -> Iterator
         yield place.suspect("names", f"a name that leads out of a folder: {_shown(name)}", "config", "name")
 
 
-def _stored(place: _Value, kind: str, settings: Mapping[str, Any], keys: tuple[str, str, str]) -> Iterator[Suspect]:
+def _stored(place: _Value, kind: str, settings: Mapping[str, Any], keys: tuple[str, str, str]) -> Iterator[UnsafePart]:
     """A function in a layer, as Keras 2 writes it; in Keras 3 it is an entry of its own."""
     name, type_of, module_of = keys
     value = settings.get(name)
@@ -238,7 +238,7 @@ def _stored(place: _Value, kind: str, settings: Mapping[str, Any], keys: tuple[s
             yield place.suspect("imports", what, "config", name)
 
 
-def _tensorflow(place: _Value, kind: str, settings: Mapping[str, Any]) -> Iterator[Suspect]:
+def _tensorflow(place: _Value, kind: str, settings: Mapping[str, Any]) -> Iterator[UnsafePart]:
     """A function or operation of TensorFlow that stands in a graph of Keras 2, by name."""
     if kind == "TensorFlowOpLayer":
         yield from _node(place, settings.get("node_def"))
@@ -266,7 +266,7 @@ def _calculates(function: str) -> bool:
     return function in tensorflow_names.CALLS
 
 
-def _node(place: _Value, value: Any) -> Iterator[Suspect]:
+def _node(place: _Value, value: Any) -> Iterator[UnsafePart]:
     try:
         node = read_node(value)
     except Unreadable:
@@ -279,7 +279,7 @@ def _node(place: _Value, value: Any) -> Iterator[Suspect]:
         yield place.suspect("refers", f"the address {_shown(text)}", "config", "node_def")
 
 
-def _function(place: _Value, entry: Mapping[str, Any]) -> Iterator[Suspect]:
+def _function(place: _Value, entry: Mapping[str, Any]) -> Iterator[UnsafePart]:
     name, module = entry.get("config"), entry.get("module")
     if isinstance(name, Mapping):
         name = name.get("name")
@@ -316,7 +316,7 @@ def _is_own(module: Any, kind: str, registered: Any) -> bool:
     return module in modules and registered == own and built_in(own) == own
 
 
-def _class(place: _Value, entry: Mapping[str, Any], kind: str) -> Iterator[Suspect]:
+def _class(place: _Value, entry: Mapping[str, Any], kind: str) -> Iterator[UnsafePart]:
     module, registered = entry.get("module"), entry.get("registered_name")
     if _is_own(module, kind, registered):
         return
@@ -351,7 +351,7 @@ def _rooms(module: Any) -> list[str] | None:
     return rest
 
 
-def _text(place: _Value) -> Iterator[Suspect]:
+def _text(place: _Value) -> Iterator[UnsafePart]:
     value, slot = place.value, place.slot
     if slot in _FILES:
         if isinstance(place.key, str):  # a list is words, not files

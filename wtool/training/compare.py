@@ -11,7 +11,7 @@ import numpy as np
 from wtool.checkpoint.model import Checkpoint
 from wtool.dtypes import Array
 from wtool.errors import WtoolError, in_short
-from wtool.training.loading.load import private, refuse_suspects
+from wtool.training.loading.load import private, refuse_unsafe
 from wtool.training.loading.old_names import older_objects
 
 EXAMPLES = 4
@@ -42,7 +42,7 @@ def largest_difference(first: Checkpoint, second: Checkpoint, seed: int = 0) -> 
 
 def _loaded(seen: Checkpoint) -> Any:
     with private(seen) as (path, checkpoint):
-        refuse_suspects(checkpoint)
+        refuse_unsafe(checkpoint)
         try:
             with older_objects(checkpoint) as known:
                 return keras.models.load_model(path, custom_objects=known, compile=False)

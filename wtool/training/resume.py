@@ -309,7 +309,7 @@ class _Leg:
         every = self.options.get("save_every") or 1
         return self.options.get("checkpoints") is not None and epoch % every == 0
 
-    def _hold(self, model: Any) -> list[holding.Held]:
+    def _hold(self, model: Any) -> list[holding.HeldVariable]:
         """Hold what was zero when the leg began, which need not be all that is zero in a checkpoint of it."""
         which = self.plan.parameters["hold_zeros"]
         if not which:
@@ -359,7 +359,7 @@ class _Keeper(keras.callbacks.Callback):
         last: path of the last checkpoint.
     """
 
-    def __init__(self, leg: _Leg, plan: Plan, held: Sequence[holding.Held]) -> None:
+    def __init__(self, leg: _Leg, plan: Plan, held: Sequence[holding.HeldVariable]) -> None:
         super().__init__()
         self._leg = leg
         self.plan = plan

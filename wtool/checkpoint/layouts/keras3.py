@@ -11,7 +11,7 @@ from typing import Any
 from wtool.checkpoint.demands import dtype_of
 from wtool.checkpoint.layouts.keras3_groups import Groups
 from wtool.checkpoint.layouts.keras3_layers import anonymous, held_by, unknown
-from wtool.checkpoint.layouts.stored import Held, Owner, layers_of, settle_paths, tensors_of
+from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable, layers_of, settle_paths, tensors_of
 from wtool.checkpoint.model import Contents, Tensor
 from wtool.checkpoint.optimizer import nested as optimizer_tree
 from wtool.checkpoint.optimizer import slots as optimizer
@@ -75,7 +75,7 @@ def unique(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return tuple(replace(tensor, path=tensor.stored) if paths[tensor.path] > 1 else tensor for tensor in tensors)
 
 
-def _model(groups: Groups, config: Mapping[str, Any] | None, version: str | None, notes: list[str]) -> Owner:
+def _model(groups: Groups, config: Mapping[str, Any] | None, version: str | None, notes: list[str]) -> StoredLayer:
     if config is None:
         return _without_config(groups, version == "2")
     root, told = architecture.read(config, version)
@@ -107,10 +107,10 @@ class _Reader:
         self.notes = notes
         self.misnamed: list[str] = []
 
-    def owner(self, node: Node, group: str, path: str) -> Owner:
+    def owner(self, node: Node, group: str, path: str) -> StoredLayer:
         """A layer of the architecture, from its group."""
         self.groups.check_vars(group)
-        owner = Owner(path, node.class_name, group, node.trainable)
+        owner = StoredLayer(path, node.class_name, group, node.trainable)
         keys = self.groups.variables(group)
         if node.variants is None:
             unknown(owner, keys, node.policy)
@@ -124,7 +124,7 @@ class _Reader:
         """Whether a layer was never built: its group is there and empty, and no input shape was recorded."""
         return not keys and not self.keras2 and node.input_shape is None and self.groups.is_object(group)
 
-    def _parts(self, owner: Owner, node: Node, group: str) -> set[str]:
+    def _parts(self, owner: StoredLayer, node: Node, group: str) -> set[str]:
         taken: set[str] = set()
         for child, found in _located(self.groups, node, group):
             if found in self.elsewhere:
@@ -155,7 +155,7 @@ class _Reader:
                 "another order; save the model again with Keras"
             )
 
-    def _rest(self, owner: Owner, node: Node, group: str, taken: set[str]) -> None:
+    def _rest(self, owner: StoredLayer, node: Node, group: str, taken: set[str]) -> None:
         """Objects in the file that the configuration does not mention: inside custom layers, or nobody's."""
         orphans = node.variants is not None
         for found in self.groups.objects(group, _NOT_LAYERS if not group else ("vars",), known=taken):
@@ -163,7 +163,7 @@ class _Reader:
                 continue
             part = anonymous(self.groups, found, owner, self.keras2, node.policy)
             if orphans:
-                part = anonymous(self.groups, found, Owner(found.rpartition("/")[0], None, ""), self.keras2, None)
+                part = anonymous(self.groups, found, StoredLayer(found.rpartition("/")[0], None, ""), self.keras2, None)
                 part.trainable = None
                 self.notes.append(f"{found} belongs to no layer of the configuration")
             elif owner.trainable is False:
@@ -258,7 +258,7 @@ def _check_numbers(node: Node, found: Mapping[str, Sequence[str]]) -> None:
             raise Refused(f"the file has {stored} layers of class {child.class_name}, the configuration {wanted}")
 
 
-def _without_config(groups: Groups, keras2: bool) -> Owner:
+def _without_config(groups: Groups, keras2: bool) -> StoredLayer:
     root = anonymous(groups, "", None, keras2, None, skip=_NOT_LAYERS)
     direct = any(groups.is_object(child) for child in groups.children("") if child not in _NOT_LAYERS)
     if not direct and not root.holds:
@@ -266,13 +266,13 @@ def _without_config(groups: Groups, keras2: bool) -> Owner:
     return root
 
 
-def _metrics(groups: Groups) -> Iterator[Owner]:
+def _metrics(groups: Groups) -> Iterator[StoredLayer]:
     for found in groups.objects("metrics", skip=()):
         name = found.rpartition("/")[2]
         class_name = "".join(word.capitalize() for word in re.sub(r"_\d+$", "", name).split("_"))
-        owner = Owner(found, class_name, found, False, created=[])
+        owner = StoredLayer(found, class_name, found, False, created=[])
         owner.holds = [
-            Held(key, "metric", dataset, dtype_of(dataset), False) for key, dataset in groups.variables(found)
+            StoredVariable(key, "metric", dataset, dtype_of(dataset), False) for key, dataset in groups.variables(found)
         ]
         yield owner
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from wtool.checkpoint.demands import check_dtype, check_shapes, dtype_of
 from wtool.checkpoint.layouts.keras3_groups import Groups
-from wtool.checkpoint.layouts.stored import Held, Owner
+from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
 from wtool.errors import Refused
 from wtool.hdf5.reader import Dataset
 from wtool.schema.config import Node
@@ -15,7 +15,7 @@ from wtool.schema.layers import Variables, class_of, fitting, role_of, snake_cas
 Keys = Sequence[tuple[str, Dataset]]
 
 
-def held_by(owner: Owner, node: Node, keys: Keys, absent: bool) -> None:
+def held_by(owner: StoredLayer, node: Node, keys: Keys, absent: bool) -> None:
     """Give a layer of a known class its variables.
 
     Args:
@@ -40,29 +40,31 @@ def held_by(owner: Owner, node: Node, keys: Keys, absent: bool) -> None:
         dtype = dtype_of(dataset, node.policy)
         check_dtype(node, variable.name, dtype, dataset.path)
         shapes[variable.name], stored[variable.name] = dataset.shape, dataset.path
-        held = Held(variable.name, variable.name, dataset, dtype, variable.trainable, variable.slots, variable.alias)
+        held = StoredVariable(
+            variable.name, variable.name, dataset, dtype, variable.trainable, variable.slots, variable.alias
+        )
         owner.holds.append(held)
     check_shapes(node, shapes, stored)
     _fill_created(owner, chosen)
 
 
-def _fill_created(owner: Owner, chosen: Variables) -> None:
+def _fill_created(owner: StoredLayer, chosen: Variables) -> None:
     saved = {held.name: held for held in owner.holds}
     dtype = next((held.dtype for held in owner.holds), "float32")
     owner.created = [
-        saved.get(variable.name) or Held(variable.name, variable.name, None, dtype, variable.trainable)
+        saved.get(variable.name) or StoredVariable(variable.name, variable.name, None, dtype, variable.trainable)
         for variable in chosen.created
         if not variable.alias
     ]
 
 
-def _check_keys(owner: Owner, chosen: Variables, keys: Keys) -> None:
+def _check_keys(owner: StoredLayer, chosen: Variables, keys: Keys) -> None:
     for number, ((key, dataset), variable) in enumerate(zip(keys, chosen.saved, strict=True)):
         if key not in (str(number), variable.name):
             raise Refused(f"{dataset.path} is where {owner.path}/{variable.name} should be vars/{number}")
 
 
-def _complaint(owner: Owner, node: Node, keys: Keys) -> str:
+def _complaint(owner: StoredLayer, node: Node, keys: Keys) -> str:
     wanted = node.variants[0].saved if node.variants else ()
     names = ", ".join(variable.name for variable in wanted) or "none"
     where = f"{owner.group}/vars" if owner.group else "vars"
@@ -73,12 +75,12 @@ def _complaint(owner: Owner, node: Node, keys: Keys) -> str:
     return f"{where} holds variables of shapes {shapes}, which cannot be those of {who}: {names}"
 
 
-def unknown(owner: Owner, keys: Keys, policy: str | None) -> None:
+def unknown(owner: StoredLayer, keys: Keys, policy: str | None) -> None:
     """Give a layer that only its author knows its variables, named by their keys."""
     owner.created = None
     for key, dataset in keys:
         role = role_of(dataset.shape, key.rpartition("/")[2], owner.class_name is not None)
-        owner.holds.append(Held(key, role, dataset, dtype_of(dataset, policy), None))
+        owner.holds.append(StoredVariable(key, role, dataset, dtype_of(dataset, policy), None))
 
 
 # What Keras calls the layers that its own layers make, by the attributes that hold them.
@@ -93,15 +95,20 @@ _CREATION = (*_PROJECTIONS, "forward_layer", "backward_layer")
 
 
 def anonymous(
-    groups: Groups, group: str, above: Owner | None, keras2: bool, policy: str | None, skip: tuple[str, ...] = ("vars",)
-) -> Owner:
+    groups: Groups,
+    group: str,
+    above: StoredLayer | None,
+    keras2: bool,
+    policy: str | None,
+    skip: tuple[str, ...] = ("vars",),
+) -> StoredLayer:
     """An object that no configuration describes: what its group's name, its note and its shapes tell."""
     groups.check_vars(group)
     attribute = group.rpartition("/")[2]
     keys = groups.variables(group)
     class_name = _class(attribute, groups.name(group), above, [dataset.shape for _, dataset in keys]) if group else None
     name = groups.name(group) or _name(attribute, class_name)
-    owner = Owner((above.inside(name) if above else name) if group else "", class_name, group)
+    owner = StoredLayer((above.inside(name) if above else name) if group else "", class_name, group)
     chosen = _choose(class_name, keys, keras2)
     if chosen is None:
         unknown(owner, keys, policy)
@@ -110,7 +117,7 @@ def anonymous(
             dtype = dtype_of(dataset, policy)
             trainable = variable.trainable
             slots, copy = variable.slots, variable.alias
-            owner.holds.append(Held(variable.name, variable.name, dataset, dtype, trainable, slots, copy))
+            owner.holds.append(StoredVariable(variable.name, variable.name, dataset, dtype, trainable, slots, copy))
         _fill_created(owner, chosen)
     owner.parts = [anonymous(groups, found, owner, keras2, policy) for found in groups.objects(group, skip)]
     _order_parts(owner, groups)
@@ -137,7 +144,9 @@ def _alike(choice: Variables, keys: Keys) -> bool:
     return True
 
 
-def _class(attribute: str, name: str | None, above: Owner | None, shapes: Sequence[tuple[int, ...]]) -> str | None:
+def _class(
+    attribute: str, name: str | None, above: StoredLayer | None, shapes: Sequence[tuple[int, ...]]
+) -> str | None:
     plain = attribute.lstrip("_")
     if plain in _PROJECTIONS:
         return "EinsumDense"
@@ -165,12 +174,12 @@ def _name(attribute: str, class_name: str | None) -> str:
     return _PROJECTIONS.get(plain, attribute)
 
 
-def _order_parts(owner: Owner, groups: Groups) -> None:
+def _order_parts(owner: StoredLayer, groups: Groups) -> None:
     """Put parts in the order of creation where it is known: Keras's for its own layers, else as they were written."""
     if owner.created is None and not owner.holds:
         owner.created, owner.ordered = [], sum(groups.holds_variables(part.group) for part in owner.parts) < 2
     owner.parts.sort(key=lambda part: _CREATION.index(_attribute(part)) if _attribute(part) in _CREATION else -1)
 
 
-def _attribute(part: Owner) -> str:
+def _attribute(part: StoredLayer) -> str:
     return part.group.rpartition("/")[2].lstrip("_")

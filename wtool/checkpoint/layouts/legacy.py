@@ -10,7 +10,7 @@ from typing import Any
 from wtool.checkpoint.demands import dtype_of
 from wtool.checkpoint.layouts.keras3 import unique
 from wtool.checkpoint.layouts.legacy_layers import anonymous_layer, layer_of, without_weights
-from wtool.checkpoint.layouts.stored import Owner, layers_of, settle_paths, tensors_of
+from wtool.checkpoint.layouts.stored import StoredLayer, layers_of, settle_paths, tensors_of
 from wtool.checkpoint.model import Contents, Tensor
 from wtool.checkpoint.optimizer import slots as optimizer
 from wtool.checkpoint.optimizer.candidates import sorted_by_name
@@ -44,7 +44,7 @@ def contents(
     own = (f"{base}/{name}".strip("/") for name in (*stored, "top_level_model_weights"))
     _check_unnamed(index, [*own, "optimizer_weights"])
     if config is None:
-        model = Owner("", None, base, created=[])
+        model = StoredLayer("", None, base, created=[])
         model.parts = [anonymous_layer(name, f"{base}/{name}", weights) for name, weights in stored.items()]
     else:
         root, told = architecture.read(config, version)
@@ -182,9 +182,9 @@ def _name(entry: Value, name: str, where: str) -> str:
     return entry
 
 
-def _model(root: Node, base: str, stored: Mapping[str, Weights], keras2: bool, notes: list[str]) -> Owner:
+def _model(root: Node, base: str, stored: Mapping[str, Weights], keras2: bool, notes: list[str]) -> StoredLayer:
     """The tree of a configuration, with the weights that the file lists."""
-    model = Owner("", root.class_name, base, root.trainable, created=[] if root.variants is not None else None)
+    model = StoredLayer("", root.class_name, base, root.trainable, created=[] if root.variants is not None else None)
     empty = not any(stored.values())
     _check_layers(root, base, stored)
     notes += _shared(root)
@@ -238,7 +238,7 @@ def _check_layers(root: Node, base: str, stored: Mapping[str, Weights]) -> None:
         )
 
 
-def _add_own(model: Owner, index: Index, base: str) -> None:
+def _add_own(model: StoredLayer, index: Index, base: str) -> None:
     """Variables of the model itself, which Keras stores since 2.7."""
     group = f"{base}/top_level_model_weights" if base else "top_level_model_weights"
     weights = stored_weights(index, group) if group in index.groups else ()
@@ -248,7 +248,7 @@ def _add_own(model: Owner, index: Index, base: str) -> None:
 
 
 def _optimizer(
-    index: Index, training_config: Mapping[str, Any] | None, version: str | None, model: Owner
+    index: Index, training_config: Mapping[str, Any] | None, version: str | None, model: StoredLayer
 ) -> tuple[optimizer_layouts.Settings, list[Tensor], list[str]]:
     entry = training_config.get("optimizer_config") if training_config is not None else None
     settings = optimizer_layouts.settings_of(entry, older=_is_older(version))

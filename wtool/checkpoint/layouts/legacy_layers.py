@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from wtool.checkpoint.demands import check_dtype, check_shapes, dtype_of
 from wtool.checkpoint.layouts.legacy_order import keras_order
 from wtool.checkpoint.layouts.legacy_seats import Seat, Seats, Weight, plain, seat_of
-from wtool.checkpoint.layouts.stored import Held, Owner
+from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
 from wtool.errors import Differs, Note, Refused
 from wtool.hdf5.reader import Dataset
 from wtool.schema.config import Node
@@ -23,7 +23,7 @@ def without_weights(node: Node) -> bool:
 
 def layer_of(
     node: Node, path: str, group: str, weights: Weights, model: str, absent: bool, keras2: bool, notes: list[str]
-) -> Owner:
+) -> StoredLayer:
     """A layer that the file lists, and those inside it, with their variables.
 
     Args:
@@ -169,9 +169,9 @@ def _settle(seat: Seat) -> None:
     seat.owner.holds = [by_name[name] for name in dict.fromkeys(saved)]
 
 
-def _held(weight: Weight, name: str, trainable: bool | None, policy: str | None, slots: bool = True) -> Held:
+def _held(weight: Weight, name: str, trainable: bool | None, policy: str | None, slots: bool = True) -> StoredVariable:
     dtype = dtype_of(weight.dataset, policy)
-    return Held(name, name, weight.dataset, dtype, trainable, slots, key=weight.key)
+    return StoredVariable(name, name, weight.dataset, dtype, trainable, slots, key=weight.key)
 
 
 def _check_ranks(chosen: Variables, seat: Seat) -> None:
@@ -184,25 +184,25 @@ def _check_ranks(chosen: Variables, seat: Seat) -> None:
             raise Refused(f"{dataset.path} is {shape}, but {seat.owner.path}/{variable.name} has rank {variable.rank}")
 
 
-def _inside(known: dict[str, Owner], inner: str) -> Owner:
+def _inside(known: dict[str, StoredLayer], inner: str) -> StoredLayer:
     """The object inside a layer that only its author knows, by its path; new ones are added to those known."""
     if inner not in known:
         above, _, name = inner.rpartition("/")
         owner = _inside(known, above)
-        known[inner] = Owner(owner.inside(name), None, owner.group, owner.trainable)
+        known[inner] = StoredLayer(owner.inside(name), None, owner.group, owner.trainable)
         owner.parts.append(known[inner])
     return known[inner]
 
 
-def anonymous_layer(name: str, group: str, weights: Weights, model: str = "") -> Owner:
+def anonymous_layer(name: str, group: str, weights: Weights, model: str = "") -> StoredLayer:
     """A layer that no configuration describes: its weights' names tell their roles."""
-    owner = Owner(name, None, group)
+    owner = StoredLayer(name, None, group)
     known = {"": owner}
     for key, dataset in weights:
         inner, variable = _split(key, name, model) if name else ("", key)
         trainable = False if variable in STATISTICS else None
         role = role_of(dataset.shape, variable, own_class=False)
-        held = Held(variable, role, dataset, dtype_of(dataset), trainable, key=_full_key(key, name, model))
+        held = StoredVariable(variable, role, dataset, dtype_of(dataset), trainable, key=_full_key(key, name, model))
         _inside(known, inner).holds.append(held)
     for part in owner.walk():
         _recognise(part)
@@ -211,7 +211,7 @@ def anonymous_layer(name: str, group: str, weights: Weights, model: str = "") ->
     return owner
 
 
-def _recognise(owner: Owner) -> None:
+def _recognise(owner: StoredLayer) -> None:
     """The class that a layer's name tells, if its weights are those of the class."""
     class_name = class_of(owner.path.rpartition("/")[2])
     for choice in (variants(class_name, None, keras2) for keras2 in (False, True)) if class_name else ():
@@ -226,7 +226,7 @@ def _recognise(owner: Owner) -> None:
         owner.class_name = class_name
 
 
-def _same(choices: Sequence[Variables], owner: Owner) -> Iterator[Variables]:
+def _same(choices: Sequence[Variables], owner: StoredLayer) -> Iterator[Variables]:
     names = {held.name for held in owner.holds}
     for choice in choices:
         ranks = {variable.name: variable.rank for variable in choice.created}

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from wtool.checkpoint.layouts.stored import Owner
+from wtool.checkpoint.layouts.stored import StoredLayer
 from wtool.hdf5.reader import Dataset
 from wtool.schema.config import Node
 from wtool.schema.layers import Variables, variants
@@ -50,7 +50,7 @@ class Seat:
 
     node: Node
     inner: str
-    owner: Owner
+    owner: StoredLayer
     choices: tuple[Variables, ...] | None
     wrapper: str = ""
     parts: list[Seat] = field(default_factory=list)
@@ -82,7 +82,9 @@ class Seat:
 def seat_of(node: Node, path: str, inner: str, group: str) -> Seat:
     """A layer and those inside it, without weights."""
     known = node.variants is not None
-    seat = Seat(node, inner, Owner(path, node.class_name, group, node.trainable, created=[] if known else None), None)
+    seat = Seat(
+        node, inner, StoredLayer(path, node.class_name, group, node.trainable, created=[] if known else None), None
+    )
     if node.variants is not None:
         # Keras before 3.3 did not write into the configuration that a layer had LoRA factors.
         seat.choices = node.variants + (variants(node.class_name, {**node.config, "lora_rank": 1}) or ())

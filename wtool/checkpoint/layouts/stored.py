@@ -12,7 +12,7 @@ from wtool.schema.layers import MATRICES, Shape
 
 
 @dataclass(slots=True, eq=False)
-class Held:
+class StoredVariable:
     """A variable of an owner.
 
     Attributes:
@@ -44,7 +44,7 @@ class Held:
 
 
 @dataclass(slots=True, eq=False)
-class Owner:
+class StoredLayer:
     """A layer, or another object with variables.
 
     Attributes:
@@ -63,13 +63,13 @@ class Owner:
     class_name: str | None
     group: str
     trainable: bool | None = None
-    holds: list[Held] = field(default_factory=list)
-    created: list[Held] | None = None
-    parts: list[Owner] = field(default_factory=list)
+    holds: list[StoredVariable] = field(default_factory=list)
+    created: list[StoredVariable] | None = None
+    parts: list[StoredLayer] = field(default_factory=list)
     ordered: bool = True
     interleaved: bool = False
 
-    def walk(self) -> Iterator[Owner]:
+    def walk(self) -> Iterator[StoredLayer]:
         """It and everything inside it, outermost first."""
         yield self
         for part in self.parts:
@@ -80,7 +80,7 @@ class Owner:
         return f"{self.path}/{name}" if self.path else name
 
 
-def settle_paths(roots: list[Owner]) -> None:
+def settle_paths(roots: list[StoredLayer]) -> None:
     """Give every variable its path; where two would be equal, the paths in the file take their place."""
     owners = [owner for root in roots for owner in root.walk()]
     named = Counter(owner.path for owner in owners if owner.holds)
@@ -96,7 +96,7 @@ def settle_paths(roots: list[Owner]) -> None:
             held.path = held.dataset.path
 
 
-def tensors_of(root: Owner) -> Iterator[Tensor]:
+def tensors_of(root: StoredLayer) -> Iterator[Tensor]:
     """The variables of an owner and of everything inside it."""
     for owner in root.walk():
         for held in owner.holds:
@@ -104,7 +104,7 @@ def tensors_of(root: Owner) -> Iterator[Tensor]:
                 yield _tensor(owner, held, held.dataset)
 
 
-def _tensor(owner: Owner, held: Held, dataset: Dataset) -> Tensor:
+def _tensor(owner: StoredLayer, held: StoredVariable, dataset: Dataset) -> Tensor:
     trainable = held.trainable
     if owner.trainable is False:
         trainable = False
@@ -125,7 +125,7 @@ def _tensor(owner: Owner, held: Held, dataset: Dataset) -> Tensor:
     )
 
 
-def _original(owner: Owner, copy: Held) -> str | None:
+def _original(owner: StoredLayer, copy: StoredVariable) -> str | None:
     """The path of the variable of a wrapped layer that its wrapper stores as well, the first as the first."""
     copies = [held for held in owner.holds if held.copy]
     inside = [held for part in owner.parts for each in part.walk() for held in each.holds if held.dataset is not None]
@@ -136,7 +136,7 @@ def _original(owner: Owner, copy: Held) -> str | None:
     return next((held.path for held in inside if held.shape == copy.shape), None)
 
 
-def layers_of(root: Owner) -> Iterator[Layer]:
+def layers_of(root: StoredLayer) -> Iterator[Layer]:
     """The layers inside a model, outermost first."""
     for part in root.parts:
         for owner in part.walk():

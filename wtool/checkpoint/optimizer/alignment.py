@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from wtool.checkpoint.layouts.stored import Held
+from wtool.checkpoint.layouts.stored import StoredVariable
 from wtool.schema.layers import Shape
 
 MAX_STATES = 50_000
@@ -26,7 +26,7 @@ class Segment:
         loose: any of them may be missing, in any order (inside a layer that only its author knows).
     """
 
-    holds: tuple[Held, ...]
+    holds: tuple[StoredVariable, ...]
     optional: bool = False
     loose: bool = False
 
@@ -38,7 +38,7 @@ class Lanes:
     lanes: tuple[tuple[Segment, ...], ...]
 
 
-def align(weights: Sequence[Segment] | Lanes, shapes: Sequence[Shape]) -> list[Held | None] | None:
+def align(weights: Sequence[Segment] | Lanes, shapes: Sequence[Shape]) -> list[StoredVariable | None] | None:
     """The weight at each position; None where several are possible, or as a whole where nothing fits.
 
     Args:
@@ -55,11 +55,11 @@ def align(weights: Sequence[Segment] | Lanes, shapes: Sequence[Shape]) -> list[H
     return _certain(segments, shapes)
 
 
-def _fits(held: Held, shape: Shape) -> bool:
+def _fits(held: StoredVariable, shape: Shape) -> bool:
     return held.shape is None or held.shape == shape
 
 
-def _certain(segments: Sequence[Segment], shapes: Sequence[Shape]) -> list[Held | None] | None:
+def _certain(segments: Sequence[Segment], shapes: Sequence[Shape]) -> list[StoredVariable | None] | None:
     """Walk all ways to place the segments at once, keep those that reach the end, and see where they agree."""
     reached: list[set[int]] = [{0}]
     steps: list[list[tuple[int, int]]] = []
@@ -73,7 +73,7 @@ def _certain(segments: Sequence[Segment], shapes: Sequence[Shape]) -> list[Held 
         reached.append({stop for _, stop in spans})
     if len(shapes) not in reached[-1]:
         return None
-    holders: list[dict[int, Held]] = [{} for _ in shapes]
+    holders: list[dict[int, StoredVariable]] = [{} for _ in shapes]
     useful = {len(shapes)}
     for segment, spans in zip(reversed(segments), reversed(steps), strict=True):
         kept = [(start, stop) for start, stop in spans if stop in useful]
@@ -83,7 +83,10 @@ def _certain(segments: Sequence[Segment], shapes: Sequence[Shape]) -> list[Held 
 
 
 def _seat(
-    segment: Segment, spans: Sequence[tuple[int, int]], shapes: Sequence[Shape], holders: list[dict[int, Held]]
+    segment: Segment,
+    spans: Sequence[tuple[int, int]],
+    shapes: Sequence[Shape],
+    holders: list[dict[int, StoredVariable]],
 ) -> None:
     """Add a segment's weights to the possible holders of the positions that it may cover."""
     if not segment.loose:
@@ -91,7 +94,7 @@ def _seat(
             for position, held in zip(range(start, stop), segment.holds):  # noqa: B905
                 holders[position][id(held)] = held
         return
-    two: dict[Shape | None, list[Held]] = {}  # of a shape; more would tell no more
+    two: dict[Shape | None, list[StoredVariable]] = {}  # of a shape; more would tell no more
     for held in segment.holds:
         if len(two.setdefault(held.shape, [])) < 2:
             two[held.shape].append(held)
@@ -121,7 +124,7 @@ def _stops(segment: Segment, shapes: Sequence[Shape], start: int) -> Iterator[in
 State = tuple[int, ...]  # how many segments of each lane are placed, then how many shapes are covered
 
 
-def _interleaved(lanes: Sequence[Sequence[Segment]], shapes: Sequence[Shape]) -> list[Held | None] | None:
+def _interleaved(lanes: Sequence[Sequence[Segment]], shapes: Sequence[Shape]) -> list[StoredVariable | None] | None:
     """Walk all ways to interleave the lanes at once, keep those that reach the end, and see where they agree."""
     start: State = (*(0 for _ in lanes), 0)
     end: State = (*map(len, lanes), len(shapes))
@@ -141,7 +144,7 @@ def _interleaved(lanes: Sequence[Sequence[Segment]], shapes: Sequence[Shape]) ->
             useful.add(state)
     if start not in useful:
         return None
-    holders: list[dict[int, Held]] = [{} for _ in shapes]
+    holders: list[dict[int, StoredVariable]] = [{} for _ in shapes]
     for state in useful:
         for after, segment in steps[state]:
             if after in useful:
@@ -159,7 +162,9 @@ def _steps(
                 yield (*state[:number], state[number] + 1, *state[number + 1 : -1], stop), segment
 
 
-def deal(holds: Sequence[Held], lists: Sequence[Sequence[Shape]], some_kept: bool) -> list[list[Held | None]] | None:
+def deal(
+    holds: Sequence[StoredVariable], lists: Sequence[Sequence[Shape]], some_kept: bool
+) -> list[list[StoredVariable | None]] | None:
     """Deal the weights of a model out to several optimizers, each of which has them in the order of the model.
 
     Args:
@@ -188,7 +193,7 @@ def deal(holds: Sequence[Held], lists: Sequence[Sequence[Shape]], some_kept: boo
         reached.append(after)
     if end not in reached[-1]:
         return None
-    holders: list[list[dict[int, Held]]] = [[{} for _ in shapes] for shapes in lists]
+    holders: list[list[dict[int, StoredVariable]]] = [[{} for _ in shapes] for shapes in lists]
     useful = {end}
     for held, states in zip(reversed(holds), reversed(reached[1:]), strict=True):
         steps = [step for state in useful for step in states.get(state, ())]

@@ -5,38 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import groupby
 
-from wtool.checkpoint.layouts.stored import Held, Owner
+from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
 from wtool.checkpoint.optimizer.alignment import Lanes, Segment
 
 _FLOATING = ("float16", "float32", "float64", "bfloat16")
 _ORIGINALS = ("kernel", "quantized_kernel", "embeddings", "reverse_embeddings", "bias")
 
 
-Hypotheses = list[tuple[list[Segment] | Lanes, bool]]
+Candidates = list[tuple[list[Segment] | Lanes, bool]]
 
 
-def hypotheses(model: Owner) -> Hypotheses:
+def candidates(model: StoredLayer) -> Candidates:
     """The weights that may have been trained, in the order of creation; True where nothing had to be loosened.
 
     In order: as the configuration says; with frozen layers trained (frozen after compiling); before quantisation and
     LoRA; and with any layer frozen.
     """
-    found: Hypotheses = []
+    found: Candidates = []
     for pick in (_as_now, _as_before):
         for thawed in (False, True):
             found.append((_arranged(model, pick, thawed, optional=False), True))
     for pick in (_as_now, _as_before):
         found.append((_arranged(model, pick, thawed=True, optional=True), False))
-    unique: Hypotheses = []
+    unique: Candidates = []
     for item in found:
         if item not in unique:
             unique.append(item)
     return unique
 
 
-def sorted_by_name(model: Owner) -> Hypotheses:
+def sorted_by_name(model: StoredLayer) -> Candidates:
     """The weights in the order of their names in the graph, by which Keras up to 2.0.5 sorted them before training."""
-    found: Hypotheses = []
+    found: Candidates = []
     for thawed in (False, True):
         segments = list(_segments(model, _as_now, thawed, optional=False))
         holds = sorted((held for segment in segments for held in segment.holds), key=lambda held: f"{held.key}:0")
@@ -46,9 +46,9 @@ def sorted_by_name(model: Owner) -> Hypotheses:
     return found
 
 
-def scattered(guesses: Hypotheses) -> Hypotheses:
+def scattered(guesses: Candidates) -> Candidates:
     """The same weights, of which an optimizer has only some: each may be missing, as those of another optimizer are."""
-    found: Hypotheses = []
+    found: Candidates = []
     for segments, _ in guesses:
         lanes = segments.lanes if isinstance(segments, Lanes) else (segments,)
         single = tuple(tuple(part for segment in lane for part in _single(segment)) for lane in lanes)
@@ -62,10 +62,10 @@ def _single(segment: Segment) -> list[Segment]:
     return [segment] if segment.loose else [Segment((held,), optional=True) for held in segment.holds]
 
 
-Pick = Callable[[Owner], list[Held]]
+Pick = Callable[[StoredLayer], list[StoredVariable]]
 
 
-def _arranged(model: Owner, pick: Pick, thawed: bool, optional: bool) -> list[Segment] | Lanes:
+def _arranged(model: StoredLayer, pick: Pick, thawed: bool, optional: bool) -> list[Segment] | Lanes:
     if not model.interleaved:
         return list(_merged(_segments(model, pick, thawed, optional)))
     lanes: dict[str, list[Segment]] = {}
@@ -79,17 +79,17 @@ def _arranged(model: Owner, pick: Pick, thawed: bool, optional: bool) -> list[Se
     return Lanes(tuple(tuple(lane) for lane in lanes.values() if lane))
 
 
-def _number(part: Owner) -> int:
+def _number(part: StoredLayer) -> int:
     """The number of a layer among those of its class, in the order of the model."""
     number = part.group.rpartition("_")[2]
     return int(number) if number.isdecimal() and len(number) < 10 else 0
 
 
-def _as_now(owner: Owner) -> list[Held]:
+def _as_now(owner: StoredLayer) -> list[StoredVariable]:
     return [held for held in owner.created or () if held.trainable and held.slots]
 
 
-def _as_before(owner: Owner) -> list[Held]:
+def _as_before(owner: StoredLayer) -> list[StoredVariable]:
     """The weights as they were before quantisation and LoRA: kernel, then bias."""
     created = [held for held in owner.created or () if held.slots]
     if all(held.name not in _ORIGINALS[:4] or held.trainable for held in created):
@@ -98,12 +98,12 @@ def _as_before(owner: Owner) -> list[Held]:
     return sorted((held for held in originals if held.name in _ORIGINALS), key=lambda held: _ORIGINALS.index(held.name))
 
 
-def _of_any_shape(held: Held) -> Held:
+def _of_any_shape(held: StoredVariable) -> StoredVariable:
     """Integer codes are packed, so that their shape is not the weight's."""
-    return Held(held.name, held.role, None, held.dtype, True, key=held.key, path=held.path)
+    return StoredVariable(held.name, held.role, None, held.dtype, True, key=held.key, path=held.path)
 
 
-def _segments(owner: Owner, pick: Pick, thawed: bool, optional: bool) -> Iterator[Segment]:
+def _segments(owner: StoredLayer, pick: Pick, thawed: bool, optional: bool) -> Iterator[Segment]:
     if (owner.trainable is False and not thawed) or not any(part.holds for part in owner.walk()):
         return
     if owner.created is None:
@@ -119,7 +119,7 @@ def _segments(owner: Owner, pick: Pick, thawed: bool, optional: bool) -> Iterato
         yield Segment(tuple(held for part in owner.parts for held in _loose(part).holds), loose=True)
 
 
-def _loose(owner: Owner) -> Segment:
+def _loose(owner: StoredLayer) -> Segment:
     holds = (held for part in owner.walk() for held in part.holds)
     return Segment(tuple(h for h in holds if h.trainable is not False and h.dtype in _FLOATING), loose=True)
 

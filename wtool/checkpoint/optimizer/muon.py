@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from wtool.checkpoint.layouts.stored import Held
+from wtool.checkpoint.layouts.stored import StoredVariable
 from wtool.checkpoint.optimizer.alignment import Lanes, Segment, align
 from wtool.schema.layers import Shape
 
@@ -17,7 +17,7 @@ SLOTS = ("momentum", "velocity")
 
 def lined_up(
     weights: Sequence[Segment] | Lanes, shapes: Sequence[Shape], config: Mapping[str, Any]
-) -> Iterator[tuple[tuple[str, Held | None], ...]]:
+) -> Iterator[tuple[tuple[str, StoredVariable | None], ...]]:
     """Every way to read the variables as Muon's: the name of each, and its weight where that is certain.
 
     Args:
@@ -25,7 +25,7 @@ def lined_up(
         shapes: of the stored variables.
         config: the optimizer's settings.
     """
-    velocities: dict[int, Held] = {}
+    velocities: dict[int, StoredVariable] = {}
     if isinstance(weights, Lanes):
         every: Sequence[Segment] | Lanes = Lanes(
             tuple(tuple(_with_slots(each, config, velocities) for each in lane) for lane in weights.lanes)
@@ -38,8 +38,8 @@ def lined_up(
             yield (*((name, None) for name in head), *_named(found, velocities))
 
 
-def _with_slots(segment: Segment, config: Mapping[str, Any], velocities: dict[int, Held]) -> Segment:
-    holds: list[Held] = []
+def _with_slots(segment: Segment, config: Mapping[str, Any], velocities: dict[int, StoredVariable]) -> Segment:
+    holds: list[StoredVariable] = []
     for held in segment.holds:
         holds.append(held)
         if _by_adam(held, config):
@@ -49,14 +49,16 @@ def _with_slots(segment: Segment, config: Mapping[str, Any], velocities: dict[in
     return replace(segment, holds=tuple(holds))
 
 
-def _by_adam(held: Held, config: Mapping[str, Any]) -> bool:
+def _by_adam(held: StoredVariable, config: Mapping[str, Any]) -> bool:
     excluded = [word for word in config.get("exclude_layers") or () if isinstance(word, str)]
     if held.shape is None or len(held.shape) != 2 or any(word in held.path for word in excluded):
         return True
     return bool(config.get("exclude_embeddings", True)) and "embedding" in held.path.lower()
 
 
-def _named(found: Sequence[Held | None], velocities: Mapping[int, Held]) -> Iterator[tuple[str, Held | None]]:
+def _named(
+    found: Sequence[StoredVariable | None], velocities: Mapping[int, StoredVariable]
+) -> Iterator[tuple[str, StoredVariable | None]]:
     for held in found:
         if held is None:
             yield "unknown", None

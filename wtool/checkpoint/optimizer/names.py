@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from wtool.checkpoint.layouts.stored import Held, Owner
+from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
 from wtool.schema.layers import Shape
 
 # Keras 2's names for slots, and Keras 3's.
@@ -36,7 +36,7 @@ _SCALARS = {
 _LONGEST_FIRST = sorted((name for name in _SLOTS if len(name) > 2), key=len, reverse=True)
 
 
-def by_name(stored: Sequence[tuple[str, Shape]], model: Owner) -> dict[int, tuple[str, Held | None]]:
+def by_name(stored: Sequence[tuple[str, Shape]], model: StoredLayer) -> dict[int, tuple[str, StoredVariable | None]]:
     """What can be told from names alone, by position.
 
     Args:
@@ -44,7 +44,7 @@ def by_name(stored: Sequence[tuple[str, Shape]], model: Owner) -> dict[int, tupl
         model: its variables have the paths under which Keras stored them.
     """
     weights = _weights(model)
-    found: dict[int, tuple[str, Held | None]] = {}
+    found: dict[int, tuple[str, StoredVariable | None]] = {}
     for position, (name, shape) in enumerate(stored):
         parts = name.removesuffix(":0").split("/")
         if shape == () and parts[-1] in _SCALARS:
@@ -58,9 +58,9 @@ def by_name(stored: Sequence[tuple[str, Shape]], model: Owner) -> dict[int, tupl
     return found
 
 
-def _weights(model: Owner) -> dict[str, Held]:
+def _weights(model: StoredLayer) -> dict[str, StoredVariable]:
     """Every weight by the paths that optimizers may know it under; paths of several weights are left out."""
-    known: dict[str, Held | None] = {}
+    known: dict[str, StoredVariable | None] = {}
     for owner in model.walk():
         for held in owner.holds:
             for key in {held.key, held.key.replace("/", "_"), held.path, held.path.replace("/", "_")}:

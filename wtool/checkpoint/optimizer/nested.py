@@ -12,11 +12,11 @@ from typing import Any
 
 from wtool.checkpoint.demands import dtype_of
 from wtool.checkpoint.layouts.keras3_groups import Groups
-from wtool.checkpoint.layouts.stored import Held, Owner
+from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
 from wtool.checkpoint.model import Tensor
 from wtool.checkpoint.optimizer import slots as optimizer
 from wtool.checkpoint.optimizer.alignment import Lanes, deal
-from wtool.checkpoint.optimizer.candidates import Hypotheses, hypotheses, scattered
+from wtool.checkpoint.optimizer.candidates import Candidates, candidates, scattered
 from wtool.checkpoint.optimizer.slots import Named, Stored
 from wtool.schema import optimizers as optimizer_layouts
 from wtool.schema.optimizers import Settings
@@ -47,7 +47,7 @@ class _Node:
             yield from part.walk()
 
 
-def read(groups: Groups, entry: Any, model: Owner) -> tuple[Settings, list[Tensor], list[str]]:
+def read(groups: Groups, entry: Any, model: StoredLayer) -> tuple[Settings, list[Tensor], list[str]]:
     """The settings of a model's optimizer, its tensors in the order of the file, and notes.
 
     Args:
@@ -62,7 +62,7 @@ def read(groups: Groups, entry: Any, model: Owner) -> tuple[Settings, list[Tenso
         settings = optimizer_layouts.scaling(settings, inner)
     policy = "bfloat16" if any(held.dtype == "bfloat16" for owner in model.walk() for held in owner.holds) else None
     root = _node(groups, "optimizer", settings, policy)
-    guesses = hypotheses(model)
+    guesses = candidates(model)
     for node in root.walk():
         if _is_multi(node):
             _deal(node.parts, guesses)
@@ -119,7 +119,7 @@ def _entries(config: Mapping[str, Any]) -> Iterator[Settings]:
                 yield optimizer_layouts.settings_of(each)
 
 
-def _named(node: _Node, guesses: Hypotheses, model: Owner) -> tuple[Sequence[Named], list[str]]:
+def _named(node: _Node, guesses: Candidates, model: StoredLayer) -> tuple[Sequence[Named], list[str]]:
     """What each variable of a group is: known already, that of the groups inside, or worked out."""
     if node.named is not None:
         return node.named, []
@@ -134,7 +134,7 @@ def _named(node: _Node, guesses: Hypotheses, model: Owner) -> tuple[Sequence[Nam
     return optimizer.named(node.stored, node.settings, guesses, model, names=False)
 
 
-def _deal(parts: Sequence[_Node], guesses: Hypotheses) -> None:
+def _deal(parts: Sequence[_Node], guesses: Candidates) -> None:
     """Find whose slots the optimizers of a MultiOptimizer hold: each weight has them in one of these only."""
     plans = [optimizer.first_layout([each.dataset.shape for each in part.stored], part.settings) for part in parts]
     known = [plan for plan in plans if plan is not None]
@@ -151,6 +151,6 @@ def _deal(parts: Sequence[_Node], guesses: Hypotheses) -> None:
             return
 
 
-def _slot(name: str, number: int | None, own: Sequence[Held | None], settings: Settings) -> Named:
+def _slot(name: str, number: int | None, own: Sequence[StoredVariable | None], settings: Settings) -> Named:
     held = None if number is None else own[number]
     return Named(name, held, optimizer_layouts.initial_value(name, settings))

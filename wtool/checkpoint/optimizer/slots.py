@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from wtool.checkpoint.layouts.stored import Held, Owner
+from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
 from wtool.checkpoint.model import Optimizer, Slot, Tensor
 from wtool.checkpoint.optimizer import muon
 from wtool.checkpoint.optimizer.alignment import align
-from wtool.checkpoint.optimizer.candidates import Hypotheses, hypotheses
+from wtool.checkpoint.optimizer.candidates import Candidates, candidates
 from wtool.checkpoint.optimizer.names import by_name
 from wtool.errors import Note
 from wtool.hdf5.reader import Dataset
@@ -46,7 +46,7 @@ class Named:
     """What a variable is: its slot's name, the weight that it belongs to, and what a fresh optimizer starts it from."""
 
     slot: str
-    held: Held | None
+    held: StoredVariable | None
     initial: float
 
 
@@ -62,20 +62,20 @@ class Layout:
 class _Match:
     """What every stored variable is: slot, and weight where certain; `exact` if no hypothesis was loosened."""
 
-    slots: tuple[tuple[str, Held | None], ...]
+    slots: tuple[tuple[str, StoredVariable | None], ...]
     exact: bool
 
 
 def read(
-    stored: Sequence[Stored], settings: Settings, model: Owner, names: bool, guesses: Hypotheses | None = None
+    stored: Sequence[Stored], settings: Settings, model: StoredLayer, names: bool, guesses: Candidates | None = None
 ) -> tuple[list[Tensor], list[str]]:
     """The tensors of an optimizer, in the order of the file, and notes; for the arguments see `named`."""
-    found, notes = named(stored, settings, guesses or hypotheses(model), model, names)
+    found, notes = named(stored, settings, guesses or candidates(model), model, names)
     return list(tensors(stored, found, settings, "")), notes
 
 
 def named(
-    stored: Sequence[Stored], settings: Settings, guesses: Hypotheses, model: Owner, names: bool
+    stored: Sequence[Stored], settings: Settings, guesses: Candidates, model: StoredLayer, names: bool
 ) -> tuple[list[Named], list[str]]:
     """What the variables of an optimizer are, and notes.
 
@@ -101,7 +101,7 @@ def named(
     return [Named(name, held, initial_value(name, settings)) for name, held in slots], notes
 
 
-def _matches(stored: Sequence[Stored], settings: Settings, guesses: Hypotheses) -> list[_Match]:
+def _matches(stored: Sequence[Stored], settings: Settings, guesses: Candidates) -> list[_Match]:
     """Of every class that it may be, the likeliest layout that fits; all that fit where no configuration tells."""
     shapes = [item.dataset.shape for item in stored]
     candidates = _candidates(settings)
@@ -122,7 +122,7 @@ def _candidates(settings: Settings) -> list[Settings]:
     return [scaling(settings, inner) for inner in _candidates(inner_settings(settings))]
 
 
-def _fits(shapes: Sequence[Shape], settings: Settings, guesses: Hypotheses, exactly: bool) -> Iterator[_Match]:
+def _fits(shapes: Sequence[Shape], settings: Settings, guesses: Candidates, exactly: bool) -> Iterator[_Match]:
     tried: set[Plan] = set()
     for plan in plans(settings) if settings.class_name != muon.NAME else ():
         if plan in tried:
@@ -186,7 +186,7 @@ def _agreed(matches: Sequence[_Match]) -> _Match:
     """What all layouts that fit agree on; slots whose names differ are numbered."""
     if len(matches) == 1:
         return matches[0]
-    slots: list[tuple[str, Held | None]] = []
+    slots: list[tuple[str, StoredVariable | None]] = []
     numbers: dict[str, int] = {}
     for position, (name, held) in enumerate(matches[0].slots):
         others = [match.slots[position] for match in matches]
@@ -199,14 +199,14 @@ def _agreed(matches: Sequence[_Match]) -> _Match:
     return _Match(tuple(slots), False)
 
 
-def _by_shape(stored: Sequence[Stored], model: Owner) -> list[tuple[str, Held | None]]:
+def _by_shape(stored: Sequence[Stored], model: StoredLayer) -> list[tuple[str, StoredVariable | None]]:
     """The last resort: the weight of a shape that no other weight has; every optimizer counts its steps first."""
-    of_shape: dict[Shape, list[Held]] = {}
+    of_shape: dict[Shape, list[StoredVariable]] = {}
     for owner in model.walk():
         for held in owner.holds:
             if held.shape and held.trainable is not False:
                 of_shape.setdefault(held.shape, []).append(held)
-    found: list[tuple[str, Held | None]] = []
+    found: list[tuple[str, StoredVariable | None]] = []
     for position, item in enumerate(stored):
         candidates = of_shape.get(item.dataset.shape, [])
         counts = position == 0 and item.dataset.shape == () and item.dtype in ("int64", "int32")
@@ -244,7 +244,7 @@ def tensors(stored: Sequence[Stored], found: Sequence[Named], settings: Settings
         )
 
 
-def _path(item: Stored, name: str, held: Held | None, prefix: str) -> str:
+def _path(item: Stored, name: str, held: StoredVariable | None, prefix: str) -> str:
     if name == "unknown":
         return f"optimizer/{prefix}{item.key}"
     if held is not None:

@@ -209,7 +209,7 @@ class HoldZeros(keras.callbacks.Callback):
         self.do_biases = do_biases
         self.include = tuple(include)
         self.exclude = tuple(exclude)
-        self.held: list[holding.Held] = []
+        self.held: list[holding.HeldVariable] = []
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Find the zeros, and hold them."""

@@ -36,7 +36,7 @@ class ZeroMask(keras.constraints.Constraint):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Held:
+class HeldVariable:
     """A variable whose zeros are held.
 
     Attributes:
@@ -57,7 +57,7 @@ class Held:
         return int(self.kept.size - np.count_nonzero(self.kept))
 
 
-def hold(model: Any, variables: Mapping[str, Any], kept: Mapping[str, Array] | None = None) -> list[Held]:
+def hold(model: Any, variables: Mapping[str, Any], kept: Mapping[str, Array] | None = None) -> list[HeldVariable]:
     """Hold zeros in these variables, whatever optimizer, momentum or weight decay say.
 
     A model's train step is built anew for that: constraints act where they are when it is traced.
@@ -74,14 +74,14 @@ def hold(model: Any, variables: Mapping[str, Any], kept: Mapping[str, Array] | N
     for path, variable in variables.items():
         mask = array(variable) != 0 if kept is None else kept[path]
         if not mask.all():
-            held.append(Held(path, variable, mask, variable.constraint))
+            held.append(HeldVariable(path, variable, mask, variable.constraint))
             variable.constraint = ZeroMask(mask, variable.constraint)
     if held:
         _rebuild(model)
     return held
 
 
-def release(model: Any, held: Sequence[Held]) -> None:
+def release(model: Any, held: Sequence[HeldVariable]) -> None:
     """Give the variables their own constraints back."""
     for each in held:
         each.variable.constraint = each.before
@@ -89,7 +89,7 @@ def release(model: Any, held: Sequence[Held]) -> None:
         _rebuild(model)
 
 
-def settle(model: Any, held: Sequence[Held]) -> None:
+def settle(model: Any, held: Sequence[HeldVariable]) -> None:
     """Hold the zeros also in moving averages of weights (`use_ema`), which Keras makes the weights after training."""
     if not has_averages(model):
         return
@@ -115,7 +115,7 @@ def masked(constraint: Any, new: Array) -> Array:
     return np.where(keras.ops.convert_to_numpy(constraint.kept), new, new.dtype.type(0))
 
 
-def check(held: Sequence[Held]) -> None:
+def check(held: Sequence[HeldVariable]) -> None:
     """Raise WtoolError unless every held value is exactly zero."""
     broken = [each.path for each in held if np.any(array(each.variable)[~each.kept] != 0)]
     if broken:

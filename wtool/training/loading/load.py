@@ -23,7 +23,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint, training_config
 from wtool.errors import Usage, WtoolError, in_short
 from wtool.io.private import private_copy, private_tree
-from wtool.schema.unsafe import RUNNING, Suspect, suspects
+from wtool.schema.unsafe import RUNNING, UnsafePart, unsafe_parts
 from wtool.training.checks import refuse_weights_only
 from wtool.training.loading.holes import warn_of_holes
 from wtool.training.loading.old_names import older_objects
@@ -77,7 +77,7 @@ def load(path: str, unsafe: bool = False) -> Loaded:
     """
     with open_checkpoint(path) as seen, private(seen) as (real, checkpoint):
         if not unsafe:
-            refuse_suspects(checkpoint)
+            refuse_unsafe(checkpoint)
         hashes = checkpoint.finish()
         model, uncompiled = _loaded(real, checkpoint, unsafe)
         variables = _variables(model, checkpoint)
@@ -152,15 +152,15 @@ def imported(name: str) -> Any:
         raise Usage(f"cannot import {name} ({type(error).__name__}: {error})") from error
 
 
-def refuse_suspects(checkpoint: Checkpoint) -> None:
+def refuse_unsafe(checkpoint: Checkpoint) -> None:
     """Raise WtoolError if loading would do more than build layers of Keras, or registered ones."""
     for config in (checkpoint.config, training_config(checkpoint)):
-        found = next(suspects(_without_registered(config, keras.saving.get_custom_objects())), None)
+        found = next(unsafe_parts(_without_registered(config, keras.saving.get_custom_objects())), None)
         if found is not None:
             raise WtoolError(_reason(found))
 
 
-def _reason(found: Suspect) -> str:
+def _reason(found: UnsafePart) -> str:
     own = "; --import the module that registers it, or" if found.kind == "imports" else ";"
     where = f" ({found.where})" if found.where else ""
     return f"loading it {found.kind} {found.what}{where}{own} --unsafe if you trust the file"
