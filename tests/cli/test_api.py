@@ -29,7 +29,7 @@ def test_annotations_can_be_read(name: str) -> None:
         assert set(inspect.signature(value).parameters) | {"return"} <= set(hints)
 
 
-@pytest.mark.parametrize("name", ["run.batch.Options", "run.batch.Common"])
+@pytest.mark.parametrize("name", ["run.options.Options", "run.options.Common"])
 def test_options_can_be_read(name: str) -> None:
     module, _, kind = name.rpartition(".")
     options = getattr(import_module(f"wtool.{module}"), kind)

@@ -8,17 +8,8 @@ from dataclasses import fields
 from wtool.checkpoint.inputs import refuse_two_streams
 from wtool.errors import Usage
 from wtool.ops.swapped import Swapped
-from wtool.run.batch import (
-    Common,
-    Options,
-    check_common,
-    do_all,
-    fresh_seed,
-    refuse_unknown,
-    targets_of,
-    transform_all,
-    words_of,
-)
+from wtool.run.batch import do_all, fresh_seed, targets_of, transform_all, words_of
+from wtool.run.options import Common, Options, check_common, refuse_unknown
 from wtool.run.transform import Transformed
 from wtool.transforms.pruning import Prune
 from wtool.transforms.stroking import NeuroPlast, Stroke
@@ -45,7 +36,7 @@ def prune(
         models: files, folders (searched for models), patterns, or `-` for standard input.
         min_value, max_value, set_value, sparsity, criterion, scope, last_layer_scale: see `transforms.pruning.Prune`.
         initial: the initial checkpoint, for criteria that compare with it.
-        options: see `batch.Options`.
+        options: see `options.Options`.
 
     Raises:
         WtoolError: a model could not be pruned; `SomeFailed` of several.
@@ -75,7 +66,7 @@ def stroke(
         models: files, folders (searched for models), patterns, or `-` for standard input.
         volatility_ratio, low_bound, high_bound, set_value, decay, cutoff: see `transforms.stroking.Stroke`; how often a
             model was stroked before, its lineage tells.
-        options: see `batch.Options`.
+        options: see `options.Options`.
 
     Raises:
         WtoolError: a model could not be stroked; `SomeFailed` of several.
@@ -104,7 +95,7 @@ def neuroplast(
     Args:
         models: files, folders (searched for models), patterns, or `-` for standard input.
         min_value, max_value, low_bound, high_bound, set_value, cutoff: see `transforms.stroking.NeuroPlast`.
-        options: see `batch.Options`.
+        options: see `options.Options`.
 
     Raises:
         WtoolError: a model could not be changed; `SomeFailed` of several.
@@ -123,7 +114,7 @@ def rewind(models: Models, *, initial: Path, **options: Unpack[Options]) -> list
     Args:
         models: pruned models: files, folders (searched for models), patterns, or `-` for standard input.
         initial: any earlier checkpoint of theirs; all else in the results is its own, optimizer included.
-        options: see `batch.Options`.
+        options: see `options.Options`.
 
     Raises:
         WtoolError: a model could not be rewound; `SomeFailed` of several.
@@ -188,7 +179,7 @@ def swap(
         models: whole models, `.keras` or `.h5`: files, folders (searched for models), patterns, or `-`.
         to, layers, fill, xmin_lim, xmax_lim, L, auto_rot: see `swapping.change.Swap`.
         verify: run old and new model on random input with Keras, and tell the largest difference.
-        options: see `batch.Common`.
+        options: see `options.Common`.
 
     Raises:
         SomeFailed: some of several models failed.

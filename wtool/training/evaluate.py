@@ -10,7 +10,8 @@ from typing import Any, TypedDict
 import keras
 
 from wtool.errors import Usage, WtoolError, explained
-from wtool.run.batch import Failed, SomeFailed, refuse_unknown
+from wtool.run.batch import Failed, SomeFailed
+from wtool.run.options import refuse_unknown
 from wtool.training.checks import check_evaluate
 from wtool.training.data import reading as datas
 from wtool.training.fitting.compiling import Compilation, prepare

@@ -14,7 +14,8 @@ import keras
 from wtool.checkpoint.lineage import lineage_entry
 from wtool.errors import Usage, WtoolError
 from wtool.io.private import sweep
-from wtool.run.batch import SEEDS, refuse_unknown
+from wtool.run.batch import SEEDS
+from wtool.run.options import refuse_unknown
 from wtool.training.checks import check_resume
 from wtool.training.data import fingerprints
 from wtool.training.data import reading as datas

@@ -15,7 +15,8 @@ from typing import Any, TypedDict
 from wtool.checkpoint.inputs import extension
 from wtool.choices import KEEP, check_choice
 from wtool.errors import Usage
-from wtool.run.batch import SEEDS, refuse_unknown
+from wtool.run.batch import SEEDS
+from wtool.run.options import refuse_unknown
 from wtool.training.checks import check_validation
 from wtool.training.data import fingerprints
 from wtool.training.data.words import paths_of
