@@ -20,7 +20,7 @@ from wtool.graphs.propagate import Spread
 from wtool.graphs.reindex import put, taken
 from wtool.schema import config as architecture
 from wtool.schema.config import Node
-from wtool.schema.optimizers import FIRST_MOMENTS, KEPT
+from wtool.schema.optimizers import is_setting, rule_of
 from wtool.transforms.initializers import from_config
 from wtool.transforms.streams import drawn, stream
 
@@ -266,11 +266,12 @@ def _changed_slots(base: Checkpoint, values: Values, named: Mapping[str, Tensor]
         edits = values.edits[slot.weight]
         if _is_placeholder(tensor, named[slot.weight]):
             continue
-        if slot.name == "average":
+        becomes = rule_of(slot.name).new_position
+        if becomes == "weight":
             average = replace(filling, fill="zero") if filling.fill == "initializer" else filling
             make = partial(changed_values, base, tensor, edits, average)
         else:
-            own = ZERO if slot.name in FIRST_MOMENTS else COPY
+            own = ZERO if becomes == "zero" else COPY
             filled = [Edit(each.name, each.axis, each.source, own, each.part) for each in edits]
             make = partial(changed_values, base, tensor, filled, filling)
         found[tensor.path] = Fresh(new_shape(tensor, edits), tensor.dtype, make)
@@ -316,9 +317,10 @@ def _added_slot(
     dtype = dtype_of(tensor.dtype)
     if tensor.slot.weight is not None and _is_placeholder(tensor, named[tensor.slot.weight]):
         return Fresh(tensor.shape, tensor.dtype, partial(base.read, tensor))
-    if tensor.slot.name == "average":
+    becomes = rule_of(tensor.slot.name).new_weight
+    if becomes == "weight":
         return Fresh(added.shape, tensor.dtype, lambda: added.make().astype(dtype))
-    if tensor.slot.name in FIRST_MOMENTS:
+    if becomes == "zero":
         return Fresh(added.shape, tensor.dtype, lambda: np.zeros(added.shape, dtype))
     if near == added.alike:
         own = changed.get(tensor.path)
@@ -334,7 +336,9 @@ def _mean(values: Array) -> float:
 def _reset_slots(base: Checkpoint, changed: Mapping[str, Fresh]) -> dict[str, Fresh]:
     found = {}
     for tensor in base.slots:
-        if tensor.slot is None or tensor.slot.name in (*KEPT, "average", "unknown"):
+        if tensor.slot is None or is_setting(tensor.slot.name) or tensor.slot.name == "unknown":
+            continue
+        if rule_of(tensor.slot.name).rewritten == "weight":
             continue
         shape = changed[tensor.path].shape if tensor.path in changed else tensor.shape
         dtype, value = dtype_of(tensor.dtype), tensor.slot.initial
@@ -344,7 +348,7 @@ def _reset_slots(base: Checkpoint, changed: Mapping[str, Fresh]) -> dict[str, Fr
 
 def _still(base: Checkpoint, name: str, fresh: Fresh) -> Fresh:
     """A slot of an added weight as a fresh optimizer has it."""
-    if name == "average":
+    if rule_of(name).new_weight == "weight":
         return fresh
     initial = next((each.slot.initial for each in base.slots if each.slot and each.slot.name == name), 0.0)
     return Fresh(fresh.shape, fresh.dtype, partial(np.full, fresh.shape, initial, dtype_of(fresh.dtype)))

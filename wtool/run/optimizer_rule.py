@@ -18,7 +18,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array, dtype_of, is_floating
 from wtool.errors import a_few
 from wtool.run.pipeline import Apply, Edit
-from wtool.schema.optimizers import FIRST_MOMENTS, KEPT
+from wtool.schema.optimizers import is_setting, rule_of
 from wtool.transforms.change import Change, put
 
 
@@ -86,10 +86,10 @@ def _following_values(
         return None, "kept"
     if tensor.shape != weights[slot.weight].shape:
         return None, "kept"
-    change = changes[slot.weight]
-    if slot.name == "average":
+    change, becomes = changes[slot.weight], rule_of(slot.name).rewritten
+    if becomes == "weight":
         return Edit(tensor, (tensor,), partial(_changed, change)), f"the new values of {slot.weight}"
-    if slot.name in FIRST_MOMENTS:
+    if becomes == "zero":
         return Edit(tensor, (tensor,), partial(_forgotten, change)), f"0 where {slot.weight} changed"
     return None, "kept"
 
@@ -116,7 +116,7 @@ def _edits(decided: Iterable[tuple[Tensor, Decision]]) -> tuple[tuple[Edit, ...]
 def _is_unknown(tensor: Tensor, rewritten: Mapping[str, Edit]) -> bool:
     if tensor.slot is None or not tensor.shape:
         return False
-    if tensor.slot.name == "average":
+    if rule_of(tensor.slot.name).rewritten == "weight":
         return tensor.slot.weight is None or not _takes_values(tensor, rewritten)
     return _is_unclear(tensor)
 
@@ -127,7 +127,7 @@ def _is_unclear(tensor: Tensor) -> bool:
         return False
     name = tensor.slot.name
     nameless = name == "unknown" or re.fullmatch(r"slot\d+", name) is not None
-    return nameless or (tensor.slot.weight is None and name in (*FIRST_MOMENTS, "average"))
+    return nameless or (tensor.slot.weight is None and rule_of(name).rewritten != "kept")
 
 
 def _takes_values(tensor: Tensor, rewritten: Mapping[str, Edit]) -> bool:
@@ -139,9 +139,9 @@ def _takes_values(tensor: Tensor, rewritten: Mapping[str, Edit]) -> bool:
 
 def _restarted(tensor: Tensor, rewritten: Mapping[str, Edit]) -> Decision:
     slot = tensor.slot
-    if slot is None or slot.name in KEPT or (slot.name == "unknown" and is_floating(tensor.dtype)):
+    if slot is None or is_setting(slot.name) or (slot.name == "unknown" and is_floating(tensor.dtype)):
         return None, "kept"
-    if slot.name == "average":
+    if rule_of(slot.name).rewritten == "weight":
         return _averaged(tensor, rewritten)
     return Edit(tensor, (), _constant(tensor, slot.initial)), f"set to {slot.initial:g}"
 
@@ -150,9 +150,9 @@ def _following(tensor: Tensor, rewritten: Mapping[str, Edit]) -> Decision:
     slot = tensor.slot
     if slot is None or slot.weight not in rewritten:
         return None, "kept"
-    if slot.name == "average" and _takes_values(tensor, rewritten):
+    if rule_of(slot.name).rewritten == "weight" and _takes_values(tensor, rewritten):
         return _averaged(tensor, rewritten)
-    if slot.name in FIRST_MOMENTS:
+    if rule_of(slot.name).rewritten == "zero":
         return Edit(tensor, (), _constant(tensor, 0.0)), "set to 0"
     return None, "kept"
 

@@ -1,20 +1,242 @@
-"""What optimizers store, by class and settings: scalars, and slots for each weight."""
+"""What optimizers store: one entry for each class, and what becomes of each kind of variable.
+
+An entry of `TABLE` tells everything that wtool knows of an optimizer; `optimizer_layouts` makes the sequences of
+variables that Keras writes from it. An optimizer keeps scalars (its step count, its learning rate) and slots: arrays
+for each weight that it trains.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
-Groups = tuple[tuple[str, ...], ...]
+Shape = tuple[int, ...]
 
 
-KEPT = frozenset({"learning_rate", "dynamic_scale"})
-"""Settings rather than state: they say how the user trains, not what happened so far."""
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What becomes of a slot when its weight changes.
 
-FIRST_MOMENTS = frozenset({"momentum", "gradient_accumulator"})
-"""Slots that would go on pulling a weight to where its old value was going."""
+    Attributes:
+        rewritten: of a value whose weight was rewritten: it becomes zero, is kept, or becomes the weight's new value.
+        new_position: of a position that the weight did not have: zero, the value of its counterpart, or what the weight
+            gets there.
+        new_weight: for a weight that is new: zeros, the mean of the weight's before it, or the new weight's values.
+    """
+
+    rewritten: Literal["zero", "kept", "weight"]
+    new_position: Literal["zero", "counterpart", "weight"]
+    new_weight: Literal["zero", "mean", "weight"]
+
+
+FIRST_MOMENT = Rule("zero", "zero", "zero")
+"""Of slots that would go on pulling a weight to where its old value was going."""
+
+MAGNITUDE = Rule("kept", "counterpart", "mean")
+"""Of slots that say how large gradients are: were they zero at a large step count, the next steps would be too long."""
+
+AVERAGE = Rule("weight", "weight", "weight")
+"""Of slots that hold values of the weights themselves."""
+
+
+def _same(shape: Shape) -> Shape:
+    return shape
+
+
+@dataclass(frozen=True, slots=True)
+class SlotKind:
+    """A kind of array that an optimizer keeps for the weights that it trains.
+
+    Attributes:
+        name: Keras 3's name of it.
+        rule: what becomes of it.
+        keras2: its names in files of Keras 2.
+        initial: the value that a fresh optimizer starts it from.
+        initial_setting: the setting of the optimizer that gives another initial value; empty where there is none.
+        shape: from the shape of a weight to the shape of its slot.
+        placeholder: the shape that Keras 2 gives it where its values are not used.
+        keeps: from the shape and path of a weight and the optimizer's settings to whether the weight has the slot; None
+            in place of the answer where the settings do not tell. No function where every weight has it.
+    """
+
+    name: str
+    rule: Rule
+    keras2: tuple[str, ...] = ()
+    initial: float = 0.0
+    initial_setting: str = ""
+    shape: Callable[[Shape], Shape] = _same
+    placeholder: Shape | None = None
+    keeps: Callable[[Shape, str, Mapping[str, Any]], bool | None] | None = None
+
+    @property
+    def has_shape_of_weight(self) -> bool:
+        """Whether each of its values belongs to one value of the weight."""
+        return self.shape is _same
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A number that an optimizer keeps.
+
+    Attributes:
+        name: Keras 3's name of it.
+        keras2: its names in files of Keras 2.
+        initial: the value that a fresh optimizer starts it from.
+        initial_setting: the setting of the optimizer that gives another initial value; empty where there is none.
+        is_setting: whether it says how the user trains, and not what happened so far: then it is always kept.
+    """
+
+    name: str
+    keras2: tuple[str, ...] = ()
+    initial: float = 0.0
+    initial_setting: str = ""
+    is_setting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Slots that are stored together: all of the first weight, then all of the second one.
+
+    Attributes:
+        slots: the slots, in the order of the file.
+        when: the setting without which the optimizer does not have them; empty where it always has them.
+    """
+
+    slots: tuple[SlotKind, ...]
+    when: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerClass:
+    """What a class of optimizers stores.
+
+    Attributes:
+        groups: its slots, behind those that any optimizer may have.
+        tail: scalars behind the slots.
+        head: the scalars of an optimizer around others, before whatever these store; empty for all other optimizers.
+        older: whether Keras 2 up to TensorFlow 2.10, or a package for it, has the class.
+        older_head: scalars that this Keras 2 writes before the slots, if they are others than those of all classes.
+    """
+
+    groups: tuple[Group, ...] = ()
+    tail: tuple[Scalar, ...] = ()
+    head: tuple[Scalar, ...] = ()
+    older: bool = True
+    older_head: tuple[Scalar, ...] = ()
+
+
+ITERATION = Scalar("iteration", ("iter", "iterations"))
+LEARNING_RATE = Scalar("learning_rate", is_setting=True)
+STEP_COUNTER = Scalar("step_counter")
+DYNAMIC_SCALE = Scalar("dynamic_scale", initial=32768.0, initial_setting="initial_scale", is_setting=True)
+# Nadam multiplies its momenta up from 1: a zero would stay zero for ever.
+U_PRODUCT = Scalar("u_product", initial=1.0)
+MOMENTUM_CACHE = Scalar("momentum_cache", initial=1.0)
+
+MOMENTUM = SlotKind("momentum", FIRST_MOMENT, ("m",))
+VELOCITY = SlotKind("velocity", MAGNITUDE, ("v", "rms"))
+# Keras 2 stores a placeholder where amsgrad is off.
+VELOCITY_HAT = SlotKind("velocity_hat", MAGNITUDE, ("vhat",), placeholder=(1,))
+ACCUMULATOR = SlotKind("accumulator", MAGNITUDE, initial=0.1, initial_setting="initial_accumulator_value")
+MOVING_AVERAGE = SlotKind("average", AVERAGE)
+GRADIENT_ACCUMULATOR = SlotKind("gradient_accumulator", FIRST_MOMENT)
+
+ANY = (Group((MOVING_AVERAGE,), "use_ema"), Group((GRADIENT_ACCUMULATOR,), "gradient_accumulation_steps"))
+"""What any optimizer may store before its own slots."""
+
+
+def _rows(shape: Shape) -> Shape:
+    return shape[:-1] if len(shape) > 1 else ()
+
+
+def _columns(shape: Shape) -> Shape:
+    return (*shape[:-2], shape[-1]) if len(shape) > 1 else ()
+
+
+def _muon_leaves_to_adam(shape: Shape, path: str, config: Mapping[str, Any]) -> bool | None:
+    """Whether Muon updates a weight as Adam does: all but matrices, embeddings, and layers whose paths match a pattern.
+
+    Patterns are not matched here: a regular expression from a file can take for ever.
+    """
+    if len(shape) != 2 or (config.get("exclude_embeddings", True) and "embedding" in path.lower()):
+        return True
+    excluded = config.get("exclude_layers")
+    words = [word for word in excluded if isinstance(word, str)] if isinstance(excluded, (list, tuple, str)) else []
+    if any(word in path for word in words if not _is_pattern(word)):
+        return True
+    return None if any(map(_is_pattern, words)) else False
+
+
+def _is_pattern(word: str) -> bool:
+    return re.search(r"[\\.^$*+?{}\[\]|()]", word) is not None
+
+
+_MOMENTS = (Group((MOMENTUM, VELOCITY)),)
+_MOMENTS_AND_HAT = (*_MOMENTS, Group((VELOCITY_HAT,), "amsgrad"))
+
+TABLE: dict[str, OptimizerClass] = {  # the commonest first
+    "Adam": OptimizerClass(_MOMENTS_AND_HAT),
+    "AdamW": OptimizerClass(_MOMENTS_AND_HAT),
+    "SGD": OptimizerClass((Group((MOMENTUM,), "momentum"),)),
+    "RMSprop": OptimizerClass(
+        (
+            Group((VELOCITY,)),
+            Group((MOMENTUM,), "momentum"),
+            Group((SlotKind("average_gradient", MAGNITUDE, ("mg",)),), "centered"),
+        )
+    ),
+    "Nadam": OptimizerClass(_MOMENTS, tail=(U_PRODUCT,), older_head=(ITERATION, MOMENTUM_CACHE)),
+    "Lamb": OptimizerClass(_MOMENTS),
+    "Adagrad": OptimizerClass((Group((ACCUMULATOR,)),)),
+    "Adadelta": OptimizerClass(
+        (
+            Group(
+                (
+                    SlotKind("accumulated_grad", MAGNITUDE, ("accum_grad",)),
+                    SlotKind("accumulated_delta_var", MAGNITUDE, ("accum_var",)),
+                )
+            ),
+        )
+    ),
+    "Adamax": OptimizerClass((Group((MOMENTUM, SlotKind("norm", MAGNITUDE, ("u",)))),)),
+    "Ftrl": OptimizerClass((Group((ACCUMULATOR, SlotKind("linear", MAGNITUDE))),)),
+    "Lion": OptimizerClass((Group((MOMENTUM,)),)),
+    # Sums of squares over rows and over columns of a weight; numbers for weights of fewer than two axes.
+    "Adafactor": OptimizerClass(
+        (Group((SlotKind("r", MAGNITUDE, shape=_rows), SlotKind("c", MAGNITUDE, shape=_columns), VELOCITY)),)
+    ),
+    # Keras calls the running parameters "momentum", but they start from the weights and are averaged, as EMA slots are.
+    "ScheduleFreeAdamW": OptimizerClass((Group((MOVING_AVERAGE, VELOCITY)),), older=False),
+    "Muon": OptimizerClass((Group((MOMENTUM, replace(VELOCITY, keeps=_muon_leaves_to_adam))),), older=False),
+    "LossScaleOptimizer": OptimizerClass(head=(ITERATION, LEARNING_RATE, STEP_COUNTER, DYNAMIC_SCALE)),
+    "MultiOptimizer": OptimizerClass(head=(ITERATION, LEARNING_RATE)),
+}
+
+CLASSES = tuple(name for name, entry in TABLE.items() if not entry.head)
+"""The optimizers that train weights themselves, the commonest first."""
+
+SLOT_KINDS = tuple(
+    dict.fromkeys(kind for entry in TABLE.values() for group in (*ANY, *entry.groups) for kind in group.slots)
+)
+SCALARS = {
+    scalar.name: scalar
+    for entry in TABLE.values()
+    for scalar in (ITERATION, LEARNING_RATE, *entry.head, *entry.tail, *entry.older_head)
+}
+
+_RULES = {kind.name: kind.rule for kind in SLOT_KINDS}
+
+
+def rule_of(slot: str) -> Rule:
+    """Returns the rule of the slots of a name; for names that are not in the table, the one that changes least."""
+    return _RULES.get(slot, MAGNITUDE)
+
+
+def is_setting(name: str) -> bool:
+    """Returns whether a variable of an optimizer says how the user trains, and not what happened so far."""
+    return name in SCALARS and SCALARS[name].is_setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +244,8 @@ class Settings:
     """An optimizer's class and configuration; both empty where the file does not tell.
 
     Attributes:
-        class_name: without its package.
-        config: its settings.
+        class_name: name of the class, without its package.
+        config: settings of the optimizer.
         older: whether TensorFlow 2.10 or an older Keras 2 may have written it.
     """
 
@@ -32,53 +254,14 @@ class Settings:
     older: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How an optimizer lays out its variables: scalars, then groups of slots, then scalars.
-
-    Within a group the slots of a weight follow each other; the groups follow each other.
-    """
-
-    head: tuple[str, ...]
-    groups: Groups
-    tail: tuple[str, ...] = ()
-
-    def weights(self, total: int) -> int | None:
-        """For how many weights it stores `total` variables."""
-        slots = sum(map(len, self.groups))
-        rest = total - len(self.head) - len(self.tail)
-        if rest < 0 or (rest % slots if slots else rest):
-            return None
-        return rest // slots if slots else 0
-
-    def layout(self, count: int) -> Iterator[tuple[str, int | None]]:
-        """The name of every variable in order, and the number of its weight."""
-        yield from ((name, None) for name in self.head)
-        for group in self.groups:
-            yield from ((name, number) for number in range(count) for name in group)
-        yield from ((name, None) for name in self.tail)
-
-
-def inner_settings(settings: Settings) -> Settings:
-    """Of the optimizer that a LossScaleOptimizer wraps."""
-    return replace(settings_of(settings.config.get("inner_optimizer")), older=settings.older)
-
-
-def scaling(outer: Settings, inner: Settings) -> Settings:
-    """A LossScaleOptimizer around an optimizer. For mixed_float16, Keras wraps it without telling the configuration."""
-    config = {"inner_optimizer": {"class_name": inner.class_name, "config": inner.config}}
-    if not scales_loss(outer):
-        return Settings("LossScaleOptimizer", config, outer.older)
-    return Settings(outer.class_name, {**outer.config, **config}, outer.older)
-
-
-def scales_loss(settings: Settings) -> bool:
-    """Whether it is an optimizer around another one that scales the loss."""
-    return (settings.class_name or "").startswith("LossScaleOptimizer")
-
-
 def settings_of(entry: Any, default_name: Any = None, older: bool = False) -> Settings:
-    """An optimizer's entry in `compile_config` or `training_config`; or what its name in the file tells."""
+    """Returns the settings that an optimizer's entry in `compile_config` or `training_config` tells.
+
+    Args:
+        entry: the entry, as parsed JSON.
+        default_name: the optimizer's name in the file, which tells the class where the entry does not.
+        older: whether TensorFlow 2.10 or an older Keras 2 may have written it.
+    """
     if isinstance(entry, str):
         return Settings(_class_named(entry), {}, older)
     if isinstance(entry, Mapping):
@@ -90,118 +273,59 @@ def settings_of(entry: Any, default_name: Any = None, older: bool = False) -> Se
 
 def _class_named(name: str) -> str | None:
     plain = re.sub(r"_\d+$", "", name).replace("_", "").lower()
-    return next((known for known in (*GROUPS, "LossScaleOptimizer", "MultiOptimizer") if known.lower() == plain), None)
+    return next((known for known in TABLE if known.lower() == plain), None)
 
 
-# The slots of each class in Keras 3, the commonest first. ScheduleFreeAdamW calls its running parameters "momentum";
-# they start from the weights and are averaged, as EMA slots are.
-_ADAM: Groups = (("momentum", "velocity"),)
-GROUPS: dict[str, Groups] = {
-    "Adam": _ADAM,
-    "AdamW": _ADAM,
-    "SGD": (),
-    "RMSprop": (("velocity",),),
-    "Nadam": _ADAM,
-    "Lamb": _ADAM,
-    "Adagrad": (("accumulator",),),
-    "Adadelta": (("accumulated_grad", "accumulated_delta_var"),),
-    "Adamax": (("momentum", "norm"),),
-    "Ftrl": (("accumulator", "linear"),),
-    "Lion": (("momentum",),),
-    "Adafactor": (("r", "c", "velocity"),),
-    "ScheduleFreeAdamW": (("average", "velocity"),),
-    "Muon": (),
-}
+def scales_loss(settings: Settings) -> bool:
+    """Returns whether it is an optimizer around another one that scales the loss."""
+    return (settings.class_name or "").startswith("LossScaleOptimizer")
 
 
-def _groups(class_name: str, config: Mapping[str, Any]) -> list[Groups]:
-    """What the class may store for its weights: first as the configuration says, then as older versions did."""
-    basic = GROUPS[class_name]
-    momentum: Groups = (("momentum",),)
-    centered: Groups = (("average_gradient",),)
-    hat: Groups = (("velocity_hat",),)
-    match class_name:
-        case "SGD":
-            found: list[Groups] = [momentum, ()]
-            return found if config.get("momentum") or not config else found[::-1]
-        case "RMSprop":
-            more = [basic, basic + momentum, basic + centered, basic + momentum + centered]
-            chosen = basic + (momentum if config.get("momentum") else ()) + (centered if config.get("centered") else ())
-            return [chosen, *(other for other in more if other != chosen)]
-        case "Adam" | "AdamW":
-            both = [basic, basic + hat]
-            return both[::-1] if config.get("amsgrad") else both
-    return [basic]
+def inner_settings(settings: Settings) -> Settings:
+    """Returns the settings of the optimizer that a LossScaleOptimizer wraps."""
+    return replace(settings_of(settings.config.get("inner_optimizer")), older=settings.older)
 
 
-def plans(settings: Settings) -> Iterator[Plan]:
-    """Every layout that some Keras version writes for an optimizer, the likeliest first."""
-    class_name, config = settings.class_name, settings.config
-    if scales_loss(settings):
-        inner = inner_settings(settings)
-        for plan in plans(inner):
-            scale = ("iteration", "learning_rate", "step_counter", "dynamic_scale")
-            yield Plan(scale + plan.head, plan.groups, plan.tail)
-        yield from plans(inner)
-        return
-    if class_name not in GROUPS:
-        return
-    if settings.older:
-        yield from _older_plans(class_name, config)
-    scheduled = isinstance(config.get("learning_rate"), Mapping)
-    heads: list[tuple[str, ...]] = [("iteration", "learning_rate"), ("iteration",)]
-    tails: tuple[tuple[str, ...], ...] = (("u_product",), ()) if class_name == "Nadam" else ((),)
-    for before in _before(config):
-        for groups in _groups(class_name, config):
-            for head in heads[::-1] if scheduled else heads:
-                for tail in tails:
-                    yield Plan(head, before + groups, tail)
+def innermost_settings(settings: Settings) -> Settings:
+    """Returns the settings of the optimizer that trains the weights, without the scaling of the loss around it."""
+    return innermost_settings(inner_settings(settings)) if scales_loss(settings) else settings
+
+
+def scaling(outer: Settings, inner: Settings) -> Settings:
+    """Returns the settings of a LossScaleOptimizer around an optimizer.
+
+    For mixed_float16, Keras wraps the optimizer without telling the configuration.
+    """
+    config = {"inner_optimizer": {"class_name": inner.class_name, "config": inner.config}}
+    if not scales_loss(outer):
+        return Settings("LossScaleOptimizer", config, outer.older)
+    return Settings(outer.class_name, {**outer.config, **config}, outer.older)
 
 
 def keeps_slots(settings: Settings) -> bool:
-    """Whether an optimizer of this class, with these settings, stores something for each weight that it trains."""
-    if scales_loss(settings):
-        return keeps_slots(inner_settings(settings))
-    first = next(plans(settings), None)
-    return settings.class_name == "Muon" or (first is not None and bool(first.groups))
-
-
-def _before(config: Mapping[str, Any]) -> list[Groups]:
-    """What any optimizer stores before its own slots: averages of the weights, accumulated gradients."""
-    average: Groups = (("average",),)
-    accumulator: Groups = (("gradient_accumulator",),)
-    if not config:
-        return [(), average, accumulator, average + accumulator]
-    chosen = average if config.get("use_ema") else ()
-    return [chosen + accumulator if config.get("gradient_accumulation_steps") else chosen]
-
-
-def _older_plans(class_name: str, config: Mapping[str, Any]) -> Iterator[Plan]:
-    """What Keras 2 wrote up to TensorFlow 2.10: all first slots, then all second ones; some without a step count."""
-    for groups in _groups(class_name, config):
-        apart: Groups = tuple((name,) for group in groups for name in group)
-        if apart == () and class_name != "SGD":
-            continue
-        heads: list[tuple[str, ...]] = [("iteration",), ()]
-        if class_name == "Nadam":
-            heads.insert(0, ("iteration", "momentum_cache"))
-        for head in heads:
-            yield Plan(head, apart)
-            if class_name == "Adam" and ("velocity_hat",) not in apart:
-                yield Plan(head, (*apart, ("velocity_hat",)))
+    """Returns whether an optimizer of this class, with these settings, stores something for each weight."""
+    inner = innermost_settings(settings)
+    entry = TABLE.get(inner.class_name or "")
+    if entry is None or entry.head:
+        return False
+    return any(not inner.config or not group.when or inner.config.get(group.when) for group in (*ANY, *entry.groups))
 
 
 def initial_value(slot: str, settings: Settings) -> float:
-    """What a fresh optimizer starts a variable from."""
-    config: Any = settings.config
-    if slot == "dynamic_scale":
-        return _number(config.get("initial_scale"), 32768.0)
-    if scales_loss(settings):
-        return initial_value(slot, inner_settings(settings))
-    if slot == "accumulator" and settings.class_name in ("Adagrad", "Ftrl"):
-        return _number(config.get("initial_accumulator_value"), 0.1)
-    return 1.0 if slot in ("u_product", "momentum_cache") else 0.0
+    """Returns the value from which a fresh optimizer starts a variable."""
+    if slot in SCALARS:
+        return _initial(SCALARS[slot], settings)
+    inner = innermost_settings(settings)
+    return next((_initial(kind, inner) for kind in _kinds(inner) if kind.name == slot), 0.0)
 
 
-def _number(value: Any, default: float) -> float:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else default
+def _kinds(settings: Settings) -> Iterator[SlotKind]:
+    entry = TABLE.get(settings.class_name or "", OptimizerClass())
+    for group in (*ANY, *entry.groups):
+        yield from group.slots
+
+
+def _initial(kind: SlotKind | Scalar, settings: Settings) -> float:
+    value: Any = settings.config.get(kind.initial_setting)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number else kind.initial

@@ -6,33 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
 from wtool.schema.layers import Shape
+from wtool.schema.optimizers import SCALARS, SLOT_KINDS
 
-# Keras 2's names for slots, and Keras 3's.
-_SLOTS = {
-    "m": "momentum",
-    "v": "velocity",
-    "vhat": "velocity_hat",
-    "u": "norm",
-    "rms": "velocity",
-    "mg": "average_gradient",
-    "accum_grad": "accumulated_grad",
-    "accum_var": "accumulated_delta_var",
-    **{
-        name: name
-        for name in (
-            "momentum", "velocity", "velocity_hat", "norm", "average_gradient", "average", "accumulator", "linear",
-            "gradient_accumulator", "accumulated_grad", "accumulated_delta_var", "r", "c",
-        )
-    },
-}  # fmt: skip
-_SCALARS = {
-    "iter": "iteration",
-    "iterations": "iteration",
-    "iteration": "iteration",
-    "learning_rate": "learning_rate",
-    "step_counter": "step_counter",
-    "dynamic_scale": "dynamic_scale",
-}
+# The names of Keras 3, and those of Keras 2.
+_SLOTS = {name: kind.name for kind in SLOT_KINDS for name in (kind.name, *kind.keras2)}
+_SCALARS = {name: scalar.name for scalar in SCALARS.values() for name in (scalar.name, *scalar.keras2)}
 _LONGEST_FIRST = sorted((name for name in _SLOTS if len(name) > 2), key=len, reverse=True)
 
 
@@ -78,5 +56,5 @@ def _readings(parts: list[str]) -> Iterator[tuple[str, str]]:
             yield _SLOTS[part], "/".join(parts[position + 1 :])
     for slot in _LONGEST_FIRST:
         if parts[-1].endswith(f"_{slot}"):
-            yield slot, parts[-1].removesuffix(f"_{slot}")
+            yield _SLOTS[slot], parts[-1].removesuffix(f"_{slot}")
             return

@@ -17,16 +17,16 @@ from wtool.checkpoint.model import Tensor
 from wtool.checkpoint.optimizer import slots as optimizer
 from wtool.checkpoint.optimizer.alignment import Lanes, deal
 from wtool.checkpoint.optimizer.candidates import Candidates, candidates, scattered
+from wtool.checkpoint.optimizer.fitting import first_part
 from wtool.checkpoint.optimizer.slots import Named, Stored
 from wtool.schema import optimizers as optimizer_layouts
-from wtool.schema.optimizers import Settings
+from wtool.schema.optimizers import TABLE, Settings
 
 _HEADS = {
     0: (),
-    2: ("iteration", "learning_rate"),
-    4: ("iteration", "learning_rate", "step_counter", "dynamic_scale"),
+    **{len(entry.head): tuple(scalar.name for scalar in entry.head) for entry in TABLE.values() if entry.head},
 }
-"""The scalars of a wrapper, by their number: none in Keras 2; MultiOptimizer; LossScaleOptimizer."""
+"""The names of a wrapper's scalars, by their number; none in Keras 2."""
 
 _INNER = ("inner_optimizer", "_optimizer")
 
@@ -136,18 +136,18 @@ def _named(node: _Node, guesses: Candidates, model: StoredLayer) -> tuple[Sequen
 
 def _deal(parts: Sequence[_Node], guesses: Candidates) -> None:
     """Find whose slots the optimizers of a MultiOptimizer hold: each weight has them in one of these only."""
-    plans = [optimizer.first_layout([each.dataset.shape for each in part.stored], part.settings) for part in parts]
-    known = [plan for plan in plans if plan is not None]
-    if len(known) < len(plans):
+    found = [first_part([each.dataset.shape for each in part.stored], part.settings) for part in parts]
+    known = [each for each in found if each is not None]
+    if len(known) < len(found):
         return
     for segments, strict in guesses:
         if not strict or isinstance(segments, Lanes) or any(segment.loose for segment in segments):
             continue
         holds = [held for segment in segments for held in segment.holds]
-        dealt = deal(holds, [plan.weights for plan in known], any(not plan.weights for plan in known))
+        dealt = deal(holds, [each.weights for each in known], any(not each.weights for each in known))
         if dealt is not None:
-            for part, plan, own in zip(parts, known, dealt, strict=True):
-                part.named = [_slot(name, number, own, part.settings) for name, number in plan.slots]
+            for part, each, own in zip(parts, known, dealt, strict=True):
+                part.named = [_slot(name, number, own, part.settings) for name, number in each.slots]
             return
 
 
