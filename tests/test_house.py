@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,32 @@ def test_what_a_room_may_know(path: Path) -> None:
         assert not early & {"numpy", "h5py", "rich"}
     if module_of(path) not in LIBRARY_OF_HDF5:
         assert "h5py" not in everywhere
+
+
+def words_of(path: Path) -> Iterator[str]:
+    """Identifiers and string literals of a module, without its docstrings."""
+    tree = ast.parse(path.read_text())
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    texts = {
+        id(node.value)
+        for each in ast.walk(tree)
+        if isinstance(each, documented)
+        for node in each.body
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Name, ast.arg, ast.Attribute, ast.alias, ast.keyword, *documented)):
+            yield from (str(getattr(node, field)) for field in ("id", "arg", "attr", "name") if hasattr(node, field))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts:
+            yield node.value
+
+
+@pytest.mark.parametrize("room", ["io", "hdf5"])
+def test_the_lower_rooms_know_nothing_of_keras(room: str) -> None:
+    """Comments and docstrings may say why something is as it is."""
+    for path in (ROOT / room).glob("*.py"):
+        found = [word for word in words_of(path) if re.search("keras|tensorflow|lineage", word, re.IGNORECASE)]
+        assert not found, path
 
 
 def test_only_io_publishes() -> None:

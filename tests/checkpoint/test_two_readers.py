@@ -29,7 +29,8 @@ from wtool.hdf5.reader import read_index
 from wtool.io import limits
 from wtool.io.json_text import parse_object
 from wtool.io.source import Source
-from wtool.io.zip_archive import read_members
+from wtool.io.zip_reader import read_members
+from wtool.schema.archive_members import KNOWN
 
 BN = FIXTURES / "bn"
 COMMANDS: dict[str, Callable[[Path, Path], object]] = {
@@ -396,7 +397,7 @@ def operations(count: int, tmp_path: Path) -> int:
     source = Source(os.open(path, os.O_RDONLY), str(path))
     sys.settrace(trace)
     try:
-        found = read_members(source)
+        found = read_members(source, KNOWN)
         read_index(lambda offset, size: weights.getvalue()[offset : offset + size], len(weights.getvalue()))
         for member in found:
             source.expect(member.data, member.data + member.packed, member.crc, member.name)

@@ -21,7 +21,7 @@ import wtool
 from tests.fuzzing.summary import Summary
 from tests.fuzzing.zip_writer import End, Entry, archive, packed
 from tests.models import FIXTURES
-from wtool.io.zip_archive import unpack
+from wtool.io.zip_unpack import unpack
 
 Rng = np.random.Generator
 READER = Path(__file__).with_name("zip_reader.py")

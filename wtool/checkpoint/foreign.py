@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from wtool.io.source import Source
-from wtool.io.zip_names import CONFIG, KNOWN
+from wtool.schema.archive_members import CONFIG, KNOWN
 
 HEAD = 512
 _TENSORFLOW_TABLE = bytes.fromhex("57fb808b247547db")

@@ -16,7 +16,7 @@ from wtool.checkpoint.unzipped import folder_hash
 from wtool.dtypes import dtype_of
 from wtool.hdf5.reader import Index
 from wtool.io.source import Region, Source
-from wtool.io.zip_archive import Member
+from wtool.io.zip_format import Member
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,14 @@ from wtool.checkpoint.lineage import lineage_in
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.optimizer.lost import noted
 from wtool.errors import Differs, Note, Refused, WtoolError
+from wtool.hdf5.limits import MAX_METADATA
 from wtool.hdf5.reader import SIGNATURE, Index, NotPlain, Value, possible_starts, read_index
-from wtool.io import zip_archive as archive
-from wtool.io.json_text import as_keras_reads, parse_object
-from wtool.io.limits import MAX_METADATA
+from wtool.io.json_text import parse_as_python, parse_object
 from wtool.io.source import Region, Source
-from wtool.io.zip_names import CONFIG, METADATA, OTHER_WEIGHTS, WEIGHTS
+from wtool.io.zip_format import STORED, Member
+from wtool.io.zip_reader import opens_as_zip, read_members
+from wtool.io.zip_unpack import member_bytes, unpack
+from wtool.schema.archive_members import CONFIG, KNOWN, METADATA, OTHER_WEIGHTS, WEIGHTS
 
 TWO_WEIGHTS = f"holds both {WEIGHTS} and {OTHER_WEIGHTS}: no telling which is meant"
 OPTIMIZER_GROUPS = ("optimizer", "optimizer_weights")
@@ -181,16 +183,16 @@ def _hash_outside(region: Region, arrays: tuple[tuple[int, int], ...]) -> bytes:
 
 
 def _open_keras(source: Source, like: Checkpoint | None, drop: tuple[str, ...], stack: ExitStack) -> Checkpoint:
-    members = archive.read_members(source)
+    members = read_members(source, KNOWN)
     named = {member.name: member for member in members}
     if CONFIG not in named or WEIGHTS not in named:
         raise Refused(foreign.described_zip(list(named), CONFIG if CONFIG not in named else WEIGHTS))
     if OTHER_WEIGHTS in named:
         raise Differs(TWO_WEIGHTS)
     for member in members:
-        if member.method == archive.STORED:
+        if member.method == STORED:
             source.expect(member.data, member.data + member.packed, member.crc, member.name)
-    texts = {name: archive.member_bytes(source, named[name]) for name in (CONFIG, METADATA) if name in named}
+    texts = {name: member_bytes(source, named[name]) for name in (CONFIG, METADATA) if name in named}
     held = {"sources": (source,), "members": members}
     model = _keras_model(source.name, texts, _weights(source, named[WEIGHTS], stack), held, like, drop, stack)
     _refuse_second_model(source, named[WEIGHTS], model.indexes[0])
@@ -243,7 +245,7 @@ def _keras_model(
     )  # fmt: skip
 
 
-def _refuse_second_model(source: Source, weights: archive.Member, index: Index) -> None:
+def _refuse_second_model(source: Source, weights: Member, index: Index) -> None:
     """Refuse an archive that the HDF5 library opens as well, and finds another model in.
 
     It looks for HDF5 at 512, 1024, ... By chance the stored weights of an archive may start just there (of some
@@ -252,7 +254,7 @@ def _refuse_second_model(source: Source, weights: archive.Member, index: Index) 
     at = _behind_user_block(source)
     if at is None:
         return
-    if at != weights.data or weights.method != archive.STORED:
+    if at != weights.data or weights.method != STORED:
         raise Differs(f"both a zip archive and an HDF5 file, from byte {at} on: no telling which is meant")
     if _is_legacy(index):
         raise Differs(f"both a zip archive and an HDF5 file with another model, from byte {at} on")
@@ -275,20 +277,20 @@ def _metadata(texts: dict[str, bytes]) -> tuple[dict[str, object], tuple[str, ..
         return {}, (error.message,)
 
 
-def _weights(source: Source, member: archive.Member, stack: ExitStack) -> Region:
+def _weights(source: Source, member: Member, stack: ExitStack) -> Region:
     """The bytes of the weights: in place where they are stored, unpacked to an unnamed file where not."""
-    if member.method == archive.STORED:
+    if member.method == STORED:
         return Region(source, member.data, member.size)
     import tempfile
 
     with tempfile.TemporaryFile() as spool:
-        archive.unpack(source, member, spool)
+        unpack(source, member, spool)
         unpacked = _adopt(Source(os.dup(spool.fileno()), source.name), stack)
     return Region(unpacked, 0, unpacked.size)
 
 
 def _open_hdf5(source: Source, like: Checkpoint | None, drop: tuple[str, ...], stack: ExitStack) -> Checkpoint:
-    if archive.opens_as_zip(source):
+    if opens_as_zip(source):
         raise Differs("both an HDF5 file and a zip archive: no telling which is meant")
     whole = Region(source, 0, source.size)
     same = like if like is not None and like.format in ("h5", "h5-weights", "weights.h5") else None
@@ -326,15 +328,15 @@ def configurations(path: str) -> list[tuple[str, dict[str, object]]]:
     found: list[tuple[str, dict[str, object]]] = []
     with ExitStack() as stack, suppress(WtoolError, UnicodeError, LookupError):
         if os.path.isdir(path):
-            return [("", as_keras_reads(folders.text_of(folders.open_parts(path, stack)[CONFIG], CONFIG), CONFIG))]
+            return [("", parse_as_python(folders.text_of(folders.open_parts(path, stack)[CONFIG], CONFIG), CONFIG))]
         source = _adopt(Source(_descriptor(path), path), stack)
         if source.read(0, min(4, source.size)) == b"PK\3\4":
-            members = [member for member in archive.read_members(source) if member.name == CONFIG]
-            return [("", as_keras_reads(archive.member_bytes(source, member), CONFIG)) for member in members]
+            members = [member for member in read_members(source, KNOWN) if member.name == CONFIG]
+            return [("", parse_as_python(member_bytes(source, member), CONFIG)) for member in members]
         _, index = _indexed(Region(source, 0, source.size), None, (), stack)
         for label, name in (("", "model_config"), ("training_config", "training_config")):
             with suppress(Refused):
-                found.append((label, as_keras_reads(_text(index.groups.get("", {}), name) or "", name)))
+                found.append((label, parse_as_python(_text(index.groups.get("", {}), name) or "", name)))
     return found
 
 

@@ -17,14 +17,16 @@ from wtool.checkpoint.seal import Seal, put_hash
 from wtool.checkpoint.sharding import Shards
 from wtool.errors import Refused, WtoolError
 from wtool.hdf5.attribute import with_root_attribute
-from wtool.io import zip_archive as archive
+from wtool.hdf5.limits import MAX_ATTRIBUTES
 from wtool.io.json_text import parse_object, refuse_unreadable
-from wtool.io.limits import MAX_ATTRIBUTES, MAX_MEMBERS
+from wtool.io.limits import MAX_MEMBERS
 from wtool.io.places import Target
 from wtool.io.publish import Draft
 from wtool.io.source import Source, copy
 from wtool.io.stream import Stream
-from wtool.io.zip_names import METADATA, UTF8, WEIGHTS
+from wtool.io.zip_format import DESCRIPTOR, STORED, UTF8, Member
+from wtool.io.zip_writer import directory, local_header, new_member
+from wtool.schema.archive_members import METADATA, WEIGHTS
 
 ATTRIBUTE_HEAP = 8192  # bytes that an attribute takes of the limit besides its text, which counts in its heap too
 LOCAL_CRC = 14  # where a local header keeps its checksum
@@ -149,7 +151,7 @@ class _Archive:
         self._file = draft.file
         self._texts = texts
         self._names = names
-        self._written: list[archive.Member] = []
+        self._written: list[Member] = []
         self._checksums: list[_Patch] = []  # of members that nobody has told a checksum of
         self._seal = Seal()
         self._metadata = _metadata(base, lineage)
@@ -160,7 +162,7 @@ class _Archive:
         if METADATA not in there and len(there) == MAX_MEMBERS:
             raise WtoolError(f"nothing was written: it has {MAX_MEMBERS:,} members, and no room for a {METADATA}")
         if METADATA not in there:
-            self._begin(archive.new_member(METADATA, len(self._metadata)))
+            self._begin(new_member(METADATA, len(self._metadata)))
             self._file.write(self._metadata.encode())
         at = there.index(WEIGHTS)
         for member in base.members[:at]:
@@ -187,11 +189,11 @@ class _Archive:
         patches = [*self._checksums, self._with_crc(self._weights, self._stream.crc)]
         at = next(i for i, member in enumerate(self._written) if member.name == METADATA)
         patches += [_Patch(self._written[at].data, metadata), self._with_crc(at, isal_zlib.crc32(metadata))]
-        self._file.write(archive.directory(self._written, self._file.tell()))
+        self._file.write(directory(self._written, self._file.tell()))
         _patched(self._file, patches)
         self._draft.publish()
 
-    def _copy(self, member: archive.Member) -> None:
+    def _copy(self, member: Member) -> None:
         text = self._metadata.encode() if member.name == METADATA else self._texts.get(member.name)
         if text is not None:
             self._begin(replace(_stored(member, len(text)), crc=isal_zlib.crc32(text)))
@@ -233,13 +235,13 @@ class _Archive:
 
         return write
 
-    def _begin(self, member: archive.Member, keep_header: bool = False) -> None:
+    def _begin(self, member: Member, keep_header: bool = False) -> None:
         """Write a member's header: the old one to the byte where sizes stay and are in it, a new one elsewhere."""
         at = self._file.tell()
-        if keep_header and not member.flags & archive.DESCRIPTOR:
+        if keep_header and not member.flags & DESCRIPTOR:
             header = self._base.sources[0].read(member.header, member.data - member.header)
         else:
-            header = archive.local_header(member)
+            header = local_header(member)
         self._file.write(header)
         self._written.append(replace(member, header=at, data=at + len(header)))
 
@@ -248,8 +250,8 @@ class _Archive:
         return _Patch(self._written[at].header + LOCAL_CRC, crc.to_bytes(4, "little"))
 
 
-def _stored(member: archive.Member, size: int) -> archive.Member:
-    return replace(member, method=archive.STORED, packed=size, size=size)
+def _stored(member: Member, size: int) -> Member:
+    return replace(member, method=STORED, packed=size, size=size)
 
 
 def _metadata(base: Checkpoint, lineage: Sequence[Record]) -> str:

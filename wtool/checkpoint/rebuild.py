@@ -13,18 +13,19 @@ import numpy as np
 
 from wtool.checkpoint.layouts import keras3, legacy
 from wtool.checkpoint.layouts.keras3_groups import Groups
+from wtool.checkpoint.layouts.legacy_names import names_attribute
 from wtool.checkpoint.lineage import KEY, Record
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.patch import rewrite
 from wtool.dtypes import Array, dtype_of
 from wtool.errors import Refused
 from wtool.hdf5.reader import Dataset, Index, Value, read_index
-from wtool.hdf5.writer import Room, names_attribute, write_skeleton
+from wtool.hdf5.writer import Room, write_skeleton
 from wtool.io.json_text import parse_object
 from wtool.io.places import Target
 from wtool.io.source import STREAM_BLOCK, Region, Source
-from wtool.io.zip_names import CONFIG
 from wtool.schema import config as architecture
+from wtool.schema.archive_members import CONFIG
 from wtool.schema.config import Node
 
 OLD_ROOT = keras3.OLD_ROOT

@@ -8,10 +8,10 @@ from typing import BinaryIO
 
 from wtool.errors import WtoolError
 from wtool.hdf5.reader import SIGNATURE, possible_starts
-from wtool.io.json_text import as_keras_reads
+from wtool.io.json_text import parse_as_python
 from wtool.io.limits import MAX_JSON, MIB
 from wtool.io.places import UNFOLLOWED
-from wtool.io.zip_archive import COMMENT, END
+from wtool.io.zip_format import COMMENT, END
 
 BLANKS = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
 """What may stand before the bracket of a JSON text: spaces, marks of its encoding, and the zeros of UTF-16."""
@@ -84,7 +84,7 @@ def _json(path: str) -> dict[str, object] | None:
     if text.lstrip(BLANKS)[:1] != b"{":
         return None
     try:
-        return as_keras_reads(text, "the file")
+        return parse_as_python(text, "the file")
     except WtoolError:
         return None
 

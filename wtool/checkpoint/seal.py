@@ -16,7 +16,7 @@ from blake3 import blake3
 from wtool.checkpoint.lineage import KEY, RESULT, UNHASHED
 from wtool.checkpoint.model import Checkpoint
 from wtool.io.source import Source, copy
-from wtool.io.zip_names import METADATA
+from wtool.schema.archive_members import METADATA
 
 MANIFEST = "weights.json"
 _HEAP = 4096  # bytes behind the header of the root group: what wtool writes at the end of an HDF5 file is no shorter

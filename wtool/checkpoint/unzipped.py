@@ -12,13 +12,17 @@ from blake3 import blake3
 from wtool.checkpoint.foreign import SAVED_MODEL
 from wtool.errors import Reaches, Refused, one_line
 from wtool.io.json_text import parse_object
-from wtool.io.limits import MAX_DEPTH, MAX_JSON, MAX_MEMBERS
+from wtool.io.limits import MAX_JSON, MAX_MEMBERS
 from wtool.io.places import FOLDER, UNFOLLOWED
 from wtool.io.source import Source
-from wtool.io.zip_archive import Member, new_member
-from wtool.io.zip_names import CONFIG, METADATA, OTHER_WEIGHTS, WEIGHTS
+from wtool.io.zip_format import Member
+from wtool.io.zip_writer import new_member
+from wtool.schema.archive_members import CONFIG, METADATA, OTHER_WEIGHTS, WEIGHTS
 
 ASSETS = "assets"
+MAX_DEPTH = 256
+"""Folders inside folders that assets may lie in. Keras makes one per level of its own nesting."""
+
 PARTS = frozenset({CONFIG, METADATA, WEIGHTS})
 OF_SAVED_MODEL = frozenset({"saved_model.pb", "saved_model.pbtxt"})
 """Names of the files that make a folder a SavedModel, which Keras 2 loads as it loads files."""

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from wtool.errors import Reaches, Refused
 from wtool.hdf5.heaps import read_local_heap
+from wtool.hdf5.limits import MAX_BTREE_LEVELS
 from wtool.hdf5.metadata import UNDEFINED, Metadata, shown
-from wtool.io.limits import MAX_BTREE_LEVELS
 
 _NODE = Struct("<4sBBHQQ")
 _LEAF = Struct("<4sBxH")

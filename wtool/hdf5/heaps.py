@@ -6,8 +6,8 @@ from collections.abc import Callable
 from struct import Struct
 
 from wtool.errors import Refused
+from wtool.hdf5.limits import MAX_NAMES
 from wtool.hdf5.metadata import Metadata
-from wtool.io.limits import MAX_NAMES
 
 LOCAL = Struct("<4sB3xQQQ")
 GLOBAL = Struct("<4sB3xQ")

@@ -11,8 +11,8 @@ from struct import Struct, unpack_from
 from typing import Any, NamedTuple
 
 from wtool.errors import Reaches, Refused
+from wtool.hdf5.limits import MAX_RANK
 from wtool.hdf5.metadata import UNDEFINED, Metadata, NotPlain, amount
-from wtool.io.limits import MAX_RANK
 
 Value = str | bytes | int | float | tuple["Value", ...] | None
 
@@ -93,7 +93,7 @@ def read_messages(metadata: Metadata, address: int) -> list[Message]:
 
     Raises:
         Refused: it is damaged.
-        NotPlain: its version is 2, or it holds messages that Keras's files do not.
+        NotPlain: the header is of version 2, or holds messages that plain files do not have.
     """
     version, count, _references, length = PREFIX.unpack(metadata.at(address, 16))
     if version != 1:
@@ -262,7 +262,7 @@ def _array(body: bytes, version: int, size: int) -> Type:
 # --- places ---
 
 NEVER_WRITTEN = "says {}, but the file holds {} of it: its values were never written"
-"""Of arrays that readers fill with zeros: no Keras writes these, and a model of zeros is none."""
+"""Said of arrays that readers fill with zeros: nobody saves a model of values that were never written."""
 
 
 def parse_layout(body: bytes, nbytes: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wtool.errors import Differs, Refused
-from wtool.io.limits import MAX_METADATA
+from wtool.hdf5.limits import MAX_METADATA
 
 UNDEFINED = 0xFFFF_FFFF_FFFF_FFFF
 _PAGE_BITS = 12
@@ -15,7 +15,10 @@ _SHOWN = 120
 
 
 class NotPlain(Exception):
-    """A file that may well be whole, but uses HDF5 features that Keras does not; the text says which."""
+    """Raised for a file that uses HDF5 features which the strict reader does not know; the text says which.
+
+    The file may well be whole: the HDF5 library may read it, in a child process.
+    """
 
 
 class Metadata:

@@ -1,7 +1,7 @@
 """Other HDF5 files made plain, in a child process: the HDF5 library crashes or loops on damaged ones.
 
 The child gets two open files and limits on memory, time and size; it opens nothing by name. This module is both its
-parent and its entry; `hdf5_copy` is what it does, and the only place where h5py parses what users bring.
+parent and its entry; `sandbox_child` is what the child does, and the only place where h5py parses what users bring.
 """
 
 from __future__ import annotations
@@ -16,14 +16,8 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from wtool.errors import Differs, Reaches, Refused
-from wtool.io.limits import (
-    CHILD_BYTES_PER_SECOND,
-    CHILD_MEMORY,
-    CHILD_PATIENCE,
-    CHILD_SECONDS,
-    MAX_INFLATED_FLOOR,
-    MIB,
-)
+from wtool.hdf5.limits import CHILD_BYTES_PER_SECOND, CHILD_MEMORY, CHILD_PATIENCE, CHILD_SECONDS
+from wtool.io.limits import MAX_INFLATED_FLOOR, MIB
 
 _REFUSALS: dict[int, type[Refused]] = {3: Refused, 4: Differs, 5: Reaches}
 """Exit statuses by which the child tells what kind of refusal its output is."""

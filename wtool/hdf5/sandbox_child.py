@@ -1,4 +1,7 @@
-"""A plain copy of an HDF5 file by the HDF5 library. It runs only in a child process, which may crash: `plain_hdf5`."""
+"""A plain copy of an HDF5 file by the HDF5 library.
+
+This module runs only in a child process, since the library may crash or loop on a damaged file (see `sandbox`).
+"""
 
 from __future__ import annotations
 
@@ -15,19 +18,11 @@ import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o, h5p, h5s, h5t, h5z
 
 from wtool.errors import Differs, Reaches, Refused
+from wtool.hdf5.limits import CHILD_STEP, COPY_BLOCK, MAX_ATTRIBUTES, MAX_CHUNK, MAX_DEPTH, MAX_OBJECTS
 from wtool.hdf5.messages import NEVER_WRITTEN
 from wtool.hdf5.metadata import amount, shown
 from wtool.hdf5.window import Window
-from wtool.io.limits import (
-    CHILD_STEP,
-    COPY_BLOCK,
-    MAX_ATTRIBUTES,
-    MAX_CHUNK,
-    MAX_DEPTH,
-    MAX_INFLATED_FLOOR,
-    MAX_INFLATED_RATIO,
-    MAX_OBJECTS,
-)
+from wtool.io.limits import MAX_INFLATED_FLOOR, MAX_INFLATED_RATIO
 
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF, h5z.FILTER_SZIP}
 SUPERBLOCK, HEADER = 48, 16

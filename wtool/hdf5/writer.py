@@ -9,8 +9,6 @@ from typing import Any, BinaryIO
 from wtool.errors import Refused
 from wtool.hdf5.messages import Value
 
-HEADER_LIMIT = 64512  # bytes of one attribute; Keras splits longer lists of names
-
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -22,7 +20,7 @@ class Room:
 
 
 def write_skeleton(file: BinaryIO, groups: Mapping[str, Mapping[str, Value]], rooms: Mapping[str, Room]) -> None:
-    """Write a file in the oldest layout, as Keras does, whose arrays are contiguous and have bytes yet to come.
+    """Write a file in the oldest layout, which every HDF5 library reads; its contiguous arrays are yet to be filled.
 
     Args:
         file: empty, open for reading and writing.
@@ -97,15 +95,3 @@ def _describe(item: Any, attributes: Mapping[str, Value]) -> None:
             item.attrs[name] = h5py.Empty("f")
         else:
             item.attrs[name] = np.asarray(value) if isinstance(value, tuple) else value
-
-
-def names_attribute(name: str, values: list[str]) -> dict[str, Value]:
-    """A list of names as Keras writes it: one attribute, or several where one would be too long."""
-    encoded = [value.encode("utf-8", "surrogateescape") for value in values]
-    width = max((len(value) for value in encoded), default=1)
-    count = max(1, -(-len(encoded) * width // HEADER_LIMIT))
-    if count == 1:
-        return {name: tuple(encoded)}
-    each = -(-len(encoded) // count)
-    parts = [encoded[start : start + each] for start in range(0, len(encoded), each)]
-    return {f"{name}{number}": tuple(part) for number, part in enumerate(parts)}

@@ -1,4 +1,8 @@
-"""One process at a time replaces a name in a folder."""
+"""Locks: one process at a time replaces a name in a folder.
+
+The lock is on a hidden file beside the name, the claim, and not on the file that is replaced: the HDF5 library locks
+the files that it reads, and a lock on a replaced file would lock nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +16,17 @@ from wtool.io.places import NO_LINK, Place
 
 
 def hidden_name(place: Place, ending: str) -> str:
-    """The name of a hidden file that belongs to a name in a folder."""
+    """Returns the name of the hidden file that belongs to a name in a folder, with the given ending."""
     return f".wtool-{hashlib.blake2b(os.fsencode(place.name), digest_size=8).hexdigest()}.{ending}"
 
 
 @contextlib.contextmanager
 def claimed(place: Place) -> Iterator[int]:
-    """Hold the claim on a name: a descriptor of a hidden file that is locked by this process, and removed at the end.
+    """Hold the claim on a name; gives a descriptor of the claim, a hidden file that is locked, and removed at the end.
 
-    The system unlocks the file of a process that was killed; whoever claims the name next gets this file with what is
-    in it. A file that belongs to somebody else is nothing to trust: it comes empty. Where the file system has no locks,
-    the claim keeps nobody out.
+    The system unlocks the claim of a process that was killed. The next process that claims the name gets the same file
+    with the text that the killed process left in it (see `write_claim`). A claim that belongs to another user is not
+    trusted: its text is removed. Where the file system has no locks, the claim keeps nobody out.
     """
     hidden = hidden_name(place, "claim")
     while True:
@@ -30,12 +34,13 @@ def claimed(place: Place) -> Iterator[int]:
         try:
             with contextlib.suppress(OSError):
                 fcntl.flock(claim, fcntl.LOCK_EX)
+            # Between our open and our lock the former holder may have removed the claim: we then hold a nameless file.
             if _is_there(claim, hidden, place.folder):
                 break
         except BaseException:
             os.close(claim)
             raise
-        os.close(claim)  # whoever held it has removed it meanwhile
+        os.close(claim)
     try:
         if os.fstat(claim).st_uid != os.geteuid():
             os.ftruncate(claim, 0)
@@ -47,21 +52,21 @@ def claimed(place: Place) -> Iterator[int]:
 
 
 def write_claim(claim: int, text: bytes) -> None:
-    """Replaces what a claim holds, and waits until it is on the disk."""
+    """Replace the text that a claim holds, and wait until it is on the disk."""
     os.ftruncate(claim, 0)
     os.pwrite(claim, text, 0)
     os.fsync(claim)
 
 
 def _is_there(claim: int, hidden: str, folder: int) -> bool:
-    """Whether a name still leads to the open file."""
+    """Returns whether a name still leads to the open file."""
     with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(claim), os.stat(hidden, dir_fd=folder, follow_symlinks=False))
     return False
 
 
 def lock_if_alone(file: int) -> bool:
-    """Whether this process has the lock of an open file now; False where somebody else has it or locks do not work."""
+    """Lock an open file if nobody has; returns False where another process has the lock or locks do not work."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

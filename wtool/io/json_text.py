@@ -1,8 +1,8 @@
-"""JSON from strangers: read as data, within limits, and only where every reader reads the same.
+"""JSON from strangers: read as data, within limits, and only where every reader reads the same values.
 
-Keras and Python take the last of two equal keys, others the first; Python alone has integers of any length, and reads
-1e999 as infinity; some readers know UTF-16, marks of byte order and halves of characters, others do not. Keras writes
-none of these, but NaN and Infinity it does.
+Readers differ: Python takes the last of two equal keys, others the first; Python alone has integers of any length, and
+reads 1e999 as infinity; some readers know UTF-16, byte order marks and lone surrogates, others do not. Texts with any
+of these are refused. NaN and Infinity are no JSON either, but Python writes them, and models hold them.
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ from typing import Any
 from wtool.errors import Differs, Refused, WtoolError
 from wtool.io.limits import MAX_JSON, MAX_JSON_DEPTH, MAX_JSON_VALUES
 
-BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # those of UTF-32 begin so, or with NUL
+BYTE_ORDER_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""Byte order marks; those of UTF-32 begin with one of these, or with a NUL."""
 
 
 def parse_object(text: bytes | str, what: str) -> dict[str, Any]:
-    """The JSON object in `text`; `what` names it in errors. NaN and Infinity are read, as Keras reads them.
+    """Returns the JSON object in `text`.
+
+    Args:
+        text: bytes in UTF-8, or characters. NaN, Infinity and -Infinity may stand for numbers.
+        what: names the text in errors.
 
     Raises:
         Differs: readers of JSON would read different values.
-        Refused: no JSON, another value than an object, or one too large or too deep.
+        Refused: the text is no JSON, is another value than an object, or is too large or too deep.
     """
     _refuse_large(text, what)
     text = _decoded(text, what) if isinstance(text, bytes) else text
@@ -41,11 +46,17 @@ def parse_object(text: bytes | str, what: str) -> dict[str, Any]:
     return _shallow_object(value, what)
 
 
-def as_keras_reads(text: bytes | str, what: str) -> dict[str, Any]:
-    """The JSON object in `text` as Keras reads it, also where others would not: to tell what loading would do.
+def parse_as_python(text: bytes | str, what: str) -> dict[str, Any]:
+    """Returns the JSON object in `text` as Python's own reader gives it, also where other readers would differ.
+
+    A caller who tells what loading a file would do needs the values that the loading program sees.
+
+    Args:
+        text: bytes or characters.
+        what: names the text in errors.
 
     Raises:
-        Refused: no JSON, another value than an object, or one too large or too deep.
+        Refused: the text is no JSON, is another value than an object, or is too large or too deep.
     """
     _refuse_large(text, what)
     try:
@@ -71,7 +82,15 @@ def _shallow_object(value: Any, what: str) -> dict[str, Any]:
 
 
 def refuse_unreadable(text: str | bytes, what: str) -> None:
-    """Raise WtoolError if wtool could not read this text of an output again, before anything is written."""
+    """Refuse to write a text that wtool could not read again.
+
+    Args:
+        text: a JSON text that an output will hold.
+        what: names the text in the error.
+
+    Raises:
+        WtoolError: `parse_object` refuses the text.
+    """
     try:
         parse_object(text, what)
     except Refused as error:
@@ -110,12 +129,12 @@ def _real(text: str) -> float:
 
 
 def as_read(value: Any) -> Any:
-    """A value as JSON gives it back: tuples are lists."""
+    """Returns a value as it comes back from JSON: tuples become lists."""
     return json.loads(json.dumps(value))
 
 
 def _separators(text: bytes | str) -> int:
-    """At least as many as there are values, but for one."""
+    """Returns a bound of the number of values, from above and but for one, without parsing the text."""
     if isinstance(text, str):
         return sum(map(text.count, ",:[{"))
     return sum(map(text.count, (b",", b":", b"[", b"{")))

@@ -1,4 +1,8 @@
-"""Where a new file goes: its folder, held open, in which links are followed only where the user named them."""
+"""Where a new file goes: a folder that is held open, and a name in it.
+
+Folders that the user named may be symbolic links; below them no link is followed, so that a link which somebody puts
+into a folder of models cannot lead an output to another place.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +18,21 @@ from wtool.io.source import Stamp, stamp_of
 
 FOLDER = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_DIRECTORY", 0)
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-UNFOLLOWED = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | NO_LINK  # a FIFO must not block
+UNFOLLOWED = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | NO_LINK
+"""Flags to open a file for reading: links are not followed, and a FIFO does not block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a new file goes, and what may become of a file that is there.
+    """Where a new file goes, and whether a file that is there may be replaced.
 
     Attributes:
-        path: as the user knows it, or `-` for standard output.
+        path: of the file as the user knows it, or `-` for standard output.
         force: whether an existing file may be replaced.
         below: the folder that the user named, below which no symbolic link is followed. None where the user named the
             target itself: then the file that a link leads to is written, as `cp` does.
-        seen: what was there when the work began: only that may be replaced.
+        seen: stamp of the file that was there when the work began; only that file may be replaced. None if there was
+            no file.
     """
 
     path: str
@@ -38,12 +44,14 @@ class Target:
     def at(
         cls, path: str, force: bool = False, below: str | None = None, read: Iterable[tuple[str, Stamp]] = ()
     ) -> Target:
-        """A target as it is now.
+        """Returns a target with the stamp of the file that is there now.
 
         Args:
-            path, force, below: see above.
-            read: (path, stamp when it was opened) of files that were read already; a target that is one of them was
-                seen then, and not now.
+            path: see `Target`.
+            force: see `Target`.
+            below: see `Target`.
+            read: (path, stamp when it was opened) of files that were read already. Where the target is one of them, the
+                stamp of that moment counts, so that no change since then is lost.
         """
         place = os.path.realpath(path)
         seen = next((stamp for name, stamp in read if os.path.realpath(name) == place), None) or _seen(path)
@@ -51,7 +59,7 @@ class Target:
 
     @property
     def is_stream(self) -> bool:
-        """Whether it is standard output, a pipe or a device: nothing that a rename may replace."""
+        """Whether the target is standard output, a pipe or a device, which a rename must not replace."""
         if self.path == "-":
             return True
         try:
@@ -61,7 +69,7 @@ class Target:
         return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
     def beside(self, name: str) -> Target:
-        """A new file in the same folder, which replaces nothing."""
+        """Returns the target of another new file in the same folder, which replaces nothing."""
         return Target(os.path.join(os.path.dirname(self.path), name), below=self.below)
 
 
@@ -77,8 +85,8 @@ class Place:
 
     Attributes:
         folder: descriptor of the folder.
-        name: of the file in it.
-        path: of the file, for messages and for what takes no descriptor.
+        name: of the file in the folder.
+        path: of the file, for messages and for functions that take no descriptor.
     """
 
     folder: int
@@ -86,17 +94,17 @@ class Place:
     path: str
 
     def status(self) -> os.stat_result | None:
-        """Status of the file of that name, of a link itself and not of its target; None if there is no file."""
+        """Returns the status of the file of that name (of a link itself, not of its target), or None."""
         with contextlib.suppress(FileNotFoundError):
             return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
         return None
 
 
 def open_place(target: Target) -> Place:
-    """The target's place; its folder is open and belongs to the caller.
+    """Returns the target's place; the caller has to close its folder.
 
     Raises:
-        WtoolError: there is no such folder, or a symbolic link that may not be followed.
+        WtoolError: the folder does not exist, or a symbolic link is in the way that may not be followed.
     """
     if target.below is None:
         path = os.path.realpath(target.path)
@@ -115,7 +123,7 @@ def open_place(target: Target) -> Place:
 
 
 def make_folders(target: Target) -> None:
-    """Make the folders that the target lies in, below the one that the user named and including that.
+    """Make the folders that the target lies in, up to the one that the user named and including it.
 
     Raises:
         WtoolError: a symbolic link or something else is in the way.
@@ -132,7 +140,7 @@ def _steps(target: Target) -> list[str]:
 
 
 def _walked(target: Target, folders: list[str], make: bool = False) -> int:
-    """A descriptor of the last of the folders, each of which is in the one before it and no link."""
+    """Returns a descriptor of the last folder; each one is opened inside the one before it, and must not be a link."""
     here = target.below or "."
     try:
         folder = os.open(here, FOLDER)
@@ -173,11 +181,11 @@ def _no_folder(name: str, error: OSError, target: Target) -> WtoolError:
 
 
 def check_target(target: Target) -> None:
-    """Refuse a target that cannot be written before any work is done for it.
+    """Refuse a target that cannot be written, before any work is done for it.
 
     Raises:
-        WtoolError: a folder, an existing file without `force`, a missing folder, a link that may not be followed, or a
-            terminal.
+        WtoolError: the target is a folder, a terminal, or an existing file without `force`; its folder is missing, or a
+            link is in the way.
     """
     if target.path == "-":
         if sys.stdout is None:

@@ -1,7 +1,7 @@
-"""Folders and copies that belong to this process alone, for libraries that insist on a path.
+"""Folders and copies of files that belong to this process alone, for libraries that insist on a path.
 
-A folder is locked while its process lives. What a killed process left behind is therefore told from what is in use, and
-the next process that makes a private folder beside it removes it.
+A folder is locked while its process lives. So a folder that a killed process left behind can be told from one in use,
+and the next process that makes a private folder beside it removes it.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ from wtool.io.source import Source
 PREFIX = ".wtool-private-"
 LOCK = "lock"
 NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
-"""What file systems say that know no locks; folders there are never taken for abandoned ones."""
+"""Error numbers of file systems without locks; no folder there is taken for an abandoned one."""
 
 COPY_AT_ONCE = 1 << 30
+"""Bytes that the kernel copies in one call."""
 
 
 @contextmanager
 def private_folder(parent: str) -> Iterator[str]:
-    """Make a hidden folder that only this user may enter, and remove it at the end.
+    """Make a hidden folder that only this user may enter, give its path, and remove it at the end.
 
     Args:
-        parent: folder in which it lies; abandoned private folders there are removed.
+        parent: folder in which the new folder lies; abandoned private folders there are removed.
 
     Raises:
-        OSError: nothing can be made there.
+        OSError: no folder can be made there.
     """
     sweep(parent)
     folder, lock = _made(parent)
@@ -47,7 +48,7 @@ def private_folder(parent: str) -> Iterator[str]:
 
 
 def sweep(parent: str) -> None:
-    """Remove the private folders in `parent` whose processes are no more."""
+    """Remove the private folders in `parent` whose processes have ended."""
     with suppress(OSError):  # a folder that cannot be listed keeps what is in it
         found = [each.path for each in os.scandir(parent) if each.name.startswith(PREFIX) and _is_own(each)]
         for folder in found:
@@ -70,9 +71,9 @@ def _remove_abandoned(folder: str) -> None:
 
 
 def _made(parent: str) -> tuple[str, int]:
-    """A new folder and the descriptor that holds its lock.
+    """Make a folder; returns its path and the descriptor that holds its lock.
 
-    Another process that sweeps may find the folder before it is locked, and remove it: then there is a next one.
+    Another process that sweeps may find the folder before it is locked, and remove it: then another folder is made.
     """
     while True:
         folder = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
@@ -89,7 +90,7 @@ def _opened(folder: str) -> int:
 
 
 def _is_held(lock: int, folder: str) -> bool:
-    """Whether this process has the lock of a folder that is still there."""
+    """Lock a folder; returns whether this process has the lock and the folder is still there."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -104,12 +105,12 @@ def _is_held(lock: int, folder: str) -> bool:
 
 @contextmanager
 def private_copy(source: Source, name: str) -> Iterator[str]:
-    """Copy an open file into a private folder; gives the path of the copy, which is there until the end.
+    """Copy an open file into a private folder; gives the path of the copy, which is removed at the end.
 
-    The folder lies in that for temporary files, or beside the original where there is more room.
+    The private folder lies in the folder for temporary files, or beside the original where there is more room.
 
     Args:
-        source: what is copied, as its descriptor gives it now.
+        source: the file; its bytes are read through its descriptor, whatever its name leads to now.
         name: of the copy.
 
     Raises:
@@ -131,10 +132,10 @@ def private_copy(source: Source, name: str) -> Iterator[str]:
 
 @contextmanager
 def private_tree(parts: Mapping[str, Source], name: str) -> Iterator[str]:
-    """Copy the open files of an unzipped model into a private folder; gives the path of the folder that they are in.
+    """Copy open files into one private folder; gives the path of the folder that they are in.
 
     Args:
-        parts: name of each file in its folder -> the file; the largest comes last.
+        parts: path of each copy below the new folder -> the file; the largest file comes last.
         name: of the new folder.
 
     Raises:
@@ -158,9 +159,9 @@ def _no_copy(error: OSError) -> str:
 
 
 def _places(source: Source) -> tuple[str, str]:
-    """Where a copy may lie, the better place first.
+    """Returns the folders in which a copy may lie, the better one first.
 
-    Keras unpacks the weights beside an archive when they are large: there has to be room for the file twice.
+    There has to be room for the file twice: Keras unpacks large weights beside the archive that holds them.
     """
     temporary, own = tempfile.gettempdir(), os.path.dirname(os.path.realpath(source.name))
     told = os.statvfs(temporary)

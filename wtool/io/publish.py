@@ -1,4 +1,9 @@
-"""New files appear whole or not at all."""
+"""New files appear whole or not at all.
+
+A new file is a draft until its bytes are on the disk (fsync). Only then does it get its name, by a link where nothing
+has the name and by a rename where an older file has it; both happen at once or not at all. The folder is synced last,
+so that the name survives a power failure too.
+"""
 
 from __future__ import annotations
 
@@ -16,22 +21,28 @@ from wtool.io.claims import claimed, hidden_name, lock_if_alone
 from wtool.io.places import NO_LINK, Place, Target, check_target, open_place
 from wtool.io.source import stamp_of
 
-BUFFER = 1 << 18  # fresh memory costs a page fault every 4 KiB: no larger than small pieces need
+BUFFER = 1 << 18
+"""Bytes of a draft's buffer: no more than small pieces need, since fresh memory costs a page fault every 4 KiB."""
+
 NEW = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | NO_LINK
 DRAFT = re.compile(r"\.wtool-[0-9a-f]{16}\.draft")
 ACCESS_LIST = "system.posix_acl_access"
 
 
 class Draft:
-    """A file being written, that becomes the target when it is published and vanishes otherwise.
+    """A file that is being written: it becomes the target when it is published, and vanishes otherwise.
 
-    The draft has no name where the system allows that (Linux), so that not even a killed process leaves one behind (but
-    for the moment in which it takes the place of an older file); elsewhere it is a hidden file in the target's folder,
-    which the next draft there removes if its process was killed. `-`, pipes and devices get the finished bytes copied.
+    On Linux the draft has no name, so that not even a killed process leaves one behind, but for the moment in which the
+    draft takes the place of an older file. Elsewhere the draft is a hidden file in the target's folder, which the next
+    draft in that folder removes if its process was killed. Standard output (`-`), pipes and devices get the finished
+    bytes copied.
 
     Args:
         target: where the file goes.
-        claims: whether publishing claims the target's name; False for those who hold the claim then.
+        claims: whether publishing claims the target's name; False for callers who hold the claim already.
+
+    Attributes:
+        file: the open draft.
 
     Raises:
         WtoolError: the target exists and may not be replaced, or its folder is missing or read-only.
@@ -60,21 +71,22 @@ class Draft:
 
     def _opened(self, place: Place) -> int:
         if hasattr(os, "O_TMPFILE"):
-            with contextlib.suppress(OSError):  # not every file system has files without a name
+            # Not every file system has files without a name.
+            with contextlib.suppress(OSError):
                 unnamed = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666, dir_fd=place.folder)
-                if os.path.exists(_by_number(unnamed)):  # or it could not get a name later
+                if os.path.exists(_by_number(unnamed)):  # without /proc, the file could not get a name later
                     return unnamed
                 os.close(unnamed)
         sweep(place.folder)
         return self._new_hidden(place)
 
     def _new_hidden(self, place: Place) -> int:
-        """A hidden file that is locked while this process lives."""
+        """Returns a descriptor of a new hidden file, which is locked while this process lives."""
         while True:
             self._hidden = f".wtool-{os.urandom(8).hex()}.draft"
             file = os.open(self._hidden, NEW, 0o666, dir_fd=place.folder)
             lock_if_alone(file)
-            with contextlib.suppress(FileNotFoundError):  # swept away in the moment before it was locked
+            with contextlib.suppress(FileNotFoundError):  # another process swept it away before it was locked
                 if os.path.samestat(os.fstat(file), os.stat(self._hidden, dir_fd=place.folder)):
                     return file
             os.close(file)
@@ -95,7 +107,7 @@ class Draft:
             self._put(self._place)
 
     def sync(self) -> None:
-        """Have all bytes on the disk."""
+        """Wait until all bytes are on the disk."""
         self.file.flush()
         if self._place is not None:
             os.fsync(self.file.fileno())
@@ -112,15 +124,15 @@ class Draft:
         try:
             os.replace(self._named(place), place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
         except BaseException:
-            self._forget()  # the name may be somebody else's as soon as the claim is given back
+            self._forget()  # as soon as the claim is given back, another process may use the hidden name
             raise
         self._hidden = None
 
     def refuse_changed(self) -> bool:
-        """Returns whether the target exists; it is then the file that was there when the work began.
+        """Refuse a target that changed since the work began; returns whether there is a file to replace.
 
         Raises:
-            WtoolError: it is another file now, or appeared or vanished meanwhile.
+            WtoolError: another file is there now, or the file appeared or vanished meanwhile.
         """
         assert self._place is not None
         found = self._place.status()
@@ -141,24 +153,29 @@ class Draft:
             raise WtoolError("exists already; --force replaces it", self.target.path) from None
 
     def _rename_to_free(self, place: Place) -> None:
-        """Rename the hidden draft, if nobody has the name; raises FileExistsError."""
+        """Give the hidden draft the target's name.
+
+        Raises:
+            FileExistsError: another file has the name.
+        """
         assert self._hidden is not None
         try:
             os.link(self._hidden, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
         except FileExistsError:
             raise
-        except OSError:  # no hard links here: a look and a rename have to do
+        except OSError:  # this file system has no hard links: a look and a rename have to do
             if place.status() is not None:
                 raise FileExistsError from None
             os.replace(self._hidden, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
             self._hidden = None
 
     def _named(self, place: Place) -> str:
-        """The hidden name that the draft has, or gets now."""
+        """Returns the hidden name of the draft, which gets one now if it has none."""
         if self._hidden is None:
             hidden = hidden_name(place, "tmp")
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(hidden, dir_fd=place.folder)  # of a process that was killed: the claim is ours now
+                # The file of a process that was killed: we hold the claim, so that nobody else uses the name.
+                os.unlink(hidden, dir_fd=place.folder)
             if self._linked(place, hidden):
                 self._hidden = hidden
             else:
@@ -170,7 +187,7 @@ class Draft:
         """Give the unnamed file a name. Returns whether that is possible here.
 
         Raises:
-            FileExistsError: somebody has the name.
+            FileExistsError: another file has the name.
         """
         try:
             os.link(_by_number(self.file.fileno()), name, dst_dir_fd=place.folder, follow_symlinks=True)
@@ -205,8 +222,8 @@ class Draft:
             self._hidden = None
 
     def close(self) -> None:
-        """Throw the draft away, unless it was published."""
-        with contextlib.suppress(OSError):  # closing flushes; what could not be written is thrown away here
+        """Throw the draft away unless it was published, and close it."""
+        with contextlib.suppress(OSError):  # closing writes the rest, which may fail: the draft is thrown away anyhow
             self.file.close()
         self._forget()
         if self._place is not None:
@@ -229,14 +246,14 @@ def _spool() -> BinaryIO:
 
 
 def _by_number(file: int) -> str:
-    """A path that leads to an open file, whatever its name."""
+    """Returns a path that leads to an open file, even to one without a name."""
     return f"/proc/self/fd/{file}"
 
 
 def sweep(folder: int) -> None:
-    """Remove the hidden drafts of processes that were killed: those that nobody has locked."""
+    """Remove the hidden drafts that nobody has locked: their processes were killed."""
     names: list[str] = []
-    with contextlib.suppress(OSError):  # one may write in a folder that one may not list
+    with contextlib.suppress(OSError):  # a folder that may be written need not be listable
         names = os.listdir(folder)
     for name in names:
         if DRAFT.fullmatch(name):
@@ -250,10 +267,10 @@ def sweep(folder: int) -> None:
 
 
 def _be_as_before(file: int, place: Place) -> None:
-    """Give a draft what `cp` to the existing file would leave: its owner, permissions and access list, if permitted.
+    """Give a draft the owner, permissions and access list of the file that it replaces, as far as that is permitted.
 
-    The bits that lend a program its owner's rights are never kept. Where the group cannot be kept, the new group may do
-    no more than all others.
+    The set-user-ID and set-group-ID bits are never kept. Where the group cannot be kept, the new group gets no right
+    that all others do not have.
     """
     old = place.status()
     if old is None or not stat.S_ISREG(old.st_mode):
@@ -271,12 +288,12 @@ def _be_as_before(file: int, place: Place) -> None:
     with contextlib.suppress(OSError):  # some file systems have no permissions
         os.fchmod(file, mode)
     if hasattr(os, "getxattr"):
-        with contextlib.suppress(OSError):  # mostly there is no list
+        with contextlib.suppress(OSError):  # most files have no list
             os.setxattr(file, ACCESS_LIST, os.getxattr(place.path, ACCESS_LIST, follow_symlinks=False))
 
 
 def write_whole(path: str, data: bytes) -> None:
-    """Write a small file, whole or not at all; what is there is replaced."""
+    """Write a small file, whole or not at all; an older file of that name is replaced."""
     with Draft(Target.at(path, force=True)) as draft:
         draft.file.write(data)
         draft.publish()

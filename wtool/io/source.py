@@ -21,7 +21,7 @@ _scratch = threading.local()  # fresh memory costs a page fault every 4 KiB
 
 
 def scratch(count: int) -> memoryview:
-    """At most `STREAM_BLOCK` bytes to read into, valid until this thread asks again."""
+    """Returns at most `STREAM_BLOCK` bytes of memory to read into, valid until this thread asks again."""
     if not hasattr(_scratch, "space"):
         _scratch.space = bytearray(STREAM_BLOCK)
     return memoryview(_scratch.space)[: min(count, STREAM_BLOCK)]
@@ -31,13 +31,21 @@ Stamp: TypeAlias = tuple[int, ...]
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
-    """What tells a file and its content from all others: device, inode, size, time of change in nanoseconds."""
+    """Returns what tells a file and its content from others: device, inode, size, nanoseconds of the last change."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @dataclass(slots=True)
 class Checksum:
-    """A CRC-32 that the bytes [start, stop) of a file must have; `what` names them in the error."""
+    """A CRC-32 that a range of a file's bytes must have.
+
+    Attributes:
+        start: offset of the first byte.
+        stop: offset behind the last byte.
+        expected: the CRC-32 that the bytes must have.
+        what: names the bytes in the error.
+        running: the CRC-32 of the bytes that were seen so far.
+    """
 
     start: int
     stop: int
@@ -49,15 +57,20 @@ class Checksum:
 class Source:
     """An open regular file, read with pread only, so that threads may share it.
 
-    `take` reads like `read_into` and also feeds the file's content hash and checksums, whenever the bytes are the next
-    ones in file order; what was skipped is read for them first. One thread at a time may call `take` and `finish`.
+    `take` reads like `read_into` and also feeds the file's content hash and checksums. These need every byte once and
+    in file order: bytes that the caller skipped are read for them first, and bytes that were seen before are not fed
+    again. One thread at a time may call `take` and `finish`.
 
     Args:
         fd: an open descriptor, owned by this object from now on.
         name: what the user calls the file.
 
+    Attributes:
+        size: of the file when it was opened, in bytes.
+        stamp: of the file when it was opened (see `stamp_of`).
+
     Raises:
-        Refused: not a regular file.
+        Refused: the descriptor is not one of a regular file.
     """
 
     def __init__(self, fd: int, name: str) -> None:
@@ -74,21 +87,25 @@ class Source:
         self._hash = blake3()
         self._position = 0
         self._checksums: list[Checksum] = []
-        self._reached = 0  # how many of them end before the position
+        self._reached = 0  # how many checksums end before the position
 
     @property
     def identity(self) -> tuple[int, int]:
-        """Device and inode: equal for two names of one file."""
+        """Device and inode, which are equal for two names of one file."""
         status = os.fstat(self.fd)
         return status.st_dev, status.st_ino
 
     @property
     def has_checksums(self) -> bool:
-        """Whether `finish` has anything to check but that the file stayed as it was."""
+        """Whether `finish` has any checksum to compare."""
         return bool(self._checksums)
 
     def read(self, offset: int, count: int) -> bytes:
-        """Exactly `count` bytes from `offset`; Refused beyond the end."""
+        """Returns exactly `count` bytes from `offset`.
+
+        Raises:
+            Refused: the file ends before them.
+        """
         data = os.pread(self.fd, count, offset) if offset >= 0 and offset + count <= self.size else b""
         if len(data) == count:
             return data
@@ -97,7 +114,11 @@ class Source:
         return bytes(buffer)
 
     def read_into(self, offset: int, view: memoryview) -> None:
-        """Fill `view` from `offset`; Refused beyond the end."""
+        """Fill `view` with the bytes from `offset`.
+
+        Raises:
+            Refused: the file ends before them, or became shorter since it was opened.
+        """
         if offset < 0 or offset + len(view) > self.size:
             raise Refused(f"damaged or cut short: bytes {offset} to {offset + len(view)} of {self.size}", self.name)
         done = 0
@@ -110,20 +131,26 @@ class Source:
     def expect(self, start: int, stop: int, crc: int, what: str) -> None:
         """Have `finish` refuse the file unless the bytes [start, stop) have this CRC-32.
 
-        Checksums come in the order of their bytes, which do not overlap, so that each byte is looked at for one only.
+        Callers name ranges in file order and without overlaps, so that each byte feeds at most one checksum.
+
+        Args:
+            start: offset of the first byte.
+            stop: offset behind the last byte.
+            crc: the CRC-32 that they must have.
+            what: names the bytes in the error.
         """
         assert not self._checksums or self._checksums[-1].stop <= start
         self._checksums.append(Checksum(start, stop, crc, what))
 
     def take(self, offset: int, view: memoryview) -> None:
-        """Read like `read_into`, hashing and checking what is next in file order."""
+        """Read like `read_into`, and feed the content hash and the checksums with all bytes up to the end of `view`."""
         self._catch_up(offset)
         self.read_into(offset, view)
         if offset + len(view) > self._position:
             self._feed(view[self._position - offset :])
 
     def finish(self) -> str:
-        """Hash and check what is left; gives the content hash, `blake3:` and 64 hexadecimal digits.
+        """Read the rest of the file; returns its content hash, `blake3:` and 64 hexadecimal digits.
 
         Raises:
             Refused: a checksum is wrong, or the file changed since it was opened.
@@ -141,6 +168,7 @@ class Source:
             raise Refused("changed while it was being read; nothing was written, run the command again", self.name)
 
     def _catch_up(self, offset: int) -> None:
+        """Feed the hash and the checksums with the bytes before `offset` that were not read yet."""
         if self._position >= offset:
             return
         buffer = scratch(offset - self._position)
@@ -150,6 +178,7 @@ class Source:
             self._feed(view)
 
     def _feed(self, view: memoryview) -> None:
+        """Take the bytes at `_position` into the hash, and into the checksums whose ranges they touch."""
         self._hash.update(view)
         start, stop = self._position, self._position + len(view)
         while self._reached < len(self._checksums):
@@ -163,7 +192,7 @@ class Source:
         self._position = stop
 
     def close(self) -> None:
-        """Give the descriptor back; harmless when done twice."""
+        """Close the descriptor; a second call does nothing."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -171,21 +200,25 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A plain HDF5 file: `size` bytes of `source` from `start` (a whole file, or a stored member of an archive)."""
+    """A part of a file: `size` bytes of `source` from `start` (the whole file, or a stored member of an archive)."""
 
     source: Source
     start: int
     size: int
 
     def read(self, offset: int, count: int) -> bytes:
-        """Exactly `count` bytes from `offset` of the HDF5 file; Refused beyond its end."""
+        """Returns exactly `count` bytes from `offset` of the region.
+
+        Raises:
+            Refused: the region ends before them.
+        """
         if offset < 0 or offset + count > self.size:
             raise Refused(f"damaged: bytes {offset} to {offset + count} of {self.size} are asked for", self.source.name)
         return self.source.read(self.start + offset, count)
 
 
 def copy(source: Source, start: int, stop: int, write: Callable[[memoryview], object]) -> None:
-    """Hand the bytes [start, stop) of `source` to `write`, block by block; nothing where they are none."""
+    """Hand the bytes [start, stop) of `source` to `write`, block by block; an empty range writes nothing."""
     if start >= stop:
         return
     buffer = scratch(stop - start)

@@ -1,4 +1,4 @@
-"""Bytes of an open file on their way to a new one, some of them replaced."""
+"""A copy of an open file in which some bytes are replaced, written from the first byte to the last."""
 
 from __future__ import annotations
 
@@ -10,11 +10,21 @@ from isal import isal_zlib
 
 from wtool.io.source import Region, copy
 
-WRITEBACK = 16 << 20  # bytes after which the disk may begin: the fsync at the end then finds little left to do
+WRITEBACK = 16 << 20
+"""Bytes after which the disk is told to begin writing, so that the fsync at the end finds little left to do."""
 
 
 class Stream:
-    """The bytes of a plain HDF5 file on their way to a new one; `crc` is their checksum, `seen` gets them."""
+    """Writes a copy of a region, in file order, with some bytes replaced.
+
+    Args:
+        region: the bytes that are copied.
+        file: the new file, at the place where the copy begins.
+        seen: gets all bytes of the copy as they are written.
+
+    Attributes:
+        crc: the CRC-32 of the bytes that were written so far.
+    """
 
     def __init__(self, region: Region, file: BinaryIO, seen: Callable[[bytes | memoryview], object]) -> None:
         self.crc = 0
@@ -25,19 +35,19 @@ class Stream:
         self._unwritten = 0
 
     def replace(self, offset: int, data: bytes | memoryview) -> None:
-        """Put `data` where the bytes from `offset` on are, after all that comes before them."""
+        """Copy the bytes before `offset`, then write `data` in the place of the bytes from `offset` on."""
         self.copy_to(offset)
         self._write(data)
         self._position += len(data)
 
     def copy_to(self, offset: int) -> None:
-        """Copy all that comes before `offset`."""
+        """Copy the bytes before `offset` that were not written yet."""
         start = self._region.start
         copy(self._region.source, start + self._position, start + offset, self._write)
         self._position = offset
 
     def copy_rest(self) -> None:
-        """Copy all that is left."""
+        """Copy the bytes up to the end of the region."""
         self.copy_to(self._region.size)
 
     def _write(self, data: bytes | memoryview) -> None:
@@ -47,5 +57,6 @@ class Stream:
         self._unwritten += len(data)
         if self._unwritten >= WRITEBACK and hasattr(os, "posix_fadvise"):
             self._file.flush()
+            # The kernel starts to write dirty pages that nobody will need; it drops only those that are on the disk.
             os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             self._unwritten = 0

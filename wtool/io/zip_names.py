@@ -1,33 +1,24 @@
-"""What the members of a `.keras` archive may be called: names that every reader of zip archives reads alike.
+"""Names of an archive's members: only those are taken that every reader of zip archives reads alike.
 
-Python's `zipfile`, with which Keras reads, cuts names at a NUL; on Windows it takes a backslash for a slash; where two
-members come to have one name, the last wins. Extracting drops `.` and `..`, and trailing dots on some systems.
+Python's `zipfile` cuts names at a NUL, and on Windows takes a backslash for a slash; where two members come to have one
+name, the last wins. Extracting drops `.` and `..`, and some systems drop trailing dots.
 """
 
 from __future__ import annotations
 
 import posixpath
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from wtool.errors import Differs
-
-CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-OTHER_WEIGHTS = "model.weights.npz"
-"""Weights as Keras 3.8 could save them: arrays of objects, which it unpickled."""
-
-KNOWN = frozenset((CONFIG, METADATA, WEIGHTS, OTHER_WEIGHTS))
-"""The members that Keras asks for by name."""
-
-UTF8 = 0x800
-"""The flag that a name is in UTF-8; without it, it is in code page 437."""
+from wtool.io.zip_format import UTF8
 
 
 def decoded(raw: bytes, flags: int) -> str:
-    """A member's name as readers have it.
+    """Returns a member's name, decoded as its flags say.
 
     Raises:
-        Differs: they do not have the same.
+        Differs: readers of zip archives would decode different names.
     """
     try:
         name = raw.decode("utf-8" if flags & UTF8 else "cp437")
@@ -38,21 +29,25 @@ def decoded(raw: bytes, flags: int) -> str:
     return name
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Refuse names that stand twice, or that could be taken for one of the members that Keras asks for.
+def check_names(names: Sequence[str], known: Collection[str]) -> None:
+    """Refuse names that stand twice, or that could be taken for one of the known names.
 
-    Two assets whose names differ in case only are two names: Keras itself writes these, one folder for each layer.
+    Two members in folders whose names differ in case only are two members: writers of models make such assets.
+
+    Args:
+        names: of all members.
+        known: names that readers of this kind of archive ask for.
 
     Raises:
-        Differs: there is one.
+        Differs: there is such a name.
     """
     seen: set[str] = set()
-    known = {each: name for name in KNOWN for each in _seen_as(name)}
+    meanings = {each: name for name in known for each in _seen_as(name)}
     for name in names:
         if name in seen:
             raise Differs(f"the archive holds {name!r} more than once: no telling which is meant")
         seen.add(name)
-        meant = next((known[each] for each in _seen_as(name) if each in known), name)
+        meant = next((meanings[each] for each in _seen_as(name) if each in meanings), name)
         if name != meant:
             raise Differs(f"the archive holds {name!r}, which people or file systems could take for {meant}")
         if "/" not in name and not name.isascii():
@@ -60,7 +55,7 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def _seen_as(name: str) -> set[str]:
-    """What a name may be taken for: as a path or as extracted, whatever its case, by its letters and digits alone."""
+    """Returns what a name may be taken for: as a path or as extracted, in any case, by its letters and digits alone."""
     path, extracted = (
         posixpath.normpath(name),
         "/".join(part for part in name.split("/") if part not in ("", ".", "..")),

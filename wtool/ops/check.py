@@ -18,9 +18,9 @@ from wtool.checkpoint.search import CLOSED, LINK, PART, SPECIAL, Entry, is_model
 from wtool.checkpoint.unzipped import OF_SAVED_MODEL
 from wtool.dtypes import Array, is_floating
 from wtool.errors import SEVERITIES, Note, Refused, WtoolError
-from wtool.io.zip_archive import verify
-from wtool.io.zip_names import OTHER_WEIGHTS
+from wtool.io.zip_unpack import verify
 from wtool.run import pipeline
+from wtool.schema.archive_members import OTHER_WEIGHTS
 from wtool.schema.unsafe import is_path_out, unsafe_parts
 
 BLOCK = 65_536  # values; what is known of them stays in the cache

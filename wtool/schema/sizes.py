@@ -7,8 +7,12 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Any
 
-from wtool.io.limits import MAX_CONFIGURED
 from wtool.schema.node_def import Unreadable, read_node
+
+MAX_CONFIGURED = 1 << 30
+"""Values that one setting of a layer or operation may ask for: a number of units, a shape, paddings. The largest real
+ones are volumes of some hundred million voxels and vocabularies of ten million rows; this many values of float32 take
+4 GiB, and Keras allocates them before it reads any weight."""
 
 SIZES = frozenset(
     """

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from wtool.checkpoint.demands import dtype_of
 from wtool.checkpoint.layouts.keras3 import unique
 from wtool.checkpoint.layouts.legacy_layers import anonymous_layer, layer_of, without_weights
+from wtool.checkpoint.layouts.legacy_names import listed_names
 from wtool.checkpoint.layouts.stored import StoredLayer, layers_of, settle_paths, tensors_of
 from wtool.checkpoint.model import Contents, Tensor
 from wtool.checkpoint.optimizer import slots as optimizer
@@ -91,7 +91,7 @@ def _check_layouts(index: Index, base: str) -> None:
             "both the file and its group model_weights list layers; which Keras loads depends on how it is asked"
         )
     layers = {
-        name.split("/")[0] for name in _names(index.groups.get(base, {}), "layer_names", base or "the file") or ()
+        name.split("/")[0] for name in listed_names(index.groups.get(base, {}), "layer_names", base or "the file") or ()
     }
     for group in index.groups:
         first, _, rest = group.partition("/")
@@ -114,7 +114,7 @@ def _layers(index: Index, base: str) -> Iterator[tuple[str, Weights]]:
     where = base or "the file"
     if "nb_layers" in attributes:
         raise Refused("saved by Keras 0.x, whose files do not name their weights")
-    names = _names(attributes, "layer_names", where)
+    names = listed_names(attributes, "layer_names", where)
     if names is None:
         raise Refused(f"{where} has no attribute layer_names, so this is no file that Keras saved")
     for name in names:
@@ -126,7 +126,7 @@ def _layers(index: Index, base: str) -> Iterator[tuple[str, Weights]]:
 
 def stored_weights(index: Index, group: str) -> Weights:
     """The arrays that a group lists, in order, with their names there but for Keras 2's output number."""
-    names = _names(index.groups[group], "weight_names", group)
+    names = listed_names(index.groups[group], "weight_names", group)
     found = []
     for name in names or ():
         dataset = index.datasets.get(f"{group}/{name}")
@@ -138,48 +138,13 @@ def stored_weights(index: Index, group: str) -> Weights:
 
 def _check_unnamed(index: Index, groups: Iterable[str]) -> None:
     """Refuse arrays in groups that should list them and do not: Keras would not see them."""
-    unnamed = {group for group in groups if _names(index.groups.get(group, {}), "weight_names", group) is None}
+    unnamed = {group for group in groups if listed_names(index.groups.get(group, {}), "weight_names", group) is None}
     for path in index.datasets if unnamed else ():
         above = path.rpartition("/")[0]
         while above and above not in unnamed:
             above = above.rpartition("/")[0]
         if above:
             raise Refused(f"{above} holds weights but has no attribute weight_names")
-
-
-def _names(attributes: Mapping[str, Value], name: str, where: str) -> list[str] | None:
-    """A list of names in an attribute, or in several where one would be too long; None if there is none."""
-    numbered = sorted(
-        (int(key.removeprefix(name)), key) for key in attributes if re.fullmatch(rf"{name}\d{{1,6}}", key)
-    )
-    if name not in attributes and not numbered:
-        return None
-    if name in attributes and numbered:
-        raise Refused(f"{where} has both {name} and {numbered[0][1]}; which of them counts cannot be told")
-    if [number for number, _ in numbered] != list(range(len(numbered))):
-        raise Refused(f"{where} has {numbered[-1][1]}, but a part of {name} before it is missing")
-    keys = [key for _, key in numbered] or [name]
-    found = [_name(entry, name, where) for key in keys for entry in _entries(attributes[key], key, where)]
-    twice, times = Counter(found).most_common(1)[0] if found else ("", 1)
-    if times > 1:
-        raise Refused(f"{name} of {where} lists {twice} twice")
-    return found
-
-
-def _entries(value: Value, name: str, where: str) -> tuple[Value, ...]:
-    if not isinstance(value, tuple):
-        raise Refused(f"{name} of {where} is one value, not a list of names")
-    return value
-
-
-def _name(entry: Value, name: str, where: str) -> str:
-    if isinstance(entry, bytes):
-        entry = entry.rstrip(b"\0").decode("utf-8", "surrogateescape")
-    if not isinstance(entry, str):
-        raise Refused(f"{name} of {where} lists {entry!r:.60}, which is no name")
-    if any(part in ("", ".", "..") for part in entry.split("/")):
-        raise Refused(f"{name} of {where} lists {entry}, which leads out of its group")
-    return entry
 
 
 def _model(root: Node, base: str, stored: Mapping[str, Weights], keras2: bool, notes: list[str]) -> StoredLayer:

@@ -12,8 +12,10 @@ from wtool.checkpoint.model import Contents
 from wtool.errors import Differs, Refused, WtoolError
 from wtool.hdf5.reader import Dataset, Index, Value
 from wtool.io.json_text import parse_object
-from wtool.io.limits import MAX_SHARDS
 from wtool.io.places import UNFOLLOWED
+
+MAX_SHARDS = 10_000
+"""Files of a sharded checkpoint. Keras makes shards of gigabytes."""
 
 
 def shard_map(text: bytes) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
