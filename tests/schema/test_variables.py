@@ -14,7 +14,7 @@ import pytest
 from wtool.checkpoint.layouts import keras3
 from wtool.hdf5.reader import Dataset, Index
 from wtool.schema.config import read
-from wtool.schema.layers import built_in, class_of, fitting, role_of, snake_case, variants
+from wtool.schema.layers import built_in, class_of_group, fitting, role_of, snake_case, variants
 
 ROLES = json.loads((Path(__file__).parents[2] / "fixtures" / "keras-roles.json").read_text())
 NO_SETTINGS = ("Sequential", "Functional", "Pipeline")  # the table describes their layers in words
@@ -156,12 +156,12 @@ def test_names_of_groups(class_name: str) -> None:
     group = ROLES["layers"][class_name]["h5_name"]
     assert snake_case(class_name) == group
     assert built_in(ROLES["layers"][class_name]["python_class"]) == class_name
-    assert class_of(group) == class_of(f"{group}_12") == class_name
+    assert class_of_group(group) == class_of_group(f"{group}_12") == class_name
 
 
 def test_classes_of_authors() -> None:
     assert snake_case("AutoRotDense") == "auto_rot_dense"
-    assert class_of("my_own_dense") is None
+    assert class_of_group("my_own_dense") is None
     assert variants("AutoRotDense", {}) is None
     for name, own_class in product(("0", "attention_W", "mix_weight", "kernel_q"), (True, False)):
         roles = [role_of(shape, name, own_class) for shape in ((2, 3), (2,), ())]

@@ -19,7 +19,7 @@ _FLOAT8 = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3", "float8_e4m3fnuz", "fl
 _PACKED = {"bfloat16": "opaque2", **dict.fromkeys(_FLOAT8, "opaque1")}
 
 
-def dtype_of(dataset: Dataset, policy: str | None = None) -> str:
+def stored_dtype(dataset: Dataset, policy: str | None = None) -> str:
     """The dtype of a stored array, by NumPy's or ml_dtypes' name.
 
     Args:

@@ -26,7 +26,7 @@ class Stuck(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Edit:
+class AxisEdit:
     """New positions along an axis of a weight.
 
     Attributes:
@@ -70,12 +70,12 @@ class Taken:
     """
 
     output: Reindex | None
-    edits: tuple[Edit, ...] = ()
+    edits: tuple[AxisEdit, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
-class Site:
+class Case:
     """A layer, as a rule sees it: `at` is how the one input that matters has changed."""
 
     kind: str
@@ -126,71 +126,71 @@ def take(kind: str | None, config: Mapping[str, Any], inputs: Sequence[Input]) -
     rule = _RULES.get(plain) or next((rule for start, rule in _FAMILIES if plain.startswith(start)), None)
     if rule is None:
         raise Stuck("it works on all channels together")
-    return rule(Site(plain, config, inputs, reindex, shape))
+    return rule(Case(plain, config, inputs, reindex, shape))
 
 
-def _refuse_quantised(site: Site) -> None:
-    if quantisation(site.config) != (None,):
+def _refuse_quantised(case: Case) -> None:
+    if quantisation(case.config) != (None,):
         raise Stuck("it is quantised")
 
 
-def _dense(site: Site) -> Taken:
-    _refuse_quantised(site)
-    if site.at.axis != site.rank - 1:
-        return Taken(site.at)
-    names = ("kernel", "lora_kernel_a") if site.config.get("lora_rank") else ("kernel",)
-    return Taken(None, tuple(Edit(name, 0, site.at.source, INPUT) for name in names))
+def _dense(case: Case) -> Taken:
+    _refuse_quantised(case)
+    if case.at.axis != case.rank - 1:
+        return Taken(case.at)
+    names = ("kernel", "lora_kernel_a") if case.config.get("lora_rank") else ("kernel",)
+    return Taken(None, tuple(AxisEdit(name, 0, case.at.source, INPUT) for name in names))
 
 
-def _convolution(site: Site) -> Taken:
-    _refuse_quantised(site)
-    site.need_channels()
-    if site.config.get("groups", 1) != 1:
+def _convolution(case: Case) -> Taken:
+    _refuse_quantised(case)
+    case.need_channels()
+    if case.config.get("groups", 1) != 1:
         raise Stuck("its channels are in groups")
-    names = ("kernel", "lora_kernel_a") if site.config.get("lora_rank") else ("kernel",)
-    axis = site.rank - (1 if site.kind.endswith("Transpose") else 2)
-    return Taken(None, tuple(Edit(name, axis, site.at.source, INPUT) for name in names))
+    names = ("kernel", "lora_kernel_a") if case.config.get("lora_rank") else ("kernel",)
+    axis = case.rank - (1 if case.kind.endswith("Transpose") else 2)
+    return Taken(None, tuple(AxisEdit(name, axis, case.at.source, INPUT) for name in names))
 
 
-def _multiplied(site: Site) -> Reindex:
+def _multiplied(case: Case) -> Reindex:
     """Every input channel has `depth_multiplier` output channels."""
-    return site.at.blocks(1, int(site.config.get("depth_multiplier") or 1))
+    return case.at.blocks(1, int(case.config.get("depth_multiplier") or 1))
 
 
-def _depthwise(site: Site) -> Taken:
-    site.need_channels()
-    _check_activation(site.config)
-    many = _multiplied(site)
+def _depthwise(case: Case) -> Taken:
+    case.need_channels()
+    _check_activation(case.config)
+    many = _multiplied(case)
     names = ("kernel", "depthwise_kernel")
-    edits = [Edit(name, site.rank - 2, site.at.source, COPY) for name in names]
-    return Taken(many, (*edits, Edit("bias", 0, many.source, ZERO)))
+    edits = [AxisEdit(name, case.rank - 2, case.at.source, COPY) for name in names]
+    return Taken(many, (*edits, AxisEdit("bias", 0, many.source, ZERO)))
 
 
-def _separable(site: Site) -> Taken:
-    site.need_channels()
-    depthwise = Edit("depthwise_kernel", site.rank - 2, site.at.source, COPY)
-    return Taken(None, (depthwise, Edit("pointwise_kernel", site.rank - 2, _multiplied(site).source, INPUT)))
+def _separable(case: Case) -> Taken:
+    case.need_channels()
+    depthwise = AxisEdit("depthwise_kernel", case.rank - 2, case.at.source, COPY)
+    return Taken(None, (depthwise, AxisEdit("pointwise_kernel", case.rank - 2, _multiplied(case).source, INPUT)))
 
 
-def _einsum(site: Site) -> Taken:
-    _refuse_quantised(site)
-    equation = site.config.get("equation")
+def _einsum(case: Case) -> Taken:
+    _refuse_quantised(case)
+    equation = case.config.get("equation")
     parts = equation.replace("->", ",").replace(" ", "").split(",") if isinstance(equation, str) else []
-    if len(parts) != 3 or len(parts[0].replace("...", "")) != (site.rank if "..." not in parts[0] else 0):
+    if len(parts) != 3 or len(parts[0].replace("...", "")) != (case.rank if "..." not in parts[0] else 0):
         raise Stuck(f"its equation is {equation!r:.40}")
     taken, kernel, made = parts
-    letter = taken[site.at.axis]
-    if letter in made and (letter in kernel or letter in str(site.config.get("bias_axes") or "")):
+    letter = taken[case.at.axis]
+    if letter in made and (letter in kernel or letter in str(case.config.get("bias_axes") or "")):
         raise Stuck("it has weights of their own for these channels")
     if letter in made:
-        _check_activation(site.config)
-        at, told = site.at.at(made.index(letter)), site.config.get("output_shape")
+        _check_activation(case.config)
+        at, told = case.at.at(made.index(letter)), case.config.get("output_shape")
         sizes = told if isinstance(told, list) else [told]
         new = [len(at.source) if axis == at.axis and size else size for axis, size in enumerate(sizes, 1)]
         return Taken(at, settings={"output_shape": new})
     if letter not in kernel:
         raise Stuck("it adds these channels up")
-    return Taken(None, (Edit("kernel", kernel.index(letter), site.at.source, INPUT),))
+    return Taken(None, (AxisEdit("kernel", kernel.index(letter), case.at.source, INPUT),))
 
 
 _NORMALISING = {
@@ -199,36 +199,36 @@ _NORMALISING = {
 }  # fmt: skip
 
 
-def _batch_norm(site: Site) -> Taken:
-    axis = site.config.get("axis", -1)
+def _batch_norm(case: Case) -> Taken:
+    axis = case.config.get("axis", -1)
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
-    if type(axis) is not int or axis % site.rank != site.at.axis:
+    if type(axis) is not int or axis % case.rank != case.at.axis:
         raise Stuck("it works along the axis that was doubled")
-    return Taken(site.at, tuple(Edit(name, 0, site.at.source, fill) for name, fill in _NORMALISING.items()))
+    return Taken(case.at, tuple(AxisEdit(name, 0, case.at.source, fill) for name, fill in _NORMALISING.items()))
 
 
-def _norm(site: Site) -> Taken:
-    axes = site.config.get("axis", -1)
+def _norm(case: Case) -> Taken:
+    axes = case.config.get("axis", -1)
     axes = axes if isinstance(axes, list) else [axes]
-    if any(type(axis) is not int or axis % site.rank == site.at.axis for axis in axes):
+    if any(type(axis) is not int or axis % case.rank == case.at.axis for axis in axes):
         raise Stuck("it works on all channels together")
-    return Taken(site.at)
+    return Taken(case.at)
 
 
-def _prelu(site: Site) -> Taken:
-    if site.at.axis in (site.config.get("shared_axes") or ()):
-        return Taken(site.at)
-    return Taken(site.at, (Edit("alpha", site.at.axis - 1, site.at.source, COPY),))
+def _prelu(case: Case) -> Taken:
+    if case.at.axis in (case.config.get("shared_axes") or ()):
+        return Taken(case.at)
+    return Taken(case.at, (AxisEdit("alpha", case.at.axis - 1, case.at.source, COPY),))
 
 
-def _linked(site: Site) -> Taken:
-    if int(site.config.get("axis", -1)) % site.rank != site.at.axis:
+def _linked(case: Case) -> Taken:
+    if int(case.config.get("axis", -1)) % case.rank != case.at.axis:
         raise Stuck("it links another axis")
-    _check_activation(site.config)
-    slopes: tuple[Edit, ...] = ()
-    if site.kind == "LKPReLU" and site.at.axis not in (site.config.get("shared_axes") or ()):
-        slopes = tuple(Edit(name, site.at.axis - 1, site.at.source, COPY) for name in ("alpha", "linked_alpha"))
-    return Taken(through_linked(site.at), slopes)
+    _check_activation(case.config)
+    slopes: tuple[AxisEdit, ...] = ()
+    if case.kind == "LKPReLU" and case.at.axis not in (case.config.get("shared_axes") or ()):
+        slopes = tuple(AxisEdit(name, case.at.axis - 1, case.at.source, COPY) for name in ("alpha", "linked_alpha"))
+    return Taken(through_linked(case.at), slopes)
 
 
 def _check_activation(config: Mapping[str, Any]) -> None:
@@ -240,46 +240,46 @@ def _check_activation(config: Mapping[str, Any]) -> None:
         raise Stuck(f"{name!r:.40} may not work on each value alone")
 
 
-def _activation(site: Site) -> Taken:
-    _check_activation(site.config)
-    return Taken(site.at)
+def _activation(case: Case) -> Taken:
+    _check_activation(case.config)
+    return Taken(case.at)
 
 
-def _each_value(site: Site) -> Taken:
-    if site.config.get("noise_shape") is not None:
+def _each_value(case: Case) -> Taken:
+    if case.config.get("noise_shape") is not None:
         raise Stuck("its noise has a shape of its own")
-    return Taken(site.at)
+    return Taken(case.at)
 
 
-def _rescaling(site: Site) -> Taken:
-    if any(isinstance(site.config.get(name), (list, Mapping)) for name in ("scale", "offset")):
+def _rescaling(case: Case) -> Taken:
+    if any(isinstance(case.config.get(name), (list, Mapping)) for name in ("scale", "offset")):
         raise Stuck("it has numbers of their own for the channels")
-    return Taken(site.at)
+    return Taken(case.at)
 
 
-def _spatial(site: Site) -> Taken:
-    site.need_channels()
-    return Taken(site.at)
+def _spatial(case: Case) -> Taken:
+    case.need_channels()
+    return Taken(case.at)
 
 
-def _global_pool(site: Site) -> Taken:
-    site.need_channels()
-    return Taken(site.at.at(site.at.axis if site.config.get("keepdims") or site.channel == 1 else 1))
+def _global_pool(case: Case) -> Taken:
+    case.need_channels()
+    return Taken(case.at.at(case.at.axis if case.config.get("keepdims") or case.channel == 1 else 1))
 
 
-def _flatten(site: Site) -> Taken:
-    shape, at = site.shape, site.at
-    if site.config.get("data_format") == "channels_first" and site.rank > 2:  # Keras puts the channels last, first
+def _flatten(case: Case) -> Taken:
+    shape, at = case.shape, case.at
+    if case.config.get("data_format") == "channels_first" and case.rank > 2:  # Keras puts the channels last, first
         shape = (shape[0], *shape[2:], shape[1])
-        at = at.at(site.rank - 1 if at.axis == 1 else at.axis - 1)
+        at = at.at(case.rank - 1 if at.axis == 1 else at.axis - 1)
     return Taken(_reshaped(at, shape, (-1,)))
 
 
-def _reshape(site: Site) -> Taken:
-    target = site.config.get("target_shape")
+def _reshape(case: Case) -> Taken:
+    target = case.config.get("target_shape")
     if not isinstance(target, list):
         raise Stuck("it does not say to which shape")
-    at = _reshaped(site.at, site.shape, tuple(target))
+    at = _reshaped(case.at, case.shape, tuple(target))
     sizes = [-1 if size == -1 else len(at.source) if axis == at.axis else size for axis, size in enumerate(target, 1)]
     return Taken(at, settings={"target_shape": sizes})
 
@@ -294,57 +294,57 @@ def _reshaped(at: Reindex, shape: Shape, target: Shape) -> Reindex:
     return found
 
 
-def _permute(site: Site) -> Taken:
-    dims = site.config.get("dims")
-    if not isinstance(dims, list) or site.at.axis not in dims:
+def _permute(case: Case) -> Taken:
+    dims = case.config.get("dims")
+    if not isinstance(dims, list) or case.at.axis not in dims:
         raise Stuck("it does not say where the axes go")
-    return Taken(site.at.at(dims.index(site.at.axis) + 1))
+    return Taken(case.at.at(dims.index(case.at.axis) + 1))
 
 
-def _repeat(site: Site) -> Taken:
-    return Taken(site.at.at(2))
+def _repeat(case: Case) -> Taken:
+    return Taken(case.at.at(2))
 
 
-def _recurrent(site: Site) -> Taken:
-    if site.at.axis != 2:
+def _recurrent(case: Case) -> Taken:
+    if case.at.axis != 2:
         raise Stuck("it works along the axis that was doubled")
-    return Taken(None, (Edit("kernel", 0, site.at.source, INPUT),))
+    return Taken(None, (AxisEdit("kernel", 0, case.at.source, INPUT),))
 
 
-def _convolving_lstm(site: Site) -> Taken:
-    site.need_channels()
-    return Taken(None, (Edit("kernel", site.rank - 3, site.at.source, INPUT),))
+def _convolving_lstm(case: Case) -> Taken:
+    case.need_channels()
+    return Taken(None, (AxisEdit("kernel", case.rank - 3, case.at.source, INPUT),))
 
 
-def _wrapped(site: Site) -> tuple[str, Mapping[str, Any]]:
+def _wrapped(case: Case) -> tuple[str, Mapping[str, Any]]:
     """What is inside a wrapper: class and settings."""
-    entry = site.config.get("layer") or site.config.get("cell")
+    entry = case.config.get("layer") or case.config.get("cell")
     name, config = (entry.get("class_name"), entry.get("config")) if isinstance(entry, Mapping) else (None, None)
     if not isinstance(name, str) or not isinstance(config, Mapping):
         raise Stuck("it does not say what is inside it")
     return name, config
 
 
-def _both_ways(site: Site) -> Taken:
-    name, config = _wrapped(site)
-    if name.rpartition(">")[2].removeprefix("AutoRot") not in ("SimpleRNN", "LSTM", "GRU") or len(site.inputs) > 1:
+def _both_ways(case: Case) -> Taken:
+    name, config = _wrapped(case)
+    if name.rpartition(">")[2].removeprefix("AutoRot") not in ("SimpleRNN", "LSTM", "GRU") or len(case.inputs) > 1:
         raise Stuck(f"it runs a {name} both ways")
-    return _recurrent(Site(name, config, site.inputs, site.at, site.shape))
+    return _recurrent(Case(name, config, case.inputs, case.at, case.shape))
 
 
-def _own_cell(site: Site) -> Taken:
-    name, _ = _wrapped(site)
+def _own_cell(case: Case) -> Taken:
+    name, _ = _wrapped(case)
     if name.rpartition(">")[2].removeprefix("AutoRot") not in ("SimpleRNNCell", "LSTMCell", "GRUCell"):
         raise Stuck(f"it runs a {name}")
-    return _recurrent(site)
+    return _recurrent(case)
 
 
-def _each_step(site: Site) -> Taken:
+def _each_step(case: Case) -> Taken:
     """TimeDistributed: the same for every step, of one dimension less."""
-    name, config = _wrapped(site)
-    if site.at.axis < 2 or "layers" in config:
+    name, config = _wrapped(case)
+    if case.at.axis < 2 or "layers" in config:
         raise Stuck(f"it does a {name} at every step")
-    inner = Input(0, site.at.at(site.at.axis - 1), (site.shape[0], *site.shape[2:]))
+    inner = Input(0, case.at.at(case.at.axis - 1), (case.shape[0], *case.shape[2:]))
     done = take(name, config, [inner])
     if done.settings:
         raise Stuck(f"it does a {name} at every step")
@@ -353,7 +353,7 @@ def _each_step(site: Site) -> Taken:
 
 def _attention(kind: str, config: Mapping[str, Any], inputs: Sequence[Input]) -> Taken:
     """Projections of query, value and key; the output is as wide as the query, unless its width is set."""
-    edits: list[Edit] = []
+    edits: list[AxisEdit] = []
     settings: dict[str, Any] = {}
     positions: dict[int | str, str] = {0: "query", 1: "value", 2: "key"}
     words = [positions.get(each.word, str(each.word)) for each in inputs]
@@ -369,7 +369,7 @@ def _attention(kind: str, config: Mapping[str, Any], inputs: Sequence[Input]) ->
             parts.append("gate")
         if word == "value" and "key" not in words:
             parts.append("key")
-        edits += [Edit("kernel", 0, each.reindex.source, INPUT, part) for part in parts]
+        edits += [AxisEdit("kernel", 0, each.reindex.source, INPUT, part) for part in parts]
         if word == "query" and kind == "GroupQueryAttention":
             raise Stuck("its output is as wide as its query")
         if word == "query" and not config.get("output_shape"):
@@ -419,7 +419,7 @@ _ALONE = ELEMENTWISE - {
     "LayerNormalization", "Masking", "Normalization", "PReLU",
     "RMSNormalization", "Rescaling", "Softmax", "SyncBatchNormalization", "UnitNormalization",
 }  # fmt: skip
-_RULES: dict[str, Callable[[Site], Taken]] = {
+_RULES: dict[str, Callable[[Case], Taken]] = {
     **dict.fromkeys(_ALONE, _each_value),
     "Activation": _activation,
     "BatchNormalization": _batch_norm,
@@ -439,7 +439,7 @@ _RULES: dict[str, Callable[[Site], Taken]] = {
     "RNN": _own_cell,
     "TimeDistributed": _each_step,
 }
-_FAMILIES: tuple[tuple[str, Callable[[Site], Taken]], ...] = (
+_FAMILIES: tuple[tuple[str, Callable[[Case], Taken]], ...] = (
     ("ConvLSTM", _convolving_lstm),
     ("Conv", _convolution),
     ("DepthwiseConv", _depthwise),

@@ -15,7 +15,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.rebuild import Fresh, Structure, listed, owner_of
 from wtool.dtypes import Array, dtype_of, is_floating
 from wtool.errors import Refused, a_few
-from wtool.graphs.layer_rules import COPY, INPUT, ONE, ZERO, Edit
+from wtool.graphs.layer_rules import COPY, INPUT, ONE, ZERO, AxisEdit
 from wtool.graphs.propagate import Spread
 from wtool.graphs.reindex import put, taken
 from wtool.schema import config as architecture
@@ -57,20 +57,20 @@ class Values:
         notes: worth knowing, one line each.
     """
 
-    edits: dict[str, list[Edit]] = field(default_factory=dict)
+    edits: dict[str, list[AxisEdit]] = field(default_factory=dict)
     added: dict[str, dict[str, Added]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     gone_variables: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
 
-def edits_of(base: Checkpoint, found: Spread) -> dict[str, list[Edit]]:
+def edits_of(base: Checkpoint, found: Spread) -> dict[str, list[AxisEdit]]:
     """How each tensor of a checkpoint changes.
 
     Raises:
         Refused: a weight that has to change is not in the file, or has another shape than its layer's.
     """
-    edits: dict[str, list[Edit]] = {}
+    edits: dict[str, list[AxisEdit]] = {}
     owned = weights_by_layer(base)
     for path, each in found.taken.items():
         for edit in each.edits:
@@ -92,11 +92,11 @@ def weights_by_layer(base: Checkpoint) -> dict[str, list[Tensor]]:
     return owned
 
 
-def _is_meant(tensor: Tensor, path: str, edit: Edit) -> bool:
+def _is_meant(tensor: Tensor, path: str, edit: AxisEdit) -> bool:
     return tensor.role == edit.name and edit.part in (None, tensor.layer.removeprefix(f"{path}/"))
 
 
-def _check(tensor: Tensor, edit: Edit) -> None:
+def _check(tensor: Tensor, edit: AxisEdit) -> None:
     positions = np.where(edit.source < 0, ~edit.source, edit.source)
     largest = int(positions.max(initial=-1))
     size = tensor.shape[edit.axis] if edit.axis < len(tensor.shape) else -1
@@ -122,7 +122,7 @@ class Filling:
     initializers: Mapping[str, Any] = field(default_factory=dict)
 
 
-def changed_values(base: Checkpoint, tensor: Tensor, edits: Sequence[Edit], filling: Filling) -> Array:
+def changed_values(base: Checkpoint, tensor: Tensor, edits: Sequence[AxisEdit], filling: Filling) -> Array:
     """A weight's new values."""
     values = base.read(tensor)
     for edit in edits:
@@ -149,7 +149,7 @@ def _fresh(tensor: Tensor, shape: tuple[int, ...], filling: Filling) -> Array:
     return flat.reshape(shape).astype(dtype_of(tensor.dtype))
 
 
-def new_shape(tensor: Tensor, edits: Sequence[Edit]) -> tuple[int, ...]:
+def new_shape(tensor: Tensor, edits: Sequence[AxisEdit]) -> tuple[int, ...]:
     """A tensor's shape after its edits."""
     shape = list(tensor.shape)
     for edit in edits:
@@ -272,7 +272,7 @@ def _changed_slots(base: Checkpoint, values: Values, named: Mapping[str, Tensor]
             make = partial(changed_values, base, tensor, edits, average)
         else:
             own = ZERO if becomes == "zero" else COPY
-            filled = [Edit(each.name, each.axis, each.source, own, each.part) for each in edits]
+            filled = [AxisEdit(each.name, each.axis, each.source, own, each.part) for each in edits]
             make = partial(changed_values, base, tensor, filled, filling)
         found[tensor.path] = Fresh(new_shape(tensor, edits), tensor.dtype, make)
     return found

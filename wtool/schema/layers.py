@@ -440,6 +440,6 @@ def _snakes() -> dict[str, str]:
     return {snake_case(name.rpartition(">")[2]): name for name in (*_TABLE, *sorted(_WITHOUT), "Lambda")}
 
 
-def class_of(group: str) -> str | None:
+def class_of_group(group: str) -> str | None:
     """The built-in class that a group's name tells: `conv2d_1` -> `Conv2D`; None if it tells none."""
     return _snakes().get(re.sub(r"_\d+$", "", group)) or _snakes().get(group)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from wtool.checkpoint.demands import dtype_of
+from wtool.checkpoint.demands import stored_dtype
 from wtool.checkpoint.layouts.keras3_groups import Groups
 from wtool.checkpoint.layouts.keras3_layers import anonymous, held_by, unknown
 from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable, layers_of, settle_paths, tensors_of
@@ -272,7 +272,8 @@ def _metrics(groups: Groups) -> Iterator[StoredLayer]:
         class_name = "".join(word.capitalize() for word in re.sub(r"_\d+$", "", name).split("_"))
         owner = StoredLayer(found, class_name, found, False, created=[])
         owner.holds = [
-            StoredVariable(key, "metric", dataset, dtype_of(dataset), False) for key, dataset in groups.variables(found)
+            StoredVariable(key, "metric", dataset, stored_dtype(dataset), False)
+            for key, dataset in groups.variables(found)
         ]
         yield owner
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wtool.checkpoint.demands import check_dtype, check_shapes, dtype_of
+from wtool.checkpoint.demands import check_dtype, check_shapes, stored_dtype
 from wtool.checkpoint.layouts.keras3_groups import Groups
 from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
 from wtool.errors import Refused
 from wtool.hdf5.reader import Dataset
 from wtool.schema.config import Node
-from wtool.schema.layers import Variables, class_of, fitting, role_of, snake_case, variants
+from wtool.schema.layers import Variables, class_of_group, fitting, role_of, snake_case, variants
 
 Keys = Sequence[tuple[str, Dataset]]
 
@@ -37,7 +37,7 @@ def held_by(owner: StoredLayer, node: Node, keys: Keys, absent: bool) -> None:
     _check_keys(owner, chosen, keys)
     shapes, stored = {}, {}
     for variable, (_, dataset) in zip(chosen.saved, keys, strict=True):
-        dtype = dtype_of(dataset, node.policy)
+        dtype = stored_dtype(dataset, node.policy)
         check_dtype(node, variable.name, dtype, dataset.path)
         shapes[variable.name], stored[variable.name] = dataset.shape, dataset.path
         held = StoredVariable(
@@ -80,7 +80,7 @@ def unknown(owner: StoredLayer, keys: Keys, policy: str | None) -> None:
     owner.created = None
     for key, dataset in keys:
         role = role_of(dataset.shape, key.rpartition("/")[2], owner.class_name is not None)
-        owner.holds.append(StoredVariable(key, role, dataset, dtype_of(dataset, policy), None))
+        owner.holds.append(StoredVariable(key, role, dataset, stored_dtype(dataset, policy), None))
 
 
 # What Keras calls the layers that its own layers make, by the attributes that hold them.
@@ -114,7 +114,7 @@ def anonymous(
         unknown(owner, keys, policy)
     else:
         for variable, (_, dataset) in zip(chosen.saved, keys, strict=True):
-            dtype = dtype_of(dataset, policy)
+            dtype = stored_dtype(dataset, policy)
             trainable = variable.trainable
             slots, copy = variable.slots, variable.alias
             owner.holds.append(StoredVariable(variable.name, variable.name, dataset, dtype, trainable, slots, copy))
@@ -151,10 +151,10 @@ def _class(
     if plain in _PROJECTIONS:
         return "EinsumDense"
     if plain in ("forward_layer", "backward_layer"):
-        return class_of((name or "").removeprefix("forward_").removeprefix("backward_"))
+        return class_of_group((name or "").removeprefix("forward_").removeprefix("backward_"))
     if plain == "cell":
         return _cell(shapes) or (f"{above.class_name}Cell" if above and above.class_name else None)
-    return class_of(attribute)
+    return class_of_group(attribute)
 
 
 def _cell(shapes: Sequence[tuple[int, ...]]) -> str | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from wtool.checkpoint.demands import dtype_of
+from wtool.checkpoint.demands import stored_dtype
 from wtool.checkpoint.layouts.keras3 import unique
 from wtool.checkpoint.layouts.legacy_layers import anonymous_layer, layer_of, without_weights
 from wtool.checkpoint.layouts.legacy_names import listed_names
@@ -221,7 +221,7 @@ def _optimizer(
         return settings, [], []
     policy = "bfloat16" if any(held.dtype == "bfloat16" for owner in model.walk() for held in owner.holds) else None
     stored = [
-        optimizer.Stored(dataset, dtype_of(dataset, policy), name)
+        optimizer.Stored(dataset, stored_dtype(dataset, policy), name)
         for name, dataset in stored_weights(index, "optimizer_weights")
     ]
     if not stored:

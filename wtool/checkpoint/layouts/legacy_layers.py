@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from wtool.checkpoint.demands import check_dtype, check_shapes, dtype_of
+from wtool.checkpoint.demands import check_dtype, check_shapes, stored_dtype
 from wtool.checkpoint.layouts.legacy_order import keras_order
 from wtool.checkpoint.layouts.legacy_seats import Seat, Seats, Weight, plain, seat_of
 from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
 from wtool.errors import Differs, Note, Refused
 from wtool.hdf5.reader import Dataset
 from wtool.schema.config import Node
-from wtool.schema.layers import STATISTICS, Variables, class_of, role_of, variants
+from wtool.schema.layers import STATISTICS, Variables, class_of_group, role_of, variants
 
 Weights = Sequence[tuple[str, Dataset]]
 
@@ -170,7 +170,7 @@ def _settle(seat: Seat) -> None:
 
 
 def _held(weight: Weight, name: str, trainable: bool | None, policy: str | None, slots: bool = True) -> StoredVariable:
-    dtype = dtype_of(weight.dataset, policy)
+    dtype = stored_dtype(weight.dataset, policy)
     return StoredVariable(name, name, weight.dataset, dtype, trainable, slots, key=weight.key)
 
 
@@ -202,7 +202,9 @@ def anonymous_layer(name: str, group: str, weights: Weights, model: str = "") ->
         inner, variable = _split(key, name, model) if name else ("", key)
         trainable = False if variable in STATISTICS else None
         role = role_of(dataset.shape, variable, own_class=False)
-        held = StoredVariable(variable, role, dataset, dtype_of(dataset), trainable, key=_full_key(key, name, model))
+        held = StoredVariable(
+            variable, role, dataset, stored_dtype(dataset), trainable, key=_full_key(key, name, model)
+        )
         _inside(known, inner).holds.append(held)
     for part in owner.walk():
         _recognise(part)
@@ -213,7 +215,7 @@ def anonymous_layer(name: str, group: str, weights: Weights, model: str = "") ->
 
 def _recognise(owner: StoredLayer) -> None:
     """The class that a layer's name tells, if its weights are those of the class."""
-    class_name = class_of(owner.path.rpartition("/")[2])
+    class_name = class_of_group(owner.path.rpartition("/")[2])
     for choice in (variants(class_name, None, keras2) for keras2 in (False, True)) if class_name else ():
         chosen = next(_same(choice or (), owner), None)
         if chosen is not None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from wtool.checkpoint.demands import dtype_of
+from wtool.checkpoint.demands import stored_dtype
 from wtool.checkpoint.layouts.keras3_groups import Groups
 from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
 from wtool.checkpoint.model import Tensor
@@ -84,7 +84,7 @@ def _is_multi(node: _Node) -> bool:
 
 
 def _node(groups: Groups, group: str, settings: Settings, policy: str | None) -> _Node:
-    stored = [Stored(dataset, dtype_of(dataset, policy), key) for key, dataset in groups.variables(group)]
+    stored = [Stored(dataset, stored_dtype(dataset, policy), key) for key, dataset in groups.variables(group)]
     node = _Node(group, settings, stored)
     for found in groups.objects(group, skip=("vars",)):
         name = found.rpartition("/")[2]
