@@ -12,7 +12,8 @@ import numpy as np
 
 from wtool.checkpoint.initializers import initializers
 from wtool.checkpoint.model import Checkpoint, Tensor
-from wtool.checkpoint.rebuild import Fresh, Structure, listed, owner_of
+from wtool.checkpoint.structure import Fresh, Structure
+from wtool.checkpoint.weight_order import listed, owner_of
 from wtool.dtypes import Array, dtype_of, is_floating
 from wtool.errors import Refused, a_few
 from wtool.graphs.layer_rules import COPY, INPUT, ONE, ZERO, AxisEdit

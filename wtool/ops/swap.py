@@ -13,7 +13,8 @@ from typing import Any
 from wtool.checkpoint.lineage import UNHASHED, lineage_entry
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import Opener, open_checkpoint
-from wtool.checkpoint.rebuild import Structure, check_structure, restructure
+from wtool.checkpoint.rebuild import check_structure, restructure
+from wtool.checkpoint.structure import Structure
 from wtool.errors import Refused, WtoolError, in_short
 from wtool.graphs.change import Changed, Swap, change
 from wtool.graphs.values import Values, new_shape, structure_of

@@ -1,0 +1,119 @@
+"""A `.keras` model of another structure: where the arrays and assets of its layers go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from wtool.checkpoint.layouts import keras3
+from wtool.checkpoint.layouts.keras3 import OLD_ROOT
+from wtool.checkpoint.layouts.keras3_groups import Groups
+from wtool.checkpoint.lineage import KEY
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.structure import Layout, Structure
+from wtool.checkpoint.weight_order import WeightOrder, below, owner_of, with_slots
+from wtool.errors import Refused
+from wtool.schema import config as architecture
+from wtool.schema.config import Node
+
+
+def laid_out(base: Checkpoint, structure: Structure, moves: Moves) -> Layout:
+    """The new HDF5 file of a `.keras` model."""
+    index = base.indexes[0]
+    layout = Layout()
+    by_place = {tensor.stored: tensor.path for tensor in base.tensors}
+    gone = {tensor.stored for tensor in base.weights if tensor.path not in structure.paths}
+    optimizer = {path for path in index.groups if path.split("/")[0] == "optimizer"}
+    for path, attributes in index.groups.items():
+        if path in optimizer or (moved := moves.of(path)) is None:
+            continue
+        layout.groups[moved] = {name: value for name, value in attributes.items() if path or name != KEY}
+    for path, dataset in index.datasets.items():
+        if path in gone or path.split("/")[0] == "optimizer" or (moved := moves.of(path)) is None:
+            continue
+        source = structure.changed.get(by_place.get(path, ""), dataset)
+        layout.put(moved, source, dataset.attributes)
+    named = any("name" in attributes for path, attributes in index.groups.items() if path.endswith("vars"))
+    for layer, variables in structure.added.items():
+        group = f"{moves.new[layer]}/vars"
+        attributes = {"name": layer.rpartition("/")[2]} if named else {}
+        layout.groups.setdefault(group, attributes)
+        taken = sum(path.startswith(f"{group}/") for path in layout.rooms)
+        for number, fresh in enumerate(variables.values(), taken):
+            layout.add(f"{group}/{number}", fresh)
+    if structure.keep_optimizer:
+        _number_slots(base, structure, layout, optimizer)
+    return layout
+
+
+class Moves:
+    """From groups of the old file to groups of the new one.
+
+    Attributes:
+        new: path of each layer -> its group in the new file.
+    """
+
+    def __init__(self, base: Checkpoint, structure: Structure) -> None:
+        if base.config is None:
+            raise Refused("it has no architecture, only weights; this needs a whole model")
+        root, _ = architecture.read(base.config, base.keras_version)
+        old = dict(keras3.places(Groups(base.indexes[0]), root))
+        self.new = dict(_places(architecture.read(structure.config, base.keras_version)[0], "", "", old))
+        self._layers = {group: layer for layer, group in reversed(old.items())}
+
+    def of(self, path: str) -> str | None:
+        """Where something of the old file is in the new one; None if its layer is gone."""
+        group = owner_of(path, self._layers)
+        above = "" if group is None else self.new.get(self._layers[group])
+        if above is None:
+            return None
+        rest = path[len(group or "") :]
+        return above + (rest.replace(OLD_ROOT, "layers") if rest.strip("/") == OLD_ROOT else rest)
+
+
+def _places(node: Node, path: str, group: str, old: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Where the layers of an architecture are in files of Keras 3."""
+    counts: dict[str, int] = {}
+    for child in node.children:
+        if child.listed:
+            number = counts.get(child.group, 0)
+            counts[child.group] = number + 1
+            name = f"{child.attribute}/{child.group}_{number}" if number else f"{child.attribute}/{child.group}"
+        else:
+            before = old.get(below(path, child.name))
+            name = before.rpartition("/")[2] if before is not None else child.attribute
+        place = f"{group}/{name}" if group else name
+        yield below(path, child.name), place
+        yield from _places(child, below(path, child.name), place, old)
+
+
+def moved_assets(base: Checkpoint, moves: Moves) -> dict[str, str]:
+    """Members of the archive whose layers are elsewhere now."""
+    found = {}
+    for member in base.members:
+        folder, _, rest = member.name.partition("/")
+        moved = moves.of(rest) if folder == "assets" else rest
+        if moved is not None and moved != rest:
+            found[member.name] = f"{folder}/{moved}"
+    return found
+
+
+def _number_slots(base: Checkpoint, structure: Structure, layout: Layout, groups: set[str]) -> None:
+    """The optimizer's variables, which files only number."""
+    index = base.indexes[0]
+    for group in sorted(groups):
+        layout.groups[group] = index.groups[group]
+    stored: dict[str, list[Tensor]] = {}
+    for tensor in base.slots:
+        stored.setdefault(tensor.stored.rpartition("/")[0], []).append(tensor)
+    known = {tensor.stored for tensor in base.slots}
+    ranks = WeightOrder(base, structure)
+    for path, dataset in index.datasets.items():
+        if path.split("/")[0] == "optimizer" and path not in known:
+            layout.put(path, dataset, dataset.attributes)
+    for group, tensors in stored.items():
+        for number, (old, fresh) in enumerate(with_slots(tensors, structure, ranks)):
+            if old is not None:
+                dataset = index.datasets[old.stored]
+                layout.put(f"{group}/{number}", structure.changed.get(old.path, dataset), dataset.attributes)
+            elif fresh is not None:
+                layout.add(f"{group}/{number}", fresh)

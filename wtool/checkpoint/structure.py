@@ -1,0 +1,76 @@
+"""Another structure of a checkpoint: its architecture, what its arrays come from, and the HDF5 file that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wtool.dtypes import Array
+from wtool.errors import Refused
+from wtool.hdf5.reader import Dataset, Value
+from wtool.hdf5.writer import Room
+
+Make = Callable[[], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Fresh:
+    """An array that is new, or has another shape or values than before."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    make: Make
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """What a checkpoint is to become.
+
+    Attributes:
+        config: its architecture.
+        changed: path of a tensor -> what takes its place; others stay.
+        added: path of a layer -> its new variables by name, behind those that it has.
+        keep_optimizer: False leaves its state out.
+        slots: path of an added variable -> whatever the optimizer keeps for it: name of the slot -> array.
+        paths: of all variables of the new model.
+        frozen: those that are not trained.
+    """
+
+    config: dict[str, Any]
+    changed: Mapping[str, Fresh]
+    added: Mapping[str, Mapping[str, Fresh]]
+    keep_optimizer: bool
+    slots: Mapping[str, Mapping[str, Fresh]]
+    paths: frozenset[str]
+    frozen: frozenset[str]
+
+
+@dataclass(slots=True)
+class Layout:
+    """The new HDF5 file: its groups, and what its arrays are and come from."""
+
+    groups: dict[str, Mapping[str, Value]] = field(default_factory=dict)
+    rooms: dict[str, Room] = field(default_factory=dict)
+    sources: dict[str, Dataset | Fresh] = field(default_factory=dict)
+
+    def put(self, path: str, source: Dataset | Fresh, attributes: Mapping[str, Value]) -> None:
+        """Room for an array, and where its values come from."""
+        if path in self.rooms:
+            raise Refused(f"two arrays would be called {path}")
+        dtype = source.dtype
+        if isinstance(source, Fresh) and dtype == "bfloat16":
+            dtype = "opaque2"
+        self.rooms[path] = Room(source.shape, dtype, attributes)
+        self.sources[path] = source
+
+    def add(self, path: str, fresh: Fresh) -> None:
+        """Room for an array that was not there, marked as Keras 3 marks it."""
+        self.put(path, fresh, {"dtype": fresh.dtype} if fresh.dtype == "bfloat16" else {})
+
+
+def structure_text(config: Mapping[str, Any]) -> bytes:
+    """An architecture as JSON, as Keras writes it."""
+    import json
+
+    return json.dumps(config).encode()
