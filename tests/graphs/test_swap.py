@@ -674,7 +674,7 @@ def test_other_commands_work_on_swapped_models(tmp_path: Path) -> None:
     (again,) = wtool.swap(tmp_path / "average.keras", to="plain", output=tmp_path / "plain.keras")
     assert again.same
     with wtool.open_checkpoint(str(tmp_path / "plain.keras")) as checkpoint:
-        assert [record["operation"] for record in checkpoint.lineage] == ["swap", "prune", "average", "swap"]
+        assert [record.operation for record in checkpoint.lineage] == ["swap", "prune", "average", "swap"]
 
 
 def test_assets_go_with_their_layers(tmp_path: Path) -> None:

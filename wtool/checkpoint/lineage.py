@@ -3,36 +3,140 @@
 A list of records, oldest first, as JSON: under `wtool_lineage` in `metadata.json` of a `.keras` file (which Keras never
 reads) and in `metadata` of a `.weights.json`; as the root attribute `wtool_lineage` of an HDF5 file.
 
-Records of what was done to another checkpoint that went into the result have a key `of`, which says what it was to it.
+Records of what was done to another checkpoint that went into the result have a key `of`, which says what that
+checkpoint was to the operation.
+
+Files may hold records of later versions and of other tools. The reader takes from them what it understands, and the
+writer gives back all of them as they were, to the order of their keys.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wtool.errors import Refused, one_line
-from wtool.io.json_text import parse_object
+from wtool.io.json_text import as_read, parse_object
 from wtool.version import __version__
 
 KEY = "wtool_lineage"
 
-Record = Mapping[str, Any]
-
 UNHASHED = "blake3:" + 64 * "0"
-"""As long as the content hash that takes its place."""
-
-RESULT = "result"
-"""Last key of a record: the content hash of the result (see `seal.py`), and what the operation counted in it."""
+"""A text as long as the content hash that takes its place."""
 
 OF = "of"
 """Key of records that were carried along from another input."""
 
+ORDER = (OF, "operation", "parameters", "seed", "wtool", "new", "inputs", "result")
+"""The keys of a new record, in the order in which they are written."""
 
-def lineage_in(holder: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What a record says of an input.
+
+    Attributes:
+        name: of its file, without folders; `-` for standard input.
+        hashes: content hash of each of its files.
+        told: what the operation says of it besides: `as`, `coefficient`, `pruned`, ...
+    """
+
+    name: str
+    hashes: tuple[str, ...]
+    told: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def at(cls, path: str, hashes: Sequence[str], told: Mapping[str, Any]) -> Input:
+        """The input at a path. A name that is no UTF-8 is escaped, since it would be no JSON text."""
+        return cls(one_line(os.path.basename(path)), tuple(hashes), told)
+
+    @property
+    def hash(self) -> str | list[str]:
+        """Its content hash; of several files a list."""
+        return self.hashes[0] if len(self.hashes) == 1 else list(self.hashes)
+
+    def to_json(self) -> dict[str, Any]:
+        """The input as the lineage holds it."""
+        return {"name": self.name, **self.told, "hash": self.hash}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a record says of the result.
+
+    Attributes:
+        counts: what the operation counted in it: `selected`, `rewritten`, `zeros`.
+        hash: its content hash (see `seal.py`); None while the result is being made.
+    """
+
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    hash: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as the lineage holds it, its hash last."""
+        return {**self.counts, **({} if self.hash is None else {"hash": self.hash})}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One operation, as the lineage tells it.
+
+    Attributes:
+        operation: its name; None in records of others that tell none.
+        parameters: all that makes a difference to the result but inputs and seed.
+        inputs: the files that took part.
+        seed: of the random numbers; None where none were drawn.
+        result: what came of it.
+        of: what the checkpoint that this was done to was to the operation that carried the record along; None in
+            records of the checkpoint itself.
+        wtool: the version that did it.
+        more: further keys, and those above whose values are not what they are there: written as they are.
+        order: keys, in the order in which they are written; the others follow.
+    """
+
+    operation: str | None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[Input, ...] = ()
+    seed: int | None = None
+    result: Result | None = None
+    of: str | None = None
+    wtool: str | None = __version__
+    more: Mapping[str, Any] = field(default_factory=dict)
+    order: tuple[str, ...] = field(default=ORDER, compare=False)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it tells of the checkpoint itself, and was not carried along from another input."""
+        return self.of is None and OF not in self.more
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as the lineage holds it."""
+        told = dict(self._told())
+        told = {name: value for name, value in told.items() if name in self.order or value != {}}
+        told.update(self.more)
+        keys = dict.fromkeys([*self.order, *told])
+        return {name: told[name] for name in keys if name in told}
+
+    def _told(self) -> Iterator[tuple[str, Any]]:
+        named = ((OF, self.of), ("operation", self.operation), ("seed", self.seed), ("wtool", self.wtool))
+        yield from ((name, value) for name, value in named if value is not None)
+        yield "parameters", dict(self.parameters)
+        if self.inputs:
+            yield "inputs", [each.to_json() for each in self.inputs]
+        if self.result is not None:
+            yield "result", self.result.to_json()
+
+    def as_read(self) -> dict[str, Any]:
+        """The record as a reader of the file gets it: tuples are lists, for instance."""
+        found: dict[str, Any] = as_read(self.to_json())
+        return found
+
+
+def lineage_in(holder: Mapping[str, Any]) -> tuple[Record, ...]:
     """The records under `KEY` of a parsed `metadata.json`, or of HDF5 root attributes (there as JSON text).
 
     Whatever is not a list of objects is somebody else's, and gives no records.
@@ -43,23 +147,64 @@ def lineage_in(holder: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
             value = parse_object(f'{{"{KEY}": {value}}}', KEY).get(KEY)
     if not isinstance(value, (list, tuple)):
         return ()
-    return tuple(record for record in value if isinstance(record, dict))
+    return tuple(_record(told) for told in value if isinstance(told, dict))
 
 
-def record_of(operation: str, parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """A record: the operation, its parameters, and what else tells how it was done."""
-    return {"operation": operation, "parameters": dict(parameters), **more, "wtool": __version__}
+def lineage_json(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The records as JSON values, oldest first."""
+    return [record.to_json() for record in records]
 
 
-def lineage_entry(path: str, hashes: Sequence[str], told: Mapping[str, Any]) -> dict[str, Any]:
-    """What a record says of an input: its name, what the operation tells of it, and the content hash of each file."""
-    name = one_line(os.path.basename(path))  # a name that is no UTF-8 would be no JSON text
-    return {"name": name, **told, "hash": hashes[0] if len(hashes) == 1 else list(hashes)}
+def lineage_text(records: Sequence[Record]) -> str:
+    """The records as JSON text in one line; the same records always give the same text."""
+    return json.dumps(lineage_json(records), ensure_ascii=True)
+
+
+def _record(told: Mapping[str, Any]) -> Record:
+    """A record as a file holds it. What its fields cannot say exactly is kept in `more`."""
+    seed, parameters, inputs, result = (told.get(name) for name in ("seed", "parameters", "inputs", "result"))
+    read = Record(
+        operation=_text(told.get("operation")),
+        parameters=parameters if isinstance(parameters, dict) else {},
+        inputs=tuple(_input(each) for each in inputs if isinstance(each, dict)) if isinstance(inputs, list) else (),
+        seed=seed if type(seed) is int else None,
+        result=_result(result) if isinstance(result, dict) else None,
+        of=_text(told.get(OF)),
+        wtool=_text(told.get("wtool")),
+        order=tuple(told),
+    )
+    said = read.to_json()
+    return replace(read, more={name: value for name, value in told.items() if not _is_said(said, name, value)})
+
+
+def _is_said(said: Mapping[str, Any], name: str, value: Any) -> bool:
+    """Whether the fields of a record give a key just as the file has it: of the same type, in the same order."""
+    return name in said and (said[name] is value or json.dumps(said[name]) == json.dumps(value))
+
+
+def _input(told: Mapping[str, Any]) -> Input:
+    hashes = told.get("hash")
+    listed = hashes if isinstance(hashes, list) else [hashes]
+    rest = {name: value for name, value in told.items() if name not in ("name", "hash")}
+    return Input(_text(told.get("name")) or "", tuple(each for each in listed if isinstance(each, str)), rest)
+
+
+def _result(told: Mapping[str, Any]) -> Result:
+    return Result({name: value for name, value in told.items() if name != "hash"}, _text(told.get("hash")))
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def last_record(records: Sequence[Record]) -> Record:
+    """What was done last; of a checkpoint that wtool has not made, a record that says nothing."""
+    return records[-1] if records else Record(None, wtool=None, order=())
 
 
 def own_records(records: Sequence[Record]) -> list[Record]:
     """What was done to the checkpoint itself, without the records that were carried along from other inputs."""
-    return [record for record in records if OF not in record]
+    return [record for record in records if record.is_own]
 
 
 def carried(name: str, role: str, records: Sequence[Record], base: Sequence[Record]) -> list[Record]:
@@ -67,11 +212,17 @@ def carried(name: str, role: str, records: Sequence[Record], base: Sequence[Reco
 
     Args:
         name: of the input; `-` for standard input.
-        role: what it is to the operation.
+        role: what the input is to the operation.
         records: its lineage.
         base: the lineage that they are added to; what it has already is left out.
     """
-    return [{OF: role, **record} for record in records if record not in base] if name == "-" else []
+    if name != "-":
+        return []
+    new = [record for record in records if record not in base]
+    return [
+        replace(record, of=role if record.is_own else record.of, order=tuple(dict.fromkeys([OF, *record.order])))
+        for record in new
+    ]
 
 
 def mask_origin(records: Sequence[Record]) -> dict[str, Any]:
@@ -80,14 +231,13 @@ def mask_origin(records: Sequence[Record]) -> dict[str, Any]:
     A ticket tells of the mask that it was made with.
     """
     for record in reversed(records):
-        inputs = record.get("inputs")
-        entries = [each for each in inputs if isinstance(each, dict)] if isinstance(inputs, list) else []
-        if record.get("operation") == "prune":
-            model = next((each.get("hash") for each in entries if each.get("as") == "model"), None)
-            return {"pruned": {"parameters": record.get("parameters"), "model": model}}
-        told = next((each["pruned"] for each in entries if "pruned" in each), None)
-        if told is not None:
-            return {"pruned": told}
+        if record.operation == "prune":
+            told = record.to_json()
+            model = next((each.hash for each in record.inputs if each.told.get("as") == "model"), None)
+            return {"pruned": {"parameters": told.get("parameters"), "model": model or None}}
+        origin = next((each.told["pruned"] for each in record.inputs if "pruned" in each.told), None)
+        if origin is not None:
+            return {"pruned": origin}
     return {}
 
 
@@ -96,10 +246,5 @@ def with_result(records: Sequence[Record], hash_: str) -> list[Record]:
     if not records:
         return []
     *before, last = records
-    rest = {name: value for name, value in last.items() if name != RESULT}
-    return [*before, {**rest, RESULT: {**last.get(RESULT, {}), "hash": hash_}}]
-
-
-def lineage_text(records: Sequence[Record]) -> str:
-    """The records as JSON text in one line; the same records always give the same text."""
-    return json.dumps(list(records), ensure_ascii=True)
+    counts = last.result.counts if last.result is not None else {}
+    return [*before, replace(last, result=Result(counts, hash_))]

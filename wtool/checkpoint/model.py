@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from wtool.checkpoint.lineage import UNHASHED
+from wtool.checkpoint.lineage import UNHASHED, Record
 from wtool.checkpoint.unzipped import folder_hash
 from wtool.dtypes import dtype_of
 from wtool.hdf5.reader import Index
@@ -129,7 +129,7 @@ class Checkpoint:
     keras_version: str | None
     config: dict[str, Any] | None
     contents: Contents
-    lineage: tuple[dict[str, Any], ...]
+    lineage: tuple[Record, ...]
     sources: tuple[Source, ...]
     regions: tuple[Region, ...]
     indexes: tuple[Index, ...]

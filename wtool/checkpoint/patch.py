@@ -11,7 +11,7 @@ from typing import BinaryIO, Protocol
 
 from isal import isal_zlib
 
-from wtool.checkpoint.lineage import KEY, UNHASHED, Record, lineage_text, with_result
+from wtool.checkpoint.lineage import KEY, UNHASHED, Record, lineage_json, lineage_text, with_result
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.seal import Seal, put_hash
 from wtool.checkpoint.sharding import Shards
@@ -261,4 +261,4 @@ def _metadata(base: Checkpoint, lineage: Sequence[Record]) -> str:
     except Refused:
         old = {}
     old.pop(KEY, None)  # the lineage comes last, with its seal at its end
-    return json.dumps({**old, KEY: list(lineage)})
+    return json.dumps({**old, KEY: lineage_json(lineage)})

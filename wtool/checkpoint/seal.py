@@ -8,12 +8,11 @@ secret goes into it, and whoever writes a file on purpose can compute it as well
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from blake3 import blake3
 
-from wtool.checkpoint.lineage import KEY, RESULT, UNHASHED
+from wtool.checkpoint.lineage import KEY, UNHASHED, Record, last_record
 from wtool.checkpoint.model import Checkpoint
 from wtool.io.source import Source, copy
 from wtool.schema.archive_members import METADATA
@@ -48,7 +47,7 @@ def is_sealed(checkpoint: Checkpoint) -> bool:
     Raises:
         Refused: a file became shorter, or changed while it was read.
     """
-    told = _told(checkpoint.lineage[-1] if checkpoint.lineage else {})
+    told = _told(last_record(checkpoint.lineage))
     seal = Seal()
     if told is None or not all(_feed(seal.part(name), pieces) for name, pieces in _parts(checkpoint, told)):
         return False
@@ -63,10 +62,9 @@ def put_hash(text: bytes, old: str, new: str) -> bytes:
     return before + new.encode() + after if found else text
 
 
-def _told(record: Mapping[str, Any]) -> str | None:
-    result = record.get(RESULT)
-    told = result.get("hash") if isinstance(result, dict) else None
-    return told if isinstance(told, str) and re.fullmatch("blake3:[0-9a-f]{64}", told) else None
+def _told(record: Record) -> str | None:
+    told = record.result.hash if record.result is not None else None
+    return told if told is not None and re.fullmatch("blake3:[0-9a-f]{64}", told) else None
 
 
 Piece = bytes | tuple[Source, int, int] | None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from wtool.checkpoint.layouts.shards import shard_map, shard_names
-from wtool.checkpoint.lineage import KEY, UNHASHED, Record, lineage_text, with_result
+from wtool.checkpoint.lineage import KEY, UNHASHED, Record, lineage_json, lineage_text, with_result
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.seal import MANIFEST, Seal, put_hash
 from wtool.errors import Refused, WtoolError
@@ -97,7 +97,7 @@ class Shards:
         }
         metadata = parsed.get("metadata")
         told = metadata if isinstance(metadata, dict) else {}
-        parsed["metadata"] = {**told, KEY: with_result(lineage, UNHASHED)}
+        parsed["metadata"] = {**told, KEY: lineage_json(with_result(lineage, UNHASHED))}
         unsealed = json.dumps(parsed, indent=4).encode()
         refuse_unreadable(unsealed, MANIFEST)
         self._seal.part(MANIFEST).update(unsealed)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wtool.checkpoint.inputs import expanded, named_folder, natural_key, one_place, target_for
-from wtool.checkpoint.lineage import Record, carried, lineage_entry
+from wtool.checkpoint.lineage import Input, Record, carried
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.patch import rewrite
@@ -27,7 +27,6 @@ from wtool.run.selection import arithmetic, selected
 from wtool.run.target import stamps
 from wtool.transforms.averaging import COEFFICIENTS, all_finite, normalised
 from wtool.transforms.averaging import average as mean
-from wtool.version import __version__
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,13 +119,13 @@ def average(
         if not dry_run:
             unhashed = [checkpoint.unhashed for checkpoint in checkpoints]
             earlier = [*base.lineage, *_brought(checkpoints)]
-            draft = [*earlier, record | {"inputs": _inputs(checkpoints, shares, unhashed)}]
+            draft = [*earlier, replace(record, inputs=_inputs(checkpoints, shares, unhashed))]
             new = rewrite(base, goal, draft, stack)
             try:
                 hashes = pipeline.run(checkpoints, plan.edits, new, progress)
             except Refused as error:
                 raise error.about(base.name) from None
-            new.publish([*earlier, record | {"inputs": _inputs(checkpoints, shares, hashes)}])
+            new.publish([*earlier, replace(record, inputs=_inputs(checkpoints, shares, hashes))])
             plan.notes.extend(_same_content(checkpoints, hashes))
         return Averaged(
             None if dry_run else target,
@@ -250,10 +249,10 @@ def _opened(paths: Sequence[str], drop: bool, stack: ExitStack) -> list[Checkpoi
 
 def _record(
     method: str, parameters: dict[str, Any], optimizer: str, include: Sequence[str], exclude: Sequence[str]
-) -> dict[str, Any]:
+) -> Record:
     chosen = {"coefficients": method, **parameters, "optimizer": optimizer}
     chosen |= {name: list(globs) for name, globs in (("include", include), ("exclude", exclude)) if globs}
-    return {"operation": "average", "parameters": chosen, "wtool": __version__}
+    return Record("average", chosen)
 
 
 def _same_content(checkpoints: Sequence[Checkpoint], hashes: Sequence[tuple[str, ...]]) -> list[str]:
@@ -277,11 +276,11 @@ def _brought(checkpoints: Sequence[Checkpoint]) -> list[Record]:
 
 def _inputs(
     checkpoints: Sequence[Checkpoint], shares: Sequence[float], hashes: Sequence[tuple[str, ...]]
-) -> list[dict[str, Any]]:
-    return [
-        lineage_entry(each.name, parts, {"coefficient": share})
+) -> tuple[Input, ...]:
+    return tuple(
+        Input.at(each.name, parts, {"coefficient": share})
         for each, share, parts in zip(checkpoints, shares, hashes, strict=True)
-    ]
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from functools import reduce
 from math import prod
 from typing import Any
 
+from wtool.checkpoint.lineage import lineage_json
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.lost import lost_slots, saved_step
@@ -62,7 +63,7 @@ def _described(checkpoint: Checkpoint, found: dict[str, Statistics]) -> dict[str
         "layers": [{"name": layer.name, "class": layer.class_name} for layer in checkpoint.contents.layers],
         "tensors": [_tensor(tensor, found[tensor.path]) for tensor in weights],
         "optimizer": _optimizer(checkpoint),
-        "lineage": _without_nan(list(checkpoint.lineage)),
+        "lineage": _without_nan(lineage_json(checkpoint.lineage)),
         "notes": [*checkpoint.notes, *bad],
     }
 

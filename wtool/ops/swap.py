@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
-from typing import Any
 
-from wtool.checkpoint.lineage import UNHASHED, lineage_entry
+from wtool.checkpoint.lineage import UNHASHED, Input, Record
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.checkpoint.rebuild import check_structure, restructure
@@ -22,7 +21,6 @@ from wtool.io.places import Target
 from wtool.ops.swapped import Swapped
 from wtool.run.target import done_before, goal
 from wtool.schema import graph
-from wtool.version import __version__
 
 Progress = Callable[[int, int], None]
 
@@ -170,21 +168,21 @@ def _shown(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape)) or "one number"
 
 
-def _record(task: SwapTask) -> dict[str, Any]:
+def _record(task: SwapTask) -> Record:
     """The lineage record, but for the inputs."""
     parameters = {**task.swap.parameters(), "optimizer": task.optimizer}
-    seed = {"seed": task.seed} if task.swap.is_random else {}
-    return {"operation": "swap", "parameters": parameters, **seed, "wtool": __version__}
+    return Record("swap", parameters, seed=task.seed if task.swap.is_random else None)
 
 
-def _inputs(base: Checkpoint) -> list[dict[str, Any]]:
-    return [lineage_entry(base.name, base.finish(), {"as": "model"})]
+def _inputs(base: Checkpoint) -> list[Input]:
+    return [Input.at(base.name, base.finish(), {"as": "model"})]
 
 
-def _lineage(task: SwapTask, base: Checkpoint, new: Sequence[str], hashes: tuple[str, ...]) -> list[Any]:
+def _lineage(task: SwapTask, base: Checkpoint, new: Sequence[str], hashes: tuple[str, ...]) -> list[Record]:
     """The record names the tensors with new zeros: these are nobody's mask, though the model was pruned before."""
     told = {"new": list(new)} if new else {}
-    return [*base.lineage, _record(task) | told | {"inputs": [lineage_entry(base.name, hashes, {"as": "model"})]}]
+    inputs = (Input.at(base.name, hashes, {"as": "model"}),)
+    return [*base.lineage, replace(_record(task), inputs=inputs, more=told)]
 
 
 def _with_new_zeros(values: Values) -> list[str]:

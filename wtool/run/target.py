@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from wtool.checkpoint.inputs import check_extension, extension
+from wtool.checkpoint.lineage import Input, Record, last_record
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.seal import is_sealed
@@ -16,7 +17,7 @@ from wtool.io.json_text import as_read
 from wtool.io.places import Target, check_target, make_folders
 from wtool.io.source import Stamp
 
-Inputs = Callable[[], Sequence[Mapping[str, Any]]]
+Inputs = Callable[[], Sequence[Input]]
 
 
 class Asked(Protocol):
@@ -36,7 +37,7 @@ class Asked(Protocol):
     def below(self) -> str | None: ...
 
 
-def done_before(task: Asked, base: Checkpoint, record: Mapping[str, Any], inputs: Inputs) -> Mapping[str, Any] | None:
+def done_before(task: Asked, base: Checkpoint, record: Record, inputs: Inputs) -> Record | None:
     """Returns the last lineage record of the target, if the target already holds the result of this task; else None.
 
     The record is believed only while the seal of the target is whole: what another tool has changed is not skipped.
@@ -77,15 +78,17 @@ def stamps(inputs: Sequence[Checkpoint]) -> list[tuple[str, Stamp]]:
     return [(each.name, each.sources[0].stamp) for each in inputs]
 
 
-def _there(target: str, record: Mapping[str, Any], inputs: Inputs, seed_is_given: bool) -> Mapping[str, Any] | None:
+def _there(target: str, record: Record, inputs: Inputs, seed_is_given: bool) -> Record | None:
     if target == "-" or not os.path.isfile(target):
         return None
-    same = [name for name in record if name != "wtool" and (name != "seed" or seed_is_given)]
+    mine = record.as_read()
+    same = [name for name in mine if name != "wtool" and (name != "seed" or seed_is_given)]
     try:
         with open_checkpoint(target) as there:
-            last = there.lineage[-1] if there.lineage else {}
-            if any(last.get(name) != as_read(record[name]) for name in same) or not is_sealed(there):
+            last = last_record(there.lineage)
+            told = last.to_json()
+            if any(told.get(name) != mine[name] for name in same) or not is_sealed(there):
                 return None
     except WtoolError:
         return None  # something else: the target's own check says that it is in the way
-    return last if last.get("inputs") == list(inputs()) else None
+    return last if told.get("inputs") == [as_read(each.to_json()) for each in inputs()] else None

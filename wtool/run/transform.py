@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from wtool.checkpoint.initializers import initializers, output_kernels
-from wtool.checkpoint.lineage import RESULT, Record, carried, lineage_entry, mask_origin, own_records
+from wtool.checkpoint.lineage import Input, Record, Result, carried, mask_origin, own_records
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.checkpoint.patch import rewrite
@@ -26,7 +26,6 @@ from wtool.run.target import done_before, goal
 from wtool.schema.layers import built_in
 from wtool.transforms.change import Apply, Blocks, Change, Look, Site, Transform, put
 from wtool.transforms.streams import CHUNK, overlaps
-from wtool.version import __version__
 
 COUNTED = ("selected", "rewritten", "zeros")
 """What is counted in a result, of values: see `Transformed`."""
@@ -124,12 +123,11 @@ def transform(task: Task, opener: Opener, progress: pipeline.Progress | None = N
             raise error.about(task.model) from None
 
 
-def _skipped(task: Task, record: Mapping[str, Any]) -> Transformed:
+def _skipped(task: Task, record: Record) -> Transformed:
     """What the result that is there already says of itself."""
-    told = record.get(RESULT, {})
+    told = record.result.counts if record.result is not None else {}
     selected, rewritten, zeros = (told.get(name, 0) for name in COUNTED)
-    seed = record.get("seed")
-    return Transformed(task.model, task.target, True, seed, selected=selected, rewritten=rewritten, zeros=zeros)
+    return Transformed(task.model, task.target, True, record.seed, selected=selected, rewritten=rewritten, zeros=zeros)
 
 
 def _brought(task: Task, inputs: Sequence[Checkpoint]) -> list[Record]:
@@ -160,10 +158,10 @@ def _transformed(
         unhashed = [each.unhashed for each in inputs]
         most = {name: plan.total("size") for name in COUNTED}
         earlier = [*base.lineage, *_brought(task, inputs)]
-        draft = record | {"inputs": _inputs(task, inputs, unhashed), RESULT: most}
+        draft = replace(record, inputs=_inputs(task, inputs, unhashed), result=Result(most))
         new = rewrite(base, target, [*earlier, draft], stack)
         hashes = pipeline.run(inputs, plan.edits, new, steps.run)
-        new.publish([*earlier, record | {"inputs": _inputs(task, inputs, hashes), RESULT: plan.counted()}])
+        new.publish([*earlier, replace(record, inputs=_inputs(task, inputs, hashes), result=Result(plan.counted()))])
     return Transformed(
         task.model,
         None if task.dry_run else task.target,
@@ -387,26 +385,25 @@ class _Steps:
 
 def _earlier(base: Checkpoint, name: str) -> int:
     """How often this operation was done to the checkpoint before, as its lineage tells."""
-    return sum(record.get("operation") == name for record in own_records(base.lineage))
+    return sum(record.operation == name for record in own_records(base.lineage))
 
 
-def _record(task: Task) -> dict[str, Any]:
+def _record(task: Task) -> Record:
     """The lineage record, but for the inputs."""
     own = {each.name: getattr(task.transform, each.name) for each in fields(task.transform)}  # type: ignore[arg-type]
     parameters = {name: value for name, value in own.items() if value is not None}
     parameters |= {"optimizer": task.optimizer, "weights": task.weights, "biases": task.biases}
     parameters |= {name: list(globs) for name, globs in (("include", task.include), ("exclude", task.exclude)) if globs}
-    seed = {"seed": task.seed} if task.transform.is_random else {}
-    return {"operation": task.transform.name, "parameters": parameters, **seed, "wtool": __version__}
+    return Record(task.transform.name, parameters, seed=task.seed if task.transform.is_random else None)
 
 
-def _inputs(task: Task, inputs: Sequence[Checkpoint], hashes: Sequence[tuple[str, ...]]) -> list[dict[str, Any]]:
+def _inputs(task: Task, inputs: Sequence[Checkpoint], hashes: Sequence[tuple[str, ...]]) -> tuple[Input, ...]:
     """The lineage's entries of the inputs, the one that was changed first."""
     found = []
     for each, parts, role in zip(inputs, hashes, _roles(task)):  # noqa: B905
         origin = mask_origin(each.lineage) if role == "mask" else {}
-        found.append(lineage_entry(each.name, parts, {"as": role, **origin}))
-    return found
+        found.append(Input.at(each.name, parts, {"as": role, **origin}))
+    return tuple(found)
 
 
 def _roles(task: Task) -> tuple[str, str]:
@@ -414,5 +411,5 @@ def _roles(task: Task) -> tuple[str, str]:
     return ("initial", "mask") if task.transform.of_initial else ("model", "initial")
 
 
-def _hashed_inputs(task: Task, inputs: Sequence[Checkpoint]) -> list[dict[str, Any]]:
+def _hashed_inputs(task: Task, inputs: Sequence[Checkpoint]) -> tuple[Input, ...]:
     return _inputs(task, inputs, [each.finish() for each in inputs])

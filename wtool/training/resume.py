@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 import keras
 
-from wtool.checkpoint.lineage import lineage_entry
+from wtool.checkpoint.lineage import Input
 from wtool.errors import Usage, WtoolError
 from wtool.io.private import sweep
 from wtool.run.batch import SEEDS
@@ -176,7 +176,7 @@ def _plan(loaded: Loaded, data: Any, epochs: int, options: Options) -> Plan:
     return Plan(
         parameters={name: value for name, value in parameters.items() if value is not None},
         inputs=[
-            lineage_entry(loaded.name, loaded.hashes, {"as": "model"}),
+            Input.at(loaded.name, loaded.hashes, {"as": "model"}),
             *fingerprints.entries(data, "data"),
             *fingerprints.entries(options.get("validation_data"), "validation_data"),
         ],
@@ -381,5 +381,5 @@ class _Keeper(keras.callbacks.Callback):
         """Save the model as it is at a position."""
         saving.refuse_nonfinite(model)
         holding.check(self.held)
-        record = {**self.plan.record(at), **randomness.states(model)}
+        record = self.plan.record(at, randomness.states(model))
         saving.save(model, path, [*self._leg.loaded.lineage, record], force=force)

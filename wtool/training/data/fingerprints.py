@@ -9,11 +9,11 @@ from typing import Any
 
 from blake3 import blake3
 
-from wtool.checkpoint.lineage import lineage_entry
+from wtool.checkpoint.lineage import Input
 from wtool.training.data.words import paths_of
 
 
-def entries(words: Any, role: str) -> list[dict[str, Any]]:
+def entries(words: Any, role: str) -> list[Input]:
     """A lineage entry for each file or folder that words for data name; functions and data from Python have none.
 
     Args:
@@ -23,10 +23,10 @@ def entries(words: Any, role: str) -> list[dict[str, Any]]:
     found = []
     for path in paths_of(words) or ():
         if os.path.isdir(path):
-            found.append(lineage_entry(os.path.abspath(path), [_of_folder(path)], {"as": role}))
+            found.append(Input.at(os.path.abspath(path), [_of_folder(path)], {"as": role}))
         elif os.path.isfile(path):
             told = os.stat(path)
-            found.append(lineage_entry(path, [_of_file(path, told.st_size, told.st_mtime_ns)], {"as": role}))
+            found.append(Input.at(path, [_of_file(path, told.st_size, told.st_mtime_ns)], {"as": role}))
     return found
 
 

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from wtool.checkpoint.inputs import extension
-from wtool.checkpoint.lineage import record_of
+from wtool.checkpoint.lineage import Record
 from wtool.dtypes import is_floating
 from wtool.errors import Usage
 from wtool.run.batch import SEEDS
@@ -285,7 +285,7 @@ class AverageCheckpoints(keras.callbacks.Callback):
         weights = COEFFICIENTS[self.kind](len(self._epochs), *self._arguments)
         variables = self._floating()
         own = [array(variable) for variable in variables]
-        record = record_of("average", self._parameters())
+        record = Record("average", self._parameters())
         try:
             for variable, *epochs in zip(variables, *self._epochs, strict=True):
                 new = average([each.reshape(-1) for each in epochs], weights)

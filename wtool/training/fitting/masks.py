@@ -30,13 +30,13 @@ def masked(loaded: Loaded) -> dict[str, Any]:
     """
     found: set[str] = set()
     for record in own_records(loaded.lineage):
-        if record.get("operation") == "swap":
-            found -= set(_globs(record.get("new")))
+        if record.operation == "swap":
+            found -= set(_globs(record.more.get("new")))
             continue
-        parameters = record.get("parameters")
-        if not isinstance(parameters, dict) or parameters.get("set_value", 0) != 0:
+        parameters = record.parameters
+        if not parameters or parameters.get("set_value", 0) != 0:
             continue
-        if record.get("operation") not in MASKING and parameters.get("hold_zeros") != ALL:
+        if record.operation not in MASKING and parameters.get("hold_zeros") != ALL:
             continue
         include, exclude = (_globs(parameters.get(name)) for name in ("include", "exclude"))
         kinds = (parameters.get("weights") is not False, parameters.get("biases") is True)

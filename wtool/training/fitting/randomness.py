@@ -27,7 +27,7 @@ def restore(model: Any, lineage: Sequence[Record], seed: int) -> None:
     Where nothing tells, a layer with a seed of its own starts with it, and any other depends on `seed`.
     """
     generators = _generators(model)
-    told = next((record[KEY] for record in reversed(own_records(lineage)) if KEY in record), None)
+    told = next((record.more[KEY] for record in reversed(own_records(lineage)) if KEY in record.more), None)
     numbers: Sequence[Any] = [None] * len(generators)
     if isinstance(told, list) and _are_states(told, len(generators)):
         numbers = told

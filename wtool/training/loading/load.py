@@ -19,6 +19,7 @@ from keras.src.backend.common import global_state
 import wtool.layers  # noqa: F401  registers them, so that models with them load
 from wtool.checkpoint.inputs import FITTING
 from wtool.checkpoint.layouts.keras3 import OLD_ROOT
+from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint, training_config
 from wtool.errors import Usage, WtoolError, in_short
@@ -55,7 +56,7 @@ class Loaded:
 
     name: str
     model: Any
-    lineage: tuple[dict[str, Any], ...]
+    lineage: tuple[Record, ...]
     hashes: tuple[str, ...]
     format: str
     weights: tuple[Tensor, ...]

@@ -157,7 +157,7 @@ def _training(data: Any, options: Options) -> dict[str, Any]:
     return {
         "data": paths_of(data),
         "validation_data": paths_of(other),
-        "data_hashes": [each["hash"] for words in (data, other) for each in fingerprints.entries(words, "")],
+        "data_hashes": [each.hash for words in (data, other) for each in fingerprints.entries(words, "")],
         "validation_split": options.get("validation_split"),
         "batch_size": options.get("batch_size", 32),
         "shuffle": options.get("shuffle", True),

@@ -15,6 +15,7 @@ import numpy as np
 
 from wtool.checkpoint.initializers import initializers
 from wtool.checkpoint.inputs import stem_and_ending
+from wtool.checkpoint.lineage import Record, last_record
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint, training_config
 from wtool.checkpoint.optimizer.lost import saved_step
@@ -177,7 +178,7 @@ class Folder:
         if not os.path.isfile(path):
             return False
         with suppress(WtoolError), open_checkpoint(path) as found:
-            record = found.lineage[-1] if found.lineage else {}
+            record = last_record(found.lineage)
             if step.operation == COPY:
                 return found.finish()[0] == self.base.hash
             return self._fits(step, record) and is_sealed(found)
@@ -189,19 +190,19 @@ class Folder:
         What it made is removed.
         """
         with open_checkpoint(self.path(step.output)) as made:
-            inputs = made.lineage[-1]["inputs"] if step.operation != COPY else [{"hash": made.finish()[0]}]
-        if any(each["hash"] != self.base.hash for each in inputs):
+            hashes = [each.hash for each in made.lineage[-1].inputs] if step.operation != COPY else [made.finish()[0]]
+        if any(hash_ != self.base.hash for hash_ in hashes):
             os.unlink(self.path(step.output))
             raise WtoolError("changed since the experiment began; run the command again", self.base.path)
 
-    def _fits(self, step: Step, record: Mapping[str, Any]) -> bool:
+    def _fits(self, step: Step, record: Record) -> bool:
         name = {DRAW: "randomize", NONE: schedules.OPERATION}.get(step.operation, step.operation)
-        if record.get("operation") != name or record.get("seed", step.seed) != step.seed:
+        told = record.to_json()
+        if record.operation != name or told.get("seed", step.seed) != step.seed:
             return False
         if step.operation == TRAIN:
-            return record.get("epoch") == self.last_epoch(step) and "batch" not in record
-        parameters = record.get("parameters")
-        return step.operation != PRUNE or (isinstance(parameters, dict) and parameters.get("sparsity") == step.sparsity)
+            return told.get("epoch") == self.last_epoch(step) and "batch" not in told
+        return step.operation != PRUNE or record.parameters.get("sparsity") == step.sparsity
 
     def is_of(self, step: Step, line: Line) -> bool:
         """Whether a line of metrics is a training's."""

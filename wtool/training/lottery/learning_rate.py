@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any
 
-from wtool.checkpoint.lineage import UNHASHED, lineage_entry, record_of
+from wtool.checkpoint.lineage import UNHASHED, Input, Record
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.patch import rewrite
 from wtool.dtypes import Array
@@ -15,6 +14,8 @@ from wtool.run import pipeline
 from wtool.run.matching import match
 
 OPERATION = "rewind-schedule"
+
+ORDER = ("operation", "parameters", "inputs", "wtool", "result")
 
 
 def rewind_schedule(model: str, initial: str, output: str, include: Sequence[str], exclude: Sequence[str]) -> None:
@@ -39,10 +40,10 @@ def rewind_schedule(model: str, initial: str, output: str, include: Sequence[str
         edits = [pipeline.Edit(own, (own, other), _other) for own, other in rows]
         chosen = {"weights": True, "biases": False, "include": list(include), "exclude": list(exclude)}
 
-        def lineage(hashes: Sequence[tuple[str, ...]]) -> list[Any]:
+        def lineage(hashes: Sequence[tuple[str, ...]]) -> list[Record]:
             named = zip((initial, model), hashes, ("initial", "model"), strict=True)
-            inputs = [lineage_entry(path, each, {"as": role}) for path, each, role in named]
-            return [*base.lineage, record_of(OPERATION, chosen, inputs=inputs)]
+            inputs = tuple(Input.at(path, each, {"as": role}) for path, each, role in named)
+            return [*base.lineage, Record(OPERATION, chosen, inputs, order=ORDER)]
 
         new = rewrite(base, Target.at(output, True), lineage([(UNHASHED,), (UNHASHED,)]), stack)
         new.publish(lineage(pipeline.run([base, pruned], edits, new)))

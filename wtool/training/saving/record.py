@@ -8,13 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wtool.checkpoint.lineage import Record, own_records, record_of
+from wtool.checkpoint.lineage import Input, Record, last_record, own_records
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.seal import is_sealed
 from wtool.errors import WtoolError
-from wtool.io.json_text import as_read
 
 OPERATION = "resume"
+
+ORDER = ("operation", "parameters", "inputs", "seed", "epoch", "batch", "wtool", "random_states", "result")
+"""The keys of a record of training, in the order in which they are written."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,25 +32,25 @@ class Plan:
     """A leg as its record in the lineage tells it: the same plan comes to the same result."""
 
     parameters: Mapping[str, Any]
-    inputs: Sequence[Mapping[str, Any]]
+    inputs: Sequence[Input]
     seed: int
     seed_is_given: bool
     start: Position
     end: Position
 
-    def record(self, at: Position) -> dict[str, Any]:
-        """Of a model that is so far."""
-        place = {"epoch": at.epoch, **({"batch": at.batch} if at.batch else {})}
-        return record_of(OPERATION, self.parameters, inputs=list(self.inputs), seed=self.seed, **place)
+    def record(self, at: Position, states: Mapping[str, Any] | None = None) -> Record:
+        """The record of a model that is so far, with the states of its random layers, if any."""
+        place = {"epoch": at.epoch, **({"batch": at.batch} if at.batch else {}), **(states or {})}
+        return Record(OPERATION, self.parameters, tuple(self.inputs), self.seed, more=place, order=ORDER)
 
     def position(self, record: Record) -> Position | None:
         """How far a model with this record is in this leg; None if it is of another."""
-        mine = as_read(self.record(self.start))
+        mine, there = self.record(self.start).as_read(), record.to_json()
         same = ["operation", "parameters", "inputs", *(["seed"] if self.seed_is_given else [])]
-        if mine["parameters"].get("data") is None or any(record.get(name) != mine[name] for name in same):
+        if mine["parameters"].get("data") is None or any(there.get(name) != mine[name] for name in same):
             return None
-        at = Position(record.get("epoch", -1), record.get("batch", 0))
-        whole = all(isinstance(number, int) for number in (at.epoch, at.batch, record.get("seed")))
+        at = Position(there.get("epoch", -1), there.get("batch", 0))
+        whole = all(isinstance(number, int) for number in (at.epoch, at.batch, there.get("seed")))
         return at if whole and self.start.epoch <= at.epoch <= self.end.epoch and at.batch >= 0 else None
 
 
@@ -64,7 +66,7 @@ class Left:
 
 def epochs_of(lineage: Sequence[Record]) -> int:
     """How many epochs a model was trained for by `resume`, as its lineage tells."""
-    counts = [record.get("epoch") for record in own_records(lineage) if record.get("operation") == OPERATION]
+    counts = [record.more.get("epoch") for record in own_records(lineage) if record.operation == OPERATION]
     return next((count for count in reversed(counts) if isinstance(count, int) and count >= 0), 0)
 
 
@@ -76,10 +78,10 @@ def left_behind(plan: Plan, target: str, folder: str | os.PathLike[str] | None) 
         paths += [path for path in (checkpoint_of(folder, number) for number in numbers) if os.path.isfile(path)]
     for path in paths:
         with suppress(WtoolError), open_checkpoint(path) as there:  # what is no checkpoint is not of this leg
-            record = there.lineage[-1] if there.lineage else {}
+            record = last_record(there.lineage)
             at = plan.position(record)
             if at is not None and is_sealed(there):  # another tool may have changed it since
-                yield Left(path, at, record["seed"], there.finish()[0])
+                yield Left(path, at, record.to_json()["seed"], there.finish()[0])
 
 
 def checkpoint_of(folder: str | os.PathLike[str], epoch: int) -> str:
