@@ -36,19 +36,6 @@ SCHEDULES = ("geometric", "linear")
 KEEP = ("all", "tickets", "last")
 """Which checkpoints of a lottery experiment stay."""
 
-
-LINKED = ("LKReLU", "LKSELU", "LKSwish", "LKPReLU", "Linked")
-"""Linked activations of `wtool.layers`."""
-
-ROTATING = (
-    "Dense", "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "SeparableConv1D",
-    "SeparableConv2D", "DepthwiseConv1D", "DepthwiseConv2D", "SimpleRNN", "LSTM", "GRU",
-)  # fmt: skip
-"""Layers that have an Auto-Rotating variant in `wtool.layers`, called AutoRot and their name."""
-
-VARIANTS = ("linked", "autorot", "plain", *LINKED, *(f"AutoRot{name}" for name in ROTATING))
-"""What `swap` makes of layers."""
-
 FILLS = ("zero", "initializer", "mirror")
 """What weights of new inputs get: zero; fresh initial values; the negative of their counterpart's."""
 

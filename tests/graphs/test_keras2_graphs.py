@@ -16,7 +16,8 @@ from tests.models import Array
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Refused
 from wtool.schema.graph import read
-from wtool.schema.shapes import output_of, shapes_of
+from wtool.schema.layers import output_shape
+from wtool.schema.shapes import shapes_of
 
 pytestmark = pytest.mark.tensorflow
 tf = pytest.importorskip("tensorflow")
@@ -242,12 +243,12 @@ def test_the_shape_behind_a_lambda_is_the_stored_one(name: str, layers: list[str
 
 def test_a_single_number_is_a_shape_and_a_function_is_none() -> None:
     given = [(None, 4)]
-    assert output_of("Lambda", {"output_shape": 3, "output_shape_type": "raw"}, given) == (None, 3)
-    assert output_of("Lambda", {"output_shape": [2, None]}, [None]) == (None, 2, None)
+    assert output_shape("Lambda", {"output_shape": 3, "output_shape_type": "raw"}, given) == (None, 3)
+    assert output_shape("Lambda", {"output_shape": [2, None]}, [None]) == (None, 2, None)
     for told in (None, "f", {"class_name": "__lambda__"}, [[1], 2]):
-        assert output_of("Lambda", {"output_shape": told}, given) is None
-    assert output_of("Lambda", {"output_shape": ["code", None, None], "output_shape_type": "lambda"}, given) is None
-    assert output_of("Lambda", {"output_shape": [3], "output_shape_type": "function"}, given) is None
+        assert output_shape("Lambda", {"output_shape": told}, given) is None
+    assert output_shape("Lambda", {"output_shape": ["code", None, None], "output_shape_type": "lambda"}, given) is None
+    assert output_shape("Lambda", {"output_shape": [3], "output_shape_type": "function"}, given) is None
 
 
 def test_a_result_that_no_keras_opens_is_told(tmp_path: Path) -> None:

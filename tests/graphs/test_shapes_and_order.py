@@ -17,7 +17,8 @@ from tests.real_models import ZOO, Saved, saved_files
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Refused
 from wtool.schema.graph import Model, read
-from wtool.schema.shapes import Shape, shapes_of, told_shape
+from wtool.schema.layers import PartialShape
+from wtool.schema.shapes import shapes_of, told_shape
 
 KERAS3 = [each.path for each in saved_files() if each.path.suffix == ".keras" and not each.keras2]
 WHOLE = [each for each in saved_files() if not each.only_weights and "subclassed" not in each.model]
@@ -44,7 +45,7 @@ def test_layers_come_in_the_order_that_keras_gave_them(saved: Saved) -> None:
     assert json.dumps(config) == before
 
 
-def told(model: Model) -> dict[tuple[str, Any], Shape]:
+def told(model: Model) -> dict[tuple[str, Any], PartialShape]:
     """What Keras 3 noted of tensors; it is forgotten on the way, and so is what layers were built for."""
     found = {}
     for inner in model.walk():

@@ -19,7 +19,7 @@ import pytest
 import wtool
 from tests.models import Array
 from tests.real_models import Saved, saved_files
-from wtool.choices import ROTATING
+from wtool.schema.layers import ROTATING
 
 pytestmark = pytest.mark.tensorflow
 keras = pytest.importorskip("keras")

@@ -14,8 +14,7 @@ import pytest
 
 import wtool
 from tests.models import FIXTURES, Array, arrays
-from wtool.choices import LINKED, ROTATING
-from wtool.schema.layers import ORIGINALS, original
+from wtool.schema.layers import LINKED, ORIGINALS, ROTATING, original
 
 ROTATED = FIXTURES / "originals" / "arp_dense_tf23.h5"
 LINKS = FIXTURES / "originals" / "lk_model_keras216.h5"

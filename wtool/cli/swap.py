@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from wtool.choices import FILLS, VARIANTS
+from wtool.choices import FILLS
 from wtool.cli import options
 from wtool.cli.swapping import run
+from wtool.schema.layers import VARIANTS
 
 
 @click.command("swap")

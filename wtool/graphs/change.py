@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wtool.checkpoint.model import Checkpoint
-from wtool.choices import FILLS, VARIANTS, check_choice
+from wtool.choices import FILLS, check_choice
 from wtool.dtypes import Array, dtype_of
 from wtool.errors import Usage, a_few
 from wtool.graphs.linking import Activation, Projected, activation_of, as_general, is_across, link
@@ -20,6 +20,7 @@ from wtool.graphs.selecting import choose, passed_by
 from wtool.graphs.values import Added, Filling, Values, changed_values, edits_of, new_shape, weights_by_layer
 from wtool.schema.config import is_keras2, variable_dtype
 from wtool.schema.graph import Layer, Model
+from wtool.schema.layers import VARIANTS
 from wtool.schema.operations import TENSORFLOW
 
 

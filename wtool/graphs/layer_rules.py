@@ -1,196 +1,55 @@
-"""How layers take inputs whose channels stand elsewhere: what becomes of their weights, and what comes out."""
+"""Propagation rules: given how the channels of a layer's inputs have changed, the edits of its weights and its output.
+
+The table of layers names how each class treats channels; here is a rule for each of these names.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from typing import Any
 
-from wtool.dtypes import Array
+from wtool.errors import Refused
+from wtool.graphs.kernel_rules import KERNEL_RULES, attention, recurrent
+from wtool.graphs.layer_changes import COPY, ONE, ZERO, AxisEdit, Case, Input, Stuck, Taken, refuse_mixing
 from wtool.graphs.reindex import Reindex, joined, reshaped, through_linked, unchanged
-from wtool.schema.graph import OPERATION, Shape
-from wtool.schema.keras_names import FUNCTIONS
-from wtool.schema.layers import quantisation
-from wtool.schema.shapes import ELEMENTWISE, MERGES, channel_axis
-from wtool.schema.shapes import reshaped as reshaped_shape
-
-ACROSS = frozenset(("softmax", "log_softmax", "sparsemax", "glu"))
-"""Activations that are not of each value alone."""
-
-INPUT, COPY, ZERO, ONE = "input", "copy", "zero", "one"
-"""What new positions of a weight get: what the user chose for inputs; their counterpart's value; a number."""
-
-
-class Stuck(Exception):
-    """A layer cannot take its inputs in this form; the text says why."""
-
-
-@dataclass(frozen=True, eq=False)
-class AxisEdit:
-    """New positions along an axis of a weight.
-
-    Attributes:
-        name: of the variable, which is also its role.
-        axis: of the weight.
-        source: as in `Reindex`.
-        fill: what new positions get.
-        part: name of the layer inside that holds it; None for the layer itself and everything inside it.
-    """
-
-    name: str
-    axis: int
-    source: Array
-    fill: str
-    part: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Input:
-    """One of the tensors that a layer takes.
-
-    Attributes:
-        word: position or name of the argument.
-        reindex: how its positions have changed; None if they have not.
-        shape: as it was.
-    """
-
-    word: int | str
-    reindex: Reindex | None
-    shape: Shape | None
-
-
-@dataclass(frozen=True, eq=False)
-class Taken:
-    """What it means for a layer.
-
-    Attributes:
-        output: how its output's positions have changed.
-        edits: of its weights.
-        settings: that change in its configuration.
-    """
-
-    output: Reindex | None
-    edits: tuple[AxisEdit, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A layer, as a rule sees it: `at` is how the one input that matters has changed."""
-
-    kind: str
-    config: Mapping[str, Any]
-    inputs: Sequence[Input]
-    at: Reindex
-    shape: Shape
-
-    @property
-    def rank(self) -> int:
-        """Dimensions of the input, with the batch."""
-        return len(self.shape)
-
-    @property
-    def channel(self) -> int:
-        """The axis of the input's channels."""
-        return channel_axis(self.config, self.rank)
-
-    def need_channels(self) -> None:
-        """Refuse changes along other axes than the channels."""
-        if self.at.axis != self.channel:
-            raise Stuck("it works along the axis that was doubled")
+from wtool.schema.graph import OPERATION
+from wtool.schema.layers import LayerClass, PartialShape, class_of, entry_of, reshaped_to
 
 
 def take(kind: str | None, config: Mapping[str, Any], inputs: Sequence[Input]) -> Taken:
     """How a layer takes its inputs, of which some have changed.
 
+    Args:
+        kind: the name of its class in the table of layers; None for a class that only its author knows.
+        config: its settings.
+        inputs: the tensors that it takes.
+
     Raises:
         Stuck: it cannot; the old form has to be brought back before it.
     """
     changed = [each for each in inputs if each.reindex is not None]
-    if kind is None or kind == "Lambda":
-        raise Stuck("what it does is in its author's code")
     if kind == OPERATION:
         raise Stuck("it is an operation, which may work on all channels together")
-    plain = kind.removeprefix("wtool>AutoRot").removeprefix("wtool>")
-    if plain in MERGES:
-        return merge(inputs)
-    if plain == "Concatenate":
-        return concatenate(config, inputs)
-    if plain in ("MultiHeadAttention", "GroupQueryAttention"):
-        return _attention(plain, config, inputs)
+    entry = entry_of(kind) if kind is not None else None
+    if entry is None or entry.variables is None:
+        raise Stuck("what it does is in its author's code")
+    match entry.channels:
+        case "merge":
+            return merge(inputs)
+        case "concatenate":
+            return concatenate(config, inputs)
+        case "attention":
+            return attention(entry.name, config, inputs)
     if len(changed) > 1 or changed[0] is not inputs[0]:
         raise Stuck("it takes several inputs")
     shape, reindex = changed[0].shape, changed[0].reindex
     if shape is None or reindex is None:
         raise Stuck("the shape of its input is not known")
-    rule = _RULES.get(plain) or next((rule for start, rule in _FAMILIES if plain.startswith(start)), None)
+    rule = RULES.get(entry.channels)
     if rule is None:
         raise Stuck("it works on all channels together")
-    return rule(Case(plain, config, inputs, reindex, shape))
-
-
-def _refuse_quantised(case: Case) -> None:
-    if quantisation(case.config) != (None,):
-        raise Stuck("it is quantised")
-
-
-def _dense(case: Case) -> Taken:
-    _refuse_quantised(case)
-    if case.at.axis != case.rank - 1:
-        return Taken(case.at)
-    names = ("kernel", "lora_kernel_a") if case.config.get("lora_rank") else ("kernel",)
-    return Taken(None, tuple(AxisEdit(name, 0, case.at.source, INPUT) for name in names))
-
-
-def _convolution(case: Case) -> Taken:
-    _refuse_quantised(case)
-    case.need_channels()
-    if case.config.get("groups", 1) != 1:
-        raise Stuck("its channels are in groups")
-    names = ("kernel", "lora_kernel_a") if case.config.get("lora_rank") else ("kernel",)
-    axis = case.rank - (1 if case.kind.endswith("Transpose") else 2)
-    return Taken(None, tuple(AxisEdit(name, axis, case.at.source, INPUT) for name in names))
-
-
-def _multiplied(case: Case) -> Reindex:
-    """Every input channel has `depth_multiplier` output channels."""
-    return case.at.blocks(1, int(case.config.get("depth_multiplier") or 1))
-
-
-def _depthwise(case: Case) -> Taken:
-    case.need_channels()
-    _check_activation(case.config)
-    many = _multiplied(case)
-    names = ("kernel", "depthwise_kernel")
-    edits = [AxisEdit(name, case.rank - 2, case.at.source, COPY) for name in names]
-    return Taken(many, (*edits, AxisEdit("bias", 0, many.source, ZERO)))
-
-
-def _separable(case: Case) -> Taken:
-    case.need_channels()
-    depthwise = AxisEdit("depthwise_kernel", case.rank - 2, case.at.source, COPY)
-    return Taken(None, (depthwise, AxisEdit("pointwise_kernel", case.rank - 2, _multiplied(case).source, INPUT)))
-
-
-def _einsum(case: Case) -> Taken:
-    _refuse_quantised(case)
-    equation = case.config.get("equation")
-    parts = equation.replace("->", ",").replace(" ", "").split(",") if isinstance(equation, str) else []
-    if len(parts) != 3 or len(parts[0].replace("...", "")) != (case.rank if "..." not in parts[0] else 0):
-        raise Stuck(f"its equation is {equation!r:.40}")
-    taken, kernel, made = parts
-    letter = taken[case.at.axis]
-    if letter in made and (letter in kernel or letter in str(case.config.get("bias_axes") or "")):
-        raise Stuck("it has weights of their own for these channels")
-    if letter in made:
-        _check_activation(case.config)
-        at, told = case.at.at(made.index(letter)), case.config.get("output_shape")
-        sizes = told if isinstance(told, list) else [told]
-        new = [len(at.source) if axis == at.axis and size else size for axis, size in enumerate(sizes, 1)]
-        return Taken(at, settings={"output_shape": new})
-    if letter not in kernel:
-        raise Stuck("it adds these channels up")
-    return Taken(None, (AxisEdit("kernel", kernel.index(letter), case.at.source, INPUT),))
+    return rule(Case(entry.channels, config, inputs, reindex, shape))
 
 
 _NORMALISING = {
@@ -224,24 +83,15 @@ def _prelu(case: Case) -> Taken:
 def _linked(case: Case) -> Taken:
     if int(case.config.get("axis", -1)) % case.rank != case.at.axis:
         raise Stuck("it links another axis")
-    _check_activation(case.config)
+    refuse_mixing(case.config)
     slopes: tuple[AxisEdit, ...] = ()
-    if case.kind == "LKPReLU" and case.at.axis not in (case.config.get("shared_axes") or ()):
+    if case.channels == "linked slopes" and case.at.axis not in (case.config.get("shared_axes") or ()):
         slopes = tuple(AxisEdit(name, case.at.axis - 1, case.at.source, COPY) for name in ("alpha", "linked_alpha"))
     return Taken(through_linked(case.at), slopes)
 
 
-def _check_activation(config: Mapping[str, Any]) -> None:
-    """Refuse what mixes channels, or may."""
-    name = config.get("activation")
-    if isinstance(name, Mapping):
-        name = name.get("class_name") if isinstance(name.get("config"), Mapping) else name.get("config")
-    if name is not None and (name not in (*FUNCTIONS, "ReLU", "LeakyReLU", "ELU") or name in ACROSS):
-        raise Stuck(f"{name!r:.40} may not work on each value alone")
-
-
 def _activation(case: Case) -> Taken:
-    _check_activation(case.config)
+    refuse_mixing(case.config)
     return Taken(case.at)
 
 
@@ -284,8 +134,8 @@ def _reshape(case: Case) -> Taken:
     return Taken(at, settings={"target_shape": sizes})
 
 
-def _reshaped(at: Reindex, shape: Shape, target: Shape) -> Reindex:
-    whole = reshaped_shape(shape, target)
+def _reshaped(at: Reindex, shape: PartialShape, target: PartialShape) -> Reindex:
+    whole = reshaped_to(shape, target)
     if whole is None or None in shape[1:] or None in whole[1:]:
         raise Stuck("the shape of its input is not known")
     found = reshaped(at, shape[1:], whole[1:])
@@ -305,78 +155,44 @@ def _repeat(case: Case) -> Taken:
     return Taken(case.at.at(2))
 
 
-def _recurrent(case: Case) -> Taken:
-    if case.at.axis != 2:
-        raise Stuck("it works along the axis that was doubled")
-    return Taken(None, (AxisEdit("kernel", 0, case.at.source, INPUT),))
-
-
-def _convolving_lstm(case: Case) -> Taken:
-    case.need_channels()
-    return Taken(None, (AxisEdit("kernel", case.rank - 3, case.at.source, INPUT),))
-
-
-def _wrapped(case: Case) -> tuple[str, Mapping[str, Any]]:
-    """What is inside a wrapper: class and settings."""
-    entry = case.config.get("layer") or case.config.get("cell")
-    name, config = (entry.get("class_name"), entry.get("config")) if isinstance(entry, Mapping) else (None, None)
-    if not isinstance(name, str) or not isinstance(config, Mapping):
+def _wrapped(case: Case) -> tuple[LayerClass | None, str, Mapping[str, Any]]:
+    """What is inside a wrapper: its entry in the table, what its author calls its class, and its settings."""
+    inside = case.config.get("layer") or case.config.get("cell")
+    if not isinstance(inside, Mapping) or not isinstance(inside.get("config"), Mapping):
         raise Stuck("it does not say what is inside it")
-    return name, config
+    name, config = inside.get("class_name"), inside["config"]
+    if not isinstance(name, str):
+        raise Stuck("it does not say what is inside it")
+    kind = None
+    with suppress(Refused):
+        kind = class_of(inside)
+    return (entry_of(kind) if kind is not None else None), name, config
 
 
 def _both_ways(case: Case) -> Taken:
-    name, config = _wrapped(case)
-    if name.rpartition(">")[2].removeprefix("AutoRot") not in ("SimpleRNN", "LSTM", "GRU") or len(case.inputs) > 1:
+    entry, name, config = _wrapped(case)
+    if entry is None or entry.channels != "recurrent" or not entry.parts or len(case.inputs) > 1:
         raise Stuck(f"it runs a {name} both ways")
-    return _recurrent(Case(name, config, case.inputs, case.at, case.shape))
+    return recurrent(Case(entry.channels, config, case.inputs, case.at, case.shape))
 
 
 def _own_cell(case: Case) -> Taken:
-    name, _ = _wrapped(case)
-    if name.rpartition(">")[2].removeprefix("AutoRot") not in ("SimpleRNNCell", "LSTMCell", "GRUCell"):
+    entry, name, _ = _wrapped(case)
+    if entry is None or entry.channels != "recurrent" or entry.parts:
         raise Stuck(f"it runs a {name}")
-    return _recurrent(case)
+    return recurrent(case)
 
 
 def _each_step(case: Case) -> Taken:
     """TimeDistributed: the same for every step, of one dimension less."""
-    name, config = _wrapped(case)
+    entry, name, config = _wrapped(case)
     if case.at.axis < 2 or "layers" in config:
         raise Stuck(f"it does a {name} at every step")
     inner = Input(0, case.at.at(case.at.axis - 1), (case.shape[0], *case.shape[2:]))
-    done = take(name, config, [inner])
+    done = take(None if entry is None else entry.name, config, [inner])
     if done.settings:
         raise Stuck(f"it does a {name} at every step")
     return Taken(None if done.output is None else done.output.at(done.output.axis + 1), done.edits)
-
-
-def _attention(kind: str, config: Mapping[str, Any], inputs: Sequence[Input]) -> Taken:
-    """Projections of query, value and key; the output is as wide as the query, unless its width is set."""
-    edits: list[AxisEdit] = []
-    settings: dict[str, Any] = {}
-    positions: dict[int | str, str] = {0: "query", 1: "value", 2: "key"}
-    words = [positions.get(each.word, str(each.word)) for each in inputs]
-    if words == ["query", "query"]:  # Keras 2 lists positional tensors
-        words = ["query", "value"]
-    for word, each in zip(words, inputs, strict=True):
-        if each.reindex is None:
-            continue
-        if word not in ("query", "value", "key") or each.shape is None or each.reindex.axis != len(each.shape) - 1:
-            raise Stuck(f"its {word} is not doubled along the last axis")
-        parts = [word]
-        if word == "query" and config.get("use_gate"):
-            parts.append("gate")
-        if word == "value" and "key" not in words:
-            parts.append("key")
-        edits += [AxisEdit("kernel", 0, each.reindex.source, INPUT, part) for part in parts]
-        if word == "query" and kind == "GroupQueryAttention":
-            raise Stuck("its output is as wide as its query")
-        if word == "query" and not config.get("output_shape"):
-            settings["output_shape"] = [each.reindex.size]
-        elif word == "query" and not each.reindex.grows and config["output_shape"] == [len(each.reindex.source)]:
-            settings["output_shape"] = None  # it is as wide as the query again
-    return Taken(None, tuple(edits), settings)
 
 
 def merge(inputs: Sequence[Input]) -> Taken:
@@ -414,43 +230,24 @@ def concatenate(config: Mapping[str, Any], inputs: Sequence[Input]) -> Taken:
     return Taken(joined(parts))
 
 
-_ALONE = ELEMENTWISE - {
-    "Activation", "ActivityRegularization", "BatchNormalization", "GroupNormalization",
-    "LayerNormalization", "Masking", "Normalization", "PReLU",
-    "RMSNormalization", "Rescaling", "Softmax", "SyncBatchNormalization", "UnitNormalization",
-}  # fmt: skip
-_RULES: dict[str, Callable[[Case], Taken]] = {
-    **dict.fromkeys(_ALONE, _each_value),
-    "Activation": _activation,
-    "BatchNormalization": _batch_norm,
-    "SyncBatchNormalization": _batch_norm,
-    **dict.fromkeys(("LayerNormalization", "RMSNormalization", "UnitNormalization", "Softmax"), _norm),
-    "Dense": _dense,
-    "EinsumDense": _einsum,
-    "Flatten": _flatten,
-    "Reshape": _reshape,
-    "Permute": _permute,
-    "RepeatVector": _repeat,
-    "Rescaling": _rescaling,
-    "PReLU": _prelu,
-    **dict.fromkeys(("LKReLU", "LKSELU", "LKSwish", "LKPReLU", "Linked"), _linked),
-    **dict.fromkeys(("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU"), _recurrent),
-    "Bidirectional": _both_ways,
-    "RNN": _own_cell,
-    "TimeDistributed": _each_step,
+RULES: dict[str, Callable[[Case], Taken]] = {
+    **KERNEL_RULES,
+    "each value": _each_value,
+    "activation": _activation,
+    "rescaling": _rescaling,
+    "slopes": _prelu,
+    "linked": _linked,
+    "linked slopes": _linked,
+    "batch normalization": _batch_norm,
+    "normalization": _norm,
+    "space": _spatial,
+    "global pooling": _global_pool,
+    "flatten": _flatten,
+    "reshape": _reshape,
+    "permute": _permute,
+    "repeat": _repeat,
+    "both ways": _both_ways,
+    "own cell": _own_cell,
+    "each step": _each_step,
 }
-_FAMILIES: tuple[tuple[str, Callable[[Case], Taken]], ...] = (
-    ("ConvLSTM", _convolving_lstm),
-    ("Conv", _convolution),
-    ("DepthwiseConv", _depthwise),
-    ("SeparableConv", _separable),
-    ("MaxPooling", _spatial),
-    ("AveragePooling", _spatial),
-    ("AdaptiveMaxPooling", _spatial),
-    ("AdaptiveAveragePooling", _spatial),
-    ("ZeroPadding", _spatial),
-    ("Cropping", _spatial),
-    ("UpSampling", _spatial),
-    ("GlobalMaxPooling", _global_pool),
-    ("GlobalAveragePooling", _global_pool),
-)
+"""How a layer of one input treats channels, as the table of layers names it -> the rule."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from wtool.errors import Refused
-from wtool.graphs.layer_rules import ACROSS
 from wtool.graphs.new_layers import beside, keras_class, own_class, without_sharing
 from wtool.graphs.propagate import Bring, Spread, spread
 from wtool.graphs.reindex import Reindex, linked
 from wtool.schema.graph import Entry, Key, Layer, Model
-from wtool.schema.ranges import LEVELS, named
+from wtool.schema.layers import entry_of
+from wtool.schema.layers.activations import ACROSS, LEVELS, activation_name
 
 VARIANTS = {"relu": "LKReLU", "selu": "LKSELU", "swish": "LKSwish", "silu": "LKSwish"}
 """Activation -> linked layer of its own; others become `Linked(activation)`."""
@@ -56,14 +56,9 @@ def activation_of(layer: Layer) -> Activation | None:
         return _of_layer(kind, acting)
     if kind == "Activation":
         return _of_function(config.get("activation"), fused=False)
-    return _of_function(config.get("activation"), fused=True) if ends_in_activation(kind) else None
-
-
-def ends_in_activation(kind: str) -> bool:
-    """Whether the setting `activation` of a class is what it does last, to each of its outputs."""
-    plain = kind.removeprefix("AutoRot")
-    known = plain.startswith(("Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv"))
-    return known and not plain.startswith("ConvLSTM")
+    entry = entry_of(acting.kind or "")
+    ends_in_it = entry is not None and entry.ends_in_activation
+    return _of_function(config.get("activation"), fused=True) if ends_in_it else None
 
 
 def _of_layer(kind: str, layer: Layer) -> Activation:
@@ -183,7 +178,7 @@ def _put_link(model: Model, layer: Layer, activation: Activation, found: Spread)
 def _set_linear(layer: Layer) -> None:
     config = layer.acting.config
     if config.get("L") == "auto":  # of an Auto-Rotating layer: the one of its activation
-        config["L"] = LEVELS.get(named(config["activation"]), "auto")
+        config["L"] = LEVELS.get(activation_name(config["activation"]), "auto")
     config["activation"] = "linear"
 
 

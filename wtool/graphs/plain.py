@@ -11,16 +11,16 @@ import numpy as np
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array
 from wtool.errors import WtoolError
-from wtool.graphs.layer_rules import INPUT
-from wtool.graphs.linking import VARIANTS, ends_in_activation, settle
+from wtool.graphs.layer_changes import INPUT
+from wtool.graphs.linking import VARIANTS, settle
 from wtool.graphs.new_layers import keras_class, without_sharing
 from wtool.graphs.propagate import spread
 from wtool.graphs.reindex import Reindex, taken
 from wtool.graphs.rotation import OWN, WRAPPERS
 from wtool.graphs.selecting import followers
 from wtool.graphs.values import Values, edits_of
-from wtool.schema.config import class_of
 from wtool.schema.graph import Entry, Layer, Model
+from wtool.schema.layers import LINKED, class_of, entry_of
 
 PLAIN = {variant: name for name, variant in reversed(VARIANTS.items()) if name != "swish"}
 PROJECTION = re.compile(r"_project(_\d+)?$")
@@ -36,12 +36,12 @@ def own_entries(layer: Layer) -> list[Entry]:
 
 def is_own(entry: Entry) -> bool:
     """Whether an entry is one of wtool's layers, or of the original ones that they stand in for."""
-    return (class_of(entry)[0] or "").startswith("wtool>")
+    return (class_of(entry) or "").startswith("wtool>")
 
 
 def is_linked(layer: Layer) -> bool:
     """Whether a layer is a linked activation."""
-    return (layer.kind or "").startswith("wtool>L")
+    return (layer.kind or "").removeprefix("wtool>") in LINKED
 
 
 def unrotate(layer: Layer) -> bool:
@@ -144,8 +144,8 @@ def _fuse(model: Model, layer: Layer, function: Any) -> bool:
     if any(call.inputs[0].key[0] != name for call in model.calls_of(layer)):
         return False
     acting = producer.acting
-    config, kind = acting.config, str(acting.entry.get("class_name")).rpartition(">")[2]
-    if not ends_in_activation(kind) or acting.kind is None or config.get("activation") != "linear":
+    config, entry = acting.config, entry_of(acting.kind or "")
+    if entry is None or not entry.ends_in_activation or config.get("activation") != "linear":
         return False
     config["activation"] = function
     model.remove(layer)

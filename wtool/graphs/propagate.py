@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wtool.errors import Refused, in_short
-from wtool.graphs.layer_rules import Input, Stuck, Taken, take
+from wtool.graphs.layer_changes import Input, Stuck, Taken
+from wtool.graphs.layer_rules import take
 from wtool.graphs.propagate_operations import take_operation
 from wtool.graphs.reindex import Reindex, unchanged
-from wtool.schema.graph import Call, Key, Layer, Model, Ref, Shape
+from wtool.schema.graph import Call, Key, Layer, Model, Ref
+from wtool.schema.layers import PartialShape, entry_of
 from wtool.schema.operations import TENSORFLOW
-from wtool.schema.shapes import ELEMENTWISE, MERGES, Shapes, shapes_of
+from wtool.schema.shapes import Shapes, shapes_of
 
 Behind = Callable[[Reindex], Reindex]
 """What a layer that changes makes of its output's positions."""
@@ -32,7 +34,7 @@ class Bring:
     model: Model
     refs: list[Ref]
     reindex: Reindex
-    shape: Shape
+    shape: PartialShape
     why: list[str]
 
 
@@ -53,12 +55,12 @@ class Spread:
 
     taken: dict[str, Taken] = field(default_factory=dict)
     layers: dict[str, Layer] = field(default_factory=dict)
-    changed: list[tuple[Ref, Reindex, Shape]] = field(default_factory=list)
+    changed: list[tuple[Ref, Reindex, PartialShape]] = field(default_factory=list)
     brought: dict[tuple[str, Key], Bring] = field(default_factory=dict)
     axes: dict[str, int] = field(default_factory=dict)
-    before: dict[str, Shape] = field(default_factory=dict)
+    before: dict[str, PartialShape] = field(default_factory=dict)
     entered: list[tuple[Model, Key, Reindex]] = field(default_factory=list)
-    inputs: dict[str, list[Shape | None]] = field(default_factory=dict)
+    inputs: dict[str, list[PartialShape | None]] = field(default_factory=dict)
 
 
 class _Differs(Exception):
@@ -92,7 +94,7 @@ def spread(model: Model, behind: Mapping[str, Behind], can_bring: bool) -> Sprea
         return walk.found
 
 
-State = tuple["Reindex | None", "Shape | None"]
+State = tuple["Reindex | None", "PartialShape | None"]
 
 
 class _Walk:
@@ -205,7 +207,7 @@ class _Walk:
             if each.reindex is not None:
                 self.bring(model, ref, each.reindex, each.shape, call.layer.shown, why)
 
-    def bring(self, model: Model, ref: Ref, reindex: Reindex, shape: Shape | None, who: str, why: str) -> None:
+    def bring(self, model: Model, ref: Ref, reindex: Reindex, shape: PartialShape | None, who: str, why: str) -> None:
         """Have the old form of a tensor brought back for one who takes it."""
         if not self.can_bring or shape is None:
             raise Refused(f"{who} cannot take its input without the linked half: {why}")
@@ -236,25 +238,26 @@ def _alike(one: Taken, other: Taken) -> bool:
     )
 
 
-def _channels(call: Call, before: Sequence[int | None], shape: Shape | None) -> int | None:
+def _channels(call: Call, before: Sequence[int | None], shape: PartialShape | None) -> int | None:
     """The axis of the channels in what a layer gives."""
     if shape is None:
         return None
-    acting = call.layer.acting
-    kind, config = acting.kind or "", acting.config
+    config = call.layer.acting.config
+    entry = entry_of(call.layer.acting.kind or "")
     if call.layer.kind == "TimeDistributed":
         return 2 if config.get("data_format") == "channels_first" and len(shape) > 3 else len(shape) - 1
-    if kind in ("BatchNormalization", "SyncBatchNormalization"):
+    treatment = entry.channels if entry is not None else ""
+    if treatment == "batch normalization":
         axis = config.get("axis", -1)
         axis = axis[0] if isinstance(axis, list) and axis else axis
         return axis % len(shape) if type(axis) is int else None
-    if kind.startswith("wtool>L"):
+    if treatment in ("linked", "linked slopes"):
         return int(config.get("axis", -1)) % len(shape)
-    if "data_format" in config and kind != "Flatten":
+    if "data_format" in config and treatment != "flatten":
         return 1 if config["data_format"] == "channels_first" else len(shape) - 1
-    passes_on = kind in ELEMENTWISE or kind in MERGES or kind == "Concatenate" or call.layer.model is not None
     known = next((axis for axis in before if axis is not None), None)
     dims = config.get("dims")
-    if kind == "Permute" and known and isinstance(dims, list) and known in dims:
+    if treatment == "permute" and known and isinstance(dims, list) and known in dims:
         return dims.index(known) + 1
+    passes_on = call.layer.model is not None or (entry is not None and entry.keeps_axes)
     return known if passes_on and known is not None and known < len(shape) else len(shape) - 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from wtool.graphs.layer_rules import Input, Stuck, Taken, concatenate, merge
+from wtool.graphs.layer_changes import Input, Stuck, Taken
+from wtool.graphs.layer_rules import concatenate, merge
 from wtool.graphs.reindex import Reindex
 from wtool.schema.operations import (
     DIVIDING,

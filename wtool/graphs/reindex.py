@@ -11,7 +11,7 @@ import numpy as np
 
 from wtool.dtypes import Array
 from wtool.errors import Refused
-from wtool.schema.graph import Shape
+from wtool.schema.layers import PartialShape
 
 MOST = 1 << 25
 """Positions along an axis; a flattened image of 512x512x64 has half as many."""
@@ -50,7 +50,7 @@ class Reindex:
         """The same along another axis."""
         return Reindex(axis, self.source, self.size)
 
-    def shape(self, old: Shape) -> Shape:
+    def shape(self, old: PartialShape) -> PartialShape:
         """The new shape of a tensor."""
         return (*old[: self.axis], len(self.source), *old[self.axis + 1 :])
 
@@ -106,7 +106,7 @@ def joined(parts: Sequence[Reindex]) -> Reindex:
     return Reindex(parts[0].axis, np.concatenate(moved), int(starts[-1]))
 
 
-def reshaped(before: Reindex, shape: Shape, target: Shape) -> Reindex | None:
+def reshaped(before: Reindex, shape: PartialShape, target: PartialShape) -> Reindex | None:
     """What a Reshape from `shape` to `target` makes of it; None where it does not stay within one axis.
 
     Both shapes are of one example, without the batch, and complete.

@@ -8,29 +8,20 @@ from typing import Any
 import numpy as np
 
 from wtool.checkpoint.model import Checkpoint, Tensor
-from wtool.choices import ROTATING
 from wtool.dtypes import Array
 from wtool.errors import Refused, Usage
 from wtool.graphs.new_layers import own_class
 from wtool.graphs.selecting import followers
-from wtool.schema.graph import CARRIERS, Call, Entry, Key, Layer, Model
-from wtool.schema.layers import quantisation
-from wtool.schema.ranges import LEVELS, RANGES, beyond, named, states_are_bounded
+from wtool.schema.graph import CARRIERS, Entry, Key, Layer, Model
+from wtool.schema.layers import Range, class_of, entry_of, output_range, quantisation
+from wtool.schema.layers.activations import LEVELS, RANGES, activation_name, beyond
+from wtool.schema.layers.output_ranges import hull
 
 OWN = ("xmin_lim", "xmax_lim", "L", "xQ_scalar", "eps", "AutoRot", "hQ_scalar")
 """Settings that the variants have and their parents do not."""
 
 EPS = 1e-5
-RECURRENT = ("SimpleRNN", "LSTM", "GRU")
 WRAPPERS = ("Bidirectional", *CARRIERS)
-Limits = tuple[float, float]
-
-_PASSING = (
-    "Flatten", "Reshape", "Permute", "RepeatVector", "MaxPooling", "AveragePooling", "AdaptiveMaxPooling",
-    "AdaptiveAveragePooling", "GlobalMaxPooling", "GlobalAveragePooling", "Dropout", "SpatialDropout", "Identity",
-    "Cropping", "UpSampling", "ActivityRegularization", "Masking",
-)  # fmt: skip
-_JOINING = ("Concatenate", "Average", "Maximum", "Minimum")
 
 
 def rotatable(layer: Layer) -> list[Entry]:
@@ -40,19 +31,30 @@ def rotatable(layer: Layer) -> list[Entry]:
         entries = [layer.config.get("layer"), layer.config.get("backward_layer")]  # type: ignore[list-item]
     elif layer.kind is None:
         return []
-    found = [entry for entry in entries if isinstance(entry, dict) and _plain(entry) in ROTATING]
+    found = [entry for entry in entries if isinstance(entry, dict) and _rotates(entry)]
     for entry in found:
         if quantisation(entry.get("config") or {}) != (None,):
             raise Refused(f"{layer.shown} is quantised; leave it out with --layers")
     return found
 
 
+def _rotates(entry: Entry) -> bool:
+    known = entry_of(class_of(entry) or "")
+    return known is not None and known.rotates
+
+
 def _plain(entry: Entry) -> str:
     return str(entry.get("class_name")).rpartition(">")[2]
 
 
+def _channels(entry: Entry) -> str:
+    """How a layer treats channels, as the table of layers names it."""
+    known = entry_of(class_of(entry) or "")
+    return known.channels if known is not None else ""
+
+
 def rotate(
-    model: Model, layer: Layer, limits: Limits | None, given: tuple[float | None, float | None], level: float | None,
+    model: Model, layer: Layer, limits: Range | None, given: tuple[float | None, float | None], level: float | None,
     auto_rot: bool,
 ) -> str:  # fmt: skip
     """Make a layer's entries Auto-Rotating ones, in place; gives their class.
@@ -85,96 +87,60 @@ def rotate(
             "AutoRot": auto_rot,
         }
         own_class(entry, name)
-        if "module" in entry and name.removeprefix("AutoRot") in RECURRENT:
+        if "module" in entry and _channels(entry) == "recurrent":
             entry["module"] = "wtool.layers.recurrent"
     return f"AutoRot{_plain(entries[0]).removeprefix('AutoRot')}"
 
 
 def _check_states(layer: Layer, entry: Entry) -> None:
     """Refuse recurrent layers whose states have no known range."""
-    if _plain(entry) not in RECURRENT:
+    if _channels(entry) != "recurrent":
         return
     config = entry["config"]
-    gates = [] if _plain(entry) == "SimpleRNN" else [named(config.get("recurrent_activation", "sigmoid"))]
-    state = named(config.get("activation", "tanh"))
-    if not states_are_bounded(state, gates):
+    state = activation_name(config.get("activation", "tanh"))
+    if output_range(class_of(entry), config, [None]) is None:
         raise Usage(f"no range is known for the states of {layer.shown} ({state}); leave it out with --layers")
 
 
 def _level(model: Model, layer: Layer, entry: Entry) -> str | float:
     """L by the activation: the layer's own, or the layer behind a linear one."""
-    config = entry["config"]
-    names = [named(config.get("activation", "tanh" if _plain(entry) in RECURRENT else None))]
-    if _plain(entry) in RECURRENT[1:]:
-        names.append(named(config.get("recurrent_activation", "sigmoid")))
+    config, recurrent = entry["config"], _channels(entry) == "recurrent"
+    names = [activation_name(config.get("activation", "tanh" if recurrent else None))]
+    if recurrent and _plain(entry) != "SimpleRNN":
+        names.append(activation_name(config.get("recurrent_activation", "sigmoid")))
     if all(name in LEVELS for name in names):
         return "auto"
-    behind = {named(each.config.get("activation")) for each in followers(model, layer) if each.kind == "Activation"}
+    functions = (each.config.get("activation") for each in followers(model, layer) if each.kind == "Activation")
+    behind = {activation_name(function) for function in functions}
     if names == ["linear"] and len(behind) == 1 and (name := next(iter(behind))) in LEVELS:
         return LEVELS[name]
     odd = next(name for name in names if name not in LEVELS)
     raise Usage(f"no L is known for {odd}, the activation of {layer.shown}: give --L, or leave it out with --layers")
 
 
-def limits_of(model: Model, given: Sequence[Limits | None] = ()) -> dict[str, Limits | None]:
+def limits_of(model: Model, given: Sequence[Range | None] = ()) -> dict[str, Range | None]:
     """Path of each layer, of a model and those inside it -> between which limits its inputs are, where that is known.
 
     Limits come from activations with a bounded range, and pass through layers that only move values.
     """
-    found: dict[str, Limits | None] = {}
+    found: dict[str, Range | None] = {}
     _follow(model, given, found)
     return found
 
 
-def _follow(model: Model, given: Sequence[Limits | None], found: dict[str, Limits | None]) -> list[Limits | None]:
-    at: dict[Key, Limits | None] = dict(zip(model.inputs, given, strict=False))
+def _follow(model: Model, given: Sequence[Range | None], found: dict[str, Range | None]) -> list[Range | None]:
+    at: dict[Key, Range | None] = dict(zip(model.inputs, given, strict=False))
     for call in model.calls:
         inputs = [at.get(ref.key) for ref in call.inputs]
-        whole = _union(inputs[:1])
+        whole = hull(inputs[:1])
         path = call.layer.path
-        found[path] = whole if path not in found else _union([found[path], whole])
+        found[path] = whole if path not in found else hull([found[path], whole])
         if call.layer.model is not None:
             for number, limits in enumerate(_follow(call.layer.model, inputs, found)):
                 at[call.layer.name, call.number, number] = limits
         else:
-            at[call.key] = _behind(call, inputs)
+            at[call.key] = output_range(call.layer.kind, call.layer.config, inputs)
     return [at.get(ref.key) for ref in model.outputs]
-
-
-def _union(limits: Sequence[Limits | None]) -> Limits | None:
-    known = [each for each in limits if each is not None]
-    if len(known) < len(limits) or not known:
-        return None
-    return min(low for low, _ in known), max(high for _, high in known)
-
-
-def _behind(call: Call, inputs: Sequence[Limits | None]) -> Limits | None:
-    """The limits of what a layer gives."""
-    if call.layer.kind is None:
-        return None  # of its author's own: it may do anything with what its settings say
-    kind, config = call.layer.kind.removeprefix("wtool>").removeprefix("AutoRot"), call.layer.config
-    if kind in WRAPPERS and isinstance(config.get("layer"), dict):
-        entry = config["layer"]
-        merged = kind == "Bidirectional" and config.get("merge_mode", "concat") not in ("concat", "ave", None)
-        kind, config = _plain(entry).removeprefix("AutoRot"), entry.get("config") or {}
-        if merged:
-            return None
-    if kind in RECURRENT:
-        limits = RANGES.get(named(config.get("activation", "tanh")))
-        return _union([limits, (0.0, 0.0)])
-    if kind == "ReLU" and config.get("max_value") is not None and not config.get("negative_slope"):
-        return 0.0, float(config["max_value"])
-    if kind == "Softmax":
-        return RANGES["softmax"]
-    if kind == "UnitNormalization":
-        return -1.0, 1.0
-    if kind.startswith(_PASSING):
-        return inputs[0]
-    if kind.startswith("ZeroPadding"):
-        return _union([inputs[0], (0.0, 0.0)])
-    if kind in _JOINING:
-        return _union(inputs)
-    return RANGES.get(named(config.get("activation")))
 
 
 # --- what rotation does to a layer ---
@@ -187,7 +153,7 @@ def rho_of(base: Checkpoint, layer: Layer, owned: Sequence[Tensor]) -> tuple[flo
         config = entry["config"]
         limit = beyond(config["xmin_lim"], config["xmax_lim"])
         for group in _by_layer(owned):
-            at_limit = _at_limit(base, _plain(entry).removeprefix("AutoRot"), config, group, limit)
+            at_limit = _at_limit(base, _channels(entry), config, group, limit)
             factors.append(_levels(config, len(at_limit)) / (np.abs(at_limit) + config["eps"]))
     if not factors:
         return None
@@ -209,28 +175,38 @@ def _by_layer(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
     return [group for group in groups.values() if any(tensor.role.endswith("kernel") for tensor in group)]
 
 
-def _at_limit(base: Checkpoint, kind: str, config: Mapping[str, Any], tensors: Sequence[Tensor], limit: float) -> Array:
-    """f(xQ) of every output, where the whole kernel lies on the input."""
+def _at_limit(
+    base: Checkpoint, channels: str, config: Mapping[str, Any], tensors: Sequence[Tensor], limit: float
+) -> Array:
+    """f(xQ) of every output, where the whole kernel lies on the input.
+
+    Args:
+        base: the checkpoint.
+        channels: how the layer treats channels, as the table of layers names it.
+        config: its settings.
+        tensors: its weights.
+        limit: every entry of xQ.
+    """
     weights = {tensor.role: base.read(tensor).astype(np.float64) for tensor in tensors}
-    if kind in RECURRENT:
+    if channels == "recurrent":
         sums = limit * weights["kernel"].sum(axis=0)
-        state = RANGES.get(named(config.get("activation", "tanh")), (-1.0, 1.0))
+        state = RANGES.get(activation_name(config.get("activation", "tanh")), (-1.0, 1.0))
         sums = sums + beyond(*state) * weights["recurrent_kernel"].sum(axis=0)
         bias = weights.get("bias")
         return np.asarray(sums if bias is None else sums + bias.reshape(-1, len(sums)).sum(axis=0))
-    if kind.startswith("Separable"):
+    if channels == "separable":
         depthwise = weights["depthwise_kernel"]
         each = depthwise.sum(axis=tuple(range(depthwise.ndim - 2))).reshape(-1)
         sums = each @ weights["pointwise_kernel"].reshape(len(each), -1)
     else:
         kernel = weights.get("kernel", weights.get("depthwise_kernel"))
         assert kernel is not None
-        if kind.startswith("Depthwise"):
-            sums = kernel.sum(axis=tuple(range(kernel.ndim - 2))).reshape(-1)
-        elif kind.endswith("Transpose"):
-            sums = kernel.sum(axis=(*range(kernel.ndim - 2), kernel.ndim - 1))
+        window = tuple(range(kernel.ndim - 2))
+        if channels == "depthwise":
+            sums = kernel.sum(axis=window).reshape(-1)
         else:
-            sums = kernel.sum(axis=tuple(range(kernel.ndim - 1)))
+            inputs = kernel.ndim - (1 if channels == "transposed convolution" else 2)
+            sums = kernel.sum(axis=(*window, inputs))
     return np.asarray(limit * sums + weights.get("bias", 0.0))
 
 
@@ -238,10 +214,10 @@ def _levels(config: Mapping[str, Any], size: int) -> Array:
     """L of every output; a recurrent layer has some for each gate."""
     if config["L"] != "auto":
         return np.full(size, float(config["L"]))
-    own = LEVELS[named(config.get("activation", "tanh"))]
+    own = LEVELS[activation_name(config.get("activation", "tanh"))]
     units = config.get("units")
     if "recurrent_activation" not in config or not units:
         return np.full(size, own)
-    gate = LEVELS[named(config["recurrent_activation"])]
+    gate = LEVELS[activation_name(config["recurrent_activation"])]
     gates = [gate, gate, own, gate] if size == 4 * units else [gate, gate, own]
     return np.repeat(gates, units)

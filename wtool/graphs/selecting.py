@@ -9,17 +9,14 @@ from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from wtool.errors import Refused, Usage, a_few
-from wtool.schema.config import class_of
 from wtool.schema.graph import OPERATION, Key, Layer, Model
-from wtool.schema.layers import variants
+from wtool.schema.layers import class_of, entry_of, holds_kernel
 from wtool.schema.operations import ACTIVATIONS, TENSORFLOW, function_of
 
 Chosen = TypeVar("Chosen")
 
 LINKING = ("a linked activation", "Linked", "LK")
 """How the names of what activations become begin."""
-
-_HOLDERS = ("SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM", "Bidirectional", "TimeDistributed", "MultiHead", "GroupQ")
 
 
 def choose(
@@ -100,7 +97,7 @@ def inside(layer: Layer) -> Iterator[Layer]:
             for entry in value if isinstance(value, list) else [value]:
                 if isinstance(entry, dict) and isinstance(entry.get("config"), (dict, list)):
                     with suppress(Refused):
-                        held = Layer(entry, "", class_of(entry)[0])
+                        held = Layer(entry, "", class_of(entry))
                         held.path = f"{holder.path}/{held.name or entry['class_name']}"
                         waiting.append(held)
         if holder is not layer:
@@ -109,8 +106,8 @@ def inside(layer: Layer) -> Iterator[Layer]:
 
 def _is_activation(layer: Layer) -> bool:
     """Whether it has an activation that no layer can take the place of: in a loop over time, or as an operation."""
-    kind = (layer.kind or "").removeprefix("wtool>AutoRot").removesuffix("Cell")
-    if kind in ("SimpleRNN", "LSTM", "GRU") or kind.startswith("ConvLSTM"):
+    entry = entry_of(layer.kind or "")
+    if entry is not None and entry.channels in ("recurrent", "convolving recurrent"):
         return layer.config.get("activation") not in (None, "linear")
     if layer.kind in TENSORFLOW:
         return function_of(layer.config) in ACTIVATIONS
@@ -146,11 +143,7 @@ def _has_kernel(layer: Layer) -> bool:
         return layer.kind is None  # of its author's own: it may well have one
     if layer.model is not None:
         return any(_has_kernel(inner) for inner in layer.model.layers)
-    return layer.kind.removeprefix("wtool>AutoRot").startswith(_HOLDERS) or any(
-        variable.name.endswith(("kernel", "embeddings"))
-        for choice in variants(layer.kind, layer.config) or ()
-        for variable in choice.saved
-    )
+    return holds_kernel(layer.kind, layer.config)
 
 
 def followers(model: Model, layer: Layer) -> Iterator[Layer]:

@@ -16,7 +16,7 @@ from wtool.checkpoint.structure import Fresh, Structure
 from wtool.checkpoint.weight_order import listed, owner_of
 from wtool.dtypes import Array, dtype_of, is_floating
 from wtool.errors import Refused, a_few
-from wtool.graphs.layer_rules import COPY, INPUT, ONE, ZERO, AxisEdit
+from wtool.graphs.layer_changes import COPY, INPUT, ONE, ZERO, AxisEdit
 from wtool.graphs.propagate import Spread
 from wtool.graphs.reindex import put, taken
 from wtool.schema import config as architecture

@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 
 from wtool.layers.linked import PACKAGE, activation_of
-from wtool.schema.ranges import LEVELS
+from wtool.schema.layers.activations import LEVELS
 
 
 class Rotating:
@@ -25,7 +25,7 @@ class Rotating:
             classes that arpkeras has, then the parent's others in its order.
         xmin_lim, xmax_lim: between which the layer's inputs are: one number each, or one for each input channel.
         L: |rho * f(xQ)|, above 0: one number, or one for each output channel; `auto` takes it from the activation (see
-            `wtool.schema.ranges`); None only where the layer is switched off.
+            `wtool.schema.layers.activations`); None only where the layer is switched off.
         xQ_scalar: every entry of xQ, or one for each input channel; `auto` is 2 * xmax_lim - xmin_lim.
         eps: keeps rho finite where f(xQ) is 0.
         AutoRot: False makes it the parent.

@@ -14,7 +14,7 @@ from keras import ops
 
 from wtool.layers.autorot import Rotating, level, name_of, rotating
 from wtool.layers.linked import activation_of
-from wtool.schema.ranges import RANGES, beyond, states_are_bounded
+from wtool.schema.layers.activations import RANGES, beyond, states_are_bounded
 
 HALF = 2.0**12
 """What a unit's weights may sum up to under float16, which ends at 65504: it leaves room for inputs up to 16."""

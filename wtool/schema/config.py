@@ -9,7 +9,18 @@ from typing import Any
 
 from wtool.errors import Differs, Note, Refused
 from wtool.schema.calls import layer_order, name_of
-from wtool.schema.layers import Variables, built_in, original, quantisation, snake_case, variants
+from wtool.schema.layers import (
+    LayerClass,
+    PartialShape,
+    Variables,
+    class_and_settings,
+    class_of,
+    entry_of,
+    original_of,
+    quantisation,
+    snake_case,
+    variants,
+)
 
 MAX_NESTED_MODELS = 40
 """Layers inside layers. Real models nest three or four deep."""
@@ -22,6 +33,7 @@ class Node:
     Attributes:
         name: what its author called it.
         class_name: without its package; the built-in class's usual name where it is one.
+        kind: the name of the class in the table of layers; None where only its author knows it.
         attribute: of the layer above, that holds it: `layers`, `forward_layer`, `cell`.
         listed: it is in a list, where files number the classes instead of naming attributes.
         group: what files call its class: `conv2d`.
@@ -37,13 +49,14 @@ class Node:
 
     name: str
     class_name: str
+    kind: str | None
     attribute: str
     listed: bool
     group: str
     config: Mapping[str, Any]
     trainable: bool
     variants: tuple[Variables, ...] | None
-    input_shape: tuple[int | None, ...] | None = None
+    input_shape: PartialShape | None = None
     children: tuple[Node, ...] = ()
     moved: bool = False
     unsure: bool = False
@@ -119,12 +132,12 @@ class _Place:
 def _node(entry: Any, place: _Place, notes: list[str]) -> Node:
     if place.depth > MAX_NESTED_MODELS:
         raise Refused(f"the model's configuration nests more than {MAX_NESTED_MODELS} layers inside each other")
-    class_name, settings = _entry(entry, place.what)
+    class_name, settings = class_and_settings(entry, place.what)
     plain = class_name.rpartition(">")[2]
-    known = _known(entry, class_name, plain)
+    known = class_of(entry)
     if known and entry.get("registered_name") not in (None, class_name, plain, f"keras>{plain}", known):
         notes.append(f"{place.what} is Keras's {plain}, but registered as {entry['registered_name']}")
-    if (package := _original(entry)) is not None:
+    if (package := original_of(entry)) is not None:
         notes.append(Note(f"{plain} is of the package {package}; wtool's layer of this name takes its place", "note"))
     name = place.name or settings.get("name") or entry.get("name") or ""
     if not isinstance(name, str):
@@ -134,6 +147,7 @@ def _node(entry: Any, place: _Place, notes: list[str]) -> Node:
     return Node(
         name=name,
         class_name=(known or plain).rpartition(">")[2],
+        kind=known,
         attribute=place.attribute,
         listed=place.listed,
         group=snake_case(plain),
@@ -153,64 +167,12 @@ def _shared(entry: Mapping[str, Any]) -> tuple[str | float | None, ...]:
     return (entry["shared_object_id"],) if "shared_object_id" in entry else ()
 
 
-def _entry(entry: Any, what: str) -> tuple[str, Mapping[str, Any]]:
-    if not isinstance(entry, Mapping):
-        raise Refused(f"the configuration of {what} is {entry!r:.60}, not an object")
-    class_name, settings = entry.get("class_name"), entry.get("config")
-    if not isinstance(class_name, str) or not class_name:
-        raise Refused(f"the configuration of {what} does not say its class")
-    if class_name in ("CompositeTensor", "TypeSpec"):
-        raise Refused(f"the configuration of {what} is a {class_name}, not a layer")
-    if isinstance(settings, list):
-        return class_name, {"layers": settings}
-    if isinstance(settings, str):
-        return class_name, {}  # functions: {"class_name": "function", "config": "name"}
-    if not isinstance(settings, Mapping):
-        raise Refused(f"the configuration of {what} ({class_name}) has no settings")
-    return class_name, settings
-
-
-def class_of(entry: Mapping[str, Any]) -> tuple[str | None, str]:
-    """The class of a layer, as `built_in` calls it (None if it is nobody's that is known), and as its author does.
-
-    Raises:
-        Refused: the entry is no layer's.
-    """
-    class_name, _ = _entry(entry, "a layer")
-    plain = class_name.rpartition(">")[2]
-    return _known(entry, class_name, plain), plain
-
-
 def is_operation(entry: Mapping[str, Any]) -> bool:
     """Whether an entry of a functional model is an operation (`x + y`), which files do not count as a layer."""
     return str(entry.get("module", "")).startswith(("keras.src.ops", "keras.ops"))
 
 
-def _known(entry: Mapping[str, Any], class_name: str, plain: str) -> str | None:
-    """The class, if its variables are known: one of Keras's, of `wtool.layers`, or tfmot's wrapper."""
-    if plain == "PruneLowMagnitude" and "pruning_schedule" in _entry(entry, plain)[1]:
-        return "tfmot>PruneLowMagnitude"
-    own = f"wtool>{plain}"
-    if own in (class_name, entry.get("registered_name")) and built_in(own) is not None:
-        return own
-    if _original(entry) is not None:
-        return own
-    return built_in(plain) if _by_keras(entry, class_name) else None
-
-
-def _original(entry: Mapping[str, Any]) -> str | None:
-    """The package of one of the original Auto-Rotating and linked layers, for which wtool's own stand in."""
-    return original(entry.get("class_name"), entry.get("module"), entry.get("registered_name"))
-
-
-def _by_keras(entry: Mapping[str, Any], class_name: str) -> bool:
-    """Whether the class is Keras's own and not one that an author registered under the same name."""
-    module = entry.get("module", "keras")
-    package = class_name.rpartition(">")[0]
-    return package in ("", "keras") and isinstance(module, str) and module.split(".")[0] in ("keras", "tf_keras")
-
-
-def _input_shape(entry: Mapping[str, Any]) -> tuple[int | None, ...] | None:
+def _input_shape(entry: Mapping[str, Any]) -> PartialShape | None:
     build = entry.get("build_config")
     shape = build.get("input_shape") if isinstance(build, Mapping) else None
     if not isinstance(shape, list) or not all(n is None or type(n) is int for n in shape):
@@ -221,27 +183,22 @@ def _input_shape(entry: Mapping[str, Any]) -> tuple[int | None, ...] | None:
 def _children(
     class_name: str | None, config: Mapping[str, Any], owner: str, below: _Place, notes: list[str]
 ) -> tuple[Node, ...]:
-    plain = (class_name or "").removeprefix("wtool>AutoRot")  # these are made of what their parents are made of
-    if "layers" in config and plain not in ("RandAugment",):
-        if plain == "Sequential" and "input_layers" in config:
+    entry = entry_of(class_name) if class_name is not None else None
+    if "layers" in config and class_name != "RandAugment":  # whose layers are no list
+        if class_name == "Sequential" and "input_layers" in config:
             raise Differs(
                 f"the configuration of {owner} is a sequence of layers and a graph; Keras follows the sequence"
             )
         return _layers(config, owner, below, notes)
-    match plain:
-        case "Bidirectional":
+    match entry.wraps if entry is not None else "":
+        case "both ways":
             return _both_directions(config, owner, below, notes)
-        case "RNN":
+        case "cell":
             return (_cell_of_rnn(config, owner, below, notes),)
-        case "StackedRNNCells":
+        case "cells":
             return _listed(config.get("cells"), "cells", owner, below, notes)
-        case "SimpleRNN" | "LSTM" | "GRU" | "ConvLSTM1D" | "ConvLSTM2D" | "ConvLSTM3D":
-            kind = "ConvLSTM" if plain.startswith("Conv") else plain
-            return (_implied(f"{kind}Cell", "cell", "", config, below),)
-        case "MultiHeadAttention" | "GroupQueryAttention":
-            return _projections(plain, config, below)
-        case "TextVectorization":
-            return (_implied("StringLookup", "_lookup_layer", "", config, below),)
+    if entry is not None and entry.parts:
+        return _parts(entry, config, below)
     if isinstance(config.get("layer"), Mapping):
         return (_node(config["layer"], _at(below, f"the layer inside {owner}", "layer"), notes),)
     return ()
@@ -309,6 +266,7 @@ def _implied(class_name: str, attribute: str, name: str, config: Mapping[str, An
     return Node(
         name=name or snake_case(class_name),
         class_name=class_name,
+        kind=class_name,
         attribute=attribute,
         listed=False,
         group=snake_case(class_name),
@@ -329,7 +287,7 @@ def _both_directions(config: Mapping[str, Any], owner: str, below: _Place, notes
 
 
 def _name_of(entry: Any, owner: str) -> str:
-    name = _entry(entry, f"the layer inside {owner}")[1].get("name", "")
+    name = class_and_settings(entry, f"the layer inside {owner}")[1].get("name", "")
     if not isinstance(name, str):
         raise Refused(f"the layer inside {owner} has a name that is no text: {name!r:.60}")
     return name
@@ -342,19 +300,14 @@ def _cell_of_rnn(config: Mapping[str, Any], owner: str, below: _Place, notes: li
     return _node(cell, _at(below, f"the cell of {owner}", "cell"), notes)
 
 
-_PROJECTIONS = {"query_dense": "query", "key_dense": "key", "gate_dense": "gate", "value_dense": "value"}
-
-
-def _projections(class_name: str, config: Mapping[str, Any], below: _Place) -> tuple[Node, ...]:
-    names = {**_PROJECTIONS, "output_dense": "attention_output"}
-    if not config.get("use_gate"):
-        del names["gate_dense"]
+def _parts(entry: LayerClass, config: Mapping[str, Any], below: _Place) -> tuple[Node, ...]:
+    """The layers that a layer makes by itself: cells and lookups with its own settings, projections of attention."""
+    if entry.channels != "attention":
+        return tuple(_implied(part.class_name, part.attribute, part.name, config, below) for part in entry.parts)
     bias = config.get("use_bias", True)
     unsure = isinstance(config.get("dtype"), Mapping) and config["dtype"].get("class_name") == "DTypePolicyMap"
     settings = {"bias_axes": "d" if bias else None, "dtype": config.get("dtype")}
     settings |= {key: value for key, value in config.items() if key.endswith("_initializer")}
-    nodes = []
-    for attribute, name in names.items():
-        node = _implied("EinsumDense", attribute, name, settings, below)
-        nodes.append(replace(node, unsure=unsure))
-    return tuple(nodes)
+    parts = (part for part in entry.parts if part.name != "gate" or config.get("use_gate"))
+    made = (_implied(part.class_name, part.attribute, part.name, settings, below) for part in parts)
+    return tuple(replace(node, unsure=unsure) for node in made)

@@ -8,17 +8,17 @@ from typing import Any
 
 from wtool.errors import Refused
 from wtool.schema.calls import by_depth, is_of_keras3
-from wtool.schema.config import class_of, is_operation
+from wtool.schema.config import is_operation
+from wtool.schema.layers import TABLE, class_of
 
 Entry = dict[str, Any]
 Key = tuple[str, int, int]
 """A tensor: name of the layer that makes it, index of the call, index of the output."""
-Shape = tuple["int | None", ...]
 
 OPERATION = "operation"
 """The kind of `x + y` and the like, which stand between the layers."""
 
-CARRIERS = ("TimeDistributed", "SpectralNormalization")
+CARRIERS = tuple(name for name, entry in TABLE.items() if entry.wraps in ("layer", "each step"))
 """Wrappers whose output is that of the layer inside, of each step or with a kernel of norm 1."""
 
 START: Key = ("", 0, 0)
@@ -86,7 +86,7 @@ class Layer:
         layer = self
         while layer.kind in CARRIERS and isinstance(layer.config.get("layer"), dict):
             entry = layer.config["layer"]
-            layer = Layer(entry, self.path, class_of(entry)[0])
+            layer = Layer(entry, self.path, class_of(entry))
         return layer
 
     @property
@@ -171,7 +171,7 @@ class Model:
 
     def insert(self, entry: Entry, takes: list[Key], hands: list[list[Ref]]) -> Layer:
         """Put a layer between tensors and those who take them: for `takes[i]`, `hands[i]` get its i-th output."""
-        layer = Layer(entry, self.inside(str(entry["config"]["name"])), class_of(entry)[0])
+        layer = Layer(entry, self.inside(str(entry["config"]["name"])), class_of(entry))
         nodes, calls = [], []
         for number, (key, refs) in enumerate(zip(takes, hands, strict=True)):
             call = Call(layer, number, [self._ref_like(refs, key)])
@@ -248,7 +248,7 @@ def read(entry: Entry, path: str = "") -> Model:
 def _layer(entry: Any, model: Model) -> Layer:
     if not isinstance(entry, dict):
         raise Refused(f"the configuration of {model.path or 'the model'} has a layer that is {entry!r:.60}")
-    layer = Layer(entry, "", OPERATION if is_operation(entry) else class_of(entry)[0])
+    layer = Layer(entry, "", OPERATION if is_operation(entry) else class_of(entry))
     if not layer.name:
         raise Refused(f"the configuration of {model.path or 'the model'} has a layer without a name")
     layer.path = model.inside(layer.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from wtool.schema.graph import Shape
+from wtool.schema.layers import PartialShape
 
 TENSORFLOW = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 """Classes of layers that are an operation."""
@@ -43,8 +43,8 @@ def function_of(config: Mapping[str, Any]) -> str:
 
 
 def shapes_behind(
-    config: Mapping[str, Any], arguments: Arguments, inputs: Sequence[Shape | None]
-) -> list[Shape | None]:
+    config: Mapping[str, Any], arguments: Arguments, inputs: Sequence[PartialShape | None]
+) -> list[PartialShape | None]:
     """The shapes of an operation's outputs; None for those that are not known.
 
     Args:
@@ -119,7 +119,7 @@ def _is_ellipsis(part: Any) -> bool:
     return part == "Ellipsis" or (isinstance(part, Mapping) and part.get("class_name") == "__ellipsis__")
 
 
-def _sliced(shape: Shape, arguments: Arguments, _: Any) -> Shape | None:
+def _sliced(shape: PartialShape, arguments: Arguments, _: Any) -> PartialShape | None:
     kept = kept_axes(arguments.get("slice_spec"), len(shape))
     if kept is None:
         return None
@@ -132,11 +132,11 @@ def _cut(size: int | None, cut: slice) -> int | None:
     return len(range(*cut.indices(size)))
 
 
-def _alike(shape: Shape, _: Arguments, __: Any) -> Shape:
+def _alike(shape: PartialShape, _: Arguments, __: Any) -> PartialShape:
     return shape
 
 
-def _broadcast(_: Shape, arguments: Arguments, shapes: Sequence[Shape]) -> Shape | None:
+def _broadcast(_: PartialShape, arguments: Arguments, shapes: Sequence[PartialShape]) -> PartialShape | None:
     constant = next((arguments[word] for word in (0, "x", "y") if isinstance(arguments.get(word), list)), None)
     each = [*shapes, *([] if constant is None or len(shapes) > 1 else [_shape_of_constant(constant)])]
     rank = max(map(len, each))
@@ -144,7 +144,7 @@ def _broadcast(_: Shape, arguments: Arguments, shapes: Sequence[Shape]) -> Shape
     return tuple(next((size for size in sizes if size != 1), 1) for sizes in zip(*aligned, strict=True))
 
 
-def _shape_of_constant(value: Any) -> Shape:
+def _shape_of_constant(value: Any) -> PartialShape:
     found: list[int] = []
     while isinstance(value, list) and value:
         found.append(len(value))
@@ -152,7 +152,7 @@ def _shape_of_constant(value: Any) -> Shape:
     return tuple(found)
 
 
-def _reduced(shape: Shape, arguments: Arguments, _: Any) -> Shape | None:
+def _reduced(shape: PartialShape, arguments: Arguments, _: Any) -> PartialShape | None:
     axes = axes_of(arguments.get("axis"), len(shape))
     if axes is None:
         return None
@@ -160,7 +160,7 @@ def _reduced(shape: Shape, arguments: Arguments, _: Any) -> Shape | None:
     return tuple(1 if axis in axes else size for axis, size in enumerate(shape) if keep or axis not in axes)
 
 
-def _concatenated(shape: Shape, arguments: Arguments, shapes: Sequence[Shape]) -> Shape | None:
+def _concatenated(shape: PartialShape, arguments: Arguments, shapes: Sequence[PartialShape]) -> PartialShape | None:
     axes = axes_of(arguments.get("axis"), len(shape))
     if not axes or any(len(each) != len(shape) for each in shapes):
         return None
@@ -169,46 +169,46 @@ def _concatenated(shape: Shape, arguments: Arguments, shapes: Sequence[Shape]) -
     return (*shape[: axes[0]], total, *shape[axes[0] + 1 :])
 
 
-def _stacked(shape: Shape, arguments: Arguments, shapes: Sequence[Shape]) -> Shape | None:
+def _stacked(shape: PartialShape, arguments: Arguments, shapes: Sequence[PartialShape]) -> PartialShape | None:
     axes = axes_of(arguments.get("axis", 0), len(shape) + 1)
     return None if not axes else (*shape[: axes[0]], len(shapes), *shape[axes[0] :])
 
 
-def _expanded(shape: Shape, arguments: Arguments, _: Any) -> Shape | None:
+def _expanded(shape: PartialShape, arguments: Arguments, _: Any) -> PartialShape | None:
     axes = axes_of(arguments.get("axis"), len(shape) + 1)
     return None if not axes else (*shape[: axes[0]], 1, *shape[axes[0] :])
 
 
-def _squeezed(shape: Shape, arguments: Arguments, _: Any) -> Shape | None:
+def _squeezed(shape: PartialShape, arguments: Arguments, _: Any) -> PartialShape | None:
     axes = axes_of(arguments.get("axis"), len(shape))
     return None if not axes else tuple(size for axis, size in enumerate(shape) if axis not in axes)
 
 
-def _transposed(shape: Shape, arguments: Arguments, _: Any) -> Shape | None:
+def _transposed(shape: PartialShape, arguments: Arguments, _: Any) -> PartialShape | None:
     order = numbers(arguments.get("perm"))
     if order is None or sorted(order) != list(range(len(shape))):
         return None
     return tuple(shape[axis] for axis in order)
 
 
-def _reshaped(shape: Shape, arguments: Arguments, _: Any) -> Shape | None:
+def _reshaped(shape: PartialShape, arguments: Arguments, _: Any) -> PartialShape | None:
     target = arguments.get("shape")
     if not isinstance(target, list):
         return None
     return tuple(size if type(size) is int and size >= 0 else None for size in target)  # the batch is one of the others
 
 
-def _multiplied(shape: Shape, arguments: Arguments, shapes: Sequence[Shape]) -> Shape | None:
+def _multiplied(shape: PartialShape, arguments: Arguments, shapes: Sequence[PartialShape]) -> PartialShape | None:
     plain = not any(arguments.get(word) for word in ("transpose_a", "transpose_b", "adjoint_a", "adjoint_b"))
     return (*shape[:-1], shapes[1][-1]) if plain and len(shapes) == 2 and shapes[1] else None
 
 
-def _resized(shape: Shape, arguments: Arguments, _: Any) -> Shape | None:
+def _resized(shape: PartialShape, arguments: Arguments, _: Any) -> PartialShape | None:
     size = numbers(arguments.get("size"))
     return None if size is None or len(size) != 2 or len(shape) != 4 else (shape[0], *size, shape[3])
 
 
-def _split(shape: Shape, arguments: Arguments) -> list[Shape | None]:
+def _split(shape: PartialShape, arguments: Arguments) -> list[PartialShape | None]:
     axes, count = axes_of(arguments.get("axis", 0), len(shape)), arguments.get("num_or_size_splits")
     if not axes or type(count) is not int or not 0 < count <= 1000:
         return [None]
@@ -217,7 +217,7 @@ def _split(shape: Shape, arguments: Arguments) -> list[Shape | None]:
     return [(*shape[: axes[0]], part, *shape[axes[0] + 1 :])] * count
 
 
-_RULES: dict[str, Callable[[Shape, Arguments, Sequence[Shape]], Shape | None]] = {
+_RULES: dict[str, Callable[[PartialShape, Arguments, Sequence[PartialShape]], PartialShape | None]] = {
     **dict.fromkeys(_ALIKE, _alike),
     **dict.fromkeys(PAIRED | DIVIDING | _COMPARING, _broadcast),
     **dict.fromkeys(_ALL_REDUCING, _reduced),

@@ -1,4 +1,4 @@
-"""What is known of activations by name: where their values are, and where their dynamic region ends."""
+"""What is known of activations by name: their ranges, where their dynamic region ends, which ones mix channels."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ RANGES = {
     "arctan": (-math.pi / 2, math.pi / 2),
     "relu6": (0.0, 6.0),
 }
-"""Activation -> between which its values are."""
+"""Activation -> the smallest and the largest value that it gives."""
+
+ACROSS = frozenset(("softmax", "log_softmax", "sparsemax", "glu"))
+"""Activations that take several channels together."""
 
 
-def named(value: Any) -> str:
-    """The name of an activation in a configuration, as in the tables here: `linear` for none."""
+def activation_name(value: Any) -> str:
+    """Returns the name of an activation in a configuration, as in the tables here; `linear` for none."""
     name = value.get("config") if isinstance(value, dict) else value
     return "linear" if name is None else str(name).removeprefix("wtool>")
 
 
 def beyond(lowest: float, highest: float) -> float:
-    """xQ = 2 * highest - lowest: as far above a range as the range is wide."""
+    """Returns xQ = 2 * highest - lowest: as far above a range as the range is wide."""
     return float(2 * highest - lowest)
 
 

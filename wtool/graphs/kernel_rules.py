@@ -1,0 +1,131 @@
+"""Propagation rules for layers with kernels: which axes of their weights follow a change of their inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from wtool.graphs.layer_changes import (
+    COPY,
+    INPUT,
+    ZERO,
+    AxisEdit,
+    Case,
+    Input,
+    Stuck,
+    Taken,
+    refuse_mixing,
+    refuse_quantised,
+)
+from wtool.graphs.reindex import Reindex
+
+
+def _dense(case: Case) -> Taken:
+    refuse_quantised(case)
+    if case.at.axis != case.rank - 1:
+        return Taken(case.at)
+    names = ("kernel", "lora_kernel_a") if case.config.get("lora_rank") else ("kernel",)
+    return Taken(None, tuple(AxisEdit(name, 0, case.at.source, INPUT) for name in names))
+
+
+def _convolution(case: Case) -> Taken:
+    refuse_quantised(case)
+    case.need_channels()
+    if case.config.get("groups", 1) != 1:
+        raise Stuck("its channels are in groups")
+    names = ("kernel", "lora_kernel_a") if case.config.get("lora_rank") else ("kernel",)
+    axis = case.rank - (1 if case.channels == "transposed convolution" else 2)
+    return Taken(None, tuple(AxisEdit(name, axis, case.at.source, INPUT) for name in names))
+
+
+def _multiplied(case: Case) -> Reindex:
+    """Every input channel has `depth_multiplier` output channels."""
+    return case.at.blocks(1, int(case.config.get("depth_multiplier") or 1))
+
+
+def _depthwise(case: Case) -> Taken:
+    case.need_channels()
+    refuse_mixing(case.config)
+    many = _multiplied(case)
+    names = ("kernel", "depthwise_kernel")
+    edits = [AxisEdit(name, case.rank - 2, case.at.source, COPY) for name in names]
+    return Taken(many, (*edits, AxisEdit("bias", 0, many.source, ZERO)))
+
+
+def _separable(case: Case) -> Taken:
+    case.need_channels()
+    depthwise = AxisEdit("depthwise_kernel", case.rank - 2, case.at.source, COPY)
+    return Taken(None, (depthwise, AxisEdit("pointwise_kernel", case.rank - 2, _multiplied(case).source, INPUT)))
+
+
+def _einsum(case: Case) -> Taken:
+    refuse_quantised(case)
+    equation = case.config.get("equation")
+    parts = equation.replace("->", ",").replace(" ", "").split(",") if isinstance(equation, str) else []
+    if len(parts) != 3 or len(parts[0].replace("...", "")) != (case.rank if "..." not in parts[0] else 0):
+        raise Stuck(f"its equation is {equation!r:.40}")
+    taken, kernel, made = parts
+    letter = taken[case.at.axis]
+    if letter in made and (letter in kernel or letter in str(case.config.get("bias_axes") or "")):
+        raise Stuck("it has weights of their own for these channels")
+    if letter in made:
+        refuse_mixing(case.config)
+        at, told = case.at.at(made.index(letter)), case.config.get("output_shape")
+        sizes = told if isinstance(told, list) else [told]
+        new = [len(at.source) if axis == at.axis and size else size for axis, size in enumerate(sizes, 1)]
+        return Taken(at, settings={"output_shape": new})
+    if letter not in kernel:
+        raise Stuck("it adds these channels up")
+    return Taken(None, (AxisEdit("kernel", kernel.index(letter), case.at.source, INPUT),))
+
+
+def recurrent(case: Case) -> Taken:
+    if case.at.axis != 2:
+        raise Stuck("it works along the axis that was doubled")
+    return Taken(None, (AxisEdit("kernel", 0, case.at.source, INPUT),))
+
+
+def _convolving_recurrent(case: Case) -> Taken:
+    case.need_channels()
+    return Taken(None, (AxisEdit("kernel", case.rank - 3, case.at.source, INPUT),))
+
+
+def attention(kind: str, config: Mapping[str, Any], inputs: Sequence[Input]) -> Taken:
+    """Projections of query, value and key; the output is as wide as the query, unless its width is set."""
+    edits: list[AxisEdit] = []
+    settings: dict[str, Any] = {}
+    positions: dict[int | str, str] = {0: "query", 1: "value", 2: "key"}
+    words = [positions.get(each.word, str(each.word)) for each in inputs]
+    if words == ["query", "query"]:  # Keras 2 lists positional tensors
+        words = ["query", "value"]
+    for word, each in zip(words, inputs, strict=True):
+        if each.reindex is None:
+            continue
+        if word not in ("query", "value", "key") or each.shape is None or each.reindex.axis != len(each.shape) - 1:
+            raise Stuck(f"its {word} is not doubled along the last axis")
+        parts = [word]
+        if word == "query" and config.get("use_gate"):
+            parts.append("gate")
+        if word == "value" and "key" not in words:
+            parts.append("key")
+        edits += [AxisEdit("kernel", 0, each.reindex.source, INPUT, part) for part in parts]
+        if word == "query" and kind == "GroupQueryAttention":
+            raise Stuck("its output is as wide as its query")
+        if word == "query" and not config.get("output_shape"):
+            settings["output_shape"] = [each.reindex.size]
+        elif word == "query" and not each.reindex.grows and config["output_shape"] == [len(each.reindex.source)]:
+            settings["output_shape"] = None  # it is as wide as the query again
+    return Taken(None, tuple(edits), settings)
+
+
+KERNEL_RULES: dict[str, Callable[[Case], Taken]] = {
+    "dense": _dense,
+    "einsum": _einsum,
+    "convolution": _convolution,
+    "transposed convolution": _convolution,
+    "depthwise": _depthwise,
+    "separable": _separable,
+    "recurrent": recurrent,
+    "convolving recurrent": _convolving_recurrent,
+}
+"""How a layer treats channels, as the table of layers names it -> the rule."""

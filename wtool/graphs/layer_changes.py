@@ -1,0 +1,118 @@
+"""What a change of a layer's inputs means for the layer: edits of its weights, and the change of its output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from wtool.dtypes import Array
+from wtool.graphs.reindex import Reindex
+from wtool.schema.keras_names import FUNCTIONS
+from wtool.schema.layers import PartialShape, channel_axis, quantisation
+from wtool.schema.layers.activations import ACROSS
+
+INPUT, COPY, ZERO, ONE = "input", "copy", "zero", "one"
+"""What new positions of a weight get: what the user chose for inputs; their counterpart's value; a number."""
+
+
+class Stuck(Exception):
+    """A layer cannot take its inputs in this form; the text says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class AxisEdit:
+    """New positions along an axis of a weight.
+
+    Attributes:
+        name: of the variable, which is also its role.
+        axis: of the weight.
+        source: as in `Reindex`.
+        fill: what new positions get.
+        part: name of the layer inside that holds it; None for the layer itself and everything inside it.
+    """
+
+    name: str
+    axis: int
+    source: Array
+    fill: str
+    part: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """One of the tensors that a layer takes.
+
+    Attributes:
+        word: position or name of the argument.
+        reindex: how its positions have changed; None if they have not.
+        shape: as it was.
+    """
+
+    word: int | str
+    reindex: Reindex | None
+    shape: PartialShape | None
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """The edits that a layer needs, and the change of its output.
+
+    Attributes:
+        output: how its output's positions have changed.
+        edits: of its weights.
+        settings: that change in its configuration.
+    """
+
+    output: Reindex | None
+    edits: tuple[AxisEdit, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A layer of one input that has changed, as a rule sees it.
+
+    Attributes:
+        channels: how the layer treats channels, as the table of layers names it.
+        config: its settings.
+        inputs: the tensors that it takes.
+        at: how the first of them has changed.
+        shape: of that one, as it was.
+    """
+
+    channels: str
+    config: Mapping[str, Any]
+    inputs: Sequence[Input]
+    at: Reindex
+    shape: PartialShape
+
+    @property
+    def rank(self) -> int:
+        """Dimensions of the input, with the batch."""
+        return len(self.shape)
+
+    @property
+    def channel(self) -> int:
+        """The axis of the input's channels."""
+        return channel_axis(self.config, self.rank)
+
+    def need_channels(self) -> None:
+        """Refuse changes along other axes than the channels."""
+        if self.at.axis != self.channel:
+            raise Stuck("it works along the axis that was doubled")
+
+
+def refuse_quantised(case: Case) -> None:
+    """Refuse a layer whose weights are codes."""
+    if quantisation(case.config) != (None,):
+        raise Stuck("it is quantised")
+
+
+def refuse_mixing(config: Mapping[str, Any]) -> None:
+    """Refuse what mixes channels, or may."""
+    name = config.get("activation")
+    if isinstance(name, Mapping):
+        name = name.get("class_name") if isinstance(name.get("config"), Mapping) else name.get("config")
+    if name is not None and (name not in (*FUNCTIONS, "ReLU", "LeakyReLU", "ELU") or name in ACROSS):
+        raise Stuck(f"{name!r:.40} may not work on each value alone")

@@ -1,0 +1,71 @@
+"""What a Keras layer is: one table with an entry for each class, and the questions that can be asked of it.
+
+`table` has the entries, `entry` says what stands in one. The rules that entries name are in `specs` (which variables),
+`variable_shapes`, `output_shapes` and `output_ranges`; `activations` has what is known of functions. Everybody else
+asks the functions here.
+"""
+
+from wtool.schema.layers.entry import CHANNELS, Built, LayerClass, PartialShape, Range, Shape
+from wtool.schema.layers.names import (
+    ORIGINALS,
+    OWN_FUNCTION,
+    built_in,
+    class_and_settings,
+    class_of,
+    class_of_group,
+    original,
+    original_of,
+    snake_case,
+)
+from wtool.schema.layers.output_shapes import as_shape, channel_axis, reshaped_to
+from wtool.schema.layers.outputs import output_range, output_shape
+from wtool.schema.layers.quantisation import QUANTISED, quantisation
+from wtool.schema.layers.table import LINKED, ROTATING, TABLE, VARIANTS, entry_of
+from wtool.schema.layers.variables import (
+    MATRICES,
+    STATISTICS,
+    Variable,
+    Variables,
+    fitting,
+    holds_kernel,
+    role_of,
+    variants,
+)
+
+__all__ = (
+    "CHANNELS",
+    "LINKED",
+    "MATRICES",
+    "ORIGINALS",
+    "OWN_FUNCTION",
+    "QUANTISED",
+    "ROTATING",
+    "STATISTICS",
+    "TABLE",
+    "VARIANTS",
+    "Built",
+    "LayerClass",
+    "PartialShape",
+    "Range",
+    "Shape",
+    "Variable",
+    "Variables",
+    "as_shape",
+    "built_in",
+    "channel_axis",
+    "class_and_settings",
+    "class_of",
+    "class_of_group",
+    "entry_of",
+    "fitting",
+    "holds_kernel",
+    "original",
+    "original_of",
+    "output_range",
+    "output_shape",
+    "quantisation",
+    "reshaped_to",
+    "role_of",
+    "snake_case",
+    "variants",
+)

@@ -1,0 +1,104 @@
+"""What a layer gives: the shape and the range of its output, of wrappers by what is inside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from wtool.errors import Refused
+from wtool.schema.layers import output_shapes as shapes
+from wtool.schema.layers.entry import LayerClass, PartialShape, Range, Settings
+from wtool.schema.layers.names import class_of
+from wtool.schema.layers.output_ranges import hull
+from wtool.schema.layers.table import entry_of
+
+
+def output_shape(
+    class_name: str | None, config: Settings, inputs: Sequence[PartialShape | None]
+) -> PartialShape | None:
+    """The shape of a layer's first output; None where it cannot be known.
+
+    Args:
+        class_name: as `class_of` tells.
+        config: settings of the layer.
+        inputs: shapes of all inputs.
+    """
+    entry = entry_of(class_name) if class_name is not None else None
+    if entry is None:
+        return None
+    if entry.name == "Lambda":
+        return _stored(config, inputs)
+    if list(inputs) == [None] and entry.rank is not None:
+        inputs = [(None,) * entry.rank]
+    known = [shape for shape in inputs if shape is not None]
+    if not known or len(known) < len(inputs):
+        return None
+    if entry.wraps:
+        return _of_wrapper(entry, config, known)
+    return None if entry.output_shape is None else entry.output_shape(known[0], config, known)
+
+
+def _stored(config: Settings, inputs: Sequence[PartialShape | None]) -> PartialShape | None:
+    """The output shape that a Lambda was given, without the batch; a single number in Keras 2 is a list of one."""
+    told = config.get("output_shape")
+    shape = (told,) if type(told) is int else shapes.as_shape(told)
+    if shape is None or config.get("output_shape_type", "raw") != "raw":
+        return None
+    first = next((each for each in inputs if each is not None), None)
+    return (first[0] if first else None, *shape)
+
+
+def _of_wrapper(entry: LayerClass, config: Settings, known: Sequence[PartialShape]) -> PartialShape | None:
+    shape = known[0]
+    class_name, inner = _inside(config.get("cell" if entry.wraps == "cell" else "layer"))
+    if inner is None:
+        return None
+    match entry.wraps:
+        case "layer":
+            return output_shape(class_name, inner, [shape])
+        case "each step":
+            each = output_shape(class_name, inner, [(shape[0], *shape[2:])])
+            return None if each is None else (each[0], shape[1], *each[1:])
+        case "cell":
+            return shapes.recurrent(shape, {**config, "units": inner.get("units")}, known)
+        case "both ways":
+            one = shapes.recurrent(shape, inner, known)
+            if one is None or config.get("merge_mode", "concat") != "concat" or type(one[-1]) is not int:
+                return one
+            return (*one[:-1], 2 * one[-1])
+    return None
+
+
+def output_range(class_name: str | None, config: Settings, inputs: Sequence[Range | None]) -> Range | None:
+    """The range of a layer's first output at inference; None where it is not known, or has no bounds.
+
+    Args:
+        class_name: as `class_of` tells.
+        config: settings of the layer.
+        inputs: ranges of all inputs.
+    """
+    entry = entry_of(class_name) if class_name is not None else None
+    if entry is None:
+        return None
+    if entry.wraps in ("layer", "each step"):
+        return _range_inside(config.get("layer"), inputs)
+    if entry.wraps == "both ways":
+        if config.get("merge_mode", "concat") not in ("concat", "ave", None):
+            return None  # sums and products of both
+        both = [config.get("layer"), config.get("backward_layer") or config.get("layer")]
+        return hull([_range_inside(each, inputs) for each in both])
+    return None if entry.output_range is None else entry.output_range(config, inputs)
+
+
+def _range_inside(value: Any, inputs: Sequence[Range | None]) -> Range | None:
+    class_name, config = _inside(value)
+    return None if config is None else output_range(class_name, config, inputs)
+
+
+def _inside(value: Any) -> tuple[str | None, Settings | None]:
+    """The class and the settings of what a wrapper holds; None where the entry is no layer's."""
+    with suppress(Refused):
+        if isinstance(value, Mapping) and isinstance(value.get("config"), Mapping):
+            return class_of(value), value["config"]
+    return None, None

@@ -1,0 +1,262 @@
+"""THE table of layers: one entry for each class of any Keras version, of `wtool.layers` and of tfmot.
+
+Whoever asks what a layer is asks here. A new layer is one entry (and its test); where its variables, shapes or ranges
+follow a rule that is not there yet, the rule goes into the module that has the others of its kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+from wtool.schema.layers import output_ranges as ranges
+from wtool.schema.layers import output_shapes as outputs
+from wtool.schema.layers import specs, variable_shapes
+from wtool.schema.layers.entry import LayerClass, Part
+
+_BIAS = ("use_bias",)
+_CONV = ("use_bias", "lora")
+_QUANTISED = ("use_bias", "quantization", "lora")
+_DENSE_LORA = "lora_kernel_a/2 lora_kernel_b/2"
+_CONV_LORA = "lora_kernel_a lora_kernel_b/2"
+_TABLE_LORA = "lora_embeddings_a/2 lora_embeddings_b/2"
+
+# Layers with a kernel that end in an activation.
+_kernel = partial(LayerClass, ends_in_activation=True, output_range=ranges.activated)
+
+
+def _kernels() -> Iterator[LayerClass]:
+    dense = _kernel(
+        "Dense", specs.dense, _QUANTISED, _DENSE_LORA, variable_shapes.dense, outputs.dense, channels="dense",
+        rotates=True,
+    )  # fmt: skip
+    yield dense
+    yield LayerClass("TernaryDense", specs.dense, _QUANTISED, output_range=ranges.activated)  # of Keras 3.16
+    yield _kernel(
+        "EinsumDense", specs.einsum, ("bias_axes", *_QUANTISED[1:]), "lora_kernel_a lora_kernel_b",
+        output_shape=outputs.einsum, channels="einsum",
+    )  # fmt: skip
+    for n in (1, 2, 3):
+        yield _kernel(
+            f"Conv{n}D", specs.convolution(n + 2), _CONV, _CONV_LORA, variable_shapes.convolution(n), outputs.convolved,
+            rank=n + 2, channels="convolution", rotates=True, aliases=(f"Convolution{n}D",),
+        )  # fmt: skip
+    for n in (1, 2, 3):
+        yield _kernel(
+            f"Conv{n}DTranspose", specs.convolution(n + 2), _BIAS, "", variable_shapes.transposed(n),
+            outputs.transposed, rank=n + 2, channels="transposed convolution", rotates=True,
+            aliases=(f"Convolution{n}DTranspose", *(("Deconvolution2D",) if n == 2 else ())),
+        )  # fmt: skip
+    for n in (1, 2):
+        yield _kernel(
+            f"SeparableConv{n}D", specs.separable(n + 2), _BIAS, "", variable_shapes.separable(n), outputs.convolved,
+            rank=n + 2, channels="separable", rotates=True, aliases=(f"SeparableConvolution{n}D",),
+        )  # fmt: skip
+    for n in (1, 2):
+        yield _kernel(
+            f"DepthwiseConv{n}D", specs.depthwise(n + 2), ("use_bias", "keras2"), "", variable_shapes.depthwise(n),
+            outputs.depthwise, rank=n + 2, channels="depthwise", rotates=True,
+            aliases=("DepthwiseConvolution2D",) if n == 2 else (),
+        )  # fmt: skip
+    for n in (1, 2):
+        yield LayerClass(f"LocallyConnected{n}D", specs.local, _BIAS, output_range=ranges.activated)
+
+
+def _recurrent() -> Iterator[LayerClass]:
+    states = {
+        "SimpleRNN": ranges.simple_recurrent, "LSTM": ranges.long_short_term, "GRU": ranges.gated_recurrent,
+    }  # fmt: skip
+    for name, gates in (("SimpleRNN", 1), ("LSTM", 4), ("GRU", 3)):
+        yield LayerClass(
+            f"{name}Cell", specs.cell, _BIAS, "", variable_shapes.recurrent_cell(gates), channels="recurrent"
+        )
+        yield LayerClass(
+            name, output_shape=outputs.recurrent, rank=3, output_range=states[name], channels="recurrent", rotates=True,
+            parts=(Part("cell", f"{name}Cell"),),
+        )  # fmt: skip
+    for name in ("CuDNNLSTM", "CuDNNGRU"):
+        yield LayerClass(name, "kernel/2 recurrent_kernel/2 bias", channels="recurrent")
+    yield LayerClass(
+        "ConvLSTMCell", specs.cell, _BIAS, "", variable_shapes.convolving_cell, channels="convolving recurrent"
+    )
+    for n in (1, 2, 3):
+        yield LayerClass(
+            f"ConvLSTM{n}D", output_shape=outputs.convolving_recurrent, output_range=ranges.long_short_term,
+            channels="convolving recurrent", parts=(Part("cell", "ConvLSTMCell"),),
+        )  # fmt: skip
+    yield LayerClass("RNN", rank=3, channels="own cell", wraps="cell")
+    yield LayerClass("StackedRNNCells", wraps="cells")
+    yield LayerClass("Bidirectional", rank=3, channels="both ways", wraps="both ways")
+
+
+def _attending() -> Iterator[LayerClass]:
+    for name in ("MultiHeadAttention", "GroupQueryAttention"):
+        python_name = "GroupedQueryAttention" if name == "GroupQueryAttention" else ""
+        yield LayerClass(
+            name, output_shape=outputs.attended, channels="attention", python_name=python_name,
+            aliases=(python_name,) if python_name else (),
+            parts=(
+                Part("query_dense", "EinsumDense", "query"), Part("key_dense", "EinsumDense", "key"),
+                Part("gate_dense", "EinsumDense", "gate"), Part("value_dense", "EinsumDense", "value"),
+                Part("output_dense", "EinsumDense", "attention_output"),
+            ),
+        )  # fmt: skip
+    yield LayerClass("Attention", specs.attention, ("use_scale", "concat"), output_shape=outputs.dot_attended)
+    yield LayerClass(
+        "AdditiveAttention", specs.additive_attention, ("use_additive_scale",), output_shape=outputs.dot_attended
+    )
+
+
+def _embedding() -> Iterator[LayerClass]:
+    yield LayerClass(
+        "Embedding", specs.embedding, ("quantization", "lora"), _TABLE_LORA, variable_shapes.embedding, outputs.embedded
+    )
+    flags = ("tie_weights", "quantization", "lora")
+    yield LayerClass("ReversibleEmbedding", specs.reversible_embedding, flags, _TABLE_LORA)
+
+
+# Layers that leave the shape as it is.
+_same = partial(LayerClass, output_shape=outputs.same, keeps_axes=True)
+
+
+def _normalizing() -> Iterator[LayerClass]:
+    alike = variable_shapes.alike
+    for name in ("BatchNormalization", "SyncBatchNormalization"):
+        yield _same(
+            name, specs.batch_normalization, ("scale", "center", "renorm"), variable_shapes=alike,
+            channels="batch normalization",
+            aliases=("BatchNormalizationV1", "BatchNormalizationV2") if name == "BatchNormalization" else (),
+        )  # fmt: skip
+    yield _same(
+        "LayerNormalization", specs.layer_normalization, ("scale", "center", "rms_scaling"), variable_shapes=alike,
+        channels="normalization",
+    )  # fmt: skip
+    yield _same("GroupNormalization", specs.affine, ("scale", "center"), variable_shapes=alike)
+    yield _same("RMSNormalization", "scale", channels="normalization")
+    yield _same("UnitNormalization", output_range=ranges.unit, channels="normalization")
+    yield _same("Normalization", specs.normalization, ("given",), variable_shapes=alike)
+    yield LayerClass("SpectralNormalization", "kernel= vector_u/2!", wraps="layer")
+
+
+def _each_value() -> Iterator[LayerClass]:
+    yield _same("Activation", output_range=ranges.activated, channels="activation")
+    yield _same("ReLU", output_range=ranges.rectified, channels="each value")
+    for name in ("ELU", "LeakyReLU", "ThresholdedReLU", "GaussianNoise", "GaussianDropout", "AlphaDropout"):
+        yield _same(name, channels="each value")
+    for name in ("Identity", "Dropout", *(f"SpatialDropout{n}D" for n in (1, 2, 3))):
+        yield _same(name, output_range=ranges.passed, channels="each value")
+    yield _same("PReLU", "alpha", channels="slopes")
+    yield _same("Softmax", output_range=ranges.shares, channels="normalization")
+    yield _same("Rescaling", channels="rescaling")
+    yield _same("ActivityRegularization", output_range=ranges.passed)
+    yield _same("Masking", output_range=ranges.with_zero)
+
+
+def _merging() -> Iterator[LayerClass]:
+    merging = partial(LayerClass, output_shape=outputs.merged, keeps_axes=True, channels="merge")
+    for name in ("Add", "Multiply", "Subtract"):
+        yield merging(name)
+    for name in ("Average", "Maximum", "Minimum"):
+        yield merging(name, output_range=ranges.joined)
+    yield LayerClass(
+        "Concatenate", output_shape=outputs.concatenated, output_range=ranges.joined, keeps_axes=True,
+        channels="concatenate",
+    )  # fmt: skip
+    yield LayerClass("Dot")
+
+
+def _moving() -> Iterator[LayerClass]:
+    for n in (1, 2, 3):
+        for name in ("Max", "Average"):
+            short = f"{name[:3].replace('Ave', 'Avg')}Pool{n}D"
+            yield LayerClass(
+                f"{name}Pooling{n}D", output_shape=outputs.pooled, rank=n + 2, output_range=ranges.passed,
+                channels="space", aliases=(short,),
+            )  # fmt: skip
+            yield LayerClass(
+                f"Global{name}Pooling{n}D", output_shape=outputs.pooled_whole, rank=n + 2, output_range=ranges.passed,
+                channels="global pooling", aliases=(f"Global{short}",),
+            )  # fmt: skip
+            yield LayerClass(f"Adaptive{name}Pooling{n}D", output_range=ranges.passed, channels="space")
+        yield LayerClass(
+            f"ZeroPadding{n}D", output_shape=outputs.padded, output_range=ranges.with_zero, channels="space"
+        )
+        yield LayerClass(f"Cropping{n}D", output_shape=outputs.cropped, output_range=ranges.passed, channels="space")
+        yield LayerClass(
+            f"UpSampling{n}D", output_shape=outputs.enlarged, output_range=ranges.enlarged, channels="space"
+        )
+    yield LayerClass(
+        "Flatten", output_shape=outputs.flattened, rank=2, output_range=ranges.passed, channels="flatten"
+    )  # the output has this rank, whatever the input's is
+    yield LayerClass("Reshape", output_shape=outputs.reshaped, output_range=ranges.passed, channels="reshape")
+    yield LayerClass("Permute", output_shape=outputs.permuted, output_range=ranges.passed, channels="permute")
+    yield LayerClass("RepeatVector", output_shape=outputs.repeated, output_range=ranges.passed, channels="repeat")
+
+
+def _preparing() -> Iterator[LayerClass]:
+    for name in ("IntegerLookup", "StringLookup"):
+        yield LayerClass(name, specs.lookup, ("idf",))
+    yield LayerClass("TextVectorization", specs.lookup, ("idf",), parts=(Part("_lookup_layer", "StringLookup"),))
+    yield LayerClass("STFTSpectrogram", "real_kernel/3 imag_kernel/3")
+    names = """
+        AugMix AutoContrast CategoryCrossing CategoryEncoding CenterCrop ContrastLimitedAdaptiveHistogramEqualization
+        CutMix Discretization Equalization HashedCrossing Hashing MaxNumBoundingBoxes MelSpectrogram MixUp RandAugment
+        RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop RandomElasticTransform
+        RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHeight RandomHue RandomInvert
+        RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear
+        RandomTranslation RandomWidth RandomZoom Resizing Solarization
+    """
+    yield from map(LayerClass, names.split())
+
+
+def _holding() -> Iterator[LayerClass]:
+    """Models, what else holds layers, and what is no layer's own."""
+    yield from map(LayerClass, ("Functional", "Sequential", "Model", "Pipeline", "InputLayer"))
+    yield LayerClass("TimeDistributed", channels="each step", wraps="each step")
+    yield LayerClass("tfmot>PruneLowMagnitude", specs.masks, ("masks",), wraps="masked")
+    yield from map(LayerClass, ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"))
+    yield LayerClass("Lambda", variables=None)  # its variables are in its author's code
+
+
+def _own() -> Iterator[LayerClass]:
+    """The linked activations of `wtool.layers`; the Auto-Rotating layers follow from their parents."""
+    linked = partial(LayerClass, output_shape=outputs.linked)
+    for name in ("LKReLU", "LKSELU", "LKSwish"):
+        yield linked(f"wtool>{name}", channels="linked")
+    yield linked("wtool>LKPReLU", specs.slopes, ("slopes",), channels="linked slopes")
+    yield linked("wtool>Linked", output_range=ranges.activated, channels="linked")
+
+
+def _rotating(parents: Iterator[LayerClass]) -> Iterator[LayerClass]:
+    for entry in parents:
+        yield entry
+        if entry.rotates:
+            yield replace(entry, name=f"wtool>AutoRot{entry.name}", rotates=False, aliases=())
+
+
+def _all() -> Iterator[LayerClass]:
+    yield from _rotating(_kernels())
+    yield from _rotating(_recurrent())
+    for family in (_attending, _embedding, _normalizing, _each_value, _merging, _moving, _preparing, _holding, _own):
+        yield from family()
+
+
+TABLE: dict[str, LayerClass] = {entry.name: entry for entry in _all()}
+"""Name of a class -> its entry."""
+
+_ALIASES = {alias: entry.name for entry in TABLE.values() for alias in entry.aliases}
+
+LINKED = tuple(name.removeprefix("wtool>") for name, entry in TABLE.items() if entry.channels.startswith("linked"))
+"""The linked activations of `wtool.layers`."""
+
+ROTATING = tuple(name for name, entry in TABLE.items() if entry.rotates)
+"""Layers that have an Auto-Rotating variant in `wtool.layers`, called AutoRot and their name."""
+
+VARIANTS = ("linked", "autorot", "plain", *LINKED, *(f"AutoRot{name}" for name in ROTATING))
+"""What `wtool swap` makes of layers."""
+
+
+def entry_of(class_name: str) -> LayerClass | None:
+    """Returns the entry of a class by its usual name or an alias; None if the table has none."""
+    return TABLE.get(_ALIASES.get(class_name, class_name))
