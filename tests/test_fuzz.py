@@ -8,7 +8,7 @@ import wtool
 from tests.fuzz import KINDS, jobs
 from tests.fuzzing import arrays, jsons, polyglots, zips
 from tests.fuzzing.mutations import SEEDS, case, run
-from wtool.checkpoint import opener
+from wtool.checkpoint.layouts import keras_archive
 from wtool.io import json_text, zip_reader
 
 
@@ -86,5 +86,5 @@ def test_a_second_reading_that_differs_is_a_failure(monkeypatch: pytest.MonkeyPa
     assert any("reads" in failure for failure in zips.run(0, range(150)).failures)
     monkeypatch.setattr(json_text, "_object", dict)
     assert any("the first of two keys" in failure for failure in jsons.run(0, range(400)).failures)
-    monkeypatch.setattr(opener, "_refuse_second_model", lambda *arguments: None)
+    monkeypatch.setattr(keras_archive, "_refuse_second_model", lambda *arguments: None)
     assert any("h5py finds" in failure for failure in polyglots.run(0, range(60)).failures)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from wtool.checkpoint.layouts.registry import ALL, EXTENSIONS, KEPT, extension
 from wtool.checkpoint.search import is_searched, listing, passed_by
 from wtool.checkpoint.unzipped import is_model_folder, kind_of_folder
 from wtool.errors import Refused, Usage, WtoolError
@@ -99,8 +100,8 @@ def target_for(kind: str, base: str, output: str | None, stem: str) -> str:
         return output
     if output is None or output.endswith(os.sep) or os.path.isdir(output):
         own = extension(base)
-        fits = base != "-" and own.lower() in (*FITTING[kind], *OWN)
-        return os.path.join(output or "", f"{stem}{own if fits else FITTING[kind][0]}")
+        fits = base != "-" and own.lower() in (*EXTENSIONS[kind], *KEPT)
+        return os.path.join(output or "", f"{stem}{own if fits else EXTENSIONS[kind][0]}")
     check_extension(output, kind, extension(base))
     return output
 
@@ -118,10 +119,10 @@ def check_extension(output: str, kind: str, own: str = "") -> None:
     The extension of the input, `own`, is always one that the output may have.
     """
     chosen = extension(output).lower()
-    fits = output == "-" or chosen in (own.lower(), *FITTING[kind])
+    fits = output == "-" or chosen in (own.lower(), *EXTENSIONS[kind])
     if not fits and (chosen in ALL or kind == "weights.json"):
         raise Usage(
-            f"the output has the format of its input, {kind}; its name has to end in {FITTING[kind][0]}", output
+            f"the output has the format of its input, {kind}; its name has to end in {EXTENSIONS[kind][0]}", output
         )
 
 
@@ -264,27 +265,3 @@ def _refuse_clashes(found: Sequence[Job]) -> None:
         if place in models and models[place] is not job:
             raise Usage(f"{job.target}, the result of {job.model}, is a model to read as well")
         targets[place] = job
-
-
-FITTING = {
-    "keras": (".keras",),
-    "h5": (".h5", ".hdf5"),
-    "weights.h5": (".weights.h5",),
-    "h5-weights": (".h5", ".hdf5", ".weights.h5"),
-    "weights.json": (".weights.json",),
-}
-"""Format -> extensions under which Keras opens it, the usual one first."""
-
-OWN = (".keras", ".lora.h5")
-"""Extensions that results have where their models do: TensorFlow 2 called HDF5 `.keras`, KerasHub calls adapters so."""
-
-ALL = frozenset(suffix for suffixes in (*FITTING.values(), OWN) for suffix in suffixes)
-
-
-def extension(path: str) -> str:
-    """What follows a model's stem, with both parts of `.weights.h5`, `.weights.json` and `.lora.h5`."""
-    name = os.path.basename(path)
-    for long in (".weights.h5", ".weights.json", ".lora.h5"):
-        if name.lower().endswith(long):
-            return name[-len(long) :]
-    return os.path.splitext(name)[1]

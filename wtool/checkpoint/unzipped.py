@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 
 from blake3 import blake3
 
-from wtool.checkpoint.foreign import SAVED_MODEL
+from wtool.checkpoint.other_formats import SAVED_MODEL
 from wtool.errors import Reaches, Refused, one_line
 from wtool.io.json_text import parse_object
 from wtool.io.limits import MAX_JSON, MAX_MEMBERS

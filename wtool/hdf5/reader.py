@@ -38,7 +38,17 @@ from wtool.hdf5.messages import (
 )
 from wtool.hdf5.metadata import UNDEFINED, Metadata, NotPlain, shown
 
-__all__ = ["Dataset", "Index", "NotPlain", "Superblock", "Value", "possible_starts", "read_index", "read_superblock"]
+__all__ = [
+    "Dataset",
+    "Index",
+    "NotPlain",
+    "Superblock",
+    "Value",
+    "behind_user_block",
+    "possible_starts",
+    "read_index",
+    "read_superblock",
+]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _SUPERBLOCK = Struct("<8sBBBxBBBxHHI")
@@ -165,7 +175,7 @@ def read_superblock(metadata: Metadata) -> Superblock:
 
 
 def _find_signature(metadata: Metadata) -> None:
-    if any(start and metadata.at(start, 8) == SIGNATURE for start in possible_starts(metadata.end)):
+    if behind_user_block(metadata.at, metadata.end) is not None:
         raise NotPlain("a user block")
     raise Refused("this is no HDF5 file")
 
@@ -176,6 +186,17 @@ def possible_starts(size: int) -> Iterator[int]:
     while offset + len(SIGNATURE) <= size:
         yield offset
         offset = 2 * offset or 512
+
+
+def behind_user_block(read: Callable[[int, int], bytes], size: int) -> int | None:
+    """Returns where HDF5 begins behind a user block, or None where no signature stands behind one.
+
+    Args:
+        read: gives exactly n bytes at an offset of the file.
+        size: of the file, in bytes.
+    """
+    starts = possible_starts(size)
+    return next((start for start in starts if start and read(start, len(SIGNATURE)) == SIGNATURE), None)
 
 
 class _Walk:

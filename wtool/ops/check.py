@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.model import Checkpoint
-from wtool.checkpoint.opener import configurations, open_checkpoint, training_config
+from wtool.checkpoint.opener import configurations, open_checkpoint
 from wtool.checkpoint.recognising import architecture, is_plain_json, may_be_model, mentions
 from wtool.checkpoint.search import CLOSED, LINK, PART, SPECIAL, Entry, is_model_name
 from wtool.checkpoint.unzipped import OF_SAVED_MODEL

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from wtool.checkpoint.inputs import check_extension, extension
+from wtool.checkpoint.inputs import check_extension
+from wtool.checkpoint.layouts.registry import extension
 from wtool.checkpoint.lineage import Input, Record, last_record
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint

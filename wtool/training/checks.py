@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from wtool.checkpoint.inputs import expanded, extension, stem_and_ending
+from wtool.checkpoint.inputs import expanded, stem_and_ending
+from wtool.checkpoint.layouts.registry import extension
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, WtoolError

@@ -8,11 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from wtool.checkpoint.model import Contents
+from wtool.checkpoint.indexing import indexed
+from wtool.checkpoint.layouts import keras3
+from wtool.checkpoint.layouts.layout import Layout, Opening
+from wtool.checkpoint.lineage import lineage_in
+from wtool.checkpoint.model import Checkpoint, Contents
 from wtool.errors import Differs, Refused, WtoolError
 from wtool.hdf5.reader import Dataset, Index, Value
 from wtool.io.json_text import parse_object
 from wtool.io.places import UNFOLLOWED
+from wtool.io.source import Region, Source
 
 MAX_SHARDS = 10_000
 """Files of a sharded checkpoint. Keras makes shards of gigabytes."""
@@ -95,3 +100,37 @@ def with_shards(contents: Contents, indexes: Sequence[Index]) -> Contents:
     """The same contents, each tensor knowing the shard it is in."""
     where = {path: shard for shard, index in enumerate(indexes) for path in index.datasets}
     return replace(contents, tensors=tuple(replace(each, shard=where[each.stored]) for each in contents.tensors))
+
+
+def recognises(source: Source) -> bool:
+    """Returns whether a file begins like a JSON object."""
+    return source.read(0, min(8, source.size)).lstrip()[:1] == b"{"
+
+
+def open_shards(source: Source, opening: Opening) -> Checkpoint:
+    """Open a `.weights.json` and the shards beside it.
+
+    Raises:
+        Refused: the map or a shard is damaged, or the map names files that are not beside it.
+    """
+    text = source.read(0, source.size)
+    groups, metadata = shard_map(text)
+    names = shard_names(groups)
+    sources = [opening.adopt(Source(beside(source.name, name), name)) for name in names]
+    parts = [indexed(Region(shard, 0, shard.size), opening) for shard in sources]
+    indexes = [index for _, index in parts]
+    kept = {path: shards for path, shards in groups.items() if path.split("/")[0] not in opening.drop}
+    contents = with_shards(keras3.contents(merged(kept, names, indexes), None, None), indexes)
+    return Checkpoint(
+        name=source.name, format="weights.json", keras_version=None, config=None, contents=contents,
+        lineage=lineage_in(metadata), sources=(source, *sources), regions=tuple(region for region, _ in parts),
+        indexes=tuple(indexes), texts={"weights.json": text}, notes=contents.notes, closing=opening.stack.pop_all(),
+    )  # fmt: skip
+
+
+def configurations(source: Source, opening: Opening) -> list[tuple[str, dict[str, Any]]]:
+    """Returns nothing: shards come without a configuration."""
+    return []
+
+
+LAYOUT = Layout({"weights.json": (".weights.json",)}, recognises, open_shards, configurations)

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from wtool.checkpoint.inputs import extension
+from wtool.checkpoint.layouts.registry import extension
 from wtool.checkpoint.lineage import Record
 from wtool.dtypes import is_floating
 from wtool.errors import Usage

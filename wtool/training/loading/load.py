@@ -17,11 +17,12 @@ import keras
 from keras.src.backend.common import global_state
 
 import wtool.layers  # noqa: F401  registers them, so that models with them load
-from wtool.checkpoint.inputs import FITTING
+from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.layouts.keras3 import OLD_ROOT
+from wtool.checkpoint.layouts.registry import EXTENSIONS
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint, Tensor
-from wtool.checkpoint.opener import open_checkpoint, training_config
+from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, WtoolError, in_short
 from wtool.io.private import private_copy, private_tree
 from wtool.schema.unsafe import RUNNING, UnsafePart, unsafe_parts
@@ -125,7 +126,7 @@ def _copied(seen: Checkpoint) -> AbstractContextManager[str]:
     """The path of a private copy, which is there until the end."""
     if seen.parts:
         return private_tree(seen.parts, "model")
-    return private_copy(seen.sources[0], f"model{FITTING[seen.format][0]}")
+    return private_copy(seen.sources[0], f"model{EXTENSIONS[seen.format][0]}")
 
 
 def import_all(modules: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict
 
-from wtool.checkpoint.inputs import extension
+from wtool.checkpoint.layouts.registry import extension
 from wtool.choices import KEEP, check_choice
 from wtool.errors import Usage
 from wtool.run.batch import SEEDS

@@ -15,9 +15,10 @@ import numpy as np
 
 from wtool.checkpoint.initializers import initializers
 from wtool.checkpoint.inputs import stem_and_ending
+from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.lineage import Record, last_record
 from wtool.checkpoint.model import Checkpoint
-from wtool.checkpoint.opener import open_checkpoint, training_config
+from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.lost import saved_step
 from wtool.checkpoint.seal import is_sealed
 from wtool.errors import Refused, Usage, WtoolError

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from wtool.checkpoint.inputs import extension
+from wtool.checkpoint.layouts.registry import extension
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint

@@ -1,0 +1,30 @@
+"""All layouts that the opener knows, and the extensions of their files. A new format is one module and its entry here.
+
+A layout whose files another one could recognise as well comes first: an archive is recognised by its first bytes, but
+HDF5 also behind a block of other bytes.
+"""
+
+from __future__ import annotations
+
+import os
+
+from wtool.checkpoint.layouts import hdf5_file, keras_archive, shards
+
+LAYOUTS = (keras_archive.LAYOUT, hdf5_file.LAYOUT, shards.LAYOUT)
+
+EXTENSIONS = {name: endings for layout in LAYOUTS for name, endings in layout.extensions.items()}
+"""Format -> extensions under which Keras opens a file of that format, the usual one first."""
+
+KEPT = (".keras", ".lora.h5")
+"""Extensions that results keep whatever their format: TensorFlow 2 called HDF5 `.keras`, KerasHub calls adapters so."""
+
+ALL = frozenset(suffix for suffixes in (*EXTENSIONS.values(), KEPT) for suffix in suffixes)
+
+
+def extension(path: str) -> str:
+    """Returns what follows a model's stem, with both parts of `.weights.h5`, `.weights.json` and `.lora.h5`."""
+    name = os.path.basename(path)
+    for long in (".weights.h5", ".weights.json", ".lora.h5"):
+        if name.lower().endswith(long):
+            return name[-len(long) :]
+    return os.path.splitext(name)[1]
