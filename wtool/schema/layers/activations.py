@@ -16,11 +16,14 @@ RANGES = {
     "hard_sigmoid": (0.0, 1.0),
     "softsign": (-1.0, 1.0),
     "hard_tanh": (-1.0, 1.0),
-    "sparsemax": (0.0, 1.0),
     "arctan": (-math.pi / 2, math.pi / 2),
     "relu6": (0.0, 6.0),
 }
-"""Activation -> the smallest and the largest value that it gives."""
+"""Activation -> the smallest and the largest value that it gives.
+
+Keras's `sparsemax` is not here: by its definition it is between 0 and 1, but where two values or more share the result,
+Keras 3.15 takes the sum of all cumulative sums for the last of them, and its results have no bounds.
+"""
 
 ACROSS = frozenset(("softmax", "log_softmax", "sparsemax", "glu"))
 """Activations that take several channels together."""
