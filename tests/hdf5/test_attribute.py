@@ -24,7 +24,7 @@ from tests.hdf5.test_reader import (
     texts,
     truth_of,
 )
-from wtool.hdf5.attribute import with_root_attribute
+from wtool.hdf5.attribute_writer import with_root_attribute
 from wtool.hdf5.reader import NotPlain
 
 

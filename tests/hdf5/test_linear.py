@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import wtool
+from wtool.checkpoint.model import Slot
 
 SMALL, LARGE = 60, 120  # layers, of two tensors each with two slots
 MOST = 2.2  # times as much work, for twice the tensors
@@ -163,7 +164,7 @@ def test_twice_the_tensors_are_twice_the_work(operation: str, ending: str, tmp_p
 
 def test_work_that_grows_faster_is_seen() -> None:
     def slow(count: int) -> None:
-        places = [wtool.checkpoint.model.Slot(str(number)) for number in range(count)]
+        places = [Slot(str(number)) for number in range(count)]
         assert all(place in places for place in places)
 
     counts = []

@@ -16,7 +16,7 @@ from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.seal import Seal, put_hash
 from wtool.checkpoint.sharding import Shards
 from wtool.errors import Refused, WtoolError
-from wtool.hdf5.attribute import with_root_attribute
+from wtool.hdf5.attribute_writer import with_root_attribute
 from wtool.hdf5.limits import MAX_ATTRIBUTES
 from wtool.io.json_text import parse_object, refuse_unreadable
 from wtool.io.limits import MAX_MEMBERS

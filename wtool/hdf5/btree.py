@@ -1,4 +1,7 @@
-"""The tables of old-style HDF5 groups (B-tree, symbol nodes, heap of names)."""
+"""The tables of old-style HDF5 groups: a B-tree leads to symbol nodes, whose entries name their links in a heap.
+
+Source: HDF5 File Format Specification 3.0, sections III.A.1 (B-trees), III.B (symbol nodes) and III.D (local heaps).
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,14 @@ _ENTRY = Struct("<QQIIQQ")
 
 
 class Table(NamedTuple):
-    """Where a group's links are: the addresses of its B-tree and of the heap of their names."""
+    """The table of a group's links: addresses of its B-tree and of the heap with the names."""
 
     btree: int
     heap: int
 
 
 class Entry(NamedTuple):
-    """A hard link: its name, its object's header, and that object's table where the entry repeats it."""
+    """A hard link: its name, the address of its object's header, and the object's table if the entry repeats it."""
 
     name: bytes
     address: int
@@ -35,14 +38,15 @@ class Entry(NamedTuple):
 def read_entries(
     metadata: Metadata, table: Table, leaf: int, internal: int, spend: Callable[[int], None]
 ) -> list[Entry]:
-    """A group's links, in the order of their names.
+    """Returns a group's links, in the order of their names.
 
     Args:
         metadata: of the file.
         table: of the group.
         leaf: half the number of entries that a symbol node holds.
         internal: half the number of children that a B-tree node holds.
-        spend: counts the characters of a name, as soon as it is read: names may overlap in their heap.
+        spend: counts the characters of each name as soon as the name is read; raises `Refused`. Names may overlap in
+            their heap, so that a small file could spell out gigabytes.
 
     Raises:
         Refused: the tables are damaged, or a link leads to another path or file.
@@ -78,7 +82,11 @@ def _entry(names: bytes, name_at: int, address: int, cached: int, _: int, btree:
 
 
 def _leaves(metadata: Metadata, root: int, internal: int) -> list[int]:
-    """The addresses of a B-tree's symbol nodes, read level by level."""
+    """Returns the addresses of a B-tree's symbol nodes, read level by level.
+
+    Every node names its neighbours on its level; these have to be the ones that the level above tells, so that no node
+    can be in the tree twice.
+    """
     size = _NODE.size + 8 + 32 * internal
     nodes, level = [root], -1
     while True:

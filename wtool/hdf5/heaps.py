@@ -15,10 +15,10 @@ OBJECT = Struct("<HH4xQ")
 
 
 def read_local_heap(metadata: Metadata, address: int) -> bytes:
-    """The data segment of the local heap at `address`.
+    """Returns the data segment of the local heap at `address`.
 
     Raises:
-        Refused: it is damaged or too large.
+        Refused: the heap is damaged or too large.
     """
     signature, version, size, free, start = LOCAL.unpack(metadata.at(address, LOCAL.size))
     if signature != b"HEAP" or version or free >= max(size, 2):
@@ -44,10 +44,10 @@ class GlobalHeaps:
         self._collections: dict[int, tuple[bytes, dict[int, tuple[int, int]]]] = {}
 
     def fetch(self, length: int, address: int, number: int) -> bytes:
-        """The string of `length` bytes that is object `number` of the collection at `address`.
+        """Returns the string of `length` bytes that is object `number` of the collection at `address`.
 
         Raises:
-            Refused: there is none.
+            Refused: there is no such string, or all strings together are too long.
         """
         if not length:
             return b""
@@ -70,6 +70,7 @@ class GlobalHeaps:
 
 
 def _objects(data: bytes) -> dict[int, tuple[int, int]]:
+    """Returns number -> (start, stop) of each object in a heap collection. Object 0 is the free space at the end."""
     places: dict[int, tuple[int, int]] = {}
     position = GLOBAL.size
     while position + OBJECT.size <= len(data):

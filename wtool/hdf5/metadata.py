@@ -1,4 +1,4 @@
-"""Checked access to the metadata of an HDF5 file: bounds, budgets, and who owns which bytes."""
+"""Checked access to the metadata of an HDF5 file: bounds, limits, and a claim on every byte by its one owner."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ class Metadata:
         self._end = end
 
     def at(self, offset: int, length: int) -> bytes:
-        """`length` bytes at `offset`.
+        """Returns `length` bytes at `offset`.
 
         Raises:
-            Refused: they are not all in the file, or it asks for too many in total.
+            Refused: the bytes are not all in the file, or the file makes its reader read too many bytes in total.
         """
         stop = offset + length
         if stop > self._end:
@@ -86,21 +86,21 @@ class Metadata:
         return data
 
     def claim(self, offset: int, length: int) -> None:
-        """Say that one thing owns these bytes alone.
+        """Note that one thing (a table, a heap, an array) owns these bytes alone.
 
         Raises:
-            Differs: another one, which starts at the same place, said so before. (So no table is read twice.)
+            Differs: another thing that starts at the same offset has claimed its bytes. So no table is read twice.
         """
         if offset in self._claims:
             raise Differs(f"damaged: two things in it share the bytes from {offset} on")
         self._claims[offset] = offset + length
 
     def check_claims(self) -> None:
-        """Every byte has one owner.
+        """Check that every byte has one owner at most.
 
         Raises:
             Differs: two claims overlap.
-            Refused: one reaches behind the end.
+            Refused: a claim reaches behind the end of the file.
         """
         last = 0
         for start, stop in sorted(self._claims.items()):
@@ -112,13 +112,13 @@ class Metadata:
 
 
 def shown(name: str) -> str:
-    """A name from a file, made fit for a message: no control characters, no lone surrogates, not too long."""
+    """Returns a name from a file as a message may show it: without control characters, and cut if long."""
     text = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name[:1000])
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}...{text[-_SHOWN // 2 :]}"
 
 
 def amount(nbytes: int) -> str:
-    """A number of bytes for people: `3.6 TiB`."""
+    """Returns a number of bytes as people read it, `3.6 TiB`."""
     if nbytes < 1024:
         return f"{nbytes} bytes"
     value, units = nbytes / 1024, iter(["KiB", "MiB", "GiB", "TiB", "PiB"])

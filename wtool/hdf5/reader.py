@@ -17,7 +17,9 @@ from struct import Struct
 from struct import error as StructError
 
 from wtool.errors import Differs, Reaches, Refused
+from wtool.hdf5.attribute_reader import Value, parse_attribute
 from wtool.hdf5.btree import Entry, Table, read_entries
+from wtool.hdf5.datatypes import parse_type
 from wtool.hdf5.heaps import GlobalHeaps
 from wtool.hdf5.limits import MAX_ATTRIBUTES, MAX_DEPTH, MAX_OBJECTS, MAX_PATHS
 from wtool.hdf5.messages import (
@@ -29,11 +31,8 @@ from wtool.hdf5.messages import (
     SHARED,
     SYMBOL_TABLE,
     Message,
-    Value,
-    parse_attribute,
     parse_layout,
     parse_shape,
-    parse_type,
     read_messages,
 )
 from wtool.hdf5.metadata import UNDEFINED, Metadata, NotPlain, shown
@@ -59,13 +58,17 @@ _SINGLE = {SYMBOL_TABLE, DATASPACE, DATATYPE, LAYOUT}
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A contiguous dataset: `path` without leading slash, and where its bytes are in the HDF5 file.
+    """A contiguous dataset, and where its bytes are in the HDF5 file.
 
     Attributes:
+        path: from the root, without a slash in front.
+        shape: of the array.
         dtype: NumPy's or ml_dtypes' name; `opaque<n>` for n-byte opaque types; little-endian. Types that no weight
             can have are named too: `string`, `vlen`, `compound`, `reference`, `array`, `enum`, `time`, `bitfield`,
             `complex`, `float?` and `int?` (of unusual layout), `null` (no value at all).
-        offset: 0 where there are no bytes.
+        offset: of the first byte in the HDF5 file; 0 where there are no bytes.
+        nbytes: how many bytes the array takes; they are contiguous.
+        attributes: name -> value.
     """
 
     path: str
@@ -78,16 +81,16 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """All groups (path -> attributes, root is "") and datasets of a file, by path, in the order of the file's tables.
+    """All groups and datasets of a file, in the order of the file's tables.
 
     Every byte has one owner: no two datasets share bytes with each other or with the file's own tables, and no dataset
-    has two paths. So what is written to one array changes no other.
+    has two paths. So bytes that are written to one array change no other array.
 
     Attributes:
         size: of the file, in bytes.
-        groups: path -> attributes.
-        datasets: by path.
-        attributes: what reading all attributes took of `MAX_ATTRIBUTES`, in bytes.
+        groups: path -> attributes; the root's path is "".
+        datasets: path -> dataset.
+        attributes: how many bytes of `MAX_ATTRIBUTES` the values of all attributes took.
     """
 
     size: int
@@ -98,15 +101,15 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Superblock:
-    """What a plain file's first bytes say.
+    """The superblock, with which a file begins: where the root group is, and how tables are laid out.
 
     Attributes:
         end: the end-of-file address.
         root: address of the root group's object header.
-        table: the root's B-tree and heap where cached there, else None.
+        table: the root's B-tree and heap if the superblock repeats their addresses, else None.
         leaf: half the number of entries that a symbol table node holds.
         internal: half the number of children that a B-tree node holds.
-        addresses: where the four addresses stand, of which the third is the end of the file.
+        addresses: offset of the four addresses in the superblock, of which the third is the end of the file.
     """
 
     end: int
@@ -118,17 +121,17 @@ class Superblock:
 
 
 def read_index(read: Callable[[int, int], bytes], size: int) -> Index:
-    """What an HDF5 file holds and where.
+    """Returns the index of an HDF5 file.
 
-    Names and texts that are no UTF-8 come with lone surrogates (`surrogateescape`); names are data, never paths.
-    Unused committed datatypes are left out.
+    Names and texts that are no UTF-8 come with lone surrogates (`surrogateescape`); names are data, never paths of the
+    file system. Committed datatypes that nothing uses are left out.
 
     Args:
         read: gives exactly n bytes at an offset of the file, or raises `Refused`.
         size: of the file, in bytes.
 
     Raises:
-        Differs: an array has two names.
+        Differs: an array has two names, or two things share bytes.
         Refused: the file is damaged, contradicts itself, points outside itself, or is beyond a limit.
         NotPlain: the file uses features of HDF5 that this reader does not know.
     """
@@ -142,11 +145,11 @@ def read_index(read: Callable[[int, int], bytes], size: int) -> Index:
 
 
 def read_superblock(metadata: Metadata) -> Superblock:
-    """The superblock, checked; tells `metadata` where the file ends.
+    """Returns the superblock, checked, and tells `metadata` where the file ends.
 
     Raises:
-        Refused: this is no HDF5 file, a damaged one, or one of a set of files.
-        NotPlain: its version is 2 or 3, it has a user block, or addresses of another size.
+        Refused: the file is no HDF5 file, damaged, or one part of a set of files.
+        NotPlain: the superblock is of version 2 or 3, stands behind a user block, or has addresses of another size.
     """
     size = metadata.end
     if size < 96 or metadata.at(0, 8) != SIGNATURE:
@@ -181,7 +184,7 @@ def _find_signature(metadata: Metadata) -> None:
 
 
 def possible_starts(size: int) -> Iterator[int]:
-    """Where HDF5 may begin in a file: at 0, or at 512, 1024, ... behind a block for the user's own purposes."""
+    """Yields where HDF5 may begin in a file: at 0, or at 512, 1024, 2048, ... behind a user block."""
     offset = 0
     while offset + len(SIGNATURE) <= size:
         yield offset
@@ -200,22 +203,22 @@ def behind_user_block(read: Callable[[int, int], bytes], size: int) -> int | Non
 
 
 class _Walk:
-    """The one pass over all objects, depth first, and what it has found so far."""
+    """The one pass over all objects, depth first, and the groups and datasets that it has found so far."""
 
     def __init__(self, metadata: Metadata, superblock: Superblock) -> None:
         self.metadata = metadata
         self.superblock = superblock
         self.groups: dict[str, dict[str, Value]] = {}
         self.datasets: dict[str, Dataset] = {}
-        self.tables: set[int] = set()
-        self.others: dict[int, str | None] = {}
+        self.tables: set[int] = set()  # header addresses of groups
+        self.others: dict[int, str | None] = {}  # header addresses of datasets -> path; of committed datatypes -> None
         self.heaps = GlobalHeaps(metadata, self.spend_attribute)
         self.attributes_left = MAX_ATTRIBUTES
         self.paths_left = MAX_PATHS
         self.objects = 0
 
     def run(self) -> None:
-        """Visit everything that the root group leads to."""
+        """Visit all objects to which the root group leads."""
         stack = [("", Entry(b"", self.superblock.root, self.superblock.table), 0)]
         while stack:
             path, entry, depth = stack.pop()
@@ -233,26 +236,26 @@ class _Walk:
                 stack.extend((name, child, depth + 1) for name, child in reversed(list(names)))
 
     def spend_objects(self, path: str, children: list[Entry]) -> None:
-        """Count links, and the characters that their paths have in front of their names."""
+        """Count links, and the characters in front of their names in their paths, against the limits."""
         self.objects += len(children)
         if self.objects > MAX_OBJECTS:
             raise Refused(f"holds more than {MAX_OBJECTS} groups and datasets")
         self.spend_path(len(path) * len(children))
 
     def spend_path(self, characters: int) -> None:
-        """Count characters of paths."""
+        """Count characters of paths against the limit."""
         self.paths_left -= characters
         if self.paths_left < 0:
             raise Refused("the names of its groups and datasets are too long")
 
     def spend_attribute(self, nbytes: int) -> None:
-        """Count attribute values."""
+        """Count bytes of attribute values against the limit."""
         self.attributes_left -= nbytes
         if self.attributes_left < 0:
             raise Refused(f"the attributes take more than {MAX_ATTRIBUTES >> 20} MiB")
 
     def visit(self, path: str, entry: Entry, depth: int) -> list[Entry]:
-        """Put one object into the index; the children where it is a group."""
+        """Put one object into the index; returns its links where it is a group, else none."""
         if entry.address in self.others:
             known = self.others[entry.address]
             if known is not None:
@@ -283,7 +286,7 @@ class _Walk:
         return read_entries(self.metadata, table, self.superblock.leaf, self.superblock.internal, self.spend_path)
 
     def attributes_of(self, messages: list[Message]) -> dict[str, Value]:
-        """The attributes among an object's messages."""
+        """Returns the attributes among an object's messages."""
         attributes: dict[str, Value] = {}
         for message in messages:
             if message.kind == ATTRIBUTE:
@@ -296,7 +299,7 @@ class _Walk:
         return attributes
 
     def dataset(self, path: str, found: Mapping[int, Message], attributes: dict[str, Value]) -> Dataset | None:
-        """The dataset that these messages describe; None for a committed datatype."""
+        """Returns the dataset that these messages describe, or None for a committed datatype."""
         if len(found) < 3:
             if found.keys() == {DATATYPE}:
                 return None

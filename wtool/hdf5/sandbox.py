@@ -1,7 +1,8 @@
-"""Other HDF5 files made plain, in a child process: the HDF5 library crashes or loops on damaged ones.
+"""Plain copies of HDF5 files, made in a child process, since the HDF5 library crashes or loops on damaged files.
 
-The child gets two open files and limits on memory, time and size; it opens nothing by name. This module is both its
-parent and its entry; `sandbox_child` is what the child does, and the only place where h5py parses what users bring.
+The child gets two open files and limits on memory, time and size; it opens nothing by name. This module has the
+parent's part and the child's first function; in `sandbox_child` is the child's work, and the only place where h5py
+parses files of users.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from wtool.hdf5.limits import CHILD_BYTES_PER_SECOND, CHILD_MEMORY, CHILD_PATIEN
 from wtool.io.limits import MAX_INFLATED_FLOOR, MIB
 
 _REFUSALS: dict[int, type[Refused]] = {3: Refused, 4: Differs, 5: Reaches}
-"""Exit statuses by which the child tells what kind of refusal its output is."""
+"""Exit status of the child -> kind of the refusal whose text the child printed."""
 
 _FIRST_LINES = "import sys, json; job = json.loads(sys.argv[1]); sys.path[:] = job['path']; "
 _PROGRAM = _FIRST_LINES + "from wtool.hdf5.sandbox import run_child; run_child(job)"
@@ -28,22 +29,22 @@ _ENDLESS = "damaged: the HDF5 library does not come to an end with it"
 
 
 def make_plain(source_fd: int, start: int, size: int, drop: Sequence[str] = ()) -> BinaryIO:
-    """The HDF5 file in bytes [start, start + size) of an open file, as one that `read_index` reads.
+    """Returns a plain copy of the HDF5 file in bytes [start, start + size) of an open file, which `read_index` reads.
 
     Groups, datasets and attributes keep names and values; chunked, compressed, big-endian or compact datasets become
     contiguous and little-endian.
 
     Args:
-        source_fd: of a regular file; it is read by position.
-        start: of the HDF5 file in it.
-        size: of the HDF5 file.
+        source_fd: descriptor of a regular file, which is read by position.
+        start: offset of the HDF5 file in the open file.
+        size: of the HDF5 file, in bytes.
         drop: names in the root group to leave out.
 
     Returns:
         An anonymous temporary file, which the caller closes.
 
     Raises:
-        Refused: it is damaged, hostile, or holds what no array in a file can be.
+        Refused: the file is damaged or hostile, or holds values that cannot be contiguous numbers.
     """
     target = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
@@ -60,7 +61,7 @@ def _run(job: dict[str, object]) -> None:
     """Have the child do the job.
 
     Raises:
-        Refused: with the child's own words for what is wrong.
+        Refused: the child refused the file, with the child's text; or the child crashed or was stopped.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HDF5_")}
     environment |= {"HDF5_PLUGIN_PRELOAD": "::", "HDF5_PLUGIN_PATH": "", "OPENBLAS_NUM_THREADS": "1"}
@@ -97,7 +98,11 @@ def _verdict(status: int, output: bytes) -> Refused:
 
 
 def run_child(job: dict[str, object]) -> None:
-    """The child's whole life; it ends the process."""
+    """Make the copy that `job` describes, print what is wrong if anything is, and end the process.
+
+    Args:
+        job: descriptors `source` and `target`, `start` and `size` of the file in the source, and names to `drop`.
+    """
     from wtool.hdf5.sandbox_child import copy_plain, warm_up
     from wtool.hdf5.window import Window
 
@@ -128,7 +133,7 @@ def run_child(job: dict[str, object]) -> None:
 
 
 def _confine(highest: int) -> None:
-    """No core dumps, no files beyond descriptor `highest`, and just enough memory and time to look at the file."""
+    """Limit this process: no core dumps, no descriptors above `highest`, and little memory and time."""
     try:
         import resource
     except ImportError:
@@ -140,18 +145,18 @@ def _confine(highest: int) -> None:
             mapped = int(file.read().split()[0]) * resource.getpagesize()
         _limit(resource.RLIMIT_AS, mapped + CHILD_MEMORY)
     while (last := os.dup(2)) < highest:
-        continue  # so that no lower number is free
+        continue  # a new descriptor takes the lowest free number: after this, none below the limit is free
     _limit(resource.RLIMIT_NOFILE, last + 1)
 
 
 def _give_time(seconds: float) -> None:
-    """So much processor time from now on, before the system ends this process (SIGPROF)."""
+    """Have the system end this process (SIGPROF) after so much processor time from now on."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def _allow(nbytes: int, size: int) -> None:
-    """Time for the next step, and disk for a copy of `nbytes` of arrays out of a file of `size` bytes."""
+    """Give the process time for the next step, and disk for `nbytes` of arrays from a file of `size` bytes."""
     _give_time(CHILD_SECONDS + (nbytes + size) / CHILD_BYTES_PER_SECOND)
     try:
         import resource

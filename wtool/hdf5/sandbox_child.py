@@ -26,14 +26,24 @@ from wtool.io.limits import MAX_INFLATED_FLOOR, MAX_INFLATED_RATIO
 
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF, h5z.FILTER_SZIP}
 SUPERBLOCK, HEADER = 48, 16
-"""Bytes that these have at least; the HDF5 library does not tell where its other tables are."""
+"""Bytes that a superblock and an object header have at least; the HDF5 library does not tell where other tables are."""
 
 
 @dataclass
 class _Survey:
-    """What there is to copy: paths in order, and where headers and the values of arrays are, as (start, stop).
+    """All that is to be copied, found before anything is copied.
 
-    Addresses of headers count from the end of the user's block, `block` bytes long; those of values do not.
+    Attributes:
+        drop: names in the root group that are left out.
+        size: of the file, in bytes.
+        allow: gives the process time and disk for the next step.
+        block: size of the user block in bytes. Addresses of headers count from its end, those of values do not.
+        items: paths of the objects in order.
+        seen: address of each header -> the first path of its object.
+        places: where headers and values are, as (start, stop).
+        nbytes: of all arrays.
+        stored: bytes that all arrays take in the file.
+        attributes: bytes of the values of all attributes.
     """
 
     drop: frozenset[str]
@@ -49,7 +59,7 @@ class _Survey:
 
 
 def warm_up() -> None:
-    """Use h5py once, so that it has loaded whatever it loads late."""
+    """Use h5py once, so that it loads all its modules before the process is limited."""
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver="earliest") as file:
         for encoding in ("ascii", "utf-8"):
@@ -65,15 +75,15 @@ def copy_plain(source: Window, target: Window, drop: frozenset[str], allow: Call
     """Write the plain copy of `source` to the empty file `target`.
 
     Args:
-        source: the file.
-        target: where to.
+        source: the HDF5 file.
+        target: an empty file.
         drop: names in the root group to leave out.
-        allow: is called after every step that came to an end, for time for the next, and with the bytes of all arrays
-            and the size of the source before they are written.
+        allow: called after every step, to give the process time for the next one; and before arrays are written, with
+            the bytes of all arrays and the size of the source.
 
     Raises:
-        Refused: the file holds what is not copied, or far more than what is stored of it.
-        Exception: whatever the HDF5 library says of a damaged file.
+        Refused: the file holds things that cannot be copied, or claims far more values than it stores.
+        Exception: raised by the HDF5 library for a damaged file.
     """
     size = source.seek(0, os.SEEK_END)
     file = h5py.File(source, "r")
@@ -107,7 +117,7 @@ def _write(survey: _Survey, file: Any, root: Any) -> None:
 
 
 def _look(survey: _Survey, group: Any, path: bytes, depth: int) -> None:
-    """Add all that a group leads to, following hard links only."""
+    """Add all objects to which a group leads to the survey, following hard links only."""
     if depth > MAX_DEPTH:
         raise Refused(f"more than {MAX_DEPTH} groups inside each other")
     names: list[bytes] = []
@@ -186,7 +196,7 @@ def _check_storage(item: Any) -> None:
 
 
 def _check_written(survey: _Survey, item: Any, nbytes: int) -> None:
-    """Refuse arrays of which not all was written; note where those are that are in the file as they are, or in chunks.
+    """Refuse arrays of which not all was written; note where contiguous arrays and chunks are.
 
     Compact arrays are part of their headers.
     """
@@ -207,7 +217,7 @@ def _check_written(survey: _Survey, item: Any, nbytes: int) -> None:
 
 
 def _add_place(places: list[tuple[int, int]], start: int, stop: int) -> None:
-    """Note a place; millions of chunks in a row are one."""
+    """Note a place, joined with the one before where they touch: chunks in a row make one place, not millions."""
     if places and places[-1][1] == start:
         start = places.pop()[0]
     places.append((start, stop))
@@ -274,7 +284,7 @@ def _copy_block(item: Any, made: Any, start: tuple[int, ...], count: tuple[int, 
 def _blocks(
     shape: tuple[int, ...], chunk: tuple[int, ...], element: int
 ) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Where blocks of whole chunks start and how large they are; each chunk is in one block only."""
+    """Yields start and size of blocks of whole chunks; each chunk is in one block, so that it is inflated once."""
     steps = [min(c, n) for c, n in zip(chunk, shape, strict=True)]
     for axis in reversed(range(len(shape))):
         room = COPY_BLOCK // max(1, prod(steps) * element)
@@ -288,7 +298,11 @@ def _blocks(
 
 
 def _plain_type(kind: Any) -> Any:
-    """The same type, little-endian."""
+    """Returns the same type, little-endian.
+
+    Raises:
+        Refused: values of the type are no numbers.
+    """
     group, plain = kind.get_class(), kind.copy()
     if group in (h5t.VLEN, h5t.REFERENCE) or (group == h5t.STRING and kind.is_variable_str()):
         raise Refused("holds texts, lists or references, not numbers")

@@ -1,4 +1,4 @@
-"""A part of an open file as a file of its own, for libraries that want a file object."""
+"""A part of an open file as a file object of its own, for libraries that want one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from typing import Any
 
 
 class Window(io.RawIOBase):
-    """A part of an open file, as a file of its own, read and written by position.
+    """A part of an open file, read and written by position.
+
+    Args:
+        fd: descriptor of the open file, which stays the caller's.
+        start: offset of the part in the file.
+        size: of the part, in bytes; None for the whole file, which may then be written too.
 
     Attributes:
-        error: number of the first operating system's error, which h5py would hide.
+        error: number of the first error of the operating system; h5py would hide it.
     """
 
     def __init__(self, fd: int, start: int = 0, size: int | None = None) -> None:
@@ -23,31 +28,31 @@ class Window(io.RawIOBase):
         self.error = 0
 
     def readable(self) -> bool:
-        """True."""
+        """Returns True."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Returns True."""
         return True
 
     def writable(self) -> bool:
-        """Whether it is a whole file."""
+        """Returns whether the window is a whole file."""
         return self._size is None
 
     def _end(self) -> int:
         return os.fstat(self._fd).st_size if self._size is None else self._size
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position."""
+        """Go to a position, which is returned."""
         self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._end()}[whence]
         return self._position
 
     def tell(self) -> int:
-        """The position."""
+        """Returns the position."""
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Fill a buffer, as far as there are bytes."""
+        """Fill a buffer with the bytes at the position, as far as there are bytes; returns how many were read."""
         view = memoryview(buffer).cast("B")
         done, most = 0, max(0, min(len(view), self._end() - self._position))
         while done < most:
@@ -59,7 +64,7 @@ class Window(io.RawIOBase):
         return done
 
     def write(self, data: Any) -> int:
-        """Write all of it."""
+        """Write all of `data` at the position; returns how many bytes that were."""
         view = memoryview(data).cast("B")
         done = 0
         while done < len(view):
@@ -69,13 +74,13 @@ class Window(io.RawIOBase):
         return done
 
     def truncate(self, size: int | None = None) -> int:
-        """Make the file end here."""
+        """Make the file end at `size`, or at the position; returns the new size."""
         size = self._position if size is None else size
         self._try(os.ftruncate, size)
         return size
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: writes are not buffered."""
 
     def _try(self, call: Callable[..., Any], *arguments: Any) -> Any:
         try:

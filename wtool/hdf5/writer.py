@@ -1,4 +1,8 @@
-"""A new HDF5 file without its values: groups, attributes, and room for every array. The HDF5 library writes it."""
+"""A new HDF5 file without its values: groups, attributes, and room for every array.
+
+The HDF5 library writes the file. The library is given names and attributes that wtool has read and checked, never a
+file of somebody else.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,18 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from wtool.errors import Refused
-from wtool.hdf5.messages import Value
+from wtool.hdf5.attribute_reader import Value
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What an array of the new file is: shape, dtype (NumPy's or ml_dtypes' name, `opaque<n>`), attributes."""
+    """An array of the new file, whose values come later.
+
+    Attributes:
+        shape: of the array.
+        dtype: NumPy's name, or `opaque<n>` for values of n bytes that HDF5 has no type for.
+        attributes: name -> value.
+    """
 
     shape: tuple[int, ...]
     dtype: str
@@ -28,7 +38,7 @@ def write_skeleton(file: BinaryIO, groups: Mapping[str, Mapping[str, Value]], ro
         rooms: path -> array.
 
     Raises:
-        Refused: an array is of a type that no weight has.
+        Refused: an array has a dtype that no weight has.
     """
     import h5py
     from h5py import h5d, h5p, h5s, h5t
@@ -50,7 +60,7 @@ def write_skeleton(file: BinaryIO, groups: Mapping[str, Mapping[str, Value]], ro
 
 
 def _group(file: Any, path: str) -> Any:
-    """A group, made with those above it where it is not there yet."""
+    """Returns a group; the group and those above it are made where they are missing."""
     from h5py import h5g
 
     found = h5g.open(file, b"/")
@@ -61,7 +71,7 @@ def _group(file: Any, path: str) -> Any:
 
 
 def _encoded(text: str) -> bytes:
-    """The bytes of a name; those that are no UTF-8 are what they were."""
+    """Returns the bytes of a name as they were in the file that it came from, UTF-8 or not."""
     return text.encode("utf-8", "surrogateescape")
 
 

@@ -1,4 +1,8 @@
-"""Giving a saved model one more text, without writing the file anew."""
+"""One more text attribute for an HDF5 file, without writing the file anew.
+
+The root group's object header is appended to the file once more, with the attribute in it, and the superblock is led to
+the new header; the old header stays behind as unused bytes. So only two addresses of the old bytes change.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,19 @@ from struct import Struct, pack
 from typing import NamedTuple
 
 from wtool.errors import Refused
+from wtool.hdf5.attribute_reader import attribute_parts
 from wtool.hdf5.heaps import GLOBAL, OBJECT
-from wtool.hdf5.messages import ATTRIBUTE, MESSAGE, PREFIX, attribute_parts, read_messages
+from wtool.hdf5.messages import ATTRIBUTE, MESSAGE, PREFIX, read_messages
 from wtool.hdf5.metadata import Metadata
 from wtool.hdf5.reader import read_superblock
 
-# A variable-length UTF-8 string of characters, null-terminated in memory, as HDF5 itself writes it.
 _TEXT_TYPE = bytes.fromhex("19 01 01 00 10 00 00 00  10 00 00 00 01 00 00 00 00 00 08 00")
+"""Datatype message of a variable-length UTF-8 string, null-terminated in memory, as HDF5 itself writes it."""
+
 _SCALAR = bytes.fromhex("01 00 00 00 00 00 00 00")
 _REFERENCE = Struct("<IQI")
-_LEAST_HEAP = 4096  # HDF5 reads this much of a heap before it knows its size
+_LEAST_HEAP = 4096
+"""Least size of a global heap in bytes: the HDF5 library reads this much of one before it knows the size."""
 
 
 class _Header(NamedTuple):
@@ -27,29 +34,27 @@ class _Header(NamedTuple):
 def with_root_attribute(
     read: Callable[[int, int], bytes], size: int, name: str, text: str
 ) -> tuple[bytes, list[tuple[int, bytes]]]:
-    """What turns a file into one whose root group has the text attribute `name`, in place of any of that name before.
-
-    The root group's header is written anew behind the end, and the superblock led to it. All other bytes stay as they
-    are.
+    """Returns the changes that give a file's root group the text attribute `name`, in place of an older one.
 
     Args:
         read: gives exactly n bytes at an offset of the file, or raises `Refused`.
         size: of the file, in bytes.
         name: of the attribute.
-        text: its value, of any length; HDF5 keeps no null characters.
+        text: the value, of any length and without null characters.
 
     Returns:
-        Bytes to append, and (offset, bytes) to put over the file's own.
+        Bytes to append to the file, and a list of (offset, bytes) that replace bytes of the file. Lengths and offsets
+        depend on the length of the text alone.
 
     Raises:
         Refused: the file is damaged.
-        NotPlain: it is not what `read_index` reads.
+        NotPlain: the file uses features of HDF5 that `read_index` does not know.
     """
     metadata = Metadata(read, size)
     superblock = read_superblock(metadata)
     header = _read_header(metadata, superblock.root, name)
     start = _aligned(size)
-    body = _attribute(name, len(text.encode()), 0)
+    body = _attribute(name, len(text.encode()), 0)  # its length does not depend on the heap's address
     length = sum(map(len, header.messages)) + len(body)
     heap_at = start + PREFIX.size + length
     if text:
@@ -71,7 +76,7 @@ def with_root_attribute(
 
 
 def _read_header(metadata: Metadata, address: int, name: str) -> _Header:
-    """The root group's messages, without fillers and the attribute `name`."""
+    """Returns the root group's messages without fillers, continuations and the attribute `name`."""
     _, _, references, _ = PREFIX.unpack(metadata.at(address, PREFIX.size))
     kept = []
     for message in read_messages(metadata, address):
@@ -99,7 +104,7 @@ def _message(kind: int, flags: int, body: bytes) -> bytes:
 
 
 def _heap(text: bytes) -> bytes:
-    """A global heap collection that holds the text as its object 1."""
+    """Returns a global heap collection that holds the text as its object 1."""
     used = GLOBAL.size + OBJECT.size + _aligned(len(text))
     size = max(_LEAST_HEAP, used + OBJECT.size)
     free = OBJECT.pack(0, 0, size - used)
