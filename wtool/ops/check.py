@@ -22,7 +22,8 @@ from wtool.errors import SEVERITIES, Note, Refused, WtoolError
 from wtool.io.zip_unpack import verify
 from wtool.run import pipeline
 from wtool.schema.archive_members import OTHER_WEIGHTS
-from wtool.schema.unsafe import is_path_out, unsafe_parts
+from wtool.schema.unsafe import unsafe_parts
+from wtool.schema.unsafe_place import is_path_out
 
 BLOCK = 65_536  # values; what is known of them stays in the cache
 MOST = 1000  # findings that are told of one file: more say nothing new

@@ -25,7 +25,9 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, WtoolError, in_short
 from wtool.io.private import private_copy, private_tree
-from wtool.schema.unsafe import RUNNING, UnsafePart, unsafe_parts
+from wtool.schema.unsafe import unsafe_parts
+from wtool.schema.unsafe_entries import RUNNING
+from wtool.schema.unsafe_place import UnsafePart
 from wtool.training.checks import refuse_weights_only
 from wtool.training.loading.holes import warn_of_holes
 from wtool.training.loading.old_names import older_objects
