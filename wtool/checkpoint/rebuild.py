@@ -13,9 +13,11 @@ import numpy as np
 from wtool.checkpoint.layouts import keras3, keras3_rebuild, legacy, legacy_rebuild
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.optimizer.reread import misread
 from wtool.checkpoint.patch import rewrite
 from wtool.checkpoint.structure import Fresh, Layout, Structure, structure_text
 from wtool.dtypes import dtype_of
+from wtool.errors import Refused, a_few
 from wtool.hdf5.reader import Dataset, Index, read_index
 from wtool.hdf5.writer import write_skeleton
 from wtool.io.json_text import parse_object
@@ -50,6 +52,8 @@ def restructure(
     """
     layout, names = _laid_out(base, structure)
     made, index = _opened(layout, base, structure, stack)
+    if wrong := misread(base, structure, made):
+        raise Refused(f"the new file would not tell what is {a_few(wrong)}; --optimizer drop leaves the state out")
     texts = {CONFIG: structure_text(structure.config)} if base.format == "keras" else {}
     new = rewrite(made, target, lineage(unhashed), stack, texts, names)
     total = sum(dataset.nbytes for dataset in index.datasets.values())
@@ -71,6 +75,16 @@ def check_structure(base: Checkpoint, structure: Structure, stack: ExitStack) ->
         Refused: the new file would not be one that can be read.
     """
     return _opened(_laid_out(base, structure)[0], base, structure, stack)[0]
+
+
+def misread_slots(base: Checkpoint, structure: Structure) -> list[str]:
+    """Returns, in words, the variables of the optimizer that the new file would not tell as what they are.
+
+    Raises:
+        Refused: the new file would not be one that can be read.
+    """
+    with ExitStack() as stack:
+        return misread(base, structure, check_structure(base, structure, stack))
 
 
 def _laid_out(base: Checkpoint, structure: Structure) -> tuple[Layout, dict[str, str]]:

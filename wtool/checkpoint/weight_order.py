@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from wtool.checkpoint.model import Checkpoint, Tensor
@@ -77,27 +77,43 @@ def with_slots(
     Files do not say to which weight a slot belongs: Keras gives them out in the order of the weights, one after the
     other, or first one kind for all weights and then the next.
     """
+    kinds = {tensor.slot.name for tensor in tensors if tensor.slot}
     track: dict[str, list[Tensor]] = {}
     last = None
     for tensor in tensors:
         weight = tensor.slot.weight if tensor.slot else None
         if weight is None or (weight in track and weight != last):
-            yield from _track(track, structure, ranks)
+            yield from _track(track, structure, ranks, kinds)
             track = {}
         if weight is None:
             yield tensor, None
         elif weight in structure.paths:
             track.setdefault(weight, []).append(tensor)
         last = weight
-    yield from _track(track, structure, ranks)
+    yield from _track(track, structure, ranks, kinds)
 
 
 def _track(
-    track: Mapping[str, list[Tensor]], structure: Structure, ranks: WeightOrder
+    track: Mapping[str, list[Tensor]], structure: Structure, ranks: WeightOrder, kinds: Collection[str]
 ) -> Iterator[tuple[Tensor | None, Fresh | None]]:
     """A stretch in which every weight comes once, with one slot or with all of them."""
-    names = list(dict.fromkeys(tensor.slot.name for slots in track.values() for tensor in slots if tensor.slot))
-    added = {path: [slots[name] for name in names if name in slots] for path, slots in structure.slots.items()}
+    names = {tensor.slot.name for slots in track.values() for tensor in slots if tensor.slot}
+    added = {path: list(_of_track(slots, names, kinds)) for path, slots in structure.slots.items()}
     for path in ranks.ordered(list(track), [path for path in added if track]):
         yield from ((tensor, None) for tensor in track.get(path, ()))
         yield from ((None, fresh) for fresh in added.get(path, ()) if path not in track)
+
+
+def _of_track(slots: Mapping[str, Fresh], names: Collection[str], kinds: Collection[str]) -> Iterator[Fresh]:
+    """The slots of a new weight that are stored in a stretch.
+
+    Args:
+        slots: all slots of the weight, in the order of the file.
+        names: names of the slots in the stretch.
+        kinds: names of the slots in the whole file; a slot that no old weight has stands behind the one before it.
+    """
+    before = None
+    for name, fresh in slots.items():
+        before = name if name in kinds else before
+        if before in names:
+            yield fresh

@@ -16,7 +16,8 @@ from wtool.checkpoint.rebuild import check_structure, restructure
 from wtool.checkpoint.structure import Structure
 from wtool.errors import Refused, WtoolError, in_short
 from wtool.graphs.change import Changed, Swap, change
-from wtool.graphs.values import Values, new_shape, structure_of
+from wtool.graphs.structure import structure_of
+from wtool.graphs.values import Values, new_shape
 from wtool.io.places import Target
 from wtool.ops.swapped import Swapped
 from wtool.run.target import done_before, goal

@@ -8,7 +8,7 @@ for each weight that it trains.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -302,6 +302,12 @@ def scaling(outer: Settings, inner: Settings) -> Settings:
     return Settings(outer.class_name, {**outer.config, **config}, outer.older)
 
 
+def trains_in_parts(settings: Settings) -> bool:
+    """Returns whether it is an optimizer of several, each of which trains the weights that its patterns name."""
+    entry = TABLE.get(innermost_settings(settings).class_name or "")
+    return entry is not None and bool(entry.head)
+
+
 def keeps_slots(settings: Settings) -> bool:
     """Returns whether an optimizer of this class, with these settings, stores something for each weight."""
     inner = innermost_settings(settings)
@@ -309,6 +315,35 @@ def keeps_slots(settings: Settings) -> bool:
     if entry is None or entry.head:
         return False
     return any(not inner.config or not group.when or inner.config.get(group.when) for group in (*ANY, *entry.groups))
+
+
+def kinds_of_weight(
+    settings: Settings, stored: Collection[str], path: str, shape: Shape
+) -> list[tuple[SlotKind, bool | None]] | None:
+    """Returns the kinds of slots that an optimizer stores, and whether a weight has them.
+
+    Args:
+        settings: class and configuration of the optimizer.
+        stored: names of the slots that it has for any weight; groups of which it has none are left out.
+        path: path of the weight.
+        shape: shape of the weight.
+
+    Returns:
+        each kind, in the order of the file, with None in place of the answer where the settings do not tell. None as a
+        whole for an unknown optimizer, or one of several parts.
+    """
+    inner = innermost_settings(settings)
+    entry = TABLE.get(inner.class_name or "")
+    if entry is None or entry.head:
+        return None
+    groups = [group for group in (*ANY, *entry.groups) if any(kind.name in stored for kind in group.slots)]
+    kinds = [kind for group in groups for kind in group.slots if kind.keeps or kind.name in stored]
+    return [(kind, kind.keeps is None or kind.keeps(shape, path, inner.config)) for kind in kinds]
+
+
+def kind_of(slot: str) -> SlotKind:
+    """Returns the kind of the slots of a name, as most optimizers have it."""
+    return next((kind for kind in SLOT_KINDS if kind.name == slot), SlotKind(slot, MAGNITUDE))
 
 
 def initial_value(slot: str, settings: Settings) -> float:
