@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import wtool
+from tests import forkserver
 from tests.models import BLOBS, WEIGHTS, ZOO, arrays, extents, hdf5_bytes
 from wtool.checkpoint.seal import is_sealed
 
@@ -229,7 +229,7 @@ def test_a_skipped_model_tells_what_its_result_holds(tmp_path: Path) -> None:
 
 
 def run(*argv: str, cwd: Path, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([sys.executable, "-m", "wtool", *argv], cwd=cwd, input=stdin, capture_output=True, check=True)
+    return subprocess.run(forkserver.wtool(*argv), cwd=cwd, input=stdin, capture_output=True, check=True)
 
 
 def piped(path: Path, *commands: list[str]) -> list[bytes]:

@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -16,16 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wtool
+from tests import forkserver
 from tests.models import BLOBS, FIXTURES, ZOO
 from wtool.checkpoint.inputs import models_of
 from wtool.checkpoint.search import listing, passed_by
 
-WTOOL = [sys.executable, "-m", "wtool"]
 SHARDED = ZOO / "k3.12.4" / "sharded.weights.json"
 
 
 def run(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*WTOOL, *map(str, words)], capture_output=True, text=True, cwd=cwd, timeout=60)
+    return subprocess.run(forkserver.wtool(*words), capture_output=True, text=True, cwd=cwd, timeout=60)
 
 
 def kinds(folder: Path) -> dict[str, str]:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ import pytest
 from blake3 import blake3
 
 import wtool
+from tests import forkserver
 from tests.models import BLOBS, ZOO, hdf5_bytes
 from wtool.checkpoint.search import listing
 
-WTOOL = [sys.executable, "-m", "wtool"]
 ARCHIVES = ["blobs", *(f"k3.15.1/{name}.keras" for name in ("mlp", "text_assets", "nested_frozen"))]
 
 
@@ -91,7 +90,7 @@ def test_every_transform_takes_one(slash: str, model: Path) -> None:
 
 
 def test_the_folder_in_which_one_stands(model: Path) -> None:
-    done = subprocess.run([*WTOOL, "prune", ".", "--sparsity", ".5"], cwd=model, capture_output=True, text=True)
+    done = subprocess.run(forkserver.wtool("prune", ".", "--sparsity", ".5"), cwd=model, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (model.parent / "m.v2-prune.keras").exists()
 
@@ -202,7 +201,7 @@ def test_checked_as_a_whole(model: Path, tmp_path: Path) -> None:
     for damaged in (False, True):
         if damaged:
             os.truncate(model / "model.weights.h5", 100)
-        done = subprocess.run([*WTOOL, "check", "zoo"], cwd=tmp_path, capture_output=True, text=True)
+        done = subprocess.run(forkserver.wtool("check", "zoo"), cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 1
         assert "zoo/m.v2: runs" in done.stdout
         assert ("damaged" in done.stdout) == damaged
@@ -225,7 +224,7 @@ def test_folders_of_other_kinds(files: list[str], told: str, command: str, tmp_p
         (tmp_path / "f" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "f" / name).touch()
     options = ["--sparsity", ".5"] if command == "prune" else []
-    done = subprocess.run([*WTOOL, command, "f", *options], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(forkserver.wtool(command, "f", *options), cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert f"wtool: f: {told}" in done.stderr
     with pytest.raises(wtool.Refused, match=told):

@@ -12,8 +12,15 @@ import pytest
 
 import wtool
 
+TRAINING = {"Evaluated", "Lottery", "Resumed", "evaluate", "lottery", "resume"}
 
-@pytest.mark.parametrize("name", wtool.__all__)
+
+def public(name: str) -> Any:
+    """A public name as a parameter: those of training import TensorFlow."""
+    return pytest.param(name, marks=pytest.mark.tensorflow if name in TRAINING else ())
+
+
+@pytest.mark.parametrize("name", map(public, wtool.__all__))
 def test_annotations_can_be_read(name: str) -> None:
     """`typing.get_type_hints` needs every name of an annotation to be there when it is asked."""
     value: Any = getattr(wtool, name)

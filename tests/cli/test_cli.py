@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import wtool
+from tests import forkserver
 from tests.models import BLOBS, HOSTILE
 from wtool import errors
 from wtool.cli import COMMANDS
@@ -23,7 +24,7 @@ WTOOL = [sys.executable, "-m", "wtool"]
 
 
 def run(*arguments: object, cwd: Path | None = None, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([*WTOOL, *map(str, arguments)], capture_output=True, cwd=cwd, input=stdin, check=False)
+    return subprocess.run(forkserver.wtool(*arguments), capture_output=True, cwd=cwd, input=stdin, check=False)
 
 
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests import forkserver
 from tests.models import BLOBS, FIXTURES
 from wtool.cli import COMMANDS, cli
 
@@ -64,7 +65,8 @@ def test_links_lead_somewhere() -> None:
 def test_how_to_pages_run(page: Path, tmp_path: Path) -> None:
     """Every block of a page, in order, in a folder with the models that it speaks of."""
     text = page.read_text()
-    if any(word in text for word in TRAINS):
+    trains = any(word in text for word in TRAINS)
+    if trains:
         pytest.importorskip("keras")
     shutil.copy(BLOBS[0], tmp_path / "init.keras")
     shutil.copy(BLOBS[-1], tmp_path / "trained.keras")
@@ -72,10 +74,11 @@ def test_how_to_pages_run(page: Path, tmp_path: Path) -> None:
     (tmp_path / "zoo" / "deep").mkdir(parents=True)
     for number, path in enumerate(BLOBS[:4]):
         shutil.copy(path, tmp_path / "zoo" / ("deep" if number % 2 else ".") / path.name)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    path = f"{forkserver.folder(training=trains)}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "PATH": path, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
     for language, block in re.findall(r"```(sh|python)\n(.*?)```", text, re.DOTALL):
-        argv = ["bash", "-euo", "pipefail", "-c", block] if language == "sh" else [sys.executable, "-c", block]
+        run = ["bash", "-euo", "pipefail", "-c", block]
+        argv = run if language == "sh" else forkserver.python("-c", block, training=trains)
         done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True)
         assert done.returncode == 0, f"{block}\n{done.stderr}"
         assert "Traceback" not in done.stderr

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import forkserver
 from tests.models import BLOBS, hdf5_bytes
 from wtool.cli import COMMANDS
-
-WTOOL = f"{shlex.quote(sys.executable)} -m wtool"
 
 TALKING = {
     "--help": "--help",
@@ -59,7 +56,7 @@ def here(tmp_path: Path) -> Path:
 
 
 def shell(script: str, here: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PATH": f"{forkserver.folder()}{os.pathsep}{os.environ['PATH']}"}
     return subprocess.run(
         ["bash", "-c", script], cwd=here, capture_output=True, text=True, timeout=120, env=environment
     )
@@ -73,7 +70,7 @@ def quick(names: dict[str, str], kept: tuple[str, ...]) -> list[object]:
 @pytest.mark.parametrize("name", quick(TALKING, ("--help", "inspect", "check --json", "prune -o -")))
 @pytest.mark.parametrize("out", [">&-", ">/dev/full"])
 def test_output_that_cannot_be_written(out: str, name: str, here: Path) -> None:
-    done = shell(f"{WTOOL} {TALKING[name]} {out}", here)
+    done = shell(f"wtool {TALKING[name]} {out}", here)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
@@ -84,8 +81,8 @@ def test_output_that_cannot_be_written(out: str, name: str, here: Path) -> None:
 @pytest.mark.parametrize("name", quick(SILENT, ("prune", "misuse")))
 @pytest.mark.parametrize("out", [">&-", ">/dev/full"])
 def test_output_that_nobody_wants_to_write(out: str, name: str, here: Path) -> None:
-    usual = shell(f"{WTOOL} {SILENT[name]} --force 2>/dev/null", here) if "-o" in SILENT[name] else None
-    done = shell(f"{WTOOL} {SILENT[name]} {'--force' if usual else ''} {out}", here)
+    usual = shell(f"wtool {SILENT[name]} --force 2>/dev/null", here) if "-o" in SILENT[name] else None
+    done = shell(f"wtool {SILENT[name]} {'--force' if usual else ''} {out}", here)
     assert done.returncode == {"misuse": 2, "no such option": 2, "no such command": 2, "no such file": 1}.get(name, 0)
     assert "Traceback" not in done.stderr
     assert "standard output" not in done.stderr
@@ -96,27 +93,27 @@ def test_output_that_nobody_wants_to_write(out: str, name: str, here: Path) -> N
 def test_words_that_cannot_be_written(error: str, name: str, here: Path) -> None:
     """The status and the output are as they are with words."""
     words = {**TALKING, **SILENT}[name]
-    with_words = shell(f"{WTOOL} {words} | md5sum; echo ${{PIPESTATUS[0]}}; rm -rf out out.keras average.keras", here)
-    without = shell(f"{WTOOL} {words} {error} | md5sum; echo ${{PIPESTATUS[0]}}", here)
+    with_words = shell(f"wtool {words} | md5sum; echo ${{PIPESTATUS[0]}}; rm -rf out out.keras average.keras", here)
+    without = shell(f"wtool {words} {error} | md5sum; echo ${{PIPESTATUS[0]}}", here)
     assert without.stdout == with_words.stdout
     assert without.stderr == ""
 
 
 def test_closed_streams_are_not_taken_for_files(here: Path) -> None:
     """The first file that a process opens has the number of a closed stream: words must not end up in a model."""
-    assert shell(f"{WTOOL} prune a.keras --sparsity .5 -o usual.keras", here).returncode == 0
+    assert shell("wtool prune a.keras --sparsity .5 -o usual.keras", here).returncode == 0
     for closed in ("<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"):
-        done = shell(f"{WTOOL} prune a.keras --sparsity .5 -o out.keras --force {closed}", here)
+        done = shell(f"wtool prune a.keras --sparsity .5 -o out.keras --force {closed}", here)
         assert done.returncode == 0, (closed, done.stderr)
         assert hdf5_bytes(here / "out.keras") == hdf5_bytes(here / "usual.keras")
-        assert shell(f"{WTOOL} check out.keras", here).returncode == 0
-    assert shell(f"{WTOOL} inspect - <&-", here).returncode == 1
+        assert shell("wtool check out.keras", here).returncode == 0
+    assert shell("wtool inspect - <&-", here).returncode == 1
 
 
 @pytest.mark.parametrize("name", quick(TALKING, ("inspect folder", "prune -o -")))
 def test_a_reader_that_leaves_ends_it_quietly(name: str, here: Path) -> None:
     """As the signal would: status 141, and not a word of it. `false` has left before the first write."""
-    script = f"(sleep 1; exec {WTOOL} {TALKING[name]}) | false; echo ${{PIPESTATUS[0]}}"
+    script = f"(sleep 1; exec wtool {TALKING[name]}) | false; echo ${{PIPESTATUS[0]}}"
     done = shell(script, here)
     assert done.stdout.strip() == "141", done.stderr
     for word in ("Traceback", "Exception ignored", "roken pipe", "standard output"):
@@ -126,7 +123,7 @@ def test_a_reader_that_leaves_ends_it_quietly(name: str, here: Path) -> None:
 def test_head_gets_its_lines(here: Path) -> None:
     for number in range(200):
         shutil.copy(BLOBS[0], here / "zoo" / f"{number}.keras")
-    done = shell(f"{WTOOL} inspect zoo | head -3; echo ${{PIPESTATUS[0]}}", here)
+    done = shell("wtool inspect zoo | head -3; echo ${PIPESTATUS[0]}", here)
     lines = done.stdout.splitlines()
     assert lines[0].startswith("zoo/0.keras: keras")
     assert lines[-1] == "141"

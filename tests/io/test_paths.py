@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import wtool
+from tests import forkserver
 from tests.models import BLOBS, cpu_seconds, hdf5_bytes
 
 pytestmark = pytest.mark.slow  # a few seconds together: left out of the quick part
@@ -22,7 +23,7 @@ MODEL = BLOBS[0]
 
 
 def run(*words: object, cwd: Path, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([*WTOOL, *map(str, words)], capture_output=True, cwd=cwd, input=stdin, timeout=30)
+    return subprocess.run(forkserver.wtool(*words), capture_output=True, cwd=cwd, input=stdin, timeout=30)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 
 import wtool
-from tests import resolved
+from tests import forkserver, resolved
 from tests.models import BLOBS, HOSTILE, arrays, changed
 from tests.real_models import AUTHORS_OWN, Saved, saved_files
 from wtool.errors import SEVERITIES, Differs, Note, Reaches, Refused
@@ -435,7 +434,7 @@ def test_members_that_lead_out(tmp_path: Path) -> None:
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "wtool", "check", *words], capture_output=True, text=True)
+    return subprocess.run(forkserver.wtool("check", *words), capture_output=True, text=True)
 
 
 def test_the_command(tmp_path: Path) -> None:
@@ -508,7 +507,7 @@ def test_nothing_is_imported(tmp_path: Path) -> None:
             text = old.read(member)
             new.writestr(member, text.replace(b"keras.layers", b"evil") if member.filename == "config.json" else text)
     for words in (["check"], ["inspect"], ["prune", "--sparsity", ".5"]):
-        argv = [sys.executable, "-m", "wtool", *words, "model.keras"]
+        argv = forkserver.wtool(*words, "model.keras")
         done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True)
         assert "imported" not in done.stderr
         assert done.returncode == (1 if words == ["check"] else 0), done.stderr

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import wtool
+from tests import forkserver
 from tests.models import BLOBS, HOSTILE, ZOO, arrays, changed
 from wtool.plotting import curves, kernels, runs, style, weights
 from wtool.run import pipeline
@@ -299,7 +300,7 @@ def test_names_are_data(tmp_path: Path) -> None:
 
 
 def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*WTOOL, "plot", *map(str, words)], capture_output=True, text=True, cwd=cwd, check=False)
+    return subprocess.run(forkserver.wtool("plot", *words), capture_output=True, text=True, cwd=cwd, check=False)
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 import wtool
+from tests import forkserver
 from tests.models import BLOBS, FIXTURES, ZOO, hdf5_bytes
 from tests.ops.test_operations import lineage
 from wtool.checkpoint.inputs import jobs
@@ -296,7 +298,7 @@ def test_targets_that_cannot_be(
 
 
 def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "wtool", *words], capture_output=True, text=True, cwd=cwd)
+    return subprocess.run(forkserver.wtool(*words), capture_output=True, text=True, cwd=cwd)
 
 
 def test_lines_and_objects_for_each_model(zoo: Path, tmp_path: Path) -> None:
@@ -371,7 +373,7 @@ def test_interrupted_at_once_without_half_files(number: signal.Signals, tmp_path
 
 
 def test_a_pipeline_of_transforms(tmp_path: Path) -> None:
-    wt = f"{sys.executable} -m wtool"
+    wt = shlex.join(forkserver.wtool())
     initial, trained = BLOBS[0], BLOBS[-1]
     prune = f"{wt} prune {trained} --sparsity .5 -o -"
     script = f"set -o pipefail; {prune} | {wt} stroke - --seed 1 -o - | {wt} inspect - --json"

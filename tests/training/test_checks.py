@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+from tests import forkserver
 from tests.models import BLOBS
 from wtool.training.checks import check_resume
 
@@ -88,7 +88,7 @@ WEIGHTS = "cnn.weights.h5: holds weights only"
     ],
 )
 def test_words_that_do_not_go_together_cost_no_import(words: str, told: str, folder: Path) -> None:
-    argv = [sys.executable, "-c", PROGRAM, *words.split()]
+    argv = forkserver.python("-c", PROGRAM, *words.split())
     done = subprocess.run(argv, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert done.returncode in (1, 2)
     assert done.stdout == "[]\n", done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 import wtool
+from tests import forkserver
 from tests.models import BLOBS, FIXTURES
 
 pytestmark = pytest.mark.tensorflow
@@ -82,7 +82,7 @@ def test_the_command(blobs: Path, tmp_path: Path) -> None:
     """A model that fails does not hide the others; standard output is data."""
     words = ["evaluate", str(BLOBS[0]), "missing.keras", str(BLOBS[1]), "--data", str(blobs), "--ensemble", "--json"]
     env = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
-    done = subprocess.run([sys.executable, "-m", "wtool", *words], capture_output=True, text=True, env=env, check=False)
+    done = subprocess.run(forkserver.wtool(*words, training=True), capture_output=True, text=True, env=env, check=False)
     assert done.returncode == 1
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [list(row) for row in rows] == [["model", "metrics"], ["model", "error"], ["model", "metrics"]]
@@ -105,7 +105,7 @@ def test_the_table_comes_though_the_ensemble_fails(tmp_path: Path) -> None:
         "outputs of the models have different shapes": words[:3] + words[4:],
     }
     for last, given in failures.items():
-        argv = [sys.executable, "-m", "wtool", *given]
+        argv = forkserver.wtool(*given, training=True)
         done = subprocess.run(argv, capture_output=True, text=True, env=env, check=False, cwd=tmp_path)
         assert done.returncode == 1
         assert [line.split()[0] for line in done.stdout.splitlines()] == ["model", "1.h5", "2.h5"]

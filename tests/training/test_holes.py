@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import warnings
 
 import pytest
 
+from tests import forkserver
 from tests.models import BLOBS
 from wtool.errors import OldKeras
 from wtool.training.loading.holes import open_holes, warn_of_holes
@@ -54,7 +54,9 @@ def test_a_command_tells_them_in_one_line() -> None:
     data = str(BLOBS[0].parent / "data.npz")  # whose names are no model's: the loading is what matters
     words = ["evaluate", str(BLOBS[0]), str(BLOBS[1]), "--data", data]
     env = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, env=env, check=False)
+    done = subprocess.run(
+        forkserver.python("-c", program, *words, training=True), capture_output=True, text=True, env=env, check=False
+    )
     told = [line for line in done.stderr.splitlines() if "Keras 3.8.0" in line]
     assert len(told) == 1
     assert told[0].startswith("wtool: warning: Keras 3.8.0 has known holes for hostile files (CVE-2025-1550, ")

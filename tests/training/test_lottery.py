@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import wtool
+from tests import forkserver
 from tests.models import Array
 from wtool.training.lottery import folder as lottery_folder
 from wtool.training.lottery import plan as lottery_plan
@@ -416,7 +417,7 @@ def test_signals_and_kills(here: Path) -> None:
 def test_the_command_prints_json(whole: wtool.Lottery, first: Path, here: Path) -> None:
     words = ["--sparsity", ".75", "--rounds", "2", "--arm", "rewind", "--arm", "randomize", "--no-same-sign"]
     words += ["--trials", "2", "--rewind-to", "1", "--criterion", "mov", "--epochs", "2", "--seed", "3"]
-    argv = [sys.executable, "-m", "wtool", "lottery", "init.keras", "--data", "digits.npz", "--json", "--out", "whole"]
+    argv = forkserver.wtool("lottery", "init.keras", "--data", "digits.npz", "--json", "--out", "whole", training=True)
     done = subprocess.run([*argv, *words], env=QUIET, capture_output=True, text=True, check=True, cwd=first)
     found = json.loads(done.stdout)
     assert (found["seed"], found["trained"], found["signal"]) == (3, 0, None)

@@ -20,6 +20,7 @@ import pytest
 from blake3 import blake3
 
 import wtool
+from tests import forkserver
 from tests.models import HOSTILE, ZOO, Array
 
 pytestmark = pytest.mark.tensorflow
@@ -913,7 +914,7 @@ def test_a_file_that_is_no_log_is_left_alone(text: str, here: Path) -> None:
 def test_pipes(here: Path) -> None:
     """A model comes in on standard input and goes out on standard output, and nothing else does."""
     words = ("resume", "-", "--data", "digits.npz", "--epochs", 1, "--seed", 1, "-o", "-")
-    argv = [sys.executable, "-m", "wtool", *map(str, words)]
+    argv = forkserver.wtool(*words, training=True)
     done = subprocess.run(argv, capture_output=True, env=QUIET, input=Path("init.keras").read_bytes(), check=True)
     Path("piped.keras").write_bytes(done.stdout)
     wtool.resume("init.keras", data="digits.npz", epochs=1, seed=1, output="file.keras")
