@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from wtool.checkpoint.layouts.registry import ALL
 from wtool.checkpoint.layouts.shards import shard_map, shard_names
 from wtool.checkpoint.unzipped import ASSETS, PARTS, is_model_folder
 from wtool.errors import Refused
 from wtool.io.limits import MAX_JSON
 
-SUFFIXES = (".keras", ".h5", ".hdf5", ".weights.json")
-"""How names of models end, in lower case."""
+SUFFIXES = tuple(sorted(ALL))
+"""Endings of the names of models, in lower case."""
 
 SHARD = re.compile(r".+_\d{5}\.weights\.h5", re.IGNORECASE)
 """How Keras calls the shards of a `.weights.json`."""
