@@ -178,9 +178,47 @@ def test_outputs_in_folders_and_dry_runs_beside_them(tmp_path: Path) -> None:
     assert done.output == f"{tmp_path}/new/deep/average.keras"
     assert wtool.average(BLOBS[:2], output=tmp_path / "new/deep", dry_run=True).output is None
     with pytest.raises(wtool.WtoolError, match="exists already"):
-        wtool.average(BLOBS[:2], output=tmp_path / "new/deep")
+        wtool.average(BLOBS[:3], output=tmp_path / "new/deep")
     wtool.average(BLOBS[:2], output=f"{tmp_path}/other/", dry_run=True)
     assert not (tmp_path / "other").exists()
+
+
+def test_what_is_done_already_is_skipped(tmp_path: Path) -> None:
+    inputs = [Path(shutil.copy(path, tmp_path)) for path in BLOBS[:3]]
+    target = tmp_path / "average.keras"
+    first = wtool.average(inputs, decay=0.9, output=target)
+    content, stamp = target.read_bytes(), target.stat().st_mtime_ns
+    again = wtool.average(inputs, decay=0.9, output=target)
+    assert (first.skipped, again.skipped) == (False, True)
+    assert (again.output, again.inputs, again.actions) == (str(target), first.inputs, {})
+    assert (target.read_bytes(), target.stat().st_mtime_ns) == (content, stamp)
+    assert not wtool.average(inputs, decay=0.9, output=target, dry_run=True).skipped
+    assert not wtool.average(inputs, decay=0.9, output=target, force=True).skipped
+
+
+@pytest.mark.parametrize("difference", ["method", "number", "order", "content", "optimizer", "another tool"])
+def test_what_is_not_the_same_average_is_not_skipped(difference: str, tmp_path: Path) -> None:
+    inputs = [Path(shutil.copy(path, tmp_path)) for path in BLOBS[:3]]
+    target = tmp_path / "out" / "average.keras"
+    options: dict[str, Any] = {"linear": True}
+    wtool.average(inputs, output=f"{target.parent}/", **options)
+    assert wtool.average(inputs, output=target, **options).skipped
+    match difference:
+        case "method":
+            options = {"equal": True}
+        case "number":
+            inputs.pop()
+        case "order":
+            inputs.reverse()
+            options["order"] = "given"
+        case "content":
+            shutil.copy(BLOBS[5], inputs[1])
+        case "optimizer":
+            options["optimizer"] = "keep"
+        case _:
+            target.write_bytes(target.read_bytes() + b"\0")
+    with pytest.raises(wtool.WtoolError, match="exists already"):
+        wtool.average(inputs, output=target, **options)
 
 
 def test_folders_and_patterns_are_inputs(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ import wtool
 from tests import forkserver
 from tests.models import BLOBS, FIXTURES, ZOO, hdf5_bytes
 from tests.ops.test_operations import lineage
-from wtool.checkpoint.inputs import jobs
-from wtool.run import batch
-from wtool.run import transform as editing
+from wtool.run import executors
+from wtool.run.target import goals_of
+from wtool.run.task import Task
 
 MODELS = {
     "a.keras": BLOBS[0],
@@ -102,29 +102,29 @@ def test_a_single_model_raises_its_own_error(tmp_path: Path) -> None:
 def test_a_bug_with_one_model_is_told_and_the_rest_goes_on(
     zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = editing.transform
+    real = Task.run
 
-    def buggy(task: editing.Task, *others: Any) -> Any:
+    def buggy(task: Task[Any], *others: Any) -> Any:
         if task.model.endswith("a.keras"):
             raise ZeroDivisionError("oh")
         return real(task, *others)
 
-    monkeypatch.setattr(editing, "transform", buggy)
+    monkeypatch.setattr(Task, "run", buggy)
     with pytest.raises(wtool.SomeFailed, match=r"this is a bug \(ZeroDivisionError: oh\)"):
         wtool.prune(zoo, sparsity=0.5, output=tmp_path / "out/")
     assert tree(tmp_path / "out") == set(MODELS) - {"a.keras"}
 
 
 def test_a_process_that_dies_is_a_failing_model(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = editing.transform
+    real = Task.run
 
-    def deadly(task: editing.Task, *others: Any) -> Any:
+    def deadly(task: Task[Any], *others: Any) -> Any:
         if task.model.endswith("a.keras"):
             os.kill(os.getpid(), signal.SIGKILL)
         return real(task, *others)
 
-    monkeypatch.setattr(editing, "transform", deadly)
-    monkeypatch.setattr(batch, "_context", lambda: batch.multiprocessing.get_context("fork"))
+    monkeypatch.setattr(Task, "run", deadly)
+    monkeypatch.setattr(executors, "_context", lambda: executors.multiprocessing.get_context("fork"))
     with pytest.raises(wtool.SomeFailed, match=r"a\.keras: the process that worked on it died \(exit code -9\)"):
         wtool.prune(zoo, sparsity=0.5, output=tmp_path / "out/", jobs=2)
     assert tree(tmp_path / "out") == set(MODELS) - {"a.keras"}
@@ -163,7 +163,7 @@ def test_a_script_without_a_guard_may_use_processes(zoo: Path, tmp_path: Path) -
 
 
 def test_processes_that_are_not_forked(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "_context", lambda: batch.multiprocessing.get_context("spawn"))
+    monkeypatch.setattr(executors, "_context", lambda: executors.multiprocessing.get_context("spawn"))
     wtool.prune(zoo, sparsity=0.5, output=tmp_path / "out/", jobs=2)
     assert tree(tmp_path / "out") == set(MODELS)
 
@@ -250,7 +250,7 @@ def test_targets(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
 
     def targets(words: list[str], output: str | None, **options: Any) -> list[str]:
-        return sorted(job.target for job in jobs(words, output, "prune", **options)[0])
+        return sorted(goal.path for _, goal in goals_of(words, output, "prune", **options))
 
     assert targets(["zoo/a.keras"], None) == ["zoo/a-prune.keras"]
     assert targets(["zoo/a.keras"], None, like="x.h5") == ["zoo/a-prune.h5"]

@@ -113,4 +113,4 @@ def test_where_a_result_goes(
     model: str, output: str | None, expected: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    assert check_resume(model, "d.npz", 1, {"output": output}) == expected
+    assert check_resume(model, "d.npz", 1, {"output": output}).path == expected

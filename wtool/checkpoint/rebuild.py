@@ -3,47 +3,62 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from tempfile import TemporaryFile
-
-import numpy as np
 
 from wtool.checkpoint.layouts import keras3, keras3_rebuild, legacy, legacy_rebuild
 from wtool.checkpoint.lineage import Record
-from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.optimizer.reread import misread
-from wtool.checkpoint.patch import rewrite
+from wtool.checkpoint.patch import Rewrite, rewrite
 from wtool.checkpoint.structure import Fresh, Layout, Structure, structure_text
-from wtool.dtypes import dtype_of
 from wtool.errors import Refused, a_few
 from wtool.hdf5.reader import Dataset, Index, read_index
 from wtool.hdf5.writer import write_skeleton
 from wtool.io.json_text import parse_object
 from wtool.io.places import Target
-from wtool.io.source import STREAM_BLOCK, Region, Source
+from wtool.io.source import Region, Source
 from wtool.schema.archive_members import CONFIG
 
 
-def restructure(
-    base: Checkpoint,
-    structure: Structure,
-    target: Target,
-    lineage: Callable[[tuple[str, ...]], Sequence[Record]],
-    unhashed: tuple[str, ...],
-    progress: Callable[[int, int], None] | None,
-    stack: ExitStack,
-) -> None:
-    """Write a checkpoint of another structure, in the base's format.
+@dataclass(frozen=True, slots=True, eq=False)
+class Filled:
+    """An array of the new file, and what fills it.
+
+    Attributes:
+        target: the array; one that comes from the base is there as bytes, whatever their dtype is.
+        source: bytes of the base, or values that are made.
+    """
+
+    target: Tensor
+    source: Tensor | Fresh
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rebuilt:
+    """A new file with all groups and attributes, and room for the arrays.
+
+    Attributes:
+        output: takes the arrays.
+        arrays: all of them, each with what fills it.
+    """
+
+    output: Rewrite
+    arrays: tuple[Filled, ...]
+
+
+def rebuild(
+    base: Checkpoint, structure: Structure, target: Target, lineage: Sequence[Record], stack: ExitStack
+) -> Rebuilt:
+    """Start writing a checkpoint of another structure to `target`, in the base's format.
 
     Args:
-        base: a whole model, `.keras` or `.h5`.
+        base: a whole model, `.keras` or `.h5`; it stays open until the new one is published.
         structure: what it becomes.
         target: where the checkpoint goes.
-        lineage: from the content hash of the base's file to the records.
-        unhashed: what stands for the hash until it is known.
-        progress: called with bytes done and bytes in all.
+        lineage: see `patch.rewrite`.
         stack: throws drafts away when it closes.
 
     Raises:
@@ -55,17 +70,25 @@ def restructure(
     if wrong := misread(base, structure, made):
         raise Refused(f"the new file would not tell what is {a_few(wrong)}; --optimizer drop leaves the state out")
     texts = {CONFIG: structure_text(structure.config)} if base.format == "keras" else {}
-    new = rewrite(made, target, lineage(unhashed), stack, texts, names)
-    total = sum(dataset.nbytes for dataset in index.datasets.values())
-    done = 0
-    for path, dataset in sorted(index.datasets.items(), key=lambda item: item[1].offset):
-        for start, data in _blocks(base, layout.sources[path], path):
-            new.replace(0, dataset.offset + start, data)
-            done += len(data)
-            if progress is not None:
-                progress(done, total)
-    new.copy_rest()
-    new.publish(lineage(base.finish()))
+    output = rewrite(made, target, lineage, stack, texts, names)
+    return Rebuilt(output, tuple(_filled(index.datasets, layout.sources)))
+
+
+def _filled(datasets: Mapping[str, Dataset], sources: Mapping[str, Dataset | Fresh]) -> Iterator[Filled]:
+    for path, dataset in datasets.items():
+        source = sources[path]
+        if isinstance(source, Fresh):
+            yield Filled(_array(dataset, source.shape, source.dtype), source)
+        elif dataset.nbytes:
+            yield Filled(_bytes(dataset), _bytes(source))
+
+
+def _array(dataset: Dataset, shape: tuple[int, ...], dtype: str) -> Tensor:
+    return Tensor(dataset.path, "array", "", None, None, shape, dtype, dataset.path, dataset.offset, dataset.nbytes)
+
+
+def _bytes(dataset: Dataset) -> Tensor:
+    return _array(dataset, (dataset.nbytes,), "uint8")
 
 
 def check_structure(base: Checkpoint, structure: Structure, stack: ExitStack) -> Checkpoint:
@@ -111,17 +134,3 @@ def _opened(layout: Layout, base: Checkpoint, structure: Structure, stack: ExitS
         contents = legacy.contents(index, structure.config, parsed, base.keras_version)
     made = replace(base, config=structure.config, contents=contents, regions=(region,), indexes=(index,))
     return made, index
-
-
-def _blocks(base: Checkpoint, source: Dataset | Fresh, path: str) -> Iterator[tuple[int, bytes | memoryview]]:
-    """The bytes of a new array, from old ones or made."""
-    if isinstance(source, Fresh):
-        values = source.make()
-        if values.shape != source.shape or values.dtype != dtype_of(source.dtype):
-            raise AssertionError(f"{path} became {values.dtype} {values.shape}")
-        if values.nbytes:
-            yield 0, values.reshape(-1).view(np.uint8).data
-        return
-    region = base.regions[0]
-    for start in range(0, source.nbytes, STREAM_BLOCK):
-        yield start, region.read(source.offset + start, min(STREAM_BLOCK, source.nbytes - start))

@@ -82,6 +82,9 @@ def _report(done: Averaged) -> None:
         say(f"{coefficient:10.7f}  {path}")
     for note in done.notes:
         say(f"note: {note}")
+    if done.skipped:
+        say(f"{done.output} is there already, made from the same checkpoints in the same way: skipped")
+        return
     averaged = sum(action == "averaged" for action in done.actions.values())
     what = f"{averaged} tensors averaged ({done.parameters:,} numbers), {len(done.actions) - averaged} others"
     say(f"{what}; nothing written" if done.output is None else f"{what}; written to {done.output}")

@@ -5,31 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from wtool.checkpoint.inputs import expanded, named_folder, natural_key, one_place, target_for
-from wtool.checkpoint.lineage import Input, Record, carried
-from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
-from wtool.checkpoint.patch import rewrite
-from wtool.checkpoint.sharding import settle_left
 from wtool.choices import OPTIMIZER_MODES, ORDERS, check_choice
-from wtool.dtypes import Array
-from wtool.errors import Refused, Usage, WtoolError, a_few
-from wtool.io.places import Target, check_target, make_folders
-from wtool.run import optimizer_rule, pipeline
-from wtool.run.matching import Match, match
-from wtool.run.selection import arithmetic, selected
-from wtool.run.target import stamps
-from wtool.transforms.averaging import COEFFICIENTS, all_finite, normalised
-from wtool.transforms.averaging import average as mean
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from wtool.errors import Refused, Usage
+from wtool.ops.average_inputs import inputs_but, ordered
+from wtool.run import pipeline
+from wtool.run.averaging import Averaging
+from wtool.run.derive import derive
+from wtool.run.target import goal_of, name_of, one_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +30,7 @@ class Averaged:
         actions: path of each tensor of the newest checkpoint -> what becomes of it.
         parameters: how many numbers were averaged.
         notes: what is worth knowing, one line each.
+        skipped: the output was there already, made of the same checkpoints in the same way.
     """
 
     output: str | None
@@ -49,6 +38,7 @@ class Averaged:
     actions: dict[str, str]
     parameters: int
     notes: tuple[str, ...]
+    skipped: bool = False
 
 
 def average(
@@ -101,38 +91,33 @@ def average(
     """
     method, value = _method(equal, linear, decay, alpha, coefficients)
     _check_words(paths, include, exclude, order, optimizer)
-    named, skipped = _inputs_but(output, [os.fspath(path) for path in paths])
-    ordered, told = _ordered(named, order, method)
+    named, passed_by = inputs_but(output, [os.fspath(path) for path in paths])
+    names, told = ordered(named, order, method)
+    work = Averaging(method, value, include, exclude, optimizer, allow_nonfinite)
     with ExitStack() as stack:
-        checkpoints = _opened(ordered, optimizer == "drop", stack)
+        checkpoints = _opened(names, optimizer == "drop", stack)
         base = checkpoints[-1]
-        weights = COEFFICIENTS[method](len(checkpoints), *([] if value is None else [value]))
-        shares = normalised(weights)
-        plan = _plan(checkpoints, weights, include, exclude, optimizer, allow_nonfinite)
-        where = None if output is None else os.fspath(output)
-        target = target_for(base.format, base.name, where, "average")
-        goal = Target.at(target, force, named_folder(where), stamps(checkpoints))
-        if not dry_run:
-            _prepare(goal, base, where)
-        parameters = {} if value is None else {method: value}
-        record = _record(method, parameters, optimizer, include, exclude)
-        if not dry_run:
-            unhashed = [checkpoint.unhashed for checkpoint in checkpoints]
-            earlier = [*base.lineage, *_brought(checkpoints)]
-            draft = [*earlier, replace(record, inputs=_inputs(checkpoints, shares, unhashed))]
-            new = rewrite(base, goal, draft, stack)
-            try:
-                hashes = pipeline.run(checkpoints, plan.edits, new, progress)
-            except Refused as error:
-                raise error.about(base.name) from None
-            new.publish([*earlier, replace(record, inputs=_inputs(checkpoints, shares, hashes))])
-            plan.notes.extend(_same_content(checkpoints, hashes))
+        name = name_of("average", base.format, base.name)
+        goal = goal_of(None if output is None else os.fspath(output), name, ".", name, force=force, dry_run=dry_run)
+        plan = work.plan(checkpoints)
+        try:
+            derived = derive(plan, goal, progress)
+        except Refused as error:
+            raise error.about(base.name) from None
+        notes = [*passed_by, *told]
+        if derived.there is None:
+            change = derived.change
+            hashes = [*derived.hashes[1:], *derived.hashes[:1]]  # oldest first: the base is the newest
+            same = _same_content(checkpoints, hashes) if hashes else []
+            notes += [*_replacing(goal.path, checkpoints), *change.notes, *same, *work.kept_but_different()]
+        actions = {} if derived.there is not None else dict(derived.change.actions)
         return Averaged(
-            None if dry_run else target,
-            tuple(zip((checkpoint.name for checkpoint in checkpoints), shares, strict=True)),
-            plan.actions,
-            sum(prod(edit.target.shape) for edit in plan.edits if plan.actions[edit.target.path] == "averaged"),
-            (*skipped, *told, *_replacing(target, checkpoints), *plan.notes, *plan.differing()),
+            None if dry_run else goal.path,
+            tuple((part.checkpoint.name, part.told["coefficient"]) for part in plan.operations[0].parts),
+            actions,
+            sum(prod(tensor.shape) for tensor in base.weights if actions.get(tensor.path) == "averaged"),
+            tuple(notes),
+            skipped=derived.there is not None,
         )
 
 
@@ -158,86 +143,9 @@ def _check_words(paths: object, include: object, exclude: object, order: str | N
     check_choice(optimizer, "optimizer", OPTIMIZER_MODES)
 
 
-def _prepare(target: Target, base: Checkpoint, output: str | None) -> None:
-    """Make the folder that `output` means, if its slash says that it is one; WtoolError if the target is in the way."""
-    if output is not None and output.endswith(os.sep):
-        make_folders(target)
-    if base.format == "weights.json":
-        settle_left(target)
-    check_target(target)
-
-
-Named = list[tuple[str, str]]
-"""(word, path of a model that it means)."""
-
-
-def _inputs_but(output: str | os.PathLike[str] | None, words: list[str]) -> tuple[Named, list[str]]:
-    """The models that the words mean, without an earlier output among what folders and patterns hold; and notes."""
-    paths: Named = []
-    skipped: list[str] = []
-    for word, path in expanded(words):
-        found = word != path and output is not None and one_place(path, os.fspath(output))
-        if found:
-            skipped.append(path)
-        else:
-            paths.append((word, path))
-    if not paths:
-        raise Usage("no checkpoints to average")
-    return paths, [f"{path} is the output of this command, not an input" for path in skipped]
-
-
 def _replacing(target: str, checkpoints: Sequence[Checkpoint]) -> list[str]:
     same = [each.name for each in checkpoints if target != "-" and one_place(each.name, target)]
     return [f"{same[0]} was an input, and is the output now"] if same else []
-
-
-def _ordered(named: Named, order: str | None, method: str) -> tuple[list[str], list[str]]:
-    """The checkpoints from oldest to newest, and a note where that is not plain.
-
-    Raises:
-        Usage: it is not clear what is meant.
-    """
-    paths = [path for _, path in named]
-    if order is None:
-        return _usual(paths, all(word == path for word, path in named), method)
-    if order == "given":
-        return paths, []
-    if order == "natural":
-        return sorted(paths, key=natural_key), []
-    if "-" in paths:
-        raise Usage("standard input has no time of change; choose another --order")
-    return sorted(paths, key=lambda path: (_modified(path), natural_key(path))), []
-
-
-def _usual(paths: list[str], one_by_one: bool, method: str) -> tuple[list[str], list[str]]:
-    """The order without --order: by name, but never silently another than the one that was typed.
-
-    Shells sort what a pattern matches by characters, so words in that order were not typed in any.
-    """
-    natural = sorted(paths, key=natural_key)
-    if not one_by_one or paths == natural:
-        return natural, []
-    is_of_shell = paths == sorted(paths)
-    if method == "coefficients":
-        if is_of_shell:
-            raise Usage(
-                f"the coefficients may be meant as typed or by number ({_sequence(natural)}); --order says which"
-            )
-        return paths, [f"coefficients in the order of the words, not of the names: {_sequence(paths)}"]
-    if is_of_shell or (method == "equal" and paths[-1] == natural[-1]):
-        return natural, []
-    return natural, [f"in the order of the names, {natural[-1]} is the newest, not {paths[-1]}; see --order"]
-
-
-def _sequence(paths: Sequence[str]) -> str:
-    return ", ".join(paths) if len(paths) < 5 else f"{paths[0]}, {paths[1]}, ..., {paths[-1]}"
-
-
-def _modified(path: str) -> int:
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError as error:
-        raise WtoolError(error.strerror or str(error), path) from None
 
 
 def _opened(paths: Sequence[str], drop: bool, stack: ExitStack) -> list[Checkpoint]:
@@ -245,14 +153,6 @@ def _opened(paths: Sequence[str], drop: bool, stack: ExitStack) -> list[Checkpoi
     base = stack.enter_context(open_checkpoint(paths[-1], drop_optimizer=drop))
     older = [stack.enter_context(open_checkpoint(path, like=base)) for path in paths[:-1]]
     return [*older, base]
-
-
-def _record(
-    method: str, parameters: dict[str, Any], optimizer: str, include: Sequence[str], exclude: Sequence[str]
-) -> Record:
-    chosen = {"coefficients": method, **parameters, "optimizer": optimizer}
-    chosen |= {name: list(globs) for name, globs in (("include", include), ("exclude", exclude)) if globs}
-    return Record("average", chosen)
 
 
 def _same_content(checkpoints: Sequence[Checkpoint], hashes: Sequence[tuple[str, ...]]) -> list[str]:
@@ -264,124 +164,3 @@ def _same_content(checkpoints: Sequence[Checkpoint], hashes: Sequence[tuple[str,
         if twin.sources[0].identity != checkpoint.sources[0].identity:
             notes.append(f"{checkpoint.name} and {twin.name} have the same content, which counts twice")
     return notes
-
-
-def _brought(checkpoints: Sequence[Checkpoint]) -> list[Record]:
-    """The lineage that a checkpoint from a pipe brings along; the newest's is the result's own."""
-    base = checkpoints[-1]
-    return [
-        record for each in checkpoints[:-1] for record in carried(each.name, "averaged", each.lineage, base.lineage)
-    ]
-
-
-def _inputs(
-    checkpoints: Sequence[Checkpoint], shares: Sequence[float], hashes: Sequence[tuple[str, ...]]
-) -> tuple[Input, ...]:
-    return tuple(
-        Input.at(each.name, parts, {"coefficient": share})
-        for each, share, parts in zip(checkpoints, shares, hashes, strict=True)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    edits: list[pipeline.Edit]
-    actions: dict[str, str]
-    notes: list[str]
-    kept_but_different: dict[str, None]
-
-    def differing(self) -> list[str]:
-        """A note on what had to be kept although the checkpoints disagree; known only after the run."""
-        paths = list(self.kept_but_different)
-        return [f"the newest's {a_few(paths)} kept; older checkpoints have other values"] if paths else []
-
-
-def _plan(
-    checkpoints: Sequence[Checkpoint],
-    weights: NDArray[np.float64],
-    include: Sequence[str],
-    exclude: Sequence[str],
-    optimizer: str,
-    allow_nonfinite: bool,
-) -> _Plan:
-    base = checkpoints[-1]
-    matches = [match(base, checkpoint) for checkpoint in checkpoints[:-1]] + [Match(base.weights)]
-    columns = dict(zip((tensor.path for tensor in base.weights), zip(*(m.tensors for m in matches), strict=True),
-                       strict=True))  # fmt: skip
-    numbers = arithmetic(base.weights)
-    chosen = {tensor.path for tensor in selected(numbers, include, exclude)}
-    calculable = {tensor.path for tensor in numbers}
-    plan = _Plan([], {}, _notes(checkpoints, matches, [each for each in numbers if each.path in chosen]), {})
-    for tensor in base.weights:
-        if tensor.path in chosen:
-            plan.actions[tensor.path] = "averaged"
-            apply = _averaging(columns[tensor.path], weights, checkpoints, allow_nonfinite)
-            plan.edits.append(pipeline.Edit(tensor, columns[tensor.path], apply))
-        else:
-            plan.actions[tensor.path] = "kept from the newest"
-            if tensor.path not in calculable and len(checkpoints) > 1:
-                plan.edits.append(pipeline.Edit(tensor, columns[tensor.path], _watching(tensor, plan)))
-    averaged = {edit.target.path: edit for edit in plan.edits if edit.target.path in chosen}
-    if optimizer in ("follow", "reset") and base.slots:
-        everything = optimizer == "reset" or len(chosen) == len(numbers)
-        slots = (optimizer_rule.anew if everything else optimizer_rule.followed)(base, averaged)
-        plan.edits.extend(slots.edits)
-        plan.actions.update(slots.actions)
-        plan.notes.extend(slots.notes)
-    elif optimizer == "drop":
-        plan.notes.append("the optimizer's state is left out")
-    elif optimizer == "keep":
-        plan.actions.update({tensor.path: "kept from the newest" for tensor in base.slots})
-    return plan
-
-
-def _notes(checkpoints: Sequence[Checkpoint], matches: Sequence[Match], chosen: Sequence[Tensor]) -> list[str]:
-    told: dict[str, list[str]] = {}
-    seen: set[tuple[int, int]] = set()
-    for checkpoint, found in zip(checkpoints, matches, strict=True):
-        again = ["the same file twice, which counts twice"] if checkpoint.sources[0].identity in seen else []
-        seen.add(checkpoint.sources[0].identity)
-        for note in (*checkpoint.notes, *([found.note] if found.note else []), *again):
-            told.setdefault(note, []).append(checkpoint.name)
-    notes = [
-        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {note}" for note, names in told.items()
-    ]
-    if len(checkpoints) == 1:
-        notes.append("only one checkpoint: its average is itself")
-    if len(checkpoints) > 1 and any(tensor.role in ("moving_mean", "moving_variance") for tensor in chosen):
-        notes.append(
-            "the moving statistics of batch normalisation are averaged too, but are not those of the averaged weights: "
-            "run training data through the model in training mode, without training it, before it predicts"
-        )
-    return notes
-
-
-def _averaging(
-    columns: Sequence[Tensor], weights: NDArray[np.float64], checkpoints: Sequence[Checkpoint], allow_nonfinite: bool
-) -> pipeline.Apply:
-    size = prod(columns[-1].shape)
-
-    def apply(blocks: Sequence[Array], start: int, stop: int) -> Array:
-        new = mean(blocks, weights, size, out=blocks[0])
-        if not allow_nonfinite and not all_finite(new):
-            raise _nonfinite(columns, checkpoints, start, stop)
-        return new
-
-    return apply
-
-
-def _nonfinite(columns: Sequence[Tensor], checkpoints: Sequence[Checkpoint], start: int, stop: int) -> Refused:
-    for tensor, checkpoint in zip(columns, checkpoints, strict=True):
-        if not all_finite(checkpoint.read_range(tensor, start, stop)):
-            text = f"{tensor.path} holds NaN or infinite values; --allow-nonfinite averages them as well"
-            return Refused(text, checkpoint.name)
-    return Refused(f"the average of {columns[-1].path} is too large for {columns[-1].dtype}", checkpoints[-1].name)
-
-
-def _watching(tensor: Tensor, plan: _Plan) -> pipeline.Apply:
-    def apply(blocks: Sequence[Array], start: int, stop: int) -> None:
-        newest = blocks[-1].view(np.uint8)
-        if any(not np.array_equal(block.view(np.uint8), newest) for block in blocks[:-1]):
-            plan.kept_but_different[tensor.path] = None
-
-    return apply

@@ -8,7 +8,7 @@ from dataclasses import fields
 from wtool.checkpoint.inputs import refuse_two_streams
 from wtool.errors import Usage
 from wtool.ops.swapped import Swapped
-from wtool.run.batch import do_all, fresh_seed, targets_of, transform_all, words_of
+from wtool.run.batch import do_all, fresh_seed, tasks_of, transform_all, words_of
 from wtool.run.options import Common, Options, check_common, refuse_unknown
 from wtool.run.transform import Transformed
 from wtool.transforms.pruning import Prune
@@ -188,7 +188,7 @@ def swap(
         TypeError: options that do not exist.
     """
     from wtool.graphs.change import Swap
-    from wtool.ops.swap import SwapTask
+    from wtool.ops.swap import Swapping
 
     refuse_unknown("swap", options, Common, own=[*(each.name for each in fields(Swap)), "verify"])
     words = words_of(models)
@@ -197,25 +197,17 @@ def swap(
     if isinstance(layers, str):
         raise Usage("layers is a list of texts, not a single text")
     wanted = Swap(to, tuple(layers), fill, xmin_lim, xmax_lim, L, auto_rot)
-    found, folder = targets_of(words, "swap", options)
-    dry_run, in_place = options.get("dry_run", False), options.get("in_place", False)
-    if verify and (dry_run or in_place or any("-" in (job.model, job.target) for job in found)):
-        raise Usage("verifying needs the old and the new model as files: no dry run, not in place, no pipe")
     given = options.get("seed")
-    tasks = [
-        SwapTask(
-            swap=wanted,
-            model=job.model,
-            target=job.target,
-            optimizer=options.get("optimizer") or "follow",
-            seed=fresh_seed() if given is None else given,
-            seed_is_given=given is not None,
-            force=options.get("force", False) or in_place,
-            dry_run=dry_run,
-            make_folder=folder,
-            below=job.below,
-            verify=verify,
-        )
-        for job in found
-    ]
+    planner = Swapping(
+        wanted,
+        optimizer=options.get("optimizer") or "follow",
+        seed=fresh_seed() if given is None else given,
+        seed_is_given=given is not None,
+        force=options.get("force", False) or options.get("in_place", False),
+        verify=verify,
+    )
+    tasks = tasks_of(planner, words, "swap", options)
+    as_files = not any("-" in (task.model, task.goal.path) for task in tasks)
+    if verify and (options.get("dry_run") or options.get("in_place") or not as_files):
+        raise Usage("verifying needs the old and the new model as files: no dry run, not in place, no pipe")
     return do_all(tasks, options)

@@ -40,14 +40,18 @@ class Edit:
 
     Attributes:
         target: of the base; its new values are written where its old ones are.
-        inputs: the tensors to read, one of each of the first inputs, all of one shape and dtype; or none.
+        inputs: the tensors to read, one of each of the first inputs, all of one shape and dtype; None where nothing of
+            an input is read.
         apply: from blocks (flat, one of each input) and the range [start, stop) of their elements to the new block,
             flat and of the target's dtype; None where the base's bytes stay.
+        is_whole: `apply` is asked for all values at once, since none of them can be told without the others. Such an
+            edit reads by itself.
     """
 
     target: Tensor
-    inputs: tuple[Tensor, ...]
+    inputs: tuple[Tensor | None, ...]
     apply: Apply
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +69,15 @@ class _Piece:
         """Of the widest block that is read or written for it."""
         return self.count * _width(self.edit)
 
+    @property
+    def work(self) -> int:
+        """Bytes that are read for it; of an edit that reads by itself, or nothing, those that it gives."""
+        return self.nbytes * max(1, sum(tensor is not None for tensor in self.edit.inputs))
+
 
 def _width(edit: Edit) -> int:
-    return max(dtype_of(tensor.dtype).itemsize for tensor in (edit.target, *edit.inputs[:1]))
+    tensors = [edit.target, *(tensor for tensor in edit.inputs if tensor is not None)]
+    return max(dtype_of(tensor.dtype).itemsize for tensor in tensors[:2])
 
 
 def run(
@@ -183,7 +193,7 @@ def _results(
     """Every piece with what its edit made of it, in order; `whole` files are hashed and checked on the way."""
     batch_bytes = max(SMALLEST_BATCH, min(LARGEST_BATCH, BUDGET // (4 * max(1, len(inputs)))))
     batches = list(_batches(ordered, batch_bytes))
-    total = sum(piece.nbytes * len(piece.edit.inputs) for batch in batches for piece in batch)
+    total = sum(piece.work for batch in batches for piece in batch)
     done = 0
     readers = [_Reader(checkpoint, number, 2 * batch_bytes, whole) for number, checkpoint in enumerate(inputs)]
     reading = _start_reading(pool, readers, batches[0]) if batches else []
@@ -192,7 +202,7 @@ def _results(
         computing = pool.submit(_computed, blocks, batch)
         reading = _start_reading(pool, readers, batches[number + 1]) if number + 1 < len(batches) else []
         yield from computing.result()
-        done += sum(piece.nbytes * len(piece.edit.inputs) for piece in batch)
+        done += sum(piece.work for piece in batch)
         if progress is not None:
             progress(done, total)
     for reader in readers:
@@ -224,7 +234,8 @@ def _batches(edits: Sequence[Edit], limit: int) -> Iterator[list[_Piece]]:
         width = _width(edit)
         start = 0
         while start < count:
-            piece = _Piece(edit, start, min(count - start, max(1, (limit - size) // width)))
+            most = count if edit.is_whole else max(1, (limit - size) // width)
+            piece = _Piece(edit, start, min(count - start, most))
             batch.append(piece)
             size += piece.nbytes
             start += piece.count
@@ -276,25 +287,33 @@ class _Reader:
         used = 0
         for run in self._runs(batch):
             start, stop = run[0][1], run[-1][2]
-            tensor = batch[run[0][0]].edit.inputs[self._number]
+            tensor = self._read_by(batch[run[0][0]])
             region = self._checkpoint.regions[tensor.shard]
             view = buffer.data[used : used + stop - start]
             read = region.source.take if region.source in self._hashed else region.source.read_into
             read(region.start + start, view)
             for at, low, high in run:
-                dtype = dtype_of(batch[at].edit.inputs[self._number].dtype)
+                dtype = dtype_of(self._read_by(batch[at]).dtype)
                 blocks[at] = np.frombuffer(buffer, dtype, (high - low) // dtype.itemsize, used + low - start)
             used += -(-(stop - start) // 8) * 8  # so that the next run is aligned as well
         return blocks
+
+    def _reads(self, piece: _Piece) -> bool:
+        return len(piece.edit.inputs) > self._number and piece.edit.inputs[self._number] is not None
+
+    def _read_by(self, piece: _Piece) -> Tensor:
+        tensor = piece.edit.inputs[self._number]
+        assert tensor is not None
+        return tensor
 
     def _runs(self, batch: Sequence[_Piece]) -> Iterator[list[tuple[int, int, int]]]:
         """Groups of (position in the batch, first byte, byte behind the last) with little between them."""
         run: list[tuple[int, int, int]] = []
         shard = -1
         for at, piece in enumerate(batch):
-            if len(piece.edit.inputs) <= self._number:
+            if not self._reads(piece):
                 continue
-            tensor = piece.edit.inputs[self._number]
+            tensor = self._read_by(piece)
             itemsize = dtype_of(tensor.dtype).itemsize
             low = tensor.offset + piece.start * itemsize
             if run and (tensor.shard != shard or not 0 <= low - run[-1][2] <= NEAR):

@@ -1,95 +1,261 @@
-"""Where the result of one model goes: what is there already, and what is in the way."""
+"""Where results go: the one rule from the words of a command to the names of new files."""
 
 from __future__ import annotations
 
+import glob
+import itertools
 import os
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from wtool.checkpoint.inputs import check_extension
-from wtool.checkpoint.layouts.registry import extension
-from wtool.checkpoint.lineage import Input, Record, last_record
-from wtool.checkpoint.model import Checkpoint
-from wtool.checkpoint.opener import open_checkpoint
-from wtool.checkpoint.seal import is_sealed
-from wtool.checkpoint.sharding import settle_left
-from wtool.errors import WtoolError
-from wtool.io.json_text import as_read
+from wtool.checkpoint.inputs import expanded
+from wtool.checkpoint.layouts.registry import ALL, EXTENSIONS, KEPT, extension
+from wtool.checkpoint.unzipped import is_model_folder
+from wtool.errors import Usage
 from wtool.io.places import Target, check_target, make_folders
 from wtool.io.source import Stamp
 
-Inputs = Callable[[], Sequence[Input]]
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """Where a result goes, and what may happen to what is there.
+
+    Attributes:
+        path: of the result, or `-` for standard output.
+        below: the folder below which no symbolic link is followed to the result; None where it was named itself.
+        makes_folder: whether the folder of the result may be made.
+        force: whether a file that is there may be replaced.
+        dry_run: do everything but write.
+    """
+
+    path: str
+    below: str | None = None
+    makes_folder: bool = False
+    force: bool = False
+    dry_run: bool = False
+
+    def target(self, read: Iterable[tuple[str, Stamp]] = ()) -> Target:
+        """The file of the result, with what is there now.
+
+        Args:
+            read: path and stamp of each file that was opened already; a result that replaces one of them was seen then.
+        """
+        return Target.at(self.path, self.force, self.below, read)
 
 
-class Asked(Protocol):
-    """What a task says about its target; see `editing.Task`."""
-
-    @property
-    def target(self) -> str: ...
-    @property
-    def seed_is_given(self) -> bool: ...
-    @property
-    def force(self) -> bool: ...
-    @property
-    def dry_run(self) -> bool: ...
-    @property
-    def make_folder(self) -> bool: ...
-    @property
-    def below(self) -> str | None: ...
-
-
-def done_before(task: Asked, base: Checkpoint, record: Record, inputs: Inputs) -> Record | None:
-    """Returns the last lineage record of the target, if the target already holds the result of this task; else None.
-
-    The record is believed only while the seal of the target is whole: what another tool has changed is not skipped.
-    Makes the target's folder if needed, and checks that the target can be written.
-
-    Args:
-        task: what is asked for.
-        base: the model that is changed.
-        record: what the target's last lineage record would say, but for the inputs.
-        inputs: gives what it would say of them; called only if everything else is the same.
+def make_ready(goal: Goal) -> None:
+    """Make the folder of a result, if the goal says so, and look whether the result can be written.
 
     Raises:
-        Usage: the target's name is that of another format.
         WtoolError: something else is there, or nothing can be written there.
     """
-    check_extension(task.target, base.format, extension(base.name))
-    if task.dry_run:
-        return None
-    if base.format == "weights.json":
-        settle_left(Target(task.target, below=task.below))
-    there = None if task.force else _there(task.target, record, inputs, task.seed_is_given)
-    if there is not None:
-        return there
-    target = Target(task.target, task.force, task.below)
-    if task.make_folder:
+    target = Target(goal.path, goal.force, goal.below)
+    if goal.makes_folder:
         make_folders(target)
     check_target(target)
-    return None
 
 
-def goal(task: Asked, inputs: Sequence[Checkpoint]) -> Target:
-    """The target of a task, as it is now, or as it was when it was opened as one of the inputs."""
-    return Target.at(task.target, task.force, task.below, stamps(inputs))
+def is_folder(output: str) -> bool:
+    """Whether an output is a folder: one that exists, or a path that ends in a slash."""
+    return output != "-" and (output.endswith(os.sep) or os.path.isdir(output))
 
 
-def stamps(inputs: Sequence[Checkpoint]) -> list[tuple[str, Stamp]]:
-    """Path and stamp of each input, as it was opened."""
-    return [(each.name, each.sources[0].stamp) for each in inputs]
+def goal_of(
+    output: str | None,
+    default: str,
+    root: str | None,
+    inside: str,
+    *,
+    folder: bool | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+) -> Goal:
+    """Where one result goes.
+
+    Args:
+        output: a file, a folder (one that exists, or a path that ends in a slash), `-`, or None.
+        default: path of the result where there is no output.
+        root: the folder of that path, below which no symbolic link is followed.
+        inside: path of the result in a folder.
+        folder: whether the output is a folder, where other words tell that.
+        force: whether a file that is there may be replaced.
+        dry_run: nothing is written.
+    """
+    if output is None:
+        return Goal(default, root, False, force, dry_run)
+    if is_folder(output) if folder is None else folder:
+        return Goal(os.path.join(output, inside), output, True, force, dry_run)
+    return Goal(output, None, False, force, dry_run)
 
 
-def _there(target: str, record: Record, inputs: Inputs, seed_is_given: bool) -> Record | None:
-    if target == "-" or not os.path.isfile(target):
-        return None
-    mine = record.as_read()
-    same = [name for name in mine if name != "wtool" and (name != "seed" or seed_is_given)]
-    try:
-        with open_checkpoint(target) as there:
-            last = last_record(there.lineage)
-            told = last.to_json()
-            if any(told.get(name) != mine[name] for name in same) or not is_sealed(there):
-                return None
-    except WtoolError:
-        return None  # something else: the target's own check says that it is in the way
-    return last if told.get("inputs") == [as_read(each.to_json()) for each in inputs()] else None
+def goal_beside(
+    model: str,
+    output: str | None,
+    suffix: str,
+    *,
+    like: str | None = None,
+    root: str | None = None,
+    folder: bool | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+) -> Goal:
+    """Where the result of one model goes: beside it, as `<stem>-<suffix><ext>`, or in a folder, under its own name.
+
+    Args:
+        model: its path, or `-`.
+        suffix: of the default name.
+        like: a path whose extension the result has; that of the model by default.
+        root: the folder that stands for an output folder; by default the one that the model is in.
+        output, folder, force, dry_run: see `goal_of`.
+
+    Raises:
+        Usage: a model from standard input without an output.
+    """
+    if model == "-" and (output is None or (is_folder(output) if folder is None else folder)):
+        raise Usage("a model from standard input needs an --output: a file, or - for standard output")
+    stem, own = stem_and_ending(model)
+    ending = own if like is None else stem_and_ending(like)[1]
+    above = os.path.dirname(stem) or "." if root is None else root
+    inside = os.path.relpath(stem + ending, above)
+    default = f"{stem}-{suffix}{ending}"
+    return goal_of(output, default, above, inside, folder=folder, force=force, dry_run=dry_run)
+
+
+def check_extension(output: str, kind: str, own: str = "") -> None:
+    """Raise Usage if Keras would take the output, in the format `kind`, for another one.
+
+    The extension of the input, `own`, is always one that the output may have.
+    """
+    chosen = extension(output).lower()
+    fits = output == "-" or chosen in (own.lower(), *EXTENSIONS[kind])
+    if not fits and (chosen in ALL or kind == "weights.json"):
+        raise Usage(
+            f"the output has the format of its input, {kind}; its name has to end in {EXTENSIONS[kind][0]}", output
+        )
+
+
+def name_of(stem: str, kind: str, base: str) -> str:
+    """The name of a result in the format `kind`: with the extension of its base, where that fits the format."""
+    own = extension(base)
+    fits = base != "-" and own.lower() in (*EXTENSIONS[kind], *KEPT)
+    return f"{stem}{own if fits else EXTENSIONS[kind][0]}"
+
+
+def goals_of(
+    words: Sequence[str],
+    output: str | None,
+    suffix: str,
+    like: str | None = None,
+    in_place: bool = False,
+    force: bool = False,
+    dry_run: bool = False,
+) -> list[tuple[str, Goal]]:
+    """Paths of the models that the words mean, each with where its own result goes.
+
+    Without `output`, a result is called `<stem>-<suffix><ext>` and lies beside its model. In a folder (one that exists,
+    or a path that ends in a slash; always, where a word is a folder) results have the names of their models, and the
+    tree below a folder or the fixed part of a pattern is kept. What such a word finds among the results is no input.
+
+    Args:
+        words: files, folders, patterns, or `-`.
+        output: a file, a folder, `-`, or None.
+        suffix: of default names.
+        like: a path whose extension the results have; that of each model by default.
+        in_place: each model is its own result, whatever is there.
+        force: whether files that are there may be replaced.
+        dry_run: nothing is written.
+
+    Raises:
+        WtoolError: a folder or pattern without any model.
+        Usage: several models for one output, or one model for none.
+    """
+    found = _distinct(expanded(words))
+    if not found:
+        raise Usage("no models")
+    if in_place:
+        roots = [None if word == path else _root(word, path) for word, path in found]
+        pairs = zip(found, roots, strict=True)
+        return [(path, Goal(path, root, force=True, dry_run=dry_run)) for (_, path), root in pairs]
+    folder = output not in (None, "-") and _is_for_many(str(output), words)
+    if folder:
+        _refuse_file_name(str(output))
+        found = [(word, path) for word, path in found if not _is_result(word, path, str(output))]
+    elif output is not None and len(found) != 1:
+        raise Usage(f"{len(found)} models, and one output; name a folder, with a slash at its end")
+    made = []
+    for word, path in found:
+        root = _root(word, path)
+        goal = goal_beside(path, output, suffix, like=like, root=root, folder=folder, force=force, dry_run=dry_run)
+        made.append((word, path, goal))
+    targets = {os.path.realpath(goal.path) for _, _, goal in made}
+    kept = [
+        (path, goal)
+        for word, path, goal in made
+        if one_place(path, goal.path) or word == path or os.path.realpath(path) not in targets
+    ]
+    if not kept:
+        raise Usage("no models, but for what is in the output folder")
+    _refuse_clashes(kept)
+    return kept
+
+
+def _distinct(found: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Each file once, where it comes first; but not by a link that a search found, if the file itself is there too."""
+    places: dict[str, tuple[str, str]] = {}
+    for word, path in sorted(found, key=lambda each: each[0] != each[1] and os.path.islink(each[1])):
+        places.setdefault(os.path.realpath(path), (word, path))
+    kept = set(places.values())
+    return [each for each in dict.fromkeys(found) if each in kept]
+
+
+def _is_result(word: str, path: str, output: str) -> bool:
+    """Whether a search found a file in an output folder that is inside the folder which was searched."""
+    root, place = os.path.join(os.path.realpath(_root(word, path)), ""), os.path.join(os.path.realpath(output), "")
+    return word != path and place != root and place.startswith(root) and os.path.realpath(path).startswith(place)
+
+
+def one_place(path: str, other: str) -> bool:
+    """Whether two paths lead to one file."""
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
+def _is_for_many(output: str, words: Sequence[str]) -> bool:
+    searched = any(os.path.isdir(word) and not is_model_folder(word) for word in words)
+    return is_folder(output) or searched
+
+
+def _refuse_file_name(output: str) -> None:
+    """Raise Usage if an output for many models is called like a single one, and is no folder yet."""
+    if extension(output).lower() in ALL and not is_folder(output):
+        raise Usage(f"called like a file, but a folder may hold many models; name a folder, or write {output}/", output)
+
+
+def stem_and_ending(path: str) -> tuple[str, str]:
+    """A model's path without its extension, and the extension of what is made of it: `.keras` of a folder."""
+    if os.path.isdir(path):
+        path = path.rstrip(os.sep)
+        return path if os.path.basename(path) not in ("", ".", "..") else os.path.abspath(path), ".keras"
+    return path.removesuffix(extension(path)), extension(path)
+
+
+def _root(word: str, path: str) -> str:
+    """The folder below which the tree is kept: the one that was named, or in which a pattern begins."""
+    if path in (word, word.rstrip(os.sep)):
+        return os.path.dirname(stem_and_ending(path)[0]) or "."
+    if os.path.isdir(word):
+        return word
+    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), word.split(os.sep))
+    return os.sep.join(fixed) or (os.sep if word.startswith(os.sep) else ".")
+
+
+def _refuse_clashes(found: Sequence[tuple[str, Goal]]) -> None:
+    """Raise Usage if two models have one result, or a result is a model that is still to be read."""
+    models = {os.path.realpath(model): model for model, _ in found if model != "-"}
+    results: dict[str, str] = {}
+    for model, goal in found:
+        place = os.path.realpath(goal.path)
+        if place in results:
+            raise Usage(f"{model} and {results[place]} would both become {goal.path}")
+        if models.get(place, model) != model:
+            raise Usage(f"{goal.path}, the result of {model}, is a model to read as well")
+        results[place] = model

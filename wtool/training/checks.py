@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from wtool.checkpoint.inputs import expanded, stem_and_ending
+from wtool.checkpoint.inputs import expanded
 from wtool.checkpoint.layouts.registry import extension
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, WtoolError
 from wtool.io.places import Target, check_target
+from wtool.run.target import Goal, goal_beside
 from wtool.training.data.words import check_data
 from wtool.training.fitting.logs import check_log
 from wtool.training.saving.record import OPERATION
@@ -50,8 +51,8 @@ def check_evaluate(models: Sequence[str], data: Any, options: Mapping[str, Any])
     return paths
 
 
-def check_resume(model: str, data: Any, epochs: int, options: Mapping[str, Any]) -> str:
-    """Path of the result of a leg of training.
+def check_resume(model: str, data: Any, epochs: int, options: Mapping[str, Any]) -> Goal:
+    """Where the result of a leg of training goes.
 
     Args:
         model: path.
@@ -76,9 +77,13 @@ def check_resume(model: str, data: Any, epochs: int, options: Mapping[str, Any])
     check_validation(data, options)
     _check_model(model)
     _check_reports(options)
-    target = _target(model, options.get("output"))
-    check_target(Target(target, force=True))  # what is there already may be this leg's own
-    return target
+    output = options.get("output")
+    goal = goal_beside(model, None if output is None else os.fspath(output), OPERATION)
+    if goal.path != "-" and extension(goal.path) not in WHOLE:
+        raise Usage("the output is a whole model; its name has to end in .keras or .h5", goal.path)
+    if not goal.makes_folder:
+        check_target(Target(goal.path, force=True))  # what is there already may be this leg's own
+    return goal
 
 
 def check_validation(data: Any, options: Mapping[str, Any]) -> None:
@@ -120,16 +125,3 @@ def _check_reports(options: Mapping[str, Any]) -> None:
         os.scandir(folder).close()
     if options.get("tensorboard") is not None and find_spec("tensorboard") is None:
         raise WtoolError("--tensorboard needs the package tensorboard: pip install tensorboard")
-
-
-def _target(model: str, output: Any) -> str:
-    stem, own = stem_and_ending(model)
-    if output is None:
-        target = f"{stem}-{OPERATION}{own}"
-    elif (target := os.fspath(output)).endswith(os.sep) or os.path.isdir(target):
-        target = os.path.join(target, os.path.basename(stem) + own)
-    if model == "-" and target != output:
-        raise Usage("a model from standard input needs an --output: a file, or - for standard output")
-    if target != "-" and extension(target) not in WHOLE:
-        raise Usage("the output is a whole model; its name has to end in .keras or .h5", target)
-    return target

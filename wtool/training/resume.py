@@ -16,6 +16,7 @@ from wtool.errors import Usage, WtoolError
 from wtool.io.private import sweep
 from wtool.run.batch import SEEDS
 from wtool.run.options import refuse_unknown
+from wtool.run.target import make_ready
 from wtool.training.checks import check_resume
 from wtool.training.data import fingerprints
 from wtool.training.data import reading as datas
@@ -136,7 +137,10 @@ def resume(model: Path, *, data: Any, epochs: int, **options: Unpack[Options]) -
     """
     name, checkpoints = os.fspath(model), os.fspath(options.get("checkpoints") or "")
     refuse_unknown("resume", options, Options)
-    target = check_resume(name, data, epochs, options)
+    goal = check_resume(name, data, epochs, options)
+    target = goal.path
+    if goal.makes_folder:
+        make_ready(replace(goal, force=True))  # what is there already may be this leg's own
     for folder in {saving.folder_of(target), *([checkpoints] if checkpoints and os.path.isdir(checkpoints) else [])}:
         sweep(folder)
     import_all(options.get("imports", ()))

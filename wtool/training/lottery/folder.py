@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from wtool.checkpoint.initializers import initializers
-from wtool.checkpoint.inputs import stem_and_ending
 from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.lineage import Record, last_record
 from wtool.checkpoint.model import Checkpoint
@@ -25,6 +24,7 @@ from wtool.errors import Refused, Usage, WtoolError
 from wtool.io.json_text import as_read, parse_object
 from wtool.io.publish import write_whole
 from wtool.run.selection import by_role
+from wtool.run.target import stem_and_ending
 from wtool.training.fitting import logs
 from wtool.training.lottery import learning_rate as schedules
 from wtool.training.lottery import summaries

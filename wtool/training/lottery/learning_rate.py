@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 
-from wtool.checkpoint.lineage import UNHASHED, Input, Record
+from wtool.checkpoint.lineage import Record
+from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
-from wtool.checkpoint.patch import rewrite
 from wtool.dtypes import Array
-from wtool.io.places import Target
-from wtool.run import pipeline
+from wtool.run.changes import Changes, Edited
+from wtool.run.derive import derive
 from wtool.run.matching import match
+from wtool.run.pipeline import Edit
+from wtool.run.plan import Operation, Part, Plan
+from wtool.run.progress import Passes
+from wtool.run.target import Goal
 
 OPERATION = "rewind-schedule"
 
 ORDER = ("operation", "parameters", "inputs", "wtool", "result")
+"""The keys of its record, in the order in which they are written."""
 
 
 def rewind_schedule(model: str, initial: str, output: str, include: Sequence[str], exclude: Sequence[str]) -> None:
@@ -33,20 +39,18 @@ def rewind_schedule(model: str, initial: str, output: str, include: Sequence[str
 
     Source: Renda, Frankle & Carbin, arXiv:2003.02389.
     """
+    chosen = {"weights": True, "biases": False, "include": list(include), "exclude": list(exclude)}
     with ExitStack() as stack:
         pruned = stack.enter_context(open_checkpoint(model))
         base = stack.enter_context(open_checkpoint(initial, like=pruned))
-        rows = zip(base.weights, match(base, pruned).tensors, strict=True)
-        edits = [pipeline.Edit(own, (own, other), _other) for own, other in rows]
-        chosen = {"weights": True, "biases": False, "include": list(include), "exclude": list(exclude)}
+        parts = (Part(base, {"as": "initial"}), Part(pruned, {"as": "model"}, "model"))
+        operation = Operation(Record(OPERATION, chosen, order=ORDER), parts, partial(_changes, pruned))
+        derive(Plan(base, (operation,)), Goal(output, force=True))
 
-        def lineage(hashes: Sequence[tuple[str, ...]]) -> list[Record]:
-            named = zip((initial, model), hashes, ("initial", "model"), strict=True)
-            inputs = tuple(Input.at(path, each, {"as": role}) for path, each, role in named)
-            return [*base.lineage, Record(OPERATION, chosen, inputs, order=ORDER)]
 
-        new = rewrite(base, Target.at(output, True), lineage([(UNHASHED,), (UNHASHED,)]), stack)
-        new.publish(lineage(pipeline.run([base, pruned], edits, new)))
+def _changes(pruned: Checkpoint, edited: Edited, passes: Passes) -> Changes:
+    rows = zip(edited.base.weights, match(edited.base, pruned).tensors, strict=True)
+    return Changes(tuple(Edit(own, (own, other), _other) for own, other in rows))
 
 
 def _other(blocks: Sequence[Array], start: int, stop: int) -> Array:

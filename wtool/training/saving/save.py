@@ -12,15 +12,19 @@ import numpy as np
 
 from wtool.checkpoint.layouts.registry import extension
 from wtool.checkpoint.lineage import Record
-from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
-from wtool.checkpoint.patch import rewrite
 from wtool.dtypes import Array, is_floating
 from wtool.errors import WtoolError, a_few, in_short
 from wtool.io import places
 from wtool.io.places import Target
 from wtool.io.private import private_folder
-from wtool.run import optimizer_rule, pipeline
+from wtool.run import optimizer_rule
+from wtool.run.changes import Changes, Edited
+from wtool.run.derive import derive
+from wtool.run.pipeline import Edit
+from wtool.run.plan import Operation, Plan
+from wtool.run.progress import Passes
+from wtool.run.target import Goal
 from wtool.training.variables import array, named
 
 
@@ -58,9 +62,9 @@ def save(
             except (ValueError, TypeError, NotImplementedError) as error:
                 raise WtoolError(f"Keras cannot save it: {in_short(error)}", target) from error
         base = stack.enter_context(open_checkpoint(path))
-        new = rewrite(base, Target.at(target, force), lineage, stack)
-        pipeline.run([base], _restarted(base) if fresh_optimizer else [], new)
-        new.publish(lineage)
+        *earlier, record = lineage
+        operation = Operation(record, (), _restarted if fresh_optimizer else _kept)
+        derive(Plan(base, (operation,), tuple(earlier), is_determined=False), Goal(target, force=force))
 
 
 def folder_of(target: str) -> str:
@@ -91,10 +95,15 @@ def refuse_nonfinite(model: Any) -> None:
         raise Diverged(f"training made values of {a_few(bad)} NaN or infinite")
 
 
-def _restarted(base: Checkpoint) -> list[pipeline.Edit]:
-    """Edits that start the optimizer anew; its moving averages take the weights as they are."""
-    weights = {tensor.path: pipeline.Edit(tensor, (tensor,), _same) for tensor in base.weights}
-    return list(optimizer_rule.anew(base, weights).edits)
+def _kept(edited: Edited, passes: Passes) -> Changes:
+    """All stays as Keras saved it."""
+    return Changes()
+
+
+def _restarted(edited: Edited, passes: Passes) -> Changes:
+    """The optimizer starts anew; its moving averages take the weights as they are."""
+    weights = {tensor.path: Edit(tensor, (tensor,), _same) for tensor in edited.base.weights}
+    return Changes(optimizer_rule.anew(edited.base, weights).edits)
 
 
 def _same(blocks: Sequence[Array], start: int, stop: int) -> Array:

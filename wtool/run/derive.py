@@ -1,0 +1,95 @@
+"""From a plan to a published file: the one way for all that makes a checkpoint of others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from wtool.checkpoint.lineage import Record
+from wtool.checkpoint.patch import Rewrite, rewrite
+from wtool.checkpoint.rebuild import check_structure, rebuild
+from wtool.io.places import Target
+from wtool.run import pipeline
+from wtool.run.changes import Changes
+from wtool.run.done import made_before
+from wtool.run.plan import Plan, WorkedOut
+from wtool.run.progress import Passes
+from wtool.run.rebuilding import edits_of
+from wtool.run.target import Goal, make_ready
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Derived:
+    """What came of a plan.
+
+    Attributes:
+        there: the last record of the result that was there already; None where the plan was done.
+        changes: of each operation; none where the result was there already.
+        hashes: content hashes of the files of each checkpoint of the plan; none after a dry run.
+    """
+
+    there: Record | None = None
+    changes: tuple[Changes, ...] = ()
+    hashes: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def change(self) -> Changes:
+        """What the only operation of a plan changed."""
+        (change,) = self.changes
+        return change
+
+
+def derive(plan: Plan, goal: Goal, progress: pipeline.Progress | None = None) -> Derived:
+    """Do what is planned: write the result with its lineage, whole or not at all.
+
+    Makes the folder of the goal, if the goal says so. Skips what is done already: a sealed result of the same
+    operations, with the same parameters, on the same inputs.
+
+    Args:
+        plan: what is done, to open checkpoints.
+        goal: where the result goes, and what may happen to what is there.
+        progress: called with bytes done and bytes in all.
+
+    Raises:
+        Refused: an input is damaged, changed meanwhile, or cannot take part.
+        WtoolError: the goal exists, or cannot be written.
+        Usage: the name of the goal is that of another format.
+    """
+    target = goal.target((each.name, each.sources[0].stamp) for each in plan.checkpoints)
+    there = made_before(plan, goal)
+    if there is not None:
+        return Derived(there)
+    if not goal.dry_run:
+        make_ready(goal)
+    sources = [source for each in plan.checkpoints for source in each.sources]
+    passes = Passes(progress, sum(source.size for source in sources))
+    found = plan.work_out(passes)
+    with ExitStack() as stack:  # throws drafts away
+        if goal.dry_run:
+            _try(plan, found, passes, stack)
+            return Derived(changes=found.changes)
+        unhashed = [each.unhashed for each in plan.checkpoints]
+        output, edits = _writer(plan, found, target, plan.records(found.changes, unhashed, is_done=False), stack)
+        hashes = pipeline.run(plan.checkpoints, edits, output, passes.write)
+        output.publish(plan.records(found.changes, hashes))
+    return Derived(None, found.changes, hashes)
+
+
+def _writer(
+    plan: Plan, found: WorkedOut, target: Target, lineage: Sequence[Record], stack: ExitStack
+) -> tuple[Rewrite, Sequence[pipeline.Edit]]:
+    """What takes the new bytes, and the edits that give them: of the base's structure, or of another one."""
+    if found.structure is None:
+        return rewrite(plan.base, target, lineage, stack), found.edits
+    rebuilt = rebuild(plan.base, found.structure, target, lineage, stack)
+    return rebuilt.output, edits_of(rebuilt.arrays)
+
+
+def _try(plan: Plan, found: WorkedOut, passes: Passes, stack: ExitStack) -> None:
+    """Do all that can be done without writing: counts are right then, and a structure is one that can be read."""
+    if found.structure is not None:
+        check_structure(plan.base, found.structure, stack)
+    elif any(changes.counts for changes in found.changes):
+        for _ in pipeline.scan(plan.checkpoints, found.edits, passes.write):
+            pass

@@ -1,0 +1,165 @@
+"""Plans: what will be done to a checkpoint, as values that can be put one behind the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wtool.checkpoint.lineage import Input, Record, Result, carried
+from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.structure import Structure
+from wtool.run.changes import Changes, Edited
+from wtool.run.pipeline import Edit
+from wtool.run.progress import Passes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A checkpoint that takes part in an operation, open as long as that goes on.
+
+    Attributes:
+        checkpoint: the checkpoint.
+        told: what the record of the operation says of it besides its name and its hash.
+        role: what it is to the operation; its own records come along under this word where they are nowhere else.
+    """
+
+    checkpoint: Checkpoint
+    told: Mapping[str, Any]
+    role: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operation:
+    """One operation of a plan.
+
+    Attributes:
+        record: what the lineage will tell of it, but for its inputs and what is counted in the result.
+        parts: the checkpoints whose names and hashes the record will tell, in its order.
+        work_out: looks at the base, as the operations before leave it, as far as needed; gives the changes.
+        takes_any_seed: nobody asked for this seed: a result with any other is as good.
+    """
+
+    record: Record
+    parts: tuple[Part, ...]
+    work_out: Callable[[Edited, Passes], Changes]
+    takes_any_seed: bool = False
+
+    def others(self, base: Checkpoint) -> list[Checkpoint]:
+        """The checkpoints that take part besides the base, in the order in which edits read them."""
+        return [part.checkpoint for part in self.parts if part.checkpoint is not base]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WorkedOut:
+    """What a plan comes to.
+
+    Attributes:
+        changes: of each operation.
+        edits: of all operations together.
+    """
+
+    changes: tuple[Changes, ...]
+    edits: tuple[Edit, ...]
+
+    @property
+    def structure(self) -> Structure | None:
+        """What the checkpoint becomes; None where its layers stay."""
+        return self.changes[-1].structure
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What will be done to a checkpoint.
+
+    Attributes:
+        base: the checkpoint, open; the result has its format.
+        operations: what is done, one after the other, in one pass over the file.
+        earlier: the records before those of the operations; None stands for those of the base.
+        is_determined: whether the records tell all that the result depends on. If they do, a result that is there
+            already with these records need not be made again.
+    """
+
+    base: Checkpoint
+    operations: tuple[Operation, ...]
+    earlier: tuple[Record, ...] | None = None
+    is_determined: bool = True
+
+    def then(self, other: Plan) -> Plan:
+        """This plan and, in the same pass, another one for the same checkpoint, which finds what this one leaves.
+
+        Raises:
+            ValueError: the other plan has another base.
+        """
+        if other.base is not self.base:
+            raise ValueError("plans are put one behind the other for one checkpoint, and these are for two")
+        is_determined = self.is_determined and other.is_determined
+        return replace(self, operations=(*self.operations, *other.operations), is_determined=is_determined)
+
+    @property
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """All checkpoints that take part, in the order in which edits read them: the base is the first."""
+        return (self.base, *(each for operation in self.operations for each in operation.others(self.base)))
+
+    @property
+    def lineage(self) -> tuple[Record, ...]:
+        """The records before those of the operations, with those that inputs from a pipe bring along."""
+        if self.earlier is not None:
+            return self.earlier
+        own = self.base.lineage
+        others = [part for each in self.operations for part in each.parts if part.checkpoint is not self.base]
+        brought = [carried(part.checkpoint.name, part.role, part.checkpoint.lineage, own) for part in others]
+        return (*own, *(record for records in brought for record in records))
+
+    def work_out(self, passes: Passes) -> WorkedOut:
+        """Look at the tensors as far as needed, and say what becomes of them.
+
+        Raises:
+            ValueError: an operation comes behind one that changes the structure, or is one and comes behind edits.
+        """
+        edited = Edited(self.base, self.base.lineage)
+        found: list[Changes] = []
+        edits: dict[str, Edit] = {}
+        for operation in self.operations:
+            changes = operation.work_out(edited, passes)
+            found.append(changes)
+            if any(each.structure is not None for each in found) and len(found) > 1:
+                raise ValueError("a new structure is made in a pass of its own")
+            edits = edited.behind(changes.edits, edits)
+            edited = edited.then(changes, operation.record, operation.others(self.base))
+        return WorkedOut(tuple(found), tuple(edits.values()))
+
+    def inputs(self, hashes: Sequence[tuple[str, ...]]) -> list[tuple[Input, ...]]:
+        """What the record of each operation says of its inputs.
+
+        The second operation of a plan reads what the first one made, which never was a file: its record has no base.
+
+        Args:
+            hashes: content hashes of the files of each checkpoint, in the order of `checkpoints`.
+        """
+        named = list(zip(self.checkpoints, hashes, strict=True))
+        found = []
+        for number, operation in enumerate(self.operations):
+            parts = [part for part in operation.parts if number == 0 or part.checkpoint is not self.base]
+            own = [(part, next(parts for each, parts in named if each is part.checkpoint)) for part in parts]
+            entries = [Input.at(part.checkpoint.name, each, part.told) for part, each in own]
+            found.append((*operation.record.inputs, *entries))
+        return found
+
+    def records(
+        self, changes: Sequence[Changes], hashes: Sequence[tuple[str, ...]], is_done: bool = True
+    ) -> list[Record]:
+        """The lineage of the result, but for its hash.
+
+        Args:
+            changes: of each operation.
+            hashes: see `inputs`.
+            is_done: False before the edits are done: the numbers in these records are as long as they can become.
+        """
+        made = []
+        for operation, each, inputs in zip(self.operations, changes, self.inputs(hashes), strict=True):
+            counts = each.counted() if is_done else each.at_most()
+            result = Result(counts) if counts else None
+            more = {**operation.record.more, **each.more}
+            made.append(replace(operation.record, inputs=inputs, result=result, more=more))
+        return [*self.lineage, *made]

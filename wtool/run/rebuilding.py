@@ -1,0 +1,34 @@
+"""Edits that fill the arrays of a rebuilt checkpoint, for THE loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from wtool.checkpoint.rebuild import Filled
+from wtool.checkpoint.structure import Fresh
+from wtool.dtypes import Array, dtype_of
+from wtool.run.pipeline import Edit
+
+
+def edits_of(arrays: Sequence[Filled]) -> list[Edit]:
+    """The edits that fill arrays: block by block with the base's bytes, or whole with values that are made."""
+    return [_edit(each) for each in arrays]
+
+
+def _edit(filled: Filled) -> Edit:
+    source = filled.source
+    if isinstance(source, Fresh):
+        return Edit(filled.target, (), partial(_made, filled.target.path, source), is_whole=True)
+    return Edit(filled.target, (source,), _same)
+
+
+def _made(path: str, fresh: Fresh, blocks: Sequence[Array], start: int, stop: int) -> Array:
+    values = fresh.make()
+    if values.shape != fresh.shape or values.dtype != dtype_of(fresh.dtype):
+        raise AssertionError(f"{path} became {values.dtype} {values.shape}")
+    return values.reshape(-1)
+
+
+def _same(blocks: Sequence[Array], start: int, stop: int) -> Array:
+    return blocks[0]

@@ -1,0 +1,67 @@
+"""A task: one model, where its result goes, and what to plan for it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from wtool.checkpoint.opener import Opener
+from wtool.errors import WtoolError
+from wtool.run.derive import Derived, derive
+from wtool.run.pipeline import Progress
+from wtool.run.plan import Plan
+from wtool.run.target import Goal
+
+Made = TypeVar("Made")
+
+
+class Planner(Protocol[Made]):
+    """Plans an operation for any model, and tells what came of it: a value that can be sent to another process."""
+
+    def plan(self, model: str, opener: Opener, stack: ExitStack) -> Plan:
+        """Open a model and all else that takes part.
+
+        Args:
+            model: path, or `-`.
+            opener: opens the model.
+            stack: keeps open what takes part, as long as it is open itself.
+        """
+
+    def told(self, task: Task[Made], plan: Plan, derived: Derived) -> Made:
+        """What the caller is told of a task that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task(Generic[Made]):
+    """What is to be done to one model.
+
+    Attributes:
+        model: path, or `-` for standard input.
+        goal: where the result goes.
+        planner: plans what is done.
+    """
+
+    model: str
+    goal: Goal
+    planner: Planner[Made]
+
+    @property
+    def output(self) -> str | None:
+        """Path of the result; None where nothing is written."""
+        return None if self.goal.dry_run else self.goal.path
+
+    def run(self, opener: Opener, progress: Progress | None = None) -> Made:
+        """Do the task.
+
+        Raises:
+            Refused: a file is damaged, or cannot take part.
+            WtoolError: a file is missing, or the result exists or cannot be written.
+            Usage: words that match nothing.
+        """
+        with ExitStack() as stack:
+            plan = self.planner.plan(self.model, opener, stack)
+            try:
+                return self.planner.told(self, plan, derive(plan, self.goal, progress))
+            except WtoolError as error:
+                raise error.about(self.model) from None
