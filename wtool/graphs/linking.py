@@ -10,7 +10,8 @@ from wtool.errors import Refused
 from wtool.graphs.new_layers import beside, keras_class, own_class, without_sharing
 from wtool.graphs.propagate import Bring, Spread, spread
 from wtool.graphs.reindex import Reindex, linked
-from wtool.schema.graph import Entry, Key, Layer, Model
+from wtool.schema.graph import Entry, Layer, Model
+from wtool.schema.inbound_nodes import Key
 from wtool.schema.layers import entry_of
 from wtool.schema.layers.activations import ACROSS, LEVELS, activation_name
 

@@ -10,7 +10,8 @@ from wtool.graphs.layer_changes import Input, Stuck, Taken
 from wtool.graphs.layer_rules import take
 from wtool.graphs.propagate_operations import take_operation
 from wtool.graphs.reindex import Reindex, unchanged
-from wtool.schema.graph import Call, Key, Layer, Model, Ref
+from wtool.schema.graph import Call, Layer, Model
+from wtool.schema.inbound_nodes import Key, Ref
 from wtool.schema.layers import PartialShape, entry_of
 from wtool.schema.operations import TENSORFLOW
 from wtool.schema.shapes import Shapes, shapes_of

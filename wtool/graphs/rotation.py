@@ -12,7 +12,8 @@ from wtool.dtypes import Array
 from wtool.errors import Refused, Usage
 from wtool.graphs.new_layers import own_class
 from wtool.graphs.selecting import followers
-from wtool.schema.graph import CARRIERS, Entry, Key, Layer, Model
+from wtool.schema.graph import CARRIERS, Entry, Layer, Model
+from wtool.schema.inbound_nodes import Key
 from wtool.schema.layers import Range, class_of, entry_of, output_range, quantisation
 from wtool.schema.layers.activations import LEVELS, RANGES, activation_name, beyond
 from wtool.schema.layers.output_ranges import hull

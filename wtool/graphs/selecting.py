@@ -9,7 +9,8 @@ from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from wtool.errors import Refused, Usage, a_few
-from wtool.schema.graph import OPERATION, Key, Layer, Model
+from wtool.schema.graph import OPERATION, Layer, Model
+from wtool.schema.inbound_nodes import Key
 from wtool.schema.layers import class_of, entry_of, holds_kernel
 from wtool.schema.operations import ACTIVATIONS, TENSORFLOW, function_of
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wtool.errors import Differs, Note, Refused
-from wtool.schema.calls import layer_order, name_of
+from wtool.schema.calls import layer_order
+from wtool.schema.inbound_nodes import name_of
 from wtool.schema.layers import (
     LayerClass,
     PartialShape,

@@ -7,50 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wtool.errors import Refused
-from wtool.schema.calls import by_depth, is_of_keras3
+from wtool.schema.calls import by_depth
 from wtool.schema.config import is_operation
+from wtool.schema.inbound_nodes import START, Key, Ref, arguments_of, calls_of, refs_of
 from wtool.schema.layers import TABLE, class_of
 
 Entry = dict[str, Any]
-Key = tuple[str, int, int]
-"""A tensor: name of the layer that makes it, index of the call, index of the output."""
-
 OPERATION = "operation"
 """The kind of `x + y` and the like, which stand between the layers."""
 
 CARRIERS = tuple(name for name, entry in TABLE.items() if entry.wraps in ("layer", "each step"))
 """Wrappers whose output is that of the layer inside, of each step or with a kernel of norm 1."""
-
-START: Key = ("", 0, 0)
-"""What goes into a Sequential model."""
-
-
-@dataclass(eq=False)
-class Ref:
-    """Where a call, or a model's list of outputs, names a tensor.
-
-    Attributes:
-        place: the list `[name, call, output, ...]` in the configuration; None in Sequential models.
-        word: position or name of the argument.
-        told: what Keras 3 says beside it: shape and dtype.
-    """
-
-    place: list[Any] | None
-    word: int | str = 0
-    told: Entry | None = None
-    start: Key = START
-
-    @property
-    def key(self) -> Key:
-        """The tensor."""
-        return self.start if self.place is None else (self.place[0], self.place[1], self.place[2])
-
-    def point(self, key: Key) -> None:
-        """Name another tensor."""
-        if self.place is None:
-            self.start = key
-        else:
-            self.place[:3] = key
 
 
 @dataclass(eq=False)
@@ -271,29 +238,17 @@ def _read_sequential(model: Model) -> None:
 
 def _read_functional(model: Model) -> None:
     named = {layer.name: layer for layer in model.layers}
-    nodes = {layer.name: layer.entry.get("inbound_nodes") or [] for layer in model.layers}
-    taking = {name: [list(_refs_of_node(node)) for node in each] for name, each in nodes.items()}
-    model.inputs = [ref.key for ref in _refs(model.config.get("input_layers"), 0)]
-    model.outputs = list(_refs(model.config.get("output_layers"), 0))
-    taken = [ref.key for each in taking.values() for refs in each for ref in refs]
-    taken += [ref.key for ref in model.outputs]
-    calls: dict[tuple[str, int], Call] = {}
-    for layer in model.layers:
-        first = _first_call(layer, taken)
-        for number, (refs, node) in enumerate(zip(taking[layer.name], nodes[layer.name], strict=True), first):
-            calls[layer.name, number] = Call(layer, number, refs, _arguments(node))
+    model.inputs = [ref.key for ref in refs_of(model.config.get("input_layers"))]
+    model.outputs = list(refs_of(model.config.get("output_layers")))
+    noted = calls_of({layer.name: layer.entry for layer in model.layers}, model.outputs)
+    calls = {key: Call(named[key[0]], key[1], refs, arguments_of(node)) for key, (node, refs) in noted.items()}
     for call in calls.values():
+        if not call.inputs:
+            raise Refused(f"layer {call.layer.path} is called without a tensor")
         for ref in call.inputs:
             if ref.key[0] not in named:
                 raise Refused(f"layer {call.layer.path} takes a tensor of {ref.key[0]}, which is no layer of its model")
     model.calls = _sorted(calls)
-
-
-def _first_call(layer: Layer, taken: list[Key]) -> int:
-    """Where the calls of a layer are counted from: Keras 2 counts the making of a model inside a model as its first."""
-    if layer.model is None:
-        return 0
-    return min((key[1] for key in taken if key[0] == layer.name), default=0)
 
 
 def _sorted(calls: Mapping[tuple[str, int], Call]) -> list[Call]:
@@ -315,83 +270,6 @@ def _sorted(calls: Mapping[tuple[str, int], Call]) -> list[Call]:
                 seen.add(at)
                 waiting += reversed(missing)
     return list(done.values())
-
-
-def _refs_of_node(node: Any) -> Iterator[Ref]:
-    """The tensors that a call takes, in the order in which Keras lists them."""
-    if is_of_keras3(node):
-        for number, each in enumerate(node.get("args") or []):
-            yield from _refs(each, number)
-        kwargs = node.get("kwargs") or {}
-        for word in sorted(kwargs):
-            yield from _refs(kwargs[word], word)
-        return
-    for each in _first_argument(node):
-        if not _is_constant(each):
-            yield Ref(each, 0)
-        for word, value in sorted(_others(each).items()):
-            yield from _refs(value, word)
-
-
-def _first_argument(node: Any) -> Iterator[list[Any]]:
-    """The tensors of a call's first argument in Keras 2, each `[layer, call, output, other arguments]`.
-
-    Keras puts a list around a single one for layers, but not for operations of TensorFlow, and leaves structures as
-    they are. A constant is called `_CONSTANT_VALUE`, and has its value in the place of the output.
-    """
-    if _is_constant(node) or _is_key(node):
-        yield node
-    elif isinstance(node, Mapping):
-        for name in sorted(node):
-            yield from _first_argument(node[name])
-    elif isinstance(node, list):
-        for each in node:
-            yield from _first_argument(each)
-    else:
-        raise Refused(f"a layer's inputs are {node!r:.60}, which is no reference to a tensor")
-
-
-def _is_constant(value: Any) -> bool:
-    return isinstance(value, list) and len(value) >= 3 and value[0] == "_CONSTANT_VALUE"
-
-
-def _others(place: list[Any]) -> dict[Any, Any]:
-    """The other arguments of a call, as noted beside a tensor of the first one."""
-    return place[3] if len(place) > 3 and isinstance(place[3], dict) else {}
-
-
-def _arguments(node: Any) -> dict[int | str, Any]:
-    """What Keras 2 notes of a call: the arguments behind the first one, and that one where it is a constant."""
-    found: dict[int | str, Any] = {}
-    for place in () if is_of_keras3(node) else _first_argument(node):
-        found.update(_others(place))
-        if _is_constant(place):
-            found[0] = place[2]
-    return found
-
-
-def _refs(value: Any, word: int | str) -> Iterator[Ref]:
-    if isinstance(value, dict):
-        config = value.get("config")
-        if value.get("class_name") == "__keras_tensor__" and isinstance(config, dict):
-            if not _is_key(config.get("keras_history")):
-                raise Refused(f"a tensor of the configuration has the history {config.get('keras_history')!r:.60}")
-            yield Ref(config["keras_history"], word, config)
-            return
-        for name in sorted(value):
-            yield from _refs(value[name], word)
-    elif isinstance(value, list):
-        if _is_key(value):
-            yield Ref(value, word)
-            return
-        for each in value:
-            yield from _refs(each, word)
-
-
-def _is_key(value: Any) -> bool:
-    if not isinstance(value, list) or len(value) < 3:
-        return False
-    return isinstance(value[0], str) and type(value[1]) is int and type(value[2]) is int
 
 
 def _chain(model: Model) -> list[Layer]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wtool.schema.graph import Call, Key, Model, Ref
+from wtool.schema.graph import Call, Model
+from wtool.schema.inbound_nodes import Key, Ref
 from wtool.schema.layers import PartialShape, as_shape, output_shape
 from wtool.schema.operations import TENSORFLOW, shapes_behind
 
