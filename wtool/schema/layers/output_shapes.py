@@ -148,6 +148,13 @@ def pooled_whole(shape: PartialShape, config: Settings, _: Shapes) -> PartialSha
     return _placed(shape[0], [1] * (len(shape) - 2) if config.get("keepdims") else [], shape[axis], axis)
 
 
+def pooled_to(shape: PartialShape, config: Settings, _: Shapes) -> PartialShape | None:
+    """Adaptive pooling, whose settings tell the size of the output."""
+    axis = channel_axis(config, len(shape))
+    sizes = _each(config.get("output_size"), len(shape) - 2)
+    return None if sizes is None else _placed(shape[0], sizes, shape[axis], axis)
+
+
 def padded(shape: PartialShape, config: Settings, _: Shapes) -> PartialShape | None:
     """ZeroPadding."""
     return _grown(shape, config, config.get("padding"), 1)

@@ -178,7 +178,10 @@ def _moving() -> Iterator[LayerClass]:
                 f"Global{name}Pooling{n}D", output_shape=outputs.pooled_whole, rank=n + 2, output_range=ranges.passed,
                 channels="global pooling", aliases=(f"Global{short}",),
             )  # fmt: skip
-            yield LayerClass(f"Adaptive{name}Pooling{n}D", output_range=ranges.passed, channels="space")
+            yield LayerClass(
+                f"Adaptive{name}Pooling{n}D", output_shape=outputs.pooled_to, rank=n + 2, output_range=ranges.passed,
+                channels="space",
+            )  # fmt: skip
         yield LayerClass(
             f"ZeroPadding{n}D", output_shape=outputs.padded, output_range=ranges.with_zero, channels="space"
         )
