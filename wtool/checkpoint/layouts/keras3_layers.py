@@ -10,7 +10,7 @@ from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
 from wtool.errors import Refused
 from wtool.hdf5.reader import Dataset
 from wtool.schema.config import Node
-from wtool.schema.layers import Variables, class_of_group, fitting, role_of, snake_case, variants
+from wtool.schema.layers import TABLE, Variables, class_of_group, fitting, role_of, snake_case, variants
 
 Keys = Sequence[tuple[str, Dataset]]
 
@@ -83,14 +83,9 @@ def unknown(owner: StoredLayer, keys: Keys, policy: str | None) -> None:
         owner.holds.append(StoredVariable(key, role, dataset, stored_dtype(dataset, policy), None))
 
 
-# What Keras calls the layers that its own layers make, by the attributes that hold them.
-_PROJECTIONS = {
-    "query_dense": "query",
-    "key_dense": "key",
-    "gate_dense": "gate",
-    "value_dense": "value",
-    "output_dense": "attention_output",
-}
+_PROJECTIONS = {part.attribute: part.name for part in TABLE["MultiHeadAttention"].parts}
+"""What Keras calls the projections of attention, by the attributes that hold them."""
+
 _CREATION = (*_PROJECTIONS, "forward_layer", "backward_layer")
 
 
