@@ -475,6 +475,15 @@ def test_a_finished_leg_is_skipped(here: Path) -> None:
         wtool.resume("init.keras", **words)
 
 
+def test_a_folder_for_the_result_is_made(here: Path) -> None:
+    words: dict[str, Any] = {"data": "digits.npz", "epochs": 1, "seed": 1, "output": "new/deep/"}
+    assert wtool.resume("init.keras", **words).output == "new/deep/init.keras"
+    assert Path("new/deep/init.keras").is_file()
+    assert wtool.resume("init.keras", **words).skipped
+    with pytest.raises(wtool.WtoolError, match="does not exist"):
+        wtool.resume("init.keras", **words | {"output": "missing/init.keras"})
+
+
 def test_lineage_tells_the_content_of_the_data(here: Path) -> None:
     for name in ("a/1.png", "a/2.png", "b/1.png"):
         os.makedirs(os.path.dirname(f"images/{name}"), exist_ok=True)
