@@ -15,7 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 VENV_OK := $(shell [ "$$(cat $(VENV)/.made 2>/dev/null)" = "$(CURDIR)" ] && [ ! -e $(VENV)/.installing ] \
 	&& $(PY) -c 'import pip' 2>/dev/null && echo yes)
 
-.PHONY: help demo install lint format check test bench fuzz matrix packages plots fixtures clean FORCE
+.PHONY: help demo install lint format check test bench fuzz matrix packages docs plots fixtures clean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -62,6 +62,9 @@ matrix: $(VENV)/.full  ## try every operation on the models of every Keras versi
 
 packages: $(VENV)/.full  ## try wtool on the models that public packages ship; writes docs/public-models.md
 	$(PY) -m tests.public_models
+
+docs: $(VENV)/.dev  ## write the tables of options in docs/reference/ and the signatures for type checkers
+	$(PY) -m tests.from_options
 
 plots: $(VENV)/.full  ## draw the plots of docs/reference/
 	$(PY) docs/plots.py

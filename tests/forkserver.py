@@ -32,7 +32,7 @@ from typing import Any
 
 PLAIN = ("wtool.cli", "rich.table", "rich.progress", "h5py", "isal.igzip_lib", "blake3", "ml_dtypes", "wtool.ops.check")
 TRAINING = ("tensorflow", "keras", "wtool.layers", "wtool.training.resume", "wtool.callbacks")
-COMMANDS = ("average", "check", "inspect", "prune", "rewind", "stroke", "swap")
+COMMANDS = ("average", "check", "inspect", "rewind", "swap", "transforming")
 QUIET = {
     "KERAS_BACKEND": "tensorflow",
     "CUDA_VISIBLE_DEVICES": "-1",

@@ -15,17 +15,6 @@ OPTIMIZER_MODES = ("keep", "follow", "reset", "drop")
 SCOPES = ("tensor", "global")
 """What a sparsity is a share of: each tensor, or all selected ones together."""
 
-SHORT = {
-    "lf": "large-final",
-    "lilf": "large-init-large-final",
-    "mi": "magnitude-increase",
-    "mov": "movement",
-    "lfss": "large-final-same-sign",
-}
-"""Short names of criteria, as in the paper's figures."""
-
-CRITERIA = (*SHORT.values(), "random", *SHORT)
-"""What makes a weight matter: `transforms.criteria.CRITERIA` and its short names, without importing NumPy for them."""
 
 ARMS = ("rewind", "jitter", "randomize", "reshuffle", "constant", "none")
 """What the tickets of a lottery experiment start from; `none` is what they were trained to."""

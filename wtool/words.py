@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 if sys.version_info >= (3, 11):
@@ -12,7 +12,10 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import Unpack
 
-__all__ = ["Models", "Path", "Unpack"]
+__all__ = ["Models", "Path", "Progress", "Unpack"]
 
 Path: TypeAlias = str | os.PathLike[str]
 Models: TypeAlias = Path | Sequence[Path]
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with bytes done and bytes in all."""

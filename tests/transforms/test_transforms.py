@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 import wtool
 from tests.models import Array
 from wtool import choices
-from wtool.choices import SHORT
 from wtool.dtypes import dtype_of, largest
-from wtool.transforms import ranking
+from wtool.option import options_of
+from wtool.transforms import criteria, ranking
 from wtool.transforms.change import Blocks, Look, Site, Transform, on_arrays, put
-from wtool.transforms.criteria import CRITERIA
+from wtool.transforms.criteria import CRITERIA, SHORT
 from wtool.transforms.pruning import Prune
 from wtool.transforms.registry import TRANSFORMS
 from wtool.transforms.streams import CHUNK, distinct, drawn, stream
@@ -124,7 +124,7 @@ def test_every_transform_has_a_variant_here_a_command_and_a_function() -> None:
 
 
 def test_choices_are_those_of_the_registry() -> None:
-    assert (*CRITERIA, *SHORT) == choices.CRITERIA
+    assert (*CRITERIA, *SHORT) == criteria.NAMES == options_of(Prune)["criterion"].choices
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

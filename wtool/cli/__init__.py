@@ -15,27 +15,25 @@ from wtool.cli import streams
 from wtool.cli.console import say, status_of_error
 from wtool.errors import explained
 from wtool.signals import unwind_on_sigterm
+from wtool.transforms.registry import TRANSFORMS
+from wtool.transforms.tickets import Rewind
 from wtool.version import __version__
 
-COMMANDS = {
+_OWN = {
     "average": "One model out of several checkpoints.",
     "check": "What loading models would run, import or fetch, and whether they are whole.",
-    "constant": "Give kept weights plus or minus one value, under a pruned model's mask.",
     "evaluate": "Loss and metrics of models, and of their ensemble.",
     "inspect": "Layers, tensors, sizes, sparsity, optimizer and lineage of models.",
-    "jitter": "Give kept weights their initial values plus noise, under a pruned model's mask.",
     "lottery": "The lottery-ticket experiment: train, prune, re-initialise, and again.",
-    "neuroplast": "Give weights near zero new values.",
     "plot": "Weight histograms and masks of models, or the curves of a lottery experiment.",
-    "prune": "Set weights to zero: those in a range, or those that matter least.",
-    "randomize": "Give kept weights fresh initial values, under a pruned model's mask.",
-    "reshuffle": "Permute kept initial values, under a pruned model's mask.",
     "resume": "Train a model for some more epochs, its pruned weights held at zero.",
-    "rewind": "Give kept weights their initial values, under a pruned model's mask.",
+    "rewind": Rewind.headline,
     "swap": "Swap layers for Auto-Rotating or linked ones, and back.",
-    "stroke": "Give a random share of the weights new values.",
 }
-"""Command -> its line in `wtool --help`; each lives in the module of its name."""
+"""Commands that live in modules of their names -> their lines in `wtool --help`."""
+
+COMMANDS = {name: kind.headline for name, kind in TRANSFORMS.items()} | _OWN
+"""Command -> its line in `wtool --help`; those that are not in `_OWN` are made of their transforms."""
 
 
 class _Lazy(click.Group):
@@ -47,8 +45,12 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"wtool.cli.{cmd_name}").command
-        return command
+        if cmd_name in _OWN:
+            own: click.Command = import_module(f"wtool.cli.{cmd_name}").command
+            return own
+        from wtool.cli.transforming import command_of
+
+        return command_of(TRANSFORMS[cmd_name])
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wtool.choices import ARMS, CRITERIA, KEEP, SCHEDULES, SCOPES
+from wtool.choices import ARMS, KEEP, SCHEDULES, SCOPES
 from wtool.cli import options
 from wtool.cli.console import counted, print_table, quiet_import, say
+from wtool.transforms.criteria import NAMES
 
 if TYPE_CHECKING:
     from wtool.training.lottery.experiment import Lottery, Trained
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--schedule", type=click.Choice(SCHEDULES), default=SCHEDULES[0], show_default=True)
 @click.option(
     "--criterion",
-    type=click.Choice(CRITERIA),
+    type=click.Choice(NAMES),
     default="large-final",
     show_default=True,
     help="What makes a weight matter.",

@@ -1,65 +1,76 @@
-"""Options that several commands share."""
+"""Options of commands: those that dataclasses tell, and others that several commands share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import MISSING, Field, fields
 from typing import Any, TypeAlias
 
 import click
 
-from wtool.choices import OPTIMIZER_MODES
+from wtool.option import Option, alternatives, is_list, options_of, types_of
+from wtool.run.options import Execution, Output, Selection
+from wtool.transforms.tickets import Randomize
 
 Decorator: TypeAlias = Callable[[Any], Any]
 
-models = click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-output = click.option("-o", "--output", metavar="PATH", help="The new file; - for standard output.")
-include = click.option(
-    "--include", multiple=True, metavar="GLOB", help="Only tensors with paths like this (dense*/kernel); repeatable."
-)
-exclude = click.option("--exclude", multiple=True, metavar="GLOB", help="No tensors with paths like this; repeatable.")
+
+def of(*groups: type) -> Decorator:
+    """The options that are fields of dataclasses, in their order."""
+
+    def decorate(command: Any) -> Any:
+        for group in reversed(groups):
+            for name in reversed(options_of(group)):
+                command = one(group, name)(command)
+        return command
+
+    return decorate
 
 
-def _optimizer(default: str, what: str) -> Decorator:
+def one(group: type, name: str) -> Decorator:
+    """One of a dataclass's options, for a command that does not take all of them."""
+    (found,) = [each for each in fields(group) if each.name == name]
+    return _option(found, options_of(group)[name], types_of(group)[name])
+
+
+def _option(field: Field[Any], known: Option, kind: Any) -> Decorator:
+    """One option. Ranges of whole numbers are Click's to check; all others are the dataclass's."""
+    name = f"--{field.name.replace('_', '-')}"
+    short = () if known.short is None else (known.short,)
+    if kind is bool:
+        has_negation = known.has_negation or field.default is True
+        word = f"{name}/--no-{name[2:]}" if has_negation else name
+        return click.option(
+            *short, word, field.name, is_flag=True, default=field.default, show_default=has_negation, help=known.help
+        )
+    default = {"required": True} if field.default is MISSING else {"default": field.default, "show_default": True}
     return click.option(
-        "--optimizer",
-        type=click.Choice(OPTIMIZER_MODES),
-        default=default,
-        show_default=True,
-        help=f"What becomes of {what}.",
+        *short,
+        name,
+        field.name,
+        type=_type(known, kind),
+        metavar=known.metavar,
+        help=known.help,
+        **({"multiple": True} if is_list(kind) else default),
     )
 
 
-optimizer = _optimizer("follow", "the optimizer's state")
-dry_run = click.option("-n", "--dry-run", is_flag=True, help="Say what would be done, tensor by tensor; write nothing.")
-force = click.option("-f", "--force", is_flag=True, help="Replace an existing output.")
+def _type(known: Option, kind: Any) -> Any:
+    if known.choices:
+        return click.Choice(known.choices)
+    if int in alternatives(kind):
+        return int if known.low is None else click.IntRange(int(known.low))
+    return float if float in alternatives(kind) else str
+
+
+models = click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+output = click.option("-o", "--output", metavar="PATH", help="The new file; - for standard output.")
+include, exclude = one(Selection, "include"), one(Selection, "exclude")
+optimizer = one(Output, "optimizer")
+seed, dry_run, force = one(Execution, "seed"), one(Execution, "dry_run"), one(Execution, "force")
+same_sign = one(Randomize, "same_sign")
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output, an object per model.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, and no report.")
-in_place = click.option("--in-place", is_flag=True, help="The model itself is the output.")
-weights = click.option("--weights/--no-weights", default=True, show_default=True, help="Kernels of every kind.")
-biases = click.option("--biases/--no-biases", default=False, show_default=True, help="Biases.")
-jobs = click.option("-j", "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Models at a time.")
-fail_fast = click.option("--fail-fast", is_flag=True, help="Stop at the first model that fails.")
-seed = click.option(
-    "--seed", type=click.IntRange(0), metavar="N", help="Of the random numbers; a fresh one by default."
-)
-low_bound = click.option(
-    "--low-bound", type=float, default=-0.05, show_default=True, metavar="L", help="New values are drawn from L..."
-)
-high_bound = click.option(
-    "--high-bound", type=float, default=0.05, show_default=True, metavar="H", help="... to H, uniformly."
-)
-set_value = click.option("--set-value", type=float, metavar="V", help="The new value, instead of random ones.")
-cutoff = click.option("--cutoff", type=int, metavar="N", help="From the N+1-th time on, nothing happens to a model.")
-initial = click.option("--initial", metavar="INIT", help="The initial checkpoint, or any earlier one.")
-same_sign = click.option(
-    "--same-sign/--no-same-sign", default=True, show_default=True, help="Keep the sign of each initial value."
-)
-keep_biases = click.option("--keep-biases", is_flag=True, help="Keep the initial biases, instead of zero.")
-reinitialised = _optimizer("keep", "the initial checkpoint's optimizer")
-folder = click.option(
-    "-o", "--output", metavar="PATH", help="A file, a folder for many models (pruned/), or - for standard output."
-)
-
 data = click.option(
     "--data",
     multiple=True,
@@ -85,33 +96,3 @@ imports = click.option(
     "--import", "imports", multiple=True, metavar="MODULE", help="A module that registers custom layers; repeatable."
 )
 unsafe = click.option("--unsafe", is_flag=True, help="Load models also if that runs or imports code of theirs.")
-
-reinitialising = (initial, same_sign, keep_biases, reinitialised)
-"""The own options of commands that give kept weights other values than their initial ones."""
-
-_SHARED: tuple[Decorator, ...] = (
-    folder,
-    in_place,
-    include,
-    exclude,
-    weights,
-    biases,
-    seed,
-    dry_run,
-    force,
-    jobs,
-    fail_fast,
-    as_json,
-    quiet,
-)
-
-
-def transforming(*own: Decorator) -> Decorator:
-    """A command's own options, then those of every transform of single models."""
-
-    def decorate(command: Any) -> Any:
-        for option in reversed((models, *own, *_SHARED)):
-            command = option(command)
-        return command
-
-    return decorate

@@ -1,48 +1,99 @@
-"""`wtool swap`."""
+"""`wtool swap`, and what it says."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from wtool.choices import FILLS
 from wtool.cli import options
-from wtool.cli.swapping import run
-from wtool.schema.layers import VARIANTS
+from wtool.cli.console import (
+    counted,
+    print_table,
+    progress_bar,
+    refuse_two_outputs,
+    say,
+    say_notes,
+    say_passed_by,
+    say_skipped,
+)
+from wtool.cli.transforming import help_of, status_of
+from wtool.errors import one_line
+from wtool.graphs.swap import Swap, Verification
+from wtool.run.options import Common
+
+if TYPE_CHECKING:
+    from wtool.ops.swapped import Swapped
+    from wtool.run.batch import Failed
 
 
-@click.command("swap")
+MILLION = 1_000_000
+
+
+@click.command("swap", help=help_of(Swap))
 @options.models
-@click.option("--to", required=True, type=click.Choice(VARIANTS), metavar="VARIANT", help=f"{', '.join(VARIANTS)}.")
-@click.option(
-    "--layers", multiple=True, metavar="GLOB", help="Only layers with paths like this; names output layers, too."
-)
-@click.option(
-    "--fill", type=click.Choice(FILLS), default="zero", show_default=True, help="Linked: weights of the new half."
-)
-@click.option("--xmin-lim", type=float, metavar="A", help="AutoRot: inputs are from A, where no layer before tells.")
-@click.option("--xmax-lim", type=float, metavar="B", help="AutoRot: inputs are up to B, where no layer before tells.")
-@click.option("--L", "L", type=float, metavar="L", help="AutoRot: where the dynamic region ends; else by activation.")
-@click.option("--auto-rot/--no-auto-rot", default=True, show_default=True, help="AutoRot: switched on or off.")
-@click.option("--verify", is_flag=True, help="Run old and new model with Keras; tell the largest difference.")
-@options.optimizer
-@options.folder
-@options.in_place
-@options.seed
-@options.dry_run
-@options.force
-@options.jobs
-@options.fail_fast
+@options.of(Swap, Verification, Common)
 @options.as_json
 @options.quiet
-def command(**chosen: Any) -> int:
-    """Swap layers of models for Auto-Rotating or linked ones, and back.
+def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
+    """Do `wtool.swap` to models, and tell of each; gives the exit status."""
+    import wtool
 
-    \b
-        wtool swap model.keras --to linked
-        wtool swap model.keras --to LKReLU --layers 'block1*' --verify
-        wtool swap model.keras --to autorot --xmin-lim 0 --xmax-lim 1
-        wtool swap model-swap.keras --to plain -o model.keras
-    """
-    return run(**chosen)
+    refuse_two_outputs(as_json, chosen["output"])
+
+    def report(result: Swapped | Failed) -> None:
+        _report(result, as_json, quiet, bool(chosen["dry_run"]))
+
+    with progress_bar("swap", quiet) as progress:
+        status = status_of(lambda told: wtool.swap(models, progress=progress, report=told, **chosen), report, as_json)
+    if not quiet and not as_json:
+        say_passed_by(models)
+    return status
+
+
+def _report(result: Any, as_json: bool, quiet: bool, dry_run: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(asdict(result)))
+    elif dry_run:
+        click.echo(one_line(result.model))
+        rows = [*result.layers.items(), *result.tensors.items()]
+        print_table(["layer or tensor", "what would become of it"], rows)
+        if result.rho:
+            print_table(["rotated layer", "rho: min", "median", "max"], _rho(result), right=(1, 2, 3))
+    if not quiet:
+        _say(result)
+
+
+def _rho(result: Swapped) -> list[list[str]]:
+    return [[path, *(f"{value:.4g}" for value in values)] for path, values in result.rho.items()]
+
+
+def _say(done: Swapped) -> None:
+    say_notes(done.model, done.notes)
+    if done.skipped:
+        say_skipped(done.model, done.output)
+        return
+    if done.output is not None:
+        for path, low, median, high in _rho(done):
+            say(f"  rho of {path}: min {low}, median {median}, max {high}")
+    seed = "" if done.seed is None else f"; seed {done.seed}"
+    function = "computes the same" if done.same else "does not compute the same"
+    if done.difference is not None:
+        function += f" (largest difference {done.difference[0]:.3g}, of outputs up to {done.difference[1]:.3g})"
+    where = "nothing written" if done.output is None else f"written to {done.output}"
+    new = sum(text.startswith("new ") for text in done.layers.values())
+    what = f"{counted(len(done.layers) - new, 'layer')} swapped" + (
+        f", {counted(new, 'projection')} added" if new else ""
+    )
+    say(f"{done.model}: {what}; {_growth(*done.parameters)}the model {function}{seed}; {where}")
+
+
+def _growth(before: int, after: int) -> str:
+    """`4.1 to 50.7 million parameters; `; empty where their number is the same."""
+    if before == after:
+        return ""
+    if max(before, after) < MILLION:
+        return f"{before:,} to {after:,} parameters; "
+    return f"{before / MILLION:.1f} to {after / MILLION:.1f} million parameters; "

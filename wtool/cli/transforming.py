@@ -1,4 +1,4 @@
-"""What the commands that transform single models have in common: their call, and what they say."""
+"""The commands that transform single models: made of the operations' dataclasses; their call, and what they say."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wtool.cli import options
 from wtool.cli.console import (
     is_debugging,
     print_table,
@@ -21,9 +22,37 @@ from wtool.cli.console import (
     status_of_error,
 )
 from wtool.errors import Usage, WtoolError, one_line
+from wtool.option import described
+from wtool.run.options import groups_of
 
 if TYPE_CHECKING:
     from wtool.run.transform import Transformed
+    from wtool.transforms.change import Transform
+
+
+def command_of(kind: type[Transform], *more: options.Decorator) -> click.Command:
+    """The command of a transform.
+
+    Args:
+        kind: the dataclass of its own options, whose docstring is the help.
+        more: options that only the command line has, after the own ones.
+    """
+    *own, shared = groups_of(kind)
+    layers = (options.models, options.of(*own), *more, options.of(shared), options.as_json, options.quiet)
+
+    def command(**chosen: Any) -> int:
+        return run(kind.name, **chosen)
+
+    command.__doc__ = help_of(kind)
+    for layer in reversed(layers):
+        command = layer(command)
+    return click.command(kind.name)(command)
+
+
+def help_of(kind: type) -> str:
+    """The text above the options in a command's help: what it does, and examples as they are."""
+    told = described(kind)
+    return "\n".join([told.summary, "", "\b", *(f"    {line}" for line in told.commands)])
 
 
 def run(operation: str, models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:

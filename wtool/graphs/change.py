@@ -2,74 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from wtool.checkpoint.model import Checkpoint
-from wtool.choices import FILLS, check_choice
 from wtool.dtypes import Array, dtype_of
-from wtool.errors import Usage, a_few
+from wtool.errors import a_few
 from wtool.graphs.linking import Activation, Projected, activation_of, as_general, is_across, link
 from wtool.graphs.plain import is_linked, own_entries, unlink, unrotate
 from wtool.graphs.rotation import WRAPPERS, limits_of, rho_of, rotatable, rotate
 from wtool.graphs.selecting import choose, passed_by
+from wtool.graphs.swap import Swap
 from wtool.graphs.values import Added, Filling, Values, changed_values, edits_of, new_shape, weights_by_layer
 from wtool.schema.config import is_keras2, variable_dtype
 from wtool.schema.graph import Layer, Model
-from wtool.schema.layers import VARIANTS
 from wtool.schema.operations import TENSORFLOW
-
-
-@dataclass(frozen=True, slots=True)
-class Swap:
-    """What layers are swapped to, and which.
-
-    Attributes:
-        to: `linked`, `autorot`, `plain`, or the name of one of wtool's layers.
-        layers: patterns for paths of layers; all hidden ones, if there are none.
-        fill: what the weights of new inputs get; see `choices.FILLS`.
-        xmin_lim, xmax_lim: between which the inputs of rotated layers are, where the layer before does not tell.
-        L: of rotated layers; None takes it from the activation.
-        auto_rot: False writes rotated layers switched off.
-
-    Raises:
-        Usage: unknown names, or numbers that are out of range or of other layers.
-    """
-
-    to: str
-    layers: tuple[str, ...] = ()
-    fill: str = "zero"
-    xmin_lim: float | None = None
-    xmax_lim: float | None = None
-    L: float | None = None
-    auto_rot: bool = True
-
-    def __post_init__(self) -> None:
-        check_choice(self.to, "variant", VARIANTS)
-        check_choice(self.fill, "fill", FILLS)
-        low, high, L = self.xmin_lim, self.xmax_lim, self.L
-        if not self.to.lower().startswith("autorot") and (L, low, high, self.auto_rot) != (None, None, None, True):
-            raise Usage("limits, L and switching off are of Auto-Rotating layers only")
-        if (low is None) != (high is None) or (low is not None and high is not None and low >= high):
-            raise Usage("xmin_lim and xmax_lim go together, the smaller one first")
-        if not all(isfinite(each) for each in (L, low, high) if each is not None):
-            raise Usage("limits and L are finite numbers")
-        if L is not None and not L > 0:
-            raise Usage(f"L is above 0, and not {L:g}")
-
-    @property
-    def is_random(self) -> bool:
-        """Whether random numbers are drawn."""
-        return self.fill == "initializer"
-
-    def parameters(self) -> dict[str, Any]:
-        """What lineage says of it."""
-        found = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in found.items() if v not in (None, ())}
 
 
 @dataclass(eq=False)

@@ -13,8 +13,9 @@ from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.checkpoint.structure import Structure
 from wtool.errors import Refused, WtoolError, in_short
-from wtool.graphs.change import Changed, Swap, change
+from wtool.graphs.change import Changed, change
 from wtool.graphs.structure import structure_of
+from wtool.graphs.swap import Swap
 from wtool.graphs.values import Values, new_shape
 from wtool.ops.swapped import Swapped
 from wtool.run.changes import Changes, Edited

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from wtool.checkpoint.inputs import refuse_two_streams
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.errors import Usage, WtoolError, explained
 from wtool.run.executors import in_processes, in_turn
-from wtool.run.options import Common, Options, check_options
+from wtool.run.options import Common, Execution, Options, Output
 from wtool.run.pipeline import Progress
 from wtool.run.progress import Meter
 from wtool.run.target import goals_of
@@ -52,7 +53,7 @@ def tasks_of(
     planner: Planner[Made],
     words: Sequence[str],
     suffix: str,
-    options: Common,
+    options: Common | Options,
     like: str | None = None,
     initial: str | None = None,
 ) -> list[Task[Made]]:
@@ -69,10 +70,8 @@ def tasks_of(
     Raises:
         Usage: words that do not go together.
     """
-    output = options.get("output")
-    where = None if output is None else os.fspath(output)
-    in_place, force, dry_run = (bool(options.get(name)) for name in ("in_place", "force", "dry_run"))
-    found = goals_of(words, where, suffix, like, in_place, force, dry_run)
+    where = None if options.output is None else os.fspath(options.output)
+    found = goals_of(words, where, suffix, like, options.in_place, options.force, options.dry_run)
     if len(found) > 1 and "-" in (initial, *(goal.path for _, goal in found)):
         raise Usage(f"{len(found)} models, but - is a single one")
     return [Task(model, goal, planner) for model, goal in found]
@@ -93,18 +92,19 @@ def transform_all(operation: Transform, models: Models, initial: Path | None, op
     """
     words = words_of(models)
     first = None if initial is None else os.fspath(initial)
-    check_options(operation, words, first, options)
+    _check_initial(operation, first)
+    check_words(words, options, first)
     if first not in (None, "-"):
         open_checkpoint(str(first)).close()  # one complaint, instead of one for each model
-    given = options.get("seed")
+    given = options.seed
     planner = Transforming(
         operation,
         first,
-        tuple(options.get("include", ())),
-        tuple(options.get("exclude", ())),
-        weights=options.get("weights", True),
-        biases=options.get("biases", False),
-        optimizer=options.get("optimizer") or ("keep" if operation.of_initial else "follow"),
+        tuple(options.include),
+        tuple(options.exclude),
+        weights=options.weights,
+        biases=options.biases,
+        optimizer=options.optimizer,
         seed=fresh_seed() if given is None else given,
         seed_is_given=given is not None,
     )
@@ -112,16 +112,16 @@ def transform_all(operation: Transform, models: Models, initial: Path | None, op
     return do_all(tasks_of(planner, words, operation.name, options, like, first), options)
 
 
-def do_all(tasks: Sequence[Task[Made]], options: Common) -> list[Made]:
+def do_all(tasks: Sequence[Task[Made]], options: Execution) -> list[Made]:
     """Do tasks, each of one model, and report on each.
 
     Raises:
         SomeFailed: after all others were done, or at once with `fail_fast`; of a single model, the error itself.
     """
-    report = options.get("report") or _ignore
-    meter = Meter(options.get("progress"), [_size(task.model) for task in tasks])
+    report = options.report or _ignore
+    meter = Meter(options.progress, [_size(task.model) for task in tasks])
     alone = len(tasks) == 1
-    workers = min(options.get("jobs", 1), len(tasks))
+    workers = min(options.jobs, len(tasks))
     results: list[Made | Failed] = []
     with ExitStack() as stack:
         work = partial(in_processes, workers, died=_died, stack=stack) if workers > 1 else in_turn
@@ -131,7 +131,7 @@ def do_all(tasks: Sequence[Task[Made]], options: Common) -> list[Made]:
             report(result)
             if isinstance(result, Failed) and alone:
                 raise result.error
-            if isinstance(result, Failed) and options.get("fail_fast"):
+            if isinstance(result, Failed) and options.fail_fast:
                 break
     if any(isinstance(each, Failed) for each in results):
         raise SomeFailed(results)
@@ -145,6 +145,20 @@ def _ignore(result: Any) -> None:
 def words_of(models: Models) -> list[str]:
     """The words that name models."""
     return [os.fspath(models)] if isinstance(models, (str, os.PathLike)) else [os.fspath(each) for each in models]
+
+
+def check_words(words: Sequence[str], options: Output, initial: str | None = None) -> None:
+    """Raise Usage if standard input is named twice, or models in place have another place too."""
+    refuse_two_streams([*words, *([] if initial is None else [initial])])
+    if options.in_place and (options.output is not None or "-" in words):
+        raise Usage("in place, the model itself is the output: no other output, and no standard input")
+
+
+def _check_initial(operation: Transform, initial: str | None) -> None:
+    if operation.reads_initial and initial is None:
+        raise Usage(f"this {operation.name} needs an initial checkpoint (--initial)")
+    if initial is not None and not operation.reads_initial:
+        raise Usage(f"the initial checkpoint plays no part in this {operation.name}")
 
 
 def fresh_seed() -> int:

@@ -1,63 +1,129 @@
-"""Options that everything takes that makes one model of one, and what is wrong with them."""
+"""The options of everything that makes one model of one, in groups that the command line and Python share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
-from wtool.checkpoint.inputs import refuse_two_streams
-from wtool.choices import OPTIMIZER_MODES, check_choice
-from wtool.errors import Usage
-from wtool.run.pipeline import Progress
-from wtool.transforms.change import Transform
-from wtool.words import Path
+from wtool.choices import OPTIMIZER_MODES
+from wtool.option import check, option
+from wtool.words import Path, Progress
+
+if TYPE_CHECKING:
+    from wtool.transforms.change import Transform
 
 
-class Common(TypedDict, total=False):
-    """What everything that makes one model of one can be told.
+class _Checked:
+    """Options that are checked when they are put together."""
 
-    Attributes:
-        output: a file, a folder for many models (it ends in a slash or exists), or `-` for standard output; default
-            `<stem>-<operation><ext>` beside each model.
-        seed: of the random numbers; default a fresh one.
-        optimizer: `follow` (what was rewritten loses its momentum), `keep`, `reset` or `drop`. Re-initialisations keep
-            the initial checkpoint's by default.
-        dry_run: do everything but write.
-        force: replace existing outputs.
-        in_place: the input is the output.
-        jobs: models at a time, each in a process of its own.
-        fail_fast: stop at the first model that fails.
-        progress: called with bytes done and bytes in all.
-        report: called with the result of each model, in the order of the models.
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output(_Checked):
+    """What becomes of the optimizer, and where the result goes.
+
+    The output is a file, a folder for many models (it ends in a slash or exists), or `-` for standard output; by
+    default it is `<stem>-<operation><ext>` beside each model. The optimizer's modes: `follow` (what was rewritten loses
+    its momentum), `keep`, `reset` or `drop`; None, from Python, is the default.
     """
 
-    output: Path | None
-    seed: int | None
-    optimizer: str | None
-    dry_run: bool
-    force: bool
-    in_place: bool
-    jobs: int
-    fail_fast: bool
-    progress: Progress | None
-    report: Callable[[Any], None] | None
+    optimizer: str = option(
+        "follow", "What becomes of the optimizer's state.", choices=OPTIMIZER_MODES, noun="optimizer mode"
+    )
+    output: Path | None = option(
+        None, "A file, a folder for many models (pruned/), or - for standard output.", short="-o", metavar="PATH"
+    )
+    in_place: bool = option(False, "The model itself is the output.")
+
+    def __post_init__(self) -> None:
+        mode: Any = self.optimizer
+        if mode is None:
+            object.__setattr__(self, "optimizer", type(self).optimizer)
+        super().__post_init__()
 
 
-class Options(Common, total=False):
-    """What every transform of single models can be told besides.
+@dataclass(frozen=True, kw_only=True)
+class Selection(_Checked):
+    """Which tensors an operation is about: kernels of every kind and biases, and others where `include` names them."""
 
-    Attributes:
-        include, exclude: only tensors with paths like these, and none like those.
-        weights, biases: whether kernels (of every kind) and biases are selected: kernels are, biases are not. Other
-            variables are where `include` names them.
+    include: Sequence[str] = option(
+        (), "Only tensors with paths like this (dense*/kernel); repeatable.", metavar="GLOB"
+    )
+    exclude: Sequence[str] = option((), "No tensors with paths like this; repeatable.", metavar="GLOB")
+    weights: bool = option(True, "Kernels of every kind.")
+    biases: bool = option(False, "Biases.", has_negation=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution(_Checked):
+    """How the work on many models is done.
+
+    Only from Python: `progress` is called with bytes done and bytes in all, and `report` with the result of each model,
+    in the order of the models.
     """
 
-    include: Sequence[str]
-    exclude: Sequence[str]
-    weights: bool
-    biases: bool
+    seed: int | None = option(
+        None,
+        "Of the random numbers; a fresh one by default.",
+        metavar="N",
+        low=0,
+        wrong="a seed is a whole number from 0 up, and not negative",
+    )
+    dry_run: bool = option(False, "Say what would be done, tensor by tensor; write nothing.", short="-n")
+    force: bool = option(False, "Replace an existing output.", short="-f")
+    jobs: int = option(1, "Models at a time.", short="-j", low=1, wrong="at least one model at a time (--jobs 1)")
+    fail_fast: bool = option(False, "Stop at the first model that fails.")
+    progress: Progress | None = None
+    report: Callable[[Any], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Common(Execution, Output):
+    """The options of everything that makes one model of one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Execution, Selection, Output):
+    """The options that all transforms of single models share."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TicketOptions(Options):
+    """The same, where the result is the initial checkpoint, changed: its optimizer stays as it is by default."""
+
+    optimizer: str = option(
+        "keep", "What becomes of the initial checkpoint's optimizer.", choices=OPTIMIZER_MODES, noun="optimizer mode"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Initial(_Checked):
+    """The initial checkpoint of operations that read one."""
+
+    initial: Path | None = option(None, "The initial checkpoint, or any earlier one.", metavar="INIT")
+
+
+def shared_by(kind: type[Transform]) -> type[Options]:
+    """The options that a transform shares with others."""
+    return TicketOptions if kind.of_initial else Options
+
+
+def needs_initial(kind: type[Transform]) -> bool:
+    """Whether a transform reads the initial checkpoint whatever its options are."""
+    always: Any = kind.reads_initial  # a property where that depends on the other options
+    return always is True
+
+
+def groups_of(kind: type[Transform]) -> tuple[type, ...]:
+    """Dataclasses whose fields are all options of a transform, in the order in which they are shown."""
+    ever: Any = kind.reads_initial
+    if needs_initial(kind):
+        return Initial, kind, shared_by(kind)
+    return (kind, shared_by(kind)) if ever is False else (kind, Initial, shared_by(kind))
 
 
 def refuse_unknown(operation: str, options: Mapping[str, Any], *known: Any, own: Collection[str] = ()) -> None:
@@ -67,44 +133,15 @@ def refuse_unknown(operation: str, options: Mapping[str, Any], *known: Any, own:
         operation: its name, for the message.
         options: what was given by keyword.
         known: typed dictionaries of the options that exist.
-        own: names of the operation's further parameters, to suggest.
+        own: names of further options that exist.
 
     Raises:
         TypeError: an option does not exist.
     """
-    exist = {name for kind in known for name in kind.__annotations__}
+    exist = {*own, *(name for kind in known for name in kind.__annotations__)}
     unknown = sorted(options.keys() - exist)
     if unknown:
-        names = sorted({*exist, *own})
+        names = sorted(exist)
         meant = [near for name in unknown for near in get_close_matches(name, names, n=1)]
         hint = f"; did you mean {', '.join(meant)}?" if meant else f"; its options are {', '.join(names)}"
         raise TypeError(f"{operation} has no option {', '.join(unknown)}{hint}")
-
-
-def check_options(operation: Transform, words: Sequence[str], initial: str | None, options: Options) -> None:
-    """Raise Usage unless the options fit an operation and each other: from Python, words come unchecked."""
-    refuse_unknown(operation.name, options, Options, Common, own=[each.name for each in fields(operation)])  # type: ignore[arg-type]
-    refuse_two_streams([*words, *([] if initial is None else [initial])])
-    for name in ("include", "exclude"):
-        globs: Any = options.get(name, ())
-        if isinstance(globs, str) or not all(isinstance(each, str) for each in globs):
-            raise Usage(f"{name} is a list of texts, not a single text")
-    check_common(words, options)
-    if operation.reads_initial and initial is None:
-        raise Usage(f"this {operation.name} needs an initial checkpoint (--initial)")
-    if initial is not None and not operation.reads_initial:
-        raise Usage(f"the initial checkpoint plays no part in this {operation.name}")
-
-
-def check_common(words: Sequence[str], options: Common) -> None:
-    """Raise Usage unless the common options fit each other: from Python, words come unchecked."""
-    mode = options.get("optimizer")
-    if mode is not None:
-        check_choice(mode, "optimizer mode", OPTIMIZER_MODES)
-    if options.get("in_place") and (options.get("output") is not None or "-" in words):
-        raise Usage("in place, the model itself is the output: no other output, and no standard input")
-    if options.get("jobs", 1) < 1:
-        raise Usage("at least one model at a time (--jobs 1)")
-    seed = options.get("seed")
-    if seed is not None and not (isinstance(seed, int) and seed >= 0):
-        raise Usage("a seed is a whole number from 0 up, and not negative")

@@ -87,10 +87,12 @@ class Transform(Protocol):
 
     Attributes:
         name: of the operation, in lineages and on the command line.
+        headline: its line in `wtool --help`.
         of_initial: its result is the initial checkpoint, changed, and the model only tells the mask.
     """
 
     name: ClassVar[str]
+    headline: ClassVar[str]
     of_initial: ClassVar[bool]
 
     @property
@@ -127,6 +129,15 @@ def put(values: Array, change: Change) -> None:
             np.copyto(values, change.values, where=change.where)
     else:
         values[change.where] = change.values
+
+
+def within(low: float, high: float, blocks: Blocks, start: int) -> Array:
+    """Mask of the values in [low, high], compared in the block's dtype."""
+    with np.errstate(over="ignore", under="ignore"):
+        bounds = np.array([low, high]).astype(blocks[0].dtype)
+    above = blocks[0] > 0 if low > 0 == bounds[0] else blocks[0] >= bounds[0]  # 0 is not above a bound that became 0
+    below = blocks[0] < 0 if high < 0 == bounds[1] else blocks[0] <= bounds[1]
+    return np.asarray(above & below)
 
 
 def single(value: float, dtype: np.dtype[Any]) -> Any:

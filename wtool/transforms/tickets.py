@@ -6,22 +6,18 @@ Source: Frankle & Carbin, arXiv:1803.03635; Zhou, Lan, Liu & Yosinski, arXiv:190
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
+from wtool.option import check, option
 
-from wtool.dtypes import Array, dtype_of
-from wtool.errors import Refused, Usage, a_few
-from wtool.transforms.change import Apply, Blocks, Change, Data, Prepared, Site, rounded, single
-from wtool.transforms.initializers import Initializer, from_config, normal
-from wtool.transforms.statistics import Statistics, statistics
-from wtool.transforms.streams import CHUNK, Stream, drawn, stream
+if TYPE_CHECKING:
+    from wtool.transforms.change import Data, Prepared
 
-Start = Callable[[Array, int, int], Array]
-"""From the initial values, float64, of the positions [start, stop) of a tensor, to what they start from."""
+SAME_SIGN = partial(option, True, "Keep the sign of each initial value.")
+KEEP_BIASES = partial(option, False, "Keep the initial biases, instead of zero.")
+"""Options of several transforms; a field belongs to one class, so each makes its own."""
 
 
 class _EmptiesBiases:
@@ -38,249 +34,160 @@ class _EmptiesBiases:
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """The initial values, where kept."""
+    """Give the initial checkpoint the mask of a pruned model: initial values where that is not zero, zero elsewhere.
+
+    The initial checkpoint may be any earlier one; all else in the results is its own, optimizer included.
+
+    Examples:
+        wtool rewind pruned.keras --initial init.keras -o ticket.keras
+        wtool prune trained.keras --sparsity .8 -o - | wtool rewind - --initial init.keras -o ticket.keras
+        >>> wtool.rewind("pruned.keras", initial="init.keras", output="ticket.keras")  # doctest: +SKIP
+
+    Source: Frankle & Carbin, arXiv:1803.03635.
+    """
 
     name: ClassVar[str] = "rewind"
+    headline: ClassVar[str] = "Give kept weights their initial values, under a pruned model's mask."
     of_initial: ClassVar[bool] = True
     empties_biases: ClassVar[bool] = False
     is_random: ClassVar[bool] = False
     reads_initial: ClassVar[bool] = True
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
-        """Nothing has to be known before."""
-        return Prepared({site.path: _rewound for site in data.sites})
+        """Nothing has to be known before; see `starts.rewind`."""
+        from wtool.transforms import starts
+
+        return starts.rewind(data)
 
 
 @dataclass(frozen=True, slots=True)
 class Jitter:
-    """The initial values plus Gaussian noise, where kept.
+    """Give the initial checkpoint the mask of a pruned model, and add Gaussian noise where weights are kept.
 
-    Args:
-        sd: standard deviation of the noise.
-        same_sign: reflect what the noise carried over zero, so that every sign stays.
+    With `same_sign`, values that the noise carried over zero are reflected, so that every sign stays.
+
+    Examples:
+        wtool jitter pruned.keras --initial init.keras --sd 0.01 -o ticket.keras
+        >>> wtool.jitter("pruned.keras", initial="init.keras", sd=0.01, output="ticket.keras")  # doctest: +SKIP
 
     Raises:
         Usage: a negative deviation.
     """
 
     name: ClassVar[str] = "jitter"
+    headline: ClassVar[str] = "Give kept weights their initial values plus noise, under a pruned model's mask."
     of_initial: ClassVar[bool] = True
     empties_biases: ClassVar[bool] = False
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
 
-    sd: float = 0.01
-    same_sign: bool = True
+    sd: float = option(
+        0.01, "Standard deviation of the noise.", low=0, wrong="a standard deviation of {} is not a number from 0 up"
+    )
+    same_sign: bool = SAME_SIGN()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.sd < math.inf:
-            raise Usage(f"a standard deviation of {self.sd} is not a number from 0 up")
+        check(self)
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
-        """Nothing has to be known before, but that the deviation is a number in the dtypes of the tensors."""
-        for site in data.sites:
-            single(self.sd, dtype_of(site.dtype))
-        return Prepared({site.path: self._jittered(site, stream(seed, self.name, site.path)) for site in data.sites})
+        """Nothing has to be known before; see `starts.jitter`."""
+        from wtool.transforms import starts
 
-    def _jittered(self, site: Site, source: Stream) -> Apply:
-        noise = normal(0.0, self.sd).draw
-        assert noise is not None
-
-        def begin(initial: Array, start: int, stop: int) -> Array:
-            return np.asarray(initial + drawn(source, site.size, start, stop, noise))
-
-        return _masked(begin, self.same_sign)
+        return starts.jitter(self, data, seed)
 
 
 @dataclass(frozen=True, slots=True)
 class Randomize(_EmptiesBiases):
-    """Fresh values from the layer's own initializer, where kept.
+    """Give the initial checkpoint the mask of a pruned model, with fresh values from each layer's initializer.
 
-    Where nothing tells the initializer, they are Gaussian with the standard deviation of the initial tensor.
+    Where nothing tells the initializer, they are Gaussian with the standard deviation of the initial tensor. With
+    `same_sign`, each value gets the sign of the initial one.
 
-    Args:
-        same_sign: give each value the sign of the initial one.
-        keep_biases: leave the biases as they are in the initial checkpoint; otherwise they become zero.
+    Examples:
+        wtool randomize pruned.keras --initial init.keras -o control.keras
+        >>> wtool.randomize("pruned.keras", initial="init.keras", output="control.keras")  # doctest: +SKIP
     """
 
     name: ClassVar[str] = "randomize"
+    headline: ClassVar[str] = "Give kept weights fresh initial values, under a pruned model's mask."
     of_initial: ClassVar[bool] = True
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
 
-    same_sign: bool = True
-    keep_biases: bool = False
+    same_sign: bool = SAME_SIGN()
+    keep_biases: bool = KEEP_BIASES()
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
-        """Find the initializers; tensors without one are read once for their deviation."""
-        known, notes = _initializers(data)
-        return Prepared({site.path: self._fresh(site, known[site.path], seed) for site in data.sites}, notes)
+        """Find the initializers; see `starts.randomize`."""
+        from wtool.transforms import starts
 
-    def _fresh(self, site: Site, initializer: Initializer, seed: int) -> Apply:
-        source = stream(seed, self.name, site.path)
-        draw, whole = initializer.draw, initializer.whole
-        if draw is not None:
-            return _masked(lambda initial, start, stop: drawn(source, site.size, start, stop, draw), self.same_sign)
-        assert whole is not None
-        values = _Whole(site.size, lambda: whole(source.chunk(0)))
-        return _masked(lambda initial, start, stop: values.part(start, stop), self.same_sign)
+        return starts.randomize(self, data, seed)
 
 
 @dataclass(frozen=True, slots=True)
 class Reshuffle(_EmptiesBiases):
-    """The kept initial values of each tensor, permuted among the kept positions.
+    """Give the initial checkpoint the mask of a pruned model, with the kept values of each tensor permuted.
 
-    Args:
-        same_sign: positive values go where positive ones were, negative where negative ones were, and zeros stay.
-        keep_biases: leave the biases as they are in the initial checkpoint; otherwise they become zero.
+    The values are permuted among the kept positions. With `same_sign`, positive values go where positive ones were,
+    negative where negative ones were, and zeros stay.
+
+    Examples:
+        wtool reshuffle pruned.keras --initial init.keras -o control.keras
+        >>> wtool.reshuffle("pruned.keras", initial="init.keras", output="control.keras")  # doctest: +SKIP
     """
 
     name: ClassVar[str] = "reshuffle"
+    headline: ClassVar[str] = "Permute kept initial values, under a pruned model's mask."
     of_initial: ClassVar[bool] = True
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
 
-    same_sign: bool = True
-    keep_biases: bool = False
+    same_sign: bool = SAME_SIGN()
+    keep_biases: bool = KEEP_BIASES()
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
-        """Each tensor is permuted as a whole, when its first block is asked for."""
-        return Prepared({site.path: self._permuted(site, data, seed) for site in data.sites})
+        """Each tensor is permuted as a whole; see `starts.reshuffle`."""
+        from wtool.transforms import starts
 
-    def _permuted(self, site: Site, data: Data, seed: int) -> Apply:
-        def permuted() -> Array:
-            initial, model = data.read(site, 0, site.size)
-            return self._shuffle(initial, model, stream(seed, self.name, site.path).chunk(0))
-
-        values = _Whole(site.size, permuted)
-        return lambda blocks, start: Change(None, values.part(start, start + len(blocks[0])))
-
-    def _shuffle(self, initial: Array, model: Array, generator: np.random.Generator) -> Array:
-        kept = model != 0
-        result = np.where(kept, initial, np.zeros_like(initial))
-        for sign in (1, -1) if self.same_sign else (0,):
-            group = kept & (initial * initial.dtype.type(sign) > 0) if sign else kept
-            values = initial[group]
-            generator.shuffle(values)
-            result[group] = values
-        return result
+        return starts.reshuffle(self, data, seed)
 
 
 @dataclass(frozen=True, slots=True)
 class Constant(_EmptiesBiases):
-    """Plus or minus one value, where kept.
+    """Give the initial checkpoint the mask of a pruned model, with plus or minus one value where weights are kept.
 
-    Args:
-        value: its magnitude; None for the standard deviation of the layer's own initializer.
-        same_sign: the sign of the initial value; otherwise, and where that is zero, each sign is as likely.
-        keep_biases: leave the biases as they are in the initial checkpoint; otherwise they become zero.
+    Without a value, its magnitude is the standard deviation of the layer's own initializer. With `same_sign`, the sign
+    is that of the initial value; otherwise, and where that is zero, each sign is as likely.
+
+    Examples:
+        wtool constant pruned.keras --initial init.keras --value 0.05 -o ticket.keras
+        >>> wtool.constant("pruned.keras", initial="init.keras", value=0.05, output="ticket.keras")  # doctest: +SKIP
 
     Raises:
         Usage: a value that is not a positive number.
     """
 
     name: ClassVar[str] = "constant"
+    headline: ClassVar[str] = "Give kept weights plus or minus one value, under a pruned model's mask."
     of_initial: ClassVar[bool] = True
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
 
-    value: float | None = None
-    same_sign: bool = True
-    keep_biases: bool = False
+    value: float | None = option(
+        None,
+        "Its magnitude; that of the initializer by default.",
+        metavar="V",
+        above=0,
+        wrong="{} is not a positive number",
+    )
+    same_sign: bool = SAME_SIGN()
+    keep_biases: bool = KEEP_BIASES()
 
     def __post_init__(self) -> None:
-        if self.value is not None and not 0 < self.value < math.inf:
-            raise Usage(f"{self.value} is not a positive number")
+        check(self)
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
-        """Find the initializers, unless the value is given.
+        """Find the initializers, unless the value is given; see `starts.constant`."""
+        from wtool.transforms import starts
 
-        Raises:
-            Refused: an initializer whose values do not vary, so that there is no deviation to take.
-            Usage: a value that becomes 0 or infinite in the dtype of a tensor.
-        """
-        if self.value is not None:
-            sizes = {site.path: self.value for site in data.sites}
-            notes: tuple[str, ...] = ()
-        else:
-            known, notes = _initializers(data)
-            sizes = {path: initializer.deviation for path, initializer in known.items()}
-        for site in data.sites:
-            if site.size and not sizes[site.path] > 0:
-                raise Refused(f"the initializer of {site.path} always gives one value; give the constant with --value")
-            single(sizes[site.path] if site.size else 0.0, dtype_of(site.dtype))
-        return Prepared({site.path: self._signed(site, sizes[site.path], seed) for site in data.sites}, notes)
-
-    def _signed(self, site: Site, size: float, seed: int) -> Apply:
-        source = stream(seed, self.name, site.path)
-
-        def begin(initial: Array, start: int, stop: int) -> Array:
-            signs = drawn(
-                source, site.size, start, stop, lambda generator, count: generator.integers(0, 2, count) - 0.5
-            )
-            return np.copysign(size, signs)
-
-        return _masked(begin, self.same_sign)
-
-
-class _Whole:
-    """Values of a tensor that can only be made all at once: made for its first block, forgotten after its last."""
-
-    def __init__(self, size: int, make: Callable[[], Array]) -> None:
-        self._size = size
-        self._make = make
-        self._values: Array | None = None
-
-    def part(self, start: int, stop: int) -> Array:
-        """The values [start, stop)."""
-        if self._values is None:
-            self._values = self._make()
-        part = self._values[start:stop]
-        if stop == self._size:
-            self._values = None
-        return part
-
-
-def _rewound(blocks: Blocks, start: int) -> Change:
-    initial, model = blocks
-    return Change(None, np.where(model != 0, initial, np.zeros_like(initial)))
-
-
-def _masked(begin: Start, same_sign: bool) -> Apply:
-    """What kept values start from, and zero elsewhere."""
-
-    def apply(blocks: Blocks, start: int) -> Change:
-        initial, model = blocks
-        exact = initial.astype(np.float64)
-        values = begin(exact, start, start + len(initial))
-        if same_sign:
-            values = np.where(exact == 0, values, np.copysign(values, exact))
-        new = rounded(np.where(model != 0, values, 0.0), initial.dtype)
-        if not np.isfinite(new).all() and np.isfinite(exact).all():
-            raise Refused(f"the new values are too large for {initial.dtype.name}")
-        return Change(None, new)
-
-    return apply
-
-
-def _initializers(data: Data) -> tuple[Mapping[str, Initializer], tuple[str, ...]]:
-    """How the values of each tensor are made afresh; and a note on those that only the initial values tell of."""
-    known = {site.path: from_config(site.initializer, site.shape) for site in data.sites}
-    missing = [site.path for site in data.sites if known[site.path] is None]
-    found = {site.path: known[site.path] or normal(0.0, _deviation(data, site)) for site in data.sites}
-    note = f"no initializer is told for {a_few(missing)}: normal, with the initial tensor's deviation"
-    return found, (note,) if missing else ()
-
-
-def _deviation(data: Data, site: Site) -> float:
-    """Standard deviation of the initial values; added up in chunks of fixed size, so that it is always the same.
-
-    Raises:
-        Refused: there is none, so that all fresh values would be zero.
-    """
-    every = Statistics()
-    for start in range(0, site.size, CHUNK):
-        every = every.merged(statistics(data.read(site, start, min(start + CHUNK, site.size))[0]))
-    if site.size and not every.std > 0:
-        raise Refused(f"the initial values of {site.path} do not vary, and nothing tells how it is initialised")
-    return every.std if every.finite else 0.0
+        return starts.constant(self, data, seed)

@@ -6,8 +6,9 @@ from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from wtool.choices import ARMS, CRITERIA, KEEP, SCHEDULES, SCOPES, SHORT, check_choice
+from wtool.choices import ARMS, KEEP, SCHEDULES, SCOPES, check_choice
 from wtool.errors import Usage
+from wtool.transforms.criteria import NAMES, SHORT
 
 COPY, DRAW, PRUNE, TRAIN, NONE = "copy", "draw", "prune", "resume", "none"
 """Operations beside the re-initialisations: initial weights as they are or drawn anew, and so on."""
@@ -71,7 +72,7 @@ class Experiment:
         for arm in self.arms:
             check_choice(arm, "re-initialisation", ARMS)
         check_choice(self.schedule, "schedule", SCHEDULES)
-        check_choice(self.criterion, "criterion", CRITERIA)
+        check_choice(self.criterion, "criterion", NAMES)
         check_choice(self.scope, "scope", SCOPES)
 
 

@@ -1,0 +1,55 @@
+"""Commands that are made of dataclasses: every field is an option, and asking for help imports no NumPy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import MISSING, fields
+from typing import Any
+
+import click
+import pytest
+
+from wtool.cli import cli
+from wtool.graphs.swap import Swap, Verification
+from wtool.option import options_of
+from wtool.run.options import Common, groups_of
+from wtool.transforms.registry import TRANSFORMS
+
+GROUPS = {name: groups_of(kind) for name, kind in TRANSFORMS.items()} | {"swap": (Swap, Verification, Common)}
+ONLY_HERE = {"models", "as_json", "quiet"}
+
+
+def params(name: str) -> dict[str, Any]:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    return {str(each.name): each for each in command.params}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_every_field_is_an_option(name: str) -> None:
+    found = params(name)
+    known = {option: told for group in GROUPS[name] for option, told in options_of(group).items()}
+    assert set(found) - ONLY_HERE - set(known) == ({"same_sign"} if name == "rewind" else set())
+    for group in GROUPS[name]:
+        for each in fields(group):
+            if each.name not in known:
+                continue
+            option = found[each.name]
+            assert (option.help, option.metavar) == (known[each.name].help, known[each.name].metavar)
+            assert f"--{each.name.replace('_', '-')}" in option.opts
+            if each.default not in (MISSING, None, ()):
+                assert option.get_default(click.Context(cli)) == each.default
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, wtool.cli\n"
+        "for name in sys.argv[1:]:\n"
+        "    try: wtool.cli.main([name, '--help'])\n"
+        "    except SystemExit: pass\n"
+        "print(sorted(set(sys.modules) & {'numpy', 'h5py', 'rich', 'tensorflow', 'keras'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *GROUPS], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert all(f"Usage: wtool {name} " in done.stdout or f"{name} [OPTIONS]" in done.stdout for name in GROUPS)

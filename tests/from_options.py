@@ -1,0 +1,132 @@
+"""Writes what follows from options: the signatures for type checkers, and the tables of docs/reference (`make docs`).
+
+The options themselves are fields of dataclasses; see `wtool.option`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, fields
+from pathlib import Path
+from textwrap import indent
+from typing import Any
+
+import click
+
+import wtool
+from wtool.cli import cli
+from wtool.graphs.swap import Swap, Verification
+from wtool.run.options import Common, groups_of, needs_initial, shared_by
+from wtool.transforms.criteria import CRITERIA
+from wtool.transforms.registry import TRANSFORMS
+
+ROOT = Path(__file__).parents[1]
+STUB = ROOT / "wtool" / "ops" / "signatures.pyi"
+PAGES = ROOT / "docs" / "reference"
+TABLE = re.compile(r"(<!-- (own options|shared options|criteria)(?: of ([a-z, ]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+
+HEAD = '''"""Signatures of the functions in `wtool.ops.transforms`, for type checkers. Written by `make docs`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from wtool.ops.swapped import Swapped
+from wtool.run.transform import Transformed
+from wtool.words import Models, Path, Progress
+'''
+
+
+def stub() -> str:
+    """The text of `signatures.pyi`."""
+    made = [_signature(name, groups_of(kind), needs_initial(kind)) for name, kind in sorted(TRANSFORMS.items())]
+    return "\n".join([HEAD, *made, _signature("swap", (Swap, Verification, Common), False)])
+
+
+def _signature(name: str, groups: Sequence[type], needs_initial: bool) -> str:
+    function = getattr(wtool, name)
+    lines = [f"def {name}(", "    models: Models,", "    *,"]
+    for each in (each for group in groups for each in fields(group)):
+        kind, default = str(each.type), each.default
+        if each.name == "initial" and needs_initial:
+            kind, default = kind.removesuffix(" | None"), MISSING
+        value = json.dumps(default) if isinstance(default, str) else repr(default)
+        lines.append(f"    {each.name}: {kind}{'' if default is MISSING else f' = {value}'},")
+    (result,) = function.__annotations__["return"].__args__
+    text = indent(f'"""{function.__doc__}"""', "    ")
+    return "\n".join([*lines, f") -> list[{result.__name__}]:", text, ""])
+
+
+def page_of(text: str) -> str:
+    """A page of docs/reference with its tables made anew."""
+    return TABLE.sub(lambda found: f"{found[1]}\n{_table(found[2], found[3])}\n\n{found[4]}", text)
+
+
+def _table(what: str, commands: str | None) -> str:
+    if what == "criteria":
+        rows = [(f"`{name}`", f"`{each.short}`" if each.short else "", each.formula) for name, each in CRITERIA.items()]
+        return _rows(("criterion", "short", "score"), rows)
+    names = (commands or "").split(", ")
+    return _rows(("option", "default", "meaning"), _options(names, what == "own options"))
+
+
+def _rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in lines)
+
+
+def _options(names: Sequence[str], own: bool) -> list[tuple[str, str, str]]:
+    """Rows of the options of commands; an option that not all of them have says whose it is."""
+    found: dict[str, click.Option] = {}
+    users: dict[str, list[str]] = {}
+    for name in names:
+        for each in _params(name):
+            if (each.name not in _shared(name)) == own:
+                found.setdefault(str(each.name), each)
+                users.setdefault(str(each.name), []).append(name)
+    return [_row(each, [] if len(users[key]) == len(names) else users[key]) for key, each in found.items()]
+
+
+def _params(name: str) -> Iterator[click.Option]:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    return (each for each in command.params if isinstance(each, click.Option))
+
+
+def _shared(name: str) -> set[str]:
+    group = shared_by(TRANSFORMS[name]) if name in TRANSFORMS else Common
+    return {"as_json", "quiet", *(each.name for each in fields(group))}
+
+
+def _row(option: click.Option, users: Sequence[str]) -> tuple[str, str, str]:
+    words = "/".join([*option.opts[-1:], *option.secondary_opts])
+    value = "" if option.is_flag else f" {option.metavar or option.name.upper()}"
+    short = "".join(f"{word}, " for word in option.opts[:-1])
+    meaning = re.sub(r"(--[a-z-]+)", r"`\1`", (option.help or "").replace("*", r"\*"))
+    if isinstance(option.type, click.Choice) and option.metavar is None:
+        meaning += f" One of {', '.join(f'`{each}`' for each in option.type.choices)}."
+    if users:
+        meaning += f" Of {', '.join(f'`{each}`' for each in users)}."
+    return f"`{short}{words}{value}`", _default(option.default, bool(option.secondary_opts)), meaning
+
+
+def _default(value: Any, is_pair: bool) -> str:
+    if is_pair:
+        return "on" if value else "off"
+    return (
+        ""
+        if value is None or value is False or value == () or not isinstance(value, (str, int, float))
+        else f"`{value}`"
+    )
+
+
+def main() -> None:
+    """Write the signatures and the tables."""
+    STUB.write_text(stub())
+    for page in PAGES.glob("*.md"):
+        page.write_text(page_of(page.read_text()))
+
+
+if __name__ == "__main__":
+    main()

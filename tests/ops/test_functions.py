@@ -1,0 +1,99 @@
+"""Public functions that are made of options: their signatures, and what they say of arguments that do not exist."""
+
+from __future__ import annotations
+
+import ast
+import collections.abc
+import inspect
+import re
+import typing
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wtool
+from tests import from_options
+from wtool import words
+from wtool.graphs.swap import Swap, Verification
+from wtool.run.options import Common, groups_of
+from wtool.transforms.registry import TRANSFORMS
+
+GROUPS = {name: groups_of(kind) for name, kind in TRANSFORMS.items()} | {"swap": (Swap, Verification, Common)}
+TICKETS = ("rewind", "jitter", "randomize", "reshuffle", "constant")
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_signatures_tell_every_option(name: str) -> None:
+    function = getattr(wtool, name)
+    first, *others = inspect.signature(function).parameters.values()
+    assert (first.name, first.kind, first.default) == ("models", first.POSITIONAL_OR_KEYWORD, first.empty)
+    own = [each for group in GROUPS[name] for each in fields(group)]
+    assert [each.name for each in others] == [each.name for each in own]
+    assert {each.kind for each in others} == {first.KEYWORD_ONLY}
+    for each, field in zip(others, own, strict=True):
+        required = field.default is MISSING or (field.name == "initial" and name in TICKETS)
+        assert each.default == (each.empty if required else field.default)
+    hints = typing.get_type_hints(function)
+    assert list(hints) == ["models", *(each.name for each in own), "return"]
+    told = function.__doc__
+    assert all(f"\n    {each.name}" in told for each in own)
+    assert "--" not in told
+    assert (function.__name__, function.__module__) == (name, "wtool")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("prune", {"sparsty": 0.5}, "prune has no option sparsty; did you mean sparsity?"),
+        ("stroke", {"initial": "init.keras"}, "stroke has no option initial; its options are biases, cutoff, "),
+        ("rewind", {"initial": "init.keras", "sd": 1.0}, "rewind has no option sd; did you mean seed?"),
+        ("swap", {"to": "linked", "verfy": True}, "swap has no option verfy; did you mean verify?"),
+        ("swap", {"to": "linked", "include": ["*"]}, "swap has no option include; its options are L, auto_rot, "),
+        ("rewind", {}, "missing a required argument: 'initial'"),
+        ("swap", {}, "missing a required argument: 'to'"),
+    ],
+)
+def test_arguments_that_do_not_exist_are_told(name: str, given: dict[str, Any], told: str) -> None:
+    with pytest.raises(TypeError) as raised:
+        getattr(wtool, name)("model.keras", **given)
+    assert str(raised.value).startswith(told)
+
+
+def test_what_follows_from_options_is_as_they_are() -> None:
+    """After a change of options, `make docs` writes these files anew."""
+    assert from_options.STUB.read_text() == from_options.stub()
+    for page in from_options.PAGES.glob("*.md"):
+        assert page.read_text() == from_options.page_of(page.read_text()), page.name
+
+
+def test_every_option_has_its_table() -> None:
+    text = "\n".join(page.read_text() for page in from_options.PAGES.glob("*.md"))
+    shown = [found for found in from_options.TABLE.finditer(text) if found[2] == "own options"]
+    assert {name for found in shown for name in found[3].split(", ")} == set(GROUPS)
+
+
+def test_public_names_are_listed() -> None:
+    assert dir(wtool) == sorted(wtool.__all__)
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_type_checkers_see_the_signatures(name: str) -> None:
+    """mypy reads `signatures.pyi`. To run it on a script would take a minute here; `make lint` runs it on wtool."""
+    (stub,) = [each for each in ast.parse(from_options.STUB.read_text()).body if getattr(each, "name", "") == name]
+    assert isinstance(stub, ast.FunctionDef)
+    assert [each.arg for each in stub.args.args] == ["models"]
+    assert stub.args.vararg is stub.args.kwarg is None
+    defaults = {
+        each.arg: inspect.Parameter.empty if default is None else ast.literal_eval(default)
+        for each, default in zip(stub.args.kwonlyargs, stub.args.kw_defaults, strict=True)
+    }
+    parameters = inspect.signature(getattr(wtool, name)).parameters
+    assert defaults == {each.name: each.default for each in parameters.values() if each.name != "models"}
+    names = {**vars(typing), **vars(collections.abc), "Path": words.Path, "Progress": words.Progress}
+    for each in stub.args.kwonlyargs:
+        assert each.annotation is not None
+        assert eval(ast.unparse(each.annotation), names) == parameters[each.arg].annotation
+    imported = ast.unparse(ast.parse(Path(wtool.__file__).read_text()))
+    assert re.search(rf"from wtool\.ops\.transforms import .*\b{name}\b", imported)

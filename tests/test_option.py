@@ -1,0 +1,87 @@
+"""Options that are written once: what a field tells, and which values it takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import wtool
+from wtool.graphs.swap import Swap
+from wtool.option import check, described, option, options_of
+from wtool.run.options import Options, TicketOptions
+from wtool.transforms.pruning import Prune
+from wtool.transforms.registry import TRANSFORMS
+from wtool.transforms.stroking import Stroke
+from wtool.transforms.tickets import Constant, Jitter
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "told"),
+    [
+        (Prune, {"sparsity": 1.5}, "a sparsity of 1.5 is not between 0 and 1"),
+        (Prune, {"sparsity": math.nan}, "a sparsity of nan is not between 0 and 1"),
+        (Prune, {"sparsity": 0.5, "criterion": "best"}, "'best' is no criterion; choose large-final, "),
+        (Prune, {"sparsity": 0.5, "scope": "layer"}, "'layer' is no scope; choose tensor, global"),
+        (Stroke, {"volatility_ratio": -0.1}, "a volatility ratio of -0.1 is not between 0 and 1"),
+        (Stroke, {"decay": -1.0}, "a decay of -1.0 is not a number from 0 up"),
+        (Stroke, {"decay": math.inf}, "a decay of inf is not a number from 0 up"),
+        (Jitter, {"sd": math.inf}, "a standard deviation of inf is not a number from 0 up"),
+        (Constant, {"value": 0.0}, "0.0 is not a positive number"),
+        (Constant, {"value": math.inf}, "inf is not a positive number"),
+        (Swap, {"to": "linkd"}, "'linkd' is no variant; choose linked, "),
+        (Swap, {"to": "linked", "fill": "one"}, "'one' is no fill; choose zero, initializer, mirror"),
+        (Swap, {"to": "linked", "layers": "block1"}, "layers is a list of texts, not a single text"),
+        (Swap, {"to": "autorot", "L": -2.0}, "L is above 0, and not -2"),
+        (Swap, {"to": "autorot", "L": math.inf}, "limits and L are finite numbers"),
+        (Options, {"seed": -1}, "a seed is a whole number from 0 up, and not negative"),
+        (Options, {"seed": 1.5}, "a seed is a whole number from 0 up, and not negative"),
+        (Options, {"jobs": 0}, "at least one model at a time (--jobs 1)"),
+        (Options, {"optimizer": "forget"}, "'forget' is no optimizer mode; choose keep, follow, reset, drop"),
+        (Options, {"include": "dense*"}, "include is a list of texts, not a single text"),
+        (Options, {"exclude": [1]}, "exclude is a list of texts, not a single text"),
+    ],
+)
+def test_values_out_of_range_are_told(kind: Any, given: dict[str, Any], told: str) -> None:
+    with pytest.raises(wtool.Usage) as raised:
+        kind(**given)
+    assert str(raised.value).startswith(told)
+
+
+def test_ends_of_ranges_are_inside() -> None:
+    assert [Prune(sparsity=share).sparsity for share in (0, 1)] == [0, 1]
+    assert Stroke(volatility_ratio=1, decay=0).decay == 0
+    assert Jitter(sd=0).sd == 0
+    assert (Options(seed=0, jobs=1).seed, Options(seed=2**40).seed) == (0, 2**40)
+
+
+def test_no_mode_of_the_optimizer_is_the_default_one() -> None:
+    none: Any = None
+    assert (Options(optimizer=none).optimizer, TicketOptions(optimizer=none).optimizer) == ("follow", "keep")
+
+
+def test_an_option_is_read_from_its_field() -> None:
+    @dataclass(frozen=True)
+    class Made:
+        share: float = option(0.5, "The share.", metavar="S", low=0, high=1, wrong="{} is no share")
+        names: Sequence[str] = option((), "Names.")
+        other: int = 3  # no option
+
+    assert list(options_of(Made)) == ["share", "names"]
+    assert (options_of(Made)["share"].help, options_of(Made)["share"].metavar) == ("The share.", "S")
+    assert Made().share == 0.5
+    check(Made(1.0, ("a", "b")))
+    with pytest.raises(wtool.Usage, match=r"^1\.1 is no share$"):
+        check(Made(1.1))
+
+
+@pytest.mark.parametrize("kind", [*TRANSFORMS.values(), Swap])
+def test_docstrings_have_what_help_needs(kind: type) -> None:
+    told = described(kind)
+    assert told.summary.endswith(".")
+    assert "\n" not in told.summary
+    assert told.commands
+    assert told.calls

@@ -1,0 +1,117 @@
+"""Public functions made of options: with signatures that tell every option, and docstrings that say what each is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from functools import reduce
+from inspect import Parameter, Signature
+from operator import or_
+from textwrap import TextWrapper, indent
+from types import NoneType
+from typing import Any, TypeVar
+
+from wtool.option import Description, Option, alternatives, described, options_of, types_of
+from wtool.run.options import refuse_unknown
+from wtool.words import Models
+
+Done = TypeVar("Done")
+
+_HANGING = TextWrapper(100, initial_indent="    ", subsequent_indent="        ")
+MODELS = "files, folders (searched for models), patterns, or `-` for standard input."
+PYTHON_ONLY = {
+    "progress": "called with bytes done and bytes in all.",
+    "report": "called with the result of each model, in the order of the models.",
+}
+
+
+def function_of(
+    kind: type,
+    name: str,
+    groups: Sequence[type],
+    result: type,
+    do: Callable[[Models, Mapping[str, Any]], list[Done]],
+    required: Sequence[str] = (),
+) -> Callable[..., list[Done]]:
+    """The public function of an operation on models.
+
+    Args:
+        kind: the dataclass of the operation, whose docstring describes it.
+        name: the function's.
+        groups: dataclasses whose fields are the function's arguments, in this order.
+        result: the type of what is told of each model.
+        do: does the operation; gets the models, and the arguments that were given.
+        required: names of arguments that have to be given although the command line has a default for them.
+
+    Returns:
+        a function whose signature, type hints and docstring have every argument. Like all functions it raises a
+        TypeError for arguments that do not exist, and says which was meant.
+    """
+    arguments = [each for group in groups for each in parameters_of(group, required)]
+    models = Parameter("models", Parameter.POSITIONAL_OR_KEYWORD, annotation=Models)
+    signature = Signature([models, *arguments], return_annotation=list[result])  # type: ignore[valid-type]
+    names = [each.name for each in arguments]
+
+    def function(models: Models, **given: Any) -> list[Done]:
+        refuse_unknown(name, given, own=names)
+        signature.bind(models, **given)  # for the TypeError that a missing argument is
+        return do(models, given)
+
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = "wtool"
+    function.__signature__ = signature  # type: ignore[attr-defined]
+    function.__annotations__ = {each.name: each.annotation for each in signature.parameters.values()}
+    function.__annotations__["return"] = signature.return_annotation
+    function.__doc__ = docstring(described(kind), groups, result)
+    return function
+
+
+def parameters_of(group: type, required: Sequence[str] = ()) -> list[Parameter]:
+    """The fields of a dataclass as parameters of a function, by keyword only; those of `required` without a default."""
+    found = []
+    for each in fields(group):
+        kind, default = types_of(group)[each.name], each.default
+        if each.name in required:
+            kind, default = reduce(or_, (one for one in alternatives(kind) if one is not NoneType)), MISSING
+        default = Parameter.empty if default is MISSING else default
+        found.append(Parameter(each.name, Parameter.KEYWORD_ONLY, default=default, annotation=kind))
+    return found
+
+
+def given_of(group: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that are fields of a dataclass."""
+    return {each.name: given[each.name] for each in fields(group) if each.name in given}
+
+
+def docstring(description: Description, groups: Sequence[type], result: type) -> str:
+    """What `help` says of a function: the operation, every argument, the result, the errors and examples."""
+    told = [_told(each.name, options_of(group)) for group in groups for each in fields(group)]
+    paragraphs = [
+        description.summary,
+        *description.prose,
+        "Args:\n" + "\n".join(map(_HANGING.fill, [f"models: {MODELS}", *told])),
+        f"Returns:\n    one `wtool.{result.__name__}` for each model.",
+        "Raises:\n"
+        "    WtoolError: the model failed; `wtool.SomeFailed` if several were given.\n"
+        "    Usage: arguments that do not go together, or patterns that match nothing.\n"
+        "    TypeError: arguments that do not exist.",
+        *(["Example:\n" + indent("\n".join(description.calls), "    ")] if description.calls else []),
+        *([description.source] if description.source else []),
+    ]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _told(name: str, known: Mapping[str, Option]) -> str:
+    """The line of an argument: with the letter that help texts call its value by, and the words that it takes."""
+    if name not in known:
+        return f"{name}: {PYTHON_ONLY[name]}"
+    each = known[name]
+    letter = f" ({each.metavar})" if each.metavar and len(each.metavar) == 1 and each.metavar != name else ""
+    words = f" One of {', '.join(each.choices)}." if each.choices and not each.help.startswith(each.choices[0]) else ""
+    return f"{name}{letter}: {in_python(each.help)}{words}"
+
+
+def in_python(text: str) -> str:
+    """A help text with the names of options as Python has them: `--min-value` becomes `min_value`."""
+    return re.sub(r"--([a-z][a-z-]*)", lambda found: f"`{found[1].replace('-', '_')}`", text)

@@ -1,0 +1,568 @@
+"""Signatures of the functions in `wtool.ops.transforms`, for type checkers. Written by `make docs`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from wtool.ops.swapped import Swapped
+from wtool.run.transform import Transformed
+from wtool.words import Models, Path, Progress
+
+def constant(
+    models: Models,
+    *,
+    initial: Path,
+    value: float | None = None,
+    same_sign: bool = True,
+    keep_biases: bool = False,
+    optimizer: str = "keep",
+    output: Path | None = None,
+    in_place: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    weights: bool = True,
+    biases: bool = False,
+    seed: int | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+) -> list[Transformed]:
+    """Give the initial checkpoint the mask of a pruned model, with plus or minus one value where weights are kept.
+
+    Without a value, its magnitude is the standard deviation of the layer's own initializer. With `same_sign`, the sign
+    is that of the initial value; otherwise, and where that is zero, each sign is as likely.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        initial: The initial checkpoint, or any earlier one.
+        value (V): Its magnitude; that of the initializer by default.
+        same_sign: Keep the sign of each initial value.
+        keep_biases: Keep the initial biases, instead of zero.
+        optimizer: What becomes of the initial checkpoint's optimizer. One of keep, follow, reset, drop.
+        output: A file, a folder for many models (pruned/), or - for standard output.
+        in_place: The model itself is the output.
+        include: Only tensors with paths like this (dense*/kernel); repeatable.
+        exclude: No tensors with paths like this; repeatable.
+        weights: Kernels of every kind.
+        biases: Biases.
+        seed (N): Of the random numbers; a fresh one by default.
+        dry_run: Say what would be done, tensor by tensor; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.Transformed` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.constant("pruned.keras", initial="init.keras", value=0.05, output="ticket.keras")  # doctest: +SKIP
+    """
+
+def jitter(
+    models: Models,
+    *,
+    initial: Path,
+    sd: float = 0.01,
+    same_sign: bool = True,
+    optimizer: str = "keep",
+    output: Path | None = None,
+    in_place: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    weights: bool = True,
+    biases: bool = False,
+    seed: int | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+) -> list[Transformed]:
+    """Give the initial checkpoint the mask of a pruned model, and add Gaussian noise where weights are kept.
+
+    With `same_sign`, values that the noise carried over zero are reflected, so that every sign stays.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        initial: The initial checkpoint, or any earlier one.
+        sd: Standard deviation of the noise.
+        same_sign: Keep the sign of each initial value.
+        optimizer: What becomes of the initial checkpoint's optimizer. One of keep, follow, reset, drop.
+        output: A file, a folder for many models (pruned/), or - for standard output.
+        in_place: The model itself is the output.
+        include: Only tensors with paths like this (dense*/kernel); repeatable.
+        exclude: No tensors with paths like this; repeatable.
+        weights: Kernels of every kind.
+        biases: Biases.
+        seed (N): Of the random numbers; a fresh one by default.
+        dry_run: Say what would be done, tensor by tensor; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.Transformed` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.jitter("pruned.keras", initial="init.keras", sd=0.01, output="ticket.keras")  # doctest: +SKIP
+    """
+
+def neuroplast(
+    models: Models,
+    *,
+    min_value: float = -0.01,
+    max_value: float = 0.01,
+    low_bound: float = -0.05,
+    high_bound: float = 0.05,
+    set_value: float | None = None,
+    cutoff: int | None = None,
+    optimizer: str = "follow",
+    output: Path | None = None,
+    in_place: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    weights: bool = True,
+    biases: bool = False,
+    seed: int | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+) -> list[Transformed]:
+    """Give weights near zero new values: uniform between two bounds, or one value.
+
+    All w with min_value <= w <= max_value, both ends included and compared in the tensor's own dtype, become uniform in
+    [low_bound, high_bound], or `set_value`. A negative cutoff is none.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        min_value (A): With `max_value`: which.
+        max_value (B): With `min_value`: which.
+        low_bound (L): New values are drawn from L...
+        high_bound (H): ... to H, uniformly.
+        set_value (V): The new value, instead of random ones.
+        cutoff (N): From the N+1-th time on, nothing happens to a model.
+        optimizer: What becomes of the optimizer's state. One of keep, follow, reset, drop.
+        output: A file, a folder for many models (pruned/), or - for standard output.
+        in_place: The model itself is the output.
+        include: Only tensors with paths like this (dense*/kernel); repeatable.
+        exclude: No tensors with paths like this; repeatable.
+        weights: Kernels of every kind.
+        biases: Biases.
+        seed (N): Of the random numbers; a fresh one by default.
+        dry_run: Say what would be done, tensor by tensor; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.Transformed` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.neuroplast("trained.keras", min_value=-0.001, max_value=0.001)  # doctest: +SKIP
+
+    Source: KeraStroke's NeuroPlast, which ignores a set value of 0.
+    """
+
+def prune(
+    models: Models,
+    *,
+    min_value: float | None = None,
+    max_value: float | None = None,
+    set_value: float = 0.0,
+    sparsity: float | None = None,
+    criterion: str = "large-final",
+    scope: str = "tensor",
+    last_layer_scale: float = 1.0,
+    initial: Path | None = None,
+    optimizer: str = "follow",
+    output: Path | None = None,
+    in_place: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    weights: bool = True,
+    biases: bool = False,
+    seed: int | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+) -> list[Transformed]:
+    """Prune models: weights in a range, or the share that matters least, become zero.
+
+    By range, all w with min_value <= w <= max_value, compared in the tensor's own dtype. By sparsity S, exactly
+    round(S*n) of n weights: those with the lowest scores, ties by position; weights that are zero already come first,
+    and are counted in.
+
+    In the scope `tensor`, S is of each tensor; in the scope `global`, S is of all together, with one threshold. With a
+    scale of the last layer, the output layer's kernel is pruned by itself, in the global scope as well.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        min_value (A): With `max_value`: what is in [A, B] is pruned.
+        max_value (B): With `min_value`: what is in [A, B] is pruned.
+        set_value (V): What pruned ones become.
+        sparsity (S): The share to prune, 0 to 1, by `criterion`.
+        criterion: What makes a weight matter. One of large-final, large-init-large-final, magnitude-
+            increase, movement, large-final-same-sign, random, lf, lilf, mi, mov, lfss.
+        scope: S of each tensor, or of all together. One of tensor, global.
+        last_layer_scale (F): The output layer's kernel is pruned to S*F.
+        initial: The initial checkpoint, or any earlier one.
+        optimizer: What becomes of the optimizer's state. One of keep, follow, reset, drop.
+        output: A file, a folder for many models (pruned/), or - for standard output.
+        in_place: The model itself is the output.
+        include: Only tensors with paths like this (dense*/kernel); repeatable.
+        exclude: No tensors with paths like this; repeatable.
+        weights: Kernels of every kind.
+        biases: Biases.
+        seed (N): Of the random numbers; a fresh one by default.
+        dry_run: Say what would be done, tensor by tensor; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.Transformed` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.prune("trained.keras", sparsity=0.8, output="pruned.keras")  # doctest: +SKIP
+
+    Source: KeraStroke's Pruning (range); Frankle & Carbin, arXiv:1803.03635 (sparsity, the scale of the last layer);
+    Zhou et al., arXiv:1905.01067 (criteria).
+    """
+
+def randomize(
+    models: Models,
+    *,
+    initial: Path,
+    same_sign: bool = True,
+    keep_biases: bool = False,
+    optimizer: str = "keep",
+    output: Path | None = None,
+    in_place: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    weights: bool = True,
+    biases: bool = False,
+    seed: int | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+) -> list[Transformed]:
+    """Give the initial checkpoint the mask of a pruned model, with fresh values from each layer's initializer.
+
+    Where nothing tells the initializer, they are Gaussian with the standard deviation of the initial tensor. With
+    `same_sign`, each value gets the sign of the initial one.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        initial: The initial checkpoint, or any earlier one.
+        same_sign: Keep the sign of each initial value.
+        keep_biases: Keep the initial biases, instead of zero.
+        optimizer: What becomes of the initial checkpoint's optimizer. One of keep, follow, reset, drop.
+        output: A file, a folder for many models (pruned/), or - for standard output.
+        in_place: The model itself is the output.
+        include: Only tensors with paths like this (dense*/kernel); repeatable.
+        exclude: No tensors with paths like this; repeatable.
+        weights: Kernels of every kind.
+        biases: Biases.
+        seed (N): Of the random numbers; a fresh one by default.
+        dry_run: Say what would be done, tensor by tensor; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.Transformed` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.randomize("pruned.keras", initial="init.keras", output="control.keras")  # doctest: +SKIP
+    """
+
+def reshuffle(
+    models: Models,
+    *,
+    initial: Path,
+    same_sign: bool = True,
+    keep_biases: bool = False,
+    optimizer: str = "keep",
+    output: Path | None = None,
+    in_place: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    weights: bool = True,
+    biases: bool = False,
+    seed: int | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+) -> list[Transformed]:
+    """Give the initial checkpoint the mask of a pruned model, with the kept values of each tensor permuted.
+
+    The values are permuted among the kept positions. With `same_sign`, positive values go where positive ones were,
+    negative where negative ones were, and zeros stay.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        initial: The initial checkpoint, or any earlier one.
+        same_sign: Keep the sign of each initial value.
+        keep_biases: Keep the initial biases, instead of zero.
+        optimizer: What becomes of the initial checkpoint's optimizer. One of keep, follow, reset, drop.
+        output: A file, a folder for many models (pruned/), or - for standard output.
+        in_place: The model itself is the output.
+        include: Only tensors with paths like this (dense*/kernel); repeatable.
+        exclude: No tensors with paths like this; repeatable.
+        weights: Kernels of every kind.
+        biases: Biases.
+        seed (N): Of the random numbers; a fresh one by default.
+        dry_run: Say what would be done, tensor by tensor; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.Transformed` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.reshuffle("pruned.keras", initial="init.keras", output="control.keras")  # doctest: +SKIP
+    """
+
+def rewind(
+    models: Models,
+    *,
+    initial: Path,
+    optimizer: str = "keep",
+    output: Path | None = None,
+    in_place: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    weights: bool = True,
+    biases: bool = False,
+    seed: int | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+) -> list[Transformed]:
+    """Give the initial checkpoint the mask of a pruned model: initial values where that is not zero, zero elsewhere.
+
+    The initial checkpoint may be any earlier one; all else in the results is its own, optimizer included.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        initial: The initial checkpoint, or any earlier one.
+        optimizer: What becomes of the initial checkpoint's optimizer. One of keep, follow, reset, drop.
+        output: A file, a folder for many models (pruned/), or - for standard output.
+        in_place: The model itself is the output.
+        include: Only tensors with paths like this (dense*/kernel); repeatable.
+        exclude: No tensors with paths like this; repeatable.
+        weights: Kernels of every kind.
+        biases: Biases.
+        seed (N): Of the random numbers; a fresh one by default.
+        dry_run: Say what would be done, tensor by tensor; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.Transformed` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.rewind("pruned.keras", initial="init.keras", output="ticket.keras")  # doctest: +SKIP
+
+    Source: Frankle & Carbin, arXiv:1803.03635.
+    """
+
+def stroke(
+    models: Models,
+    *,
+    volatility_ratio: float = 0.05,
+    low_bound: float = -0.05,
+    high_bound: float = 0.05,
+    set_value: float | None = None,
+    decay: float | None = None,
+    cutoff: int | None = None,
+    optimizer: str = "follow",
+    output: Path | None = None,
+    in_place: bool = False,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    weights: bool = True,
+    biases: bool = False,
+    seed: int | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+) -> list[Transformed]:
+    """Give a random share of the weights new values: uniform between two bounds, or one value.
+
+    Exactly round(R*n) distinct ones of a tensor's n values, every such choice being as likely as any other, become
+    uniform in [low_bound, high_bound], or `set_value`. The k-th stroke of a model uses R = volatility_ratio *
+    decay**(k-1), never above 1; how often a file was stroked before, its lineage tells. A negative cutoff is none.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        volatility_ratio (R): The share of each tensor, 0 to 1.
+        low_bound (L): New values are drawn from L...
+        high_bound (H): ... to H, uniformly.
+        set_value (V): The new value, instead of random ones.
+        decay (D): The k-th stroke of a model takes R*D^(k-1), at most 1.
+        cutoff (N): From the N+1-th time on, nothing happens to a model.
+        optimizer: What becomes of the optimizer's state. One of keep, follow, reset, drop.
+        output: A file, a folder for many models (pruned/), or - for standard output.
+        in_place: The model itself is the output.
+        include: Only tensors with paths like this (dense*/kernel); repeatable.
+        exclude: No tensors with paths like this; repeatable.
+        weights: Kernels of every kind.
+        biases: Biases.
+        seed (N): Of the random numbers; a fresh one by default.
+        dry_run: Say what would be done, tensor by tensor; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.Transformed` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.stroke("trained.keras", volatility_ratio=0.1, seed=1)  # doctest: +SKIP
+
+    Source: KeraStroke's Stroke, which draws positions with repetition and ignores a set value of 0.
+    """
+
+def swap(
+    models: Models,
+    *,
+    to: str,
+    layers: Sequence[str] = (),
+    fill: str = "zero",
+    xmin_lim: float | None = None,
+    xmax_lim: float | None = None,
+    L: float | None = None,
+    auto_rot: bool = True,
+    verify: bool = False,
+    optimizer: str = "follow",
+    output: Path | None = None,
+    in_place: bool = False,
+    seed: int | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+) -> list[Swapped]:
+    """Swap layers of models for Auto-Rotating or linked ones, and back.
+
+    A swap to `linked`, `autorot` or `plain` takes every layer that has such a variant; the name of one of wtool's
+    layers takes only those that become it. Without `layers`, all hidden layers are taken.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        to: linked, autorot, plain, LKReLU, LKSELU, LKSwish, LKPReLU, Linked, AutoRotDense,
+            AutoRotConv1D, AutoRotConv2D, AutoRotConv3D, AutoRotConv1DTranspose, AutoRotConv2DTranspose,
+            AutoRotConv3DTranspose, AutoRotSeparableConv1D, AutoRotSeparableConv2D,
+            AutoRotDepthwiseConv1D, AutoRotDepthwiseConv2D, AutoRotSimpleRNN, AutoRotLSTM, AutoRotGRU.
+        layers: Only layers with paths like this; names output layers, too.
+        fill: Linked: weights of the new half. One of zero, initializer, mirror.
+        xmin_lim (A): AutoRot: inputs are from A, where no layer before tells.
+        xmax_lim (B): AutoRot: inputs are up to B, where no layer before tells.
+        L: AutoRot: where the dynamic region ends; else by activation.
+        auto_rot: AutoRot: switched on or off.
+        verify: Run old and new model with Keras; tell the largest difference.
+        optimizer: What becomes of the optimizer's state. One of keep, follow, reset, drop.
+        output: A file, a folder for many models (pruned/), or - for standard output.
+        in_place: The model itself is the output.
+        seed (N): Of the random numbers; a fresh one by default.
+        dry_run: Say what would be done, tensor by tensor; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.Swapped` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.swap("model.keras", to="linked", layers=["block1/*"], verify=True)  # doctest: +SKIP
+    """

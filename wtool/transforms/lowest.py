@@ -1,0 +1,190 @@
+"""Which weights matter least: exact thresholds of scores, and the positions up to which ties are pruned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from wtool.dtypes import Array, dtype_of
+from wtool.transforms.change import Apply, Blocks, Change, Data, Prepared, Site, single, within
+from wtool.transforms.criteria import CRITERIA, large_final, large_init_large_final, random
+from wtool.transforms.ranking import Cut, Equals, Group, Score, cuts, scored
+from wtool.transforms.streams import drawn, stream
+
+if TYPE_CHECKING:
+    from wtool.transforms.pruning import Prune
+
+
+def prepare(prune: Prune, data: Data, seed: int) -> Prepared:
+    """Find what is pruned: nothing to find for a range, one or more passes over the weights for a sparsity."""
+    if prune.sparsity is None:
+        assert prune.min_value is not None
+        assert prune.max_value is not None
+        inside = partial(within, prune.min_value, prune.max_value)
+        return Prepared({site.path: _setting(inside, site, prune.set_value) for site in data.sites})
+    groups, notes = _groups(prune, prune.sparsity, data.sites)
+    score = _score(prune.criterion, data, groups, seed)
+    found = cuts(data, groups, score)
+    stops: dict[str, int] = {}
+    scores: dict[str, float] = {}
+    for group, cut in zip(groups, found, strict=True):
+        done_before = cut.score == (0 if prune.criterion == "large-final" else -math.inf)
+        stops |= _stops(data, group, cut, score, done_before and prune.set_value == 0)
+        scores |= {site.path: cut.score for site in group.sites}
+    return Prepared(
+        {
+            site.path: _setting(
+                partial(_lowest, score, site, scores[site.path], stops[site.path]), site, prune.set_value
+            )
+            for site in data.sites
+            if site.path in scores
+        },
+        notes,
+    )
+
+
+def _groups(prune: Prune, sparsity: float, sites: Sequence[Site]) -> tuple[list[Group], tuple[str, ...]]:
+    """The tensors that share a threshold, each with how many of their values are pruned; without those of none."""
+    last = [site for site in sites if site.is_output] if prune.last_layer_scale != 1 else []
+    rest = [site for site in sites if site.size and not (last and site.is_output)]
+    together = [rest] if prune.scope == "global" else [[site] for site in rest]
+    shares = [(tuple(each), sparsity) for each in together]
+    shares += [((site,), sparsity * prune.last_layer_scale) for site in last]
+    groups = [Group(each, round(share * sum(site.size for site in each))) for each, share in shares]
+    notes: tuple[str, ...] = ()
+    if prune.last_layer_scale != 1:
+        named = ", ".join(site.path for site in last)
+        notes = (f"the output layer's kernel is {named}" if last else "no kernel of an output layer is selected",)
+    return [group for group in groups if group.rank > 0], notes
+
+
+def _score(criterion: str, data: Data, groups: Sequence[Group], seed: int) -> Score:
+    if criterion == "large-final":
+        wide = any(site.dtype == "float64" for group in groups for site in group.sites)
+        return partial(_final_magnitude, np.dtype(np.float64 if wide else np.float32))  # comparable with each other
+    if criterion == "random":
+        return partial(_by_chance, seed)
+    if criterion != "large-init-large-final":
+        score, reads_initial = CRITERIA[criterion].score, CRITERIA[criterion].reads_initial
+        return partial(_compared, score if reads_initial else lambda final, *_: score(final))
+    alphas = _alphas(data, groups)
+    return lambda site, blocks, start: _compared(
+        partial(large_init_large_final, alpha=alphas[site.path]), site, blocks, start
+    )
+
+
+def _setting(choose: Callable[[Blocks, int], Array], site: Site, value: float) -> Apply:
+    new = single(value, dtype_of(site.dtype))
+    return lambda blocks, start: Change(choose(blocks, start), new)
+
+
+def _lowest(score: Score, site: Site, cut: float, stop: int, blocks: Blocks, start: int) -> Array:
+    """Mask of the scores below the cut, and of those equal to it before position `stop` of the tensor."""
+    scores = score(site, blocks, start)  # the pass that found the cut has seen that none is NaN
+    if stop >= site.size:
+        return np.asarray(scores <= cut)
+    mask = np.asarray(scores < cut)
+    before = max(0, stop - start)
+    mask[:before] |= scores[:before] == cut
+    return mask
+
+
+def _stops(data: Data, group: Group, cut: Cut, score: Score, all_alike: bool) -> Mapping[str, int]:
+    """For each tensor, the position up to which values equal to the cut are pruned: all where that is the same."""
+    everything = {site.path: site.size for site in group.sites}
+    if cut.within == cut.ties or all_alike:
+        return everything
+
+    order = {site.path: number for number, site in enumerate(group.sites)}
+    places = _ties(data, group, cut, score) if cut.places is None else cut.places
+    left = cut.within
+    for place in sorted(places, key=lambda place: (order[place.site.path], place.start)):
+        if place.ties >= left:
+            site, stop = place.site, place.start + place.size
+            scores = scored(site, data.read(site, place.start, stop), place.start, score)
+            last = place.start + int(np.flatnonzero(scores == cut.score)[left - 1]) + 1
+            later = {each.path: 0 for each in group.sites[order[site.path] + 1 :]}
+            return {**everything, site.path: last, **later}
+        left -= place.ties
+    raise AssertionError("fewer values are equal to the cut than were counted")
+
+
+def _ties(data: Data, group: Group, cut: Cut, score: Score) -> Iterator[Equals]:
+    """Where the values equal to the cut are, if they were only counted."""
+
+    def look(site: Site, blocks: Blocks, start: int) -> Equals:
+        count = int(np.count_nonzero(scored(site, blocks, start, score) == cut.score))
+        return Equals(site, start, len(blocks[0]), count)
+
+    return (found for _, _, found in data.walk(look, group.sites))
+
+
+def _final_magnitude(dtype: np.dtype[Any], site: Site, blocks: Blocks, start: int) -> Array:
+    """|w| in a dtype that holds it exactly: float32, or float64 where w is."""
+    final = blocks[0]
+    return large_final(final if final.dtype == dtype else final.astype(dtype))
+
+
+def _by_chance(seed: int, site: Site, blocks: Blocks, start: int) -> Array:
+    source = stream(seed, "prune", site.path)
+    numbers = drawn(source, site.size, start, start + len(blocks[0]), lambda generator, count: generator.random(count))
+    return np.where(blocks[0] == 0, -np.inf, random(blocks[0], numbers))
+
+
+def _compared(function: Callable[..., Array], site: Site, blocks: Blocks, start: int) -> Array:
+    values = [block.astype(np.float64) for block in blocks]
+    return np.where(values[0] == 0, -np.inf, function(*values))
+
+
+def _alphas(data: Data, groups: Sequence[Group]) -> dict[str, float]:
+    """For each tensor, quantile(|wi|) / quantile(|wf|) of its group's unpruned weights, at the share pruned now."""
+    zeros = _zeros(data, groups)
+    left = [_Left(group, before) for group, before in zip(groups, zeros, strict=True) if before < group.rank]
+    initial = _quantiles(data, left, lambda final, initial: np.abs(initial))
+    final = _quantiles(data, left, lambda final, initial: np.abs(final))
+    alphas = {site.path: 1.0 for group in groups for site in group.sites}
+    for each, above, below in zip(left, initial, final, strict=True):
+        alphas |= {site.path: above / below for site in each.group.sites}
+    return alphas
+
+
+class _Left(NamedTuple):
+    """A group of which something is pruned now, and how much of it was before."""
+
+    group: Group
+    before: int
+
+    @property
+    def place(self) -> float:
+        """Where the quantile is among the unpruned values: 0 is the lowest."""
+        kept = self.group.size - self.before
+        return (kept - 1) * ((self.group.rank - self.before) / kept)
+
+
+def _zeros(data: Data, groups: Sequence[Group]) -> list[int]:
+    counts: dict[str, int] = {}
+
+    def look(site: Site, blocks: Blocks, start: int) -> int:
+        return int(np.count_nonzero(blocks[0] == 0))
+
+    for site, _, found in data.walk(look, [site for group in groups for site in group.sites]):
+        counts[site.path] = counts.get(site.path, 0) + found
+    return [sum(counts[site.path] for site in group.sites) for group in groups]
+
+
+def _quantiles(data: Data, left: Sequence[_Left], of: Callable[[Array, Array], Array]) -> list[float]:
+    """`numpy.quantile` of each group's unpruned values: interpolated between the two nearest."""
+    score = partial(_compared, of)
+
+    def at(nearest: Callable[[float], int]) -> list[Cut]:
+        ranks = [Group(each.group.sites, each.before + nearest(each.place) + 1) for each in left]
+        return cuts(data, ranks, score)
+
+    return [
+        float(np.quantile([low.score, high.score], each.place - math.floor(each.place)))
+        for each, low, high in zip(left, at(math.floor), at(math.ceil), strict=True)
+    ]
