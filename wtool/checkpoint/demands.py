@@ -1,4 +1,4 @@
-"""What a layer's settings demand of its stored variables: shapes and dtypes."""
+"""Checks of stored variables against the settings of their layer: shapes and dtypes."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def _to_linked(swap: Swap, base: Checkpoint, model: Model) -> Changed:
     layers = {path: f"{before[path]} becomes {chosen[path][1].variant}" for path in found.axes}
     for each in projected:
         values.added[each.layer.path] = {"kernel": _projection(each)}
-        layers[each.layer.path] = f"new {each.layer.entry['class_name']}: {'; '.join(each.bring.why)}"
+        layers[each.layer.path] = f"new {each.layer.entry['class_name']}: {'; '.join(each.restoration.why)}"
     same = swap.fill == "zero"
     notes = [] if same else [f"--fill {swap.fill}: the model does not compute what it did"]
     if regular := [path for path, (layer, _) in chosen.items() if layer.config.get("activity_regularizer")]:
@@ -180,7 +180,7 @@ def _linked_alpha(base: Checkpoint, values: Values, path: str) -> Added:
 
 def _projection(each: Projected) -> Added:
     """The identity on what was there, zero on what is new."""
-    source, size = each.bring.reindex.source, each.bring.reindex.size
+    source, size = each.restoration.reindex.source, each.restoration.reindex.size
     config = each.layer.config
     shape = (*([1] * len(config.get("kernel_size", ()))), len(source), size)
     dtype = variable_dtype(config.get("dtype")) or "float32"

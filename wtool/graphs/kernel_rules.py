@@ -1,4 +1,4 @@
-"""Propagation rules for layers with kernels: which axes of their weights follow a change of their inputs."""
+"""Propagation rules for layers with kernels: the axes of their weights that follow a change of their inputs."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from wtool.graphs.layer_changes import (
     AxisEdit,
     Case,
     Input,
+    LayerChange,
     Stuck,
-    Taken,
     refuse_mixing,
     refuse_quantised,
 )
 from wtool.graphs.reindex import Reindex
 
 
-def _dense(case: Case) -> Taken:
+def _dense(case: Case) -> LayerChange:
     refuse_quantised(case)
     if case.at.axis != case.rank - 1:
-        return Taken(case.at)
+        return LayerChange(case.at)
     names = ("kernel", "lora_kernel_a") if case.config.get("lora_rank") else ("kernel",)
-    return Taken(None, tuple(AxisEdit(name, 0, case.at.source, INPUT) for name in names))
+    return LayerChange(None, tuple(AxisEdit(name, 0, case.at.source, INPUT) for name in names))
 
 
-def _convolution(case: Case) -> Taken:
+def _convolution(case: Case) -> LayerChange:
     refuse_quantised(case)
     case.need_channels()
     if case.config.get("groups", 1) != 1:
         raise Stuck("its channels are in groups")
     names = ("kernel", "lora_kernel_a") if case.config.get("lora_rank") else ("kernel",)
     axis = case.rank - (1 if case.channels == "transposed convolution" else 2)
-    return Taken(None, tuple(AxisEdit(name, axis, case.at.source, INPUT) for name in names))
+    return LayerChange(None, tuple(AxisEdit(name, axis, case.at.source, INPUT) for name in names))
 
 
 def _multiplied(case: Case) -> Reindex:
@@ -43,22 +43,22 @@ def _multiplied(case: Case) -> Reindex:
     return case.at.blocks(1, int(case.config.get("depth_multiplier") or 1))
 
 
-def _depthwise(case: Case) -> Taken:
+def _depthwise(case: Case) -> LayerChange:
     case.need_channels()
     refuse_mixing(case.config)
     many = _multiplied(case)
     names = ("kernel", "depthwise_kernel")
     edits = [AxisEdit(name, case.rank - 2, case.at.source, COPY) for name in names]
-    return Taken(many, (*edits, AxisEdit("bias", 0, many.source, ZERO)))
+    return LayerChange(many, (*edits, AxisEdit("bias", 0, many.source, ZERO)))
 
 
-def _separable(case: Case) -> Taken:
+def _separable(case: Case) -> LayerChange:
     case.need_channels()
     depthwise = AxisEdit("depthwise_kernel", case.rank - 2, case.at.source, COPY)
-    return Taken(None, (depthwise, AxisEdit("pointwise_kernel", case.rank - 2, _multiplied(case).source, INPUT)))
+    return LayerChange(None, (depthwise, AxisEdit("pointwise_kernel", case.rank - 2, _multiplied(case).source, INPUT)))
 
 
-def _einsum(case: Case) -> Taken:
+def _einsum(case: Case) -> LayerChange:
     refuse_quantised(case)
     equation = case.config.get("equation")
     parts = equation.replace("->", ",").replace(" ", "").split(",") if isinstance(equation, str) else []
@@ -73,25 +73,36 @@ def _einsum(case: Case) -> Taken:
         at, told = case.at.at(made.index(letter)), case.config.get("output_shape")
         sizes = told if isinstance(told, list) else [told]
         new = [len(at.source) if axis == at.axis and size else size for axis, size in enumerate(sizes, 1)]
-        return Taken(at, settings={"output_shape": new})
+        return LayerChange(at, settings={"output_shape": new})
     if letter not in kernel:
         raise Stuck("it adds these channels up")
-    return Taken(None, (AxisEdit("kernel", kernel.index(letter), case.at.source, INPUT),))
+    return LayerChange(None, (AxisEdit("kernel", kernel.index(letter), case.at.source, INPUT),))
 
 
-def recurrent(case: Case) -> Taken:
+def recurrent(case: Case) -> LayerChange:
+    """Returns the change of a recurrent layer: new rows of its kernel; its states do not change.
+
+    Raises:
+        Stuck: the change is along the steps.
+    """
     if case.at.axis != 2:
         raise Stuck("it works along the axis that was doubled")
-    return Taken(None, (AxisEdit("kernel", 0, case.at.source, INPUT),))
+    return LayerChange(None, (AxisEdit("kernel", 0, case.at.source, INPUT),))
 
 
-def _convolving_recurrent(case: Case) -> Taken:
+def _convolving_recurrent(case: Case) -> LayerChange:
     case.need_channels()
-    return Taken(None, (AxisEdit("kernel", case.rank - 3, case.at.source, INPUT),))
+    return LayerChange(None, (AxisEdit("kernel", case.rank - 3, case.at.source, INPUT),))
 
 
-def attention(kind: str, config: Mapping[str, Any], inputs: Sequence[Input]) -> Taken:
-    """Projections of query, value and key; the output is as wide as the query, unless its width is set."""
+def attention(kind: str, config: Mapping[str, Any], inputs: Sequence[Input]) -> LayerChange:
+    """Returns the change of attention with projections of query, value and key.
+
+    The output is as wide as the query, unless its width is set; so the width is set to what it was.
+
+    Raises:
+        Stuck: an input has changed along another axis than the last, or the layer's width cannot be set.
+    """
     edits: list[AxisEdit] = []
     settings: dict[str, Any] = {}
     positions: dict[int | str, str] = {0: "query", 1: "value", 2: "key"}
@@ -115,10 +126,10 @@ def attention(kind: str, config: Mapping[str, Any], inputs: Sequence[Input]) -> 
             settings["output_shape"] = [each.reindex.size]
         elif word == "query" and not each.reindex.grows and config["output_shape"] == [len(each.reindex.source)]:
             settings["output_shape"] = None  # it is as wide as the query again
-    return Taken(None, tuple(edits), settings)
+    return LayerChange(None, tuple(edits), settings)
 
 
-KERNEL_RULES: dict[str, Callable[[Case], Taken]] = {
+KERNEL_RULES: dict[str, Callable[[Case], LayerChange]] = {
     "dense": _dense,
     "einsum": _einsum,
     "convolution": _convolution,

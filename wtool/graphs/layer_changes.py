@@ -13,11 +13,11 @@ from wtool.schema.layers import PartialShape, channel_axis, quantisation
 from wtool.schema.layers.activations import ACROSS
 
 INPUT, COPY, ZERO, ONE = "input", "copy", "zero", "one"
-"""What new positions of a weight get: what the user chose for inputs; their counterpart's value; a number."""
+"""Values of new positions of a weight: what the user chose for new inputs; the value of the counterpart; a number."""
 
 
 class Stuck(Exception):
-    """A layer cannot take its inputs in this form; the text says why."""
+    """A layer cannot take its inputs in their new form; the text says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +45,8 @@ class Input:
 
     Attributes:
         word: position or name of the argument.
-        reindex: how its positions have changed; None if they have not.
-        shape: as it was.
+        reindex: how the positions of the tensor have changed; None if they have not.
+        shape: the shape of the tensor before the change; None where the shape is not known.
     """
 
     word: int | str
@@ -55,7 +55,7 @@ class Input:
 
 
 @dataclass(frozen=True, eq=False)
-class Taken:
+class LayerChange:
     """The edits that a layer needs, and the change of its output.
 
     Attributes:

@@ -11,22 +11,22 @@ from typing import Any
 
 from wtool.errors import Refused
 from wtool.graphs.kernel_rules import KERNEL_RULES, attention, recurrent
-from wtool.graphs.layer_changes import COPY, ONE, ZERO, AxisEdit, Case, Input, Stuck, Taken, refuse_mixing
+from wtool.graphs.layer_changes import COPY, ONE, ZERO, AxisEdit, Case, Input, LayerChange, Stuck, refuse_mixing
 from wtool.graphs.reindex import Reindex, joined, reshaped, through_linked, unchanged
 from wtool.schema.graph import OPERATION
 from wtool.schema.layers import LayerClass, PartialShape, class_of, entry_of, reshaped_to
 
 
-def take(kind: str | None, config: Mapping[str, Any], inputs: Sequence[Input]) -> Taken:
-    """How a layer takes its inputs, of which some have changed.
+def layer_change(kind: str | None, config: Mapping[str, Any], inputs: Sequence[Input]) -> LayerChange:
+    """Returns the edits that a layer needs where some of its inputs have changed, and the change of its output.
 
     Args:
-        kind: the name of its class in the table of layers; None for a class that only its author knows.
-        config: its settings.
-        inputs: the tensors that it takes.
+        kind: the name of the layer's class in the table of layers; None for a class that only its author knows.
+        config: the settings of the layer.
+        inputs: the tensors that the layer takes.
 
     Raises:
-        Stuck: it cannot; the old form has to be brought back before it.
+        Stuck: the layer needs the old form of its inputs.
     """
     changed = [each for each in inputs if each.reindex is not None]
     if kind == OPERATION:
@@ -58,80 +58,80 @@ _NORMALISING = {
 }  # fmt: skip
 
 
-def _batch_norm(case: Case) -> Taken:
+def _batch_norm(case: Case) -> LayerChange:
     axis = case.config.get("axis", -1)
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
     if type(axis) is not int or axis % case.rank != case.at.axis:
         raise Stuck("it works along the axis that was doubled")
-    return Taken(case.at, tuple(AxisEdit(name, 0, case.at.source, fill) for name, fill in _NORMALISING.items()))
+    return LayerChange(case.at, tuple(AxisEdit(name, 0, case.at.source, fill) for name, fill in _NORMALISING.items()))
 
 
-def _norm(case: Case) -> Taken:
+def _norm(case: Case) -> LayerChange:
     axes = case.config.get("axis", -1)
     axes = axes if isinstance(axes, list) else [axes]
     if any(type(axis) is not int or axis % case.rank == case.at.axis for axis in axes):
         raise Stuck("it works on all channels together")
-    return Taken(case.at)
+    return LayerChange(case.at)
 
 
-def _prelu(case: Case) -> Taken:
+def _prelu(case: Case) -> LayerChange:
     if case.at.axis in (case.config.get("shared_axes") or ()):
-        return Taken(case.at)
-    return Taken(case.at, (AxisEdit("alpha", case.at.axis - 1, case.at.source, COPY),))
+        return LayerChange(case.at)
+    return LayerChange(case.at, (AxisEdit("alpha", case.at.axis - 1, case.at.source, COPY),))
 
 
-def _linked(case: Case) -> Taken:
+def _linked(case: Case) -> LayerChange:
     if int(case.config.get("axis", -1)) % case.rank != case.at.axis:
         raise Stuck("it links another axis")
     refuse_mixing(case.config)
     slopes: tuple[AxisEdit, ...] = ()
     if case.channels == "linked slopes" and case.at.axis not in (case.config.get("shared_axes") or ()):
         slopes = tuple(AxisEdit(name, case.at.axis - 1, case.at.source, COPY) for name in ("alpha", "linked_alpha"))
-    return Taken(through_linked(case.at), slopes)
+    return LayerChange(through_linked(case.at), slopes)
 
 
-def _activation(case: Case) -> Taken:
+def _activation(case: Case) -> LayerChange:
     refuse_mixing(case.config)
-    return Taken(case.at)
+    return LayerChange(case.at)
 
 
-def _each_value(case: Case) -> Taken:
+def _each_value(case: Case) -> LayerChange:
     if case.config.get("noise_shape") is not None:
         raise Stuck("its noise has a shape of its own")
-    return Taken(case.at)
+    return LayerChange(case.at)
 
 
-def _rescaling(case: Case) -> Taken:
+def _rescaling(case: Case) -> LayerChange:
     if any(isinstance(case.config.get(name), (list, Mapping)) for name in ("scale", "offset")):
         raise Stuck("it has numbers of their own for the channels")
-    return Taken(case.at)
+    return LayerChange(case.at)
 
 
-def _spatial(case: Case) -> Taken:
+def _spatial(case: Case) -> LayerChange:
     case.need_channels()
-    return Taken(case.at)
+    return LayerChange(case.at)
 
 
-def _global_pool(case: Case) -> Taken:
+def _global_pool(case: Case) -> LayerChange:
     case.need_channels()
-    return Taken(case.at.at(case.at.axis if case.config.get("keepdims") or case.channel == 1 else 1))
+    return LayerChange(case.at.at(case.at.axis if case.config.get("keepdims") or case.channel == 1 else 1))
 
 
-def _flatten(case: Case) -> Taken:
+def _flatten(case: Case) -> LayerChange:
     shape, at = case.shape, case.at
     if case.config.get("data_format") == "channels_first" and case.rank > 2:  # Keras puts the channels last, first
         shape = (shape[0], *shape[2:], shape[1])
         at = at.at(case.rank - 1 if at.axis == 1 else at.axis - 1)
-    return Taken(_reshaped(at, shape, (-1,)))
+    return LayerChange(_reshaped(at, shape, (-1,)))
 
 
-def _reshape(case: Case) -> Taken:
+def _reshape(case: Case) -> LayerChange:
     target = case.config.get("target_shape")
     if not isinstance(target, list):
         raise Stuck("it does not say to which shape")
     at = _reshaped(case.at, case.shape, tuple(target))
     sizes = [-1 if size == -1 else len(at.source) if axis == at.axis else size for axis, size in enumerate(target, 1)]
-    return Taken(at, settings={"target_shape": sizes})
+    return LayerChange(at, settings={"target_shape": sizes})
 
 
 def _reshaped(at: Reindex, shape: PartialShape, target: PartialShape) -> Reindex:
@@ -144,15 +144,15 @@ def _reshaped(at: Reindex, shape: PartialShape, target: PartialShape) -> Reindex
     return found
 
 
-def _permute(case: Case) -> Taken:
+def _permute(case: Case) -> LayerChange:
     dims = case.config.get("dims")
     if not isinstance(dims, list) or case.at.axis not in dims:
         raise Stuck("it does not say where the axes go")
-    return Taken(case.at.at(dims.index(case.at.axis) + 1))
+    return LayerChange(case.at.at(dims.index(case.at.axis) + 1))
 
 
-def _repeat(case: Case) -> Taken:
-    return Taken(case.at.at(2))
+def _repeat(case: Case) -> LayerChange:
+    return LayerChange(case.at.at(2))
 
 
 def _wrapped(case: Case) -> tuple[LayerClass | None, str, Mapping[str, Any]]:
@@ -169,34 +169,38 @@ def _wrapped(case: Case) -> tuple[LayerClass | None, str, Mapping[str, Any]]:
     return (entry_of(kind) if kind is not None else None), name, config
 
 
-def _both_ways(case: Case) -> Taken:
+def _both_ways(case: Case) -> LayerChange:
     entry, name, config = _wrapped(case)
     if entry is None or entry.channels != "recurrent" or not entry.parts or len(case.inputs) > 1:
         raise Stuck(f"it runs a {name} both ways")
     return recurrent(Case(entry.channels, config, case.inputs, case.at, case.shape))
 
 
-def _own_cell(case: Case) -> Taken:
+def _own_cell(case: Case) -> LayerChange:
     entry, name, _ = _wrapped(case)
     if entry is None or entry.channels != "recurrent" or entry.parts:
         raise Stuck(f"it runs a {name}")
     return recurrent(case)
 
 
-def _each_step(case: Case) -> Taken:
+def _each_step(case: Case) -> LayerChange:
     """TimeDistributed: the same for every step, of one dimension less."""
     entry, name, config = _wrapped(case)
     if case.at.axis < 2 or "layers" in config:
         raise Stuck(f"it does a {name} at every step")
     inner = Input(0, case.at.at(case.at.axis - 1), (case.shape[0], *case.shape[2:]))
-    done = take(None if entry is None else entry.name, config, [inner])
+    done = layer_change(None if entry is None else entry.name, config, [inner])
     if done.settings:
         raise Stuck(f"it does a {name} at every step")
-    return Taken(None if done.output is None else done.output.at(done.output.axis + 1), done.edits)
+    return LayerChange(None if done.output is None else done.output.at(done.output.axis + 1), done.edits)
 
 
-def merge(inputs: Sequence[Input]) -> Taken:
-    """Sums and products of tensors that have all changed alike; those of one channel go with any number."""
+def merge(inputs: Sequence[Input]) -> LayerChange:
+    """Returns the change of a sum, product and the like: all inputs must have changed alike, or have one channel only.
+
+    Raises:
+        Stuck: the inputs have changed in different ways.
+    """
     changed = [each.reindex for each in inputs if each.reindex is not None]
     first = changed[0]
     ranks = {None if each.shape is None else len(each.shape) for each in inputs}
@@ -206,10 +210,15 @@ def merge(inputs: Sequence[Input]) -> Taken:
         alone = each.reindex is None and each.shape is not None and each.shape[first.axis] == 1
         if not alone and each.reindex != first:
             raise Stuck("not all of its inputs are doubled alike")
-    return Taken(first)
+    return LayerChange(first)
 
 
-def concatenate(config: Mapping[str, Any], inputs: Sequence[Input]) -> Taken:
+def concatenate(config: Mapping[str, Any], inputs: Sequence[Input]) -> LayerChange:
+    """Returns the change of concatenated tensors: their changes one behind the other, or one that is the same for all.
+
+    Raises:
+        Stuck: a shape is not known, or the inputs have changed in different ways.
+    """
     changed = next(each.reindex for each in inputs if each.reindex is not None)
     shapes = [each.shape for each in inputs]
     if None in shapes or len({len(shape or ()) for shape in shapes}) > 1:
@@ -218,7 +227,7 @@ def concatenate(config: Mapping[str, Any], inputs: Sequence[Input]) -> Taken:
     if axis != changed.axis:
         if any(each.reindex != changed for each in inputs):
             raise Stuck("not all of its inputs are doubled alike")
-        return Taken(changed)
+        return LayerChange(changed)
     parts = []
     for each, shape in zip(inputs, shapes, strict=True):
         size = (shape or ())[axis]
@@ -227,10 +236,10 @@ def concatenate(config: Mapping[str, Any], inputs: Sequence[Input]) -> Taken:
         if size is None:
             raise Stuck("the shapes of its inputs are not known")
         parts.append(each.reindex or unchanged(axis, size))
-    return Taken(joined(parts))
+    return LayerChange(joined(parts))
 
 
-RULES: dict[str, Callable[[Case], Taken]] = {
+RULES: dict[str, Callable[[Case], LayerChange]] = {
     **KERNEL_RULES,
     "each value": _each_value,
     "activation": _activation,

@@ -8,7 +8,7 @@ from typing import Any
 
 from wtool.errors import Refused
 from wtool.graphs.new_layers import beside, keras_class, own_class, without_sharing
-from wtool.graphs.propagate import Bring, Spread, spread
+from wtool.graphs.propagate import Propagation, Restoration, propagate
 from wtool.graphs.reindex import Reindex, linked
 from wtool.schema.graph import Entry, Layer, Model
 from wtool.schema.inbound_nodes import Key
@@ -42,7 +42,7 @@ class Projected:
     """A projection that was put in: its layer, and which position of its input each of its outputs is."""
 
     layer: Layer
-    bring: Bring
+    restoration: Restoration
     beside: Layer | None
 
 
@@ -106,43 +106,43 @@ def as_general(activation: Activation, layer: Layer) -> Activation:
     return Activation("Linked", {"activation": name}, activation.fused)
 
 
-def link(model: Model, chosen: Mapping[str, tuple[Layer, Activation]]) -> tuple[Spread, list[Projected]]:
+def link(model: Model, chosen: Mapping[str, tuple[Layer, Activation]]) -> tuple[Propagation, list[Projected]]:
     """Link the activations of some layers, in place.
 
     Raises:
         Refused: something behind them cannot go on as before.
     """
-    found = spread(model, dict.fromkeys(chosen, linked), can_bring=True)
+    found = propagate(model, dict.fromkeys(chosen, linked), can_restore=True)
     settle(found)
     for inner in model.walk():
         for layer in list(inner.layers):
             if layer.path in chosen and layer.path in found.axes:
                 _put_link(inner, layer, chosen[layer.path][1], found)
-    projected = [_project(bring) for bring in found.brought.values()]
+    projected = [_project(each) for each in found.restored.values()]
     for inner in model.walk():
         inner.settle()
     return found, projected
 
 
-def settle(found: Spread) -> None:
+def settle(found: Propagation) -> None:
     """Write new shapes and settings into the configuration."""
-    brought = {id(ref) for bring in found.brought.values() for ref in bring.refs}
+    brought = {id(ref) for each in found.restored.values() for ref in each.refs}
     for ref, reindex, shape in found.changed:
         if ref.told is not None and id(ref) not in brought:
             ref.told["shape"] = list(reindex.shape(shape))
     for inner, key, reindex in found.entered:
         _enter(inner, key, reindex)
     for path, layer in found.layers.items():
-        taken = found.taken.get(path)
-        if taken is not None:
-            layer.config.update(taken.settings)
+        change = found.changes.get(path)
+        if change is not None:
+            layer.config.update(change.settings)
         shapes = found.inputs[path]
-        if "build_config" in layer.entry and (taken is None or taken.output or taken.edits):
+        if "build_config" in layer.entry and (change is None or change.output or change.edits):
             build = layer.entry.pop("build_config")
             if None not in shapes and shapes and isinstance(build, dict) and "input_shape" in build:
                 told = [list(shape or ()) for shape in shapes]
                 layer.entry["build_config"] = {"input_shape": told[0] if len(told) == 1 else told}
-        if taken is not None and taken.edits:
+        if change is not None and change.edits:
             for name in ("layer", "backward_layer", "cell"):  # inside wrappers
                 if isinstance(layer.config.get(name), dict):
                     layer.config[name].pop("build_config", None)
@@ -157,7 +157,7 @@ def _enter(model: Model, key: Key, reindex: Reindex) -> None:
             config[name][reindex.axis] = len(reindex.source)
 
 
-def _put_link(model: Model, layer: Layer, activation: Activation, found: Spread) -> None:
+def _put_link(model: Model, layer: Layer, activation: Activation, found: Propagation) -> None:
     settings = {**activation.settings, "axis": found.axes[layer.path]}
     if not activation.fused:
         config = {name: layer.config[name] for name in ("name", "trainable", "dtype") if name in layer.config}
@@ -183,10 +183,10 @@ def _set_linear(layer: Layer) -> None:
     config["activation"] = "linear"
 
 
-def _project(bring: Bring) -> Projected:
+def _project(restoration: Restoration) -> Projected:
     """Put in a layer that brings the old form back: the identity on what was, zero on what is new."""
-    model, reindex, shape = bring.model, bring.reindex, bring.shape
-    key = bring.refs[0].key
+    model, reindex, shape = restoration.model, restoration.reindex, restoration.shape
+    key = restoration.refs[0].key
     source = next((layer for layer in model.layers if layer.name == key[0]), None)
     near = source or model.layers[0]
     rank, wide = len(shape), len(reindex.source)
@@ -204,13 +204,13 @@ def _project(bring: Bring) -> Projected:
         sizes = [reindex.size if axis == reindex.axis else size for axis, size in enumerate(shape)]
         settings = {"equation": f"{letters},{letters[reindex.axis]}z->{made}", "output_shape": sizes[1:]}
     if wide * reindex.size > LARGEST:
-        raise Refused(f"{bring.why[0]}; a projection back would take {wide * reindex.size:,} weights")
+        raise Refused(f"{restoration.why[0]}; a projection back would take {wide * reindex.size:,} weights")
     name = model.free_name(f"{(source.name if source else '') or 'input'}_project")
     bias = {"bias_axes": None} if kind == "EinsumDense" else {"use_bias": False}
     entry = beside(near, name, {**settings, "activation": "linear", **bias})
     keras_class(entry, kind)
-    layer = model.insert(entry, [key], [bring.refs])
+    layer = model.insert(entry, [key], [restoration.refs])
     ref = model.calls_of(layer)[0].inputs[0]
     if ref.told is not None:
         ref.told["shape"] = list(reindex.shape(shape))
-    return Projected(layer, bring, source)
+    return Projected(layer, restoration, source)

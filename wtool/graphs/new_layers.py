@@ -14,7 +14,7 @@ MODULES = {"AutoRot": "wtool.layers.autorot", "L": "wtool.layers.linked"}
 
 
 def own_class(entry: Entry, name: str) -> None:
-    """Make an entry one of wtool's layers."""
+    """Make an entry one of wtool's layers, in place."""
     if "module" in entry:
         entry["module"] = next(module for start, module in MODULES.items() if name.startswith(start))
         entry["class_name"], entry["registered_name"] = name, f"{PACKAGE}>{name}"
@@ -23,14 +23,14 @@ def own_class(entry: Entry, name: str) -> None:
 
 
 def keras_class(entry: Entry, name: str) -> None:
-    """Make an entry one of Keras's layers."""
+    """Make an entry one of Keras's layers, in place."""
     entry["class_name"] = name
     if "module" in entry:
         entry["module"], entry["registered_name"] = "keras.layers", None
 
 
 def beside(layer: Layer, name: str, settings: Mapping[str, Any]) -> Entry:
-    """An entry for a new layer with the number type of another one; its class is still to be set."""
+    """Returns an entry for a new layer with the dtype of another layer; the caller sets its class."""
     config: Entry = {"name": name, "trainable": layer.config.get("trainable", True) is not False}
     if "dtype" in layer.config:
         config["dtype"] = _unquantised(layer.config["dtype"])
@@ -39,7 +39,7 @@ def beside(layer: Layer, name: str, settings: Mapping[str, Any]) -> Entry:
 
 
 def _unquantised(policy: Any) -> Any:
-    """The number type that a quantised layer had before; others have it still."""
+    """Returns the dtype that a quantised layer had before; the dtype of any other layer as it is."""
     if quantisation({"dtype": policy}) == (None,):
         return without_sharing(policy)
     settings = policy.get("config") if isinstance(policy, dict) else {"name": policy}
@@ -49,7 +49,7 @@ def _unquantised(policy: Any) -> Any:
 
 
 def without_sharing(value: Any) -> Any:
-    """A copy that is not marked as the same object as others."""
+    """Returns a copy without the marks by which Keras makes one object of several entries."""
     if isinstance(value, dict):
         return {key: without_sharing(each) for key, each in value.items() if key != "shared_object_id"}
     return deepcopy(value)

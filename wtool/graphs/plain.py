@@ -14,8 +14,8 @@ from wtool.errors import WtoolError
 from wtool.graphs.layer_changes import INPUT
 from wtool.graphs.linking import VARIANTS, settle
 from wtool.graphs.new_layers import keras_class, without_sharing
-from wtool.graphs.propagate import spread
-from wtool.graphs.reindex import Reindex, taken
+from wtool.graphs.propagate import propagate
+from wtool.graphs.reindex import Reindex, at_new_positions
 from wtool.graphs.rotation import OWN, WRAPPERS
 from wtool.graphs.selecting import followers
 from wtool.graphs.values import Values, edits_of
@@ -63,7 +63,7 @@ def unlink(base: Checkpoint, model: Model, layers: Mapping[str, Layer], force: b
         WtoolError: weights that would be dropped are not zero, and nobody forces it.
         Refused: something behind cannot go on with half of its inputs.
     """
-    found = spread(model, dict.fromkeys(layers, _first_half), can_bring=False)
+    found = propagate(model, dict.fromkeys(layers, _first_half), can_restore=False)
     values = Values(edits_of(base, found))
     note = _dropped(base, values)
     if note is not None and not force:
@@ -73,7 +73,7 @@ def unlink(base: Checkpoint, model: Model, layers: Mapping[str, Layer], force: b
         for layer in list(inner.layers):
             if layer.path in layers:
                 _put_plain(base, inner, layer, values)
-            elif layer.path in found.taken:
+            elif layer.path in found.changes:
                 _drop_projection(base, inner, layer, values)
         inner.settle()
     return values, note
@@ -99,7 +99,7 @@ def _dropped(base: Checkpoint, values: Values) -> str | None:
             count += int(np.count_nonzero(gone))
             largest = float(gone.max(initial=0.0))
             if largest > worst[0]:
-                worst = (largest, float(taken(kernel, edit.axis, edit.source).max(initial=0.0)), path)
+                worst = (largest, float(at_new_positions(kernel, edit.axis, edit.source).max(initial=0.0)), path)
     if not count:
         return None
     largest, kept, path = worst
@@ -159,7 +159,7 @@ def _drop_projection(base: Checkpoint, model: Model, layer: Layer, values: Value
     edits = values.edits.get(path, [])
     if tensor is None or len(edits) != 1 or not PROJECTION.search(layer.name) or not _is_projection(layer):
         return
-    kernel = taken(base.read(tensor), edits[0].axis, edits[0].source)
+    kernel = at_new_positions(base.read(tensor), edits[0].axis, edits[0].source)
     if _is_identity(tensor, kernel):
         model.remove(layer)
         values.gone.add(layer.path)

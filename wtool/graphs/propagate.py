@@ -1,4 +1,4 @@
-"""From the layers that change to all that follow: how every tensor of a graph changes, and what that means for whom."""
+"""Propagation of changes: from the layers that change, through the graph, to all tensors and layers that follow."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wtool.errors import Refused, in_short
-from wtool.graphs.layer_changes import Input, Stuck, Taken
-from wtool.graphs.layer_rules import take
-from wtool.graphs.propagate_operations import take_operation
+from wtool.graphs.layer_changes import Input, LayerChange, Stuck
+from wtool.graphs.layer_rules import layer_change
+from wtool.graphs.propagate_operations import operation_change
 from wtool.graphs.reindex import Reindex, unchanged
 from wtool.schema.graph import Call, Layer, Model
 from wtool.schema.inbound_nodes import Key, Ref
@@ -16,20 +16,20 @@ from wtool.schema.layers import PartialShape, entry_of
 from wtool.schema.operations import TENSORFLOW
 from wtool.schema.shapes import Shapes, shapes_of
 
-Behind = Callable[[Reindex], Reindex]
-"""What a layer that changes makes of its output's positions."""
+OwnChange = Callable[[Reindex], Reindex]
+"""From the change of a layer's output by its inputs to that with the layer's own change, as linking doubles it."""
 
 
 @dataclass(eq=False)
-class Bring:
-    """Where a tensor's old form has to be brought back.
+class Restoration:
+    """A changed tensor whose old form some layers need; a projection brings that form back.
 
     Attributes:
-        model: whose tensor it is.
-        refs: who takes it.
-        reindex: how it has changed.
-        shape: as it was.
-        why: by which layer, and the reason.
+        model: the model that the tensor is in.
+        refs: the places that take the old form.
+        reindex: how the tensor has changed.
+        shape: the shape of the tensor before the change.
+        why: for each layer that needs the old form its path and the reason.
     """
 
     model: Model
@@ -40,24 +40,24 @@ class Bring:
 
 
 @dataclass(eq=False)
-class Spread:
-    """What changes in a graph.
+class Propagation:
+    """Everything that changes in a graph.
 
     Attributes:
-        taken: layer path -> what its inputs and it mean for it.
-        layers: layer path -> layer, for all in `taken`.
-        changed: each place where a changed tensor is taken as it is, with its old shape.
-        brought: where the old form is brought back.
-        axes: path of each layer that changes -> the axis of its channels; -1 where that is the last.
-        before: path of each layer that changes -> the shape that its output would have without its own change.
-        entered: model inside the model, one of its inputs, and how that has changed.
-        inputs: layer path -> new shapes of its inputs, for layers in `taken` whose shapes are known.
+        changes: path of a layer -> the edits of its weights and the change of its output.
+        layers: path of a layer -> the layer, for all paths in `changes`.
+        changed: each place that takes a changed tensor in its new form, with the change and the old shape.
+        restored: path of a model and tensor -> the restoration of the tensor's old form.
+        axes: path of a layer with a change of its own -> the axis of its channels; -1 where that is the last axis.
+        before: path of a layer with a change of its own -> the shape that its output would have without this change.
+        entered: a model inside the model, one of its inputs, and how this input has changed.
+        inputs: path of a layer -> the new shapes of its inputs, for paths in `changes`; None for unknown shapes.
     """
 
-    taken: dict[str, Taken] = field(default_factory=dict)
+    changes: dict[str, LayerChange] = field(default_factory=dict)
     layers: dict[str, Layer] = field(default_factory=dict)
     changed: list[tuple[Ref, Reindex, PartialShape]] = field(default_factory=list)
-    brought: dict[tuple[str, Key], Bring] = field(default_factory=dict)
+    restored: dict[tuple[str, Key], Restoration] = field(default_factory=dict)
     axes: dict[str, int] = field(default_factory=dict)
     before: dict[str, PartialShape] = field(default_factory=dict)
     entered: list[tuple[Model, Key, Reindex]] = field(default_factory=list)
@@ -68,20 +68,23 @@ class _Differs(Exception):
     """A layer is called with inputs that have changed in different ways."""
 
 
-def spread(model: Model, behind: Mapping[str, Behind], can_bring: bool) -> Spread:
-    """Follow the changes of some layers through a graph.
+def propagate(model: Model, own_changes: Mapping[str, OwnChange], can_restore: bool) -> Propagation:
+    """Returns everything that follows from changes of some layers.
+
+    A layer that is called several times must change alike in every call. Where the calls differ, the layer keeps its
+    old form and gets restored inputs, and the walk through the graph begins again.
 
     Args:
-        model: the outermost one.
-        behind: path of each layer that changes -> what it does to its output.
-        can_bring: whether a projection may bring old forms back; otherwise whoever needs one is refused.
+        model: the outermost model.
+        own_changes: path of each layer that changes -> the change of its output.
+        can_restore: whether a projection may bring old forms back.
 
     Raises:
-        Refused: a shape is not known, or a layer cannot go on.
+        Refused: the shape of a changed output is not known, or a layer needs an old form and `can_restore` is False.
     """
     alone: set[str] = set()
     while True:
-        walk = _Walk(behind, can_bring, frozenset(alone))
+        walk = _Walk(own_changes, can_restore, frozenset(alone))
         try:
             outputs = walk.model(model, [None] * len(model.inputs), None, shapes_of(model))
         except _Differs as error:
@@ -91,7 +94,7 @@ def spread(model: Model, behind: Mapping[str, Behind], can_bring: bool) -> Sprea
             continue
         for ref, (reindex, shape) in zip(model.outputs, outputs, strict=True):
             if reindex is not None:
-                walk.bring(model, ref, reindex, shape, "the model", "it is its output")
+                walk.restore(model, ref, reindex, shape, "the model", "it is its output")
         return walk.found
 
 
@@ -99,17 +102,17 @@ State = tuple["Reindex | None", "PartialShape | None"]
 
 
 class _Walk:
-    def __init__(self, behind: Mapping[str, Behind], can_bring: bool, alone: frozenset[str]) -> None:
-        self.behind = behind
-        self.can_bring = can_bring
+    def __init__(self, own_changes: Mapping[str, OwnChange], can_restore: bool, alone: frozenset[str]) -> None:
+        self.own_changes = own_changes
+        self.can_restore = can_restore
         self.alone = alone
-        self.found = Spread()
+        self.found = Propagation()
         self._given: dict[str, list[Reindex | None]] = {}
 
     def model(
         self, model: Model, given: Sequence[Reindex | None], axes: Sequence[int | None] | None, shapes: Shapes
     ) -> list[State]:
-        """Follow changes through a model; gives those of its outputs."""
+        """Follow changes through a model. Returns the changes and old shapes of its outputs."""
         at: dict[Key, Reindex | None] = dict(zip(model.inputs, given, strict=False))
         channels: dict[Key, int] = {}
         for key, axis in zip(model.inputs, axes or (), strict=False):
@@ -137,43 +140,43 @@ class _Walk:
         path = call.layer.path
         changed = any(each.reindex is not None for each in inputs)
         if changed and path in self.alone:
-            self._bring_all(model, call, inputs, "it is called with others, too")
+            self._restore_all(model, call, inputs, "it is called with others, too")
             inputs, changed = [Input(each.word, None, each.shape) for each in inputs], False
         if call.layer.model is not None:
             return self._inside(call, inputs, axis)
-        taken = Taken(None)
+        change = LayerChange(None)
         if changed:
             try:
-                taken = _taken(call, inputs)
-                if path in self.behind and taken.output is not None and taken.output.axis != axis:
+                change = _change_of(call, inputs)
+                if path in self.own_changes and change.output is not None and change.output.axis != axis:
                     raise Stuck("it is linked along another axis")
             except Stuck as stuck:
-                self._bring_all(model, call, inputs, str(stuck))
+                self._restore_all(model, call, inputs, str(stuck))
                 inputs = [Input(each.word, None, each.shape) for each in inputs]
-        self._note(call, inputs, taken)
-        if path not in self.behind:
-            return [taken.output]
+        self._note(call, inputs, change)
+        if path not in self.own_changes:
+            return [change.output]
         shape = shapes.get(call.key)
         if shape is None or axis is None or shape[axis] is None:
             raise Refused(f"the shape of the output of {call.layer.shown} is not known; leave it out with --layers")
-        before = taken.output or unchanged(axis, int(shape[axis] or 0))
+        before = change.output or unchanged(axis, int(shape[axis] or 0))
         self.found.axes[path] = -1 if axis == len(shape) - 1 else axis
         self.found.before[path] = before.shape(shape)
-        return [self.behind[path](before)]
+        return [self.own_changes[path](before)]
 
-    def _note(self, call: Call, inputs: list[Input], taken: Taken) -> None:
-        """Keep what a layer's inputs mean for it; for a layer that is called again it must be the same."""
+    def _note(self, call: Call, inputs: list[Input], change: LayerChange) -> None:
+        """Record the change of a layer; for a layer that is called again it must be the same change."""
         path = call.layer.path
-        known = self.found.taken.get(path)
-        if known is not None and not _alike(known, taken):
+        known = self.found.changes.get(path)
+        if known is not None and not _alike(known, change):
             raise _Differs(path)
         if known is None:
-            self.found.taken[path] = taken
+            self.found.changes[path] = change
             self._keep(call, inputs)
         self._mark(call, inputs)
 
     def _keep(self, call: Call, inputs: list[Input]) -> None:
-        """A layer, and the new shapes of what it takes."""
+        """Record a layer and the new shapes of its inputs."""
         self.found.layers[call.layer.path] = call.layer
         self.found.inputs[call.layer.path] = [
             each.shape if each.reindex is None or each.shape is None else each.reindex.shape(each.shape)
@@ -181,13 +184,13 @@ class _Walk:
         ]
 
     def _mark(self, call: Call, inputs: list[Input]) -> None:
-        """The places where a call takes changed tensors as they are."""
+        """Record the places where a call takes changed tensors in their new form."""
         for ref, each in zip(call.inputs, inputs, strict=True):
             if each.reindex is not None and each.shape is not None:
                 self.found.changed.append((ref, each.reindex, each.shape))
 
     def _inside(self, call: Call, inputs: list[Input], axis: int | None) -> list[Reindex | None]:
-        """A model inside the model."""
+        """Follow changes through a model inside the model. Returns the changes of its outputs."""
         inner, path = call.layer.model, call.layer.path
         assert inner is not None
         given = [each.reindex for each in inputs]
@@ -203,29 +206,33 @@ class _Walk:
         self._keep(call, inputs)
         return [reindex for reindex, _ in states]
 
-    def _bring_all(self, model: Model, call: Call, inputs: list[Input], why: str) -> None:
+    def _restore_all(self, model: Model, call: Call, inputs: list[Input], why: str) -> None:
         for ref, each in zip(call.inputs, inputs, strict=True):
             if each.reindex is not None:
-                self.bring(model, ref, each.reindex, each.shape, call.layer.shown, why)
+                self.restore(model, ref, each.reindex, each.shape, call.layer.shown, why)
 
-    def bring(self, model: Model, ref: Ref, reindex: Reindex, shape: PartialShape | None, who: str, why: str) -> None:
-        """Have the old form of a tensor brought back for one who takes it."""
-        if not self.can_bring or shape is None:
+    def restore(self, model: Model, ref: Ref, reindex: Reindex, shape: PartialShape | None, who: str, why: str) -> None:
+        """Ask for the old form of a tensor at one place that takes it.
+
+        Raises:
+            Refused: old forms cannot be brought back here.
+        """
+        if not self.can_restore or shape is None:
             raise Refused(f"{who} cannot take its input without the linked half: {why}")
         key = (model.path, ref.key)
-        found = self.found.brought.setdefault(key, Bring(model, [], reindex, shape, []))
+        found = self.found.restored.setdefault(key, Restoration(model, [], reindex, shape, []))
         if ref not in found.refs:
             found.refs.append(ref)
             found.why.append(f"{who}: {why}")
 
 
-def _taken(call: Call, inputs: list[Input]) -> Taken:
+def _change_of(call: Call, inputs: list[Input]) -> LayerChange:
     if call.layer.kind in TENSORFLOW:
-        return take_operation(call.layer.config, call.arguments, inputs)
-    return take(call.layer.kind, call.layer.config, inputs)
+        return operation_change(call.layer.config, call.arguments, inputs)
+    return layer_change(call.layer.kind, call.layer.config, inputs)
 
 
-def _alike(one: Taken, other: Taken) -> bool:
+def _alike(one: LayerChange, other: LayerChange) -> bool:
     return (
         one.output == other.output
         and one.settings == other.settings
@@ -240,7 +247,7 @@ def _alike(one: Taken, other: Taken) -> bool:
 
 
 def _channels(call: Call, before: Sequence[int | None], shape: PartialShape | None) -> int | None:
-    """The axis of the channels in what a layer gives."""
+    """Returns the axis of the channels in a layer's output; None where the shape of the output is not known."""
     if shape is None:
         return None
     config = call.layer.acting.config

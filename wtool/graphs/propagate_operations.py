@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from wtool.graphs.layer_changes import Input, Stuck, Taken
+from wtool.graphs.layer_changes import Input, LayerChange, Stuck
 from wtool.graphs.layer_rules import concatenate, merge
 from wtool.graphs.reindex import Reindex
 from wtool.schema.operations import (
@@ -22,7 +22,7 @@ from wtool.schema.operations import (
 )
 
 
-def take_operation(config: Mapping[str, Any], arguments: Arguments, inputs: Sequence[Input]) -> Taken:
+def operation_change(config: Mapping[str, Any], arguments: Arguments, inputs: Sequence[Input]) -> LayerChange:
     """How an operation takes its inputs, of which some have changed.
 
     Args:
@@ -51,14 +51,14 @@ def _only(inputs: Sequence[Input]) -> tuple[Reindex, int]:
     return one.reindex, len(one.shape)
 
 
-def _each(_: str, arguments: Arguments, inputs: Sequence[Input]) -> Taken:
+def _each(_: str, arguments: Arguments, inputs: Sequence[Input]) -> LayerChange:
     at, _rank = _only(inputs)
     if any(isinstance(value, list) for value in arguments.values()):
         raise Stuck("it has numbers of their own for the channels")
-    return Taken(at)
+    return LayerChange(at)
 
 
-def _paired(function: str, arguments: Arguments, inputs: Sequence[Input]) -> Taken:
+def _paired(function: str, arguments: Arguments, inputs: Sequence[Input]) -> LayerChange:
     if len(inputs) > 1:
         if function in DIVIDING:
             raise Stuck("it divides by what may be zero")
@@ -67,61 +67,61 @@ def _paired(function: str, arguments: Arguments, inputs: Sequence[Input]) -> Tak
     constant = next((arguments[word] for word in (0, "x", "y") if word in arguments), None)
     if not is_number(constant) or (function in DIVIDING and (0 in arguments or not any(_flat(constant)))):
         raise Stuck("it has numbers of their own for the channels")
-    return Taken(at)
+    return LayerChange(at)
 
 
 def _flat(value: Any) -> list[Any]:
     return _flat(value[0]) if isinstance(value, list) else [value]
 
 
-def _reducing(_: str, arguments: Arguments, inputs: Sequence[Input]) -> Taken:
+def _reducing(_: str, arguments: Arguments, inputs: Sequence[Input]) -> LayerChange:
     at, rank = _only(inputs)
     axes = axes_of(arguments.get("axis"), rank)
     if axes is None or at.axis in axes:
         raise Stuck("it works on all channels together")
     gone = 0 if arguments.get("keepdims") or arguments.get("keep_dims") else sum(axis < at.axis for axis in axes)
-    return Taken(at.at(at.axis - gone))
+    return LayerChange(at.at(at.axis - gone))
 
 
-def _concatenating(_: str, arguments: Arguments, inputs: Sequence[Input]) -> Taken:
+def _concatenating(_: str, arguments: Arguments, inputs: Sequence[Input]) -> LayerChange:
     if numbers(arguments.get("axis")) is None:
         raise Stuck("it does not say along which axis")
     return concatenate({"axis": arguments["axis"]}, inputs)
 
 
-def _expanding(_: str, arguments: Arguments, inputs: Sequence[Input]) -> Taken:
+def _expanding(_: str, arguments: Arguments, inputs: Sequence[Input]) -> LayerChange:
     at, rank = _only(inputs)
     axes = axes_of(arguments.get("axis"), rank + 1)
     if not axes:
         raise Stuck("it does not say along which axis")
-    return Taken(at.at(at.axis + (axes[0] <= at.axis)))
+    return LayerChange(at.at(at.axis + (axes[0] <= at.axis)))
 
 
-def _squeezing(_: str, arguments: Arguments, inputs: Sequence[Input]) -> Taken:
+def _squeezing(_: str, arguments: Arguments, inputs: Sequence[Input]) -> LayerChange:
     at, rank = _only(inputs)
     axes = axes_of(arguments.get("axis"), rank)
     if not axes or at.axis in axes:
         raise Stuck("it does not say along which axis, or takes the channels out")
-    return Taken(at.at(at.axis - sum(axis < at.axis for axis in axes)))
+    return LayerChange(at.at(at.axis - sum(axis < at.axis for axis in axes)))
 
 
-def _transposing(_: str, arguments: Arguments, inputs: Sequence[Input]) -> Taken:
+def _transposing(_: str, arguments: Arguments, inputs: Sequence[Input]) -> LayerChange:
     at, rank = _only(inputs)
     order = numbers(arguments.get("perm"))
     if order is None or sorted(order) != list(range(rank)):
         raise Stuck("it does not say where the axes go")
-    return Taken(at.at(order.index(at.axis)))
+    return LayerChange(at.at(order.index(at.axis)))
 
 
-def _slicing(_: str, arguments: Arguments, inputs: Sequence[Input]) -> Taken:
+def _slicing(_: str, arguments: Arguments, inputs: Sequence[Input]) -> LayerChange:
     at, rank = _only(inputs)
     kept = kept_axes(arguments.get("slice_spec"), rank)
     if kept is None or (at.axis, slice(None)) not in kept:
         raise Stuck("it takes some of the channels")
-    return Taken(at.at(kept.index((at.axis, slice(None)))))
+    return LayerChange(at.at(kept.index((at.axis, slice(None)))))
 
 
-_RULES: dict[str, Callable[[str, Arguments, Sequence[Input]], Taken]] = {
+_RULES: dict[str, Callable[[str, Arguments, Sequence[Input]], LayerChange]] = {
     **dict.fromkeys(EACH, _each),
     **dict.fromkeys(PAIRED | DIVIDING, _paired),
     **dict.fromkeys(REDUCING, _reducing),

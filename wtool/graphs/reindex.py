@@ -19,7 +19,7 @@ MOST = 1 << 25
 
 @dataclass(frozen=True, eq=False)
 class Reindex:
-    """What stands where along an axis.
+    """A change of the positions along one axis of a tensor.
 
     Attributes:
         axis: of the tensor, counted from 0 with the batch.
@@ -43,19 +43,23 @@ class Reindex:
 
     @property
     def grows(self) -> bool:
-        """Whether anything is new."""
+        """Whether some positions are new."""
         return bool((self.source < 0).any())
 
     def at(self, axis: int) -> Reindex:
-        """The same along another axis."""
+        """Returns the same change along another axis."""
         return Reindex(axis, self.source, self.size)
 
     def shape(self, old: PartialShape) -> PartialShape:
-        """The new shape of a tensor."""
+        """Returns the shape of a tensor after the change."""
         return (*old[: self.axis], len(self.source), *old[self.axis + 1 :])
 
     def blocks(self, outer: int, inner: int) -> Reindex:
-        """The same where an axis of `outer` and one of `inner` positions are flattened into this one."""
+        """Returns the change of the axis into which this one is flattened.
+
+        Args:
+            outer, inner: positions of the axes before and behind this one that are flattened with it.
+        """
         if outer == inner == 1:
             return self
         size = self.size
@@ -84,20 +88,20 @@ def unchanged(axis: int, size: int) -> Reindex:
 
 
 def linked(before: Reindex) -> Reindex:
-    """What is behind a layer that becomes linked: everything, then the counterpart of everything."""
+    """Returns the change of the output of a layer that becomes linked: all positions, then the counterpart of each."""
     source = before.source
     return Reindex(before.axis, np.concatenate([source, np.where(source < 0, source, ~source)]), before.size)
 
 
 def through_linked(before: Reindex) -> Reindex:
-    """What is behind a layer that is linked already: its two halves, each like its input."""
+    """Returns the change of the output of a layer that is linked already: each half changes like the input."""
     size, source = before.size, before.source
     other = np.where(source < 0, ~(~source + size), source + size)
     return Reindex(before.axis, np.concatenate([source, other]), 2 * size)
 
 
 def joined(parts: Sequence[Reindex]) -> Reindex:
-    """Several tensors behind each other along the axis."""
+    """Returns the change of several tensors that are concatenated along the axis."""
     starts = np.cumsum([0, *(part.size for part in parts)])
     moved = [
         np.where(part.source < 0, ~(~part.source + start), part.source + start)
@@ -107,9 +111,11 @@ def joined(parts: Sequence[Reindex]) -> Reindex:
 
 
 def reshaped(before: Reindex, shape: PartialShape, target: PartialShape) -> Reindex | None:
-    """What a Reshape from `shape` to `target` makes of it; None where it does not stay within one axis.
+    """Returns the change after a Reshape; None where the change does not stay within one axis.
 
-    Both shapes are of one example, without the batch, and complete.
+    Args:
+        before: the change of the tensor that is reshaped.
+        shape, target: shapes of one example before and after, without the batch and with all sizes known.
     """
     at = before.axis - 1
     outer, inner = _product(shape[:at]), _product(shape[at + 1 :])
@@ -126,12 +132,12 @@ def _product(sizes: Sequence[Any]) -> int:
     return prod(int(size) for size in sizes)
 
 
-def taken(values: Array, axis: int, source: Array) -> Array:
-    """Old values at their new positions; new positions get what their counterparts have."""
+def at_new_positions(values: Array, axis: int, source: Array) -> Array:
+    """Returns the old values at their new positions; new positions get the values of their counterparts."""
     return np.take(values, np.where(source < 0, ~source, source), axis=axis)
 
 
-def put(values: Array, axis: int, source: Array, new: Any) -> None:
+def fill_new_positions(values: Array, axis: int, source: Array, new: Any) -> None:
     """Set the new positions along an axis: to a number, or to the values of an array of the same shape."""
     at: tuple[Any, ...] = (slice(None),) * axis + (source < 0,)
     values[at] = new[at] if isinstance(new, np.ndarray) else new

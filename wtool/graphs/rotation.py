@@ -1,4 +1,4 @@
-"""`--to autorot`: layers become Auto-Rotating ones, told between which limits their inputs are."""
+"""`--to autorot`: layers become Auto-Rotating layers, which know the limits of their inputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wtool.schema.layers.activations import LEVELS, RANGES, activation_name, bey
 from wtool.schema.layers.output_ranges import hull
 
 OWN = ("xmin_lim", "xmax_lim", "L", "xQ_scalar", "eps", "AutoRot", "hQ_scalar")
-"""Settings that the variants have and their parents do not."""
+"""Settings that Auto-Rotating layers have and their parents do not."""
 
 EPS = 1e-5
 WRAPPERS = ("Bidirectional", *CARRIERS)
@@ -58,15 +58,15 @@ def rotate(
     model: Model, layer: Layer, limits: Range | None, given: tuple[float | None, float | None], level: float | None,
     auto_rot: bool,
 ) -> str:  # fmt: skip
-    """Make a layer's entries Auto-Rotating ones, in place; gives their class.
+    """Make a layer's entries Auto-Rotating, in place. Returns the name of their class.
 
     Args:
-        model: whose layer it is.
-        layer: it.
-        limits: of its inputs, where the layers before tell.
-        given: those that the user gives.
-        level: L; None takes it from the activation.
-        auto_rot: False switches them off.
+        model: the model that the layer is in.
+        layer: the layer.
+        limits: limits of its inputs by the layers before it; None where they are not known.
+        given: limits that the user gives for inputs without known limits.
+        level: L; None takes L from the activation.
+        auto_rot: False switches the rotation off.
 
     Raises:
         Usage: limits or L are not known.
@@ -120,9 +120,11 @@ def _level(model: Model, layer: Layer, entry: Entry) -> str | float:
 
 
 def limits_of(model: Model, given: Sequence[Range | None] = ()) -> dict[str, Range | None]:
-    """Path of each layer, of a model and those inside it -> between which limits its inputs are, where that is known.
+    """Returns the limits of the first input of each layer, by path; None where they are not known.
 
-    Limits come from activations with a bounded range, and pass through layers that only move values.
+    Args:
+        model: the model; the layers of models inside it are there, too.
+        given: limits of the model's inputs.
     """
     found: dict[str, Range | None] = {}
     _follow(model, given, found)

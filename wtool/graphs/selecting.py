@@ -23,15 +23,15 @@ LINKING = ("a linked activation", "Linked", "LK")
 def choose(
     model: Model, globs: Sequence[str], wanted: Callable[[Layer], Chosen | None], what: str, outputs_too: bool = False
 ) -> dict[str, tuple[Layer, Chosen]]:
-    """The layers that `wanted` says something of, as far as patterns allow.
+    """Returns the layers that a swap changes: those that `wanted` chooses, as far as patterns allow.
 
     Args:
-        model: the outermost one.
+        model: the outermost model.
         globs: patterns for paths of layers; all hidden layers, if there are none. Output layers only where a pattern
             without wildcards names them.
-        wanted: what to do with a layer; None for nothing.
-        what: what they become, in messages.
-        outputs_too: output layers need no naming.
+        wanted: returns what becomes of a layer; None if the layer stays as it is.
+        what: what the layers become, in messages.
+        outputs_too: whether output layers are chosen without being named.
 
     Raises:
         Usage: a pattern matches no layer, or nothing is found.
@@ -65,7 +65,7 @@ def choose(
 
 
 def passed_by(model: Model, globs: Sequence[str], wanted: Callable[[Layer], Chosen | None], what: str) -> list[str]:
-    """One line on what `choose` cannot reach: layers inside others, activations of loops and operations of the graph.
+    """Returns a note on what `choose` cannot reach: layers inside others, activations of loops, operations.
 
     Args:
         model, globs, wanted, what: as for `choose`.
@@ -89,7 +89,7 @@ def passed_by(model: Model, globs: Sequence[str], wanted: Callable[[Layer], Chos
 
 
 def inside(layer: Layer) -> Iterator[Layer]:
-    """The layers in a layer's settings, at any depth: of wrappers and the like, but not those of the graph."""
+    """The layers in the settings of a wrapper and the like, at any depth; layers of a model inside are none of them."""
     waiting = [] if layer.model is not None else [layer]
     while waiting:
         holder = waiting.pop()
@@ -106,7 +106,7 @@ def inside(layer: Layer) -> Iterator[Layer]:
 
 
 def _is_activation(layer: Layer) -> bool:
-    """Whether it has an activation that no layer can take the place of: in a loop over time, or as an operation."""
+    """Whether a layer has an activation that no other layer can replace: in a loop over time, or as an operation."""
     entry = entry_of(layer.kind or "")
     if entry is not None and entry.channels in ("recurrent", "convolving recurrent"):
         return layer.config.get("activation") not in (None, "linear")
@@ -117,7 +117,7 @@ def _is_activation(layer: Layer) -> bool:
 
 
 def output_layers(model: Model) -> set[str]:
-    """Paths of the layers that a model's outputs come from: back to the last ones with a kernel."""
+    """Returns the paths of the output layers: from the outputs back to the last layers with a kernel."""
     makers = {call.key[:2]: call for call in model.calls}
     found: set[str] = set()
     waiting = [ref.key for ref in model.outputs]

@@ -14,8 +14,8 @@ from wtool.checkpoint.weight_order import listed, owner_of
 from wtool.dtypes import Array, dtype_of, is_floating
 from wtool.errors import Refused
 from wtool.graphs.layer_changes import COPY, INPUT, ONE, AxisEdit
-from wtool.graphs.propagate import Spread
-from wtool.graphs.reindex import put, taken
+from wtool.graphs.propagate import Propagation
+from wtool.graphs.reindex import at_new_positions, fill_new_positions
 from wtool.transforms.initializers import from_config
 from wtool.transforms.streams import drawn, stream
 
@@ -59,7 +59,7 @@ class Values:
     notes: list[str] = field(default_factory=list)
 
 
-def edits_of(base: Checkpoint, found: Spread) -> dict[str, list[AxisEdit]]:
+def edits_of(base: Checkpoint, found: Propagation) -> dict[str, list[AxisEdit]]:
     """How each tensor of a checkpoint changes.
 
     Raises:
@@ -67,7 +67,7 @@ def edits_of(base: Checkpoint, found: Spread) -> dict[str, list[AxisEdit]]:
     """
     edits: dict[str, list[AxisEdit]] = {}
     owned = weights_by_layer(base)
-    for path, each in found.taken.items():
+    for path, each in found.changes.items():
         for edit in each.edits:
             matching = [tensor for tensor in owned.get(path, ()) if _is_meant(tensor, path, edit)]
             if not matching and edit.fill == INPUT and edit.name.endswith("kernel"):
@@ -121,14 +121,14 @@ def changed_values(base: Checkpoint, tensor: Tensor, edits: Sequence[AxisEdit], 
     """A weight's new values."""
     values = base.read(tensor)
     for edit in edits:
-        values = taken(values, edit.axis, edit.source)
+        values = at_new_positions(values, edit.axis, edit.source)
         chosen = filling.fill if edit.fill == INPUT else edit.fill
         if chosen == "initializer":
-            put(values, edit.axis, edit.source, _fresh(tensor, values.shape, filling))
+            fill_new_positions(values, edit.axis, edit.source, _fresh(tensor, values.shape, filling))
         elif chosen == "mirror":
-            put(values, edit.axis, edit.source, -values)
+            fill_new_positions(values, edit.axis, edit.source, -values)
         elif chosen != COPY:
-            put(values, edit.axis, edit.source, values.dtype.type(1 if chosen == ONE else 0))
+            fill_new_positions(values, edit.axis, edit.source, values.dtype.type(1 if chosen == ONE else 0))
     return values
 
 

@@ -1,7 +1,7 @@
-"""Which layer of a functional model takes whose output, and the order of layers that Keras makes of it.
+"""The order in which Keras lists the layers of a functional model.
 
-Keras lists the layers of such a model in an order of its own, and not in that of the configuration. Which group of a
-file is which layer's depends on that order.
+Keras has an order of its own, by depth in the graph, and not that of the configuration. Which group of a file belongs
+to which layer depends on this order.
 """
 
 from __future__ import annotations

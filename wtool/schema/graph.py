@@ -1,4 +1,4 @@
-"""The graph in a model's configuration, edited in place: which layer takes which tensor, new layers between them."""
+"""The graph in a model's configuration: which layer takes which tensor. Edits change the configuration in place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wtool.schema.layers import TABLE, class_of
 
 Entry = dict[str, Any]
 OPERATION = "operation"
-"""The kind of `x + y` and the like, which stand between the layers."""
+"""The kind of operations like `x + y` that stand between the layers of a graph."""
 
 CARRIERS = tuple(name for name, entry in TABLE.items() if entry.wraps in ("layer", "each step"))
 """Wrappers whose output is that of the layer inside, of each step or with a kernel of norm 1."""
@@ -38,18 +38,18 @@ class Layer:
 
     @property
     def name(self) -> str:
-        """What its author called it."""
+        """The name that its author gave the layer."""
         return str(self.entry.get("name") or self.config.get("name") or "")
 
     @property
     def config(self) -> Entry:
-        """Its settings."""
+        """The settings of the layer."""
         config = self.entry.get("config")
         return config if isinstance(config, dict) else {}
 
     @property
     def acting(self) -> Layer:
-        """The layer that computes: itself, or the one inside wrappers that change nothing behind it."""
+        """The layer that computes the output: the layer itself, or the one inside wrappers like TimeDistributed."""
         layer = self
         while layer.kind in CARRIERS and isinstance(layer.config.get("layer"), dict):
             entry = layer.config["layer"]
@@ -58,7 +58,7 @@ class Layer:
 
     @property
     def shown(self) -> str:
-        """Its path and class, for messages."""
+        """The path and class of the layer, for messages."""
         return f"{self.path} ({self.entry.get('class_name')})"
 
 
@@ -80,7 +80,7 @@ class Call:
 
     @property
     def key(self) -> Key:
-        """Its first output."""
+        """The first output of the call."""
         return (self.layer.name, self.number, 0)
 
 
@@ -107,27 +107,27 @@ class Model:
     outputs: list[Ref] = field(default_factory=list)
 
     def walk(self) -> Iterator[Model]:
-        """It and the models inside it."""
+        """The model and the models inside it, outermost first."""
         yield self
         for layer in self.layers:
             if layer.model is not None:
                 yield from layer.model.walk()
 
     def calls_of(self, layer: Layer) -> list[Call]:
-        """Every call of a layer."""
+        """Returns every call of a layer."""
         return [call for call in self.calls if call.layer is layer]
 
     def users(self, key: Key) -> list[Ref]:
-        """Where a tensor is taken."""
+        """Returns the places that take a tensor."""
         refs = [ref for call in self.calls for ref in call.inputs] + self.outputs
         return [ref for ref in refs if ref.key == key]
 
     def inside(self, name: str) -> str:
-        """The path of a layer."""
+        """Returns the path of a layer of this model."""
         return f"{self.path}/{name}" if self.path else name
 
     def free_name(self, wanted: str) -> str:
-        """A name that no layer has yet."""
+        """Returns a name that no layer of the model has yet: the wanted one, or that with a number."""
         taken = {layer.name for layer in self.layers}
         number = 1
         name = wanted
@@ -137,7 +137,13 @@ class Model:
         return name
 
     def insert(self, entry: Entry, takes: list[Key], hands: list[list[Ref]]) -> Layer:
-        """Put a layer between tensors and those who take them: for `takes[i]`, `hands[i]` get its i-th output."""
+        """Put a layer between tensors and the places that take them. Returns the layer.
+
+        Args:
+            entry: the configuration's entry for the layer, without nodes.
+            takes: the tensors that the layer takes, one for each call.
+            hands: for each call the places that take its output from now on.
+        """
         layer = Layer(entry, self.inside(str(entry["config"]["name"])), class_of(entry))
         nodes, calls = [], []
         for number, (key, refs) in enumerate(zip(takes, hands, strict=True)):
@@ -172,7 +178,7 @@ class Model:
         return {"args": [{"class_name": "__keras_tensor__", "config": ref.told}], "kwargs": {}}
 
     def remove(self, layer: Layer) -> None:
-        """Take a layer of one input out: who took its outputs takes its inputs."""
+        """Take a layer of one input out: the places that took its outputs take its inputs."""
         for call in self.calls_of(layer):
             for ref in self.users(call.key):
                 ref.point(call.inputs[0].key)
@@ -180,7 +186,7 @@ class Model:
         self.layers.remove(layer)
 
     def settle(self) -> None:
-        """Write the layers back, in the order in which Keras will have them."""
+        """Write the layers back into the configuration, in the order in which Keras will list them."""
         ordered = _keras_order(self) if self.functional else _chain(self)
         self.layers[:] = ordered
         self.entries[:] = [layer.entry for layer in ordered]

@@ -13,7 +13,7 @@ Shapes = dict[Key, "PartialShape | None"]
 
 
 def shapes_of(model: Model, given: Sequence[PartialShape | None] | None = None) -> Shapes:
-    """The shape of every tensor of a model, None where it cannot be known.
+    """Returns the shape of every tensor of a model; None where the shape cannot be known.
 
     Args:
         model: its graph.
@@ -35,7 +35,7 @@ def shapes_of(model: Model, given: Sequence[PartialShape | None] | None = None) 
 
 
 def told_shape(ref: Ref) -> PartialShape | None:
-    """What Keras 3 says of a tensor where it is taken."""
+    """Returns the shape that Keras 3 notes of a tensor where a call takes the tensor; None where it notes none."""
     return as_shape(ref.told.get("shape")) if ref.told is not None else None
 
 
@@ -62,7 +62,7 @@ def _declared(model: Model, key: Key) -> PartialShape | None:
 
 
 def outputs_of(call: Call, inputs: Sequence[PartialShape | None]) -> list[PartialShape | None]:
-    """The shapes of a call's outputs; a single None for layers that nobody knows."""
+    """Returns the shapes of a call's outputs; a single None for layers that nobody knows."""
     layer = call.layer
     if layer.kind in TENSORFLOW:
         return shapes_behind(layer.config, call.arguments, inputs)
