@@ -215,6 +215,8 @@ class _Leg:
         """Train from the latest model that was left behind, or from the beginning, and save."""
         data, validation = self._data()
         last, notes = latest(found, datas.can_skip(data))
+        if last is None and not self.options.get("new_optimizer"):
+            notes = (*self.loaded.notes, *notes)
         at, plan = (self.plan.start, self.plan) if last is None else (last.at, replace(self.plan, seed=last.seed))
         model = self._begun(last, plan)
         self._prepare_folder(at, found)

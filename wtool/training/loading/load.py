@@ -31,7 +31,7 @@ from wtool.schema.unsafe_place import UnsafePart
 from wtool.training.checks import refuse_weights_only
 from wtool.training.loading.holes import warn_of_holes
 from wtool.training.loading.old_names import older_objects
-from wtool.training.loading.optimizer_state import lost_state, restore
+from wtool.training.loading.optimizer_state import restored
 from wtool.training.variables import by_place, named
 
 UIDS = "object_name_uids"
@@ -55,6 +55,7 @@ class Loaded:
         variables: path of each of them -> the model's variable, where Keras has one.
         lost: why the optimizer's state is not the file's; empty if it is, or if there is none.
         uncompiled: why the model is not compiled, though it was when it was saved.
+        notes: what is worth knowing of the optimizer's state, one line each.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Loaded:
     variables: Mapping[str, Any]
     lost: str = ""
     uncompiled: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def load(path: str, unsafe: bool = False) -> Loaded:
@@ -85,8 +87,7 @@ def load(path: str, unsafe: bool = False) -> Loaded:
         hashes = checkpoint.finish()
         model, uncompiled = _loaded(real, checkpoint, unsafe)
         variables = _variables(model, checkpoint)
-        if checkpoint.format == "h5" and getattr(model, "optimizer", None) is not None:
-            restore(model, checkpoint, variables)
+        state = restored(model, checkpoint, variables)
         return Loaded(
             name=path,
             model=model,
@@ -95,8 +96,9 @@ def load(path: str, unsafe: bool = False) -> Loaded:
             format=checkpoint.format,
             weights=tuple(checkpoint.weights),
             variables=variables,
-            lost=lost_state(model, checkpoint),
+            lost=state.lost,
             uncompiled=uncompiled,
+            notes=state.notes,
         )
 
 

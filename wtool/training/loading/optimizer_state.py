@@ -3,35 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.optimizer.lost import lost_optimizer, saved_step
 
 
-def restore(model: Any, checkpoint: Checkpoint, variables: Mapping[str, Any]) -> None:
-    """Give a model from an `.h5` file its optimizer: the one that Keras 3 builds there knows no layer's variables.
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What became of the optimizer's state when a model was loaded.
 
-    Files of Keras 3 have its variables in its order; those of Keras 2 have them by kind (all momentums, then all
-    velocities), and no learning rate, which is in the configuration.
+    Attributes:
+        lost: why the state is not the file's; empty if it is, or if the file has none.
+        notes: worth knowing, one line each.
+    """
+
+    lost: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def restored(model: Any, checkpoint: Checkpoint, variables: Mapping[str, Any]) -> Restored:
+    """Gives a loaded model the state of its optimizer where Keras did not, and tells what is lost.
 
     Args:
-        model: compiled.
+        model: the model, compiled if Keras could compile it.
         checkpoint: its file.
         variables: path of each weight -> the model's variable.
+    """
+    if getattr(model, "optimizer", None) is None:
+        return Restored(lost_state(model, checkpoint))
+    if not checkpoint.slots and any(tensor.trainable for tensor in checkpoint.weights):
+        return Restored(notes=("the file has no state of its optimizer, which begins anew",))
+    if checkpoint.format == "h5":
+        _restore(model, checkpoint, variables)
+        return Restored(lost_state(model, checkpoint))
+    lost = lost_state(model, checkpoint)
+    if lost and _restore(model, checkpoint, variables) and not lost_state(model, checkpoint):
+        told = "Keras does not restore its optimizer, which has another list of weights in the file; wtool restored it"
+        return Restored(notes=(told,))
+    return Restored(lost)
+
+
+def _restore(model: Any, checkpoint: Checkpoint, variables: Mapping[str, Any]) -> bool:
+    """Gives a model a new optimizer with the file's state, and returns whether the file has all of that state.
+
+    The optimizer that Keras 3 builds for an `.h5` file knows no layer's variables. Files of Keras 3 have its variables
+    in its order; those of Keras 2 have them by kind (all momentums, then all velocities), and no learning rate, which
+    is in the configuration. Weights that were frozen later still have slots in the file.
     """
     optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
     optimizer.build(model.trainable_variables)
     saved, own = checkpoint.slots, optimizer.variables
+    model.optimizer = optimizer
     if [tensor.shape for tensor in saved] == [tuple(variable.shape) for variable in own]:
         _assign(checkpoint, dict(enumerate(own)), dict(enumerate(saved)))
-    else:
-        named = {variable.name: variable for variable in own if variable.name != "learning_rate"}
-        called = {_name(tensor, variables): tensor for tensor in saved}
-        shapes = {name: tuple(variable.shape) for name, variable in named.items()}
-        if len(called) == len(saved) and shapes == {name: tensor.shape for name, tensor in called.items()}:
-            _assign(checkpoint, named, called)
-    model.optimizer = optimizer
+        return True
+    named = {variable.name: variable for variable in own if variable.name != "learning_rate"}
+    called = {_name(tensor, variables): tensor for tensor in saved}
+    shapes = {name: called[name].shape for name in named if name in called}
+    if len(called) == len(saved) and shapes == {name: tuple(variable.shape) for name, variable in named.items()}:
+        _assign(checkpoint, named, called)
+        return True
+    return False
 
 
 def _name(tensor: Tensor, variables: Mapping[str, Any]) -> str:

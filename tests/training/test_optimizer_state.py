@@ -1,0 +1,88 @@
+"""The optimizer of a loaded model: the file's state, or a word about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wtool
+
+pytestmark = pytest.mark.tensorflow
+
+X, Y = np.random.default_rng(3).random((24, 6)), np.random.default_rng(4).random((24, 2))
+NONE = "the file has no state of its optimizer, which begins anew"
+
+
+@pytest.fixture
+def keras() -> Any:
+    return pytest.importorskip("keras")
+
+
+def trained(keras: Any) -> Any:
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(4, "relu", name="first"), layers.Dense(2, name="last")])
+    model.compile(keras.optimizers.Adam(), "mean_squared_error")
+    model.fit(X, Y, batch_size=8, verbose=0)
+    return model
+
+
+def slots(model: Any) -> dict[str, Any]:
+    """The end of each variable's name -> values."""
+    found = {each.path.rpartition("/")[2]: np.asarray(each) for each in model.optimizer.variables}
+    return {name[max(name.find("first"), name.find("last"), 0) :]: value for name, value in found.items()}
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_layers_frozen_after_training_lose_no_step(suffix: str, keras: Any, tmp_path: Path) -> None:
+    """Keras leaves out the state of a `.keras` file that has slots for more weights than the model trains."""
+    from wtool.training.loading.load import load
+
+    model = trained(keras)
+    before = slots(model)
+    model.layers[0].trainable = False
+    model.save(tmp_path / f"frozen{suffix}")
+    if suffix == ".keras":
+        with pytest.warns(UserWarning, match="Skipping variable loading"):
+            assert int(keras.models.load_model(tmp_path / f"frozen{suffix}").optimizer.iterations) == 0
+    found = load(str(tmp_path / f"frozen{suffix}"))
+    assert found.lost == ""
+    assert any("wtool restored it" in note for note in found.notes) == (suffix == ".keras")
+    after = slots(found.model)
+    assert sorted(after) == [
+        "iteration", "last_bias_momentum", "last_bias_velocity", "last_kernel_momentum", "last_kernel_velocity",
+        "learning_rate",
+    ]  # fmt: skip
+    for name, value in after.items():
+        assert np.array_equal(value, before[name]), name
+    done = wtool.resume(
+        tmp_path / f"frozen{suffix}", data=(X, Y), epochs=1, batch_size=8, output=tmp_path / "more.keras", seed=1
+    )
+    assert done.notes == found.notes
+    assert wtool.inspect(tmp_path / "more.keras")["optimizer"]["step"] == 6
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_file_without_state_says_that_the_optimizer_begins_anew(suffix: str, keras: Any, tmp_path: Path) -> None:
+    path = tmp_path / f"model{suffix}"
+    trained(keras).save(path)
+    wtool.prune(path, sparsity=0.5, optimizer="drop", output=tmp_path / f"pruned{suffix}")
+    told = {}
+    for name, options in {"pruned": {}, "new": {"new_optimizer": "adam"}, "model": {}}.items():
+        model = tmp_path / f"{'pruned' if name == 'new' else name}{suffix}"
+        target = tmp_path / f"{name}-more.keras"
+        told[name] = wtool.resume(model, data=(X, Y), epochs=1, output=target, seed=1, **options).notes
+    assert told == {"pruned": (NONE,), "new": (), "model": ()}
+
+
+def test_layers_thawed_after_training_are_told(keras: Any, tmp_path: Path) -> None:
+    model = trained(keras)
+    model.layers[0].trainable = False
+    model.compile(keras.optimizers.Adam(), "mean_squared_error")
+    model.fit(X, Y, batch_size=8, verbose=0)
+    model.layers[0].trainable = True
+    model.save(tmp_path / "thawed.keras")
+    with pytest.raises(wtool.WtoolError, match="Keras does not restore its optimizer, which is at step 3"):
+        wtool.resume(tmp_path / "thawed.keras", data=(X, Y), epochs=1, output=tmp_path / "more.keras")
