@@ -15,8 +15,8 @@ from wtool.checkpoint.model import Tensor
 from wtool.checkpoint.optimizer import slots as optimizer
 from wtool.checkpoint.optimizer.slots import Stored
 from wtool.hdf5.reader import Dataset
-from wtool.schema import optimizers as optimizer_layouts
-from wtool.schema.optimizers import Settings
+from wtool.schema import optimizer_settings
+from wtool.schema.optimizer_settings import Settings
 
 ROLES = json.loads((Path(__file__).parents[2] / "fixtures" / "keras-roles.json").read_text())
 FILES = [saved for saved in saved_files() if any(saved.slot_places)]
@@ -258,4 +258,4 @@ def test_initial_values(class_name: str, config: dict[str, Any], slot: str, valu
     ],
 )
 def test_the_class_of_an_optimizer(entry: Any, name: str | None, class_name: str | None) -> None:
-    assert optimizer_layouts.settings_of(entry, name).class_name == class_name
+    assert optimizer_settings.settings_of(entry, name).class_name == class_name

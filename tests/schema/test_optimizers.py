@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from wtool.schema.optimizer_layouts import layouts
-from wtool.schema.optimizers import SLOT_KINDS, TABLE, Settings, initial_value, keeps_slots, rule_of
+from wtool.schema.optimizer_settings import Settings, initial_value, keeps_slots
+from wtool.schema.optimizers import SLOT_KINDS, TABLE, rule_of
 
 WEIGHTS = {
     "embedding/embeddings": (7, 4),
@@ -68,7 +69,7 @@ def test_every_optimizer_of_keras_has_an_entry(package: str) -> None:
     keras = pytest.importorskip(package)
     classes = [value for value in vars(keras.optimizers).values() if isinstance(value, type)]
     public = {each.__name__ for each in classes if issubclass(each, keras.optimizers.Optimizer)} - {"Optimizer"}
-    assert {"Adam", "LossScaleOptimizer"} <= public
+    assert "Adam" in public
     assert sorted(public - set(TABLE)) == [], "these optimizers of Keras have no entry in wtool.schema.optimizers.TABLE"
 
 
@@ -100,7 +101,7 @@ def is_name_of(name: str, keras_path: str, class_name: str) -> bool:
     if class_name == "ScheduleFreeAdamW" and last.endswith("_momentum"):
         return last == f"{weight.replace('/', '_')}_momentum" and kind == "average"
     if name == "u_product":
-        return last == "variable"  # Keras gives it no name
+        return last.startswith("variable")  # Keras gives it no name
     return last == name.replace("/", "_") or keras_path == name
 
 

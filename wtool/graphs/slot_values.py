@@ -14,16 +14,8 @@ from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array, dtype_of
 from wtool.graphs.layer_changes import COPY, ZERO
 from wtool.graphs.values import Added, Filling, Values, changed_values, new_shape
-from wtool.schema.optimizers import (
-    Settings,
-    SlotKind,
-    initial_value,
-    is_setting,
-    kind_of,
-    kinds_of_weight,
-    rule_of,
-    trains_in_parts,
-)
+from wtool.schema.optimizer_settings import Settings, initial_value, kinds_of_weight, trains_in_parts
+from wtool.schema.optimizers import SlotKind, is_setting, kind_of, rule_of
 
 
 @dataclass(frozen=True, slots=True)

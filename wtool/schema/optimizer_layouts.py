@@ -12,19 +12,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from wtool.schema.optimizers import (
-    ANY,
-    ITERATION,
-    LEARNING_RATE,
-    TABLE,
-    Group,
-    OptimizerClass,
-    Scalar,
-    Settings,
-    SlotKind,
-    inner_settings,
-    scales_loss,
-)
+from wtool.schema.optimizer_settings import Settings, inner_settings, scales_loss
+from wtool.schema.optimizers import ANY, ITERATION, LEARNING_RATE, TABLE, Group, OptimizerClass, Scalar, SlotKind
 
 Slots = tuple[SlotKind, ...]
 

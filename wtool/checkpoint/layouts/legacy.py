@@ -17,7 +17,7 @@ from wtool.checkpoint.optimizer.candidates import sorted_by_name
 from wtool.errors import Differs, Note, Refused
 from wtool.hdf5.reader import Dataset, Index, Value
 from wtool.schema import config as architecture
-from wtool.schema import optimizers as optimizer_layouts
+from wtool.schema import optimizer_settings
 from wtool.schema.config import Node
 
 
@@ -214,9 +214,9 @@ def _add_own(model: StoredLayer, index: Index, base: str) -> None:
 
 def _optimizer(
     index: Index, training_config: Mapping[str, Any] | None, version: str | None, model: StoredLayer
-) -> tuple[optimizer_layouts.Settings, list[Tensor], list[str]]:
+) -> tuple[optimizer_settings.Settings, list[Tensor], list[str]]:
     entry = training_config.get("optimizer_config") if training_config is not None else None
-    settings = optimizer_layouts.settings_of(entry, older=_is_older(version))
+    settings = optimizer_settings.settings_of(entry, older=_is_older(version))
     if "optimizer_weights" not in index.groups:
         return settings, [], []
     policy = "bfloat16" if any(held.dtype == "bfloat16" for owner in model.walk() for held in owner.holds) else None

@@ -11,7 +11,8 @@ from wtool.checkpoint.optimizer.alignment import Lanes, Segment, align
 from wtool.checkpoint.optimizer.candidates import Candidates
 from wtool.schema.layers import Shape
 from wtool.schema.optimizer_layouts import Layout, layouts
-from wtool.schema.optimizers import Settings, SlotKind, innermost_settings
+from wtool.schema.optimizer_settings import Settings, innermost_settings
+from wtool.schema.optimizers import SlotKind
 
 Slots = tuple[tuple[str, StoredVariable | None], ...]
 

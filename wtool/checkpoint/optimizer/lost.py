@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from wtool.checkpoint.model import Checkpoint
 from wtool.errors import Note
-from wtool.schema.optimizers import Settings, keeps_slots
+from wtool.schema.optimizer_settings import Settings, keeps_slots
 
 
 def saved_step(checkpoint: Checkpoint) -> int | None:

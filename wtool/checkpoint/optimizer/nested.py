@@ -19,8 +19,9 @@ from wtool.checkpoint.optimizer.alignment import Lanes, deal
 from wtool.checkpoint.optimizer.candidates import Candidates, candidates, scattered
 from wtool.checkpoint.optimizer.fitting import first_part
 from wtool.checkpoint.optimizer.slots import Named, Stored
-from wtool.schema import optimizers as optimizer_layouts
-from wtool.schema.optimizers import TABLE, Settings
+from wtool.schema import optimizer_settings
+from wtool.schema.optimizer_settings import Settings
+from wtool.schema.optimizers import TABLE
 
 _HEADS = {
     0: (),
@@ -55,11 +56,11 @@ def read(groups: Groups, entry: Any, model: StoredLayer) -> tuple[Settings, list
         entry: the optimizer's entry in the configuration, where there is one.
         model: the model that it trains; its variables have their paths.
     """
-    settings = optimizer_layouts.settings_of(entry, groups.name("optimizer"))
+    settings = optimizer_settings.settings_of(entry, groups.name("optimizer"))
     wrapped = next((f"optimizer/{name}" for name in _INNER if groups.is_object(f"optimizer/{name}")), None)
     if wrapped is not None and "inner_optimizer" not in settings.config:
-        inner = settings if entry else optimizer_layouts.settings_of(None, groups.name(wrapped))
-        settings = optimizer_layouts.scaling(settings, inner)
+        inner = settings if entry else optimizer_settings.settings_of(None, groups.name(wrapped))
+        settings = optimizer_settings.scaling(settings, inner)
     policy = "bfloat16" if any(held.dtype == "bfloat16" for owner in model.walk() for held in owner.holds) else None
     root = _node(groups, "optimizer", settings, policy)
     guesses = candidates(model)
@@ -89,7 +90,7 @@ def _node(groups: Groups, group: str, settings: Settings, policy: str | None) ->
     for found in groups.objects(group, skip=("vars",)):
         name = found.rpartition("/")[2]
         is_inner = name in _INNER
-        own = optimizer_layouts.inner_settings(settings) if is_inner else _settings_of_part(groups, found, settings)
+        own = optimizer_settings.inner_settings(settings) if is_inner else _settings_of_part(groups, found, settings)
         node.parts.append(_node(groups, found, own, policy))
     return node
 
@@ -97,7 +98,7 @@ def _node(groups: Groups, group: str, settings: Settings, policy: str | None) ->
 def _settings_of_part(groups: Groups, group: str, settings: Settings) -> Settings:
     """Of one of a MultiOptimizer's: its entry has its name, or is the only one of its class."""
     name = groups.name(group)
-    own = optimizer_layouts.settings_of(None, name or group.rpartition("/")[2])
+    own = optimizer_settings.settings_of(None, name or group.rpartition("/")[2])
     entries = list(_entries(settings.config))
     for fitting in (
         [each for each in entries if name is not None and each.config.get("name") == name],
@@ -116,7 +117,7 @@ def _entries(config: Mapping[str, Any]) -> Iterator[Settings]:
         others = listed.get("optimizer_map")
         for each in (*(others.values() if isinstance(others, Mapping) else ()), listed.get("default_optimizer")):
             if isinstance(each, Mapping):
-                yield optimizer_layouts.settings_of(each)
+                yield optimizer_settings.settings_of(each)
 
 
 def _named(node: _Node, guesses: Candidates, model: StoredLayer) -> tuple[Sequence[Named], list[str]]:
@@ -153,4 +154,4 @@ def _deal(parts: Sequence[_Node], guesses: Candidates) -> None:
 
 def _slot(name: str, number: int | None, own: Sequence[StoredVariable | None], settings: Settings) -> Named:
     held = None if number is None else own[number]
-    return Named(name, held, optimizer_layouts.initial_value(name, settings))
+    return Named(name, held, optimizer_settings.initial_value(name, settings))

@@ -19,15 +19,8 @@ from wtool.checkpoint.optimizer.names import by_name
 from wtool.errors import Note
 from wtool.hdf5.reader import Dataset
 from wtool.schema.layers import Shape
-from wtool.schema.optimizers import (
-    CLASSES,
-    SCALARS,
-    Settings,
-    initial_value,
-    inner_settings,
-    scales_loss,
-    scaling,
-)
+from wtool.schema.optimizer_settings import Settings, initial_value, inner_settings, scales_loss, scaling
+from wtool.schema.optimizers import CLASSES, SCALARS
 
 
 @dataclass(frozen=True, slots=True)
