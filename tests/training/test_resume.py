@@ -338,13 +338,15 @@ def test_compiling(here: Path) -> None:
 
 
 def test_a_lost_optimizer_is_no_fresh_one(here: Path) -> None:
-    trained = load("init.keras")
-    trained.fit(X, Y, verbose=0)
+    trained = model()
     trained.get_layer("hidden").trainable = False
-    trained.save("frozen.keras")
+    trained.compile("adam", trained.loss)
+    trained.fit(X, Y, verbose=0)
+    trained.get_layer("hidden").trainable = True
+    trained.save("thawed.keras")
     with pytest.raises(wtool.WtoolError, match=r"is at step 19 in the file and at 0 when loaded; --new-optimizer"):
-        wtool.resume("frozen.keras", data="digits.npz", epochs=1)
-    wtool.resume("frozen.keras", data="digits.npz", epochs=1, new_optimizer="adam")
+        wtool.resume("thawed.keras", data="digits.npz", epochs=1)
+    wtool.resume("thawed.keras", data="digits.npz", epochs=1, new_optimizer="adam")
 
 
 @pytest.mark.parametrize(
