@@ -210,7 +210,7 @@ def score(criterion: str, final: Array, initial: Array, share: float) -> Array:
 @pytest.mark.parametrize("criterion", [*SHORT, *SHORT.values()])
 def test_sparsity_of_each_tensor(criterion: str, dtype: str) -> None:
     trained, initial = masked(model(dtype), 0.2), masked(model(dtype, 1), 0.05, 9)
-    needed = None if SHORT.get(criterion, criterion) == "large-final" else initial
+    needed = initial if CRITERIA[SHORT.get(criterion, criterion)].reads_initial else None
     result = on_arrays(Prune(sparsity=0.65, criterion=criterion), trained, needed)
     for path, final in trained.items():
         mask = lowest(score(criterion, final, initial[path], 0.65), round(0.65 * final.size))
@@ -223,7 +223,7 @@ def test_sparsity_of_each_tensor(criterion: str, dtype: str) -> None:
 @pytest.mark.parametrize("criterion", SHORT)
 def test_global_sparsity(criterion: str, dtype: str) -> None:
     trained, initial = masked(model(dtype), 0.2), model(dtype, 1)
-    needed = None if criterion == "lf" else initial
+    needed = initial if CRITERIA[SHORT[criterion]].reads_initial else None
     result = on_arrays(Prune(sparsity=0.65, criterion=criterion, scope="global"), trained, needed)
     final = np.concatenate([a.ravel() for a in trained.values()])
     scores = score(criterion, final, np.concatenate([a.ravel() for a in initial.values()]), 0.65)
@@ -289,7 +289,7 @@ def test_exact_counts_with_any_ties(
     initial_values = data.draw(st.lists(few, min_size=len(values), max_size=len(values)))
     final = {"a": np.array(values[:cut]).astype(dtype), "b": np.array(values[cut:]).astype(dtype)}
     initial = {"a": np.array(initial_values[:cut]).astype(dtype), "b": np.array(initial_values[cut:]).astype(dtype)}
-    needed = None if criterion in ("large-final", "random") else initial
+    needed = initial if CRITERIA[criterion].reads_initial else None
     zeros = sum(int(np.count_nonzero(a == 0)) for a in final.values())
     for scope in choices.SCOPES:
         result = on_arrays(Prune(sparsity=sparsity, criterion=criterion, scope=scope), final, needed)
@@ -308,7 +308,7 @@ def test_exact_counts_with_any_ties(
 def test_masks_are_nested_under_repeated_pruning(one: float, other: float, criterion: str, scope: str) -> None:
     low, high = sorted((one, other))
     final, initial = model("float16"), model("float16", 1)
-    needed = None if criterion in ("large-final", "random") else initial
+    needed = initial if CRITERIA[criterion].reads_initial else None
     once = on_arrays(Prune(sparsity=low, criterion=criterion, scope=scope), final, needed)
     twice = on_arrays(Prune(sparsity=high, criterion=criterion, scope=scope), once, needed)
     for path in final:

@@ -14,7 +14,7 @@ import click
 from wtool.choices import ARMS, KEEP, SCHEDULES, SCOPES
 from wtool.cli import options
 from wtool.cli.console import counted, print_table, quiet_import, say
-from wtool.transforms.criteria import NAMES
+from wtool.transforms.pruning import Prune
 
 if TYPE_CHECKING:
     from wtool.training.lottery.experiment import Lottery, Trained
@@ -32,13 +32,7 @@ if TYPE_CHECKING:
     "--rounds", type=click.IntRange(1), default=1, show_default=True, metavar="R", help="Of pruning; 1 is one-shot."
 )
 @click.option("--schedule", type=click.Choice(SCHEDULES), default=SCHEDULES[0], show_default=True)
-@click.option(
-    "--criterion",
-    type=click.Choice(NAMES),
-    default="large-final",
-    show_default=True,
-    help="What makes a weight matter.",
-)
+@options.one(Prune, "criterion")
 @click.option("--scope", type=click.Choice(SCOPES), default=SCOPES[0], show_default=True)
 @click.option(
     "--last-layer-scale",

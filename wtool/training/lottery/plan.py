@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from wtool.choices import ARMS, KEEP, SCHEDULES, SCOPES, check_choice
 from wtool.errors import Usage
-from wtool.transforms.criteria import NAMES, SHORT
+from wtool.transforms.criteria import CRITERIA, NAMES, SHORT
 
 COPY, DRAW, PRUNE, TRAIN, NONE = "copy", "draw", "prune", "resume", "none"
 """Operations beside the re-initialisations: initial weights as they are or drawn anew, and so on."""
@@ -157,7 +157,7 @@ def _arm(experiment: Experiment, trial: int, arm: str, legs: Sequence[str], exte
         where = {"trial": trial, "arm": arm, "round": number, "sparsity": sparsity}
         pruned, ticket, result = (f"{folder}/{name}{extension}" for name in ("pruned", "ticket", "trained"))
         drawn, seed = seed_of(experiment, trial, number), seed_of(experiment, trial)
-        compared = None if experiment.criterion in ("large-final", "random") else began
+        compared = began if CRITERIA[experiment.criterion].reads_initial else None
         yield Step(PRUNE, pruned, trained, compared, drawn, **where)  # type: ignore[arg-type]
         yield Step(arm, ticket, pruned, origin, drawn, **where)  # type: ignore[arg-type]
         ends = {"start": experiment.rewind_to, "stop": experiment.epochs}
