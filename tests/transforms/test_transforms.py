@@ -198,6 +198,8 @@ def score(criterion: str, final: Array, initial: Array, share: float) -> Array:
                 scores = abs(wf - wi)
             case "large-final-same-sign":
                 scores = np.where(wi == 0, 0, np.maximum(0, wf * wi / abs(wi)))
+            case "large-init":
+                scores = abs(wi)
             case "large-init-large-final":
                 count = round(share * wf.size)
                 now = (count - (wf.size - kept.sum())) / kept.sum()
@@ -229,6 +231,17 @@ def test_global_sparsity(criterion: str, dtype: str) -> None:
     scores = score(criterion, final, np.concatenate([a.ravel() for a in initial.values()]), 0.65)
     expected = np.where(lowest(scores, round(0.65 * final.size)), final.dtype.type(0), final)
     assert np.concatenate([a.ravel() for a in result.values()]).tobytes() == expected.tobytes()
+
+
+def test_the_largest_initial_weights_stay() -> None:
+    """Worked out by hand: of four weights, those with the initial values 0.1 and -0.2 go; a zero goes before any."""
+    final, initial = np.array([[0.5, -4.0], [3.0, 0.01]]), np.array([[0.1, 0.4], [-0.2, -0.3]])
+    for name in ("large-init", "li"):
+        result = on_arrays(Prune(sparsity=0.5, criterion=name), {"kernel": final}, {"kernel": initial})
+        assert result["kernel"].tolist() == [[0.0, -4.0], [0.0, 0.01]]
+    final[0, 1] = 0.0
+    result = on_arrays(Prune(sparsity=0.5, criterion="li"), {"kernel": final}, {"kernel": initial})
+    assert result["kernel"].tolist() == [[0.0, 0.0], [3.0, 0.01]]
 
 
 @pytest.mark.parametrize("scope", choices.SCOPES)

@@ -232,7 +232,7 @@ def prune(
         set_value (V): What pruned ones become.
         sparsity (S): The share to prune, 0 to 1, by `criterion`.
         criterion: What makes a weight matter. One of large-final, large-init-large-final, magnitude-
-            increase, movement, large-final-same-sign, random, lf, lilf, mi, mov, lfss.
+            increase, movement, large-final-same-sign, large-init, random, lf, lilf, mi, mov, lfss, li.
         scope: S of each tensor, or of all together. One of tensor, global.
         last_layer_scale (F): The output layer's kernel is pruned to S*F.
         initial: The initial checkpoint, or any earlier one.

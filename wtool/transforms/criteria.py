@@ -87,6 +87,12 @@ def large_final_same_sign(final: Array, initial: Array) -> Array:
     return np.asarray(np.maximum(0.0, final * np.sign(initial)))
 
 
+@criterion("large-init", "li")
+def large_init(final: Array, initial: Array) -> Array:
+    """abs(wi)."""
+    return abs(initial)
+
+
 @criterion("random", reads_initial=False)
 def random(final: Array, numbers: Array) -> Array:
     """a random number: the control."""
