@@ -16,11 +16,18 @@ Make = Callable[[], Array]
 
 @dataclass(frozen=True, eq=False)
 class Fresh:
-    """An array that is new, or has another shape or values than before."""
+    """An array that is new, or has another shape or values than before.
+
+    Attributes:
+        shape, dtype: of the array.
+        make: gives all values at once.
+        block: gives the values [start, stop) of the flat array; None where none can be told without the others.
+    """
 
     shape: tuple[int, ...]
     dtype: str
     make: Make
+    block: Callable[[int, int], Array] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,9 @@ import numpy as np
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array, dtype_of
+from wtool.graphs.axis_blocks import changed_array
 from wtool.graphs.layer_changes import COPY, ZERO
-from wtool.graphs.values import Added, Filling, Values, changed_values, new_shape
+from wtool.graphs.values import Added, Filling, Values
 from wtool.schema.optimizer_settings import Settings, initial_value, kinds_of_weight, trains_in_parts
 from wtool.schema.optimizers import SlotKind, is_setting, kind_of, rule_of
 
@@ -118,11 +119,10 @@ def changed_slots(state: OptimizerState, values: Values, filling: Filling) -> di
         becomes = rule_of(slot.name).new_position
         if becomes == "weight":
             average = replace(filling, fill="zero") if filling.fill == "initializer" else filling
-            make = partial(changed_values, state.base, tensor, edits, average)
+            found[tensor.path] = changed_array(state.base, tensor, edits, average)
         else:
             filled = [replace(each, fill=ZERO if becomes == "zero" else COPY) for each in edits]
-            make = partial(changed_values, state.base, tensor, filled, filling)
-        found[tensor.path] = Fresh(new_shape(tensor, edits), tensor.dtype, make)
+            found[tensor.path] = changed_array(state.base, tensor, filled, filling)
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from wtool.checkpoint.initializers import initializers
@@ -12,6 +11,7 @@ from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.rebuild import misread_slots
 from wtool.checkpoint.structure import Fresh, Structure
 from wtool.errors import a_few
+from wtool.graphs.axis_blocks import changed_array
 from wtool.graphs.slot_values import (
     OptimizerState,
     added_slots,
@@ -21,7 +21,7 @@ from wtool.graphs.slot_values import (
     restarted_slots,
     untold_slots,
 )
-from wtool.graphs.values import Filling, Values, changed_values, new_shape
+from wtool.graphs.values import Filling, Values
 from wtool.schema import config as architecture
 from wtool.schema.config import Node
 
@@ -43,14 +43,7 @@ def structure_of(
     """
     named = {tensor.path: tensor for tensor in base.weights}
     filling = Filling(fill, seed, initializers(base) if fill == "initializer" else {})
-    changed = {
-        path: Fresh(
-            new_shape(named[path], edits),
-            named[path].dtype,
-            partial(changed_values, base, named[path], edits, filling),
-        )
-        for path, edits in values.edits.items()
-    }
+    changed = {path: changed_array(base, named[path], edits, filling) for path, edits in values.edits.items()}
     added = {
         layer: {name: Fresh(each.shape, each.dtype, each.make) for name, each in variables.items()}
         for layer, variables in values.added.items()

@@ -117,12 +117,17 @@ class Filling:
     initializers: Mapping[str, Any] = field(default_factory=dict)
 
 
+def fill_of(edit: AxisEdit, filling: Filling) -> str:
+    """What new positions get: `COPY`, `ZERO`, `ONE`, or one of `choices.FILLS` where they are inputs of a layer."""
+    return filling.fill if edit.fill == INPUT else edit.fill
+
+
 def changed_values(base: Checkpoint, tensor: Tensor, edits: Sequence[AxisEdit], filling: Filling) -> Array:
     """A weight's new values."""
     values = base.read(tensor)
     for edit in edits:
         values = at_new_positions(values, edit.axis, edit.source)
-        chosen = filling.fill if edit.fill == INPUT else edit.fill
+        chosen = fill_of(edit, filling)
         if chosen == "initializer":
             fill_new_positions(values, edit.axis, edit.source, _fresh(tensor, values.shape, filling))
         elif chosen == "mirror":

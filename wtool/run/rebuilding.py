@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from wtool.checkpoint.rebuild import Filled
@@ -12,15 +12,21 @@ from wtool.run.pipeline import Edit
 
 
 def edits_of(arrays: Sequence[Filled]) -> list[Edit]:
-    """The edits that fill arrays: block by block with the base's bytes, or whole with values that are made."""
+    """The edits that fill arrays: with the base's bytes, or with values that are made, whole where they have to be."""
     return [_edit(each) for each in arrays]
 
 
 def _edit(filled: Filled) -> Edit:
     source = filled.source
+    if isinstance(source, Fresh) and source.block is not None:
+        return Edit(filled.target, (), partial(_block, source.block))
     if isinstance(source, Fresh):
         return Edit(filled.target, (), partial(_made, filled.target.path, source), is_whole=True)
     return Edit(filled.target, (source,), _same)
+
+
+def _block(give: Callable[[int, int], Array], blocks: Sequence[Array], start: int, stop: int) -> Array:
+    return give(start, stop)
 
 
 def _made(path: str, fresh: Fresh, blocks: Sequence[Array], start: int, stop: int) -> Array:

@@ -1,0 +1,86 @@
+"""New values of a tensor whose positions along axes are others than before, block by block: a row is told by old rows.
+
+A row is what lies along the last axis. The values of a new row are those of one old row, at other positions, and some
+are filled; so a block of the new tensor needs the old rows that its own rows come from, and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.structure import Fresh
+from wtool.dtypes import Array
+from wtool.graphs.layer_changes import COPY, ONE, AxisEdit
+from wtool.graphs.values import Filling, changed_values, fill_of, new_shape
+
+SPARSE = 4  # old rows read for one that is needed: beyond that, the runs of needed rows are read one by one
+
+
+def changed_array(base: Checkpoint, tensor: Tensor, edits: Sequence[AxisEdit], filling: Filling) -> Fresh:
+    """Returns what takes a tensor's place; fresh initial values can only be drawn for a whole tensor.
+
+    Args:
+        base: has the tensor; stays open as long as the new values are asked for.
+        tensor: a weight, or a slot of its shape.
+        edits: one after the other.
+        filling: what positions get that were not there before.
+    """
+    in_blocks = not any(fill_of(edit, filling) == "initializer" for edit in edits)
+    return Fresh(
+        new_shape(tensor, edits),
+        tensor.dtype,
+        partial(changed_values, base, tensor, edits, filling),
+        partial(changed_block, base, tensor, edits, filling) if in_blocks else None,
+    )
+
+
+def changed_block(
+    base: Checkpoint, tensor: Tensor, edits: Sequence[AxisEdit], filling: Filling, start: int, stop: int
+) -> Array:
+    """The values [start, stop) of the new tensor, flat: shape (stop - start,).
+
+    The arguments are those of `changed_array`; no edit fills with fresh initial values.
+    """
+    shape = new_shape(tensor, edits)
+    length = shape[-1]
+    rows = np.arange(start // length, -(-stop // length))
+    last = len(shape) - 1
+    at = dict(enumerate(np.unravel_index(rows, shape[:-1]))) if last else {}
+    at[last] = np.arange(length)
+    is_new: list[Array] = []
+    for edit in reversed(edits):  # back from the new positions to the old ones
+        source = edit.source[at[edit.axis]]
+        is_new.insert(0, source < 0)
+        at[edit.axis] = np.where(source < 0, ~source, source)
+    old = np.ravel_multi_index([at[axis] for axis in range(last)], tensor.shape[:-1]) if last else np.zeros(1, int)
+    values = np.take(_rows(base, tensor, old), at[last], axis=1)
+    for edit, new in zip(edits, is_new, strict=True):
+        where = (slice(None), new) if edit.axis == last else (new,)
+        fill = fill_of(edit, filling)
+        if fill == "mirror":
+            values[where] = -values[where]
+        elif fill != COPY:
+            values[where] = values.dtype.type(1 if fill == ONE else 0)
+    first = rows[0] * length
+    block: Array = values.reshape(-1)[start - first : stop - first]
+    return block
+
+
+def _rows(base: Checkpoint, tensor: Tensor, rows: Array) -> Array:
+    """Rows of a tensor by their numbers, shape (len(rows), length of a row)."""
+    length = tensor.shape[-1]
+    low, high = int(rows.min()), int(rows.max()) + 1
+    if high - low <= SPARSE * len(rows):
+        near: Array = _read(base, tensor, low, high)[rows - low]
+        return near
+    runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
+    return np.concatenate([_read(base, tensor, int(run[0]), int(run[-1]) + 1) for run in runs]).reshape(-1, length)
+
+
+def _read(base: Checkpoint, tensor: Tensor, low: int, high: int) -> Array:
+    length = tensor.shape[-1]
+    return base.read_range(tensor, low * length, high * length).reshape(high - low, length)
