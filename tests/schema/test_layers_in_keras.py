@@ -302,6 +302,24 @@ def test_a_gated_layer_without_bounds_leaves_the_range_of_its_activation() -> No
     assert np.abs(values).max() > 100
 
 
+@pytest.mark.parametrize("interpolation", ["bicubic", "lanczos3", "lanczos5"])
+def test_interpolation_with_negative_weights_leaves_the_range(interpolation: str) -> None:
+    values = extreme(np.random.default_rng(1), (1, 6, 6, 1), 2.0, 3.0)
+    found = ops.convert_to_numpy(keras.layers.UpSampling2D(3, interpolation=interpolation)(values))
+    assert found.min() < 1.9
+    assert found.max() > 3.1
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "area", "gaussian", "bicubic", "mitchellcubic"])
+def test_interpolations_of_keras_2(interpolation: str) -> None:
+    tf_keras = pytest.importorskip("tf_keras")
+    values = extreme(np.random.default_rng(1), (1, 6, 6, 1), 2.0, 3.0)
+    layer = tf_keras.layers.UpSampling2D(3, interpolation=interpolation)
+    found = np.asarray(layer(values))
+    stays = bool(found.min() >= 2 - 1e-5 and found.max() <= 3 + 1e-5)
+    assert output_range("UpSampling2D", layer.get_config(), [(2.0, 3.0)]) == ((2.0, 3.0) if stays else None)
+
+
 def test_sparsemax_of_keras_is_not_between_0_and_1() -> None:
     """Why it claims no range, although the function that it is called after is."""
     values = ops.convert_to_numpy(keras.activations.sparsemax(np.array([[-9.0, -9.1, -30.0]], "float32")))

@@ -14,7 +14,7 @@ from wtool.graphs.new_layers import own_class
 from wtool.graphs.selecting import followers
 from wtool.schema.graph import CARRIERS, Entry, Layer, Model
 from wtool.schema.inbound_nodes import Key
-from wtool.schema.layers import Range, class_of, entry_of, output_range, quantisation
+from wtool.schema.layers import TABLE, Range, class_of, entry_of, output_range, quantisation
 from wtool.schema.layers.activations import LEVELS, RANGES, activation_name, beyond
 from wtool.schema.layers.output_ranges import hull
 
@@ -22,7 +22,7 @@ OWN = ("xmin_lim", "xmax_lim", "L", "xQ_scalar", "eps", "AutoRot", "hQ_scalar")
 """Settings that Auto-Rotating layers have and their parents do not."""
 
 EPS = 1e-5
-WRAPPERS = ("Bidirectional", *CARRIERS)
+WRAPPERS = tuple(name for name, entry in TABLE.items() if entry.wraps == "both ways" or name in CARRIERS)
 
 
 def rotatable(layer: Layer) -> list[Entry]:

@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from wtool.checkpoint.model import Tensor
 from wtool.dtypes import is_floating
 from wtool.errors import Refused, Usage
+from wtool.schema.layers import CODES
 
-QUANTISED = ("kernel", "quantized_kernel", "embeddings", "reverse_embeddings")
 COMPANIONS = ("_scale", "_zero", "g_idx", "awq_scales")
 MASKS = re.compile(r"(mask|threshold)(_\d+)?")
 """What tfmot's wrapper keeps of the weights that it prunes: a mean of two masks is none."""
@@ -18,7 +18,7 @@ MASKS = re.compile(r"(mask|threshold)(_\d+)?")
 
 def arithmetic(weights: Sequence[Tensor]) -> list[Tensor]:
     """The weights whose values are numbers to calculate with: floating, no mask, and no scale of quantised codes."""
-    coded = {tensor.layer for tensor in weights if tensor.role in QUANTISED and not is_floating(tensor.dtype)}
+    coded = {tensor.layer for tensor in weights if tensor.role in CODES and not is_floating(tensor.dtype)}
     return [
         tensor
         for tensor in weights

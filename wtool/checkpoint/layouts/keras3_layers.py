@@ -10,7 +10,7 @@ from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
 from wtool.errors import Refused
 from wtool.hdf5.reader import Dataset
 from wtool.schema.config import Node
-from wtool.schema.layers import TABLE, Variables, class_of_group, fitting, role_of, snake_case, variants
+from wtool.schema.layers import CODES, TABLE, Variables, class_of_group, fitting, role_of, snake_case, variants
 
 Keys = Sequence[tuple[str, Dataset]]
 
@@ -125,16 +125,13 @@ def _choose(class_name: str | None, keys: Keys, keras2: bool) -> Variables | Non
     return fitting(likely, [dataset.shape for _, dataset in keys])
 
 
-_CODES = ("kernel", "quantized_kernel", "embeddings", "reverse_embeddings")
-
-
 def _alike(choice: Variables, keys: Keys) -> bool:
     """Whether integers are where quantised codes are, and nowhere else."""
     for variable, (_, dataset) in zip(choice.saved, keys, strict=True):
         whole = "int" in dataset.dtype
-        if (whole and variable.trainable) or (not whole and variable.name in _CODES and not variable.trainable):
+        if (whole and variable.trainable) or (not whole and variable.name in CODES and not variable.trainable):
             return False
-        if variable.name in _CODES and (variable.name == "quantized_kernel") != (dataset.dtype == "uint8"):
+        if variable.name in CODES and (variable.name == "quantized_kernel") != (dataset.dtype == "uint8"):
             return False
     return True
 

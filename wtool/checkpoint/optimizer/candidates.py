@@ -7,9 +7,10 @@ from itertools import groupby
 
 from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
 from wtool.checkpoint.optimizer.alignment import Lanes, Segment
+from wtool.schema.layers import CODES
 
 _FLOATING = ("float16", "float32", "float64", "bfloat16")
-_ORIGINALS = ("kernel", "quantized_kernel", "embeddings", "reverse_embeddings", "bias")
+_ORIGINALS = (*CODES, "bias")
 
 
 Candidates = list[tuple[list[Segment] | Lanes, bool]]

@@ -22,6 +22,7 @@ from wtool.schema.layers.outputs import output_range, output_shape
 from wtool.schema.layers.quantisation import QUANTISED, quantisation
 from wtool.schema.layers.table import LINKED, ROTATING, TABLE, VARIANTS, entry_of
 from wtool.schema.layers.variables import (
+    CODES,
     MATRICES,
     STATISTICS,
     Variable,
@@ -34,6 +35,7 @@ from wtool.schema.layers.variables import (
 
 __all__ = (
     "CHANNELS",
+    "CODES",
     "LINKED",
     "MATRICES",
     "ORIGINALS",

@@ -20,6 +20,9 @@ STATISTICS = ("moving_mean", "moving_variance")
 MATRICES = ("kernel", "recurrent_kernel", "pointwise_kernel", "embeddings")
 """What wrappers store a second time: spectral normalisation one of the layer inside, tfmot all."""
 
+CODES = ("kernel", "quantized_kernel", "embeddings", "reverse_embeddings")
+"""Variables that hold whole numbers where their layer is quantised."""
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:
