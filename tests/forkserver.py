@@ -2,8 +2,9 @@
 
 To start Python and to import NumPy, h5py and wtool takes half a second of processor time, to import TensorFlow and
 Keras six more; a fork takes hundredths of one. `wtool(...)` and `folder()` give programs that take the same words,
-files, environment and signals as the real ones, and end with the same status. Tests of what a process imports, of its
-children, and of SIGKILL use `sys.executable`: the fork server kills what it forked only after its client is dead.
+files, environment and signals as the real ones, and end with the same status. Tests of what a process imports and of its
+children use `sys.executable`. After SIGKILL, wait for the end of the output: the fork server kills what it forked only
+after its client is dead.
 
 The client (`fork_client.py`) sends its words, its environment, its folder and its open streams over a socket to the
 server, which forks. The server ends when the tests do, and kills whatever it forked when its client is gone.
@@ -62,13 +63,14 @@ def _started(imports: tuple[str, ...]) -> Path:
     made = Path(tempfile.mkdtemp(prefix="wtool-fork-"))
     address = made / "socket"
     argv = [sys.executable, "-m", "tests.forkserver", str(address), *imports]
-    root = Path(__file__).parents[1]
-    server = subprocess.Popen(
-        argv, cwd=root, env={**os.environ, **QUIET}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    root, environment = Path(__file__).parents[1], {**os.environ, **QUIET}
+    until_the_end, _ = os.pipe()  # the other end is closed when this process ends
+    server = subprocess.Popen(argv, cwd=root, env=environment, stdin=until_the_end, stdout=subprocess.PIPE)
+    os.close(until_the_end)
     assert server.stdout is not None
-    if not server.stdout.readline():
-        raise RuntimeError("the fork server did not start")
+    with server.stdout:
+        if not server.stdout.readline():
+            raise RuntimeError("the fork server did not start")
     client = [sys.executable, "-IS", Path(__file__).with_name("fork_client.py"), address]
     for name, before in (("wtool", ["-m", "wtool"]), ("python", [])):
         line = shlex.join(map(str, [*client, *before]))

@@ -80,6 +80,7 @@ def test_cases_of_every_kind_are_always_the_same() -> None:
     assert sum(len(numbers) for _, _, numbers in jobs(100_000, 1)) == 100_000
 
 
+@pytest.mark.slow
 def test_a_second_reading_that_differs_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each kind finds what it is for, where wtool does not look."""
     monkeypatch.setattr(zip_reader, "check_names", lambda names, known: None)

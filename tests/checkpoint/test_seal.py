@@ -81,6 +81,7 @@ def test_a_result_is_sealed_and_skipped(name: str, tmp_path: Path) -> None:
     assert not sealed(source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))

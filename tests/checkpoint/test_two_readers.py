@@ -326,6 +326,7 @@ def with_metadata(folder: Path, metadata: bytes) -> Path:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [40, 400])
 def test_metadata_that_has_no_room_for_the_lineage(tmp_path: Path, room: int) -> None:
     padding = limits.MAX_JSON - room - len('{"pad": ""}')
@@ -336,6 +337,7 @@ def test_metadata_that_has_no_room_for_the_lineage(tmp_path: Path, room: int) ->
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_metadata_that_has_no_room_for_more_values(tmp_path: Path) -> None:
     metadata = {"pad": [0] * (limits.MAX_JSON_VALUES - 30), "wtool_lineage": [{"operation": "x"}] * 5}
     path, out = with_metadata(tmp_path, json.dumps(metadata).encode()), tmp_path / "out.keras"
@@ -345,6 +347,7 @@ def test_metadata_that_has_no_room_for_more_values(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ckpt-9.h5", "ckpt-9.weights.h5"])
 def test_attributes_that_have_no_room_for_the_lineage(tmp_path: Path, name: str) -> None:
     path, out = Path(shutil.copy(BN / name, tmp_path / name)), tmp_path / f"out-{name}"

@@ -57,9 +57,7 @@ def here(tmp_path: Path) -> Path:
 
 def shell(script: str, here: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PATH": f"{forkserver.folder()}{os.pathsep}{os.environ['PATH']}"}
-    return subprocess.run(
-        ["bash", "-c", script], cwd=here, capture_output=True, text=True, timeout=120, env=environment
-    )
+    return subprocess.run(["bash", "-c", script], cwd=here, capture_output=True, text=True, env=environment)
 
 
 def quick(names: dict[str, str], kept: tuple[str, ...]) -> list[object]:

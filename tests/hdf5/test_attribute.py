@@ -49,6 +49,7 @@ def check(data: bytes, name: str, text: str) -> bytes:
     return made
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.dictionaries(texts.filter(len), attribute_values, max_size=8),

@@ -168,13 +168,14 @@ def write_tree(group: h5py.Group, tree: Any) -> None:
             write_tree(group.create_dataset(name, data=child[1]), child)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.tuples(attributes, st.dictionaries(names, trees, max_size=12)))
 def test_reads_what_h5py_wrote(tree: Any) -> None:
     compare(file_of(lambda file: write_tree(file, tree)))
 
 
-@pytest.mark.parametrize("count", [8, 9, 300, 5000])
+@pytest.mark.parametrize("count", [8, 9, 300, pytest.param(5000, marks=pytest.mark.slow)])
 def test_reads_groups_of_many_children(count: int) -> None:
     def write(file: h5py.File) -> None:
         for i in range(count):

@@ -196,6 +196,7 @@ def test_refuses_arrays_that_share_bytes(shift: int) -> None:
         plain_of(data.replace(old, new))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("libver", ["earliest", "latest"])
 @pytest.mark.parametrize("block", [0, 1024])
 @pytest.mark.parametrize("owner", ["superblock", "root", "a"])

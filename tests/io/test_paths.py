@@ -23,7 +23,7 @@ MODEL = BLOBS[0]
 
 
 def run(*words: object, cwd: Path, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(forkserver.wtool(*words), capture_output=True, cwd=cwd, input=stdin, timeout=30)
+    return subprocess.run(forkserver.wtool(*words), capture_output=True, cwd=cwd, input=stdin)
 
 
 @pytest.fixture

@@ -89,6 +89,7 @@ def test_what_a_killed_process_left_goes_and_what_is_in_use_stays(tmp_path: Path
     assert os.listdir(tmp_path) == [".wtool-private-file"]
 
 
+@pytest.mark.slow
 def test_many_processes_make_folders_and_sweep_at_a_time(tmp_path: Path) -> None:
     """Also in the moment between making a folder and locking it."""
     processes = [started(RACE, tmp_path) for _ in range(4)]

@@ -356,8 +356,9 @@ def killed_at(step: int, work: Callable[[], object]) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["new", "force", "in place"])
-@pytest.mark.parametrize("named", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["unnamed", "hidden"])
+@pytest.mark.parametrize("named", [False, True], ids=["unnamed", "hidden"])
 def test_shards_of_a_killed_run(how: str, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed before any of its steps: the checkpoint is whole, old or new, and the same command leaves no orphan."""
     if named:

@@ -59,7 +59,9 @@ def running(path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("suffix", [".keras", ".h5", ".json", ".utf16.json", ".block.h5"])
+@pytest.mark.parametrize(
+    "suffix", [".keras", ".h5", ".json", ".utf16.json", pytest.param(".block.h5", marks=pytest.mark.slow)]
+)
 def test_nothing_hides_a_model_that_runs_code(suffix: str, place: str, tmp_path: Path) -> None:
     for name in SHARDS:
         shutil.copy(ZOO / "k3.12.4" / name, tmp_path)

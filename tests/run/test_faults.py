@@ -56,6 +56,7 @@ def test_killed_at_random_moments(number: signal.Signals, operation: str, large:
         time.sleep(rng.uniform(0, usual))
         process.send_signal(number)
         words, status = process.communicate()[1], process.returncode
+        usual *= 0.8 if status == 0 else 1  # the machine is less busy than it was
         content = target.read_bytes()
         assert content in (whole, b"what was there before")
         assert [path.name for path in tmp_path.iterdir()] == [target.name]
@@ -96,6 +97,7 @@ def test_a_command_in_the_background_keeps_sigint_ignored() -> None:
     assert b"interrupted" not in words
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_a_clear_error(large: list[Path], tmp_path: Path) -> None:
     """A limit on the size of files fails the same call in the same way, where a test cannot fill a disk."""
     target = tmp_path / "average.weights.h5"
@@ -121,6 +123,7 @@ def test_no_space_left(large: list[Path]) -> None:
     assert b"No space left on device; make room" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_small_disk_is_really_full(large: list[Path], tmp_path: Path) -> None:
     if (
         os.geteuid() != 0

@@ -90,6 +90,7 @@ def calls_of(case: str, count: int) -> int:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_work_grows_with_the_number_of_layers(case: str) -> None:
     calls_of(case, 2)  # what is made once
