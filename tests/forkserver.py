@@ -2,9 +2,9 @@
 
 To start Python and to import NumPy, h5py and wtool takes half a second of processor time, to import TensorFlow and
 Keras six more; a fork takes hundredths of one. `wtool(...)` and `folder()` give programs that take the same words,
-files, environment and signals as the real ones, and end with the same status. Tests of what a process imports and of its
-children use `sys.executable`. After SIGKILL, wait for the end of the output: the fork server kills what it forked only
-after its client is dead.
+files, environment and signals as the real ones, and end with the same status. Tests of what
+a process imports and of its children use `sys.executable`. After SIGKILL, wait for the end of the output: the fork
+server kills what it forked only after its client is dead.
 
 The client (`fork_client.py`) sends its words, its environment, its folder and its open streams over a socket to the
 server, which forks. The server ends when the tests do, and kills whatever it forked when its client is gone.

@@ -20,7 +20,7 @@ def public(name: str) -> Any:
     return pytest.param(name, marks=pytest.mark.tensorflow if name in TRAINING else ())
 
 
-@pytest.mark.parametrize("name", map(public, wtool.__all__))
+@pytest.mark.parametrize("name", [public(name) for name in wtool.__all__])
 def test_annotations_can_be_read(name: str) -> None:
     """`typing.get_type_hints` needs every name of an annotation to be there when it is asked."""
     value: Any = getattr(wtool, name)
