@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from wtool.run.transform import Transformed
     from wtool.training.evaluate import Evaluated, evaluate
     from wtool.training.lottery.experiment import Lottery, lottery
-    from wtool.training.resume import Resumed, resume
+    from wtool.training.resume import resume
+    from wtool.training.resume_options import Resumed
 
 _HOMES = {
     "average": "wtool.ops.average",
@@ -39,7 +40,7 @@ _HOMES = {
     "Failed": "wtool.run.batch",
     "Lottery": "wtool.training.lottery.experiment",
     "Plotted": "wtool.plotting.plot",
-    "Resumed": "wtool.training.resume",
+    "Resumed": "wtool.training.resume_options",
     "SomeFailed": "wtool.run.batch",
     "Transformed": "wtool.run.transform",
     "Finding": "wtool.ops.check",

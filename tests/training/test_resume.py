@@ -589,17 +589,17 @@ def test_signals_and_kills(uninterrupted: Any) -> None:
 
 
 def test_a_checkpoint_that_is_exchanged_before_it_is_loaded(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    resuming = pytest.importorskip("wtool.training.resume")
+    running = pytest.importorskip("wtool.training.training_run")
     words = {"data": "digits.npz", "epochs": 2, "seed": 1, "checkpoints": "run", "output": "out.keras"}
     wtool.resume("init.keras", **words)
     os.unlink("out.keras")
-    real = resuming.latest
+    real = running.latest
 
     def exchanging(*found: Any) -> Any:
         Path("run/ckpt-0002.keras").write_bytes(Path("init.keras").read_bytes())
         return real(*found)
 
-    monkeypatch.setattr(resuming, "latest", exchanging)
+    monkeypatch.setattr(running, "latest", exchanging)
     with pytest.raises(wtool.WtoolError, match=r"ckpt-0002\.keras: changed while it was being read; run the command"):
         wtool.resume("init.keras", **words)
     assert not os.path.exists("out.keras")

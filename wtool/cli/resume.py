@@ -14,7 +14,7 @@ from wtool.cli.console import counted, quiet_import, refuse_two_outputs, say, sa
 
 if TYPE_CHECKING:
     from wtool.training.fitting.logs import Epoch
-    from wtool.training.resume import Resumed
+    from wtool.training.resume_options import Resumed
 
 
 class _Range(click.ParamType):  # type: ignore[type-arg]

@@ -13,7 +13,7 @@ from wtool.errors import Usage, WtoolError, explained
 from wtool.run.batch import Failed, SomeFailed
 from wtool.run.options import refuse_unknown
 from wtool.training.checks import check_evaluate
-from wtool.training.data import reading as datas
+from wtool.training.data import reading
 from wtool.training.fitting.compiling import Compilation, prepare
 from wtool.training.fitting.loop import misfit
 from wtool.training.loading.load import import_all, load
@@ -102,7 +102,7 @@ def score(model: Any, data: Any, batch_size: int = 32) -> dict[str, float]:
         data: what `data.read` gives.
         batch_size: of `Samples`.
     """
-    found = model.evaluate(datas.fed(data, batch_size), verbose=0, return_dict=True)
+    found = model.evaluate(reading.fed(data, batch_size), verbose=0, return_dict=True)
     return {"loss": float(found["loss"]), **{name: float(value) for name, value in found.items()}}
 
 
@@ -146,7 +146,7 @@ def _of_file(path: str, data: Any, options: Options, members: list[Any]) -> Eval
         wanted = Compilation(options.get("loss"), tuple(options.get("metrics", ())))
         prepare(model, wanted, trains=False, why=loaded.uncompiled)
         batch_size = options.get("batch_size", 32)
-        found = Evaluated(path, score(model, datas.read(data, model, "test", batch_size), batch_size))
+        found = Evaluated(path, score(model, reading.read(data, model, "test", batch_size), batch_size))
     except Usage:
         raise
     except WtoolError as error:
@@ -168,7 +168,7 @@ def _of_members(members: Sequence[Any], data: Any, options: Options) -> Evaluate
     batch_size = options.get("batch_size", 32)
     try:
         ensemble.compile(**{name: settings.get(name) for name in HOW})
-        return Evaluated(ENSEMBLE, score(ensemble, datas.read(data, first, "test", batch_size), batch_size))
+        return Evaluated(ENSEMBLE, score(ensemble, reading.read(data, first, "test", batch_size), batch_size))
     except (ValueError, TypeError) as error:
         raise _unfit(error).about(ENSEMBLE) from error
 

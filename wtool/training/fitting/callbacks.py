@@ -20,7 +20,7 @@ from wtool.dtypes import is_floating
 from wtool.errors import Usage
 from wtool.run.batch import SEEDS
 from wtool.training.fitting import holding
-from wtool.training.saving import save as saving
+from wtool.training.saving.save import check_target, save
 from wtool.training.variables import array, chosen, values
 from wtool.transforms.averaging import COEFFICIENTS, average
 from wtool.transforms.change import Transform, on_arrays
@@ -271,7 +271,7 @@ class AverageCheckpoints(keras.callbacks.Callback):
         """Look whether the file can be written before any work is done for it."""
         if extension(self.path) not in (".keras", ".h5"):
             raise Usage("an average is a whole model; its name has to end in .keras or .h5", self.path)
-        saving.check_target(self.path, self.force)
+        check_target(self.path, self.force)
         self._epochs.clear()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -290,7 +290,7 @@ class AverageCheckpoints(keras.callbacks.Callback):
             for variable, *epochs in zip(variables, *self._epochs, strict=True):
                 new = average([each.reshape(-1) for each in epochs], weights)
                 variable.assign(new.reshape(variable.shape))
-            saving.save(self.model, self.path, [record], force=self.force, fresh_optimizer=True)
+            save(self.model, self.path, [record], force=self.force, fresh_optimizer=True)
         finally:
             for variable, value in zip(variables, own, strict=True):
                 variable.assign(value)

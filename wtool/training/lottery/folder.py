@@ -26,8 +26,7 @@ from wtool.io.publish import write_whole
 from wtool.run.selection import by_role
 from wtool.run.target import stem_and_ending
 from wtool.training.fitting import logs
-from wtool.training.lottery import learning_rate as schedules
-from wtool.training.lottery import summaries
+from wtool.training.lottery import learning_rate, summaries
 from wtool.training.lottery.plan import COPY, DRAW, NONE, PRUNE, TRAIN, Experiment, Step
 from wtool.training.lottery.summaries import MOST, Line, is_sound
 from wtool.training.saving.record import epochs_of
@@ -197,7 +196,7 @@ class Folder:
             raise WtoolError("changed since the experiment began; run the command again", self.base.path)
 
     def _fits(self, step: Step, record: Record) -> bool:
-        name = {DRAW: "randomize", NONE: schedules.OPERATION}.get(step.operation, step.operation)
+        name = {DRAW: "randomize", NONE: learning_rate.OPERATION}.get(step.operation, step.operation)
         told = record.to_json()
         if record.operation != name or told.get("seed", step.seed) != step.seed:
             return False

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from wtool.io.places import Target
 from wtool.io.publish import Draft
-from wtool.ops import transforms as operations
+from wtool.ops import transforms
 from wtool.training.data.words import paths_of
-from wtool.training.lottery import learning_rate as schedules
+from wtool.training.lottery import learning_rate
 from wtool.training.lottery.folder import UNFINISHED, Folder
 from wtool.training.lottery.plan import COPY, DRAW, NONE, PRUNE, Step
 from wtool.training.resume import resume
@@ -32,16 +32,16 @@ def transform(folder: Folder, step: Step) -> None:
         _copy(model, output)
     elif step.operation == DRAW:
         drawn = folder.base.drawn
-        operations.randomize(model, initial=model, include=drawn, same_sign=False, keep_biases=True, **common)
+        transforms.randomize(model, initial=model, include=drawn, same_sign=False, keep_biases=True, **common)
     elif step.operation == PRUNE:
         how: dict[str, Any] = {name: getattr(experiment, name) for name in ("criterion", "scope", "last_layer_scale")}
-        operations.prune(model, sparsity=step.sparsity, initial=initial, **how, **chosen, **common)
+        transforms.prune(model, sparsity=step.sparsity, initial=initial, **how, **chosen, **common)
     elif step.operation == NONE:
         assert initial is not None
-        schedules.rewind_schedule(model, initial, output, **chosen)
+        learning_rate.rewind_schedule(model, initial, output, **chosen)
     else:
         signs = {} if step.operation == "rewind" else {"same_sign": experiment.same_sign}
-        getattr(operations, step.operation)(model, initial=initial, **signs, **chosen, **common)
+        getattr(transforms, step.operation)(model, initial=initial, **signs, **chosen, **common)
     if step.model is None:
         folder.refuse_another_model(step)
 

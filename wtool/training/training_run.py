@@ -1,0 +1,241 @@
+"""A run of training: from a loaded model, or the checkpoint that an earlier run left behind, to the saved result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+
+from wtool.errors import Usage, WtoolError
+from wtool.training.data import reading
+from wtool.training.data.samples import Samples
+from wtool.training.fitting import holding, logs, masks, randomness
+from wtool.training.fitting.callbacks import NeuroPlast, Pruning, Stroke
+from wtool.training.fitting.compiling import prepare
+from wtool.training.fitting.logs import Epoch
+from wtool.training.fitting.loop import Stop, fit, stopping_on_signals
+from wtool.training.fitting.telling import Log
+from wtool.training.loading.load import Loaded, load
+from wtool.training.resume_options import Options, Resumed, compilation_of
+from wtool.training.saving.record import Left, Plan, Position, checkpoint_of, latest
+from wtool.training.saving.save import Diverged, refuse_nonfinite, save
+from wtool.training.variables import array, in_order
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingRun:
+    """Some epochs of training that are to be done.
+
+    Attributes:
+        loaded: the model with its lineage.
+        plan: first and last epoch, seed, and the record that the result will have.
+        target: path of the result.
+        replaces: whether the result may replace a file.
+        data: as the user named it.
+        options: of `wtool.resume`.
+    """
+
+    loaded: Loaded
+    plan: Plan
+    target: str
+    replaces: bool
+    data: Any
+    options: Options
+
+    def run(self, found: Sequence[Left]) -> Resumed:
+        """Train from the latest model that was left behind, or from the beginning, and save."""
+        data, validation = self._data()
+        last, notes = latest(found, reading.can_skip(data))
+        if last is None and not self.options.get("new_optimizer"):
+            notes = (*self.loaded.notes, *notes)
+        at, plan = (self.plan.start, self.plan) if last is None else (last.at, replace(self.plan, seed=last.seed))
+        model = self._begun(last, plan)
+        self._prepare_folder(at, found)
+        held = self._hold(model)
+        saver = CheckpointSaver(self, plan, held)
+        epochs: list[Epoch] = []
+        reports, told = self._reports(at, epochs.append, goes_on=last is not None)
+        callbacks = [*self._transforms(plan, at), *reports]
+        try:
+            at, stop = self._train(model, (data, validation), at, callbacks, saver)
+        except Diverged as error:
+            good = saver.last or (last.path if last else self.loaded.name)
+            raise Diverged(f"{error.message}; the last good model is {good}") from None
+        finally:
+            holding.release(model, held)
+        return Resumed(
+            model=self.loaded.name,
+            output=self.target,
+            epochs=at.epoch,
+            seed=plan.seed,
+            metrics=epochs[-1].metrics if epochs else {},
+            samples=data.size if isinstance(data, Samples) else None,
+            validation_samples=validation.size if isinstance(validation, Samples) else None,
+            held=sum(each.zeros for each in held),
+            signal=stop.signal,
+            notes=(*notes, *told),
+        )
+
+    def _train(
+        self, model: Any, data: tuple[Any, Any], at: Position, callbacks: Sequence[Any], saver: CheckpointSaver
+    ) -> tuple[Position, Stop]:
+        """Train to the end, or until a signal comes, and save the model. Returns the position that was reached."""
+        with stopping_on_signals(Stop()) as stop:
+            at = fit(
+                model,
+                data[0],
+                at,
+                self.plan.end.epoch,
+                seed=saver.plan.seed,
+                batch_size=self.options.get("batch_size", 32),
+                shuffle=self.options.get("shuffle", True),
+                validation=data[1],
+                # The saver comes last: a saved epoch is not done again, so the others have to report it before.
+                callbacks=[*callbacks, saver],
+                stop=stop,
+                bar=self.options.get("bar", False),
+            )
+            if at == self.plan.end:
+                holding.settle(model, saver.held)
+            saver.save(model, self.target, at, self.replaces)
+        return at, stop
+
+    def _begun(self, last: Left | None, plan: Plan) -> Any:
+        """Returns the model with which training begins, or the checkpoint from which it goes on."""
+        loaded = self.loaded
+        if last is None:
+            prepare(loaded.model, compilation_of(self.options), why=loaded.uncompiled)
+        else:
+            loaded = load(last.path, self.options.get("unsafe", False))
+            if loaded.hashes != (last.hash,):
+                raise WtoolError("changed while it was being read; run the command again", last.path)
+            if loaded.lost or loaded.uncompiled:
+                raise WtoolError(f"{loaded.lost or loaded.uncompiled}; remove it to begin anew", last.path)
+        randomness.restore(loaded.model, loaded.lineage, plan.seed)
+        return loaded.model
+
+    def _data(self) -> tuple[Any, Any]:
+        """Returns the data for training and for validation (None for no validation)."""
+        model, batch_size = self.loaded.model, self.options.get("batch_size", 32)
+        data = reading.read(self.data, model, "train", batch_size)
+        other, share = self.options.get("validation_data"), self.options.get("validation_split")
+        if share is not None:
+            if not isinstance(data, Samples):
+                raise Usage("a validation split needs samples that can be had by number: arrays, or images")
+            return data.split(share)
+        if other is None and not reading.has_test_part(self.data):
+            return data, None
+        return data, reading.read(self.data if other is None else other, model, "test", batch_size)
+
+    def _prepare_folder(self, at: Position, found: Sequence[Left]) -> None:
+        """Make the folder of checkpoints.
+
+        Raises:
+            WtoolError: a file of another training has the name of a checkpoint of this run.
+        """
+        folder = self.options.get("checkpoints")
+        if folder is None:
+            return
+        os.makedirs(folder, exist_ok=True)
+        own = {each.path for each in found}
+        for epoch in range(at.epoch + 1, self.plan.end.epoch + 1):
+            path = checkpoint_of(folder, epoch)
+            if self.options.get("force"):
+                with suppress(FileNotFoundError):
+                    os.unlink(path)  # or a run that goes on from here would take it for its own
+            elif self.saves_at(epoch) and os.path.exists(path) and path not in own:
+                raise WtoolError("exists already, and is of another training; --force replaces it", path)
+
+    def saves_at(self, epoch: int) -> bool:
+        """Returns whether a checkpoint is saved at the end of an epoch."""
+        every = self.options.get("save_every") or 1
+        return self.options.get("checkpoints") is not None and epoch % every == 0
+
+    def _hold(self, model: Any) -> list[holding.HeldVariable]:
+        """Hold the zeros of the first model; a checkpoint of this run may have more zeros, by chance."""
+        which = self.plan.parameters["hold_zeros"]
+        if not which:
+            return []
+        variables = masks.masked(self.loaded) if which == masks.MASKS else masks.zeros(self.loaded)
+        first, now = (in_order(each) for each in (self.loaded.model, model))
+        numbers = {id(variable): number for number, variable in enumerate(first)}
+        live = {path: now[numbers[id(variable)]] for path, variable in variables.items()}
+        return holding.hold(model, live, {path: array(variable) != 0 for path, variable in variables.items()})
+
+    def _transforms(self, plan: Plan, at: Position) -> list[Any]:
+        """Returns the callbacks that change weights at the ends of epochs."""
+        ratio, prune, plastic = self.options.get("stroke"), self.options.get("prune"), self.options.get("neuroplast")
+        made: list[Any] = []
+        if ratio is not None:
+            made.append(Stroke(volatility_ratio=ratio, seed=plan.seed))
+        if prune is not None:
+            made.append(Pruning(min_value=prune[0], max_value=prune[1]))
+        if plastic is not None:
+            made.append(NeuroPlast(min_value=plastic[0], max_value=plastic[1], seed=plan.seed))
+        for callback in made:
+            callback.epochs_completed = at.epoch
+        return made
+
+    def _reports(
+        self, at: Position, remember: Callable[[Epoch], None], goes_on: bool
+    ) -> tuple[list[Any], tuple[str, ...]]:
+        """Returns the callbacks that report epochs, and notes on the log."""
+        log, report, tensorboard = self.options.get("log"), self.options.get("report"), self.options.get("tensorboard")
+        told = [remember, *([report] if report else [])]
+        notes: tuple[str, ...] = ()
+        if log is not None:
+            notes = logs.prepare(os.fspath(log), at.epoch, keep=not goes_on and not self.options.get("force"))
+            told.append(logs.writer(os.fspath(log)))
+        made: list[Any] = [Log(each, self.plan.end.epoch) for each in told]
+        if tensorboard is not None:
+            made.append(keras.callbacks.TensorBoard(os.fspath(tensorboard)))
+        return made, notes
+
+
+class CheckpointSaver(keras.callbacks.Callback):
+    """Saves checkpoints of a run, and refuses to save a model with NaN or infinite weights.
+
+    Attributes:
+        plan: of the run, with its seed.
+        held: the variables whose zeros are held.
+        last: path of the last checkpoint, or None.
+    """
+
+    def __init__(self, run: TrainingRun, plan: Plan, held: Sequence[holding.HeldVariable]) -> None:
+        super().__init__()
+        self._run = run
+        self.plan = plan
+        self.held = held
+        self.last: str | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save a checkpoint if the epoch is one that has one."""
+        if not self._run.saves_at(epoch + 1):
+            return
+        folder = self._run.options.get("checkpoints")
+        assert folder is not None
+        path = checkpoint_of(folder, epoch + 1)
+        self.save(self.model, path, Position(epoch + 1), force=True)  # `_prepare_folder` looked at older files
+        self.last = path
+
+    def save(self, model: Any, path: str, at: Position, force: bool) -> None:
+        """Save the model as it is at a position.
+
+        Args:
+            model: the live model.
+            path: of the file.
+            at: the position, which goes into the record.
+            force: whether the file may replace another.
+
+        Raises:
+            Diverged: weights are NaN or infinite.
+            WtoolError: the file cannot be written.
+        """
+        refuse_nonfinite(model)
+        holding.check(self.held)
+        record = self.plan.record(at, randomness.states(model))
+        save(model, path, [*self._run.loaded.lineage, record], force=force)
