@@ -1,4 +1,4 @@
-"""Learning curves of a lottery experiment, and how good its tickets are."""
+"""Learning curves of a lottery experiment, and the scores of its tickets against remaining weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MARKERS = "osD^vP*X"
 
 
 def draw(run: Run) -> Figure:
-    """The score against remaining weights for all arms; below, for each arm, the score and the loss of its rounds."""
+    """Draw the score against remaining weights for all arms, and below, for each arm, score and loss of its rounds."""
     from matplotlib.figure import Figure
 
     arms = run.arms or [DENSE]
@@ -53,7 +53,7 @@ def draw(run: Run) -> Figure:
 
 
 def _share_heights(some: Sequence[Axes]) -> None:
-    """Give curves of one metric one scale, in whatever row they stand."""
+    """Give all axes of one metric the same scale, in whatever row they are."""
     limits = [axes.get_ylim() for axes in some]
     for axes in some:
         axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
@@ -65,7 +65,7 @@ def _words(metric: str) -> str:
 
 
 def _draw(axes: Axes, band: Band, bars: bool = False, **style: Any) -> Any:
-    """A curve, with one standard deviation on both sides where there are several trials: as a band, or as bars."""
+    """Draw a curve, with one standard deviation on both sides as a band or as bars where there are several trials."""
     if band.trials > 1 and bars:
         axes.errorbar(band.x, band.mean, band.std, ecolor=style["color"], elinewidth=1, capsize=3, fmt="none")
     elif band.trials > 1:
@@ -105,7 +105,7 @@ def _scores(axes: Axes, run: Run, metric: str) -> None:
 
 
 def _apart(ticks: list[float]) -> list[float]:
-    """Those that are far enough from each other to be read, from the largest down."""
+    """Returns the values that are far enough from each other to be read as labels, from the largest down."""
     kept: list[float] = []
     for tick in reversed(ticks):
         if not kept or math.log(kept[-1] / tick) > math.log(ticks[-1] / ticks[0]) / 16:
@@ -126,7 +126,7 @@ def _learning(axes: Axes, run: Run, arm: str, metric: str, shades: dict[float, A
 
 
 def _shades(run: Run) -> dict[float, Any]:
-    """Remaining weights in percent, from the most to the least -> colour: the darker, the sparser."""
+    """Returns remaining weights in percent, from the most to the least -> colour; the sparser, the darker."""
     from matplotlib import colormaps
 
     each = sorted({run.remaining(arm, number) for arm in run.arms for number in run.rounds(arm)}, reverse=True)

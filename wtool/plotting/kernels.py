@@ -1,4 +1,4 @@
-"""What is drawn of models' kernels: histograms, shares of zeros and masks, by streaming."""
+"""Statistics of models' kernels for plots: histograms, shares of zeros and masks, by streaming."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BLOCK = 65_536  # values; their float64 copies stay in the L2 cache
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kernel:
-    """What is drawn of one tensor of a model.
+    """The statistics of one tensor of a model.
 
     Attributes:
         path, shape: of the tensor.
@@ -54,7 +54,7 @@ class Model:
 def models(
     paths: Sequence[str], include: Sequence[str], exclude: Sequence[str], progress: pipeline.Progress | None = None
 ) -> list[Model]:
-    """Look at models' kernels: two streaming passes, of which the first verifies the files.
+    """Returns the statistics of models' kernels, by two streaming passes, of which the first verifies the files.
 
     Histograms of tensors of one path have the same edges in all models: from the least value to the largest.
 
@@ -107,7 +107,7 @@ def _described(blocks: Sequence[Array], start: int, stop: int) -> Statistics:
 
 
 def _edges(known: Sequence[Mapping[str, Statistics]]) -> dict[str, Array]:
-    """Path -> edges of the histograms of all tensors of that path."""
+    """Returns path -> edges that the histograms of all tensors of that path share."""
     ranges: dict[str, Statistics] = {}
     for found in known:
         for path, each in found.items():
@@ -116,7 +116,7 @@ def _edges(known: Sequence[Mapping[str, Statistics]]) -> dict[str, Array]:
 
 
 def bin_edges(low: float, high: float) -> Array:
-    """Edges of BINS equal bins from `low` to `high`, as NumPy's: one wide around a single value, 0 to 1 for none.
+    """Returns edges of BINS equal bins from `low` to `high`, as NumPy's: of width 1 around one value, 0 to 1 for none.
 
     Returns:
         shape (BINS + 1,).
@@ -157,7 +157,7 @@ def _model(
 def _counted(
     edges: Array, cell_of: Callable[[Array], Array], blocks: Sequence[Array], start: int, stop: int
 ) -> tuple[Array, tuple[Array, Array]]:
-    """Counts of the histogram, and (cells, zeros in each of them)."""
+    """Returns counts of the histogram, and (cells, zeros in each cell)."""
     counts = np.zeros(len(edges) - 1, np.int64)
     found: list[tuple[Array, Array]] = []
     for at, part in _parts(blocks[0]):
@@ -169,12 +169,12 @@ def _counted(
 
 
 def image_shape(shape: Sequence[int]) -> tuple[int, int]:
-    """Rows and columns of the image of a tensor: its last axis across, all others down, at most CELLS each."""
+    """Returns rows and columns of a tensor's image: its last axis across, all others down, at most CELLS each."""
     return min(CELLS, prod(shape[:-1])), min(CELLS, prod(shape[-1:]))
 
 
 def cell_finder(shape: Sequence[int]) -> Callable[[Array], Array]:
-    """A function from flat positions in a tensor to flat positions in its image."""
+    """Returns a function from flat positions in a tensor to flat positions in its image."""
     (height, width), (rows, columns) = image_shape(shape), (prod(shape[:-1]), prod(shape[-1:]))
 
     def cell_of(positions: Array) -> Array:
@@ -193,6 +193,6 @@ def _shares(zeros: Array, shape: Sequence[int]) -> Array:
 
 
 def _sizes(count: int, cells: int) -> Array:
-    """How many of `count` positions fall into each cell: position p into p * cells // count."""
+    """Returns how many of `count` positions fall into each cell: position p falls into cell p * cells // count."""
     firsts = -(-np.arange(cells + 1) * count // cells)
     return np.diff(firsts)

@@ -17,7 +17,7 @@ from wtool.words import Path
 
 @dataclass(frozen=True, slots=True)
 class Plotted:
-    """What `plot` drew.
+    """The result of `plot`.
 
     Attributes:
         output: path of the plot.

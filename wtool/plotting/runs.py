@@ -1,4 +1,4 @@
-"""What is drawn of a lottery experiment: curves over its trials."""
+"""Curves over the trials of a lottery experiment, for plots."""
 
 from __future__ import annotations
 
@@ -39,31 +39,31 @@ class Run:
 
     @property
     def trials(self) -> int:
-        """How many trials have begun."""
+        """Number of trials that have begun."""
         return max(each.trials for each in self.summaries)
 
     @property
     def arms(self) -> list[str]:
-        """All but the dense training, in the order in which they come."""
+        """Names of all arms but the dense training, in the order in which they were trained."""
         return [arm for arm in dict.fromkeys(each.arm for each in self.summaries) if arm != DENSE]
 
     def rounds(self, arm: str) -> list[int]:
-        """The rounds of an arm."""
+        """Returns the rounds of an arm."""
         return sorted({each.round for each in self.summaries if each.arm == arm})
 
     def remaining(self, arm: str, number: int) -> float:
-        """The share of weights that is left in a round of an arm, in percent."""
+        """Returns the share of weights that is left in a round of an arm, in percent."""
         shares = [each.remaining for each in self.summaries if (each.arm, each.round) == (arm, number)]
         return round(100 * shares[-1], 3)
 
     @property
     def metrics(self) -> list[str]:
-        """Names of the metrics, the loss included, in the order in which they come."""
+        """Names of the metrics with the loss, in the order of the lines that have them."""
         return list(dict.fromkeys(name for each in self.summaries for name in each.metrics))
 
 
 def is_run(path: str) -> bool:
-    """Whether a path is a folder with an experiment's metrics."""
+    """Returns whether a path is a folder with an experiment's metrics."""
     return os.path.isfile(os.path.join(path, FILE))
 
 
@@ -80,13 +80,13 @@ def run_of(folder: str) -> Run:
 
 
 def learning_curve(run: Run, arm: str, number: int, metric: str) -> Band:
-    """A metric by epoch, in one round of an arm."""
+    """Returns the curve of a metric by epoch, in one round of an arm."""
     found = [each for each in run.summaries if (each.arm, each.round) == (arm, number) and metric in each.metrics]
     return _band([(each.epoch, each) for each in found], metric)
 
 
 def final_curve(run: Run, arm: str, metric: str) -> Band:
-    """A metric in the last epoch of each round of an arm, by the share of weights that remains, in percent."""
+    """Returns the curve of a metric in the last epoch of each round of an arm, by the remaining weights in percent."""
     found = [each for each in last_epochs(run.summaries) if each.arm == arm and metric in each.metrics]
     return _band([(100 * each.remaining, each) for each in found], metric)
 
@@ -103,7 +103,7 @@ def _band(points: Sequence[tuple[float, Summary]], metric: str) -> Band:
 
 
 def score_of(metrics: Sequence[str]) -> str:
-    """The metric that tells how good a model is: an accuracy, or else the first that is no loss, or else the loss.
+    """Returns the metric that scores a model: an accuracy, else the first metric that is no loss, else the loss.
 
     On validation data where there are some.
     """
@@ -112,5 +112,5 @@ def score_of(metrics: Sequence[str]) -> str:
 
 
 def validated(name: str, metrics: Sequence[str]) -> str:
-    """A metric on validation data where there is such, else on training data."""
+    """Returns the name of a metric on validation data where there is one, else on training data."""
     return f"val_{name}" if f"val_{name}" in metrics else name

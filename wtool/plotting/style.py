@@ -1,4 +1,4 @@
-"""How plots look, and how they become files."""
+"""The style of plots, and writing them to files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wtool.io.places import Target
 from wtool.io.publish import Draft
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-"""Okabe and Ito's, which the colour-blind can tell apart; the one that is hard to see on white comes last."""
+"""Colours of Okabe and Ito, which the colour-blind can tell apart; the one that is hard to see on white comes last."""
 
 DASHES = ("-", "--", "-.", ":")
 GREY = "#666666"
@@ -74,7 +74,7 @@ def styled() -> Iterator[None]:
 
 
 def publish(figure: Any, output: str, force: bool) -> None:
-    """Write a figure, whole or not at all; the same matplotlib writes the same bytes."""
+    """Write a figure, whole or not at all. The same version of matplotlib writes the same bytes."""
     suffix = suffix_of(output)
     _settle(figure)
     with Draft(Target.at(output, force)) as draft:
@@ -83,7 +83,7 @@ def publish(figure: Any, output: str, force: bool) -> None:
 
 
 def _settle(figure: Any) -> None:
-    """Lay a figure out, to a millionth: the solver's last bits depend on where its variables are in memory."""
+    """Lay a figure out, rounded to a millionth: the solver's last bits depend on where its variables are in memory."""
     for _ in range(2):  # ticks may change with the size, and with them what their labels need
         figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
@@ -92,18 +92,18 @@ def _settle(figure: Any) -> None:
 
 
 def label(name: str, most: int = 60) -> str:
-    """A name from a file as matplotlib may have it; of a long one, the end."""
+    """Returns a name from a file as matplotlib may show it: escaped, and the end of a long name."""
     text = one_line(name)
     text = text if len(text) <= most else f"…{text[1 - most :]}"
     return f" {text}" if text.startswith("_") else text  # it leaves names with an underscore out of legends
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
-    """The files' own names, or the paths where these are the same."""
+    """Returns the files' own names, or their paths where names are the same."""
     names = ["standard input" if path == "-" else os.path.basename(path) for path in paths]
     return names if len(set(names)) == len(names) else list(paths)
 
 
 def by_rows(items: Sequence[Any], columns: int) -> list[Any]:
-    """Items of a legend in the order in which matplotlib, which fills columns, shows them row by row."""
+    """Returns items of a legend in an order that matplotlib, which fills columns, shows row by row."""
     return [each for column in range(columns) for each in items[column::columns]]

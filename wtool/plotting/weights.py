@@ -23,7 +23,7 @@ TALL, WIDEST = 20, 30  # rows before a second block of them is begun, and inches
 
 
 def draw(models: Sequence[Model]) -> Figure:
-    """For each kernel its histogram and its share of zeros, of all models together, and its mask in each of them.
+    """Draw for each kernel its histogram and share of zeros, of all models together, and its mask in each model.
 
     Raises:
         Usage: more models than can be told apart, or more kernels than fit.
@@ -108,7 +108,7 @@ def _bars(axes: Axes, kernels: Sequence[Kernel | None]) -> None:
 
 
 def _mask(axes: Axes, kernel: Kernel | None, colour: str) -> None:
-    """An image of what is kept: coloured where nothing is zero, white where all is."""
+    """Draw an image of a mask: coloured where no value is zero, white where all are."""
     from matplotlib.colors import LinearSegmentedColormap
 
     axes.set_xticks([])

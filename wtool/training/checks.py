@@ -1,4 +1,4 @@
-"""What is wrong with the words of a training command, as far as it can be told without Keras.
+"""Checks of the options of training commands that need no Keras, whose import takes seconds.
 
 Importing Keras takes seconds, so that the commands look here first; the functions of Python do as well.
 """
@@ -29,18 +29,22 @@ WHOLE = (".keras", ".h5", ".hdf5")
 
 
 def refuse_weights_only(checkpoint: Checkpoint) -> None:
-    """Raise WtoolError unless the file says which layers the model has."""
+    """Refuse files of weights alone.
+
+    Raises:
+        WtoolError: the file does not say which layers the model has.
+    """
     if checkpoint.config is None:
         what = "holds weights only; training and predicting need a whole model (.keras, .h5)"
         raise WtoolError(what, checkpoint.name)
 
 
 def check_evaluate(models: Sequence[str], data: Any, options: Mapping[str, Any]) -> list[str]:
-    """Paths of the models that are to be evaluated.
+    """Check the options of an evaluation; returns the paths of the models that are to be evaluated.
 
     Raises:
-        WtoolError: no models, or the only one cannot be opened; data is missing.
-        Usage: words that do not go together.
+        WtoolError: there are no models, or the only one cannot be opened; or data is missing.
+        Usage: options do not go together.
     """
     if options.get("batch_size", 1) < 1:
         raise Usage("samples of a batch are counted from 1 up")
@@ -57,13 +61,13 @@ def check_resume(model: str, data: Any, epochs: int, options: Mapping[str, Any])
     Args:
         model: path.
         data: words, or data itself.
-        epochs: how many more.
-        options: see `resuming.Options`.
+        epochs: number of epochs to train for.
+        options: see `training.resume_options.Options`.
 
     Raises:
         WtoolError: the model or data is missing or of the wrong kind.
-        OSError: so is a folder for a log or checkpoints.
-        Usage: words that do not go together.
+        OSError: a folder for a log or checkpoints is missing or cannot be read.
+        Usage: options do not go together.
     """
     if epochs < 1 or options.get("batch_size", 1) < 1:
         raise Usage("epochs and samples of a batch are counted from 1 up")
@@ -87,11 +91,11 @@ def check_resume(model: str, data: Any, epochs: int, options: Mapping[str, Any])
 
 
 def check_validation(data: Any, options: Mapping[str, Any]) -> None:
-    """Look at the words for data, and at those for validation.
+    """Check the words that name data for training, and those for validation.
 
     Raises:
         WtoolError: a file is missing, or of a kind that is no data.
-        Usage: words that do not go together.
+        Usage: options do not go together.
     """
     other = options.get("validation_data")
     if other is not None and options.get("validation_split") is not None:
@@ -101,7 +105,7 @@ def check_validation(data: Any, options: Mapping[str, Any]) -> None:
 
 
 def _check_model(path: str) -> None:
-    if path != "-":  # which can be read once only
+    if path != "-":  # standard input can be read only once
         with open_checkpoint(path) as checkpoint:
             refuse_weights_only(checkpoint)
 

@@ -1,4 +1,4 @@
-"""Whether two saved models compute the same: both are run on the same random input."""
+"""Comparison of what two saved models compute, on the same random input."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from wtool.training.loading.old_names import older_objects
 
 EXAMPLES = 4
 SIZES = {2: 8, 3: 16, 4: 64, 5: 24}
-"""Rank -> how large dimensions are that the model leaves open."""
+"""Rank of an input -> sizes that are taken for dimensions which the model leaves open."""
 
 
 def largest_difference(first: Checkpoint, second: Checkpoint, seed: int = 0) -> tuple[float, float]:
-    """The largest absolute difference between the outputs of two models, and the largest output of the first.
+    """Returns the largest absolute difference between the outputs of two models, and the first's largest output.
 
     Floating inputs are drawn from a standard normal distribution; whole numbers are 0 or 1.
 

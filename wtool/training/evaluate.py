@@ -21,15 +21,15 @@ from wtool.words import Path, Unpack
 
 ENSEMBLE = "ensemble"
 HOW = ("loss", "loss_weights", "metrics", "weighted_metrics")
-"""What an ensemble has of its first member, in Keras's words."""
+"""Keys of a compilation that an ensemble takes from its first member."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """How good a model is.
+    """Loss and metrics of a model.
 
     Attributes:
-        model: path; `ensemble` for the average of all models' predictions.
+        model: path of the model; `ensemble` for the average of all models' predictions.
         metrics: name -> value, the loss first.
     """
 
@@ -42,10 +42,11 @@ class Options(TypedDict, total=False):
 
     Attributes:
         ensemble: also evaluate the average of the models' predictions.
-        batch_size: of samples that do not come in batches; default 32.
-        loss, metrics: Keras's names, instead of those that a model was saved with.
+        batch_size: number of samples in a batch, for data that does not come in batches; default 32.
+        loss: Keras's name of a loss, instead of the one that a model was saved with.
+        metrics: Keras's names of metrics, instead of those that a model was saved with.
         imports: modules that register layers, losses and metrics.
-        unsafe: load models also if that runs or imports more than Keras.
+        unsafe: load models even if that runs code or imports modules that are not Keras's.
         report: called with the result of each model, in the order of the models.
     """
 
@@ -59,7 +60,7 @@ class Options(TypedDict, total=False):
 
 
 def evaluate(models: Path | Sequence[Path], *, data: Any, **options: Unpack[Options]) -> list[Evaluated]:
-    """Loss and metrics of one or many models.
+    """Returns loss and metrics of one or many models.
 
     Args:
         models: files, folders (searched for models), patterns, or `-` for standard input.
@@ -95,7 +96,7 @@ def evaluate(models: Path | Sequence[Path], *, data: Any, **options: Unpack[Opti
 
 
 def score(model: Any, data: Any, batch_size: int = 32) -> dict[str, float]:
-    """Loss and metrics of a live model.
+    """Returns loss and metrics of a live model.
 
     Args:
         model: compiled.
@@ -107,7 +108,7 @@ def score(model: Any, data: Any, batch_size: int = 32) -> dict[str, float]:
 
 
 class Ensemble(keras.Model):
-    """The average of models' predictions, without the penalties that members add to their losses.
+    """A model whose prediction is the average of its members', without the penalties that members add to their losses.
 
     Args:
         members: models with the same inputs and outputs.
@@ -119,13 +120,13 @@ class Ensemble(keras.Model):
         self.output_names = getattr(members[0], "output_names", None)  # by which losses and metrics may be told
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Their mean."""
+        """Returns the mean of the members' predictions."""
         each = [member(inputs, training=training) for member in self.members]
         return keras.tree.map_structure(_mean, *each)
 
     @property
     def losses(self) -> list[Any]:
-        """None: what the members add is about their weights."""
+        """Returns no losses: the members' penalties are about their weights, not about the prediction."""
         return []
 
 
@@ -136,7 +137,7 @@ def _mean(*outputs: Any) -> Any:
 
 
 def _ignore(result: Evaluated | Failed) -> None:
-    """Nobody wants to know."""
+    """A report that is thrown away."""
 
 
 def _of_file(path: str, data: Any, options: Options, members: list[Any]) -> Evaluated | Failed:
@@ -161,7 +162,7 @@ def _of_file(path: str, data: Any, options: Options, members: list[Any]) -> Eval
 
 
 def _of_members(members: Sequence[Any], data: Any, options: Options) -> Evaluated:
-    """The ensemble, with the first member's loss and metrics."""
+    """Returns the ensemble, compiled with the first member's loss and metrics."""
     ensemble = Ensemble(members)
     first = members[0]
     settings = keras.saving.deserialize_keras_object(first.get_compile_config())

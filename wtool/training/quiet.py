@@ -1,4 +1,4 @@
-"""Keras without what TensorFlow says of itself. This module imports neither."""
+"""Keras without TensorFlow's messages on standard error. Importing this module imports neither of them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 ADVISING = ("absl", "tensorflow")
-"""Loggers that advise the user on code that is not the user's."""
+"""Loggers whose advice is about code that is not the user's."""
 
 
 @contextmanager
 def silent_import() -> Iterator[None]:
-    """Import Keras without what TensorFlow's libraries write to standard error meanwhile, past Python."""
+    """Import Keras; what TensorFlow's C++ libraries write to standard error meanwhile is dropped."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     with open(os.devnull, "w") as nowhere:
@@ -30,7 +30,7 @@ def silent_import() -> Iterator[None]:
 
 @contextmanager
 def without_advice() -> Iterator[None]:
-    """Keep Keras and TensorFlow from advising the user; errors are still told. Everything is as before afterwards."""
+    """Silence advice of Keras and TensorFlow, but not errors, until the end of the `with` block."""
     loggers = [logging.getLogger(name) for name in ADVISING]
     before = [logger.level for logger in loggers]
     try:

@@ -1,4 +1,4 @@
-"""The variables of a live model, called and chosen as the tensors of its file are."""
+"""The variables of a live model, with the paths that the tensors of its file have, and chosen like these."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wtool.run.selection import by_role
 
 
 def chosen(model: Any, include: Sequence[str], exclude: Sequence[str], weights: bool, biases: bool) -> dict[str, Any]:
-    """Path -> Keras variable, of those that an operation on single models is about; see `selection.by_role`.
+    """Returns path -> Keras variable of the selected variables; see `run.selection.by_role` for the arguments.
 
     Raises:
         Usage: a pattern matches nothing.
@@ -26,7 +26,7 @@ def chosen(model: Any, include: Sequence[str], exclude: Sequence[str], weights: 
 
 
 def named(model: Any) -> dict[str, tuple[Any, Any]]:
-    """Path (`encoder/dense_1/kernel`, as in files) -> layer and variable, each variable once, in the model's order."""
+    """Returns path (`encoder/dense_1/kernel`, as in files) -> (layer, variable), each variable once, in model order."""
     found: dict[str, tuple[Any, Any]] = {}
     seen: set[int] = set()
     for place, layer in _layers(model, ""):
@@ -41,31 +41,31 @@ def named(model: Any) -> dict[str, tuple[Any, Any]]:
 
 
 def _free(path: str, taken: Container[str]) -> str:
-    """A path, numbered where a layer has more variables of one name."""
+    """Returns a path that is not taken: the given one, with a number where a layer has more variables of one name."""
     names = (f"{path}_{number}" for number in count(1))
     return path if path not in taken else next(name for name in names if name not in taken)
 
 
 def in_order(model: Any) -> list[Any]:
-    """All variables, each once; the same order in every model of this architecture, whatever its layers are called."""
+    """Returns all variables, each once, in an order that all models of one architecture share."""
     return [variable for _, variable in named(model).values()]
 
 
 def by_place(model: Any) -> dict[str, Any]:
-    """Place in a `.keras` file (`layers/dense/vars/0`) -> variable, as Keras goes through the model to save it."""
+    """Returns place in a `.keras` file (`layers/dense/vars/0`) -> variable, as Keras would save the model."""
     store = _Places()
     saving_lib._save_state(model, store, None, "", set())
     return {place: value for place, value in store.found.items() if hasattr(value, "assign")}
 
 
 class _Places(saving_lib.NpzIOStore):
-    """A store that keeps what is saved itself instead of its values; it is of a class that Keras takes for one."""
+    """A store that keeps the saved variables themselves, not their values; Keras takes its class for a store."""
 
     def __init__(self) -> None:
         self.found: dict[str, Any] = {}
 
     def make(self, path: str, metadata: Any = None) -> _Place:
-        """Room for what one layer saves."""
+        """Returns the mapping into which one layer saves its variables."""
         return _Place(self.found, f"{path}/vars".lstrip("/"))
 
     def __bool__(self) -> bool:
@@ -84,12 +84,12 @@ class _Place(dict[str, Any]):
 
 
 def values(variables: Mapping[str, Any]) -> dict[str, Array]:
-    """Path -> a copy of the values, in the variable's own dtype."""
+    """Returns path -> a copy of the variable's values, in its own dtype."""
     return {path: array(variable) for path, variable in variables.items()}
 
 
 def array(variable: Any) -> Array:
-    """A copy of a variable's values, in its own dtype: Keras widens bfloat16."""
+    """Returns a copy of a variable's values in its own dtype; Keras's own conversion widens bfloat16."""
     found: Array = keras.ops.convert_to_numpy(variable).astype(dtype_of(variable.dtype))
     return found
 

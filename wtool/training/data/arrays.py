@@ -13,11 +13,11 @@ from wtool.dtypes import Array
 from wtool.errors import WtoolError, in_short
 
 PARTS = {"train": ("train", ""), "test": ("test", "")}
-"""What the data is for -> endings of the arrays' names in a `.npz` file, the first that is there."""
+"""Purpose of the data -> endings of the arrays' names in a `.npz` file, the most usual one first."""
 
 
 def of_npy(path: str) -> Array:
-    """An array that is mapped into memory.
+    """Returns the array of a `.npy` file, mapped into memory.
 
     Raises:
         WtoolError: it is none, or one of pickled objects.
@@ -30,7 +30,7 @@ def of_npy(path: str) -> Array:
 
 
 def of_npz(path: str, inputs: Sequence[str], outputs: Sequence[str], part: str) -> Any:
-    """(x,), (x, y) or (x, y, sample weights) of a `.npz` file.
+    """Returns (x,), (x, y) or (x, y, sample weights) from a `.npz` file.
 
     Args:
         path: of the file.
@@ -57,7 +57,7 @@ def of_npz(path: str, inputs: Sequence[str], outputs: Sequence[str], part: str) 
 
 
 def names_in(path: str) -> set[str]:
-    """What the arrays of a `.npz` file are called; nothing if it is none."""
+    """Returns the names of the arrays in a `.npz` file; none of any other file."""
     if not path.endswith(".npz") or not os.path.isfile(path):
         return set()
     try:
@@ -79,7 +79,9 @@ def _some(arrays: dict[str, Array], name: str) -> list[Array]:
 
 
 def of_csv(path: str) -> tuple[Array, Array]:
-    """Columns of numbers: the last one is y, whole numbers if all of it are; a first line of names is skipped.
+    """Returns (x, y) from columns of numbers: the last column is y, as integers if all its values are whole.
+
+    A first line of names is skipped.
 
     Raises:
         WtoolError: it is something else.
@@ -106,14 +108,14 @@ def _table(file: Any, skip: int) -> Array:
 
 
 def _are_names(cells: Sequence[str]) -> bool:
-    """Whether a first line holds names: words, or with them the numbers of their columns."""
+    """Returns whether a first line holds names of columns: words, or words and numbers of columns."""
     numbers = [(at, cell.strip()) for at, cell in enumerate(cells) if _number(cell) is not None]
     words = [cell for cell in cells if _number(cell) is None and cell.strip()]
     return bool(words) and all(cell in (str(at), str(at + 1)) for at, cell in numbers)
 
 
 def _number(cell: str) -> float | None:
-    """As NumPy reads it, which knows no `1_000` and no digits of other scripts."""
+    """Returns a number as NumPy reads it: unlike Python, NumPy takes no `1_000` and no digits of other scripts."""
     try:
         return float(cell) if cell.isascii() and "_" not in cell else None
     except ValueError:
@@ -121,7 +123,7 @@ def _number(cell: str) -> float | None:
 
 
 def _odd_cell(path: str) -> str:
-    """What is wrong with a table, and in which line."""
+    """Returns what is wrong with a table, and in which line."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             return next(_odd_cells(csv.reader(file)), "")

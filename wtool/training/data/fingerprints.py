@@ -1,4 +1,4 @@
-"""What data is, as lineages tell it: the content of files, and the listing of folders."""
+"""Fingerprints of data for the lineage: hashes of the contents of files, and of the listings of folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wtool.training.data.words import paths_of
 
 
 def entries(words: Any, role: str) -> list[Input]:
-    """A lineage entry for each file or folder that words for data name; functions and data from Python have none.
+    """Returns a lineage input for each file or folder that the words name; functions and data from Python have none.
 
     Args:
         words: see `data.read`.
@@ -32,14 +32,14 @@ def entries(words: Any, role: str) -> list[Input]:
 
 @lru_cache
 def _of_file(path: str, size: int, changed: int) -> str:
-    """The hash of a file's content; size and time say when it has to be read again."""
+    """Returns the hash of a file's content; a file is read again when its size or time has changed."""
     digest = blake3(max_threads=blake3.AUTO)
     digest.update_mmap(path)
     return f"blake3:{digest.hexdigest()}"
 
 
 def _of_folder(path: str) -> str:
-    """The hash of the names and sizes of all files: contents are read only when they are trained with."""
+    """Returns the hash of names and sizes of all files; their contents are read only by the training."""
     digest = blake3()
     for name, size in sorted(_listed(path)):
         digest.update(f"{name}\0{size}\0".encode(errors="surrogateescape"))
@@ -47,7 +47,7 @@ def _of_folder(path: str) -> str:
 
 
 def _listed(path: str) -> Iterator[tuple[str, int]]:
-    """Files, also in folders that links in `path` lead to, but not further; a link that leads nowhere has no size."""
+    """Yields files, also in folders to which links in `path` lead, but not further; a broken link has no size."""
     links = [entry.path for entry in os.scandir(path) if entry.is_symlink() and entry.is_dir()]
     for top in (path, *links):
         for folder, _, names in os.walk(top):

@@ -1,4 +1,4 @@
-"""A folder of folders of images."""
+"""Images in a folder with one folder for each class."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
 
 def of_folder(path: str, model: Any) -> Samples:
-    """A folder for each class, of images: y is the number of the class, in the order of the folders' names.
+    """Returns the samples of a folder that has one folder of images for each class; y is the index of the class, in the
+    order of the folders' names.
 
     Args:
         path: of the folder.

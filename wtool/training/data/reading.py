@@ -23,27 +23,27 @@ INFINITE = -1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Renewed:
-    """A function that makes an iterator, which is over after an epoch: it is called for each of them."""
+    """A function that makes an iterator. An iterator is over after one epoch, so each epoch calls the function."""
 
     make: Callable[[], Any]
 
 
 def read(words: Any, model: Any, part: str = "train", batch_size: int = 32) -> Any:
-    """The data that words mean, or Python's own.
+    """Returns the data that words name, or data from Python in the form that `fit` takes.
 
     Args:
-        words: a `.npz`, a `.csv`, two `.npy` files, a folder, or `package.module:function`; or (x, y), or anything that
-            `fit` takes and that comes again in each epoch, or a function that makes it.
-        model: whose inputs tell names, shapes and sizes of images.
-        part: `train` or `test`, where a `.npz` file has both.
-        batch_size: of datasets that were saved without batches.
+        words: a `.npz` or `.csv` file, two `.npy` files, a folder, or `package.module:function`; or data from Python:
+            (x, y), anything that `fit` takes in every epoch anew, or a function that makes one of these.
+        model: its inputs tell names, shapes and sizes of images.
+        part: `train` or `test`, for `.npz` files that have both.
+        batch_size: number of samples in a batch, for datasets that were saved without batches.
 
     Returns:
-        `Samples`, where they can be had by number; `Renewed`; anything else that `fit` takes.
+        `Samples` where samples can be read by index, a `Renewed`, or anything else that `fit` takes.
 
     Raises:
-        Usage: words that mean no data.
-        WtoolError: a file is missing, or holds something else; a function fails.
+        Usage: the words name no data.
+        WtoolError: a file is missing or holds something else, or a function fails.
     """
     paths = paths_of(words)
     if paths is None:
@@ -55,19 +55,19 @@ def read(words: Any, model: Any, part: str = "train", batch_size: int = 32) -> A
 
 
 def has_test_part(words: Any) -> bool:
-    """Whether data is a `.npz` file with test samples beside those for training."""
+    """Returns whether data is a `.npz` file with test samples beside those for training."""
     return names_in((paths_of(words) or [""])[0]) >= {"x_train", "x_test"}
 
 
 def fed(data: Any, batch_size: int, seed: int | None = None, epoch: int = 0, skip: int = 0) -> Any:
-    """Data in the form that `fit` takes with `shuffle=False`, from a batch of an epoch on.
+    """Returns data in the form that `fit` takes with `shuffle=False`, from a batch of an epoch on.
 
     Args:
-        data: what `read` gives.
-        batch_size: of `Samples`.
-        seed: of their order; None for their own.
-        epoch: the first one; of `Renewed`, the only one.
-        skip: how many batches are left out; only of what `can_skip`.
+        data: a result of `read`.
+        batch_size: number of samples in a batch, for `Samples`.
+        seed: seed of the order of `Samples`; None for the order in which they are stored.
+        epoch: index of the first epoch; for `Renewed`, of the only one.
+        skip: number of batches that are left out; 0 unless `can_skip(data)`.
     """
     if isinstance(data, Samples):
         return Batches(data, batch_size, seed, epoch, skip)
@@ -77,7 +77,7 @@ def fed(data: Any, batch_size: int, seed: int | None = None, epoch: int = 0, ski
 
 
 def can_skip(data: Any) -> bool:
-    """Whether an epoch of it can be begun in the middle."""
+    """Returns whether an epoch of the data can be begun in the middle."""
     return isinstance(data, Samples) or callable(getattr(data, "skip", None))
 
 
@@ -93,7 +93,7 @@ def _one(path: str, model: Any, part: str, batch_size: int) -> Any:
 
 
 def _names(model: Any, side: str) -> list[str]:
-    """Names of a model's inputs or outputs, by which it takes dictionaries of arrays."""
+    """Returns the names of a model's inputs or outputs, which are keys of the dictionaries of arrays that it takes."""
     form = getattr(model, side, None)  # subclassed models have none
     if isinstance(form, dict):
         return list(form)
@@ -126,10 +126,10 @@ def _function(word: str) -> Callable[[], Any]:
 
 
 def _called(function: Callable[[], Any], name: str) -> Any:
-    """What a function makes; where that is over after an epoch, the function itself."""
+    """Returns the data that a function makes; where the data is over after one epoch, a `Renewed` of the function."""
     try:
         value = function()
-    except Exception as error:  # whatever a user's function does
+    except Exception as error:  # a user's function may raise anything
         raise WtoolError(f"{name} for the data failed ({in_short(error)})") from error
     if value is None:
         raise WtoolError(f"{name} for the data gave nothing")
@@ -137,7 +137,7 @@ def _called(function: Callable[[], Any], name: str) -> Any:
 
 
 def _taken(value: Any) -> Any:
-    """What a function or a caller gives: arrays become samples, all else is for `fit` as it is."""
+    """Returns data from Python: arrays become `Samples`, anything else goes to `fit` as it is."""
     if hasattr(value, "__next__"):
         raise Usage("a generator is over after one epoch; give the function that makes it")
     if callable(getattr(value, "cardinality", None)) and int(value.cardinality()) == INFINITE:
@@ -151,7 +151,7 @@ def _taken(value: Any) -> Any:
 
 
 def _columns(value: Any) -> Any:
-    """Lists of texts or of numbers as arrays; arrays, and all else, as they are."""
+    """Returns lists of texts or numbers as arrays, and any other value unchanged."""
     if isinstance(value, dict):
         return {name: _columns(each) for name, each in value.items()}
     if not isinstance(value, (list, tuple)) or not value:
@@ -162,7 +162,7 @@ def _columns(value: Any) -> Any:
 
 
 def _in_tuples(value: Any) -> Any:
-    """Arrays; lists of them as tuples, which Keras takes alike, and in batches only so."""
+    """Returns arrays; lists of arrays become tuples, the only form that Keras takes in batches as well."""
     if isinstance(value, dict):
         return {name: _in_tuples(each) for name, each in value.items()}
     return tuple(map(_in_tuples, value)) if isinstance(value, (list, tuple)) else np.asarray(value)

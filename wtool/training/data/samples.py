@@ -1,4 +1,4 @@
-"""Samples that can be had by number, and their order: a function of the seed and the epoch."""
+"""Samples that can be read by index, and their order: a function of the seed and the epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wtool.transforms.streams import stream
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """Samples by number.
+    """Samples that can be read by index.
 
     Attributes:
         size: how many there are.
@@ -28,7 +28,7 @@ class Samples:
     take: Callable[[Array], Any]
 
     def split(self, share: float) -> tuple[Samples, Samples]:
-        """The samples without the last `share` of them, and these: as Keras's `validation_split`.
+        """Returns the samples without the last `share` of them, and that share, divided as by Keras.
 
         Raises:
             Usage: one of the parts would be empty.
@@ -40,7 +40,7 @@ class Samples:
 
 
 def of_arrays(arrays: Any) -> Samples:
-    """Samples of (x,), (x, y) or (x, y, weights): arrays, or dictionaries or tuples of arrays, of one length.
+    """Returns the samples of (x,), (x, y) or (x, y, weights): arrays of one length, or dictionaries or tuples of them.
 
     Floating values become Keras's `floatx`, as `fit` does it; texts (`str` or bytes) become tensors of strings.
 
@@ -70,7 +70,7 @@ def _refuse_objects(array: Array) -> None:
 
 
 def _plain(values: Array) -> Any:
-    """A batch as Keras takes it from a `PyDataset`, where it knows no arrays of texts."""
+    """Returns a batch as Keras takes it from a `PyDataset`, which must not hold NumPy arrays of texts."""
     if values.dtype.kind in "OSU":
         import tensorflow  # layers that take texts need it, whatever the backend is
 
@@ -79,7 +79,7 @@ def _plain(values: Array) -> Any:
 
 
 def order(seed: int, epoch: int, size: int) -> Array:
-    """The order of an epoch's samples: a permutation, shape (size,), of which seed and epoch are all that matters."""
+    """Returns the order of an epoch's samples: a permutation, shape (size,), that depends on seed and epoch alone."""
     return stream(seed, "order", str(epoch)).chunk(0).permutation(size)
 
 
@@ -122,12 +122,12 @@ class Batches(keras.utils.PyDataset):
 
 
 class EpochOfBatches(keras.callbacks.Callback):
-    """Tells `Batches` which epoch it is, before the first of them is asked for."""
+    """A callback that tells `Batches` the index of each epoch before its first batch is read."""
 
     def __init__(self, batches: Batches) -> None:
         super().__init__()
         self.batches = batches
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Set it."""
+        """Set the epoch."""
         self.batches.epoch = epoch

@@ -1,4 +1,4 @@
-"""Words for data, as far as they can be understood without Keras."""
+"""Words that name data: what can be told about them without Keras."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FORMS = ".npz, .csv, two .npy, a folder, or package.module:function"
 
 
 def paths_of(words: Any) -> list[str] | None:
-    """The words for data as texts; None for data itself."""
+    """Returns the words that name data, as texts; None for data from Python."""
     if isinstance(words, (str, os.PathLike)):
         return [os.fspath(words)]
     if isinstance(words, (list, tuple)) and words and all(isinstance(each, (str, os.PathLike)) for each in words):
@@ -20,17 +20,17 @@ def paths_of(words: Any) -> list[str] | None:
 
 
 def is_function(word: str) -> bool:
-    """Whether a word names a function: `package.module:function`."""
+    """Returns whether a word names a function: `package.module:function`."""
     module, colon, name = word.partition(":")
     return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))
 
 
 def check_data(words: Any) -> None:
-    """Look whether words can mean data; data itself is not looked at.
+    """Check that words can name data; data from Python is not looked at.
 
     Raises:
         WtoolError: a file is missing, or of a kind that is no data.
-        Usage: too many files.
+        Usage: there are too many files.
     """
     paths = paths_of(words) or []
     for path in paths:

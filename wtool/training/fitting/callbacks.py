@@ -35,7 +35,7 @@ Paths = Sequence[str]
 
 
 class _AtEpochEnd(keras.callbacks.Callback):
-    """Does a transform to the model's weights at the end of every epoch.
+    """Applies a transform to the model's weights at the end of every epoch.
 
     Attributes:
         epochs_completed: how often it was done, or would have been but for `cutoff`.
@@ -63,7 +63,7 @@ class _AtEpochEnd(keras.callbacks.Callback):
         self.epochs_completed = 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Change the weights; what is held at zero stays so."""
+        """Change the weights; zeros that are held stay zero."""
         earlier = self.epochs_completed
         self.epochs_completed += 1
         if is_over(self.cutoff, earlier):
@@ -212,12 +212,12 @@ class HoldZeros(keras.callbacks.Callback):
         self.held: list[holding.HeldVariable] = []
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Find the zeros, and hold them."""
+        """Find the zeros and hold them."""
         variables = chosen(self.model, self.include, self.exclude, self.do_weights, self.do_biases)
         self.held = holding.hold(self.model, variables)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Check that they are zero, and let go of them."""
+        """Check that the held values are zero, and release them."""
         holding.settle(self.model, self.held)
         try:
             holding.check(self.held)
@@ -226,7 +226,7 @@ class HoldZeros(keras.callbacks.Callback):
 
 
 class AverageCheckpoints(keras.callbacks.Callback):
-    """Write an average of the last epochs' weights as a model when training ends; the model itself goes on as it is.
+    """Write an average of the last epochs' weights as a model when training ends; the live model keeps its weights.
 
     Exactly what `wtool average` makes of checkpoints of these epochs: floating variables in float64, rounded once, all
     others the newest's, and an optimizer that starts anew. The last epochs' weights are held in memory.
@@ -268,7 +268,7 @@ class AverageCheckpoints(keras.callbacks.Callback):
         self._epochs: deque[list[np.ndarray[Any, Any]]] = deque(maxlen=last)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Look whether the file can be written before any work is done for it."""
+        """Check that the file can be written, before any work is done for it."""
         if extension(self.path) not in (".keras", ".h5"):
             raise Usage("an average is a whole model; its name has to end in .keras or .h5", self.path)
         check_target(self.path, self.force)
@@ -279,7 +279,7 @@ class AverageCheckpoints(keras.callbacks.Callback):
         self._epochs.append([array(variable) for variable in self._floating()])
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Write the average; it is the model's weights only as long as that takes."""
+        """Write the average. The live model has the averaged weights only while it is being saved."""
         if not self._epochs:
             return
         weights = COEFFICIENTS[self.kind](len(self._epochs), *self._arguments)

@@ -12,7 +12,7 @@ from wtool.errors import Usage, WtoolError
 
 @dataclass(frozen=True, slots=True)
 class Compilation:
-    """What to compile a model with, instead of what it was saved with; None and () for no change.
+    """How to compile a model, instead of as it was saved; None and () stand for no change.
 
     Attributes:
         loss: Keras's name of it.
@@ -28,7 +28,7 @@ class Compilation:
 
 
 def prepare(model: Any, wanted: Compilation, trains: bool = True, why: str = "") -> None:
-    """Compile a model as wanted; one that is compiled keeps all else, and its optimizer's state.
+    """Compile a model. A model that is compiled keeps every setting that is not named, and its optimizer's state.
 
     Args:
         model: Keras's.
@@ -68,7 +68,11 @@ def _compile(model: Any, wanted: Compilation) -> None:
 
 
 def _known_metrics(names: tuple[str, ...]) -> None:
-    """Raise ValueError for names that Keras would complain of only in the middle of training."""
+    """Refuse names at once that Keras would refuse only in the middle of training.
+
+    Raises:
+        ValueError: Keras knows no such loss or metric.
+    """
     for name in names:
         if name not in ("accuracy", "acc", "crossentropy", "ce"):  # which depend on the loss
             keras.metrics.get(name)

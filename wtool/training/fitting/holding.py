@@ -28,7 +28,7 @@ class ZeroMask(keras.constraints.Constraint):
         self.before = before
 
     def __call__(self, value: Any) -> Any:
-        """The constrained value: a selection, since infinity times zero would be NaN and -1 times zero is -0."""
+        """Returns the constrained value, by a selection: infinity times zero would be NaN, and -1 times zero is -0."""
         value = keras.ops.convert_to_tensor(value)  # of a variable, which JAX does not select from
         if self.before is not None:
             value = self.before(keras.ops.where(self.kept, value, keras.ops.zeros_like(value)))
@@ -53,12 +53,12 @@ class HeldVariable:
 
     @property
     def zeros(self) -> int:
-        """How many values are held."""
+        """Number of values that are held."""
         return int(self.kept.size - np.count_nonzero(self.kept))
 
 
 def hold(model: Any, variables: Mapping[str, Any], kept: Mapping[str, Array] | None = None) -> list[HeldVariable]:
-    """Hold zeros in these variables, whatever optimizer, momentum or weight decay say.
+    """Hold the zeros of variables at zero, whatever optimizer, momentum or weight decay do.
 
     A model's train step is built anew for that: constraints act where they are when it is traced.
 
@@ -90,7 +90,7 @@ def release(model: Any, held: Sequence[HeldVariable]) -> None:
 
 
 def settle(model: Any, held: Sequence[HeldVariable]) -> None:
-    """Hold the zeros also in moving averages of weights (`use_ema`), which Keras makes the weights after training."""
+    """Hold the zeros in moving averages (`use_ema`) too, with which Keras replaces weights after training."""
     if not has_averages(model):
         return
     optimizer = inner(model)
@@ -104,19 +104,23 @@ def settle(model: Any, held: Sequence[HeldVariable]) -> None:
 
 
 def has_averages(model: Any) -> bool:
-    """Whether the optimizer keeps moving averages of the weights (`use_ema`)."""
+    """Returns whether the optimizer keeps moving averages of the weights (`use_ema`)."""
     return bool(getattr(inner(model), "use_ema", False))
 
 
 def masked(constraint: Any, new: Array) -> Array:
-    """New values for a variable, zero where its constraint holds zeros."""
+    """Returns new values for a variable, with zeros where its constraint holds zeros."""
     if not isinstance(constraint, ZeroMask):
         return new
     return np.where(keras.ops.convert_to_numpy(constraint.kept), new, new.dtype.type(0))
 
 
 def check(held: Sequence[HeldVariable]) -> None:
-    """Raise WtoolError unless every held value is exactly zero."""
+    """Check that every held value is exactly zero.
+
+    Raises:
+        WtoolError: a held value is not zero.
+    """
     broken = [each.path for each in held if np.any(array(each.variable)[~each.kept] != 0)]
     if broken:
         raise WtoolError(f"zeros of {a_few(broken)} did not stay zero: the optimizer ignores variable constraints")

@@ -19,12 +19,12 @@ from wtool.io.publish import write_whole
 
 SUFFIXES = (".csv", ".jsonl")
 FIRST = "epoch"
-"""What the first column is called."""
+"""Name of the first column."""
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """An epoch that is over.
+    """An epoch that has ended.
 
     Attributes:
         number: counted from 1 over all legs of the training.
@@ -40,13 +40,17 @@ class Epoch:
 
 
 def check_log(path: str) -> None:
-    """Raise Usage unless the name says what kind of log it is."""
+    """Check the name of a log.
+
+    Raises:
+        Usage: the name ends neither in .csv nor in .jsonl.
+    """
     if os.path.splitext(path)[1] not in SUFFIXES:
         raise Usage(f"a log is called .csv or .jsonl, not {path}")
 
 
 def prepare(path: str, epoch: int, keep: bool) -> tuple[str, ...]:
-    """Make a log ready for the epochs after `epoch`: lines of these, which come again, go.
+    """Make a log ready for the epochs after `epoch`: lines of later epochs, which will come again, are removed.
 
     Args:
         path: of the log; made if it is missing.
@@ -80,12 +84,12 @@ def prepare(path: str, epoch: int, keep: bool) -> tuple[str, ...]:
 
 
 def writer(path: str) -> Callable[[Epoch], None]:
-    """A function that adds an epoch's line to a log."""
+    """Returns a function that adds an epoch's line to a log."""
     return partial(_add_json if path.endswith(".jsonl") else _add_csv, path)
 
 
 def rows(path: str) -> list[dict[str, Any]]:
-    """The lines of a JSON-lines log.
+    """Returns the lines of a JSON-lines log.
 
     Raises:
         Refused: it holds something else.
@@ -128,7 +132,7 @@ def _add_json(path: str, epoch: Epoch) -> None:
 
 
 def _add_csv(path: str, epoch: Epoch) -> None:
-    """Add a line; where an earlier leg had other metrics, all lines get the columns of both."""
+    """Add a line; where an earlier run had other metrics, all lines get the columns of both."""
     row, header = _row(epoch), _header(path)
     if set(row) <= set(header):
         _append(path, _csv([row], header))

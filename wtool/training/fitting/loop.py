@@ -1,4 +1,4 @@
-"""The training loop: epochs from one to another, stopped by signals and by losses that are no numbers."""
+"""The training loop: trains from one epoch to another, and stops at signals and at losses that are NaN."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GLANCE = 1.0  # seconds between two looks at the loss: each waits for the device
 
 @dataclass(slots=True)
 class Stop:
-    """The signal that asked for an end, and where that came; none so far.
+    """The signal that asked training to end, and the position where training ended; both None so far.
 
     Attributes:
         signal: its number.
@@ -44,7 +44,7 @@ class Stop:
 
 
 class _Stopped(Exception):
-    """Leaves Keras's loop: `stop_training` would run the validation first."""
+    """Raised to leave Keras's loop at once: `stop_training` would run the validation first."""
 
 
 def fit(
@@ -116,13 +116,16 @@ def fit(
 
 
 def misfit(error: Exception, doing: str) -> WtoolError:
-    """What is said where Keras fails on data."""
+    """Returns the error to raise where Keras fails on data."""
     why = "it has no y" if "None values not supported" in str(error) else in_short(error)
     return WtoolError(f"Keras cannot {doing} it with this data ({why})")
 
 
 def _parts(data: Sequence[Any], start: Position, stop_epoch: int) -> list[int]:
-    """Epochs at which a call of Keras's `fit` begins or ends: the rest of an epoch, and each of an iterator, is one."""
+    """Yields the epochs at which calls of Keras's `fit` begin and end.
+
+    The rest of a begun epoch is a call of its own, and so is each epoch of an iterator.
+    """
     if any(isinstance(each, Renewed) for each in data):
         return [start.epoch, *range(start.epoch + 1, stop_epoch), stop_epoch]
     return [start.epoch, *([start.epoch + 1] if start.batch and start.epoch + 1 < stop_epoch else []), stop_epoch]
@@ -130,7 +133,7 @@ def _parts(data: Sequence[Any], start: Position, stop_epoch: int) -> list[int]:
 
 @contextmanager
 def stopping_on_signals(stop: Stop) -> Iterator[Stop]:
-    """Let SIGINT and SIGTERM ask for an end after the batch; the second one ends at once, as it would have.
+    """Let SIGINT and SIGTERM end training after the batch; a second signal acts at once, as it would have before.
 
     Only the main thread gets signals, so in others nothing happens.
     """
@@ -155,7 +158,7 @@ def stopping_on_signals(stop: Stop) -> Iterator[Stop]:
 
 
 class _Stopping(keras.callbacks.Callback):
-    """Ends training where it was asked for: after the batch, or after the epoch, if that was its last batch.
+    """Ends training when a signal has come: after the batch, or after the epoch if that was its last batch.
 
     Also at the end of each call of `fit` but the last: going on would have Keras replace the weights by their moving
     averages.
@@ -190,7 +193,7 @@ class _Stopping(keras.callbacks.Callback):
 
 
 class _Finite(keras.callbacks.Callback):
-    """Ends training when the loss is no number any more; comes first, so that nothing of such an epoch is kept."""
+    """Ends training when the loss is NaN. It is the first callback, so that nothing of such an epoch is saved."""
 
     def __init__(self) -> None:
         super().__init__()

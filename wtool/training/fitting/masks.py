@@ -15,13 +15,13 @@ MASKING = frozenset({"prune", "rewind", "jitter", "randomize", "reshuffle", "con
 """Operations after which zeros are a mask."""
 
 MASKS, ALL = "masks", "all"
-"""Which zeros were held, in lineages: those of masks, or all of kernels."""
+"""How records name the zeros that were held: those of masks, or all zeros of kernels."""
 
 _CHOICE = "--hold-zeros holds all zeros of kernels, --no-hold-zeros none"
 
 
 def masked(loaded: Loaded) -> dict[str, Any]:
-    """Path in the file -> Keras variable, of those whose zeros are masks, as the lineage tells.
+    """Returns path in the file -> Keras variable of the variables whose zeros are masks, as the lineage tells.
 
     Not of those that a swap gave new zeros after that: these are there to be trained.
 
@@ -48,7 +48,7 @@ def masked(loaded: Loaded) -> dict[str, Any]:
 
 
 def zeros(loaded: Loaded) -> dict[str, Any]:
-    """Path in the file -> Keras variable, of all kernels, and of what else the lineage tells, as far as it is there."""
+    """Returns path in the file -> Keras variable of all kernels, and of others that the lineage calls masked."""
     kernels = {tensor.path for tensor in by_role(loaded.weights, (), (), kernels=True, biases=False)}
     with suppress(WtoolError):
         return _live(loaded, kernels) | masked(loaded)

@@ -12,17 +12,17 @@ from wtool.training.variables import array
 from wtool.transforms.streams import stream
 
 KEY = "random_states"
-"""In the record of a lineage: the state of each generator, in the order of the model's layers."""
+"""Key of a record in the lineage: the state of each generator, in the order of the model's layers."""
 
 
 def states(model: Any) -> dict[str, list[list[int]]]:
-    """The states now, for a record; nothing where there are none."""
+    """Returns the states of now as keys of a record; none for a model without random layers."""
     found = [[int(number) for number in array(each.state)] for each in _generators(model)]
     return {KEY: found} if found else {}
 
 
 def restore(model: Any, lineage: Sequence[Record], seed: int) -> None:
-    """Put the random layers of a model that was loaded where they were when it was saved.
+    """Give the random layers of a loaded model the states that they had when the model was saved.
 
     Where nothing tells, a layer with a seed of its own starts with it, and any other depends on `seed`.
     """
@@ -47,7 +47,7 @@ def _generators(model: Any) -> list[Any]:
 
 
 def _are_states(value: Sequence[Any], count: int) -> bool:
-    """Whether a lineage, which may be anybody's, tells a state for each generator."""
+    """Returns whether a record has a state for each generator; the record may come from a stranger."""
     return (
         len(value) == count
         and all(isinstance(each, list) and len(each) == 2 for each in value)

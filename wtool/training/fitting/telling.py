@@ -1,4 +1,4 @@
-"""A Keras callback that tells of every epoch: to the console, to logs, to callers."""
+"""A Keras callback that reports every epoch: to the console, to logs, to callers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from wtool.training.fitting.logs import Epoch
 
 
 class ReportFailed(Exception):
-    """What is told of epochs raised something: no fault of the data that is trained with.
+    """Raised where a report of an epoch failed, so that the failure is not taken for a fault of the data.
 
     Attributes:
-        error: what it raised; Keras drops the causes of what passes through it.
+        error: the exception of the report; Keras drops the causes of exceptions that pass through it.
     """
 
     def __init__(self, error: Exception) -> None:
@@ -24,7 +24,12 @@ class ReportFailed(Exception):
 
 
 class Log(keras.callbacks.Callback):
-    """Tells of every epoch when it is over."""
+    """Reports every epoch when it has ended.
+
+    Args:
+        report: called with the epoch.
+        of: number of the last epoch.
+    """
 
     def __init__(self, report: Callable[[Epoch], None], of: int) -> None:
         super().__init__()
@@ -33,11 +38,11 @@ class Log(keras.callbacks.Callback):
         self._began = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Look at the clock."""
+        """Note the time."""
         self._began = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Tell of it."""
+        """Report the epoch."""
         metrics = {name: float(value) for name, value in (logs or {}).items()}
         try:
             self._report(Epoch(epoch + 1, self._of, time.monotonic() - self._began, metrics))

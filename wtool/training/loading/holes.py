@@ -1,4 +1,4 @@
-"""Holes of Keras through which a model file runs code or reaches other files, and the releases that close them.
+"""Known holes of Keras through which a model file runs code or reaches other files, and the releases that close them.
 
 The releases are those of Keras's source, and hostile files showed the worst: Keras 3.8 runs a Lambda layer of an `.h5`
 file, and 3.13.2 follows links out of one; 3.12.4 and 3.15.1 refuse both. wtool itself refuses such files before Keras
@@ -26,13 +26,13 @@ CLOSED = {
     "CVE-2026-12481": ((3, 12, 3), (3, 15, 0)),  # Lambda layers outside load_model
     "archives that unpack to far more than they hold": ((3, 12, 4), (3, 15, 1)),
 }
-"""Hole -> the first release of each series that closes it, oldest first; series after the last of them are closed."""
+"""Hole -> the first release of each series that closes it, oldest first; all later series are closed too."""
 
 ADVICE = "Keras 3.15.1 (on Python 3.10: 3.12.4) closes them"
 
 
 def open_holes(version: str) -> list[str]:
-    """The holes that a release of Keras has."""
+    """Returns the holes that a release of Keras has."""
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:3])
     return [hole for hole, closed in CLOSED.items() if not _has(numbers, closed)]
 
@@ -43,7 +43,7 @@ def _has(version: tuple[int, ...], closed: tuple[tuple[int, ...], ...]) -> bool:
 
 @cache  # Python's own memory of warnings is lost whenever filters change
 def warn_of_holes(version: str) -> None:
-    """Warn, once, of the holes of the Keras that is about to load a file."""
+    """Warn once of the holes of the Keras that is about to load a file."""
     found = open_holes(version)
     if found:
         told = f"Keras {version} has known holes for hostile files ({a_few(found)}); {ADVICE}"

@@ -1,4 +1,4 @@
-"""Files to live models: looked at as data first, so that Keras runs nothing that nobody asked for."""
+"""From files to live models: a file is looked at as data first, so that Keras runs nothing that nobody asked for."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from wtool.training.loading.optimizer_state import restored
 from wtool.training.variables import by_place, named
 
 UIDS = "object_name_uids"
-"""Where Keras counts the layers that it gave names to."""
+"""Key of Keras's global state in which Keras counts the layers that it named."""
 
 NAMING = ("class_name", "module", "registered_name")
-"""What tells the class of an entry in a configuration."""
+"""Keys that tell the class of an entry in a configuration."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """A live model, and what its file told.
+    """A live model, and the knowledge from its file that Keras does not keep.
 
     Attributes:
         name: path of the file.
@@ -104,7 +104,7 @@ def load(path: str, unsafe: bool = False) -> Loaded:
 
 @contextmanager
 def private(seen: Checkpoint) -> Iterator[tuple[str, Checkpoint]]:
-    """A copy of a whole model that nobody else can change: the path under which Keras opens it, and opened by wtool.
+    """Gives a copy of a whole model that no other process can change: the path for Keras, and the open checkpoint.
 
     What is checked in the copy is what Keras reads from it, even if the original is exchanged or rewritten meanwhile.
 
@@ -127,14 +127,14 @@ def private(seen: Checkpoint) -> Iterator[tuple[str, Checkpoint]]:
 
 
 def _copied(seen: Checkpoint) -> AbstractContextManager[str]:
-    """The path of a private copy, which is there until the end."""
+    """Gives the path of a private copy, which is removed at the end."""
     if seen.parts:
         return private_tree(seen.parts, "model")
     return private_copy(seen.sources[0], f"model{EXTENSIONS[seen.format][0]}")
 
 
 def import_all(modules: Sequence[str]) -> None:
-    """Import modules by name, from the current folder too: they register their layers, losses and metrics with Keras.
+    """Import modules by name, also from the current folder; they register layers, losses and metrics with Keras.
 
     Raises:
         Usage: one cannot be imported.
@@ -144,7 +144,7 @@ def import_all(modules: Sequence[str]) -> None:
 
 
 def imported(name: str) -> Any:
-    """A module by its name, from the current folder too.
+    """Returns a module by its name, also from the current folder.
 
     Raises:
         Usage: it cannot be imported.
@@ -159,7 +159,11 @@ def imported(name: str) -> Any:
 
 
 def refuse_unsafe(checkpoint: Checkpoint) -> None:
-    """Raise WtoolError if loading would do more than build layers of Keras, or registered ones."""
+    """Refuse a model whose loading would do more than build layers of Keras or registered ones.
+
+    Raises:
+        WtoolError: the configuration has an unsafe part.
+    """
     for config in (checkpoint.config, training_config(checkpoint)):
         found = next(unsafe_parts(_without_registered(config, keras.saving.get_custom_objects())), None)
         if found is not None:
@@ -173,7 +177,7 @@ def _reason(found: UnsafePart) -> str:
 
 
 def _without_registered(value: Any, known: Mapping[str, Any]) -> Any:
-    """A configuration with Keras's own in place of classes and functions that are registered; what is in them stays."""
+    """Returns a configuration with Keras's own in place of registered classes and functions; entries inside stay."""
     if isinstance(value, list):
         return [_without_registered(each, known) for each in value]
     if isinstance(value, str):
@@ -187,7 +191,7 @@ def _without_registered(value: Any, known: Mapping[str, Any]) -> Any:
 
 
 def _is_registered(entry: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    """Whether Keras makes a registered object of an entry, or nothing, in each of the ways in which it looks it up.
+    """Returns whether Keras makes a registered object of an entry, or none, in each way in which it looks it up.
 
     Functions: by `config`. Classes: by `registered_name`, but in older formats by `class_name`, whatever else is there.
     """
@@ -204,7 +208,7 @@ def _is_registered(entry: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
 
 
 def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool) -> tuple[Any, str]:
-    """The model, and why it is not compiled, if it was."""
+    """Returns the model, and the reason why it is not compiled, if the file says that it was."""
     with warnings.catch_warnings(), _policy_of(checkpoint), _names_from_the_first(), older_objects(checkpoint) as known:
         warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")  # that is looked at below
         load_model = partial(keras.models.load_model, path, custom_objects=known, safe_mode=not unsafe)
@@ -221,7 +225,7 @@ def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool) -> tuple[Any, str]:
 
 @contextmanager
 def _policy_of(checkpoint: Checkpoint) -> Iterator[None]:
-    """Load a model whose loss was scaled as it was compiled: Keras scales it again only under this global policy."""
+    """Load a model whose loss was scaled by its optimizer; Keras scales it again only under this global policy."""
     optimizer = checkpoint.contents.optimizer
     before = keras.config.dtype_policy()
     if optimizer is not None and optimizer.class_name == "LossScaleOptimizer":
@@ -234,7 +238,7 @@ def _policy_of(checkpoint: Checkpoint) -> Iterator[None]:
 
 @contextmanager
 def _names_from_the_first() -> Iterator[None]:
-    """Load a model as a new process would: layers without names of their own are `dense`, `dense_1` and so on."""
+    """Load a model as in a new process, where layers without names of their own become `dense`, `dense_1` and so on."""
     before = global_state.get_global_attribute(UIDS)
     global_state.set_global_attribute(UIDS, defaultdict(int))
     try:
@@ -244,7 +248,7 @@ def _names_from_the_first() -> Iterator[None]:
 
 
 def _variables(model: Any, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Path of each weight of a file -> the model's variable: by its place in the file, else by name.
+    """Returns path of each weight of a file -> the model's variable, found by its place in the file, else by its name.
 
     Names alone do not do: layers of subclassed models get others whenever they are made.
     """

@@ -1,4 +1,4 @@
-"""What files call losses, metrics and layers, where Keras 3 does not find them."""
+"""Names of losses, metrics and layers in older files, which Keras 3 does not find by itself."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ SHORT = {
     "mse": "mean_squared_error",
     "msle": "mean_squared_logarithmic_error",
 }
-"""Short name of a loss -> the name of the function that it is."""
+"""Short name of a loss -> name of its function."""
 
 
 class _Wrapped(keras.metrics.MeanMetricWrapper):
-    """Makes metrics of the configurations of Keras 2, which name functions: Keras 3 would call the name."""
+    """Makes metrics from configurations of Keras 2, which name functions; Keras 3 would call the name itself."""
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """A metric of Keras's own class."""
+        """Returns a metric of Keras's own class."""
         function = config.get("fn")
         if not isinstance(function, str):
             return keras.metrics.MeanMetricWrapper.from_config(config)
@@ -39,7 +39,7 @@ class _Wrapped(keras.metrics.MeanMetricWrapper):
 
 @contextmanager
 def older_objects(checkpoint: Checkpoint) -> Iterator[dict[str, Any]]:
-    """Let Keras load an older file; gives what names in it mean, as `custom_objects` of `load_model`.
+    """Let Keras load an older file; gives the `custom_objects` for `load_model`, which tell what names in it mean.
 
     Keras 3 cannot take two things that Keras 2 wrote of Sequential models: a mere list of layers (before 2.2.3), and
     the shape of the input in the first layer, to which Keras 3 adds a second batch dimension.
@@ -57,7 +57,7 @@ def older_objects(checkpoint: Checkpoint) -> Iterator[dict[str, Any]]:
 
 
 def _with_input_layer(config: Any) -> Any:
-    """The configuration of a Sequential model of Keras 2 as later versions write it; any other as it is."""
+    """Returns a Sequential model's configuration of Keras 2 as later versions write it, and any other unchanged."""
     if not isinstance(config, dict) or config.get("class_name") != "Sequential":
         return config
     inner: Any = config.get("config")
@@ -83,7 +83,7 @@ def _names(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _original_layers(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Layers of arpkeras and linked_neurons by their bare names: wtool's.
+    """Returns wtool's layers by the bare names that files of arpkeras and linked_neurons have for them.
 
     Slopes of LKPReLU that are not in the file were not tracked: they stayed at zero, with which it is LKReLU.
     """

@@ -1,4 +1,4 @@
-"""The lottery-ticket experiment: train, prune, re-initialise, and again, with wtool's own operations on files.
+"""The lottery-ticket experiment: train, prune, re-initialise, and again, by the operations that wtool has for files.
 
 `lottery_plan` says what is done. Here it is done, as far as it is not done yet.
 """
@@ -29,7 +29,7 @@ from wtool.words import Path, Unpack
 
 
 class Options(TypedDict, total=False):
-    """How the experiment is done.
+    """Options of the experiment.
 
     Attributes:
         sparsity, rounds, schedule, criterion, scope, last_layer_scale, include, exclude, arms, same_sign, rewind_to,
@@ -67,7 +67,7 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A training that is over.
+    """A training that has ended.
 
     Attributes:
         last: its last epoch.
@@ -80,7 +80,7 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Lottery:
-    """What an experiment came to.
+    """The result of an experiment.
 
     Attributes:
         model: path of the initial model.
@@ -100,7 +100,7 @@ class Lottery:
 
 
 def lottery(model: Path, *, data: Any, out: Path, epochs: int, **options: Unpack[Options]) -> Lottery:
-    """Do a lottery-ticket experiment: train, prune, re-initialise, train, and again.
+    """Do a lottery-ticket experiment: train, prune, re-initialise, train, and so on.
 
     Called again with the same words, an experiment that was stopped or killed goes on at the epoch where it was, to the
     result that it would have had; data that is not named begins the training that was stopped anew.
@@ -126,12 +126,12 @@ def lottery(model: Path, *, data: Any, out: Path, epochs: int, **options: Unpack
 
 
 def check(model: Path, *, data: Any, out: Path, epochs: int, **options: Unpack[Options]) -> None:
-    """Raise what `lottery` would raise for these words, as far as it can be told without Keras; nothing is written."""
+    """Raise the errors of `lottery` for these arguments that can be told without Keras. Writes nothing."""
     _asked(model, data, out, epochs, options)
 
 
 def _asked(model: Path, data: Any, out: Path, epochs: int, options: Options) -> tuple[Folder, dict[str, Any] | None]:
-    """The folder of the experiment, and what is to be written into it about the experiment, if anything."""
+    """Returns the experiment's folder, and the description that is to be written into it, or None."""
     check_choice(options.get("keep", "all"), "choice of what to keep", KEEP)
     given = options.get("seed")
     experiment = _experiment(epochs, secrets.randbelow(SEEDS) if given is None else given, options)
@@ -152,7 +152,7 @@ def _experiment(epochs: int, seed: int, options: Options) -> Experiment:
 
 
 def _training(data: Any, options: Options) -> dict[str, Any]:
-    """What makes a difference to trainings, as it is written down."""
+    """Returns the options that make a difference to trainings, as the experiment's folder keeps them."""
     other = options.get("validation_data")
     return {
         "data": paths_of(data),
@@ -165,7 +165,7 @@ def _training(data: Any, options: Options) -> dict[str, Any]:
 
 
 def _go(folder: Folder, data: Any, options: Options) -> Lottery:
-    """Do what is to be done, until a signal comes."""
+    """Do the steps that are left, until a signal comes."""
     from wtool.training.lottery.steps import transform  # imports Keras, after all words were looked at
 
     experiment, keep = folder.experiment, options.get("keep", "all")
@@ -193,7 +193,7 @@ def _go(folder: Folder, data: Any, options: Options) -> Lottery:
 
 
 def _train(folder: Folder, step: Step, data: Any, options: Options, trainings: Sequence[Step]) -> int | None:
-    """Do one of the trainings, and tell of it; gives the signal that came meanwhile."""
+    """Do one of the trainings and report it; returns the signal that came meanwhile, or None."""
     from wtool.training.lottery.steps import train
 
     names = ("validation_data", "validation_split", "batch_size", "shuffle", "imports", "unsafe")

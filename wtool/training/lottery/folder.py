@@ -1,4 +1,4 @@
-"""The folder of a lottery experiment: whose it is, and which results are there."""
+"""The folder of a lottery experiment: which experiment it belongs to, and which results are there."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from wtool.version import __version__
 
 FILE = "experiment.json"
 UNFINISHED = ".epochs"
-"""Folder of a training that goes on: its latest checkpoint and its log."""
+"""Name of the folder of a training that goes on, with its latest checkpoint and its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Base:
 
 
 def looked_at(model: str, experiment: Experiment) -> Base:
-    """Look whether something can come of an experiment with this model.
+    """Check that an experiment with this model can succeed; returns what the experiment needs to know of the model.
 
     Raises:
         WtoolError: it is not compiled, or trained already where new initial weights are to be drawn.
@@ -78,7 +78,7 @@ def looked_at(model: str, experiment: Experiment) -> Base:
 
 
 def _drawn(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """The trainable tensors but biases that have an initializer, and all kernels."""
+    """Returns the trainable tensors with an initializer, without biases, and all kernels."""
     told = initializers(checkpoint)
     return tuple(
         tensor.path
@@ -91,7 +91,7 @@ def _drawn(checkpoint: Checkpoint) -> tuple[str, ...]:
 def claimed(
     folder: str, experiment: Experiment, base: Base, training: Mapping[str, Any], seed_is_given: bool
 ) -> tuple[Experiment, dict[str, Any] | None]:
-    """Look whether an experiment may be done in a folder, which is left as it is.
+    """Check that an experiment may be done in a folder; the folder is not changed.
 
     An experiment may get more trials and further arms: what there is of it stays as it is.
 
@@ -126,7 +126,7 @@ def claimed(
 
 
 def claim(folder: str, description: Mapping[str, Any] | None) -> None:
-    """Make a folder, and write down which experiment is done there."""
+    """Make a folder, and write into it which experiment is done there."""
     os.makedirs(folder, exist_ok=True)
     if description is not None:
         text = json.dumps({**description, "wtool": __version__}, indent=1) + "\n"
@@ -134,14 +134,14 @@ def claim(folder: str, description: Mapping[str, Any] | None) -> None:
 
 
 def _grows(name: str, was: Any, now: Any) -> bool:
-    """Whether a parameter only adds to what was done."""
+    """Returns whether a change of a parameter only adds steps to those that were done."""
     if name == "trials":
         return type(was) is int and was < now
     return name == "arms" and isinstance(was, list) and all(arm in now for arm in was)
 
 
 def _is_begun(folder: str) -> bool:
-    """Whether an epoch is over; before that, words may be put right."""
+    """Returns whether an epoch has ended; before that, the experiment may still be changed."""
     begun = os.path.join(folder, "trial-1", UNFINISHED)
     if os.path.exists(os.path.join(folder, summaries.FILE)):
         return True
@@ -158,14 +158,14 @@ def _read(path: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The folder that is claimed for an experiment."""
+    """The folder of an experiment, and its results."""
 
     out: str
     base: Base
     experiment: Experiment
 
     def path(self, place: str | None) -> str:
-        """Where a result is; of None, the experiment's own model."""
+        """Returns the path of a result; of None, that of the experiment's own model."""
         return self.base.path if place is None else os.path.join(self.out, place)
 
     def last_epoch(self, step: Step) -> int:
@@ -173,7 +173,7 @@ class Folder:
         return self.base.epochs + step.stop
 
     def is_there(self, step: Step) -> bool:
-        """Whether the step's output is whole and made by this step; the folder is of this experiment."""
+        """Returns whether a step's output is whole and was made by this step of this experiment."""
         path = self.path(step.output)
         if not os.path.isfile(path):
             return False
@@ -185,7 +185,7 @@ class Folder:
         return False
 
     def refuse_another_model(self, step: Step) -> None:
-        """Raise WtoolError if the step, just done, read another model than the one that was looked at in the beginning.
+        """Refuse the result of a step that read another model than the one that was checked in the beginning.
 
         What it made is removed.
         """
@@ -205,16 +205,16 @@ class Folder:
         return step.operation != PRUNE or record.parameters.get("sparsity") == step.sparsity
 
     def is_of(self, step: Step, line: Line) -> bool:
-        """Whether a line of metrics is a training's."""
+        """Returns whether a line of metrics belongs to a training."""
         epochs = range(self.base.epochs + step.start + 1, self.last_epoch(step) + 1)
         return (line.trial, line.arm, line.round) == (step.trial, step.arm, step.round) and line.epoch in epochs
 
     def is_recorded(self, step: Step, lines: Sequence[Line]) -> bool:
-        """Whether lines of metrics hold all epochs of a training."""
+        """Returns whether lines of metrics hold all epochs of a training."""
         return len({line.epoch for line in lines if self.is_of(step, line)}) == step.stop - step.start
 
     def clear(self, plan: Sequence[Step], kept: Collection[str], todo: Sequence[Step]) -> None:
-        """Remove what neither stays nor is read any more."""
+        """Remove the results that are neither kept nor read by later steps."""
         read = {path for step in todo for path in (step.output, *step.inputs)}
         going_on = {os.path.dirname(step.output) for step in todo}
         for step in plan:
@@ -226,7 +226,7 @@ class Folder:
                     os.unlink(self.path(step.output))
 
     def lines(self, step: Step, log: str) -> list[Line]:
-        """A training's log, as the experiment's metrics have it."""
+        """Returns the lines of a training's log, as the experiment's metrics have them."""
         if not os.path.exists(log):
             return []
         remaining = self._remaining(self.path(step.model))
@@ -236,7 +236,7 @@ class Folder:
         return [line for line in found if is_sound(line) and self.is_of(step, line)]
 
     def _remaining(self, path: str) -> float:
-        """The share of the weights that pruning is about that is not zero."""
+        """Returns the share of non-zero values among the weights that are pruned."""
         with open_checkpoint(path) as found:
             chosen = by_role(
                 found.weights, self.experiment.include, self.experiment.exclude, kernels=True, biases=False
@@ -245,7 +245,7 @@ class Folder:
             return left / max(1, sum(prod(tensor.shape) for tensor in chosen))
 
     def record(self, lines: Sequence[Line]) -> None:
-        """Add to the experiment's metrics what is not there yet."""
+        """Add the lines to the experiment's metrics that are not there yet."""
         before = summaries.read(self.out)
         known = {(line.trial, line.arm, line.round, line.epoch) for line in before}
         new = [line for line in lines if (line.trial, line.arm, line.round, line.epoch) not in known]

@@ -1,4 +1,4 @@
-"""What a lottery experiment comes to: its operations on files, in their order. Nothing is opened here."""
+"""The steps of a lottery experiment: operations on files, in their order. Nothing is opened here."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from wtool.errors import Usage
 from wtool.transforms.criteria import CRITERIA, NAMES, SHORT
 
 COPY, DRAW, PRUNE, TRAIN, NONE = "copy", "draw", "prune", "resume", "none"
-"""Operations beside the re-initialisations: initial weights as they are or drawn anew, and so on."""
+"""Operations beside the re-initialisations, such as taking initial weights as they are, or drawing them anew."""
 
 DENSE = "dense"
-"""What is told as the arm of the network that is not pruned."""
+"""Name of the arm that is the network without pruning."""
 
 SEEDS_OF_A_TRIAL = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """What is done, apart from the model and the data.
+    """The parameters of an experiment, without the model and the data.
 
     Args:
         epochs: of the dense network, counted from its initial weights.
@@ -105,12 +105,12 @@ class Step:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Paths that it reads."""
+        """Paths of the files that the step reads."""
         return tuple(path for path in (self.model, self.initial) if path is not None)
 
 
 def sparsities(experiment: Experiment) -> tuple[float, ...]:
-    """The sparsity S_r after each of the R rounds.
+    """Returns the sparsity S_r after each of the R rounds.
 
     linear: S_r = S * r / R; geometric, where each round prunes the same share of what is left: 1 - (1 - S)**(r / R).
     """
@@ -122,17 +122,17 @@ def sparsities(experiment: Experiment) -> tuple[float, ...]:
 
 
 def seed_of(experiment: Experiment, trial: int, number: int = 0) -> int:
-    """The seed of a trial's trainings, and of what is drawn in its round `number`: all of them differ."""
+    """Returns the seed of a trial's trainings and draws in its round `number`; all trials and rounds differ."""
     return experiment.seed + SEEDS_OF_A_TRIAL * (trial - 1) + number
 
 
 def steps(experiment: Experiment, extension: str = ".keras") -> list[Step]:
-    """All operations of an experiment, each after those whose results it reads."""
+    """Returns all steps of an experiment, each after the steps whose results it reads."""
     return [step for trial in range(1, experiment.trials + 1) for step in _trial(experiment, trial, extension)]
 
 
 def _trial(experiment: Experiment, trial: int, extension: str) -> Iterator[Step]:
-    """The dense network, then one arm after the other."""
+    """Yields the steps of the dense network, then those of one arm after the other."""
     seed = seed_of(experiment, trial)
     initial, early, trained = (f"trial-{trial}/{name}{extension}" for name in ("initial", "early", "trained"))
     yield Step(COPY if trial == 1 else DRAW, initial, None, None, seed, trial)
@@ -166,7 +166,7 @@ def _arm(experiment: Experiment, trial: int, arm: str, legs: Sequence[str], exte
 
 
 def is_kept(step: Step, keep: str, rounds: int) -> bool:
-    """Whether a result stays when nothing needs it any more.
+    """Returns whether a result is kept when no step needs it any more.
 
     `all`; `tickets`: initial checkpoints, tickets and the last round's trained models; `last`: initial checkpoints, and
     the last round's tickets and trained models.
@@ -179,7 +179,10 @@ def is_kept(step: Step, keep: str, rounds: int) -> bool:
 
 
 def wanted(plan: Sequence[Step], there: Container[str], recorded: Collection[str], kept: Container[str]) -> list[Step]:
-    """The steps that have to be done: what is to stay, or to be recorded, and is not; and what these read.
+    """Returns the steps that have to be done.
+
+    These are the steps whose results must be kept or recorded but are missing, and the steps they depend on.
+
 
     Args:
         plan: all steps.

@@ -1,4 +1,4 @@
-"""One step of a lottery experiment: an operation on files, done by the functions that do it elsewhere."""
+"""One step of a lottery experiment: an operation on files, done by the function behind the command of that name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def transform(folder: Folder, step: Step) -> None:
-    """Do a step that is no training."""
+    """Do a step that trains nothing."""
     experiment, output, model = folder.experiment, folder.path(step.output), folder.path(step.model)
     os.makedirs(os.path.dirname(output), exist_ok=True)
     common: dict[str, Any] = {"output": output, "force": True, "seed": step.seed}
@@ -53,7 +53,7 @@ def _copy(model: str, output: str) -> None:
 
 
 def train(folder: Folder, step: Step, data: Any, how: Mapping[str, Any], after: Callable[[Epoch], None]) -> int | None:
-    """Do a training, from the epoch where an earlier run was, and add it to the experiment's metrics.
+    """Do a training, from the epoch that an earlier run reached, and add its metrics to the experiment's.
 
     Args:
         folder: of the experiment.
@@ -101,7 +101,7 @@ def train(folder: Folder, step: Step, data: Any, how: Mapping[str, Any], after: 
 
 
 def _forget(work: str, latest: int) -> None:
-    """Remove older checkpoints than the latest, which is all that a run can need."""
+    """Remove all checkpoints but the latest, the only one from which a run can go on."""
     for name in os.listdir(work):
         number = name.removeprefix("ckpt-").removesuffix(".keras")
         if number.isdecimal() and int(number) < latest:

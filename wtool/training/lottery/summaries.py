@@ -1,4 +1,4 @@
-"""Metrics of lottery experiments: what `metrics.jsonl` holds, and its statistics over trials."""
+"""Metrics of lottery experiments: the lines of `metrics.jsonl`, and their statistics over trials."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Summary:
 
 
 def read(folder: str | os.PathLike[str]) -> list[Line]:
-    """The metrics of an experiment so far, in the order in which they were measured; nothing if there are none.
+    """Returns the metrics of an experiment so far, in the order in which they were measured.
 
     Raises:
         Refused: the file holds something else.
@@ -94,7 +94,7 @@ def _line(text: str) -> Line:
 
 
 def is_sound(line: Line) -> bool:
-    """Whether a line from a file is what it should be."""
+    """Returns whether a line from a file has the keys and types of a metric."""
     counts, numbers = (line.trial, line.round, line.epoch), (line.sparsity, line.remaining)
     return (
         isinstance(line.arm, str)
@@ -112,7 +112,7 @@ def _is_number(value: object) -> bool:
 
 
 def summarise(lines: Iterable[Line]) -> list[Summary]:
-    """Mean, median, minimum, maximum and standard deviation over trials, for each arm, round and epoch."""
+    """Returns mean, median, minimum, maximum and standard deviation over trials, for each arm, round and epoch."""
     groups: dict[tuple[str, int, int], list[Line]] = {}
     for line in lines:
         groups.setdefault((line.arm, line.round, line.epoch), []).append(line)
@@ -120,7 +120,7 @@ def summarise(lines: Iterable[Line]) -> list[Summary]:
 
 
 def last_epochs(summaries: Sequence[Summary]) -> list[Summary]:
-    """Those of the last epoch of each round."""
+    """Returns the summaries of the last epoch of each round."""
     return list({(each.arm, each.round): each for each in sorted(summaries, key=_epoch)}.values())
 
 
