@@ -56,7 +56,7 @@ def check_evaluate(models: Sequence[str], data: Any, options: Mapping[str, Any])
 
 
 def check_resume(model: str, data: Any, epochs: int, options: Mapping[str, Any]) -> Goal:
-    """Where the result of a leg of training goes.
+    """Check the options of a training; returns where its result goes.
 
     Args:
         model: path.

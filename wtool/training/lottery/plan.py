@@ -183,7 +183,6 @@ def wanted(plan: Sequence[Step], there: Container[str], recorded: Collection[str
 
     These are the steps whose results must be kept or recorded but are missing, and the steps they depend on.
 
-
     Args:
         plan: all steps.
         there: outputs that are whole.
