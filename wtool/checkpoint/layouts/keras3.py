@@ -1,4 +1,8 @@
-"""What the names in a Keras-3 weights file mean: `.weights.h5`, and the member of `.keras` archives."""
+"""The layout of Keras-3 weights: `.weights.h5` files, and the member of `.keras` archives.
+
+Groups are called by the attributes of Keras's objects (`layers/dense_1/vars`), and arrays in `vars` by numbers. A group
+in a list of layers is called by class and position in the list, not by the layer's name.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +30,12 @@ _NOT_LAYERS = ("vars", "optimizer", "metrics")
 
 
 def contents(index: Index, config: Mapping[str, Any] | None, version: str | None) -> Contents:
-    """Tensors, layers and optimizer of a file in the layout of Keras 3 (and of `.keras` files since TensorFlow 2.12).
+    """Returns tensors, layers and optimizer of a file in the layout of Keras 3 (and of `.keras` since TensorFlow 2.12).
 
     Args:
         index: of the HDF5 file; of all shards together for sharded checkpoints.
         config: the parsed `config.json`; None for weights alone, whose names then come from the groups.
-        version: of the Keras that saved it, where known.
+        version: of the Keras that saved the file; None where the file does not tell.
 
     Raises:
         Refused: the file and the configuration contradict each other, or hold what Keras does not write.
@@ -58,7 +62,7 @@ def contents(index: Index, config: Mapping[str, Any] | None, version: str | None
 
 
 def _check_roots(groups: Groups) -> None:
-    """Refuse layers in both places where versions of Keras look for them: each would load others."""
+    """Refuse layers in both places where versions of Keras look for them, since each version would load others."""
     for path in groups.index.groups:
         above, _, name = path.rpartition("/")
         if name == OLD_ROOT and groups.holds_variables(path):
@@ -68,7 +72,7 @@ def _check_roots(groups: Groups) -> None:
 
 
 def unique(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The tensors, with the path in the file where a path would come twice."""
+    """Returns the tensors; a path that several of them have is replaced by their paths in the file."""
     paths = Counter(tensor.path for tensor in tensors)
     if len(paths) == len(tensors):
         return tuple(tensors)
@@ -108,7 +112,7 @@ class _Reader:
         self.misnamed: list[str] = []
 
     def owner(self, node: Node, group: str, path: str) -> StoredLayer:
-        """A layer of the architecture, from its group."""
+        """Returns a layer of the architecture with the variables in its group, and all layers inside it."""
         self.groups.check_vars(group)
         owner = StoredLayer(path, node.class_name, group, node.trainable)
         keys = self.groups.variables(group)
@@ -121,7 +125,7 @@ class _Reader:
         return owner
 
     def _unbuilt(self, node: Node, group: str, keys: Sequence[tuple[str, Dataset]]) -> bool:
-        """Whether a layer was never built: its group is there and empty, and no input shape was recorded."""
+        """Returns whether a layer was never built: its group is empty, and no input shape was recorded for it."""
         return not keys and not self.keras2 and node.input_shape is None and self.groups.is_object(group)
 
     def _parts(self, owner: StoredLayer, node: Node, group: str) -> set[str]:
@@ -148,7 +152,7 @@ class _Reader:
             self.notes.append(Note(told, "differs"))
 
     def _check_order(self, child: Node, group: str) -> None:
-        """Keras counts layers in its own order. Where the configuration has another, only a name tells who is meant."""
+        """Refuse a layer that Keras counts in another order than the configuration, if no name tells which it is."""
         if child.moved and self.groups.name(group) is None and self.groups.holds_variables(group):
             raise Differs(
                 f"Keras loads {group} into layer {child.name}, but the configuration lists the layers of that class in "
@@ -156,7 +160,7 @@ class _Reader:
             )
 
     def _rest(self, owner: StoredLayer, node: Node, group: str, taken: set[str]) -> None:
-        """Objects in the file that the configuration does not mention: inside custom layers, or nobody's."""
+        """Add the objects that the configuration does not mention: those inside custom layers, and strays."""
         orphans = node.variants is not None
         for found in self.groups.objects(group, _NOT_LAYERS if not group else ("vars",), known=taken):
             if not self.groups.holds_variables(found):
@@ -173,9 +177,9 @@ class _Reader:
 
 
 def _elsewhere(groups: Groups, root: Node) -> frozenset[str]:
-    """The groups of layers whose variables are in another group, since Keras makes one layer of several entries.
+    """Returns the groups of layers that are stored in another group, since Keras makes one layer of several entries.
 
-    Keras stores a layer where it meets it first, but in a list of layers it counts each layer once.
+    Keras stores a layer where it meets the layer first, but in a list of layers it counts each layer once.
 
     Raises:
         Differs: the entries are not of one layer, or more than one of them has variables in the file.
@@ -194,7 +198,7 @@ def _elsewhere(groups: Groups, root: Node) -> frozenset[str]:
 
 
 def _empty_places(groups: Groups, entries: Sequence[tuple[Node, str]]) -> list[str]:
-    """The groups of one layer in which it is not stored; none where it is stored nowhere."""
+    """Returns the groups of one layer in which it is not stored; none if it is stored nowhere."""
     first = entries[0][0]
     lists = Counter(place.rpartition("/")[0] for child, place in entries if child.listed)
     alike = all((node.class_name, node.name) == (first.class_name, first.name) for node, _ in entries)
@@ -209,7 +213,7 @@ def _empty_places(groups: Groups, entries: Sequence[tuple[Node, str]]) -> list[s
 
 
 def places(groups: Groups, node: Node, group: str = "", path: str = "") -> Iterator[tuple[str, str]]:
-    """Path of each layer inside another, and its group in the file, outermost first."""
+    """Yields path and group of each layer inside another, outermost first."""
     for child, found in _located(groups, node, group):
         below = f"{path}/{child.name}" if path else child.name
         yield below, found
@@ -217,7 +221,7 @@ def places(groups: Groups, node: Node, group: str = "", path: str = "") -> Itera
 
 
 def _located(groups: Groups, node: Node, group: str) -> Iterator[tuple[Node, str]]:
-    """Every layer inside another, with the group where it should be."""
+    """Yields every layer directly inside another, with the group where Keras would look for it."""
     counts: Counter[str] = Counter()
     ranks: dict[str, list[str]] | None = None
     for child in node.children:
@@ -239,7 +243,7 @@ def _located(groups: Groups, node: Node, group: str) -> Iterator[tuple[Node, str
 
 
 def _numbered(groups: Groups, container: str) -> dict[str, list[str]]:
-    """The groups of each class in order: their numbers have gaps in TensorFlow 2.12 and 2.13."""
+    """Returns class -> its groups in the order of their numbers, which have gaps in TensorFlow 2.12 and 2.13."""
     found: dict[str, list[tuple[int, str]]] = {}
     for child in groups.children(container):
         found.setdefault(child, []).append((0, child))

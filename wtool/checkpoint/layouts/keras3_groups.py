@@ -1,4 +1,4 @@
-"""The groups of a Keras-3 weights file: which are objects, what variables they hold, what they are called."""
+"""The groups of a Keras-3 weights file: which of them are objects, their variables and their names."""
 
 from __future__ import annotations
 
@@ -32,40 +32,40 @@ class Groups:
 
     @staticmethod
     def join(group: str, name: str) -> str:
-        """A path inside a group; the root is ""."""
+        """Returns a path inside a group; the root is ""."""
         return f"{group}/{name}" if group else name
 
     def children(self, group: str) -> list[str]:
-        """The names of the groups in a group."""
+        """Returns the names of the groups in a group."""
         return self._children.get(group, [])
 
     def exists(self, group: str) -> bool:
-        """Whether the file has this group."""
+        """Returns whether the file has a group."""
         return group in self.index.groups
 
     def is_object(self, group: str) -> bool:
-        """Whether the group is of an object that Keras saves, not a container."""
+        """Returns whether a group is one of an object that Keras saves, and not a mere container."""
         return self.exists(self.join(group, "vars"))
 
     def check_vars(self, group: str) -> None:
         """Refuse an array where the group of an object's variables should be.
 
         Raises:
-            Refused: there is one.
+            Refused: there is such an array.
         """
         path = self.join(group, "vars")
         if path in self.index.datasets:
             raise Refused(f"{path} is an array, where the variables of {group or 'the model'} should be")
 
     def name(self, group: str) -> str | None:
-        """What the object was called when it was saved; Keras notes it since 3.6."""
+        """Returns the name that an object had when it was saved, or None; Keras stores names since 3.6."""
         name = self.index.groups.get(self.join(group, "vars"), {}).get("name")
         if isinstance(name, bytes):
             name = name.decode("utf-8", "surrogateescape")
         return name if isinstance(name, str) and name else None
 
     def variables(self, group: str) -> list[tuple[str, Dataset]]:
-        """The arrays of an object by key, numbers in numeric order; keys may have slashes."""
+        """Returns the arrays of an object by key, numbers in numeric order; keys may have slashes."""
         base = self.join(group, "vars")
         keys = list(self._keys(base, ""))
         keys.sort(key=_order)
@@ -79,7 +79,7 @@ class Groups:
             yield from self._keys(base, self.join(below, name))
 
     def objects(self, group: str, skip: tuple[str, ...], known: Container[str] = ()) -> list[str]:
-        """The objects in a group, not those inside them or inside known ones; in the order of their arrays."""
+        """Returns the objects in a group, without those inside them or known ones, in the order of their arrays."""
         found = []
         pending = deque(self.join(group, name) for name in self.children(group) if name not in skip)
         while pending:
@@ -93,18 +93,18 @@ class Groups:
         return sorted(found, key=self.first_byte)
 
     def first_byte(self, group: str) -> int:
-        """Where the first array of a group begins: Keras writes layers in the order of the model."""
+        """Returns the offset of the first array in a group: Keras writes layers in the order of the model."""
         return self._first.get(group, self.index.size)
 
     def holds_variables(self, group: str) -> bool:
-        """Whether there are arrays anywhere inside a group."""
+        """Returns whether there are arrays anywhere inside a group."""
         return group in self._first
 
     def one_of(self, group: str, *names: str) -> str:
-        """The one of these groups that exists, else the first: versions of Keras call an attribute differently.
+        """Returns the group that exists of several, else the first: versions of Keras have other names for it.
 
         Raises:
-            Differs: there are two, so that each version would read another one.
+            Differs: two of them have arrays, so that each version would read another one.
         """
         paths = dict.fromkeys(self.join(group, name) for name in names)
         there = [path for path in paths if self.exists(path)]

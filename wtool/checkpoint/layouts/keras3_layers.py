@@ -1,4 +1,4 @@
-"""The variables of one layer in a Keras-3 file: which array is its kernel, which its bias."""
+"""The variables of one layer in a Keras-3 file, where arrays have numbers: which one is the kernel, which the bias."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def held_by(owner: StoredLayer, node: Node, keys: Keys, absent: bool) -> None:
 
     Args:
         owner: the layer; its variables are filled in.
-        node: what the configuration says of it.
-        keys: its arrays in the file.
-        absent: whether there may be none although the class has some.
+        node: the layer in the configuration.
+        keys: the layer's arrays in the file.
+        absent: whether the file may lack the arrays of this layer.
 
     Raises:
-        Refused: they are not those that the class and its settings make.
+        Refused: the arrays are not those that the class and its settings make.
     """
     assert node.variants is not None
     owner.created = []
@@ -76,7 +76,7 @@ def _complaint(owner: StoredLayer, node: Node, keys: Keys) -> str:
 
 
 def unknown(owner: StoredLayer, keys: Keys, policy: str | None) -> None:
-    """Give a layer that only its author knows its variables, named by their keys."""
+    """Give a layer of an unknown class its variables, named by their keys."""
     owner.created = None
     for key, dataset in keys:
         role = role_of(dataset.shape, key.rpartition("/")[2], owner.class_name is not None)
@@ -84,7 +84,7 @@ def unknown(owner: StoredLayer, keys: Keys, policy: str | None) -> None:
 
 
 _PROJECTIONS = {part.attribute: part.name for part in TABLE["MultiHeadAttention"].parts}
-"""What Keras calls the projections of attention, by the attributes that hold them."""
+"""Attributes of Keras's attention layers that hold layers -> the names that Keras gives these layers."""
 
 _CREATION = (*_PROJECTIONS, "forward_layer", "backward_layer")
 
@@ -97,7 +97,16 @@ def anonymous(
     policy: str | None,
     skip: tuple[str, ...] = ("vars",),
 ) -> StoredLayer:
-    """An object that no configuration describes: what its group's name, its note and its shapes tell."""
+    """Returns an object that no configuration describes, by its group's name, its stored name and its shapes.
+
+    Args:
+        groups: of the file.
+        group: of the object.
+        above: the object around it; None for the model.
+        keras2: whether Keras 2 saved the file.
+        policy: dtype policy of the layer around it, for arrays that do not tell their dtype.
+        skip: names of groups inside it that are no objects.
+    """
     groups.check_vars(group)
     attribute = group.rpartition("/")[2]
     keys = groups.variables(group)
@@ -126,7 +135,7 @@ def _choose(class_name: str | None, keys: Keys, keras2: bool) -> Variables | Non
 
 
 def _alike(choice: Variables, keys: Keys) -> bool:
-    """Whether integers are where quantised codes are, and nowhere else."""
+    """Returns whether integers are exactly where the class has quantised codes."""
     for variable, (_, dataset) in zip(choice.saved, keys, strict=True):
         whole = "int" in dataset.dtype
         if (whole and variable.trainable) or (not whole and variable.name in CODES and not variable.trainable):
@@ -150,7 +159,7 @@ def _class(
 
 
 def _cell(shapes: Sequence[tuple[int, ...]]) -> str | None:
-    """The class of a recurrent cell, by how many gates its kernels hold."""
+    """Returns the class of a recurrent cell, by the number of gates that its kernels hold."""
     if len(shapes) < 2 or len(shapes[0]) < 2 or len(shapes[0]) != len(shapes[1]):
         return None
     if len(shapes[1]) > 2:
@@ -167,7 +176,7 @@ def _name(attribute: str, class_name: str | None) -> str:
 
 
 def _order_parts(owner: StoredLayer, groups: Groups) -> None:
-    """Put parts in the order of creation where it is known: Keras's for its own layers, else as they were written."""
+    """Put the parts in the order of creation: Keras's own order for its own layers, else the order of their arrays."""
     if owner.created is None and not owner.holds:
         owner.created, owner.ordered = [], sum(groups.holds_variables(part.group) for part in owner.parts) < 2
     owner.parts.sort(key=lambda part: _CREATION.index(_attribute(part)) if _attribute(part) in _CREATION else -1)

@@ -1,21 +1,26 @@
-"""What the names in an older `.h5` file mean: whole models, and weights saved by `save_weights("x.h5")`."""
+"""The older layout of `.h5` files: whole models, and weights saved by `save_weights("x.h5")`.
+
+A group `model_weights` (or the root) lists its layers in the attribute `layer_names`, and each layer's group lists its
+arrays in `weight_names`. Keras goes by the order of these lists and not by the names, so both are read here, and a file
+in which names and order say different things is refused.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from wtool.checkpoint.demands import stored_dtype
 from wtool.checkpoint.layouts.keras3 import unique
-from wtool.checkpoint.layouts.legacy_layers import anonymous_layer, layer_of, without_weights
+from wtool.checkpoint.layouts.legacy_layers import NamedArrays, anonymous_layer, layer_of, without_weights
 from wtool.checkpoint.layouts.legacy_names import listed_names
 from wtool.checkpoint.layouts.stored import StoredLayer, layers_of, settle_paths, tensors_of
 from wtool.checkpoint.model import Contents, Tensor
 from wtool.checkpoint.optimizer import slots as optimizer
 from wtool.checkpoint.optimizer.candidates import sorted_by_name
 from wtool.errors import Differs, Note, Refused
-from wtool.hdf5.reader import Dataset, Index, Value
+from wtool.hdf5.reader import Index, Value
 from wtool.schema import config as architecture
 from wtool.schema import optimizer_settings
 from wtool.schema.config import Node
@@ -24,16 +29,17 @@ from wtool.schema.config import Node
 def contents(
     index: Index, config: Mapping[str, Any] | None, training_config: Mapping[str, Any] | None, version: str | None
 ) -> Contents:
-    """Tensors, layers and optimizer of a file in the layout of Keras 1 and 2, which Keras 3 still writes as `.h5`.
+    """Returns tensors, layers and optimizer of a file in the layout of Keras 1 and 2 (and of `.h5` by Keras 3).
 
     Args:
         index: of the HDF5 file.
         config: the parsed attribute `model_config`; None for weights alone.
-        training_config: the parsed attribute of that name, where there is one.
-        version: the attribute `keras_version`, where there is one.
+        training_config: the parsed attribute `training_config`; None where the file has none.
+        version: the attribute `keras_version`; None where the file has none.
 
     Raises:
-        Refused: names are missing, twice there or lead elsewhere, or the configuration says otherwise.
+        Differs: Keras would load other weights than the names say, or another layout of the same file.
+        Refused: names are missing, stand twice or lead out of their group, or the configuration contradicts them.
     """
     base = "model_weights" if "model_weights" in index.groups else ""
     if "model_weights" in index.datasets:
@@ -62,9 +68,9 @@ def contents(
 
 
 def _converted(attributes: Mapping[str, Value], root: Node) -> list[Note]:
-    """What is to be said of kernels that Keras 2 turns round as it loads them, since their group says Keras 1.
+    """Returns a note on kernels that Keras 2 turns round as it loads them, since their group is marked as Keras 1's.
 
-    A group that says nothing is one of Keras 1, too. Keras 3 takes the values as they are.
+    A group without a mark counts as one of Keras 1 too. Keras 3 takes the values as they are.
     """
     version = attributes.get("keras_version", "1")
     if version not in ("1", b"1"):
@@ -81,10 +87,10 @@ def _is_turned(node: Node) -> bool:
 
 
 def _check_layouts(index: Index, base: str) -> None:
-    """Refuse weights in two layouts in one file: by its name, or by what is called to load it, Keras takes one of them.
+    """Refuse a file with weights in two layouts, of which Keras takes one by the file's name or by the function called.
 
     Raises:
-        Differs: there are two.
+        Differs: the file has two layouts.
     """
     if base and _listed_at(index, ""):
         raise Differs(
@@ -105,11 +111,8 @@ def _listed_at(index: Index, group: str) -> bool:
     return any(name in index.groups.get(group, {}) for name in ("layer_names", "layer_names0"))
 
 
-Weights = Sequence[tuple[str, Dataset]]
-
-
-def _layers(index: Index, base: str) -> Iterator[tuple[str, Weights]]:
-    """Every layer that the file lists, with its weights."""
+def _layers(index: Index, base: str) -> Iterator[tuple[str, NamedArrays]]:
+    """Yields the name of every layer that the file lists, with its arrays."""
     attributes = index.groups.get(base, {})
     where = base or "the file"
     if "nb_layers" in attributes:
@@ -124,8 +127,8 @@ def _layers(index: Index, base: str) -> Iterator[tuple[str, Weights]]:
         yield name, stored_weights(index, group)
 
 
-def stored_weights(index: Index, group: str) -> Weights:
-    """The arrays that a group lists, in order, with their names there but for Keras 2's output number."""
+def stored_weights(index: Index, group: str) -> NamedArrays:
+    """Returns the arrays that a group lists, in order, with their names. Keras 2's output number (`:0`) is left out."""
     names = listed_names(index.groups[group], "weight_names", group)
     found = []
     for name in names or ():
@@ -137,7 +140,7 @@ def stored_weights(index: Index, group: str) -> Weights:
 
 
 def _check_unnamed(index: Index, groups: Iterable[str]) -> None:
-    """Refuse arrays in groups that should list them and do not: Keras would not see them."""
+    """Refuse arrays in groups that should list them and do not, since Keras would not see them."""
     unnamed = {group for group in groups if listed_names(index.groups.get(group, {}), "weight_names", group) is None}
     for path in index.datasets if unnamed else ():
         above = path.rpartition("/")[0]
@@ -147,8 +150,8 @@ def _check_unnamed(index: Index, groups: Iterable[str]) -> None:
             raise Refused(f"{above} holds weights but has no attribute weight_names")
 
 
-def _model(root: Node, base: str, stored: Mapping[str, Weights], keras2: bool, notes: list[str]) -> StoredLayer:
-    """The tree of a configuration, with the weights that the file lists."""
+def _model(root: Node, base: str, stored: Mapping[str, NamedArrays], keras2: bool, notes: list[str]) -> StoredLayer:
+    """Returns the tree of layers of a configuration, with the arrays that the file lists."""
     model = StoredLayer("", root.class_name, base, root.trainable, created=[] if root.variants is not None else None)
     empty = not any(stored.values())
     _check_layers(root, base, stored)
@@ -169,7 +172,7 @@ def _model(root: Node, base: str, stored: Mapping[str, Weights], keras2: bool, n
 
 
 def _shared(root: Node) -> Iterator[Note]:
-    """Notes on entries of which Keras 2 makes one layer, with the weights that it loads last; Keras 3 makes several."""
+    """Yields notes on entries that are one layer to Keras 2, with the weights loaded last, and several to Keras 3."""
     entries: dict[tuple[str | float | None, ...], list[str]] = {}
     for node in root.walk():
         if node.shared and not without_weights(node):
@@ -182,11 +185,11 @@ def _shared(root: Node) -> Iterator[Note]:
             yield Note(told, "differs")
 
 
-def _check_layers(root: Node, base: str, stored: Mapping[str, Weights]) -> None:
-    """Refuse layers listed in another order than Keras's: it gives the first of them to the first layer.
+def _check_layers(root: Node, base: str, stored: Mapping[str, NamedArrays]) -> None:
+    """Refuse layers that are listed in another order than Keras's own, by which Keras loads them.
 
     Raises:
-        Differs: it would load the weights of one layer into another.
+        Differs: Keras would load the weights of one layer into another.
     """
     listed = [name for name, weights in stored.items() if weights]
     known = {child.name for child in root.children}
@@ -204,7 +207,7 @@ def _check_layers(root: Node, base: str, stored: Mapping[str, Weights]) -> None:
 
 
 def _add_own(model: StoredLayer, index: Index, base: str) -> None:
-    """Variables of the model itself, which Keras stores since 2.7."""
+    """Give the model the variables that belong to no layer of it, which Keras stores since 2.7."""
     group = f"{base}/top_level_model_weights" if base else "top_level_model_weights"
     weights = stored_weights(index, group) if group in index.groups else ()
     if weights:
@@ -231,15 +234,15 @@ def _optimizer(
 
 
 def _sorts_by_name(version: str | None) -> bool:
-    """Whether the Keras of this version sorted weights by name before it trained them.
+    """Returns whether the Keras of this version sorted weights by name before it trained them.
 
-    Keras 1 and 2 did up to 2.0.5, and TensorFlow 1.4 in its own copy, which calls itself 2.0.8-tf.
+    Keras did so up to 2.0.5, and so did TensorFlow 1.4 in its own copy, which calls itself 2.0.8-tf.
     """
     numbers = re.match(r"(\d+)\.(\d+)\.(\d+)(-tf)?$", version or "1.0.0")
     return numbers is not None and tuple(map(int, numbers.groups()[:3])) < ((2, 1, 0) if numbers[4] else (2, 0, 6))
 
 
 def _is_older(version: str | None) -> bool:
-    """Whether TensorFlow 2.10 or an older Keras 2 saved it; then all slots of one kind stand together."""
+    """Returns whether TensorFlow 2.10 or an older Keras 2 saved a file; then all slots of one kind stand together."""
     numbers = re.match(r"(\d+)\.(\d+)", version or "")
     return numbers is not None and (int(numbers[1]), int(numbers[2])) < (2, 11)

@@ -24,11 +24,11 @@ MAX_SHARDS = 10_000
 
 
 def shard_map(text: bytes) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
-    """What a `.weights.json` says: group path (no leading slash) -> names of the shards with it, and its metadata.
+    """Returns what a `.weights.json` says: group (no slash in front) -> names of its shards; and the metadata.
 
     Raises:
-        Differs: it says two things of one group.
-        Refused: it says it in another way, or names anything but plain files beside itself.
+        Differs: the map has two entries for one group.
+        Refused: the text is no such map, or names anything but plain files beside itself.
     """
     parsed = parse_object(text, "the weights.json")
     weight_map, metadata = parsed.get("weight_map"), parsed.get("metadata")
@@ -43,7 +43,7 @@ def shard_map(text: bytes) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
 
 
 def shard_names(groups: Mapping[str, Sequence[str]]) -> list[str]:
-    """The shards that a map names, each once, in its order."""
+    """Returns the names of the shards in a map, each once, in the order of the map."""
     return list(dict.fromkeys(name for shards in groups.values() for name in shards))
 
 
@@ -58,10 +58,10 @@ def _names(path: str, value: object) -> tuple[str, ...]:
 
 
 def beside(manifest: str, name: str) -> int:
-    """A descriptor of the shard `name` in the folder of `manifest`; symbolic links are not followed.
+    """Returns a descriptor of the shard `name` in the folder of `manifest`; symbolic links are not followed.
 
     Raises:
-        WtoolError: missing, unreadable, or a link to somewhere else.
+        WtoolError: the shard is missing, unreadable, or a link.
     """
     if manifest == "-":
         raise WtoolError("a .weights.json cannot be piped: its shards are in the files beside it", manifest)
@@ -75,7 +75,7 @@ def beside(manifest: str, name: str) -> int:
 
 
 def merged(groups: Mapping[str, Sequence[str]], names: Sequence[str], indexes: Sequence[Index]) -> Index:
-    """One index of all shards, as if they were one file.
+    """Returns one index of all shards, as if they were one file.
 
     Raises:
         Refused: a group is not in the shard that should have it, or a variable is in two.
@@ -97,7 +97,7 @@ def merged(groups: Mapping[str, Sequence[str]], names: Sequence[str], indexes: S
 
 
 def with_shards(contents: Contents, indexes: Sequence[Index]) -> Contents:
-    """The same contents, each tensor knowing the shard it is in."""
+    """Returns the contents with the number of its shard in each tensor."""
     where = {path: shard for shard, index in enumerate(indexes) for path in index.datasets}
     return replace(contents, tensors=tuple(replace(each, shard=where[each.stored]) for each in contents.tensors))
 

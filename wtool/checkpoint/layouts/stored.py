@@ -1,4 +1,4 @@
-"""What owns the variables of a file: a tree of layers, each with its stored arrays, and the tensors that come of it."""
+"""The layers of a file as a tree, each with its stored variables, and the tensors that come of the tree."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from wtool.schema.layers import MATRICES, Shape
 
 @dataclass(slots=True, eq=False)
 class StoredVariable:
-    """A variable of an owner.
+    """A variable of a stored layer.
 
     Attributes:
-        name: Keras's name, the last part of its path.
-        role: what it is.
-        dataset: where it is stored; None for LoRA factors, which Keras-3 files leave out.
-        dtype: what it holds.
-        trainable: whether its layer trains it unless frozen; None where only the layer's author knows.
-        slots: whether optimizers keep slots for it if it is trained.
-        copy: it is stored here a second time; the layer inside holds it as well.
-        key: its path as Keras wrote it in the file, where files tell.
-        path: its path in the checkpoint, once all owners are known.
+        name: Keras's name, the last part of the variable's path.
+        role: see `Tensor.role`.
+        dataset: the stored array; None for LoRA factors, which Keras-3 files leave out.
+        dtype: of the values, by NumPy's or ml_dtypes' name.
+        trainable: whether the layer trains the variable unless it is frozen; None for layers of unknown classes.
+        slots: whether optimizers keep slots for the variable if it is trained.
+        copy: whether the array is a second copy of a variable of a layer inside this one.
+        key: path of the variable as Keras wrote it into the file; empty where the file does not tell.
+        path: path of the tensor in the checkpoint; empty until all layers are known (see `settle_paths`).
     """
 
     name: str
@@ -39,24 +39,24 @@ class StoredVariable:
 
     @property
     def shape(self) -> Shape | None:
-        """Its shape; None if it is not in the file."""
+        """The array's shape; None if the variable is not in the file."""
         return self.dataset.shape if self.dataset is not None else None
 
 
 @dataclass(slots=True, eq=False)
 class StoredLayer:
-    """A layer, or another object with variables.
+    """A layer of a file, or another object with variables.
 
     Attributes:
-        path: names of the layers from the outermost to it; "" for the model.
-        class_name: None where nothing tells.
-        group: its group in the file.
-        trainable: False if it or a layer above it is frozen; None where the file does not tell.
-        holds: its stored variables, in the order of Keras-3 files.
-        created: its variables in the order of creation; None where only its author knows.
-        parts: objects inside it.
+        path: names of the layers from the outermost to this one; "" for the model.
+        class_name: None where neither file nor configuration tells.
+        group: of the layer in the file.
+        trainable: False if the layer or one around it is frozen; None where the file does not tell.
+        holds: the stored variables, in the order of Keras-3 files.
+        created: the variables in the order of creation; None for layers of unknown classes.
+        parts: objects inside the layer.
         ordered: whether `parts` are in the order of creation.
-        interleaved: they are in that order among those of their class only.
+        interleaved: whether `parts` are in the order of creation only among those of their own class.
     """
 
     path: str
@@ -70,18 +70,18 @@ class StoredLayer:
     interleaved: bool = False
 
     def walk(self) -> Iterator[StoredLayer]:
-        """It and everything inside it, outermost first."""
+        """Yields the layer and all objects inside it, outermost first."""
         yield self
         for part in self.parts:
             yield from part.walk()
 
     def inside(self, name: str) -> str:
-        """The path of something inside it."""
+        """Returns the path of an object or variable inside the layer."""
         return f"{self.path}/{name}" if self.path else name
 
 
 def settle_paths(roots: list[StoredLayer]) -> None:
-    """Give every variable its path; where two would be equal, the paths in the file take their place."""
+    """Give every variable its path; where two paths would be equal, those in the file take their place."""
     owners = [owner for root in roots for owner in root.walk()]
     named = Counter(owner.path for owner in owners if owner.holds)
     for owner in owners:
@@ -97,7 +97,7 @@ def settle_paths(roots: list[StoredLayer]) -> None:
 
 
 def tensors_of(root: StoredLayer) -> Iterator[Tensor]:
-    """The variables of an owner and of everything inside it."""
+    """Yields the tensors of a layer and of all objects inside it."""
     for owner in root.walk():
         for held in owner.holds:
             if held.dataset is not None:
@@ -126,7 +126,7 @@ def _tensor(owner: StoredLayer, held: StoredVariable, dataset: Dataset) -> Tenso
 
 
 def _original(owner: StoredLayer, copy: StoredVariable) -> str | None:
-    """The path of the variable of a wrapped layer that its wrapper stores as well, the first as the first."""
+    """Returns the path of the variable inside a wrapper of which `copy` is the copy; copies keep the order."""
     copies = [held for held in owner.holds if held.copy]
     inside = [held for part in owner.parts for each in part.walk() for held in each.holds if held.dataset is not None]
     likely = [held for held in inside if held.name in MATRICES]
@@ -137,7 +137,7 @@ def _original(owner: StoredLayer, copy: StoredVariable) -> str | None:
 
 
 def layers_of(root: StoredLayer) -> Iterator[Layer]:
-    """The layers inside a model, outermost first."""
+    """Yields the layers inside a model, outermost first."""
     for part in root.parts:
         for owner in part.walk():
             yield Layer(owner.path, owner.class_name, owner.trainable)

@@ -1,4 +1,4 @@
-"""Where the weights of a layer in an older file belong, as their names tell."""
+"""Matching of the arrays that an older file lists for a layer with the variables of the layers inside it, by name."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from wtool.schema.layers import Variables, variants
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Weight:
-    """A weight that a group lists.
+class ListedWeight:
+    """An array that a group lists.
 
     Attributes:
-        number: its index in the list.
-        inner: names between the layer and the weight.
-        name: its own name there.
-        key: its whole name.
-        dataset: its array.
+        number: index in the list.
+        inner: names between the listed layer and the variable.
+        name: of the variable.
+        key: the whole name in the list.
+        dataset: the array.
     """
 
     number: int
@@ -34,18 +34,18 @@ class Weight:
 
 
 @dataclass(slots=True, eq=False)
-class Seat:
-    """A layer of the architecture, where weights may belong.
+class ExpectedLayer:
+    """A layer of the architecture, with the arrays that were matched to it so far.
 
     Attributes:
-        node: what the configuration says of it.
-        inner: names from the listed layer to it.
-        owner: the layer, whose variables are filled in.
-        choices: the variables that it may have; None where only its author knows.
-        wrapper: names to the layer that holds nothing but this one, by which Keras 2 may call it; else empty.
+        node: the layer in the configuration.
+        inner: names from the listed layer to this one.
+        owner: the stored layer, whose variables are filled in at the end.
+        choices: the sets of variables that the layer may have; None for unknown classes.
+        wrapper: names to the wrapper around this layer, by which Keras 2 may call it; empty where there is none.
         parts: the layers inside it.
-        found: its weights by the names of its variables; those of unknown layers by the paths of their arrays.
-        chosen: the variables that it turned out to have.
+        found: name of a variable -> its array; for unknown classes, path of an array -> the array.
+        chosen: the set of variables that the layer turned out to have.
     """
 
     node: Node
@@ -53,52 +53,59 @@ class Seat:
     owner: StoredLayer
     choices: tuple[Variables, ...] | None
     wrapper: str = ""
-    parts: list[Seat] = field(default_factory=list)
-    found: dict[str, Weight] = field(default_factory=dict)
+    parts: list[ExpectedLayer] = field(default_factory=list)
+    found: dict[str, ListedWeight] = field(default_factory=dict)
     chosen: Variables | None = None
 
-    def walk(self) -> Iterator[Seat]:
-        """The seat and all seats inside, outermost first."""
+    def walk(self) -> Iterator[ExpectedLayer]:
+        """Yields the layer and all layers inside it, outermost first."""
         yield self
         for part in self.parts:
             yield from part.walk()
 
     def likeness(self, inner: str) -> tuple[int, int]:
-        """How much its path is like that of a weight; the more, the greater."""
+        """Returns how much the layer's path is like that of an array; a pair that is greater the more names agree."""
         return max(_likeness(self.inner, inner), _likeness(self.wrapper, inner))
 
     def names(self) -> frozenset[str]:
-        """The names of the variables that it may have."""
+        """Returns the names of all variables that the layer may have."""
         return frozenset(v.name for choice in self.choices or () for v in choice.created if not v.alias)
 
     def next_free(self) -> Iterator[tuple[str, int | None]]:
-        """For each set of variables that its settings tell: the first that it has not yet, and its rank."""
+        """Yields name and rank of the first variable without an array, for each set that the settings allow."""
         for choice in self.node.variants or ():
             free = next((v for v in choice.created if v.name not in self.found and not v.alias), None)
             if free is not None:
                 yield free.name, free.rank
 
 
-def seat_of(node: Node, path: str, inner: str, group: str) -> Seat:
-    """A layer and those inside it, without weights."""
+def expected_layer(node: Node, path: str, inner: str, group: str) -> ExpectedLayer:
+    """Returns a layer and the layers inside it, without arrays.
+
+    Args:
+        node: the layer in the configuration.
+        path: of the layer.
+        inner: names from the listed layer to this one.
+        group: of the listed layer in the file.
+    """
     known = node.variants is not None
-    seat = Seat(
+    layer = ExpectedLayer(
         node, inner, StoredLayer(path, node.class_name, group, node.trainable, created=[] if known else None), None
     )
     if node.variants is not None:
         # Keras before 3.3 did not write into the configuration that a layer had LoRA factors.
-        seat.choices = node.variants + (variants(node.class_name, {**node.config, "lora_rank": 1}) or ())
+        layer.choices = node.variants + (variants(node.class_name, {**node.config, "lora_rank": 1}) or ())
     for child in node.children:
         deeper = f"{inner}/{child.name}" if inner else child.name
-        part = seat_of(child, seat.owner.inside(child.name), deeper, group)
-        part.wrapper = inner if child.attribute == "layer" and not seat.names() else ""
-        seat.parts.append(part)
-        seat.owner.parts.append(part.owner)
-    return seat
+        part = expected_layer(child, layer.owner.inside(child.name), deeper, group)
+        part.wrapper = inner if child.attribute == "layer" and not layer.names() else ""
+        layer.parts.append(part)
+        layer.owner.parts.append(part.owner)
+    return layer
 
 
 def _likeness(path: str, other: str) -> tuple[int, int]:
-    """How many names at the end of two paths are equal, without and with regard to numbers."""
+    """Returns how many names at the ends of two paths are equal, without their numbers and with them."""
     ours, theirs = _backwards(path), _backwards(other)
     alike = exact = 0
     for a, b in zip(ours, theirs):  # noqa: B905
@@ -110,7 +117,7 @@ def _likeness(path: str, other: str) -> tuple[int, int]:
 
 
 def plain(name: str) -> str:
-    """A name without its number: Keras 2 counts on where a name is taken."""
+    """Returns a name without its number: Keras 2 appends one where a name is taken."""
     return re.sub(r"_\d+$", "", name)
 
 
@@ -119,11 +126,11 @@ def _backwards(path: str) -> list[str]:
 
 
 MAX_NAMES = 8
-"""How many names at the end of a path are looked at."""
+"""Number of names at the end of a path that are compared, so that deep paths cost no more."""
 
 
 def _ends(path: str) -> Iterator[str]:
-    """The ends of a path, the longest first; the last is empty."""
+    """Yields the ends of a path, the longest first; the last one is empty."""
     names = path.split("/")[-MAX_NAMES:] if path else []
     yield from ("/".join(names[start:]) for start in range(len(names) + 1))
 
@@ -132,27 +139,31 @@ def _plain_end(path: str) -> str:
     return "/".join(map(plain, path.split("/")))
 
 
-class Seats:
-    """The seats of one listed layer. Finding one takes a time that does not depend on how many there are."""
+class ExpectedLayers:
+    """All layers of one listed layer, found by names of arrays in a time that does not depend on how many there are."""
 
-    def __init__(self, root: Seat) -> None:
-        self.seats = list(root.walk())
-        self.guessed: set[Weight] = set()  # their names told nothing
+    def __init__(self, root: ExpectedLayer) -> None:
+        self.layers = list(root.walk())
+        self.guessed: set[ListedWeight] = set()  # arrays whose names told nothing
         self._left: Counter[str] = Counter()
         self._ending: dict[tuple[str, str], deque[int]] = {}  # by a variable's name and an end of its layer's path
         self._with_room: dict[int | None, list[int]] = {}  # heaps, by the rank of the next variable
-        for number, seat in enumerate(self.seats):
-            names = seat.names() if seat.choices is not None else {_ANY}
+        for number, layer in enumerate(self.layers):
+            names = layer.names() if layer.choices is not None else {_ANY}
             self._left.update(names)
-            paths = {seat.inner, seat.wrapper or seat.inner}
+            paths = {layer.inner, layer.wrapper or layer.inner}
             ends = {end for path in paths for exact in _ends(path) for end in (f"={exact}", _plain_end(exact))}
             for name in names:
                 for end in ends:
                     self._ending.setdefault((name, end), deque()).append(number)
             self._make_room(number)
 
-    def take(self, weight: Weight) -> bool:
-        """Put a weight where its name says; where it says nothing, into the first layer with room for its rank."""
+    def take(self, weight: ListedWeight) -> bool:
+        """Match an array with a variable: by its name, or else with the first free variable of its rank.
+
+        Returns:
+            False if there is no such variable.
+        """
         name, number = weight.name, self._named(weight.inner, weight.name)
         if number is None and plain(name) != name:
             name, number = plain(name), self._named(weight.inner, plain(name))
@@ -162,17 +173,17 @@ class Seats:
                 return False
             name, number = free
             self.guessed.add(weight)
-        seat = self.seats[number]
-        if seat.choices is None:
+        layer = self.layers[number]
+        if layer.choices is None:
             name = weight.dataset.path
         else:
             self._left[name] -= 1
-        seat.found[name] = weight
+        layer.found[name] = weight
         self._make_room(number)
         return True
 
     def _named(self, inner: str, name: str) -> int | None:
-        """The layer whose path ends most like the weight's; Keras 2 leaves names out, or adds numbers to them."""
+        """Returns the index of the layer whose path ends most like an array's; Keras 2 leaves out or numbers names."""
         for end in _ends(inner):
             if not end and inner:
                 break
@@ -186,22 +197,22 @@ class Seats:
 
     def _first(self, name: str, end: str) -> int | None:
         waiting = self._ending.get((name, end), deque())
-        while waiting and name in self.seats[waiting[0]].found:
+        while waiting and name in self.layers[waiting[0]].found:
             waiting.popleft()
         return waiting[0] if waiting else None
 
     def _make_room(self, number: int) -> None:
-        for _, rank in self.seats[number].next_free():
+        for _, rank in self.layers[number].next_free():
             heapq.heappush(self._with_room.setdefault(rank, []), number)
 
     def _next_free(self, rank: int) -> tuple[str, int] | None:
-        """Where names tell nothing (Keras 1): the first layer whose next variable may have this rank."""
+        """Returns name and layer index of the first free variable of this rank, if names tell nothing (Keras 1)."""
         found = []
         for wanted in (rank, None):
             heap = self._with_room.get(wanted, [])
             while heap:
                 number = heap[0]
-                name = next((name for name, other in self.seats[number].next_free() if other == wanted), None)
+                name = next((name for name, other in self.layers[number].next_free() if other == wanted), None)
                 if name is not None:
                     found.append((number, name))
                     break
@@ -210,4 +221,4 @@ class Seats:
 
 
 _ANY = "*"
-"""The name of whatever a layer may have that only its author knows."""
+"""Stands for the name of any variable of a layer of an unknown class."""
