@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wtool.schema.config import read
+from wtool.schema.config import read_architecture
 from wtool.schema.layers import TABLE, Built, class_of, entry_of, fitting, output_range, output_shape
 
 pytestmark = pytest.mark.tensorflow
@@ -353,7 +353,7 @@ def test_shapes_of_outputs_are_those_of_keras(number: int) -> None:
 def test_variables_are_those_of_keras(number: int) -> None:
     """Names and order, and the shapes that the settings demand."""
     layer, said, _ = made(number)
-    node, notes = read(said)
+    node, notes = read_architecture(said)
     assert notes == ()
     if node.children or node.variants is None:
         return  # tests/checkpoint hold what is inside others against files

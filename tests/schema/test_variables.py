@@ -13,7 +13,7 @@ import pytest
 
 from wtool.checkpoint.layouts import keras3
 from wtool.hdf5.reader import Dataset, Index
-from wtool.schema.config import read
+from wtool.schema.config import read_architecture
 from wtool.schema.layers import built_in, class_of_group, fitting, role_of, snake_case, variants
 
 ROLES = json.loads((Path(__file__).parents[2] / "fixtures" / "keras-roles.json").read_text())
@@ -171,13 +171,15 @@ def test_classes_of_authors() -> None:
 
 
 def test_sequential_configurations_of_keras_2_1() -> None:
-    root, _ = read({"class_name": "Sequential", "config": [{"class_name": "Dense", "config": {"name": "a"}}]})
+    root, _ = read_architecture(
+        {"class_name": "Sequential", "config": [{"class_name": "Dense", "config": {"name": "a"}}]}
+    )
     assert [child.name for child in root.children] == ["a"]
 
 
 def test_the_backward_layer_takes_its_name_from_the_forward_one() -> None:
     config = {"name": "bi", "layer": layer("LSTM(3)")}
     entry = {"module": "keras.layers", "class_name": "Bidirectional", "config": config}
-    root, _ = read({"class_name": "Sequential", "config": {"layers": [entry]}})
+    root, _ = read_architecture({"class_name": "Sequential", "config": {"layers": [entry]}})
     assert [node.name for node in root.children[0].children] == ["forward_lstm", "backward_lstm"]
     assert re.fullmatch(r"\w+_cell", root.children[0].children[0].children[0].name)

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from wtool.checkpoint.model import Checkpoint, Tensor
-from wtool.schema import config as architecture
-from wtool.schema.config import Node
+from wtool.schema.config import Node, read_architecture
 
 _SETTINGS = {
     "kernel": ("kernel_initializer", "depthwise_initializer", "init"),
@@ -23,7 +22,7 @@ def initializers(checkpoint: Checkpoint) -> dict[str, Any]:
     """Path of each variable -> the configuration of its initializer, where the model's configuration tells."""
     if checkpoint.config is None:
         return {}
-    root, _ = architecture.read(checkpoint.config, checkpoint.keras_version)
+    root, _ = read_architecture(checkpoint.config, checkpoint.keras_version)
     nodes = dict(_paths(root, ""))
     found = {}
     for tensor in checkpoint.weights:

@@ -7,8 +7,7 @@ from typing import Any
 
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.structure import Fresh, Structure
-from wtool.schema import config as architecture
-from wtool.schema.config import Node
+from wtool.schema.config import Node, read_architecture
 
 
 class WeightOrder:
@@ -47,7 +46,7 @@ class WeightOrder:
 
 def listed(config: Mapping[str, Any], version: str | None) -> list[str]:
     """Paths of the layers in a model's lists and in those of the models inside it, in model order."""
-    return list(_listed(architecture.read(config, version)[0], ""))
+    return list(_listed(read_architecture(config, version)[0], ""))
 
 
 def _listed(node: Node, path: str) -> Iterator[str]:

@@ -22,8 +22,7 @@ from wtool.graphs.slot_values import (
     untold_slots,
 )
 from wtool.graphs.values import Filling, Values
-from wtool.schema import config as architecture
-from wtool.schema.config import Node
+from wtool.schema.config import Node, read_architecture
 
 
 def structure_of(
@@ -92,7 +91,7 @@ def _order(base: Checkpoint, config: Mapping[str, Any], values: Values) -> list[
     for tensor in base.weights:
         if tensor.path not in values.gone_variables:
             of_layer.setdefault(tensor.layer, []).append(tensor.path)
-    root, _ = architecture.read(config, base.keras_version)
+    root, _ = read_architecture(config, base.keras_version)
     order = of_layer.pop("", [])
     for path in _paths(root, ""):
         order += of_layer.pop(path, [])

@@ -97,7 +97,7 @@ def variable_dtype(policy: Any) -> str | None:
     return "float32" if policy.startswith("mixed_") else policy
 
 
-def read(config: Mapping[str, Any], version: str | None = None) -> tuple[Node, tuple[str, ...]]:
+def read_architecture(config: Mapping[str, Any], version: str | None = None) -> tuple[Node, tuple[str, ...]]:
     """The tree of layers in a model's configuration (`config.json`, or `model_config` of older files), and notes.
 
     Args:

@@ -21,8 +21,7 @@ from wtool.checkpoint.optimizer import nested as optimizer_tree
 from wtool.checkpoint.optimizer import slots as optimizer
 from wtool.errors import Differs, Note, Refused
 from wtool.hdf5.reader import Dataset, Index
-from wtool.schema import config as architecture
-from wtool.schema.config import Node
+from wtool.schema.config import Node, read_architecture
 from wtool.schema.lost_settings import lost_settings
 
 OLD_ROOT = "_layer_checkpoint_dependencies"  # TensorFlow 2.12 and 2.13; `layers` since
@@ -82,7 +81,7 @@ def unique(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
 def _model(groups: Groups, config: Mapping[str, Any] | None, version: str | None, notes: list[str]) -> StoredLayer:
     if config is None:
         return _without_config(groups, version == "2")
-    root, told = architecture.read(config, version)
+    root, told = read_architecture(config, version)
     notes += [*told, *lost_settings(config)]
     model = _Reader(groups, version, _is_empty(groups), notes, _elsewhere(groups, root)).owner(root, "", "")
     if _is_empty(groups) and any(_needed(node) for node in root.walk()):

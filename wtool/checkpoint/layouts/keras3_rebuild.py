@@ -12,8 +12,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.structure import Layout, Structure
 from wtool.checkpoint.weight_order import WeightOrder, below, owner_of, with_slots
 from wtool.errors import Refused
-from wtool.schema import config as architecture
-from wtool.schema.config import Node
+from wtool.schema.config import Node, read_architecture
 
 
 def laid_out(base: Checkpoint, structure: Structure, moves: Moves) -> Layout:
@@ -55,9 +54,9 @@ class Moves:
     def __init__(self, base: Checkpoint, structure: Structure) -> None:
         if base.config is None:
             raise Refused("it has no architecture, only weights; this needs a whole model")
-        root, _ = architecture.read(base.config, base.keras_version)
+        root, _ = read_architecture(base.config, base.keras_version)
         old = dict(keras3.places(Groups(base.indexes[0]), root))
-        self.new = dict(_places(architecture.read(structure.config, base.keras_version)[0], "", "", old))
+        self.new = dict(_places(read_architecture(structure.config, base.keras_version)[0], "", "", old))
         self._layers = {group: layer for layer, group in reversed(old.items())}
 
     def of(self, path: str) -> str | None:

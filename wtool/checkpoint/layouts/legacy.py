@@ -21,9 +21,8 @@ from wtool.checkpoint.optimizer import slots as optimizer
 from wtool.checkpoint.optimizer.candidates import sorted_by_name
 from wtool.errors import Differs, Note, Refused
 from wtool.hdf5.reader import Index, Value
-from wtool.schema import config as architecture
 from wtool.schema import optimizer_settings
-from wtool.schema.config import Node
+from wtool.schema.config import Node, is_keras2, read_architecture
 
 
 def contents(
@@ -53,9 +52,9 @@ def contents(
         model = StoredLayer("", None, base, created=[])
         model.parts = [anonymous_layer(name, f"{base}/{name}", weights) for name, weights in stored.items()]
     else:
-        root, told = architecture.read(config, version)
+        root, told = read_architecture(config, version)
         notes += [*told, *_converted(index.groups.get(base, {}), root)]
-        model = _model(root, base, stored, architecture.is_keras2(version or "1"), notes)
+        model = _model(root, base, stored, is_keras2(version or "1"), notes)
     _add_own(model, index, base)
     settle_paths([model])
     settings, slots, told_slots = _optimizer(index, training_config, version, model)

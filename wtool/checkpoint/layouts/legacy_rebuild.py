@@ -11,14 +11,14 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.structure import Fresh, Layout, Structure, structure_text
 from wtool.checkpoint.weight_order import WeightOrder, owner_of, with_slots
 from wtool.hdf5.reader import Dataset, Value
-from wtool.schema import config as architecture
+from wtool.schema.config import read_architecture
 
 
 def laid_out(base: Checkpoint, structure: Structure) -> Layout:
     """The new HDF5 file of a whole-model `.h5`."""
     index = base.indexes[0]
     layout = Layout()
-    root, _ = architecture.read(structure.config, base.keras_version)
+    root, _ = read_architecture(structure.config, base.keras_version)
     names = [child.name for child in root.children]
     groups = dict(index.groups)
     layout.groups[""] = {name: value for name, value in groups[""].items() if name != KEY}
