@@ -1,4 +1,4 @@
-"""What a signal to terminate does, in the command's process and in those that it starts."""
+"""Ending on SIGTERM, for the command's process and for those that it starts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NoReturn
 
 
 def unwind_on_sigterm() -> None:
-    """End the process through its `finally` clauses, so that drafts are thrown away on the way out."""
+    """Have SIGTERM end the process through its `finally` clauses, so that drafts are thrown away on the way out."""
     signal.signal(signal.SIGTERM, _unwind)
 
 

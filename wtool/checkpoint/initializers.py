@@ -1,4 +1,4 @@
-"""What a model's configuration says of its variables: how they were initialised, and which belong to the output."""
+"""Initializers of variables, and the kernels of output layers, by a model's configuration."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _SETTINGS = {
     "pointwise_kernel": ("pointwise_initializer",),
     "embeddings": ("embeddings_initializer", "init"),
 }
-"""Role -> settings of a layer that say how it starts; in Keras 1, the last. Others are called like their role."""
+"""Role -> settings that may name its initializer, that of Keras 1 last; other roles have `<role>_initializer`."""
 
 
 def initializers(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Path of each variable -> the configuration of its initializer, where the model's configuration tells."""
+    """Returns path of each variable -> configuration of its initializer, for variables whose layer tells."""
     if checkpoint.config is None:
         return {}
     root, _ = read_architecture(checkpoint.config, checkpoint.keras_version)
@@ -41,7 +41,7 @@ def _paths(node: Node, path: str) -> Iterator[tuple[str, Node]]:
 
 
 def output_kernels(checkpoint: Checkpoint, kernels: Sequence[Tensor]) -> list[Tensor]:
-    """Which of the kernels, in model order, belong to output layers: the last one, where nothing else is told."""
+    """Returns the kernels of output layers, out of kernels in model order; the last one if the file tells none."""
     last: dict[str, Tensor] = {}  # of each layer, and of each that holds it
     for kernel in kernels:
         path = kernel.layer
@@ -52,14 +52,14 @@ def output_kernels(checkpoint: Checkpoint, kernels: Sequence[Tensor]) -> list[Te
 
 
 def _output_layers(config: Any) -> list[str]:
-    """Names of a functional model's output layers."""
+    """Returns the names of a functional model's output layers."""
     settings = config.get("config") if isinstance(config, dict) else None
     outputs = settings.get("output_layers") if isinstance(settings, dict) else None
     return list(dict.fromkeys(_names(outputs)))
 
 
 def _names(outputs: Any) -> Iterator[str]:
-    """The names in `["out", 0, 0]`, a list of such, or a dictionary of them."""
+    """Yields the layer names in `["out", 0, 0]`, in a list of such references, or in a dictionary of them."""
     if isinstance(outputs, dict):
         outputs = list(outputs.values())
     if not isinstance(outputs, list):

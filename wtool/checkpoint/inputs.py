@@ -1,4 +1,4 @@
-"""From the words of a command line to the checkpoints that they mean."""
+"""From the words of a command line to the paths of the models that they name."""
 
 from __future__ import annotations
 
@@ -13,28 +13,32 @@ from wtool.errors import Refused, Usage, WtoolError
 
 
 def expanded(words: Sequence[str]) -> list[tuple[str, str]]:
-    """(word, path of a model that it means): files as they are, folders searched, patterns matched; `-` stays.
+    """Returns (word, path of a model) for each model that the words name: files, searched folders, patterns, `-`.
 
     Raises:
-        WtoolError: a folder or pattern without any model.
-        Usage: `-` more than once: standard input can be read once only.
+        WtoolError: a folder or pattern has no model.
+        Usage: `-` comes more than once, but standard input can be read only once.
     """
     refuse_two_streams(words)
     return [(word, path) for word in words for path in models_of(word)]
 
 
 def refuse_two_streams(words: Sequence[str]) -> None:
-    """Raise Usage if `-` comes more than once: standard input can be read once only."""
+    """Refuse `-` as more than one input.
+
+    Raises:
+        Usage: `-` comes more than once, but standard input can be read only once.
+    """
     if sum(word == "-" for word in words) > 1:
         raise Usage("standard input (-) can be only one of the inputs")
 
 
 def models_of(word: str) -> list[str]:
-    """Paths of the models that one word means.
+    """Returns the paths of the models that one word names.
 
     Raises:
-        WtoolError: a folder or pattern without any model.
-        Refused: a folder that holds a model of a kind which wtool does not read.
+        WtoolError: a folder or pattern has no model.
+        Refused: a folder is a model of a kind that wtool does not read.
     """
     if word == "-" or os.path.isfile(word):
         return [word]
@@ -48,14 +52,14 @@ def models_of(word: str) -> list[str]:
         return found
     if glob.has_magic(word):
         return [path for match in matched(word) for path in models_of(match)]
-    return [word]  # does not exist, or is no regular file: opening it says so
+    return [word]  # the file is missing or not a regular one: the opener will say so
 
 
 def matched(word: str) -> list[str]:
-    """What a pattern matches; a word that is none, or that is there as it is, itself.
+    """Returns the paths that a pattern matches; a word that is no pattern, or is the name of a file, stands for itself.
 
     Raises:
-        WtoolError: a pattern that matches nothing.
+        WtoolError: the pattern matches nothing.
     """
     if os.path.lexists(word) or not glob.has_magic(word):
         return [word]
@@ -66,12 +70,12 @@ def matched(word: str) -> list[str]:
 
 
 def searched_folders(words: Sequence[str]) -> list[str]:
-    """The folders among the words that are searched for models."""
+    """Returns the folders among the words, which are searched for models."""
     return [word for word in words if os.path.isdir(word)]
 
 
 def natural_key(path: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Sort key in which numbers compare as numbers, so that `ckpt2` comes before `ckpt10`."""
+    """Returns a sort key in which numbers compare as numbers, so that `ckpt2` comes before `ckpt10`."""
     parts = re.split(r"([0-9]+)", path)
     numbers = (part.lstrip("0") if part.isascii() and part.isdigit() else None for part in parts)
     keys = (

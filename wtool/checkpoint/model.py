@@ -1,4 +1,4 @@
-"""What a checkpoint is to the rest of wtool: named tensors, and where their bytes are."""
+"""An open checkpoint: named tensors, and where their bytes are."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from wtool.io.zip_format import Member
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What an optimizer variable is.
+    """The meaning of an optimizer variable.
 
     Attributes:
         name: `momentum`, `velocity`, `average`, ... for a slot; `iteration`, `learning_rate`, ... for a scalar.
-        weight: path of the tensor it belongs to; None for scalars and where it cannot be known.
+        weight: path of the weight that it belongs to; None for scalars, and where the weight cannot be known.
         initial: the value that a fresh optimizer of this class and configuration starts it from.
     """
 
@@ -39,9 +39,9 @@ class Tensor:
     """One variable of a checkpoint.
 
     Attributes:
-        path: user-visible and unique, `dense_1/kernel`; `optimizer/momentum/dense_1/kernel` for slots.
+        path: unique name that users see, `dense_1/kernel`; `optimizer/momentum/dense_1/kernel` for slots.
         role: `kernel`, `bias`, `gamma`, `moving_mean`, ...; `optimizer slot`; `unknown` where nothing tells.
-        layer: path of the layer that owns it, `encoder/dense_1`; `optimizer` for slots.
+        layer: path of the layer that it belongs to, `encoder/dense_1`; `optimizer` for slots.
         layer_class: `Dense`; the optimizer's class for slots; None where the file does not tell.
         trainable: None where the file does not tell.
         shape: as stored.
@@ -50,7 +50,7 @@ class Tensor:
         offset: of the first byte in its HDF5 file.
         nbytes: contiguous there.
         shard: which of the checkpoint's HDF5 files it is in.
-        slot: what it is to the optimizer; None for model variables.
+        slot: its meaning for the optimizer; None for model variables.
         copy_of: path of the variable that is stored here a second time (by SpectralNormalization); mostly None.
     """
 
@@ -88,13 +88,13 @@ class Optimizer:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What the names in a file mean: the result of reading an index together with an architecture.
+    """The tensors, layers and optimizer of a file: the result of reading an index together with an architecture.
 
     Attributes:
         tensors: model variables in the order of the model's layers, then the optimizer's in Keras's order.
         layers: every layer that the architecture or the file names, outermost first, in model order.
         optimizer: None when the file holds no optimizer state and no optimizer configuration.
-        notes: oddities worth telling, one line each.
+        notes: remarks on oddities, one line each.
     """
 
     tensors: tuple[Tensor, ...]
@@ -110,13 +110,13 @@ class Checkpoint:
     Attributes:
         name: what the user called it.
         format: `keras`, `h5` (a whole model), `weights.h5`, `h5-weights` (the older layout) or `weights.json` (shards).
-        keras_version: of the Keras that saved it; None where the file does not tell.
+        keras_version: version of the Keras that saved the file; None where the file does not tell.
         config: the architecture, as parsed JSON; None in weights-only files.
         contents: tensors, layers and optimizer.
-        lineage: what wtool did to make it, oldest first.
-        sources: the files it consists of, as the user has them.
+        lineage: records of the operations that made the file, oldest first.
+        sources: the open files of the model, as the user has them.
         regions: the plain HDF5 files that the tensors' offsets count in, one for each shard.
-        indexes: what is where in each region.
+        indexes: index of each region.
         members: of the archive, in the order of their bytes; () for other formats.
         parts: of an unzipped model, name in its folder -> file, in the order of `sources`; empty for all others.
         texts: the small JSON files of an archive, and of a sharded checkpoint, as their bytes are, by name.
@@ -155,18 +155,18 @@ class Checkpoint:
         return tuple(tensor for tensor in self.contents.tensors if tensor.slot is not None)
 
     def read(self, tensor: Tensor) -> np.ndarray[Any, Any]:
-        """A tensor's values, of its shape and dtype.
+        """Returns a tensor's values, of its shape and dtype.
 
         Raises:
-            Refused: the file became shorter meanwhile.
+            Refused: the file became shorter since it was opened.
         """
         return self.read_range(tensor, 0, prod(tensor.shape)).reshape(tensor.shape)
 
     def read_range(self, tensor: Tensor, start: int, stop: int) -> np.ndarray[Any, Any]:
-        """The values [start, stop) of a tensor, flat.
+        """Returns the values [start, stop) of a tensor, flat.
 
         Raises:
-            Refused: the file became shorter meanwhile.
+            Refused: the file became shorter since it was opened.
         """
         dtype = dtype_of(tensor.dtype)
         values = np.empty(stop - start, dtype)
@@ -176,11 +176,11 @@ class Checkpoint:
 
     @property
     def unhashed(self) -> tuple[str, ...]:
-        """What stands for the hashes that `finish` gives until they are known."""
+        """Placeholders for the hashes that `finish` gives, of the same number and length."""
         return (UNHASHED,) * (1 if self.parts else len(self.sources))
 
     def finish(self) -> tuple[str, ...]:
-        """Read and verify what is left of its files; gives the content hash of each, or one of an unzipped model.
+        """Read and verify the rest of all files; returns the content hash of each, or one of an unzipped model.
 
         Raises:
             Refused: a checksum is wrong, or a file changed since it was opened.
@@ -189,7 +189,7 @@ class Checkpoint:
         return (folder_hash(tuple(self.parts), hashes),) if self.parts else hashes
 
     def close(self) -> None:
-        """Close its files."""
+        """Close all files."""
         self.closing.close()
 
     def __enter__(self) -> Checkpoint:

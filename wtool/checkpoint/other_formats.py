@@ -1,4 +1,4 @@
-"""What a file is that is no Keras model: one sentence for each kind that people bring."""
+"""Files that are no Keras models: one sentence for each kind that people try to open."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _is_safetensors(head: bytes) -> bool:
 
 
 def _is_onnx(head: bytes) -> bool:
-    """A protobuf message whose first field is a small number (the format's version) and the next one a text or part."""
+    """Returns whether a protobuf message begins with a small number (the version) and then a text or message."""
     return len(head) > 2 and head[0] == 8 and 1 <= head[1] < 32 and head[2] in (0x12, 0x1A, 0x22, 0x2A, 0x32, 0x3A)
 
 
@@ -60,11 +60,11 @@ KINDS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
     (_starts(b"\x08\x01\x12"), SAVED_MODEL),
     (_is_onnx, "an ONNX model; wtool edits the Keras model that it was made from"),
 )
-"""How a kind of file is recognised by its first bytes, and what is said of it."""
+"""For each kind of file, a function that recognises its first bytes, and the sentence about it."""
 
 
 def described(source: Source) -> str:
-    """What a file is that no reader of models took."""
+    """Returns a sentence on what a file is that has no layout of a Keras model."""
     head = source.read(0, min(HEAD, source.size))
     for recognises, sentence in KINDS:
         if recognises(head):
@@ -76,7 +76,12 @@ def described(source: Source) -> str:
 
 
 def described_zip(names: Sequence[str], missing: str) -> str:
-    """What a zip archive is that holds no Keras model, by the names of its members."""
+    """Returns a sentence on what a zip archive is that holds no Keras model.
+
+    Args:
+        names: of its members.
+        missing: the member for lack of which it is no model.
+    """
     if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
         return PYTORCH
     if all(name.endswith(".npy") for name in names):

@@ -1,4 +1,4 @@
-"""Whether a file is a model by what is in it, whatever it is called: for whoever must look at everything."""
+"""Signs that a file is a model, by its bytes and whatever its name, for commands that must look at every file."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from wtool.io.places import UNFOLLOWED
 from wtool.io.zip_format import COMMENT, END
 
 BLANKS = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
-"""What may stand before the bracket of a JSON text: spaces, marks of its encoding, and the zeros of UTF-16."""
+"""Bytes that may come before the bracket of a JSON text: spaces, byte order marks, and the zeros of UTF-16."""
 
 MARKS = (b"class_name", b"config.json", b"layer_names", b"model.weights", b"model_config", b"weight_map")
-"""Texts of which every model holds one, uncompressed."""
+"""Texts, at least one of which stands uncompressed in every model."""
 
 
 def may_be_model(path: str) -> bool:
-    """Whether a reader could take a file for an archive, HDF5 or JSON.
+    """Returns whether a reader could take a file for an archive, HDF5 or JSON.
 
     Raises:
-        WtoolError: it cannot be read.
+        WtoolError: the file cannot be read.
     """
     with _opened(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -38,10 +38,10 @@ def may_be_model(path: str) -> bool:
 
 
 def mentions(path: str, texts: Sequence[bytes] = MARKS) -> bool:
-    """Whether one of some texts, by default those that models hold, is anywhere in a file.
+    """Returns whether one of some texts, by default those that models hold, stands anywhere in a file.
 
     Raises:
-        WtoolError: it cannot be read.
+        WtoolError: the file cannot be read.
     """
     longest = max(map(len, texts))
     with _opened(path) as file:
@@ -55,20 +55,20 @@ def mentions(path: str, texts: Sequence[bytes] = MARKS) -> bool:
 
 
 def architecture(path: str) -> dict[str, object] | None:
-    """The architecture of a model without weights, as `model.to_json()` writes it; None of any other file.
+    """Returns the architecture in a file that `model.to_json()` wrote; None of any other file.
 
     Raises:
-        WtoolError: it cannot be read.
+        WtoolError: the file cannot be read.
     """
     found = _json(path)
     return found if found is not None and _is_architecture(found) else None
 
 
 def is_plain_json(path: str) -> bool:
-    """Whether it is a JSON object that is neither an architecture nor a map of shards: settings of something else.
+    """Returns whether a file is a JSON object that is neither an architecture nor a map of shards.
 
     Raises:
-        WtoolError: it cannot be read.
+        WtoolError: the file cannot be read.
     """
     found = _json(path)
     return found is not None and not _is_architecture(found) and "weight_map" not in found

@@ -1,4 +1,4 @@
-"""What is in a folder: every file, with the reason why a search takes it for a model or passes it by."""
+"""Search of a folder for models: every file, with the reason why it is taken for a model or passed by."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUFFIXES = tuple(sorted(ALL))
 """Endings of the names of models, in lower case."""
 
 SHARD = re.compile(r".+_\d{5}\.weights\.h5", re.IGNORECASE)
-"""How Keras calls the shards of a `.weights.json`."""
+"""Pattern of the names that Keras gives the shards of a `.weights.json`."""
 
 MODEL, PART, HIDDEN, LINK, SPECIAL, CLOSED, OTHER = "model", "part", "hidden", "link", "special", "closed", "other"
 
@@ -30,12 +30,12 @@ TOLD = {
     CLOSED: ("folder that cannot be read", "folders that cannot be read"),
     OTHER: ("file that is no model by its name", "files that are no models by their names"),
 }
-"""Kind of what a search passes by -> one of it, several of it."""
+"""Kind of file that a search passes by -> its name for messages, singular and plural."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something in a searched folder.
+    """A file or folder in a searched folder.
 
     Attributes:
         path: of the file.
@@ -54,7 +54,7 @@ class Entry:
 
 
 def listing(folder: str) -> Iterator[Entry]:
-    """Every file below a folder, whatever it is, in the order of their names within each folder; an unzipped model too.
+    """Yields every file below a folder, in the order of names within each folder, and every unzipped model.
 
     Symbolic links are listed and not followed. The contents of hidden folders are listed as hidden.
     """
@@ -96,14 +96,14 @@ def _listed(entry: os.DirEntry[str], hidden: bool, parts: Mapping[str, str]) -> 
 
 
 def is_model_name(path: str) -> bool:
-    """Whether a name ends like that of a model, in lower or upper case."""
+    """Returns whether a name ends like that of a model, in lower or upper case."""
     return path.lower().endswith(SUFFIXES)
 
 
 def _parts(folder: str, entries: Iterable[os.DirEntry[str]]) -> dict[str, str]:
-    """Name of each shard in a folder -> path of the `.weights.json` whose map names it.
+    """Returns name of each shard in a folder -> path of the `.weights.json` whose map names it.
 
-    A map could name any `.h5` file; one that is not called like a shard stays a model of its own.
+    A map could name any `.h5` file; a file whose name is not that of a shard stays a model of its own.
     """
     found: dict[str, str] = {}
     for entry in entries:
@@ -120,7 +120,7 @@ def _named_shards(manifest: str) -> list[str]:
 
 
 def is_searched(entry: Entry) -> bool:
-    """Whether a search takes it for a model: also a link to a file, if its name is that of a model and not hidden."""
+    """Returns whether a search takes an entry for a model; links to files count if their names are models'."""
     if entry.kind != LINK:
         return entry.kind == MODEL
     is_own = not entry.is_hidden and not entry.of
@@ -128,6 +128,6 @@ def is_searched(entry: Entry) -> bool:
 
 
 def passed_by(folder: str) -> str:
-    """What a search of the folder passes by, counted: `2 hidden files, 1 symbolic link`; empty for nothing."""
+    """Returns counts of the files that a search passes by, `2 hidden files, 1 symbolic link`, or nothing."""
     counts = Counter(entry.kind for entry in listing(folder) if not is_searched(entry))
     return ", ".join(f"{counts[kind]:,} {TOLD[kind][counts[kind] > 1]}" for kind in TOLD if counts[kind])

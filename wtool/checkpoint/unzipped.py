@@ -1,4 +1,4 @@
-"""Unzipped models: folders with the files that a `.keras` archive has as its members (Keras 3.4 and newer)."""
+"""Unzipped models: folders whose files are what a `.keras` archive has as its members (Keras 3.4 and newer)."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ MAX_DEPTH = 256
 
 PARTS = frozenset({CONFIG, METADATA, WEIGHTS})
 OF_SAVED_MODEL = frozenset({"saved_model.pb", "saved_model.pbtxt"})
-"""Names of the files that make a folder a SavedModel, which Keras 2 loads as it loads files."""
+"""Names of files that make a folder a SavedModel, which Keras 2 loads by the folder's path."""
 
 ORBAX = frozenset({"orbax.checkpoint", "pytree.orbax-checkpoint", "checkpoint_metadata", "_CHECKPOINT_METADATA"})
 
 
 def is_model_folder(path: str) -> bool:
-    """Whether a folder is an unzipped model: it has weights, and a configuration that Keras could mean.
+    """Returns whether a folder is an unzipped model: it has weights, and a config.json that Keras could have written.
 
-    Keras asks for a config.json only, and fails where that is anything else; many programs have files of this name. One
-    that cannot be judged here (too large, or a link) makes a model, so that it is refused and not passed by.
+    Keras itself looks only whether there is a config.json, but many programs have files of that name. A config.json
+    that cannot be judged here (too large, or a link) counts, so that the folder is refused later and not passed by.
     """
     config = os.path.join(path, CONFIG)
     if not any(os.path.lexists(os.path.join(path, name)) for name in (WEIGHTS, OTHER_WEIGHTS)):
@@ -53,7 +53,7 @@ def is_model_folder(path: str) -> bool:
 
 
 def kind_of_folder(path: str) -> str:
-    """What a folder is that is no model which wtool reads, as the end of a sentence; empty where nothing is known."""
+    """Returns what a folder is that wtool does not read, as the end of a sentence; empty for an unknown kind."""
     names = _names(path)
     if OF_SAVED_MODEL & names:
         return SAVED_MODEL
@@ -70,13 +70,17 @@ def _names(path: str) -> set[str]:
 
 
 def open_parts(path: str, stack: ExitStack) -> dict[str, Source]:
-    """The files of an unzipped model: name (`assets/...`, with slashes) -> open file; the weights come last.
+    """Returns the files of an unzipped model: name (`assets/...`, with slashes) -> open file; the weights come last.
 
     Every file is opened in its open folder, and no symbolic link is followed.
 
+    Args:
+        path: of the folder.
+        stack: closes the files.
+
     Raises:
-        Reaches: a symbolic link.
-        Refused: pipes, devices, or more files than models have.
+        Reaches: a file is a symbolic link.
+        Refused: a file is a pipe or a device, or there are more files than models have.
     """
     top = os.open(path, FOLDER)
     try:
@@ -103,7 +107,7 @@ def _parts(top: int) -> Iterator[tuple[str, int]]:
 
 
 def _below(name: str, outer: int, path: str, depth: int = 0) -> Iterator[tuple[str, int]]:
-    """All files below a folder, in the order of their names."""
+    """Yields path and descriptor of all files below a folder, in the order of their names."""
     if not path.isprintable():
         raise Refused(f"the name {one_line(path)!r} holds control characters, or is no text")
     file = _opened(name, outer, path)
@@ -130,21 +134,25 @@ def _opened(name: str, folder: int, path: str) -> int:
 
 
 def text_of(source: Source, name: str) -> bytes:
-    """The bytes of a small file (JSON); Refused where it is too large for that."""
+    """Returns the bytes of a small file (a JSON text).
+
+    Raises:
+        Refused: the file is larger than a JSON text may be.
+    """
     if source.size > MAX_JSON:
         raise Refused(f"its {name} is {source.size:,} bytes long; the limit is {MAX_JSON:,}")
     return source.read(0, source.size)
 
 
 def as_members(parts: Mapping[str, Source]) -> tuple[Member, ...]:
-    """The members that an archive of these files has."""
+    """Returns the members that an archive of these files would have."""
     return tuple(new_member(name, source.size) for name, source in parts.items())
 
 
 def folder_hash(names: Sequence[str], hashes: Sequence[str]) -> str:
-    """The content hash of an unzipped model: of a text with a line `HASH  NAME` for each file, sorted by name.
+    """Returns the content hash of an unzipped model, of a text with a line `HASH  NAME` for each file, sorted by name.
 
-    This is what `b3sum config.json metadata.json model.weights.h5 assets/* | b3sum` prints of one with flat assets.
+    The hash is what `b3sum config.json metadata.json model.weights.h5 assets/* | b3sum` prints of one with flat assets.
     """
     lines = sorted(zip(map(str.encode, names), hashes, strict=True))
     text = b"".join(each.removeprefix("blake3:").encode() + b"  " + name + b"\n" for name, each in lines)

@@ -18,18 +18,19 @@ from wtool.schema.layers.activations import LEVELS
 
 
 class Rotating:
-    """What all Auto-Rotating layers are told; it stands before a Keras layer.
+    """Arguments and settings of all Auto-Rotating layers; a base class that comes before one of Keras's layers.
 
     Args:
         arguments: the parent's first ones, then `xmin_lim`, `xmax_lim`, `L`, `xQ_scalar`, `eps`, `AutoRot`; in the
             classes that arpkeras has, then the parent's others in its order.
-        xmin_lim, xmax_lim: between which the layer's inputs are: one number each, or one for each input channel.
+        xmin_lim: least value of the layer's inputs: one number, or one for each input channel.
+        xmax_lim: largest value of the layer's inputs, likewise.
         L: |rho * f(xQ)|, above 0: one number, or one for each output channel; `auto` takes it from the activation (see
             `wtool.schema.layers.activations`); None only where the layer is switched off.
         xQ_scalar: every entry of xQ, or one for each input channel; `auto` is 2 * xmax_lim - xmin_lim.
         eps: keeps rho finite where f(xQ) is 0.
-        AutoRot: False makes it the parent.
-        options: the parent's others, by keyword.
+        AutoRot: False makes the layer compute what its parent computes.
+        options: other arguments of the parent, by keyword.
 
     Raises:
         TypeError: limits or L are missing, or given twice.
@@ -58,7 +59,7 @@ class Rotating:
 
     @classmethod
     def by_name(cls, arguments: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
-        """The constructor's arguments by name, with the defaults of those that were left out."""
+        """Returns the constructor's arguments by name, with the defaults of those that were left out."""
         names = (*cls.first, *cls.own, *cls.others)
         if len(arguments) > len(names) or any(name in options for name in names[: len(arguments)]):
             raise TypeError(f"{cls.__name__} takes {', '.join(names)} and keywords; one is there twice")
@@ -69,7 +70,7 @@ class Rotating:
 
     @property
     def limit(self) -> Any:
-        """Every entry of xQ; an array where input channels have their own."""
+        """The value of every entry of xQ; an array where input channels have their own."""
         if self.xQ_scalar != "auto":
             return _number(self.xQ_scalar)
         return 2 * _number(self.xmax_lim) - _number(self.xmin_lim)
@@ -80,25 +81,29 @@ class Rotating:
         return self.compute_dtype if self.compute_dtype == "float64" else "float32"  # type: ignore[attr-defined]
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor takes."""
+        """Returns the arguments of the constructor."""
         own = {name: getattr(self, name) for name in self.own}
         told = {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
         return {**super().get_config(), **told}  # type: ignore[misc]
 
 
 def _plain(value: Any) -> Any:
-    """Arrays and lists as tuples, which Keras leaves as they are, and numbers of NumPy as Python's."""
+    """Returns arrays and lists as tuples, which Keras does not track as its own, and NumPy's numbers as Python's."""
     value = value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
     return tuple(value) if isinstance(value, list) else value
 
 
 def _number(value: Any) -> Any:
-    """One number, or an array of several."""
+    """Returns one number, or an array of several."""
     return np.asarray(value, np.float64) if isinstance(value, tuple) else float(value)
 
 
 def _check(layer: str, own: Mapping[str, Any]) -> None:
-    """Raise ValueError for limits that are reversed, and for an L that cannot be or is missing."""
+    """Check limits and L.
+
+    Raises:
+        ValueError: limits are reversed, or L is missing or not above 0.
+    """
     low, high, L = own["xmin_lim"], own["xmax_lim"], own["L"]
     if not np.all(_number(low) <= _number(high)):
         raise ValueError(f"{layer} has xmin_lim = {low} and xmax_lim = {high}: the smaller one comes first")
@@ -109,12 +114,16 @@ def _check(layer: str, own: Mapping[str, Any]) -> None:
 
 
 def name_of(activation: Any) -> str:
-    """What an activation is called."""
+    """Returns the name of an activation."""
     return getattr(activation, "__name__", str(activation))
 
 
 def level(given: Any, activation: Any) -> Any:
-    """L as given, or that of the activation."""
+    """Returns L as given, or the L of the activation.
+
+    Raises:
+        ValueError: L is `auto`, and no L is known for the activation.
+    """
     if given != "auto":
         return _number(given)
     name = name_of(activation)
@@ -124,7 +133,7 @@ def level(given: Any, activation: Any) -> Any:
 
 
 class AutoRotating(Rotating):
-    """It stands before a Keras layer with kernel and activation: see `Rotating`."""
+    """A base class that comes before a Keras layer with kernel and activation: see `Rotating`."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         given = self.by_name(arguments, options)
@@ -136,11 +145,11 @@ class AutoRotating(Rotating):
 
     @property
     def level(self) -> Any:
-        """L, or that of the activation."""
+        """L as given, or the L of the activation."""
         return level(self.L, self.rotated_activation)
 
     def call(self, inputs: Any, *arguments: Any, **options: Any) -> Any:
-        """activation(rho * f(x))."""
+        """Returns activation(rho * f(x))."""
         plain = super().call(inputs, *arguments, **options)  # type: ignore[misc]
         if not self.AutoRot:
             return self.rotated_activation(plain)
@@ -150,26 +159,26 @@ class AutoRotating(Rotating):
         return ops.cast(self.rotated_activation(rho * ops.cast(plain, dtype)), plain.dtype)
 
     def at_limit(self, inputs: Any, dtype: str) -> Any:
-        """f(xQ), of a shape that broadcasts: the parent's, for an input of batch 1 that is xQ everywhere."""
+        """Returns f(xQ), of a shape that broadcasts: the parent's output for one input that is xQ everywhere."""
         limit = ops.cast(self.along_channels(self.limit, inputs), inputs.dtype)
         return ops.cast(super().call(ops.zeros_like(inputs[:1]) + limit), dtype)  # type: ignore[misc]
 
     def along_channels(self, values: Any, tensor: Any) -> Any:
-        """One number, or one for each channel of a tensor, in a shape that broadcasts with the tensor."""
+        """Returns one number, or one for each channel of a tensor, in a shape that broadcasts with the tensor."""
         if np.ndim(values) and getattr(self, "data_format", "channels_last") == "channels_first":
             return np.reshape(values, (-1, *([1] * (len(tensor.shape) - 2))))
         return values
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor takes."""
+        """Returns the arguments of the constructor."""
         return {**super().get_config(), "activation": keras.activations.serialize(self.rotated_activation)}
 
 
 class _Summed(AutoRotating):
-    """Layers for which f(xQ) is a sum over the kernel, unless they pad or input channels have limits of their own."""
+    """Layers for which f(xQ) is a sum over the kernel, unless they pad, or input channels have limits of their own."""
 
     def at_limit(self, inputs: Any, dtype: str) -> Any:
-        """xQ times the sum of each output's kernel, plus its bias."""
+        """Returns xQ times the sum of each output's kernel, plus its bias."""
         if getattr(self, "padding", "valid") != "valid" or np.ndim(self.limit):
             return super().at_limit(inputs, dtype)
         sums = self.limit * self.kernel_sums(lambda weight: ops.cast(weight, dtype))
@@ -182,21 +191,21 @@ class _Summed(AutoRotating):
         return sums
 
     def kernel_sums(self, cast: Callable[[Any], Any]) -> Any:
-        """The sum of the weights of each output, shape (outputs,)."""
+        """Returns the sum of the weights of each output, shape (outputs,)."""
         kernel = cast(self.kernel)  # type: ignore[attr-defined]
         return ops.sum(kernel, axis=tuple(range(len(kernel.shape) - 1)))
 
 
 class _Depthwise(_Summed):
     def kernel_sums(self, cast: Callable[[Any], Any]) -> Any:
-        """Each channel and multiplier has a kernel of its own."""
+        """Returns the sums of the kernels, of which each channel and multiplier has one."""
         kernel = cast(self.kernel)  # type: ignore[attr-defined]
         return ops.reshape(ops.sum(kernel, axis=tuple(range(len(kernel.shape) - 2))), (-1,))
 
 
 class _Separable(_Summed):
     def kernel_sums(self, cast: Callable[[Any], Any]) -> Any:
-        """Depthwise sums, mixed by the pointwise kernel."""
+        """Returns the depthwise sums, mixed by the pointwise kernel."""
         depthwise, pointwise = cast(self.depthwise_kernel), cast(self.pointwise_kernel)  # type: ignore[attr-defined]
         sums = ops.reshape(ops.sum(depthwise, axis=tuple(range(len(depthwise.shape) - 2))), (1, -1))
         return ops.reshape(ops.matmul(sums, ops.reshape(pointwise, pointwise.shape[-2:])), (-1,))
@@ -205,7 +214,7 @@ class _Separable(_Summed):
 def rotating(
     kind: type[Rotating], parent: str, first: tuple[str, ...], others: tuple[str, ...] = (), **more: Any
 ) -> Any:
-    """A registered Auto-Rotating class with a layer of Keras as its parent."""
+    """Returns a registered Auto-Rotating class with a layer of Keras as its parent."""
     name = f"AutoRot{parent}"
     base = getattr(keras.layers, parent)
     body = {

@@ -1,4 +1,4 @@
-"""Linked neurons: layers that pass on an activation of x and of -x, so that no neuron is ever without a gradient.
+"""Linked neurons: layers whose output is an activation of x and of -x, so that no neuron is ever without a gradient.
 
 Source: "Solving internal covariate shift in deep learning with linked neurons" (2017), and its package linked_neurons.
 """
@@ -15,7 +15,7 @@ PACKAGE = "wtool"
 
 
 def arctan(x: Any) -> Any:
-    """The inverse tangent, as an activation; files call it `wtool>arctan`."""
+    """Returns the inverse tangent of x, as an activation; files call it `wtool>arctan`."""
     return ops.arctan(x)
 
 
@@ -23,7 +23,7 @@ keras.saving.register_keras_serializable(PACKAGE)(arctan)
 
 
 def activation_of(given: Any) -> Any:
-    """An activation by name, as a function, or serialised: Keras's, or `arctan`.
+    """Returns the activation that is given by name, as a function, or serialised: one of Keras, or `arctan`.
 
     Raises:
         ValueError: there is none of this name.
@@ -33,7 +33,7 @@ def activation_of(given: Any) -> Any:
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Linked(keras.layers.Layer):
-    """concatenate(act(x), act(-x)).
+    """A layer that computes concatenate(act(x), act(-x)).
 
     Args:
         activation: a name, a function, or a serialised one.
@@ -49,21 +49,21 @@ class Linked(keras.layers.Layer):
         self.supports_masking = True
 
     def call(self, inputs: Any) -> Any:
-        """Both halves."""
+        """Returns both halves, concatenated."""
         return linked(inputs, self.activation, self.activation, self.axis)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
-        """Twice the size of the axis."""
+        """Returns the input's shape with twice the size along the axis."""
         return doubled(input_shape, self.axis)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor takes."""
+        """Returns the arguments of the constructor."""
         activation = keras.activations.serialize(self.activation)
         return {**super().get_config(), "activation": activation, "axis": self.axis}
 
 
 class _Named(Linked):
-    """A linked activation with a name of its own."""
+    """Base class of linked activations that have a name of their own."""
 
     function: Callable[[Any], Any]
 
@@ -71,7 +71,7 @@ class _Named(Linked):
         super().__init__(type(self).function, axis, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor takes."""
+        """Returns the arguments of the constructor."""
         config = super().get_config()
         del config["activation"]
         return config
@@ -79,21 +79,21 @@ class _Named(Linked):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class LKReLU(_Named):
-    """concatenate(relu(x), relu(-x)); known as CReLU, too (Shang et al., arXiv:1603.05201)."""
+    """A layer that computes concatenate(relu(x), relu(-x)), known as CReLU too (Shang et al., arXiv:1603.05201)."""
 
     function = staticmethod(keras.activations.relu)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class LKSELU(_Named):
-    """concatenate(selu(x), selu(-x))."""
+    """A layer that computes concatenate(selu(x), selu(-x))."""
 
     function = staticmethod(keras.activations.selu)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class LKSwish(_Named):
-    """concatenate(x * sigmoid(x), -x * sigmoid(-x))."""
+    """A layer that computes concatenate(x * sigmoid(x), -x * sigmoid(-x))."""
 
     function = staticmethod(keras.activations.silu)
 
@@ -130,7 +130,7 @@ class LKPReLU(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Make the slopes."""
+        """Make the slopes, one array for each half."""
         shape = list(input_shape[1:])
         for axis in self.shared_axes or ():
             shape[axis - 1] = 1
@@ -148,15 +148,15 @@ class LKPReLU(keras.layers.Layer):
         )
 
     def call(self, inputs: Any) -> Any:
-        """Both halves."""
+        """Returns both halves, concatenated."""
         return linked(inputs, lambda x: _prelu(x, self.alpha), lambda x: _prelu(x, self.linked_alpha), self.axis)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
-        """Twice the size of the axis."""
+        """Returns the input's shape with twice the size along the axis."""
         return doubled(input_shape, self.axis)
 
     def get_config(self) -> dict[str, Any]:
-        """What the constructor takes."""
+        """Returns the arguments of the constructor."""
         return {
             **super().get_config(),
             "alpha_initializer": keras.initializers.serialize(self.alpha_initializer),
@@ -172,12 +172,12 @@ def _prelu(x: Any, alpha: Any) -> Any:
 
 
 def linked(x: Any, activation: Callable[[Any], Any], opposite: Callable[[Any], Any], axis: int) -> Any:
-    """concatenate(activation(x), opposite(-x)) along an axis."""
+    """Returns concatenate(activation(x), opposite(-x)) along an axis."""
     return ops.concatenate([activation(x), opposite(-x)], axis=axis)
 
 
 def doubled(shape: Sequence[int | None], axis: int) -> tuple[int | None, ...]:
-    """A shape with twice the size along an axis."""
+    """Returns a shape with twice the size along an axis."""
     new = list(shape)
     size = new[axis]
     new[axis] = None if size is None else 2 * size

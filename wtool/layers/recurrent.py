@@ -17,11 +17,11 @@ from wtool.layers.linked import activation_of
 from wtool.schema.layers.activations import RANGES, beyond, states_are_bounded
 
 HALF = 2.0**12
-"""What a unit's weights may sum up to under float16, which ends at 65504: it leaves room for inputs up to 16."""
+"""Largest sum of a unit's weights under float16, which ends at 65504: there is room for inputs up to 16."""
 
 
 class Recurrent(Rotating):
-    """It stands before a recurrent layer of Keras, and takes what `Rotating` takes.
+    """A base class that comes before a recurrent layer of Keras; its arguments are those of `Rotating`.
 
     A gate's pre-activation z = x W + h U + b becomes rho * z with rho = L / (|z(xQ, hQ)| + eps) for each unit, L by the
     gate's activation. z is affine, so this is the parent with weights rho * W, rho * U and rho * b: computed once per
@@ -38,7 +38,7 @@ class Recurrent(Rotating):
     own = (*Rotating.own, "hQ_scalar")
     defaults: ClassVar[dict[str, Any]] = {**Rotating.defaults, "hQ_scalar": "auto"}
     gates: ClassVar[tuple[str, ...]]
-    """Which activation each gate has, in the order of the kernel's columns."""
+    """Attribute with the activation of each gate, in the order of the kernel's columns."""
 
     hQ_scalar: Any
 
@@ -55,12 +55,12 @@ class Recurrent(Rotating):
 
     @property
     def levels(self) -> list[float]:
-        """L of each gate."""
+        """The L of each gate."""
         return [level(self.L, getattr(self, gate)) for gate in self.gates]
 
     @property
     def state_limit(self) -> float:
-        """Every entry of hQ. States stay in the range of the activation, and 0, if gates are open between 0 and 1."""
+        """The value of every entry of hQ. With gates in 0 to 1, states stay within the activation's range and 0."""
         if self.hQ_scalar != "auto":
             return float(self.hQ_scalar)
         gates = {name_of(getattr(self, gate)) for gate in self.gates if gate != "activation"}
@@ -73,7 +73,7 @@ class Recurrent(Rotating):
         return beyond(*RANGES[output])
 
     def inner_loop(self, *arguments: Any, **options: Any) -> Any:
-        """The parent's, in which the cell's weights are the rotated ones, fused kernels or not."""
+        """Returns the parent's output with rotated weights in its cell, whether kernels are fused or not."""
         self.use_cudnn = self.fused
         try:
             with keras.StatelessScope(self.rotated()) if self.AutoRot else nullcontext():
@@ -82,7 +82,7 @@ class Recurrent(Rotating):
             self.use_cudnn = False
 
     def rotated(self) -> list[tuple[Any, Any]]:
-        """The cell's variables, and each with its columns multiplied by rho."""
+        """Yields the cell's variables, and each with its columns multiplied by rho."""
         cell = self.cell  # type: ignore[attr-defined]
         variables = [cell.kernel, cell.recurrent_kernel, *([] if cell.bias is None else [cell.bias])]
         weights = [ops.cast(variable, self.precise) for variable in variables]
@@ -90,7 +90,7 @@ class Recurrent(Rotating):
         return [(variable, rho * weight) for variable, weight in zip(variables, weights, strict=True)]
 
     def rho(self, weights: list[Any]) -> Any:
-        """L / (|z(xQ, hQ)| + eps) of every gate and unit, shape (gates * units,)."""
+        """Returns L / (|z(xQ, hQ)| + eps) of every gate and unit, shape (gates * units,)."""
         own = ops.convert_to_tensor(np.reshape(self.limit, (-1, 1)), self.precise)
         limits = (own, self.state_limit, 1.0)
         at_limit = sum(self._sums(limit * weight) for limit, weight in zip(limits, weights, strict=False))
@@ -101,7 +101,7 @@ class Recurrent(Rotating):
         return ops.minimum(rho, HALF / (sum(self._sums(ops.abs(weight)) for weight in weights) + self.eps))
 
     def _sums(self, weight: Any) -> Any:
-        """Of its columns; a GRU may have two rows of biases."""
+        """Returns the sum of the bias over its rows; a GRU may have two rows."""
         return ops.sum(ops.reshape(weight, (-1, weight.shape[-1])), axis=0)
 
 

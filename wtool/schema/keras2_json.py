@@ -1,7 +1,8 @@
-"""What Keras 2 makes of a configuration before anybody looks: its JSON reader turns marked objects into other values.
+"""Values into which the JSON reader of Keras 2 turns marked objects, before any other code sees them.
 
-`json_utils.decode` replaces them from the inside out, wherever they are: `{"class_name": "__tuple__", "items": [...]}`
-becomes a tuple, and where a Lambda layer's code is expected, a tuple is code.
+`json_utils.decode` replaces marked objects from the inside out, wherever they stand:
+`{"class_name": "__tuple__", "items": [...]}` becomes a tuple, and where a Lambda layer's code is expected, a tuple is
+code.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ from collections.abc import Mapping
 from typing import Any
 
 MARKS = frozenset(("__tuple__", "__bytes__", "__ellipsis__", "TensorShape"))
-"""Class names of the objects that become tuples, bytes, `...` and shapes."""
+"""Class names of the marked objects, which become tuples, bytes, `...` and shapes."""
 
 
 def is_marked(value: Any) -> bool:
-    """Whether a value is such an object; it may lack what makes Keras able to read it."""
+    """Returns whether a value is a marked object, even one that lacks the keys without which Keras cannot read it."""
     return isinstance(value, Mapping) and isinstance(kind := value.get("class_name"), str) and kind in MARKS
 
 
 def decoded(value: Any) -> Any:
-    """A configuration as Keras 2 has it, with lists for tuples and shapes, text for bytes, and None for `...`."""
+    """Returns a configuration as Keras 2 sees it, with lists for tuples and shapes, text for bytes, None for `...`."""
     if isinstance(value, list):
         return [decoded(each) for each in value]
     if not isinstance(value, Mapping):

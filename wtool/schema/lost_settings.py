@@ -1,4 +1,4 @@
-"""Settings that Keras did not save: what a model was built for tells that they were others than it will get."""
+"""Settings that Keras did not save: the shapes that a model was built for tell that it had other settings."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _TRANSPOSED = re.compile(r"(?:keras>)?Conv([123])DTranspose")
 
 
 def lost_settings(config: Mapping[str, Any]) -> Iterator[Note]:
-    """A note for each transposed convolution that lost its `output_padding`, which Keras 3 saves since 3.15.
+    """Yields a note for each transposed convolution that lost its `output_padding`, which Keras 3 saves since 3.15.
 
-    The layer behind it was built for another size than it will get from the layer as saved. Where nothing tells that
-    size, nothing is said: few layers have such a setting.
+    The next layer was built for another size than the one that the convolution as saved will give. Where the file does
+    not tell the size that the next layer was built for, there is no note: few layers have an `output_padding`.
     """
     waiting: list[Any] = [config]
     while waiting:
@@ -35,7 +35,7 @@ def lost_settings(config: Mapping[str, Any]) -> Iterator[Note]:
 
 
 def _gives(entry: Mapping[str, Any]) -> Sequence[int | None]:
-    """The shape that a transposed convolution gives without `output_padding`; empty if it has it, or nothing tells."""
+    """Returns a transposed convolution's output shape without `output_padding`; empty if it has that setting."""
     match = _TRANSPOSED.fullmatch(str(entry.get("class_name")))
     config, shape = entry.get("config"), _built_for(entry)
     if match is None or not isinstance(config, Mapping) or "output_padding" in config:
@@ -55,7 +55,7 @@ def _gives(entry: Mapping[str, Any]) -> Sequence[int | None]:
 
 
 def _built_for(entry: Mapping[str, Any]) -> Sequence[int | None]:
-    """The shape of what a layer took when it was saved: as it was built, or as its call was noted."""
+    """Returns the input shape for which a layer was built or called; empty where the file has none."""
     build = entry.get("build_config")
     shape = build.get("input_shape") if isinstance(build, Mapping) else None
     with suppress(KeyError, IndexError, TypeError):

@@ -1,8 +1,8 @@
 """The operation of a `TensorFlowOpLayer`: a `NodeDef` as Keras 2 stores it, in one of its three forms, read as data.
 
 TensorFlow 2.0 wrote the bytes of a protobuf message as text, later versions JSON, first as text and then as an object.
-Protobuf's own reader forgives much: the last of two values counts, unknown fields are passed over. Here what is not
-exactly a node as TensorFlow writes it is refused, so that both see the same operation.
+Protobuf's own reader forgives much: the last of two values counts, and unknown fields are passed over. This reader
+refuses everything that is not exactly a node as TensorFlow writes it, so that both see the same operation.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 NAME, OP, INPUT, DEVICE, ATTR = 1, 2, 3, 4, 5
-EXPERIMENTAL = (6, 7)  # where it came from in the source, and its type: for messages
+EXPERIMENTAL = (6, 7)  # fields for messages: where the operation stands in the source, and its type
 TEXTS = {NAME: "name", OP: "op", INPUT: "input", DEVICE: "device"}
 A_LIST, A_STRING, A_FUNCTION = 1, 2, 10  # of AttrValue
-NUMBERS = range(3, 9)  # of AttrValue: what neither names nor calls anything: numbers, types, shapes and tensors
+NUMBERS = range(3, 9)  # of AttrValue: numbers, types, shapes and tensors, which neither name nor call anything
 L_STRING, L_FUNCTION = 2, 9  # of AttrValue.ListValue
 KEYS = frozenset((*TEXTS.values(), "attr", "experimentalDebugInfo", "experimentalType"))
 PLAIN = frozenset(("i", "f", "b", "type", "shape", "tensor"))  # kinds of attributes that neither name nor call anything
@@ -30,7 +30,7 @@ class Node:
     """One operation of a graph.
 
     Attributes:
-        op: TensorFlow's name of it.
+        op: TensorFlow's name of the operation.
         strings: the texts in its attributes.
         calls: whether an attribute is a function.
     """
@@ -41,14 +41,14 @@ class Node:
 
 
 class Unreadable(ValueError):
-    """No `NodeDef` in a form that TensorFlow writes."""
+    """Raised for a value that is no `NodeDef` in a form that TensorFlow writes."""
 
 
 def read_node(value: Any) -> Node:
-    """The node in a configuration's `node_def`.
+    """Returns the node in a configuration's `node_def`.
 
     Raises:
-        Unreadable: it is none, or not as TensorFlow writes it.
+        Unreadable: the value is no node, or not one as TensorFlow writes it.
     """
     try:
         if isinstance(value, str) and value.lstrip()[:1] == "{":
@@ -69,7 +69,7 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _of_json(value: Mapping[str, Any]) -> Node:
-    """As protobuf's `json_format` writes it."""
+    """Returns the node in JSON that protobuf's `json_format` wrote."""
     if not value.keys() <= KEYS or not isinstance(value.get("op"), str):
         raise Unreadable("not the fields of a node")
     strings: list[str] = []
@@ -91,7 +91,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _unpacked(text: Any) -> str:
-    """Bytes in JSON; protobuf takes both alphabets, and needs no padding."""
+    """Returns bytes from base64 in JSON; protobuf takes both alphabets, and needs no padding."""
     if not isinstance(text, str):
         raise Unreadable("not a text")
     try:
@@ -119,7 +119,7 @@ def _of_message(message: bytes) -> Node:
 
 
 def _attribute(entry: bytes) -> tuple[list[str], bool]:
-    """The texts in an attribute (an entry of a map: its key, and an AttrValue), and whether it is a function."""
+    """Returns the texts in an attribute (a map's entry: key and AttrValue), and whether the attribute is a function."""
     fields = list(_fields(entry))
     if [(field, kind) for field, kind, _ in fields] != [(1, BYTES), (2, BYTES)]:
         raise Unreadable("an attribute without a name or value")
@@ -144,7 +144,7 @@ def _text(value: bytes) -> str:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int, Any]]:
-    """(number, wire type, value) of each field of a message; values that are no bytes are None."""
+    """Yields (number, wire type, value) of each field of a message; values that are no bytes are None."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)

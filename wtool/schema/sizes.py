@@ -1,4 +1,4 @@
-"""What a model would allocate by numbers in its configuration alone, whatever the file holds."""
+"""Numbers in a configuration for which Keras would allocate memory, whatever the file holds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIZES = frozenset(
     target_shape units value_dim width
     """.split()  # noqa: SIM905
 )
-"""Settings of layers that are numbers of values, or shapes."""
+"""Settings of layers that are counts of values, or shapes."""
 
 ALLOCATING = re.compile(
     r"(?:^|[._])(?:zeros|ones|fill|full|eye|identity|tri|tile|repeat|repeat_elements|range|arange|linspace|logspace|geomspace"
@@ -38,7 +38,7 @@ MAKERS = frozenset(
     OneHot Ones Pad Repeat Resize Scatter SegmentMax SegmentMin SegmentProd SegmentSum Tile Tri Zeros
     """.split()  # noqa: SIM905
 )
-"""Operations of Keras 3 of that kind."""
+"""Operations of Keras 3 whose results are as large as their arguments say."""
 
 NODES = frozenset(
     """
@@ -48,17 +48,21 @@ NODES = frozenset(
     TruncatedNormal UnsortedSegmentMax UnsortedSegmentMin UnsortedSegmentProd UnsortedSegmentSum
     """.split()  # noqa: SIM905
 )
-"""Operations of TensorFlow of that kind."""
+"""Operations of TensorFlow whose results are as large as their arguments say."""
 
 VALUES = frozenset("constant_values fill_value maxval mean minval off_value on_value seed stddev value".split())  # noqa: SIM905
-"""Their arguments that are values, not sizes."""
+"""Arguments of these operations that are values and not sizes."""
 
 RANK = 64  # numbers in a list that are a shape or paddings; longer lists are values
 DEPTH = 4  # lists inside lists that may be one
 
 
 def oversized(entry: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Where in a layer's or operation's entry a setting asks for too much (keys below it), and for how many values."""
+    """Yields, for each setting of an entry that asks for too much, the keys below the entry, and the number of values.
+
+    Args:
+        entry: of a layer or an operation, in a configuration.
+    """
     settings = entry.get("config")
     settings = settings if isinstance(settings, Mapping) else {}
     kind, called = entry.get("class_name"), settings.get("function")
@@ -90,7 +94,7 @@ def _above(value: Any, where: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
 
 
 def size_of(value: Any) -> int:
-    """The product of the numbers in a size, a shape or paddings; 0 of what is none."""
+    """Returns the product of the numbers in a size, a shape or paddings; 0 for any other value."""
     product = 1
     count = 0
     waiting = [(value, 0)]
@@ -107,7 +111,7 @@ def size_of(value: Any) -> int:
 
 
 def _arguments(nodes: Any) -> Iterator[Any]:
-    """Sizes among the arguments of calls, as Keras 2 writes them (`[[name, node, tensor, kwargs]]`) and Keras 3."""
+    """Yields the sizes among arguments of calls, as Keras 2 (`[[name, node, tensor, kwargs]]`) and 3 write them."""
     waiting = [nodes]
     while waiting:
         each = waiting.pop()

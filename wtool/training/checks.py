@@ -86,7 +86,7 @@ def check_resume(model: str, data: Any, epochs: int, options: Mapping[str, Any])
     if goal.path != "-" and extension(goal.path) not in WHOLE:
         raise Usage("the output is a whole model; its name has to end in .keras or .h5", goal.path)
     if not goal.makes_folder:
-        check_target(Target(goal.path, force=True))  # what is there already may be this leg's own
+        check_target(Target(goal.path, force=True))  # what is there already may be this run's own
     return goal
 
 

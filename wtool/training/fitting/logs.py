@@ -27,7 +27,7 @@ class Epoch:
     """An epoch that has ended.
 
     Attributes:
-        number: counted from 1 over all legs of the training.
+        number: counted from 1 over all runs of the training.
         of: the number of the last one.
         seconds: it took.
         metrics: loss and metrics; those of validation begin with `val_`.

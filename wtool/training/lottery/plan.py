@@ -137,21 +137,21 @@ def _trial(experiment: Experiment, trial: int, extension: str) -> Iterator[Step]
     initial, early, trained = (f"trial-{trial}/{name}{extension}" for name in ("initial", "early", "trained"))
     yield Step(COPY if trial == 1 else DRAW, initial, None, None, seed, trial)
     stops = [0, *([experiment.rewind_to] if experiment.rewind_to else []), experiment.epochs]
-    legs = [initial, *([early] if experiment.rewind_to else []), trained]
-    for (model, output), (start, stop) in zip(pairwise(legs), pairwise(stops), strict=True):
+    checkpoints = [initial, *([early] if experiment.rewind_to else []), trained]
+    for (model, output), (start, stop) in zip(pairwise(checkpoints), pairwise(stops), strict=True):
         yield Step(TRAIN, output, model, None, seed, trial, start=start, stop=stop)
     for arm in experiment.arms:
-        yield from _arm(experiment, trial, arm, legs, extension)
+        yield from _arm(experiment, trial, arm, checkpoints, extension)
 
 
-def _arm(experiment: Experiment, trial: int, arm: str, legs: Sequence[str], extension: str) -> Iterator[Step]:
-    """Prune, re-initialise and train, again and again; `legs` are the dense network's checkpoints.
+def _arm(experiment: Experiment, trial: int, arm: str, checkpoints: Sequence[str], extension: str) -> Iterator[Step]:
+    """Prune, re-initialise and train, again and again; `checkpoints` are the dense network's.
 
     Criteria compare with what the training before began with: after other re-initialisations than rewinding, that is
     not the initial checkpoint.
     """
-    began, *_, trained = legs
-    origin = legs[-2]
+    began, *_, trained = checkpoints
+    origin = checkpoints[-2]
     for number, sparsity in enumerate(sparsities(experiment), 1):
         folder = f"trial-{trial}/{arm}/round-{number}"
         where = {"trial": trial, "arm": arm, "round": number, "sparsity": sparsity}
