@@ -51,8 +51,8 @@ def test_signatures_tell_every_option(name: str) -> None:
         ("rewind", {"initial": "init.keras", "sd": 1.0}, "rewind has no option sd; did you mean seed?"),
         ("swap", {"to": "linked", "verfy": True}, "swap has no option verfy; did you mean verify?"),
         ("swap", {"to": "linked", "include": ["*"]}, "swap has no option include; its options are L, auto_rot, "),
-        ("rewind", {}, "missing a required argument: 'initial'"),
-        ("swap", {}, "missing a required argument: 'to'"),
+        ("rewind", {}, "rewind() is missing a required argument: 'initial'"),
+        ("swap", {}, "swap() is missing a required argument: 'to'"),
     ],
 )
 def test_arguments_that_do_not_exist_are_told(name: str, given: dict[str, Any], told: str) -> None:

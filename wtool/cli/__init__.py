@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, NoReturn
 
 import click
@@ -15,25 +16,30 @@ from wtool.cli import streams
 from wtool.cli.console import say, status_of_error
 from wtool.errors import explained
 from wtool.signals import unwind_on_sigterm
-from wtool.transforms.registry import TRANSFORMS
-from wtool.transforms.tickets import Rewind
 from wtool.version import __version__
 
-_OWN = {
+COMMANDS = {
     "average": "One model out of several checkpoints.",
     "check": "What loading models would run, import or fetch, and whether they are whole.",
+    "constant": "Give kept weights plus or minus one value, under a pruned model's mask.",
     "evaluate": "Loss and metrics of models, and of their ensemble.",
     "inspect": "Layers, tensors, sizes, sparsity, optimizer and lineage of models.",
+    "jitter": "Give kept weights their initial values plus noise, under a pruned model's mask.",
     "lottery": "The lottery-ticket experiment: train, prune, re-initialise, and again.",
+    "neuroplast": "Give weights near zero new values.",
     "plot": "Weight histograms and masks of models, or the curves of a lottery experiment.",
+    "prune": "Set weights to zero: those in a range, or those that matter least.",
+    "randomize": "Give kept weights fresh initial values, under a pruned model's mask.",
+    "reshuffle": "Permute kept initial values, under a pruned model's mask.",
     "resume": "Train a model for some more epochs, its pruned weights held at zero.",
-    "rewind": Rewind.headline,
+    "rewind": "Give kept weights their initial values, under a pruned model's mask.",
     "swap": "Swap layers for Auto-Rotating or linked ones, and back.",
+    "stroke": "Give a random share of the weights new values.",
 }
-"""Commands that live in modules of their names -> their lines in `wtool --help`."""
+"""Command -> its line in `wtool --help`, which imports none of them.
 
-COMMANDS = {name: kind.headline for name, kind in TRANSFORMS.items()} | _OWN
-"""Command -> its line in `wtool --help`; those that are not in `_OWN` are made of their transforms."""
+A command lives in the module of its name; one without a module is a transform, and made of its dataclass.
+"""
 
 
 class _Lazy(click.Group):
@@ -45,10 +51,11 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        if cmd_name in _OWN:
-            own: click.Command = import_module(f"wtool.cli.{cmd_name}").command
+        if find_spec(f"{__name__}.{cmd_name}") is not None:
+            own: click.Command = import_module(f"{__name__}.{cmd_name}").command
             return own
         from wtool.cli.transforming import command_of
+        from wtool.transforms.registry import TRANSFORMS
 
         return command_of(TRANSFORMS[cmd_name])
 

@@ -55,7 +55,10 @@ def function_of(
 
     def function(models: Models, **given: Any) -> list[Done]:
         refuse_unknown(name, given, own=names)
-        signature.bind(models, **given)  # for the TypeError that a missing argument is
+        try:
+            signature.bind(models, **given)
+        except TypeError as error:
+            raise TypeError(f"{name}() is {error}") from None
         return do(models, given)
 
     function.__name__ = function.__qualname__ = name

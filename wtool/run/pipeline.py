@@ -22,6 +22,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.patch import Rewrite
 from wtool.dtypes import Array, dtype_of
 from wtool.errors import Refused
+from wtool.words import Progress as Progress
 
 BUDGET = 32 << 20  # bytes of all read buffers together: more falls out of the cache that the cores share
 LARGEST_BATCH = 3 << 20  # bytes of one input's share, however few inputs there are
@@ -31,7 +32,6 @@ MOST_SPARE = 4  # buffers that wait for the next pass
 NEAR = 4096  # bytes between two tensors that are cheaper to read than to skip
 
 Apply = Callable[[Sequence[Array], int, int], Any]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,12 +87,10 @@ class Transform(Protocol):
 
     Attributes:
         name: of the operation, in lineages and on the command line.
-        headline: its line in `wtool --help`.
         of_initial: its result is the initial checkpoint, changed, and the model only tells the mask.
     """
 
     name: ClassVar[str]
-    headline: ClassVar[str]
     of_initial: ClassVar[bool]
 
     @property

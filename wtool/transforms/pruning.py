@@ -40,7 +40,6 @@ class Prune:
     """
 
     name: ClassVar[str] = "prune"
-    headline: ClassVar[str] = "Set weights to zero: those in a range, or those that matter least."
     of_initial: ClassVar[bool] = False
     empties_biases: ClassVar[bool] = False
 

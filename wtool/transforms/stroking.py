@@ -41,7 +41,6 @@ class Stroke:
     """
 
     name: ClassVar[str] = "stroke"
-    headline: ClassVar[str] = "Give a random share of the weights new values."
     of_initial: ClassVar[bool] = False
     empties_biases: ClassVar[bool] = False
     is_random: ClassVar[bool] = True
@@ -106,7 +105,6 @@ class NeuroPlast:
     """
 
     name: ClassVar[str] = "neuroplast"
-    headline: ClassVar[str] = "Give weights near zero new values."
     of_initial: ClassVar[bool] = False
     empties_biases: ClassVar[bool] = False
     reads_initial: ClassVar[bool] = False

@@ -47,7 +47,6 @@ class Rewind:
     """
 
     name: ClassVar[str] = "rewind"
-    headline: ClassVar[str] = "Give kept weights their initial values, under a pruned model's mask."
     of_initial: ClassVar[bool] = True
     empties_biases: ClassVar[bool] = False
     is_random: ClassVar[bool] = False
@@ -75,7 +74,6 @@ class Jitter:
     """
 
     name: ClassVar[str] = "jitter"
-    headline: ClassVar[str] = "Give kept weights their initial values plus noise, under a pruned model's mask."
     of_initial: ClassVar[bool] = True
     empties_biases: ClassVar[bool] = False
     is_random: ClassVar[bool] = True
@@ -109,7 +107,6 @@ class Randomize(_EmptiesBiases):
     """
 
     name: ClassVar[str] = "randomize"
-    headline: ClassVar[str] = "Give kept weights fresh initial values, under a pruned model's mask."
     of_initial: ClassVar[bool] = True
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
@@ -137,7 +134,6 @@ class Reshuffle(_EmptiesBiases):
     """
 
     name: ClassVar[str] = "reshuffle"
-    headline: ClassVar[str] = "Permute kept initial values, under a pruned model's mask."
     of_initial: ClassVar[bool] = True
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
@@ -168,7 +164,6 @@ class Constant(_EmptiesBiases):
     """
 
     name: ClassVar[str] = "constant"
-    headline: ClassVar[str] = "Give kept weights plus or minus one value, under a pruned model's mask."
     of_initial: ClassVar[bool] = True
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
