@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, get_args
 
 Shape = tuple[int, ...]
@@ -124,6 +124,7 @@ class LayerClass:
     """
 
     name: str
+    _: KW_ONLY
     variables: VariablesRule | str | None = ""
     flags: tuple[str, ...] = ()
     lora: str = ""

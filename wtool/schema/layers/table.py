@@ -16,51 +16,53 @@ from wtool.schema.layers import specs, variable_shapes
 from wtool.schema.layers.entry import LayerClass, Part
 
 _BIAS = ("use_bias",)
-_CONV = ("use_bias", "lora")
 _QUANTISED = ("use_bias", "quantization", "lora")
 _DENSE_LORA = "lora_kernel_a/2 lora_kernel_b/2"
-_CONV_LORA = "lora_kernel_a lora_kernel_b/2"
-_TABLE_LORA = "lora_embeddings_a/2 lora_embeddings_b/2"
 
 # Layers with a kernel that end in an activation.
 _kernel = partial(LayerClass, ends_in_activation=True, output_range=ranges.activated)
 
 
 def _kernels() -> Iterator[LayerClass]:
-    dense = _kernel(
-        "Dense", specs.dense, _QUANTISED, _DENSE_LORA, variable_shapes.dense, outputs.dense, channels="dense",
-        rotates=True,
-    )  # fmt: skip
-    yield dense
-    yield LayerClass("TernaryDense", specs.dense, _QUANTISED, output_range=ranges.activated)  # of Keras 3.16
     yield _kernel(
-        "EinsumDense", specs.einsum, ("bias_axes", *_QUANTISED[1:]), "lora_kernel_a lora_kernel_b",
-        output_shape=outputs.einsum, channels="einsum",
+        "Dense", variables=specs.dense, flags=_QUANTISED, lora=_DENSE_LORA, variable_shapes=variable_shapes.dense,
+        output_shape=outputs.dense, channels="dense", rotates=True,
+    )  # fmt: skip
+    yield LayerClass(  # of Keras 3.16
+        "TernaryDense", variables=specs.dense, flags=_QUANTISED, output_range=ranges.activated
+    )
+    yield _kernel(
+        "EinsumDense", variables=specs.einsum, flags=("bias_axes", "quantization", "lora"),
+        lora="lora_kernel_a lora_kernel_b", output_shape=outputs.einsum, channels="einsum",
     )  # fmt: skip
     for n in (1, 2, 3):
         yield _kernel(
-            f"Conv{n}D", specs.convolution(n + 2), _CONV, _CONV_LORA, variable_shapes.convolution(n), outputs.convolved,
-            rank=n + 2, channels="convolution", rotates=True, aliases=(f"Convolution{n}D",),
+            f"Conv{n}D", variables=specs.convolution(n + 2), flags=("use_bias", "lora"),
+            lora="lora_kernel_a lora_kernel_b/2", variable_shapes=variable_shapes.convolution(n),
+            output_shape=outputs.convolved, rank=n + 2, channels="convolution", rotates=True,
+            aliases=(f"Convolution{n}D",),
         )  # fmt: skip
     for n in (1, 2, 3):
         yield _kernel(
-            f"Conv{n}DTranspose", specs.convolution(n + 2), _BIAS, "", variable_shapes.transposed(n),
-            outputs.transposed, rank=n + 2, channels="transposed convolution", rotates=True,
+            f"Conv{n}DTranspose", variables=specs.convolution(n + 2), flags=_BIAS,
+            variable_shapes=variable_shapes.transposed(n), output_shape=outputs.transposed, rank=n + 2,
+            channels="transposed convolution", rotates=True,
             aliases=(f"Convolution{n}DTranspose", *(("Deconvolution2D",) if n == 2 else ())),
         )  # fmt: skip
     for n in (1, 2):
         yield _kernel(
-            f"SeparableConv{n}D", specs.separable(n + 2), _BIAS, "", variable_shapes.separable(n), outputs.convolved,
-            rank=n + 2, channels="separable", rotates=True, aliases=(f"SeparableConvolution{n}D",),
+            f"SeparableConv{n}D", variables=specs.separable(n + 2), flags=_BIAS,
+            variable_shapes=variable_shapes.separable(n), output_shape=outputs.convolved, rank=n + 2,
+            channels="separable", rotates=True, aliases=(f"SeparableConvolution{n}D",),
         )  # fmt: skip
     for n in (1, 2):
         yield _kernel(
-            f"DepthwiseConv{n}D", specs.depthwise(n + 2), ("use_bias", "keras2"), "", variable_shapes.depthwise(n),
-            outputs.depthwise, rank=n + 2, channels="depthwise", rotates=True,
-            aliases=("DepthwiseConvolution2D",) if n == 2 else (),
+            f"DepthwiseConv{n}D", variables=specs.depthwise(n + 2), flags=("use_bias", "keras2"),
+            variable_shapes=variable_shapes.depthwise(n), output_shape=outputs.depthwise, rank=n + 2,
+            channels="depthwise", rotates=True, aliases=("DepthwiseConvolution2D",) if n == 2 else (),
         )  # fmt: skip
     for n in (1, 2):
-        yield LayerClass(f"LocallyConnected{n}D", specs.local, _BIAS, output_range=ranges.activated)
+        yield LayerClass(f"LocallyConnected{n}D", variables=specs.local, flags=_BIAS, output_range=ranges.activated)
 
 
 def _recurrent() -> Iterator[LayerClass]:
@@ -69,17 +71,19 @@ def _recurrent() -> Iterator[LayerClass]:
     }  # fmt: skip
     for name, gates in (("SimpleRNN", 1), ("LSTM", 4), ("GRU", 3)):
         yield LayerClass(
-            f"{name}Cell", specs.cell, _BIAS, "", variable_shapes.recurrent_cell(gates), channels="recurrent"
-        )
+            f"{name}Cell", variables=specs.cell, flags=_BIAS, variable_shapes=variable_shapes.recurrent_cell(gates),
+            channels="recurrent",
+        )  # fmt: skip
         yield LayerClass(
             name, output_shape=outputs.recurrent, rank=3, output_range=states[name], channels="recurrent", rotates=True,
             parts=(Part("cell", f"{name}Cell"),),
         )  # fmt: skip
     for name in ("CuDNNLSTM", "CuDNNGRU"):
-        yield LayerClass(name, "kernel/2 recurrent_kernel/2 bias", channels="recurrent")
+        yield LayerClass(name, variables="kernel/2 recurrent_kernel/2 bias", channels="recurrent")
     yield LayerClass(
-        "ConvLSTMCell", specs.cell, _BIAS, "", variable_shapes.convolving_cell, channels="convolving recurrent"
-    )
+        "ConvLSTMCell", variables=specs.cell, flags=_BIAS, variable_shapes=variable_shapes.convolving_cell,
+        channels="convolving recurrent",
+    )  # fmt: skip
     for n in (1, 2, 3):
         yield LayerClass(
             f"ConvLSTM{n}D", output_shape=outputs.convolving_recurrent, output_range=ranges.long_short_term,
@@ -91,29 +95,35 @@ def _recurrent() -> Iterator[LayerClass]:
 
 
 def _attending() -> Iterator[LayerClass]:
-    for name in ("MultiHeadAttention", "GroupQueryAttention"):
-        python_name = "GroupedQueryAttention" if name == "GroupQueryAttention" else ""
-        yield LayerClass(
-            name, output_shape=outputs.attended, channels="attention", python_name=python_name,
-            aliases=(python_name,) if python_name else (),
-            parts=(
-                Part("query_dense", "EinsumDense", "query"), Part("key_dense", "EinsumDense", "key"),
-                Part("gate_dense", "EinsumDense", "gate"), Part("value_dense", "EinsumDense", "value"),
-                Part("output_dense", "EinsumDense", "attention_output"),
-            ),
-        )  # fmt: skip
-    yield LayerClass("Attention", specs.attention, ("use_scale", "concat"), output_shape=outputs.dot_attended)
+    projecting = partial(
+        LayerClass, output_shape=outputs.attended, channels="attention",
+        parts=(
+            Part("query_dense", "EinsumDense", "query"), Part("key_dense", "EinsumDense", "key"),
+            Part("gate_dense", "EinsumDense", "gate"), Part("value_dense", "EinsumDense", "value"),
+            Part("output_dense", "EinsumDense", "attention_output"),
+        ),
+    )  # fmt: skip
+    yield projecting("MultiHeadAttention")
+    yield projecting("GroupQueryAttention", python_name="GroupedQueryAttention", aliases=("GroupedQueryAttention",))
     yield LayerClass(
-        "AdditiveAttention", specs.additive_attention, ("use_additive_scale",), output_shape=outputs.dot_attended
+        "Attention", variables=specs.attention, flags=("use_scale", "concat"), output_shape=outputs.dot_attended
     )
+    yield LayerClass(
+        "AdditiveAttention", variables=specs.additive_attention, flags=("use_additive_scale",),
+        output_shape=outputs.dot_attended,
+    )  # fmt: skip
 
 
 def _embedding() -> Iterator[LayerClass]:
+    lora = "lora_embeddings_a/2 lora_embeddings_b/2"
     yield LayerClass(
-        "Embedding", specs.embedding, ("quantization", "lora"), _TABLE_LORA, variable_shapes.embedding, outputs.embedded
-    )
-    flags = ("tie_weights", "quantization", "lora")
-    yield LayerClass("ReversibleEmbedding", specs.reversible_embedding, flags, _TABLE_LORA)
+        "Embedding", variables=specs.embedding, flags=("quantization", "lora"), lora=lora,
+        variable_shapes=variable_shapes.embedding, output_shape=outputs.embedded,
+    )  # fmt: skip
+    yield LayerClass(
+        "ReversibleEmbedding", variables=specs.reversible_embedding, flags=("tie_weights", "quantization", "lora"),
+        lora=lora,
+    )  # fmt: skip
 
 
 # Layers that leave the shape as it is.
@@ -121,22 +131,23 @@ _same = partial(LayerClass, output_shape=outputs.same, keeps_axes=True)
 
 
 def _normalizing() -> Iterator[LayerClass]:
-    alike = variable_shapes.alike
     for name in ("BatchNormalization", "SyncBatchNormalization"):
         yield _same(
-            name, specs.batch_normalization, ("scale", "center", "renorm"), variable_shapes=alike,
-            channels="batch normalization",
+            name, variables=specs.batch_normalization, flags=("scale", "center", "renorm"),
+            variable_shapes=variable_shapes.alike, channels="batch normalization",
             aliases=("BatchNormalizationV1", "BatchNormalizationV2") if name == "BatchNormalization" else (),
         )  # fmt: skip
     yield _same(
-        "LayerNormalization", specs.layer_normalization, ("scale", "center", "rms_scaling"), variable_shapes=alike,
-        channels="normalization",
+        "LayerNormalization", variables=specs.layer_normalization, flags=("scale", "center", "rms_scaling"),
+        variable_shapes=variable_shapes.alike, channels="normalization",
     )  # fmt: skip
-    yield _same("GroupNormalization", specs.affine, ("scale", "center"), variable_shapes=alike)
-    yield _same("RMSNormalization", "scale", channels="normalization")
+    yield _same(
+        "GroupNormalization", variables=specs.affine, flags=("scale", "center"), variable_shapes=variable_shapes.alike
+    )
+    yield _same("RMSNormalization", variables="scale", channels="normalization")
     yield _same("UnitNormalization", output_range=ranges.unit, channels="normalization")
-    yield _same("Normalization", specs.normalization, ("given",), variable_shapes=alike)
-    yield LayerClass("SpectralNormalization", "kernel= vector_u/2!", wraps="layer")
+    yield _same("Normalization", variables=specs.normalization, flags=("given",), variable_shapes=variable_shapes.alike)
+    yield LayerClass("SpectralNormalization", variables="kernel= vector_u/2!", wraps="layer")
 
 
 def _each_value() -> Iterator[LayerClass]:
@@ -146,7 +157,7 @@ def _each_value() -> Iterator[LayerClass]:
         yield _same(name, channels="each value")
     for name in ("Identity", "Dropout", *(f"SpatialDropout{n}D" for n in (1, 2, 3))):
         yield _same(name, output_range=ranges.passed, channels="each value")
-    yield _same("PReLU", "alpha", channels="slopes")
+    yield _same("PReLU", variables="alpha", channels="slopes")
     yield _same("Softmax", output_range=ranges.shares, channels="normalization")
     yield _same("Rescaling", channels="rescaling")
     yield _same("ActivityRegularization", output_range=ranges.passed)
@@ -199,9 +210,11 @@ def _moving() -> Iterator[LayerClass]:
 
 def _preparing() -> Iterator[LayerClass]:
     for name in ("IntegerLookup", "StringLookup"):
-        yield LayerClass(name, specs.lookup, ("idf",))
-    yield LayerClass("TextVectorization", specs.lookup, ("idf",), parts=(Part("_lookup_layer", "StringLookup"),))
-    yield LayerClass("STFTSpectrogram", "real_kernel/3 imag_kernel/3")
+        yield LayerClass(name, variables=specs.lookup, flags=("idf",))
+    yield LayerClass(
+        "TextVectorization", variables=specs.lookup, flags=("idf",), parts=(Part("_lookup_layer", "StringLookup"),)
+    )
+    yield LayerClass("STFTSpectrogram", variables="real_kernel/3 imag_kernel/3")
     names = """
         AugMix AutoContrast CategoryCrossing CategoryEncoding CenterCrop ContrastLimitedAdaptiveHistogramEqualization
         CutMix Discretization Equalization HashedCrossing Hashing MaxNumBoundingBoxes MelSpectrogram MixUp RandAugment
@@ -217,7 +230,7 @@ def _holding() -> Iterator[LayerClass]:
     """Models, what else holds layers, and what is no layer's own."""
     yield from map(LayerClass, ("Functional", "Sequential", "Model", "Pipeline", "InputLayer"))
     yield LayerClass("TimeDistributed", channels="each step", wraps="each step")
-    yield LayerClass("tfmot>PruneLowMagnitude", specs.masks, ("masks",), wraps="masked")
+    yield LayerClass("tfmot>PruneLowMagnitude", variables=specs.masks, flags=("masks",), wraps="masked")
     yield from map(LayerClass, ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"))
     yield LayerClass("Lambda", variables=None)  # its variables are in its author's code
 
@@ -227,7 +240,7 @@ def _own() -> Iterator[LayerClass]:
     linked = partial(LayerClass, output_shape=outputs.linked)
     for name in ("LKReLU", "LKSELU", "LKSwish"):
         yield linked(f"wtool>{name}", channels="linked")
-    yield linked("wtool>LKPReLU", specs.slopes, ("slopes",), channels="linked slopes")
+    yield linked("wtool>LKPReLU", variables=specs.slopes, flags=("slopes",), channels="linked slopes")
     yield linked("wtool>Linked", output_range=ranges.activated, channels="linked")
 
 
