@@ -225,3 +225,19 @@ def test_a_pattern_of_muon_is_not_guessed(tmp_path: Path) -> None:
     model.save(tmp_path / "model.keras")
     done = wtool.swap(tmp_path / "model.keras", to="linked", output=tmp_path / "linked.keras")[0]
     assert any("its settings do not tell what it keeps for first_linked_project/kernel" in note for note in done.notes)
+
+
+def test_a_file_whose_optimizer_would_be_misread_is_not_written(tmp_path: Path) -> None:
+    """With a single weight, a file does not show that the averages of all weights come before all momenta."""
+    keras: Any = pytest.importorskip("keras")
+    layers = keras.layers
+    first = layers.Dense(8, "relu", use_bias=False, name="first")
+    norm = layers.GroupNormalization(2, center=False, scale=False, name="norm")
+    model = compiled(keras, keras.Sequential([keras.Input((6,)), first, norm]), keras.optimizers.Adam(use_ema=True))
+    model.save(tmp_path / "model.keras")
+    options: dict[str, Any] = {"to": "linked", "layers": ["first"], "output": tmp_path / "linked.keras"}
+    for dry_run in (True, False):
+        with pytest.raises(wtool.Refused, match=r"would not tell what is .* of first.*--optimizer drop leaves"):
+            wtool.swap(tmp_path / "model.keras", dry_run=dry_run, **options)
+    assert not (tmp_path / "linked.keras").exists()
+    wtool.swap(tmp_path / "model.keras", optimizer="drop", **options)

@@ -67,8 +67,6 @@ def rebuild(
     """
     layout, names = _laid_out(base, structure)
     made, index = _opened(layout, base, structure, stack)
-    if wrong := misread(base, structure, made):
-        raise Refused(f"the new file would not tell what is {a_few(wrong)}; --optimizer drop leaves the state out")
     texts = {CONFIG: structure_text(structure.config)} if base.format == "keras" else {}
     output = rewrite(made, target, lineage, stack, texts, names)
     return Rebuilt(output, tuple(_filled(index.datasets, layout.sources)))
@@ -100,16 +98,6 @@ def check_structure(base: Checkpoint, structure: Structure, stack: ExitStack) ->
     return _opened(_laid_out(base, structure)[0], base, structure, stack)[0]
 
 
-def misread_slots(base: Checkpoint, structure: Structure) -> list[str]:
-    """Returns, in words, the variables of the optimizer that the new file would not tell as what they are.
-
-    Raises:
-        Refused: the new file would not be one that can be read.
-    """
-    with ExitStack() as stack:
-        return misread(base, structure, check_structure(base, structure, stack))
-
-
 def _laid_out(base: Checkpoint, structure: Structure) -> tuple[Layout, dict[str, str]]:
     """The new HDF5 file, and members of the archive that are called otherwise: old name -> new name."""
     if base.format != "keras":
@@ -133,4 +121,6 @@ def _opened(layout: Layout, base: Checkpoint, structure: Structure, stack: ExitS
         parsed = parse_object(training, "the attribute training_config") if isinstance(training, str) else None
         contents = legacy.contents(index, structure.config, parsed, base.keras_version)
     made = replace(base, config=structure.config, contents=contents, regions=(region,), indexes=(index,))
+    if wrong := misread(base, structure, made):
+        raise Refused(f"the new file would not tell what is {a_few(wrong)}; --optimizer drop leaves the state out")
     return made, index

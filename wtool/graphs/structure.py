@@ -8,7 +8,6 @@ from typing import Any
 
 from wtool.checkpoint.initializers import initializers
 from wtool.checkpoint.model import Checkpoint
-from wtool.checkpoint.rebuild import misread_slots
 from wtool.checkpoint.structure import Fresh, Structure
 from wtool.errors import a_few
 from wtool.graphs.axis_blocks import changed_array
@@ -61,7 +60,7 @@ def structure_of(
 def _with_optimizer(
     bare: Structure, state: OptimizerState, values: Values, order: list[str], filling: Filling, restart: bool
 ) -> Structure:
-    """Returns a structure with the optimizer's state, unless the new file would not tell what it is."""
+    """Returns a structure with the optimizer's state, unless some of it cannot go with the weights."""
     if values.edits or values.added or len(order) < len(state.weights):
         if odd := odd_slots(state, values):
             return _left_out(bare, values, f"{a_few(odd)} cannot change like the weights")
@@ -74,10 +73,7 @@ def _with_optimizer(
         slots = {
             path: {name: as_restarted(state, name, each) for name, each in own.items()} for path, own in slots.items()
         }
-    made = replace(bare, changed={**bare.changed, **changed}, keep_optimizer=True, slots=slots)
-    if misread := misread_slots(state.base, made):
-        return _left_out(bare, values, f"the new file would not tell what is {a_few(misread)}")
-    return made
+    return replace(bare, changed={**bare.changed, **changed}, keep_optimizer=True, slots=slots)
 
 
 def _left_out(bare: Structure, values: Values, why: str) -> Structure:
