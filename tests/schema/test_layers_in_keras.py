@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from wtool.schema.config import read_architecture
-from wtool.schema.layers import TABLE, Built, class_of, entry_of, fitting, output_range, output_shape
+from wtool.schema.layers import TABLE, Built, class_of, entry_of, fitting, holds_kernel, output_range, output_shape
 
 pytestmark = pytest.mark.tensorflow
 keras = pytest.importorskip("keras")
@@ -347,6 +347,15 @@ def test_shapes_of_outputs_are_those_of_keras(number: int) -> None:
     else:
         assert len(told) == len(values.shape)
         assert all(one in (None, other) for one, other in zip(told, values.shape, strict=True))
+
+
+@each_case
+def test_layers_with_a_kernel_are_known_as_such(number: int) -> None:
+    """Where a wrapper says so, it may be one around a layer without a kernel."""
+    layer, said, _ = made(number)
+    kind = class_of(said) or ""
+    has = any(variable.name.endswith("kernel") for variable in layer.weights)
+    assert holds_kernel(kind, said["config"]) == has or (bool(TABLE[kind].wraps) and not has)
 
 
 @each_case

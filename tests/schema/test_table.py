@@ -7,7 +7,17 @@ from collections import Counter
 import pytest
 
 from wtool.graphs.layer_rules import RULES
-from wtool.schema.layers import CHANNELS, TABLE, VARIANTS, built_in, class_of_group, entry_of, snake_case, variants
+from wtool.schema.layers import (
+    CHANNELS,
+    TABLE,
+    VARIANTS,
+    built_in,
+    class_of_group,
+    entry_of,
+    holds_kernel,
+    snake_case,
+    variants,
+)
 
 BY_SEVERAL_INPUTS = {"merge", "concatenate", "attention"}
 
@@ -35,6 +45,12 @@ def test_a_class_is_found_by_each_of_its_names(name: str) -> None:
 @pytest.mark.parametrize("name", TABLE)
 def test_parts_are_classes_of_the_table(name: str) -> None:
     assert all(part.class_name in TABLE for part in TABLE[name].parts)
+
+
+def test_a_pruned_layer_holds_the_kernel_under_its_masks() -> None:
+    assert holds_kernel("tfmot>PruneLowMagnitude", {"layer": {}})
+    assert not holds_kernel("Flatten", {})
+    assert not holds_kernel("PReLU", {})
 
 
 def test_rotating_layers_are_like_their_parents() -> None:
