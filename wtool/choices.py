@@ -15,7 +15,6 @@ OPTIMIZER_MODES = ("keep", "follow", "reset", "drop")
 SCOPES = ("tensor", "global")
 """What a sparsity is a share of: each tensor, or all selected ones together."""
 
-
 ARMS = ("rewind", "jitter", "randomize", "reshuffle", "constant", "none")
 """What the tickets of a lottery experiment start from; `none` is what they were trained to."""
 

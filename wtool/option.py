@@ -43,14 +43,14 @@ class Option:
     has_negation: bool = False
 
     def admits(self, value: float) -> bool:
-        """Whether a number is in the range. NaN never is, and infinity only where it is named as an end."""
+        """Returns whether a number is in the range; NaN never is, and infinity only if it is an end."""
         low = -math.inf if self.low is None else self.low
         exceeds = self.above is None or value > self.above
         return exceeds and low <= value and (value < math.inf if self.high is None else value <= self.high)
 
 
 def told(help: str, **more: Any) -> Mapping[str, Option]:  # noqa: A002  as Click calls it
-    """Metadata for `dataclasses.field`: what `Option` says. For a required option; `option` makes all others."""
+    """Returns metadata for `dataclasses.field`, for a required option; `option` makes all other options."""
     return {_KEY: Option(help, **more)}
 
 
@@ -68,7 +68,7 @@ def option(
     wrong: str = "",
     has_negation: bool = False,
 ) -> Any:
-    """A field of a dataclass that is an option with a default; `Option` says what the arguments are.
+    """Returns a field of a dataclass that is an option with a default; `Option` says what the arguments are.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -80,18 +80,18 @@ def option(
 
 
 def options_of(kind: Any) -> dict[str, Option]:
-    """The options among the fields of a dataclass, or of an instance of one: name -> what is told of it."""
+    """Returns the options among the fields of a dataclass or of its instance, by name."""
     return {each.name: each.metadata[_KEY] for each in fields(kind) if _KEY in each.metadata}
 
 
 @cache
 def types_of(kind: type) -> dict[str, Any]:
-    """The types of a dataclass's fields, by name."""
+    """Returns the types of a dataclass's fields, by name."""
     return get_type_hints(kind)
 
 
 def check(given: Any) -> None:
-    """Check the values of a dataclass's options: from Python, they come unchecked.
+    """Checks the values of a dataclass's options, which come unchecked from Python.
 
     Raises:
         Usage: a value is no choice or out of its range, or a single text is given for a list of texts.
@@ -114,12 +114,12 @@ def _check(name: str, known: Option, kind: Any, value: Any) -> None:
 
 
 def alternatives(kind: Any) -> tuple[Any, ...]:
-    """The types of a union such as `float | None`; of any other type, the type alone."""
+    """Returns the types of a union with None, such as `float | None`; of any other type, the type alone."""
     return get_args(kind) if type(None) in get_args(kind) else (kind,)
 
 
 def is_list(kind: Any) -> bool:
-    """Whether values of a type are lists of texts."""
+    """Returns whether the values of a type are lists of texts."""
     return get_origin(kind) in (tuple, Sequence)
 
 
@@ -143,7 +143,7 @@ class Description:
 
 
 def described(kind: type) -> Description:
-    """Read the docstring of an operation's dataclass, with its sections `Raises:`, `Examples:` and `Source:`."""
+    """Reads the docstring of an operation's dataclass, with its sections `Raises:`, `Examples:` and `Source:`."""
     paragraphs = cleandoc(kind.__doc__ or "").split("\n\n")
     named = [part for part in paragraphs if part.startswith(("Raises:", "Examples:", "Source:"))]
     sections = {part.partition(":")[0]: part for part in named}

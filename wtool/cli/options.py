@@ -16,7 +16,7 @@ Decorator: TypeAlias = Callable[[Any], Any]
 
 
 def of(*groups: type) -> Decorator:
-    """The options that are fields of dataclasses, in their order."""
+    """Returns a decorator that gives a command all options of dataclasses, in the order of their fields."""
 
     def decorate(command: Any) -> Any:
         for group in reversed(groups):
@@ -28,13 +28,13 @@ def of(*groups: type) -> Decorator:
 
 
 def one(group: type, name: str) -> Decorator:
-    """One of a dataclass's options, for a command that does not take all of them."""
+    """Returns one option of a dataclass, for a command that does not take all of them."""
     (found,) = [each for each in fields(group) if each.name == name]
     return _option(found, options_of(group)[name], types_of(group)[name])
 
 
 def _option(field: Field[Any], known: Option, kind: Any) -> Decorator:
-    """One option. Ranges of whole numbers are Click's to check; all others are the dataclass's."""
+    """Returns a Click option. Click checks ranges of whole numbers; the dataclass checks all other values."""
     name = f"--{field.name.replace('_', '-')}"
     short = () if known.short is None else (known.short,)
     if kind is bool:

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 
 def command_of(kind: type[Transform], *more: options.Decorator) -> click.Command:
-    """The command of a transform.
+    """Makes the command of a transform.
 
     Args:
-        kind: the dataclass of its own options, whose docstring is the help.
-        more: options that only the command line has, after the own ones.
+        kind: the transform's dataclass: its fields are options, its docstring is the help text.
+        more: further options that only the command line has.
     """
     *own, shared = groups_of(kind)
     layers = (options.models, options.of(*own), *more, options.of(shared), options.as_json, options.quiet)
@@ -50,7 +50,7 @@ def command_of(kind: type[Transform], *more: options.Decorator) -> click.Command
 
 
 def help_of(kind: type) -> str:
-    """The text above the options in a command's help: what it does, and examples as they are."""
+    """Returns the text above the options in a command's help: the first paragraph and the examples."""
     told = described(kind)
     return "\n".join([told.summary, "", "\b", *(f"    {line}" for line in told.commands)])
 

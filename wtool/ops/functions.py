@@ -34,19 +34,19 @@ def function_of(
     do: Callable[[Models, Mapping[str, Any]], list[Done]],
     required: Sequence[str] = (),
 ) -> Callable[..., list[Done]]:
-    """The public function of an operation on models.
+    """Makes the public function of an operation on models.
 
     Args:
         kind: the dataclass of the operation, whose docstring describes it.
-        name: the function's.
+        name: of the function.
         groups: dataclasses whose fields are the function's arguments, in this order.
-        result: the type of what is told of each model.
-        do: does the operation; gets the models, and the arguments that were given.
-        required: names of arguments that have to be given although the command line has a default for them.
+        result: the type of the result for one model.
+        do: does the operation, with the models and the given arguments.
+        required: names of fields that have a default but are required arguments.
 
     Returns:
-        a function whose signature, type hints and docstring have every argument. Like all functions it raises a
-        TypeError for arguments that do not exist, and says which was meant.
+        a function whose signature, type hints and docstring have every argument. For an argument that does not exist,
+        the function raises a TypeError that suggests the nearest name.
     """
     arguments = [each for group in groups for each in parameters_of(group, required)]
     models = Parameter("models", Parameter.POSITIONAL_OR_KEYWORD, annotation=Models)
@@ -71,7 +71,7 @@ def function_of(
 
 
 def parameters_of(group: type, required: Sequence[str] = ()) -> list[Parameter]:
-    """The fields of a dataclass as parameters of a function, by keyword only; those of `required` without a default."""
+    """Returns the fields of a dataclass as keyword-only parameters; those in `required` have no default."""
     found = []
     for each in fields(group):
         kind, default = types_of(group)[each.name], each.default
@@ -83,12 +83,12 @@ def parameters_of(group: type, required: Sequence[str] = ()) -> list[Parameter]:
 
 
 def given_of(group: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that are fields of a dataclass."""
+    """Returns those of the given arguments that are fields of a dataclass."""
     return {each.name: given[each.name] for each in fields(group) if each.name in given}
 
 
 def docstring(description: Description, groups: Sequence[type], result: type) -> str:
-    """What `help` says of a function: the operation, every argument, the result, the errors and examples."""
+    """Returns the docstring of a function: the operation, every argument, the result, the errors and examples."""
     told = [_told(each.name, options_of(group)) for group in groups for each in fields(group)]
     paragraphs = [
         description.summary,
@@ -106,7 +106,7 @@ def docstring(description: Description, groups: Sequence[type], result: type) ->
 
 
 def _told(name: str, known: Mapping[str, Option]) -> str:
-    """The line of an argument: with the letter that help texts call its value by, and the words that it takes."""
+    """Returns the line of an argument, with the letter that help texts use for its value, and its choices."""
     if name not in known:
         return f"{name}: {PYTHON_ONLY[name]}"
     each = known[name]
@@ -116,5 +116,5 @@ def _told(name: str, known: Mapping[str, Option]) -> str:
 
 
 def in_python(text: str) -> str:
-    """A help text with the names of options as Python has them: `--min-value` becomes `min_value`."""
+    """Returns a help text with the Python names of options: `--min-value` becomes `min_value`."""
     return re.sub(r"--([a-z][a-z-]*)", lambda found: f"`{found[1].replace('-', '_')}`", text)

@@ -20,19 +20,11 @@ from wtool.transforms.registry import TRANSFORMS
 from wtool.words import Models
 
 if TYPE_CHECKING:
-    from wtool.ops.signatures import constant as constant
-    from wtool.ops.signatures import jitter as jitter
-    from wtool.ops.signatures import neuroplast as neuroplast
-    from wtool.ops.signatures import prune as prune
-    from wtool.ops.signatures import randomize as randomize
-    from wtool.ops.signatures import reshuffle as reshuffle
-    from wtool.ops.signatures import rewind as rewind
-    from wtool.ops.signatures import stroke as stroke
-    from wtool.ops.signatures import swap as swap
+    from wtool.ops.signatures import *  # noqa: F403
 
 
 def transform_function(kind: type[Transform]) -> Callable[..., list[Transformed]]:
-    """The public function of a transform."""
+    """Makes the public function of a transform."""
 
     def do(models: Models, given: Mapping[str, Any]) -> list[Transformed]:
         shared = shared_by(kind)

@@ -108,18 +108,18 @@ class Initial(_Checked):
 
 
 def shared_by(kind: type[Transform]) -> type[Options]:
-    """The options that a transform shares with others."""
+    """Returns the group of options that a transform shares with others."""
     return TicketOptions if kind.of_initial else Options
 
 
 def needs_initial(kind: type[Transform]) -> bool:
-    """Whether a transform reads the initial checkpoint whatever its options are."""
+    """Returns whether a transform reads the initial checkpoint whatever its options are."""
     always: Any = kind.reads_initial  # a property where that depends on the other options
     return always is True
 
 
 def groups_of(kind: type[Transform]) -> tuple[type, ...]:
-    """Dataclasses whose fields are all options of a transform, in the order in which they are shown."""
+    """Returns the dataclasses whose fields are the options of a transform, in the order in which they are shown."""
     ever: Any = kind.reads_initial
     if needs_initial(kind):
         return Initial, kind, shared_by(kind)

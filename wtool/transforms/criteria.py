@@ -35,7 +35,7 @@ class Criterion:
 
     @property
     def formula(self) -> str:
-        """The score in words, for the documentation."""
+        """The formula of the score, for the documentation."""
         return (self.score.__doc__ or "").rstrip(".")
 
 
@@ -44,7 +44,7 @@ CRITERIA: dict[str, Criterion] = {}
 
 
 def criterion(name: str, short: str | None = None, *, reads_initial: bool = True) -> Callable[[Score], Score]:
-    """Register a function as a criterion."""
+    """Returns a decorator that registers a function as a criterion."""
 
     def registered(score: Score) -> Score:
         CRITERIA[name] = Criterion(short, score, reads_initial)
