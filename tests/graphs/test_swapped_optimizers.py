@@ -11,6 +11,7 @@ import pytest
 
 import wtool
 from tests.models import Array
+from wtool.schema.optimizers import TABLE
 
 pytestmark = pytest.mark.tensorflow
 
@@ -43,6 +44,10 @@ OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
 }
 ZERO = ("momentum", "gradient_accumulator")
 SCALARS = ("iteration", "learning_rate", "step_counter", "dynamic_scale")
+
+
+def test_every_class_of_the_table_is_swapped() -> None:
+    assert {name.partition(" ")[0] for name in OPTIMIZERS} | {"MultiOptimizer"} == set(TABLE)
 
 
 def projected(keras: Any) -> Any:

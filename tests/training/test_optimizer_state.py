@@ -86,3 +86,11 @@ def test_layers_thawed_after_training_are_told(keras: Any, tmp_path: Path) -> No
     model.save(tmp_path / "thawed.keras")
     with pytest.raises(wtool.WtoolError, match="Keras does not restore its optimizer, which is at step 3"):
         wtool.resume(tmp_path / "thawed.keras", data=(X, Y), epochs=1, output=tmp_path / "more.keras")
+
+
+def test_a_state_that_keras_does_not_save_is_told(keras: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(keras).save(tmp_path / "model.h5")
+    save = keras.Sequential.save
+    monkeypatch.setattr(keras.Sequential, "save", lambda model, path: save(model, path, include_optimizer=False))
+    done = wtool.resume(tmp_path / "model.h5", data=(X, Y), epochs=1, batch_size=8, output=tmp_path / "more.h5", seed=1)
+    assert [note for note in done.notes if "does not save the state of its optimizer, which is at step 6" in note]

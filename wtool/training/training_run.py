@@ -77,7 +77,7 @@ class TrainingRun:
             validation_samples=validation.size if isinstance(validation, Samples) else None,
             held=sum(each.zeros for each in held),
             signal=stop.signal,
-            notes=(*notes, *told),
+            notes=(*notes, *told, *saver.notes),
         )
 
     def _train(
@@ -203,6 +203,7 @@ class CheckpointSaver(keras.callbacks.Callback):
         plan: of the run, with its seed.
         held: the variables whose zeros are held.
         last: path of the last checkpoint, or None.
+        notes: what is worth knowing of the file that was saved last, one line each.
     """
 
     def __init__(self, run: TrainingRun, plan: Plan, held: Sequence[holding.HeldVariable]) -> None:
@@ -211,6 +212,7 @@ class CheckpointSaver(keras.callbacks.Callback):
         self.plan = plan
         self.held = held
         self.last: str | None = None
+        self.notes: tuple[str, ...] = ()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Save a checkpoint if the epoch is one that has one."""
@@ -238,4 +240,4 @@ class CheckpointSaver(keras.callbacks.Callback):
         refuse_nonfinite(model)
         holding.check(self.held)
         record = self.plan.record(at, randomness.states(model))
-        save(model, path, [*self._run.loaded.lineage, record], force=force)
+        self.notes = save(model, path, [*self._run.loaded.lineage, record], force=force)

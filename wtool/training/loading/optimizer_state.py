@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wtool.checkpoint.model import Checkpoint, Tensor
-from wtool.checkpoint.optimizer.lost import lost_optimizer, saved_step
+from wtool.checkpoint.optimizer.lost import lost_optimizer, lost_slots, saved_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +101,20 @@ def lost_state(model: Any, checkpoint: Checkpoint) -> str:
     if saved == taken:
         return ""
     return f"Keras does not restore its optimizer, which is at step {saved:,} in the file and at {taken:,} when loaded"
+
+
+def unsaved_state(model: Any, saved: Checkpoint) -> tuple[str, ...]:
+    """Returns notes on what a saved file does not have of the model's optimizer, as wtool reads the file again.
+
+    Args:
+        model: the live model.
+        saved: its file.
+    """
+    if getattr(model, "optimizer", None) is None:
+        return ()
+    taken, stored = int(inner(model)._iterations), saved_step(saved)
+    if taken and (stored != taken or lost_slots(saved)):
+        return (
+            f"Keras does not save the state of its optimizer, which is at step {taken:,}; another resume begins anew",
+        )
+    return ()

@@ -25,6 +25,7 @@ from wtool.run.pipeline import Edit
 from wtool.run.plan import Operation, Plan
 from wtool.run.progress import Passes
 from wtool.run.target import Goal
+from wtool.training.loading.optimizer_state import unsaved_state
 from wtool.training.variables import array, named
 
 
@@ -39,7 +40,7 @@ def check_target(path: str, force: bool) -> None:
 
 def save(
     model: Any, target: str, lineage: Sequence[Record], *, force: bool = False, fresh_optimizer: bool = False
-) -> None:
+) -> tuple[str, ...]:
     """Save a model with its lineage; until all of it is on the disk, the target is as it was.
 
     Args:
@@ -48,6 +49,9 @@ def save(
         lineage: what was done to it, oldest first.
         force: whether an existing file may be replaced.
         fresh_optimizer: start the optimizer anew, for weights that it did not make.
+
+    Returns:
+        notes on what is not in the file, as wtool reads it again.
 
     Raises:
         WtoolError: the target exists, or cannot be written.
@@ -65,6 +69,7 @@ def save(
         *earlier, record = lineage
         operation = Operation(record, (), _restarted if fresh_optimizer else _kept)
         derive(Plan(base, (operation,), tuple(earlier), is_determined=False), Goal(target, force=force))
+        return unsaved_state(model, base)
 
 
 def folder_of(target: str) -> str:
