@@ -16,8 +16,9 @@ from wtool.errors import Refused, Usage
 from wtool.ops.average_inputs import inputs_but, ordered
 from wtool.run import pipeline
 from wtool.run.averaging import Averaging
-from wtool.run.derive import derive
-from wtool.run.target import goal_of, name_of, one_place
+from wtool.run.derive import Derived, derive
+from wtool.run.plan import Plan
+from wtool.run.target import Goal, goal_of, name_of, one_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +105,25 @@ def average(
             derived = derive(plan, goal, progress)
         except Refused as error:
             raise error.about(base.name) from None
-        notes = [*passed_by, *told]
-        if derived.there is None:
-            change = derived.change
-            hashes = [*derived.hashes[1:], *derived.hashes[:1]]  # oldest first: the base is the newest
-            same = _same_content(checkpoints, hashes) if hashes else []
-            notes += [*_replacing(goal.path, checkpoints), *change.notes, *same, *work.kept_but_different()]
-        actions = {} if derived.there is not None else dict(derived.change.actions)
-        return Averaged(
-            None if dry_run else goal.path,
-            tuple((part.checkpoint.name, part.told["coefficient"]) for part in plan.operations[0].parts),
-            actions,
-            sum(prod(tensor.shape) for tensor in base.weights if actions.get(tensor.path) == "averaged"),
-            tuple(notes),
-            skipped=derived.there is not None,
-        )
+        return _told(work, plan, goal, derived, [*passed_by, *told])
+
+
+def _told(work: Averaging, plan: Plan, goal: Goal, derived: Derived, notes: Sequence[str]) -> Averaged:
+    """What was done; of a result that was there already, what went into it."""
+    parts = plan.operations[0].parts
+    inputs = tuple((part.checkpoint.name, part.told["coefficient"]) for part in parts)
+    if derived.there is not None:
+        return Averaged(goal.path, inputs, {}, 0, tuple(notes), skipped=True)
+    checkpoints, change = [part.checkpoint for part in parts], derived.change
+    hashes = [*derived.hashes[1:], *derived.hashes[:1]]  # oldest first: the base is the newest
+    same = _same_content(checkpoints, hashes) if hashes else []
+    return Averaged(
+        None if goal.dry_run else goal.path,
+        inputs,
+        dict(change.actions),
+        sum(prod(tensor.shape) for tensor in plan.base.weights if change.actions[tensor.path] == "averaged"),
+        (*notes, *_replacing(goal.path, checkpoints), *change.notes, *same, *work.kept_but_different()),
+    )
 
 
 def _method(

@@ -72,12 +72,14 @@ class _Piece:
     @property
     def work(self) -> int:
         """Bytes that are read for it; of an edit that reads by itself, or nothing, those that it gives."""
-        return self.nbytes * max(1, sum(tensor is not None for tensor in self.edit.inputs))
+        inputs = self.edit.inputs
+        return self.nbytes * max(1, len(inputs) - inputs.count(None))
 
 
 def _width(edit: Edit) -> int:
-    tensors = [edit.target, *(tensor for tensor in edit.inputs if tensor is not None)]
-    return max(dtype_of(tensor.dtype).itemsize for tensor in tensors[:2])
+    first = edit.inputs[0] if edit.inputs else None
+    own = dtype_of(edit.target.dtype).itemsize
+    return own if first is None else max(own, dtype_of(first.dtype).itemsize)
 
 
 def run(
@@ -287,21 +289,19 @@ class _Reader:
         used = 0
         for run in self._runs(batch):
             start, stop = run[0][1], run[-1][2]
-            tensor = self._read_by(batch[run[0][0]])
+            tensor = self._tensor(batch[run[0][0]])
             region = self._checkpoint.regions[tensor.shard]
             view = buffer.data[used : used + stop - start]
             read = region.source.take if region.source in self._hashed else region.source.read_into
             read(region.start + start, view)
             for at, low, high in run:
-                dtype = dtype_of(self._read_by(batch[at]).dtype)
+                dtype = dtype_of(self._tensor(batch[at]).dtype)
                 blocks[at] = np.frombuffer(buffer, dtype, (high - low) // dtype.itemsize, used + low - start)
             used += -(-(stop - start) // 8) * 8  # so that the next run is aligned as well
         return blocks
 
-    def _reads(self, piece: _Piece) -> bool:
-        return len(piece.edit.inputs) > self._number and piece.edit.inputs[self._number] is not None
-
-    def _read_by(self, piece: _Piece) -> Tensor:
+    def _tensor(self, piece: _Piece) -> Tensor:
+        """What a piece that reads from this input reads."""
         tensor = piece.edit.inputs[self._number]
         assert tensor is not None
         return tensor
@@ -311,9 +311,10 @@ class _Reader:
         run: list[tuple[int, int, int]] = []
         shard = -1
         for at, piece in enumerate(batch):
-            if not self._reads(piece):
+            inputs = piece.edit.inputs
+            tensor = inputs[self._number] if len(inputs) > self._number else None
+            if tensor is None:
                 continue
-            tensor = self._read_by(piece)
             itemsize = dtype_of(tensor.dtype).itemsize
             low = tensor.offset + piece.start * itemsize
             if run and (tensor.shard != shard or not 0 <= low - run[-1][2] <= NEAR):

@@ -118,12 +118,15 @@ class Plan:
             ValueError: an operation comes behind one that changes the structure, or is one and comes behind edits.
         """
         edited = Edited(self.base, self.base.lineage)
+        if len(self.operations) == 1:
+            only = self.operations[0].work_out(edited, passes)
+            return WorkedOut((only,), only.edits)
         found: list[Changes] = []
         edits: dict[str, Edit] = {}
         for operation in self.operations:
             changes = operation.work_out(edited, passes)
             found.append(changes)
-            if any(each.structure is not None for each in found) and len(found) > 1:
+            if changes.structure is not None:
                 raise ValueError("a new structure is made in a pass of its own")
             edits = edited.behind(changes.edits, edits)
             edited = edited.then(changes, operation.record, operation.others(self.base))
