@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wtool.graphs.rotation import limits_of
+from wtool.graphs.rotation import limits_of, rotate
 from wtool.schema.graph import read
 
 
@@ -69,3 +69,12 @@ def test_the_state_that_a_gru_starts_from_counts() -> None:
     assert limits("relu6", "GRU") == (-1.0, 6.0)
     assert limits("linear", "GRU") is None
     assert limits("linear", "LSTM") == (-1.0, 1.0)
+
+
+def test_a_layer_under_another_name_becomes_the_usual_rotating_layer() -> None:
+    """Files of Keras 1 call Conv2D Convolution2D."""
+    model = chain(("Convolution2D", {"filters": 3, "kernel_size": [2, 2], "activation": "tanh"}))
+    layer = model.layers[0]
+    assert rotate(model, layer, (0.0, 1.0), (None, None), None, auto_rot=True) == "AutoRotConv2D"
+    assert layer.entry["class_name"] == "wtool>AutoRotConv2D"
+    assert (layer.config["xmin_lim"], layer.config["xmax_lim"], layer.config["L"]) == (0.0, 1.0, "auto")

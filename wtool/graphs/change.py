@@ -13,7 +13,7 @@ from wtool.dtypes import Array, dtype_of
 from wtool.errors import a_few
 from wtool.graphs.linking import Activation, Projected, activation_of, as_general, is_across, link
 from wtool.graphs.plain import is_linked, own_entries, unlink, unrotate
-from wtool.graphs.rotation import WRAPPERS, limits_of, rho_of, rotatable, rotate
+from wtool.graphs.rotation import WRAPPERS, limits_of, plain_name, rho_of, rotatable, rotate
 from wtool.graphs.selecting import choose, passed_by
 from wtool.graphs.swap import Swap
 from wtool.graphs.values import Added, Filling, Values, changed_values, edits_of, new_shape, weights_by_layer
@@ -93,7 +93,7 @@ def _to_rotating(swap: Swap, base: Checkpoint, model: Model) -> Changed:
 
 
 def _rotatable(swap: Swap, layer: Layer) -> str | None:
-    names = [str(entry["class_name"]).rpartition(">")[2] for entry in rotatable(layer)]
+    names = [plain_name(entry) for entry in rotatable(layer)]
     if not names or (swap.to != "autorot" and swap.to != f"AutoRot{names[0]}"):
         return None
     return names[0]

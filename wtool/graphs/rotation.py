@@ -44,8 +44,9 @@ def _rotates(entry: Entry) -> bool:
     return known is not None and known.rotates
 
 
-def _plain(entry: Entry) -> str:
-    return str(entry.get("class_name")).rpartition(">")[2]
+def plain_name(entry: Entry) -> str:
+    """Returns the usual name of the class of a configuration's entry, without its package."""
+    return (class_of(entry) or str(entry.get("class_name"))).rpartition(">")[2]
 
 
 def _channels(entry: Entry) -> str:
@@ -76,7 +77,7 @@ def rotate(
         raise Usage(f"the limits of the inputs of {layer.shown} are not known: give --xmin-lim and --xmax-lim")
     entries = rotatable(layer)
     for entry in entries:
-        name = f"AutoRot{_plain(entry)}"
+        name = f"AutoRot{plain_name(entry)}"
         _check_states(layer, entry)
         entry["config"] = {
             **entry["config"],
@@ -90,7 +91,7 @@ def rotate(
         own_class(entry, name)
         if "module" in entry and _channels(entry) == "recurrent":
             entry["module"] = "wtool.layers.recurrent"
-    return f"AutoRot{_plain(entries[0]).removeprefix('AutoRot')}"
+    return f"AutoRot{plain_name(entries[0]).removeprefix('AutoRot')}"
 
 
 def _check_states(layer: Layer, entry: Entry) -> None:
@@ -107,7 +108,7 @@ def _level(model: Model, layer: Layer, entry: Entry) -> str | float:
     """L by the activation: the layer's own, or the layer behind a linear one."""
     config, recurrent = entry["config"], _channels(entry) == "recurrent"
     names = [activation_name(config.get("activation", "tanh" if recurrent else None))]
-    if recurrent and _plain(entry) != "SimpleRNN":
+    if recurrent and plain_name(entry) != "SimpleRNN":
         names.append(activation_name(config.get("recurrent_activation", "sigmoid")))
     if all(name in LEVELS for name in names):
         return "auto"
@@ -166,7 +167,7 @@ def rho_of(base: Checkpoint, layer: Layer, owned: Sequence[Tensor]) -> tuple[flo
 
 def _rotated(layer: Layer) -> list[Entry]:
     entries = [layer.config.get("layer")] if layer.kind in WRAPPERS else [layer.entry]
-    return [entry for entry in entries if isinstance(entry, dict) and _plain(entry).startswith("AutoRot")]
+    return [entry for entry in entries if isinstance(entry, dict) and plain_name(entry).startswith("AutoRot")]
 
 
 def _by_layer(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
