@@ -123,7 +123,7 @@ def _settings(place: Place, kind: str, settings: Mapping[str, Any]) -> Iterator[
 
 
 def _stored(place: Place, kind: str, settings: Mapping[str, Any], keys: tuple[str, str, str]) -> Iterator[UnsafePart]:
-    """A function in a layer, as Keras 2 writes it; in Keras 3 it is an entry of its own."""
+    """Yields unsafe functions in the settings of a layer of Keras 2; in Keras 3 a function is an entry of its own."""
     name, type_of, module_of = keys
     value = settings.get(name)
     is_code = isinstance(value, list) and value and isinstance(value[0], str)
@@ -137,7 +137,7 @@ def _stored(place: Place, kind: str, settings: Mapping[str, Any], keys: tuple[st
 
 
 def _tensorflow(place: Place, kind: str, settings: Mapping[str, Any]) -> Iterator[UnsafePart]:
-    """A function or operation of TensorFlow that stands in a graph of Keras 2, by name."""
+    """Yields the function or operation of TensorFlow that a layer of Keras 2 calls by name, if it is unsafe."""
     if kind == "TensorFlowOpLayer":
         yield from _node(place, settings.get("node_def"))
         return
@@ -155,7 +155,7 @@ def _tensorflow(place: Place, kind: str, settings: Mapping[str, Any]) -> Iterato
 
 
 def _calculates(function: str) -> bool:
-    """Whether a function of TensorFlow, or of Keras as a part of it, calculates and does nothing else."""
+    """Returns whether a function of TensorFlow, or of Keras inside TensorFlow, calculates and does nothing else."""
     room, _, name = function.rpartition(".")
     if room == "raw_ops":
         return name in tensorflow_names.NODES
@@ -201,7 +201,7 @@ def _functions_of(rooms: list[str]) -> frozenset[str]:
 
 
 def _is_own(module: Any, kind: str, registered: Any) -> bool:
-    """Whether it is a layer of `wtool.layers`, by all of its names, or one that they stand in for.
+    """Returns whether a class is a layer of `wtool.layers`, by all of its names, or a layer that these replace.
 
     Keras looks up a name without a module only among what the user registered, so nothing is imported for it.
     """
@@ -236,7 +236,7 @@ def _class(place: Place, entry: Mapping[str, Any], kind: str) -> Iterator[Unsafe
 
 
 def _rooms(module: Any) -> list[str] | None:
-    """The parts of a module's name below `keras`; None if it is not Keras's."""
+    """Returns the parts of a module's name below `keras`; None for a module that is not Keras's."""
     if not isinstance(module, str):
         return None
     first, *rest = module[:1000].split(".")

@@ -169,7 +169,7 @@ class Folder:
         return self.base.path if place is None else os.path.join(self.out, place)
 
     def last_epoch(self, step: Step) -> int:
-        """Of a training, counted as lineages do."""
+        """Returns the last epoch of a training, counted over all trainings of its model, as records count."""
         return self.base.epochs + step.stop
 
     def is_there(self, step: Step) -> bool:
