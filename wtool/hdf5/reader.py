@@ -263,6 +263,7 @@ class _Walk:
             return []
         if entry.address in self.tables:
             raise Refused("damaged: this group is in two places")
+        # The checks above let every object be read once only, so that links in circles come to an end.
         messages = read_messages(self.metadata, entry.address)
         found = {message.kind: message for message in messages if message.kind in _SINGLE}
         if len(found) != sum(message.kind in _SINGLE for message in messages):

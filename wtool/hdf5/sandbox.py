@@ -64,12 +64,14 @@ def _run(job: dict[str, object]) -> None:
         Refused: the child refused the file, with the child's text; or the child crashed or was stopped.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HDF5_")}
+    # No plugins: a file may name a filter, for which the library would load code from a folder.
     environment |= {"HDF5_PLUGIN_PRELOAD": "::", "HDF5_PLUGIN_PATH": "", "OPENBLAS_NUM_THREADS": "1"}
     size = job["size"]
     assert isinstance(size, int)
     patience = CHILD_PATIENCE * (CHILD_SECONDS + (size + MAX_INFLATED_FLOOR) / CHILD_BYTES_PER_SECOND)
     try:
         done = subprocess.run(
+            # -I keeps the current folder and the user's packages off the path, until the job sets the parent's path.
             [sys.executable, "-I", "-c", _PROGRAM, json.dumps(job)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

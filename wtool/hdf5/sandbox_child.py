@@ -255,6 +255,7 @@ def _copy(item: Any, place: Any, name: bytes) -> None:
 
 def _copy_dataset(item: Any, place: Any, name: bytes) -> Any:
     kind, shape = _plain_type(item.get_type()), item.shape
+    # As in `writer`: a place for every array at once, no zeros before the values, and no times in the file.
     plan = h5p.create(h5p.DATASET_CREATE)
     plan.set_layout(h5d.CONTIGUOUS)
     plan.set_alloc_time(h5d.ALLOC_TIME_EARLY)
@@ -285,6 +286,7 @@ def _blocks(
     shape: tuple[int, ...], chunk: tuple[int, ...], element: int
 ) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Yields start and size of blocks of whole chunks; each chunk is in one block, so that it is inflated once."""
+    # A block grows from one chunk along the last axis first, so that it is read in the order of the file's bytes.
     steps = [min(c, n) for c, n in zip(chunk, shape, strict=True)]
     for axis in reversed(range(len(shape))):
         room = COPY_BLOCK // max(1, prod(steps) * element)

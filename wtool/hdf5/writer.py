@@ -44,6 +44,8 @@ def write_skeleton(file: BinaryIO, groups: Mapping[str, Mapping[str, Value]], ro
     from h5py import h5d, h5p, h5s, h5t
 
     plan = h5p.create(h5p.DATASET_CREATE)
+    # Early allocation gives every array its place in the file now; values are written there later, by offset. Without
+    # fill values the library writes no zeros first, and without times two runs make the same bytes.
     plan.set_layout(h5d.CONTIGUOUS)
     plan.set_alloc_time(h5d.ALLOC_TIME_EARLY)
     plan.set_fill_time(h5d.FILL_TIME_NEVER)

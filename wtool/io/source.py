@@ -106,6 +106,7 @@ class Source:
         Raises:
             Refused: the file ends before them.
         """
+        # One call serves nearly all reads; the buffer below is filled in several, and knows what went wrong.
         data = os.pread(self.fd, count, offset) if offset >= 0 and offset + count <= self.size else b""
         if len(data) == count:
             return data

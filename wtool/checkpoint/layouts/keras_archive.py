@@ -46,6 +46,7 @@ def open_archive(source: Source, opening: Opening) -> Checkpoint:
         raise Refused(other_formats.described_zip(list(by_name), CONFIG if CONFIG not in by_name else WEIGHTS))
     if OTHER_WEIGHTS in by_name:
         raise Differs(TWO_WEIGHTS)
+    # Stored members are checked while the loop reads their bytes anyway; compressed ones when they are unpacked.
     for member in members:
         if member.method == STORED:
             source.expect(member.data, member.data + member.packed, member.crc, member.name)
