@@ -73,7 +73,7 @@ def test_what_a_killed_process_left_goes_and_what_is_in_use_stays(tmp_path: Path
     folders = [Path(process.stdout.readline().strip()) for process in processes if process.stdout]
     try:
         assert all(folder.stat().st_mode & 0o777 == 0o700 for folder in folders)
-        private.sweep(str(tmp_path))
+        private.remove_abandoned_folders(str(tmp_path))
         assert all((folder / "model.keras").exists() for folder in folders)
         processes[0].kill()
         processes[0].wait()
@@ -85,7 +85,7 @@ def test_what_a_killed_process_left_goes_and_what_is_in_use_stays(tmp_path: Path
         for process in processes:
             process.kill()
             process.communicate()
-    private.sweep(str(tmp_path))
+    private.remove_abandoned_folders(str(tmp_path))
     assert os.listdir(tmp_path) == [".wtool-private-file"]
 
 

@@ -30,7 +30,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def table(text: str | bytes) -> tuple[Array, Array]:
     """What is read of a CSV file."""
     Path("table.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
-    found = data.read("table.csv", None)
+    found = data.read_data("table.csv", None)
     x, y = found.take(np.arange(found.size))
     return x, y
 
@@ -94,19 +94,19 @@ def test_arrays_that_are_none(name: str) -> None:
         for at in range(0, min(len(whole), 600), 7):
             Path(name).write_bytes(whole[:at] + bytes(each ^ 0x55 for each in whole[at : at + 5]) + whole[at + 5 :])
             try:
-                data.read([name, name] if name.endswith(".npy") else name, None)
+                data.read_data([name, name] if name.endswith(".npy") else name, None)
             except wtool.WtoolError:
                 continue
         return
     Path(name).write_bytes(Path("whole.npy").read_bytes() if name == "array.npz" else b"words")
     with pytest.raises(wtool.WtoolError, match=rf"^{name}: no .npz file of arrays"):
-        data.read(name, None)
+        data.read_data(name, None)
 
 
 def test_a_number_is_no_samples() -> None:
     np.savez("single.npz", x=X, y=np.float32(1))
     with pytest.raises(wtool.Usage, match="a single number, and no samples"):
-        data.read("single.npz", None)
+        data.read_data("single.npz", None)
 
 
 def two_outputs(form: type) -> Any:

@@ -203,7 +203,7 @@ def test_the_loop_by_hand_is_the_same(whole: wtool.Lottery, first: Path, here: P
 
 
 def test_metrics_are_those_of_the_models(whole: wtool.Lottery, first: Path) -> None:
-    lines = summaries.read(first / "whole")
+    lines = summaries.read_metrics(first / "whole")
     where = [(line.trial, line.arm, line.round, line.epoch) for line in lines]
     assert where == [
         (trial, *rest)

@@ -290,7 +290,9 @@ def test_every_form_of_data_is_the_same_data(here: Path) -> None:
         done = wtool.resume("init.keras", data=form, epochs=1, shuffle=False, output=f"out{number}.keras")
         assert_same(load(f"out{number}.keras"), plain)
         assert ("val_loss" in done.metrics) == (form == "parts.npz")
-    assert np.load("x.npy", mmap_mode="r").shape == data.read(["x.npy", "y.npy"], None).take(np.arange(96))[0].shape
+    assert (
+        np.load("x.npy", mmap_mode="r").shape == data.read_data(["x.npy", "y.npy"], None).take(np.arange(96))[0].shape
+    )
 
 
 def test_images_by_class(here: Path) -> None:
@@ -300,7 +302,7 @@ def test_images_by_class(here: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         picture.save(folder / f"{at}.png")
     made = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)])
-    found = data.read("images", made)
+    found = data.read_data("images", made)
     x, y = found.take(np.arange(12))
     order = [0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11]
     assert y.tolist() == [0] * 6 + [1] * 6

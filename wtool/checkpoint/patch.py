@@ -23,7 +23,7 @@ from wtool.io.limits import MAX_MEMBERS
 from wtool.io.places import Target
 from wtool.io.publish import Draft
 from wtool.io.source import Source, copy
-from wtool.io.stream import Stream
+from wtool.io.stream import RegionCopy
 from wtool.io.zip_format import DESCRIPTOR, STORED, UTF8, Member
 from wtool.io.zip_writer import directory, local_header, new_member
 from wtool.schema.archive_members import METADATA, WEIGHTS
@@ -105,7 +105,7 @@ class _Hdf5:
         self._draft = draft
         self._seal = Seal()
         self._whole = self._seal.part("")
-        self._stream = Stream(self._region, draft.file, self._whole.update)
+        self._stream = RegionCopy(self._region, draft.file, self._whole.update)
         self._length = len(lineage_text(lineage))
         for offset, data in self._with(lineage)[1]:
             self._stream.replace(offset, data)
@@ -172,7 +172,7 @@ class _Archive:
         region = base.regions[0]
         in_place = region.source is base.sources[0]
         self._begin(base.members[at] if in_place else _stored(base.members[at], region.size), in_place)
-        self._stream = Stream(region, self._file, self._seal.part(WEIGHTS).update)
+        self._stream = RegionCopy(region, self._file, self._seal.part(WEIGHTS).update)
 
     def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:
         self._stream.replace(offset, data)

@@ -34,7 +34,7 @@ TOLD = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FoundFile:
     """A file or folder in a searched folder.
 
     Attributes:
@@ -53,7 +53,7 @@ class Entry:
     is_hidden: bool = False
 
 
-def listing(folder: str) -> Iterator[Entry]:
+def listing(folder: str) -> Iterator[FoundFile]:
     """Yields every file below a folder, in the order of names within each folder, and every unzipped model.
 
     Symbolic links are listed and not followed. The contents of hidden folders are listed as hidden.
@@ -65,10 +65,10 @@ def listing(folder: str) -> Iterator[Entry]:
             with os.scandir(here) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name)
         except OSError:
-            yield Entry(here, CLOSED)
+            yield FoundFile(here, CLOSED)
             continue
         if is_model_folder(here) and not model:
-            yield Entry(here, HIDDEN if hidden else MODEL)
+            yield FoundFile(here, HIDDEN if hidden else MODEL)
             own = dict.fromkeys((*PARTS, ASSETS), here)
         else:
             own = {}
@@ -82,17 +82,17 @@ def listing(folder: str) -> Iterator[Entry]:
         waiting += reversed(below)
 
 
-def _listed(entry: os.DirEntry[str], hidden: bool, parts: Mapping[str, str]) -> Entry:
+def _listed(entry: os.DirEntry[str], hidden: bool, parts: Mapping[str, str]) -> FoundFile:
     is_hidden = hidden or entry.name.startswith(".")
     if entry.is_symlink():
-        return Entry(entry.path, LINK, parts.get(entry.name, ""), is_hidden)
+        return FoundFile(entry.path, LINK, parts.get(entry.name, ""), is_hidden)
     if not entry.is_file(follow_symlinks=False):
-        return Entry(entry.path, SPECIAL)
+        return FoundFile(entry.path, SPECIAL)
     if entry.name in parts:
-        return Entry(entry.path, PART, parts[entry.name])
+        return FoundFile(entry.path, PART, parts[entry.name])
     if is_hidden:
-        return Entry(entry.path, HIDDEN)
-    return Entry(entry.path, MODEL if is_model_name(entry.name) else OTHER)
+        return FoundFile(entry.path, HIDDEN)
+    return FoundFile(entry.path, MODEL if is_model_name(entry.name) else OTHER)
 
 
 def is_model_name(path: str) -> bool:
@@ -119,7 +119,7 @@ def _named_shards(manifest: str) -> list[str]:
     return []
 
 
-def is_searched(entry: Entry) -> bool:
+def is_searched(entry: FoundFile) -> bool:
     """Returns whether a search takes an entry for a model; links to files count if their names are models'."""
     if entry.kind != LINK:
         return entry.kind == MODEL

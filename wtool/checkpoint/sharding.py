@@ -19,9 +19,9 @@ from wtool.io.claims import claimed, hidden_name, write_claim
 from wtool.io.json_text import parse_object, refuse_unreadable
 from wtool.io.limits import MAX_JSON
 from wtool.io.places import NO_LINK, Place, Target, check_target, open_place
-from wtool.io.publish import Draft, sweep
+from wtool.io.publish import Draft, remove_abandoned_drafts
 from wtool.io.source import Stamp, stamp_of
-from wtool.io.stream import Stream
+from wtool.io.stream import RegionCopy
 
 
 class Shards:
@@ -49,7 +49,7 @@ class Shards:
         self._manifest = stack.enter_context(Draft(target, claims=False))
         self._seal = Seal()
         self._streams = [
-            Stream(region, draft.file, self._seal.part(str(number)).update)
+            RegionCopy(region, draft.file, self._seal.part(str(number)).update)
             for number, (region, draft) in enumerate(zip(base.regions, self._drafts, strict=True))
         ]
 
@@ -152,7 +152,7 @@ def settle_left(target: Target) -> None:
     with contextlib.suppress(WtoolError):  # what is wrong with the target is told by whoever writes it
         place = open_place(target)
         try:
-            sweep(place.folder)
+            remove_abandoned_drafts(place.folder)
             if _stamp(place, hidden_name(place, "claim")) is not None:
                 with claimed(place) as claim:
                     settle(place, claim)

@@ -133,7 +133,7 @@ def _opened(name: str, folder: int, path: str) -> int:
         raise Refused(f"its {path} cannot be opened ({error.strerror})") from None
 
 
-def text_of(source: Source, name: str) -> bytes:
+def file_text(source: Source, name: str) -> bytes:
     """Returns the bytes of a small file (a JSON text).
 
     Raises:

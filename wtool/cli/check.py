@@ -85,12 +85,12 @@ def _meant(word: str, telling: Telling) -> int:
 
 def _folder(folder: str, telling: Telling) -> int:
     """Everything in a folder, and a line that counts it."""
-    from wtool.checkpoint.search import PART, Entry, listing
+    from wtool.checkpoint.search import PART, FoundFile, listing
     from wtool.ops.check import check_listed
 
     counts = Counter[str]()
 
-    def look(entry: Entry, _: str, progress: Progress | None) -> int:
+    def look(entry: FoundFile, _: str, progress: Progress | None) -> int:
         found = check_listed(folder, entry, progress)
         counts["models"] += found is not None
         counts["others"] += found is None and entry.kind != PART

@@ -27,7 +27,7 @@ class Table(NamedTuple):
     heap: int
 
 
-class Entry(NamedTuple):
+class Link(NamedTuple):
     """A hard link: its name, the address of its object's header, and the object's table if the entry repeats it."""
 
     name: bytes
@@ -37,7 +37,7 @@ class Entry(NamedTuple):
 
 def read_entries(
     metadata: Metadata, table: Table, leaf: int, internal: int, spend: Callable[[int], None]
-) -> list[Entry]:
+) -> list[Link]:
     """Returns a group's links, in the order of their names.
 
     Args:
@@ -53,7 +53,7 @@ def read_entries(
     """
     names = read_local_heap(metadata, table.heap)
     size = _LEAF.size + 2 * leaf * _ENTRY.size
-    entries: list[Entry] = []
+    entries: list[Link] = []
     for address in _leaves(metadata, table.btree, internal):
         signature, version, count = _LEAF.unpack(metadata.at(address, _LEAF.size))
         if signature != b"SNOD" or version != 1 or count > 2 * leaf:
@@ -69,7 +69,7 @@ def read_entries(
     return entries
 
 
-def _entry(names: bytes, name_at: int, address: int, cached: int, _: int, btree: int, heap: int) -> Entry:
+def _entry(names: bytes, name_at: int, address: int, cached: int, _: int, btree: int, heap: int) -> Link:
     end = names.find(b"\0", name_at)
     name = names[name_at:end]
     if end < 0 or not name or name == b"." or b"/" in name:
@@ -78,7 +78,7 @@ def _entry(names: bytes, name_at: int, address: int, cached: int, _: int, btree:
         raise Reaches(f"{shown(name.decode('utf-8', 'replace'))} is a link to another path (a soft link)")
     if cached > 1:
         raise Refused("damaged: a symbol table entry")
-    return Entry(name, address, Table(btree, heap) if cached else None)
+    return Link(name, address, Table(btree, heap) if cached else None)
 
 
 def _leaves(metadata: Metadata, root: int, internal: int) -> list[int]:

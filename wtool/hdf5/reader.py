@@ -18,7 +18,7 @@ from struct import error as StructError
 
 from wtool.errors import Differs, Reaches, Refused
 from wtool.hdf5.attribute_reader import Value, parse_attribute
-from wtool.hdf5.btree import Entry, Table, read_entries
+from wtool.hdf5.btree import Link, Table, read_entries
 from wtool.hdf5.datatypes import parse_type
 from wtool.hdf5.heaps import GlobalHeaps
 from wtool.hdf5.limits import MAX_ATTRIBUTES, MAX_DEPTH, MAX_OBJECTS, MAX_PATHS
@@ -219,7 +219,7 @@ class _Walk:
 
     def run(self) -> None:
         """Visit all objects to which the root group leads."""
-        stack = [("", Entry(b"", self.superblock.root, self.superblock.table), 0)]
+        stack = [("", Link(b"", self.superblock.root, self.superblock.table), 0)]
         while stack:
             path, entry, depth = stack.pop()
             try:
@@ -235,7 +235,7 @@ class _Walk:
                 names = ((prefix + child.name.decode("utf-8", "surrogateescape"), child) for child in children)
                 stack.extend((name, child, depth + 1) for name, child in reversed(list(names)))
 
-    def spend_objects(self, path: str, children: list[Entry]) -> None:
+    def spend_objects(self, path: str, children: list[Link]) -> None:
         """Count links, and the characters in front of their names in their paths, against the limits."""
         self.objects += len(children)
         if self.objects > MAX_OBJECTS:
@@ -254,7 +254,7 @@ class _Walk:
         if self.attributes_left < 0:
             raise Refused(f"the attributes take more than {MAX_ATTRIBUTES >> 20} MiB")
 
-    def visit(self, path: str, entry: Entry, depth: int) -> list[Entry]:
+    def visit(self, path: str, entry: Link, depth: int) -> list[Link]:
         """Put one object into the index; returns its links where it is a group, else none."""
         if entry.address in self.others:
             known = self.others[entry.address]

@@ -38,7 +38,7 @@ def private_folder(parent: str) -> Iterator[str]:
     Raises:
         OSError: no folder can be made there.
     """
-    sweep(parent)
+    remove_abandoned_folders(parent)
     folder, lock = _made(parent)
     try:
         yield folder
@@ -47,7 +47,7 @@ def private_folder(parent: str) -> Iterator[str]:
         os.close(lock)
 
 
-def sweep(parent: str) -> None:
+def remove_abandoned_folders(parent: str) -> None:
     """Remove the private folders in `parent` whose processes have ended."""
     with suppress(OSError):  # a folder that cannot be listed keeps what is in it
         found = [each.path for each in os.scandir(parent) if each.name.startswith(PREFIX) and _is_own(each)]

@@ -77,7 +77,7 @@ class Draft:
                 if os.path.exists(_by_number(unnamed)):  # without /proc, the file could not get a name later
                     return unnamed
                 os.close(unnamed)
-        sweep(place.folder)
+        remove_abandoned_drafts(place.folder)
         return self._new_hidden(place)
 
     def _new_hidden(self, place: Place) -> int:
@@ -250,7 +250,7 @@ def _by_number(file: int) -> str:
     return f"/proc/self/fd/{file}"
 
 
-def sweep(folder: int) -> None:
+def remove_abandoned_drafts(folder: int) -> None:
     """Remove the hidden drafts that nobody has locked: their processes were killed."""
     names: list[str] = []
     with contextlib.suppress(OSError):  # a folder that may be written need not be listable

@@ -14,7 +14,7 @@ WRITEBACK = 16 << 20
 """Bytes after which the disk is told to begin writing, so that the fsync at the end finds little left to do."""
 
 
-class Stream:
+class RegionCopy:
     """Writes a copy of a region, in file order, with some bytes replaced.
 
     Args:

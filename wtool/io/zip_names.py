@@ -14,7 +14,7 @@ from wtool.errors import Differs
 from wtool.io.zip_format import UTF8
 
 
-def decoded(raw: bytes, flags: int) -> str:
+def decoded_name(raw: bytes, flags: int) -> str:
     """Returns a member's name, decoded as its flags say.
 
     Raises:

@@ -31,7 +31,7 @@ from wtool.io.zip_format import (
     ZIP64_EXTRA,
     Member,
 )
-from wtool.io.zip_names import check_names, decoded
+from wtool.io.zip_names import check_names, decoded_name
 
 
 def read_members(source: Source, known: Collection[str]) -> tuple[Member, ...]:
@@ -152,7 +152,7 @@ def _central_records(source: Source, start: int, size: int, count: int) -> Itera
         extra = table[at + name_length : at + name_length + extra_length]
         comment = table[at + name_length + extra_length : at + name_length + extra_length + comment_length]
         at += name_length + extra_length + comment_length
-        name = decoded(raw_name, flags)
+        name = decoded_name(raw_name, flags)
         if disk or flags & ~(KNOWN_FLAGS | ENCRYPTED) or needed & 0xFF > NEWEST_VERSION:
             raise Differs(f"member {name!r} uses features of zip archives that only some readers know")
         extra, (full, packed, header) = _without_zip64(extra, [full, packed, header], name)

@@ -15,7 +15,7 @@ from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import configurations, open_checkpoint
 from wtool.checkpoint.recognising import architecture, is_plain_json, may_be_model, mentions
-from wtool.checkpoint.search import CLOSED, LINK, PART, SPECIAL, Entry, is_model_name
+from wtool.checkpoint.search import CLOSED, LINK, PART, SPECIAL, FoundFile, is_model_name
 from wtool.checkpoint.unzipped import OF_SAVED_MODEL
 from wtool.dtypes import Array, is_floating
 from wtool.errors import SEVERITIES, Note, Refused, WtoolError
@@ -125,7 +125,7 @@ def _found(name: str, progress: pipeline.Progress | None) -> Iterator[Finding]:
             yield from _suspected(alone, "")
 
 
-def check_listed(folder: str, entry: Entry, progress: pipeline.Progress | None = None) -> Checked | None:
+def check_listed(folder: str, entry: FoundFile, progress: pipeline.Progress | None = None) -> Checked | None:
     """Like `check`, of something that was found in a folder; None if it is no model, by its name nor by its content.
 
     Args:

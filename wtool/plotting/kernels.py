@@ -44,7 +44,7 @@ class Kernel:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ModelKernels:
     """A model's name, and its kernels by path, in model order."""
 
     name: str
@@ -53,7 +53,7 @@ class Model:
 
 def models(
     paths: Sequence[str], include: Sequence[str], exclude: Sequence[str], progress: pipeline.Progress | None = None
-) -> list[Model]:
+) -> list[ModelKernels]:
     """Returns the statistics of models' kernels, by two streaming passes, of which the first verifies the files.
 
     Histograms of tensors of one path have the same edges in all models: from the least value to the largest.
@@ -135,7 +135,7 @@ def _model(
     known: Mapping[str, Statistics],
     edges: Mapping[str, Array],
     progress: pipeline.Progress | None,
-) -> Model:
+) -> ModelKernels:
     counts = {tensor.path: np.zeros(BINS, np.int64) for tensor in tensors}
     zeros = {tensor.path: np.zeros(prod(image_shape(tensor.shape)), np.int64) for tensor in tensors}
     looks = [
@@ -145,7 +145,7 @@ def _model(
     for tensor, _, (values, cells) in pipeline.scan([checkpoint], looks, progress):
         counts[tensor.path] += values
         zeros[tensor.path] += np.bincount(cells[0], cells[1], zeros[tensor.path].size).astype(np.int64)
-    return Model(
+    return ModelKernels(
         checkpoint.name,
         {
             path: Kernel(path, shape, known[path], edges[path], counts[path], _shares(zeros[path], shape))

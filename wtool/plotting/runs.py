@@ -11,7 +11,7 @@ import numpy as np
 from wtool.dtypes import Array
 from wtool.errors import Refused
 from wtool.training.lottery.plan import DENSE
-from wtool.training.lottery.summaries import FILE, Summary, last_epochs, read, summarise
+from wtool.training.lottery.summaries import FILE, Summary, last_epochs, read_metrics, summarise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +73,7 @@ def run_of(folder: str) -> Run:
     Raises:
         WtoolError: its metrics are none, or cannot be read.
     """
-    lines = read(folder)
+    lines = read_metrics(folder)
     if not lines:
         raise Refused("has no epochs yet; plot it when the first one is over", os.path.join(folder, FILE))
     return Run(folder, summarise(lines))

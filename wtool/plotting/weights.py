@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wtool.errors import Usage
-from wtool.plotting.kernels import Kernel, Model
+from wtool.plotting.kernels import Kernel, ModelKernels
 from wtool.plotting.style import COLOURS, DASHES, GREY, by_rows, label, short_names
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ HEAD = 0.7
 TALL, WIDEST = 20, 30  # rows before a second block of them is begun, and inches of all blocks
 
 
-def draw(models: Sequence[Model]) -> Figure:
+def draw(models: Sequence[ModelKernels]) -> Figure:
     """Draw for each kernel its histogram and share of zeros, of all models together, and its mask in each model.
 
     Raises:
@@ -65,7 +65,7 @@ def _name_axes(row: Sequence[Any]) -> None:
         axes.set_xlabel(text)
 
 
-def _refuse_too_many(models: Sequence[Model], paths: Sequence[str]) -> None:
+def _refuse_too_many(models: Sequence[ModelKernels], paths: Sequence[str]) -> None:
     if len(models) > len(COLOURS):
         raise Usage(f"{len(models)} models in one plot cannot be told apart; take at most {len(COLOURS)}")
     if len(paths) > MOST_ROWS:

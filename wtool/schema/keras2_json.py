@@ -19,13 +19,13 @@ def is_marked(value: Any) -> bool:
     return isinstance(value, Mapping) and isinstance(kind := value.get("class_name"), str) and kind in MARKS
 
 
-def decoded(value: Any) -> Any:
+def with_decoded_marks(value: Any) -> Any:
     """Returns a configuration as Keras 2 sees it, with lists for tuples and shapes, text for bytes, None for `...`."""
     if isinstance(value, list):
-        return [decoded(each) for each in value]
+        return [with_decoded_marks(each) for each in value]
     if not isinstance(value, Mapping):
         return value
-    inner = {name: decoded(each) for name, each in value.items()}
+    inner = {name: with_decoded_marks(each) for name, each in value.items()}
     if not is_marked(inner):
         return inner
     kind, items = inner["class_name"], inner.get("items")

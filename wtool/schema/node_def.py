@@ -26,7 +26,7 @@ PLAIN = frozenset(("i", "f", "b", "type", "shape", "tensor"))  # kinds of attrib
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class OperationNode:
     """One operation of a graph.
 
     Attributes:
@@ -44,7 +44,7 @@ class Unreadable(ValueError):
     """Raised for a value that is no `NodeDef` in a form that TensorFlow writes."""
 
 
-def read_node(value: Any) -> Node:
+def read_node(value: Any) -> OperationNode:
     """Returns the node in a configuration's `node_def`.
 
     Raises:
@@ -68,7 +68,7 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _of_json(value: Mapping[str, Any]) -> Node:
+def _of_json(value: Mapping[str, Any]) -> OperationNode:
     """Returns the node in JSON that protobuf's `json_format` wrote."""
     if not value.keys() <= KEYS or not isinstance(value.get("op"), str):
         raise Unreadable("not the fields of a node")
@@ -81,7 +81,7 @@ def _of_json(value: Mapping[str, Any]) -> Node:
         found = kinds.get("s", [])
         strings += [_unpacked(each) for each in (found if isinstance(found, list) else [found])]
         calls |= "func" in kinds
-    return Node(value["op"], tuple(strings), calls)
+    return OperationNode(value["op"], tuple(strings), calls)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -100,7 +100,7 @@ def _unpacked(text: Any) -> str:
         raise Unreadable(str(error)) from None
 
 
-def _of_message(message: bytes) -> Node:
+def _of_message(message: bytes) -> OperationNode:
     texts: dict[int, str] = {}
     strings: list[str] = []
     calls = False
@@ -115,7 +115,7 @@ def _of_message(message: bytes) -> Node:
             raise Unreadable(f"field {field} of a node comes twice or is unknown")
     if not texts.get(OP):
         raise Unreadable("no operation")
-    return Node(texts[OP], tuple(strings), calls)
+    return OperationNode(texts[OP], tuple(strings), calls)
 
 
 def _attribute(entry: bytes) -> tuple[list[str], bool]:

@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wtool.schema.keras2_json import decoded, is_marked
+from wtool.schema.keras2_json import is_marked, with_decoded_marks
 from wtool.schema.keras_names import CLASSES, FUNCTIONS, SHORT
 from wtool.schema.unsafe_entries import entry_parts
-from wtool.schema.unsafe_place import Place, UnsafePart, is_address, is_path_out, shown
+from wtool.schema.unsafe_place import PlacedValue, UnsafePart, is_address, is_path_out, quoted
 
 _CALLED = (
     "activation",
@@ -46,7 +46,7 @@ def unsafe_parts(config: Any, where: str = "") -> Iterator[UnsafePart]:
         told.add(hash(found))
         yield found
     if marks:
-        yield from (found for found in _walked(decoded(config), where, []) if hash(found) not in told)
+        yield from (found for found in _walked(with_decoded_marks(config), where, []) if hash(found) not in told)
 
 
 def _walked(config: Any, where: str, marks: list[Any]) -> Iterator[UnsafePart]:
@@ -57,7 +57,7 @@ def _walked(config: Any, where: str, marks: list[Any]) -> Iterator[UnsafePart]:
         where: put in front of the paths of the parts.
         marks: gets the objects that the JSON reader of Keras 2 would turn into other values.
     """
-    waiting = [Place(config, where, None)]
+    waiting = [PlacedValue(config, where, None)]
     while waiting:
         place = waiting.pop()
         value = place.value
@@ -66,34 +66,34 @@ def _walked(config: Any, where: str, marks: list[Any]) -> Iterator[UnsafePart]:
                 marks.append(value)
             yield from entry_parts(place)
             waiting += [_below(child, str(name), place) for name, child in reversed(list(value.items()))]
-            yield from (place.unsafe("refers", f"the address {shown(name)}") for name in value if is_address(name))
+            yield from (place.unsafe("refers", f"the address {quoted(name)}") for name in value if is_address(name))
         elif isinstance(value, list):
             waiting += [_below(child, number, place) for number, child in reversed(list(enumerate(value)))]
         elif isinstance(value, str):
             yield from _text(place)
 
 
-def _below(value: Any, key: str | int, above: Place) -> Place:
+def _below(value: Any, key: str | int, above: PlacedValue) -> PlacedValue:
     """Returns a place inside another. Lists and plain dictionaries pass on the setting that they stand in."""
     slot = above.slot
     if isinstance(key, str) and ("class_name" in above.value or not slot or key in _CALLED):
         slot = key if key in (*_CALLED, *_FILES, "dtype", "constants") or _MADE.match(key) else ""
-    return Place(value, key, above, slot)
+    return PlacedValue(value, key, above, slot)
 
 
-def _text(place: Place) -> Iterator[UnsafePart]:
+def _text(place: PlacedValue) -> Iterator[UnsafePart]:
     value, slot = place.value, place.slot
     if slot in _FILES:
         if isinstance(place.key, str):  # a list is words, not files
             what = "address" if is_address(value) else "file"
-            yield place.unsafe("refers", f"the {what} {shown(value)}")
+            yield place.unsafe("refers", f"the {what} {quoted(value)}")
     elif is_address(value):
-        yield place.unsafe("refers", f"the address {shown(value)}")
+        yield place.unsafe("refers", f"the address {quoted(value)}")
     elif slot == "constants":
         if is_path_out(value):
-            yield place.unsafe("refers", f"the file {shown(value)}")
+            yield place.unsafe("refers", f"the file {quoted(value)}")
     elif slot == "dtype":
         if not _DTYPE.fullmatch(value):
-            yield place.unsafe("imports", f"{shown(value)}, which is not Keras's")
+            yield place.unsafe("imports", f"{quoted(value)}, which is not Keras's")
     elif slot and value[:200].lower().replace("_", "") not in _KNOWN:
-        yield place.unsafe("imports", f"{shown(value)}, which is not Keras's")
+        yield place.unsafe("imports", f"{quoted(value)}, which is not Keras's")

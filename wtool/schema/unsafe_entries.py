@@ -15,7 +15,7 @@ from wtool.schema.keras_names import BACKEND, CALLS, CLASSES, FUNCTIONS, OPERATI
 from wtool.schema.layers import OWN_FUNCTION, built_in, original
 from wtool.schema.node_def import Unreadable, read_node
 from wtool.schema.sizes import oversized
-from wtool.schema.unsafe_place import Place, UnsafePart, cut, is_address, is_path_out, shown
+from wtool.schema.unsafe_place import PlacedValue, UnsafePart, cut, is_address, is_path_out, quoted
 
 _CODE = {
     "__lambda__": "a lambda of marshalled Python bytecode",
@@ -83,25 +83,25 @@ _RAGGED = frozenset(
 _COMPAT = re.compile(r"^compat\.v[12]\.")  # the same modules once more
 
 
-def entry_parts(place: Place) -> Iterator[UnsafePart]:
+def entry_parts(place: PlacedValue) -> Iterator[UnsafePart]:
     """Yields the unsafe parts of a JSON object of which Keras would make something."""
     entry = place.value
     class_name, settings = entry.get("class_name"), entry.get("config")
     if "class_name" not in entry:
         return
     if not isinstance(class_name, str):
-        yield place.unsafe("imports", f"something whose class is called {shown(class_name)}")
+        yield place.unsafe("imports", f"something whose class is called {quoted(class_name)}")
         return
     kind = class_name.removeprefix("keras>")
     if kind in _CODE:
         yield place.unsafe("runs", _CODE[kind])
     elif kind == "__typespec__":
-        what = f"a type called {shown(entry.get('spec_name'))} from module {shown(entry.get('module'))}"
+        what = f"a type called {quoted(entry.get('spec_name'))} from module {quoted(entry.get('module'))}"
         yield place.unsafe("imports", what)
     elif kind == "TypeSpec":
         spec = entry.get("type_spec")
         if not isinstance(spec, str) or not spec.startswith("tf."):
-            yield place.unsafe("imports", f"a type registered as {shown(spec)}")
+            yield place.unsafe("imports", f"a type registered as {quoted(spec)}")
     elif kind == "function":
         yield from _function(place, entry)
     else:
@@ -112,17 +112,19 @@ def entry_parts(place: Place) -> Iterator[UnsafePart]:
         yield place.unsafe("allocates", f"{count:,} values by one setting, more than models need", *below)
 
 
-def _settings(place: Place, kind: str, settings: Mapping[str, Any]) -> Iterator[UnsafePart]:
+def _settings(place: PlacedValue, kind: str, settings: Mapping[str, Any]) -> Iterator[UnsafePart]:
     for keys in _STORED.get(kind, ()):
         yield from _stored(place, kind, settings, keys)
     if kind in _TENSORFLOW:
         yield from _tensorflow(place, kind, settings)
     name = settings.get("name")
     if isinstance(name, str) and is_path_out(name):
-        yield place.unsafe("names", f"a name that leads out of a folder: {shown(name)}", "config", "name")
+        yield place.unsafe("names", f"a name that leads out of a folder: {quoted(name)}", "config", "name")
 
 
-def _stored(place: Place, kind: str, settings: Mapping[str, Any], keys: tuple[str, str, str]) -> Iterator[UnsafePart]:
+def _stored(
+    place: PlacedValue, kind: str, settings: Mapping[str, Any], keys: tuple[str, str, str]
+) -> Iterator[UnsafePart]:
     """Yields unsafe functions in the settings of a layer of Keras 2; in Keras 3 a function is an entry of its own."""
     name, type_of, module_of = keys
     value = settings.get(name)
@@ -132,11 +134,11 @@ def _stored(place: Place, kind: str, settings: Mapping[str, Any], keys: tuple[st
     elif isinstance(value, str):
         module = settings.get("module") or settings.get(module_of)
         if value not in FUNCTIONS or module:
-            what = f"a {kind} layer that calls {shown(value)} of module {shown(module)}"
+            what = f"a {kind} layer that calls {quoted(value)} of module {quoted(module)}"
             yield place.unsafe("imports", what, "config", name)
 
 
-def _tensorflow(place: Place, kind: str, settings: Mapping[str, Any]) -> Iterator[UnsafePart]:
+def _tensorflow(place: PlacedValue, kind: str, settings: Mapping[str, Any]) -> Iterator[UnsafePart]:
     """Yields the function or operation of TensorFlow that a layer of Keras 2 calls by name, if it is unsafe."""
     if kind == "TensorFlowOpLayer":
         yield from _node(place, settings.get("node_def"))
@@ -151,7 +153,7 @@ def _tensorflow(place: Place, kind: str, settings: Mapping[str, Any]) -> Iterato
         name = settings.get("function")
         calculates = isinstance(name, str) and _calculates(_COMPAT.sub("", name))
     if not calculates:
-        yield place.unsafe("runs", f"TensorFlow's {shown(name)}, which is no calculation that is known", "config")
+        yield place.unsafe("runs", f"TensorFlow's {quoted(name)}, which is no calculation that is known", "config")
 
 
 def _calculates(function: str) -> bool:
@@ -164,32 +166,32 @@ def _calculates(function: str) -> bool:
     return function in tensorflow_names.CALLS
 
 
-def _node(place: Place, value: Any) -> Iterator[UnsafePart]:
+def _node(place: PlacedValue, value: Any) -> Iterator[UnsafePart]:
     try:
         node = read_node(value)
     except Unreadable:
-        yield place.unsafe("runs", f"a graph's node that cannot be read, {shown(value)}", "config", "node_def")
+        yield place.unsafe("runs", f"a graph's node that cannot be read, {quoted(value)}", "config", "node_def")
         return
     if node.op not in tensorflow_names.NODES or node.calls:
-        what = f"TensorFlow's {shown(node.op)}, which is no calculation that is known"
+        what = f"TensorFlow's {quoted(node.op)}, which is no calculation that is known"
         yield place.unsafe("runs", what, "config", "node_def")
     for text in filter(is_address, node.strings):
-        yield place.unsafe("refers", f"the address {shown(text)}", "config", "node_def")
+        yield place.unsafe("refers", f"the address {quoted(text)}", "config", "node_def")
 
 
-def _function(place: Place, entry: Mapping[str, Any]) -> Iterator[UnsafePart]:
+def _function(place: PlacedValue, entry: Mapping[str, Any]) -> Iterator[UnsafePart]:
     name, module = entry.get("config"), entry.get("module")
     if isinstance(name, Mapping):
         name = name.get("name")
     rooms, registered = _rooms(module), entry.get("registered_name")
     known = isinstance(name, str) and name in (*FUNCTIONS, OWN_FUNCTION)
     if registered not in (None, "function", name, f"keras>{name}"):
-        yield place.unsafe("imports", f"a function registered as {shown(registered)}")
+        yield place.unsafe("imports", f"a function registered as {quoted(registered)}")
     elif module in (None, "builtins") or rooms == []:
         if not known:
-            yield place.unsafe("imports", f"the function {shown(name)}, which is not Keras's")
+            yield place.unsafe("imports", f"the function {quoted(name)}, which is not Keras's")
     elif rooms is None:
-        yield place.unsafe("imports", f"the function {shown(name)} of module {shown(module)}")
+        yield place.unsafe("imports", f"the function {quoted(name)} of module {quoted(module)}")
     elif not isinstance(name, str) or name.rpartition(">")[2] not in _functions_of(rooms):
         yield place.unsafe("runs", f"{cut(str(module))}.{cut(str(name))}, which is no part of a model")
 
@@ -214,7 +216,7 @@ def _is_own(module: Any, kind: str, registered: Any) -> bool:
     return module in modules and registered == own and built_in(own) == own
 
 
-def _class(place: Place, entry: Mapping[str, Any], kind: str) -> Iterator[UnsafePart]:
+def _class(place: PlacedValue, entry: Mapping[str, Any], kind: str) -> Iterator[UnsafePart]:
     module, registered = entry.get("module"), entry.get("registered_name")
     if _is_own(module, kind, registered):
         return
@@ -224,15 +226,15 @@ def _class(place: Place, entry: Mapping[str, Any], kind: str) -> Iterator[Unsafe
     own = package in ("", "keras") or (package == "Custom" and plain in OPTIMIZERS)
     other_name = registered not in (None, kind, plain, f"keras>{plain}")
     if module is not None and rooms is None:
-        yield place.unsafe("imports", f"{cut(kind)} of module {shown(module)}")
+        yield place.unsafe("imports", f"{cut(kind)} of module {quoted(module)}")
     elif rooms is not None and not (known and (not rooms or rooms[0] in _OF_MODELS)):
         yield place.unsafe("runs", f"{cut(str(module))}.{cut(kind)}, which is no part of a model")
     elif other_name:
-        yield place.unsafe("imports", f"{cut(kind)}, registered as {shown(registered)}")
+        yield place.unsafe("imports", f"{cut(kind)}, registered as {quoted(registered)}")
     elif not own:
-        yield place.unsafe("imports", f"{cut(plain)}, registered as {shown(kind)}")
+        yield place.unsafe("imports", f"{cut(plain)}, registered as {quoted(kind)}")
     elif not known:
-        yield place.unsafe("imports", f"{shown(kind)}, which is not Keras's")
+        yield place.unsafe("imports", f"{quoted(kind)}, which is not Keras's")
 
 
 def _rooms(module: Any) -> list[str] | None:

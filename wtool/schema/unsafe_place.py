@@ -27,7 +27,7 @@ class UnsafePart:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PlacedValue:
     """A value in a configuration, and where it stands.
 
     Attributes:
@@ -39,14 +39,14 @@ class Place:
 
     value: Any
     key: str | int
-    above: Place | None
+    above: PlacedValue | None
     slot: str = ""
 
     @property
     def path(self) -> str:
         """Where the value stands, as in `config.layers[1].config.function`."""
         parts: list[str] = []
-        place: Place | None = self
+        place: PlacedValue | None = self
         while place is not None:
             parts.append(f"[{place.key}]" if isinstance(place.key, int) else f".{cut(place.key)}")
             place = place.above
@@ -72,7 +72,7 @@ def cut(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def shown(value: Any) -> str:
+def quoted(value: Any) -> str:
     """Returns how a message shows a value from a file: texts quoted and shortened, other values by their type."""
     return repr(cut(value) if isinstance(value, str) else value if value is None else type(value).__name__)
 

@@ -62,7 +62,7 @@ def check_resume(model: str, data: Any, epochs: int, options: Mapping[str, Any])
         model: path.
         data: words, or data itself.
         epochs: number of epochs to train for.
-        options: see `training.resume_options.Options`.
+        options: see `training.resume_options.ResumeOptions`.
 
     Raises:
         WtoolError: the model or data is missing or of the wrong kind.

@@ -14,7 +14,7 @@ from wtool.run.batch import Failed, SomeFailed
 from wtool.run.options import refuse_unknown
 from wtool.training.checks import check_evaluate
 from wtool.training.data import reading
-from wtool.training.fitting.compiling import Compilation, prepare
+from wtool.training.fitting.compiling import Compilation, compile_model
 from wtool.training.fitting.loop import misfit
 from wtool.training.loading.load import import_all, load
 from wtool.words import Path, Unpack
@@ -37,7 +37,7 @@ class Evaluated:
     metrics: dict[str, float]
 
 
-class Options(TypedDict, total=False):
+class EvaluateOptions(TypedDict, total=False):
     """How models are evaluated.
 
     Attributes:
@@ -59,12 +59,12 @@ class Options(TypedDict, total=False):
     report: Callable[[Evaluated | Failed], None] | None
 
 
-def evaluate(models: Path | Sequence[Path], *, data: Any, **options: Unpack[Options]) -> list[Evaluated]:
+def evaluate(models: Path | Sequence[Path], *, data: Any, **options: Unpack[EvaluateOptions]) -> list[Evaluated]:
     """Returns loss and metrics of one or many models.
 
     Args:
         models: files, folders (searched for models), patterns, or `-` for standard input.
-        data: see `training.data.read`; of a `.npz` file the test part, if it has one.
+        data: see `training.data.reading.read_data`; of a `.npz` file the test part, if it has one.
         options: see `Options`.
 
     Raises:
@@ -74,7 +74,7 @@ def evaluate(models: Path | Sequence[Path], *, data: Any, **options: Unpack[Opti
     Example:
         >>> wtool.evaluate(["a.keras", "b.keras"], data="digits.npz", ensemble=True)  # doctest: +SKIP
     """
-    refuse_unknown("evaluate", options, Options)
+    refuse_unknown("evaluate", options, EvaluateOptions)
     words = [os.fspath(models)] if isinstance(models, (str, os.PathLike)) else [os.fspath(each) for each in models]
     paths = check_evaluate(words, data, options)
     import_all(options.get("imports", ()))
@@ -100,7 +100,7 @@ def score(model: Any, data: Any, batch_size: int = 32) -> dict[str, float]:
 
     Args:
         model: compiled.
-        data: what `data.read` gives.
+        data: a result of `reading.read_data`.
         batch_size: of `Samples`.
     """
     found = model.evaluate(reading.fed(data, batch_size), verbose=0, return_dict=True)
@@ -140,14 +140,14 @@ def _ignore(result: Evaluated | Failed) -> None:
     """A report that is thrown away."""
 
 
-def _of_file(path: str, data: Any, options: Options, members: list[Any]) -> Evaluated | Failed:
+def _of_file(path: str, data: Any, options: EvaluateOptions, members: list[Any]) -> Evaluated | Failed:
     try:
         loaded = load(path, options.get("unsafe", False))
         model = loaded.model
         wanted = Compilation(options.get("loss"), tuple(options.get("metrics", ())))
-        prepare(model, wanted, trains=False, why=loaded.uncompiled)
+        compile_model(model, wanted, trains=False, why=loaded.uncompiled)
         batch_size = options.get("batch_size", 32)
-        found = Evaluated(path, score(model, reading.read(data, model, "test", batch_size), batch_size))
+        found = Evaluated(path, score(model, reading.read_data(data, model, "test", batch_size), batch_size))
     except Usage:
         raise
     except WtoolError as error:
@@ -161,7 +161,7 @@ def _of_file(path: str, data: Any, options: Options, members: list[Any]) -> Eval
     return found
 
 
-def _of_members(members: Sequence[Any], data: Any, options: Options) -> Evaluated:
+def _of_members(members: Sequence[Any], data: Any, options: EvaluateOptions) -> Evaluated:
     """Returns the ensemble, compiled with the first member's loss and metrics."""
     ensemble = Ensemble(members)
     first = members[0]
@@ -169,7 +169,7 @@ def _of_members(members: Sequence[Any], data: Any, options: Options) -> Evaluate
     batch_size = options.get("batch_size", 32)
     try:
         ensemble.compile(**{name: settings.get(name) for name in HOW})
-        return Evaluated(ENSEMBLE, score(ensemble, reading.read(data, first, "test", batch_size), batch_size))
+        return Evaluated(ENSEMBLE, score(ensemble, reading.read_data(data, first, "test", batch_size), batch_size))
     except (ValueError, TypeError) as error:
         raise _unfit(error).about(ENSEMBLE) from error
 

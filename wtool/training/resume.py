@@ -9,7 +9,7 @@ from typing import Any
 
 from wtool.checkpoint.lineage import Input
 from wtool.errors import WtoolError
-from wtool.io.private import sweep
+from wtool.io.private import remove_abandoned_folders
 from wtool.run.batch import SEEDS
 from wtool.run.options import refuse_unknown
 from wtool.run.target import make_ready
@@ -18,14 +18,14 @@ from wtool.training.data import fingerprints
 from wtool.training.data.words import paths_of
 from wtool.training.fitting import masks
 from wtool.training.loading.load import Loaded, import_all, load
-from wtool.training.resume_options import Options, Resumed, compilation_of
-from wtool.training.saving.record import Plan, Position, epochs_of, left_behind
+from wtool.training.resume_options import Resumed, ResumeOptions, compilation_of
+from wtool.training.saving.record import Position, TrainingPlan, epochs_of, left_behind
 from wtool.training.saving.save import check_target, folder_of
 from wtool.training.training_run import TrainingRun
 from wtool.words import Path, Unpack
 
 
-def resume(model: Path, *, data: Any, epochs: int, **options: Unpack[Options]) -> Resumed:
+def resume(model: Path, *, data: Any, epochs: int, **options: Unpack[ResumeOptions]) -> Resumed:
     """Train a saved model for some more epochs, as if it had never been saved.
 
     The order of samples is a function of the seed and the epoch. So a run that was stopped or killed goes on from where
@@ -33,9 +33,9 @@ def resume(model: Path, *, data: Any, epochs: int, **options: Unpack[Options]) -
 
     Args:
         model: a `.keras` or whole-model `.h5` file, or `-` for standard input.
-        data: see `training.data.reading.read`.
+        data: see `training.data.reading.read_data`.
         epochs: number of epochs to train for.
-        options: see `training.resume_options.Options`.
+        options: see `training.resume_options.ResumeOptions`.
 
     Raises:
         WtoolError: the model cannot be loaded, trained or saved; the loss became NaN.
@@ -45,13 +45,13 @@ def resume(model: Path, *, data: Any, epochs: int, **options: Unpack[Options]) -
         >>> wtool.resume("pruned.keras", data="digits.npz", epochs=5, seed=1)  # doctest: +SKIP
     """
     name, checkpoints = os.fspath(model), os.fspath(options.get("checkpoints") or "")
-    refuse_unknown("resume", options, Options)
+    refuse_unknown("resume", options, ResumeOptions)
     goal = check_resume(name, data, epochs, options)
     target = goal.path
     if goal.makes_folder:
         make_ready(replace(goal, force=True))  # what is there already may be this run's own
     for folder in {folder_of(target), *([checkpoints] if checkpoints and os.path.isdir(checkpoints) else [])}:
-        sweep(folder)
+        remove_abandoned_folders(folder)
     import_all(options.get("imports", ()))
     try:
         loaded = load(name, options.get("unsafe", False))
@@ -68,9 +68,9 @@ def resume(model: Path, *, data: Any, epochs: int, **options: Unpack[Options]) -
         raise error.about(name) from error.__cause__
 
 
-def _plan(loaded: Loaded, data: Any, epochs: int, options: Options) -> Plan:
+def _plan(loaded: Loaded, data: Any, epochs: int, options: ResumeOptions) -> TrainingPlan:
     held = options.get("hold_zeros")
-    is_masked = held is None and bool(masks.masked(loaded))
+    is_masked = held is None and bool(masks.masked_variables(loaded))
     parameters = {
         "data": paths_of(data),
         "validation_data": paths_of(options.get("validation_data")),
@@ -86,7 +86,7 @@ def _plan(loaded: Loaded, data: Any, epochs: int, options: Options) -> Plan:
     parameters |= {name: value for name, value in asdict(compilation_of(options)).items() if value != ()}
     seed = options.get("seed")
     start = epochs_of(loaded.lineage)
-    return Plan(
+    return TrainingPlan(
         parameters={name: value for name, value in parameters.items() if value is not None},
         inputs=[
             Input.at(loaded.name, loaded.hashes, {"as": "model"}),

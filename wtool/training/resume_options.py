@@ -11,7 +11,7 @@ from wtool.training.fitting.logs import Epoch
 from wtool.words import Path
 
 
-class Options(TypedDict, total=False):
+class ResumeOptions(TypedDict, total=False):
     """How a model goes on training.
 
     Attributes:
@@ -93,7 +93,7 @@ class Resumed:
     notes: tuple[str, ...] = ()
 
 
-def compilation_of(options: Options) -> Compilation:
+def compilation_of(options: ResumeOptions) -> Compilation:
     """Returns how the model is to be compiled; settings that the options do not name stay as saved."""
     return Compilation(
         loss=options.get("loss"),

@@ -15,13 +15,13 @@ from wtool.training.data import reading
 from wtool.training.data.samples import Samples
 from wtool.training.fitting import holding, logs, masks, randomness
 from wtool.training.fitting.callbacks import NeuroPlast, Pruning, Stroke
-from wtool.training.fitting.compiling import prepare
+from wtool.training.fitting.compiling import compile_model
 from wtool.training.fitting.logs import Epoch
 from wtool.training.fitting.loop import Stop, fit, stopping_on_signals
 from wtool.training.fitting.telling import Log
 from wtool.training.loading.load import Loaded, load
-from wtool.training.resume_options import Options, Resumed, compilation_of
-from wtool.training.saving.record import Left, Plan, Position, checkpoint_of, latest
+from wtool.training.resume_options import Resumed, ResumeOptions, compilation_of
+from wtool.training.saving.record import Left, Position, TrainingPlan, checkpoint_of, latest
 from wtool.training.saving.save import Diverged, refuse_nonfinite, save
 from wtool.training.variables import array, in_order
 
@@ -40,11 +40,11 @@ class TrainingRun:
     """
 
     loaded: Loaded
-    plan: Plan
+    plan: TrainingPlan
     target: str
     replaces: bool
     data: Any
-    options: Options
+    options: ResumeOptions
 
     def run(self, found: Sequence[Left]) -> Resumed:
         """Train from the latest model that was left behind, or from the beginning, and save."""
@@ -104,11 +104,11 @@ class TrainingRun:
             saver.save(model, self.target, at, self.replaces)
         return at, stop
 
-    def _begun(self, last: Left | None, plan: Plan) -> Any:
+    def _begun(self, last: Left | None, plan: TrainingPlan) -> Any:
         """Returns the model with which training begins, or the checkpoint from which it goes on."""
         loaded = self.loaded
         if last is None:
-            prepare(loaded.model, compilation_of(self.options), why=loaded.uncompiled)
+            compile_model(loaded.model, compilation_of(self.options), why=loaded.uncompiled)
         else:
             loaded = load(last.path, self.options.get("unsafe", False))
             if loaded.hashes != (last.hash,):
@@ -121,7 +121,7 @@ class TrainingRun:
     def _data(self) -> tuple[Any, Any]:
         """Returns the data for training and for validation (None for no validation)."""
         model, batch_size = self.loaded.model, self.options.get("batch_size", 32)
-        data = reading.read(self.data, model, "train", batch_size)
+        data = reading.read_data(self.data, model, "train", batch_size)
         other, share = self.options.get("validation_data"), self.options.get("validation_split")
         if share is not None:
             if not isinstance(data, Samples):
@@ -129,7 +129,7 @@ class TrainingRun:
             return data.split(share)
         if other is None and not reading.has_test_part(self.data):
             return data, None
-        return data, reading.read(self.data if other is None else other, model, "test", batch_size)
+        return data, reading.read_data(self.data if other is None else other, model, "test", batch_size)
 
     def _prepare_folder(self, at: Position, found: Sequence[Left]) -> None:
         """Make the folder of checkpoints.
@@ -160,13 +160,13 @@ class TrainingRun:
         which = self.plan.parameters["hold_zeros"]
         if not which:
             return []
-        variables = masks.masked(self.loaded) if which == masks.MASKS else masks.zeros(self.loaded)
+        variables = masks.masked_variables(self.loaded) if which == masks.MASKS else masks.zeros(self.loaded)
         first, now = (in_order(each) for each in (self.loaded.model, model))
         numbers = {id(variable): number for number, variable in enumerate(first)}
         live = {path: now[numbers[id(variable)]] for path, variable in variables.items()}
         return holding.hold(model, live, {path: array(variable) != 0 for path, variable in variables.items()})
 
-    def _transforms(self, plan: Plan, at: Position) -> list[Any]:
+    def _transforms(self, plan: TrainingPlan, at: Position) -> list[Any]:
         """Returns the callbacks that change weights at the ends of epochs."""
         ratio, prune, plastic = self.options.get("stroke"), self.options.get("prune"), self.options.get("neuroplast")
         made: list[Any] = []
@@ -188,7 +188,7 @@ class TrainingRun:
         told = [remember, *([report] if report else [])]
         notes: tuple[str, ...] = ()
         if log is not None:
-            notes = logs.prepare(os.fspath(log), at.epoch, keep=not goes_on and not self.options.get("force"))
+            notes = logs.prepare_log(os.fspath(log), at.epoch, keep=not goes_on and not self.options.get("force"))
             told.append(logs.writer(os.fspath(log)))
         made: list[Any] = [Log(each, self.plan.end.epoch) for each in told]
         if tensorboard is not None:
@@ -206,7 +206,7 @@ class CheckpointSaver(keras.callbacks.Callback):
         notes: what is worth knowing of the file that was saved last, one line each.
     """
 
-    def __init__(self, run: TrainingRun, plan: Plan, held: Sequence[holding.HeldVariable]) -> None:
+    def __init__(self, run: TrainingRun, plan: TrainingPlan, held: Sequence[holding.HeldVariable]) -> None:
         super().__init__()
         self._run = run
         self.plan = plan

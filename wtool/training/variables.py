@@ -20,12 +20,12 @@ def chosen(model: Any, include: Sequence[str], exclude: Sequence[str], weights: 
     Raises:
         Usage: a pattern matches nothing.
     """
-    found = named(model)
+    found = variables_by_path(model)
     tensors = [_described(path, layer, variable) for path, (layer, variable) in found.items()]
     return {tensor.path: found[tensor.path][1] for tensor in by_role(tensors, include, exclude, weights, biases)}
 
 
-def named(model: Any) -> dict[str, tuple[Any, Any]]:
+def variables_by_path(model: Any) -> dict[str, tuple[Any, Any]]:
     """Returns path (`encoder/dense_1/kernel`, as in files) -> (layer, variable), each variable once, in model order."""
     found: dict[str, tuple[Any, Any]] = {}
     seen: set[int] = set()
@@ -48,7 +48,7 @@ def _free(path: str, taken: Container[str]) -> str:
 
 def in_order(model: Any) -> list[Any]:
     """Returns all variables, each once, in an order that all models of one architecture share."""
-    return [variable for _, variable in named(model).values()]
+    return [variable for _, variable in variables_by_path(model).values()]
 
 
 def by_place(model: Any) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def open_folder(path: str, opening: Opening) -> Checkpoint:
             raise Refused(f"an unzipped model without {name}")
     if os.path.lexists(os.path.join(path, OTHER_WEIGHTS)):
         raise Differs(TWO_WEIGHTS)
-    texts = {name: unzipped.text_of(parts[name], name) for name in (CONFIG, METADATA) if name in parts}
+    texts = {name: unzipped.file_text(parts[name], name) for name in (CONFIG, METADATA) if name in parts}
     files = {"sources": tuple(parts.values()), "members": unzipped.as_members(parts), "parts": parts}
     return _keras_model(path, texts, Region(parts[WEIGHTS], 0, parts[WEIGHTS].size), files, opening)
 
@@ -158,7 +158,7 @@ def configurations(source: Source, opening: Opening) -> list[tuple[str, dict[str
 
 def folder_configurations(path: str, opening: Opening) -> list[tuple[str, dict[str, Any]]]:
     """Returns the configuration of an unzipped model as Keras reads it, whatever else is wrong with the model."""
-    text = unzipped.text_of(unzipped.open_parts(path, opening.stack)[CONFIG], CONFIG)
+    text = unzipped.file_text(unzipped.open_parts(path, opening.stack)[CONFIG], CONFIG)
     return [("", parse_as_python(text, CONFIG))]
 
 

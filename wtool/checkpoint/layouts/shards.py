@@ -57,7 +57,7 @@ def _names(path: str, value: object) -> tuple[str, ...]:
     return tuple(names)
 
 
-def beside(manifest: str, name: str) -> int:
+def open_shard(manifest: str, name: str) -> int:
     """Returns a descriptor of the shard `name` in the folder of `manifest`; symbolic links are not followed.
 
     Raises:
@@ -74,7 +74,7 @@ def beside(manifest: str, name: str) -> int:
         raise Refused(f"its shard {name!r} cannot be opened ({error.strerror})") from None
 
 
-def merged(groups: Mapping[str, Sequence[str]], names: Sequence[str], indexes: Sequence[Index]) -> Index:
+def merged_index(groups: Mapping[str, Sequence[str]], names: Sequence[str], indexes: Sequence[Index]) -> Index:
     """Returns one index of all shards, as if they were one file.
 
     Raises:
@@ -116,11 +116,11 @@ def open_shards(source: Source, opening: Opening) -> Checkpoint:
     text = source.read(0, source.size)
     groups, metadata = shard_map(text)
     names = shard_names(groups)
-    sources = [opening.adopt(Source(beside(source.name, name), name)) for name in names]
+    sources = [opening.adopt(Source(open_shard(source.name, name), name)) for name in names]
     parts = [indexed(Region(shard, 0, shard.size), opening) for shard in sources]
     indexes = [index for _, index in parts]
     kept = {path: shards for path, shards in groups.items() if path.split("/")[0] not in opening.drop}
-    contents = with_shards(keras3.contents(merged(kept, names, indexes), None, None), indexes)
+    contents = with_shards(keras3.contents(merged_index(kept, names, indexes), None, None), indexes)
     return Checkpoint(
         name=source.name, format="weights.json", keras_version=None, config=None, contents=contents,
         lineage=lineage_in(metadata), sources=(source, *sources), regions=tuple(region for region, _ in parts),

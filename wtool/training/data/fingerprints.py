@@ -17,7 +17,7 @@ def entries(words: Any, role: str) -> list[Input]:
     """Returns a lineage input for each file or folder that the words name; functions and data from Python have none.
 
     Args:
-        words: see `data.read`.
+        words: see `reading.read_data`.
         role: what the data is for.
     """
     found = []

@@ -28,7 +28,7 @@ class Renewed:
     make: Callable[[], Any]
 
 
-def read(words: Any, model: Any, part: str = "train", batch_size: int = 32) -> Any:
+def read_data(words: Any, model: Any, part: str = "train", batch_size: int = 32) -> Any:
     """Returns the data that words name, or data from Python in the form that `fit` takes.
 
     Args:
@@ -63,7 +63,7 @@ def fed(data: Any, batch_size: int, seed: int | None = None, epoch: int = 0, ski
     """Returns data in the form that `fit` takes with `shuffle=False`, from a batch of an epoch on.
 
     Args:
-        data: a result of `read`.
+        data: a result of `read_data`.
         batch_size: number of samples in a batch, for `Samples`.
         seed: seed of the order of `Samples`; None for the order in which they are stored.
         epoch: index of the first epoch; for `Renewed`, of the only one.

@@ -71,7 +71,7 @@ class _AtEpochEnd(keras.callbacks.Callback):
         variables = chosen(self.model, self.include, self.exclude, self.do_weights, self.do_biases)
         old = values(variables)
         for path, new in on_arrays(self.transform, old, seed=self.seed + earlier, earlier=earlier).items():
-            variables[path].assign(holding.masked(variables[path].constraint, new))
+            variables[path].assign(holding.with_held_zeros(variables[path].constraint, new))
 
 
 class Stroke(_AtEpochEnd):

@@ -27,7 +27,7 @@ class Compilation:
     learning_rate: float | None = None
 
 
-def prepare(model: Any, wanted: Compilation, trains: bool = True, why: str = "") -> None:
+def compile_model(model: Any, wanted: Compilation, trains: bool = True, why: str = "") -> None:
     """Compile a model. A model that is compiled keeps every setting that is not named, and its optimizer's state.
 
     Args:

@@ -100,7 +100,7 @@ def settle(model: Any, held: Sequence[HeldVariable]) -> None:
     for each in held:
         for variable in (each.variable, averages.get(id(each.variable))):
             if variable is not None:
-                variable.assign(masked(variable.constraint or ZeroMask(each.kept), array(variable)))
+                variable.assign(with_held_zeros(variable.constraint or ZeroMask(each.kept), array(variable)))
 
 
 def has_averages(model: Any) -> bool:
@@ -108,7 +108,7 @@ def has_averages(model: Any) -> bool:
     return bool(getattr(inner(model), "use_ema", False))
 
 
-def masked(constraint: Any, new: Array) -> Array:
+def with_held_zeros(constraint: Any, new: Array) -> Array:
     """Returns new values for a variable, with zeros where its constraint holds zeros."""
     if not isinstance(constraint, ZeroMask):
         return new

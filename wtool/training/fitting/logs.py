@@ -49,7 +49,7 @@ def check_log(path: str) -> None:
         raise Usage(f"a log is called .csv or .jsonl, not {path}")
 
 
-def prepare(path: str, epoch: int, keep: bool) -> tuple[str, ...]:
+def prepare_log(path: str, epoch: int, keep: bool) -> tuple[str, ...]:
     """Make a log ready for the epochs after `epoch`: lines of later epochs, which will come again, are removed.
 
     Args:

@@ -65,7 +65,7 @@ def fit(
 
     Args:
         model: compiled.
-        data: what `data.read` gives.
+        data: a result of `reading.read_data`.
         start: where training is; in the middle of an epoch only with data that can skip.
         stop_epoch: how many whole epochs there are in the end.
         seed: of the order of samples, together with the epoch, and of all else that is random.

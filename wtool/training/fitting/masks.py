@@ -9,7 +9,7 @@ from wtool.checkpoint.lineage import own_records
 from wtool.errors import Usage, WtoolError, a_few
 from wtool.run.selection import by_role
 from wtool.training.loading.load import Loaded
-from wtool.training.variables import named
+from wtool.training.variables import variables_by_path
 
 MASKING = frozenset({"prune", "rewind", "jitter", "randomize", "reshuffle", "constant", "rewind-schedule"})
 """Operations after which zeros are a mask."""
@@ -20,7 +20,7 @@ MASKS, ALL = "masks", "all"
 _CHOICE = "--hold-zeros holds all zeros of kernels, --no-hold-zeros none"
 
 
-def masked(loaded: Loaded) -> dict[str, Any]:
+def masked_variables(loaded: Loaded) -> dict[str, Any]:
     """Returns path in the file -> Keras variable of the variables whose zeros are masks, as the lineage tells.
 
     Not of those that a swap gave new zeros after that: these are there to be trained.
@@ -51,7 +51,7 @@ def zeros(loaded: Loaded) -> dict[str, Any]:
     """Returns path in the file -> Keras variable of all kernels, and of others that the lineage calls masked."""
     kernels = {tensor.path for tensor in by_role(loaded.weights, (), (), kernels=True, biases=False)}
     with suppress(WtoolError):
-        return _live(loaded, kernels) | masked(loaded)
+        return _live(loaded, kernels) | masked_variables(loaded)
     return _live(loaded, kernels)
 
 
@@ -59,7 +59,7 @@ def _live(loaded: Loaded, paths: set[str]) -> dict[str, Any]:
     missing = sorted(paths - loaded.variables.keys())
     if missing:
         raise WtoolError(f"Keras has no variable for {a_few(missing)}, whose zeros were to be held; {_CHOICE}")
-    layers = named(loaded.model).values()
+    layers = variables_by_path(loaded.model).values()
     adapted = {id(variable) for layer, variable in layers if getattr(layer, "lora_enabled", False)}
     odd = sorted(path for path in paths if id(loaded.variables[path]) in adapted)
     if odd:

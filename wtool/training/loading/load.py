@@ -32,7 +32,7 @@ from wtool.training.checks import refuse_weights_only
 from wtool.training.loading.holes import warn_of_holes
 from wtool.training.loading.old_names import older_objects
 from wtool.training.loading.optimizer_state import restored
-from wtool.training.variables import by_place, named
+from wtool.training.variables import by_place, variables_by_path
 
 UIDS = "object_name_uids"
 """Key of Keras's global state in which Keras counts the layers that it named."""
@@ -252,7 +252,7 @@ def _variables(model: Any, checkpoint: Checkpoint) -> dict[str, Any]:
 
     Names alone do not do: layers of subclassed models get others whenever they are made.
     """
-    called = {path: variable for path, (_, variable) in named(model).items()}
+    called = {path: variable for path, (_, variable) in variables_by_path(model).items()}
     known = {id(variable) for variable in called.values()}
     placed = by_place(model) if checkpoint.format == "keras" else {}
     found = {}

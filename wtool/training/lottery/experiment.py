@@ -28,14 +28,14 @@ from wtool.training.lottery.summaries import Line, Summary
 from wtool.words import Path, Unpack
 
 
-class Options(TypedDict, total=False):
+class LotteryOptions(TypedDict, total=False):
     """Options of the experiment.
 
     Attributes:
         sparsity, rounds, schedule, criterion, scope, last_layer_scale, include, exclude, arms, same_sign, rewind_to,
             trials: see `lottery_plan.Experiment`.
         seed: of all that is random; default a fresh one, or that of the experiment that goes on.
-        validation_data, validation_split, batch_size, shuffle, imports, unsafe: see `training.resuming.Options`.
+        validation_data, validation_split, batch_size, shuffle, imports, unsafe: see `ResumeOptions`.
         keep: which checkpoints stay: `all`, `tickets` or `last`; see `lottery_plan.is_kept`.
         progress: called with epochs done and epochs in all.
         report: called with every training that is over.
@@ -99,7 +99,7 @@ class Lottery:
     summary: tuple[Summary, ...]
 
 
-def lottery(model: Path, *, data: Any, out: Path, epochs: int, **options: Unpack[Options]) -> Lottery:
+def lottery(model: Path, *, data: Any, out: Path, epochs: int, **options: Unpack[LotteryOptions]) -> Lottery:
     """Do a lottery-ticket experiment: train, prune, re-initialise, train, and so on.
 
     Called again with the same words, an experiment that was stopped or killed goes on at the epoch where it was, to the
@@ -107,7 +107,7 @@ def lottery(model: Path, *, data: Any, out: Path, epochs: int, **options: Unpack
 
     Args:
         model: the initial model, compiled: a `.keras` or whole-model `.h5` file.
-        data: see `training.data.read`.
+        data: see `training.data.reading.read_data`.
         out: a folder for checkpoints, `metrics.jsonl` and `experiment.json`; made if it is missing.
         epochs: of each training, counted from the initial weights.
         options: see `Options`.
@@ -119,18 +119,20 @@ def lottery(model: Path, *, data: Any, out: Path, epochs: int, **options: Unpack
     Example:
         >>> wtool.lottery("init.keras", data="digits.npz", out="run", epochs=20, sparsity=0.8)  # doctest: +SKIP
     """
-    refuse_unknown("lottery", options, Options)
+    refuse_unknown("lottery", options, LotteryOptions)
     folder, description = _asked(model, data, out, epochs, options)
     claim(folder.out, description)
     return _go(folder, data, options)
 
 
-def check(model: Path, *, data: Any, out: Path, epochs: int, **options: Unpack[Options]) -> None:
+def check(model: Path, *, data: Any, out: Path, epochs: int, **options: Unpack[LotteryOptions]) -> None:
     """Raise the errors of `lottery` for these arguments that can be told without Keras. Writes nothing."""
     _asked(model, data, out, epochs, options)
 
 
-def _asked(model: Path, data: Any, out: Path, epochs: int, options: Options) -> tuple[Folder, dict[str, Any] | None]:
+def _asked(
+    model: Path, data: Any, out: Path, epochs: int, options: LotteryOptions
+) -> tuple[Folder, dict[str, Any] | None]:
     """Returns the experiment's folder, and the description that is to be written into it, or None."""
     check_choice(options.get("keep", "all"), "choice of what to keep", KEEP)
     given = options.get("seed")
@@ -141,7 +143,7 @@ def _asked(model: Path, data: Any, out: Path, epochs: int, options: Options) -> 
     return Folder(os.fspath(out), base, experiment), description
 
 
-def _experiment(epochs: int, seed: int, options: Options) -> Experiment:
+def _experiment(epochs: int, seed: int, options: LotteryOptions) -> Experiment:
     own = {each.name for each in fields(Experiment)} - {"seed"}
     chosen: dict[str, Any] = {name: value for name, value in options.items() if name in own}
     for name in ("include", "exclude", "arms"):
@@ -151,7 +153,7 @@ def _experiment(epochs: int, seed: int, options: Options) -> Experiment:
     return Experiment(epochs, seed, **chosen)
 
 
-def _training(data: Any, options: Options) -> dict[str, Any]:
+def _training(data: Any, options: LotteryOptions) -> dict[str, Any]:
     """Returns the options that make a difference to trainings, as the experiment's folder keeps them."""
     other = options.get("validation_data")
     return {
@@ -164,13 +166,13 @@ def _training(data: Any, options: Options) -> dict[str, Any]:
     }
 
 
-def _go(folder: Folder, data: Any, options: Options) -> Lottery:
+def _go(folder: Folder, data: Any, options: LotteryOptions) -> Lottery:
     """Do the steps that are left, until a signal comes."""
     from wtool.training.lottery.steps import transform  # imports Keras, after all words were looked at
 
     experiment, keep = folder.experiment, options.get("keep", "all")
     plan = steps(experiment, extension(folder.base.path))
-    lines = summaries.read(folder.out)
+    lines = summaries.read_metrics(folder.out)
     there = {step.output for step in plan if folder.is_there(step)}
     recorded = {step.output for step in plan if step.operation == TRAIN and folder.is_recorded(step, lines)}
     kept = {step.output for step in plan if is_kept(step, keep, experiment.rounds)}
@@ -188,11 +190,11 @@ def _go(folder: Folder, data: Any, options: Options) -> Lottery:
             break
     else:
         folder.clear(plan, kept, ())
-    summary = tuple(summaries.summarise(summaries.read(folder.out)))
+    summary = tuple(summaries.summarise(summaries.read_metrics(folder.out)))
     return Lottery(folder.base.path, folder.out, experiment.seed, trained, signal, summary)
 
 
-def _train(folder: Folder, step: Step, data: Any, options: Options, trainings: Sequence[Step]) -> int | None:
+def _train(folder: Folder, step: Step, data: Any, options: LotteryOptions, trainings: Sequence[Step]) -> int | None:
     """Do one of the trainings and report it; returns the signal that came meanwhile, or None."""
     from wtool.training.lottery.steps import train
 
@@ -209,6 +211,6 @@ def _train(folder: Folder, step: Step, data: Any, options: Options, trainings: S
 
     signal = train(folder, step, data, {name: given[name] for name in names if name in given}, after)
     if report is not None and signal is None:
-        mine = [line for line in summaries.read(folder.out) if folder.is_of(step, line)]
+        mine = [line for line in summaries.read_metrics(folder.out) if folder.is_of(step, line)]
         report(Trained(mine[-1], time.monotonic() - began))
     return signal

@@ -246,7 +246,7 @@ class Folder:
 
     def record(self, lines: Sequence[Line]) -> None:
         """Add the lines to the experiment's metrics that are not there yet."""
-        before = summaries.read(self.out)
+        before = summaries.read_metrics(self.out)
         known = {(line.trial, line.arm, line.round, line.epoch) for line in before}
         new = [line for line in lines if (line.trial, line.arm, line.round, line.epoch) not in known]
         if new:

@@ -58,7 +58,7 @@ def train(folder: Folder, step: Step, data: Any, how: Mapping[str, Any], after: 
     Args:
         folder: of the experiment.
         step: a training.
-        data: see `training.data.read`.
+        data: see `training.data.reading.read_data`.
         how: further options of `resume`.
         after: called with every epoch.
 

@@ -67,7 +67,7 @@ class Summary:
     metrics: dict[str, Spread]
 
 
-def read(folder: str | os.PathLike[str]) -> list[Line]:
+def read_metrics(folder: str | os.PathLike[str]) -> list[Line]:
     """Returns the metrics of an experiment so far, in the order in which they were measured.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A leg of training, as the record in a lineage tells it, and what an earlier run of it left behind."""
+"""A training as its record in the lineage tells it, and the models that an earlier run of it left behind."""
 
 from __future__ import annotations
 
@@ -21,15 +21,24 @@ ORDER = ("operation", "parameters", "inputs", "seed", "epoch", "batch", "wtool",
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """How far training is: whole epochs, and batches of the next one."""
+    """A position in a training: number of whole epochs, and of batches of the next one."""
 
     epoch: int
     batch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A leg as its record in the lineage tells it: the same plan comes to the same result."""
+class TrainingPlan:
+    """Everything that decides the result of a training: two trainings with equal plans have equal results.
+
+    Attributes:
+        parameters: options by name, as the record keeps them.
+        inputs: the model and the files of data, with hashes.
+        seed: seed of the order of samples, and of all other random numbers.
+        seed_is_given: whether the user gave the seed; otherwise a run with any seed may be gone on with.
+        start: position of the model that is trained.
+        end: position of the result.
+    """
 
     parameters: Mapping[str, Any]
     inputs: Sequence[Input]
@@ -39,12 +48,12 @@ class Plan:
     end: Position
 
     def record(self, at: Position, states: Mapping[str, Any] | None = None) -> Record:
-        """The record of a model that is so far, with the states of its random layers, if any."""
+        """Returns the record of a model at a position, with the states of its random layers, if any."""
         place = {"epoch": at.epoch, **({"batch": at.batch} if at.batch else {}), **(states or {})}
         return Record(OPERATION, self.parameters, tuple(self.inputs), self.seed, more=place, order=ORDER)
 
     def position(self, record: Record) -> Position | None:
-        """How far a model with this record is in this leg; None if it is of another."""
+        """Returns the position in this training of a model with this record; None if it is of another training."""
         mine, there = self.record(self.start).as_read(), record.to_json()
         same = ["operation", "parameters", "inputs", *(["seed"] if self.seed_is_given else [])]
         if mine["parameters"].get("data") is None or any(there.get(name) != mine[name] for name in same):
@@ -56,7 +65,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A model that an earlier run of the same leg left behind."""
+    """A model that an earlier run of the same training left behind.
+
+    Attributes:
+        path: of the file.
+        at: its position in the training.
+        seed: of the earlier run.
+        hash: content hash of the file.
+    """
 
     path: str
     at: Position
@@ -65,32 +81,40 @@ class Left:
 
 
 def epochs_of(lineage: Sequence[Record]) -> int:
-    """How many epochs a model was trained for by `resume`, as its lineage tells."""
+    """Returns the number of epochs that a model was trained for by `resume`, as its lineage tells."""
     counts = [record.more.get("epoch") for record in own_records(lineage) if record.operation == OPERATION]
     return next((count for count in reversed(counts) if isinstance(count, int) and count >= 0), 0)
 
 
-def left_behind(plan: Plan, target: str, folder: str | os.PathLike[str] | None) -> Iterator[Left]:
-    """What an earlier run of the leg left behind: the target, if it was stopped or ended, and checkpoints."""
+def left_behind(plan: TrainingPlan, target: str, folder: str | os.PathLike[str] | None) -> Iterator[Left]:
+    """Yields the models that an earlier run left behind: the target and checkpoints."""
     paths = [target] if target != "-" and os.path.isfile(target) else []
     if folder is not None and os.path.isdir(folder):
         numbers = range(plan.start.epoch + 1, plan.end.epoch + 1)
         paths += [path for path in (checkpoint_of(folder, number) for number in numbers) if os.path.isfile(path)]
     for path in paths:
-        with suppress(WtoolError), open_checkpoint(path) as there:  # what is no checkpoint is not of this leg
+        with (
+            suppress(WtoolError),
+            open_checkpoint(path) as there,
+        ):  # a file that is no checkpoint is not of this training
             record = last_record(there.lineage)
             at = plan.position(record)
-            if at is not None and is_sealed(there):  # another tool may have changed it since
+            if at is not None and is_sealed(there):  # otherwise another tool has changed it since
                 yield Left(path, at, record.to_json()["seed"], there.finish()[0])
 
 
 def checkpoint_of(folder: str | os.PathLike[str], epoch: int) -> str:
-    """Path of the checkpoint of the end of an epoch."""
+    """Returns the path of the checkpoint of the end of an epoch."""
     return os.path.join(os.fspath(folder), f"ckpt-{epoch:04d}.keras")
 
 
 def latest(found: Sequence[Left], can_skip: bool) -> tuple[Left | None, tuple[str, ...]]:
-    """What to go on from, and what is worth knowing about it."""
+    """Returns the model from which to go on (None to begin anew), and notes on it.
+
+    Args:
+        found: the models that an earlier run left behind.
+        can_skip: whether an epoch of the data can be begun in the middle.
+    """
     whole = [each for each in found if can_skip or not each.at.batch]
     if whole or not found:
         return max(whole, key=lambda each: each.at, default=None), ()

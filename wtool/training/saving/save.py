@@ -26,7 +26,7 @@ from wtool.run.plan import Operation, Plan
 from wtool.run.progress import Passes
 from wtool.run.target import Goal
 from wtool.training.loading.optimizer_state import unsaved_state
-from wtool.training.variables import array, named
+from wtool.training.variables import array, variables_by_path
 
 
 class Diverged(WtoolError):
@@ -93,7 +93,7 @@ def refuse_nonfinite(model: Any) -> None:
     """Raise Diverged if a weight is NaN or infinite: nothing worth keeping."""
     bad = [
         path
-        for path, (_, variable) in named(model).items()
+        for path, (_, variable) in variables_by_path(model).items()
         if is_floating(variable.dtype) and not np.isfinite(array(variable)).all()
     ]
     if bad:
