@@ -1,8 +1,8 @@
 """Plain copies of HDF5 files, made in a child process, since the HDF5 library crashes or loops on damaged files.
 
 The child gets two open files and limits on memory, time and size; it opens nothing by name. This module has the
-parent's part and the child's first function; in `sandbox_child` is the child's work, and the only place where h5py
-parses files of users.
+parent's part and the child's first function; the child's work is in `sandbox_survey` and `sandbox_child`, the only
+modules in which h5py parses files of users.
 """
 
 from __future__ import annotations
