@@ -37,12 +37,12 @@ ORDER = (OF, "operation", "parameters", "seed", "wtool", "new", "inputs", "resul
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What a record says of an input.
+    """An input of an operation, in its record.
 
     Attributes:
         name: of its file, without folders; `-` for standard input.
         hashes: content hash of each of its files.
-        told: what the operation says of it besides: `as`, `coefficient`, `pruned`, ...
+        told: further keys that the operation writes: `as`, `coefficient`, `pruned`, ...
     """
 
     name: str
@@ -51,16 +51,16 @@ class Input:
 
     @classmethod
     def at(cls, path: str, hashes: Sequence[str], told: Mapping[str, Any]) -> Input:
-        """The input at a path. A name that is no UTF-8 is escaped, since it would be no JSON text."""
+        """Returns the input at a path. A name that is no UTF-8 is escaped, since it would be no JSON text."""
         return cls(one_line(os.path.basename(path)), tuple(hashes), told)
 
     @property
     def hash(self) -> str | list[str]:
-        """Its content hash; of several files a list."""
+        """Content hash of the file, or a list of the hashes of several files."""
         return self.hashes[0] if len(self.hashes) == 1 else list(self.hashes)
 
     def to_json(self) -> dict[str, Any]:
-        """The input as the lineage holds it."""
+        """Returns the input as JSON values, as the lineage holds it."""
         return {"name": self.name, **self.told, "hash": self.hash}
 
 
@@ -77,7 +77,7 @@ class Result:
     hash: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The result as the lineage holds it, its hash last."""
+        """Returns the result as JSON values, as the lineage holds it, with its hash last."""
         return {**self.counts, **({} if self.hash is None else {"hash": self.hash})}
 
 
@@ -110,11 +110,11 @@ class Record:
 
     @property
     def is_own(self) -> bool:
-        """Whether it tells of the checkpoint itself, and was not carried along from another input."""
+        """Whether the record tells of the checkpoint itself, and was not carried along from another input."""
         return self.of is None and OF not in self.more
 
     def to_json(self) -> dict[str, Any]:
-        """The record as the lineage holds it."""
+        """Returns the record as JSON values, as the lineage holds it."""
         told = dict(self._told())
         told = {name: value for name, value in told.items() if name in self.order or value != {}}
         told.update(self.more)
@@ -131,13 +131,13 @@ class Record:
             yield "result", self.result.to_json()
 
     def as_read(self) -> dict[str, Any]:
-        """The record as a reader of the file gets it: tuples are lists, for instance."""
+        """Returns the record as a reader of the file gets it: tuples are lists, for instance."""
         found: dict[str, Any] = as_read(self.to_json())
         return found
 
 
 def lineage_in(holder: Mapping[str, Any]) -> tuple[Record, ...]:
-    """The records under `KEY` of a parsed `metadata.json`, or of HDF5 root attributes (there as JSON text).
+    """Returns the records under `KEY` of a parsed `metadata.json`, or of HDF5 root attributes (there as JSON text).
 
     Whatever is not a list of objects is somebody else's, and gives no records.
     """
@@ -151,17 +151,17 @@ def lineage_in(holder: Mapping[str, Any]) -> tuple[Record, ...]:
 
 
 def lineage_json(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """The records as JSON values, oldest first."""
+    """Returns the records as JSON values, oldest first."""
     return [record.to_json() for record in records]
 
 
 def lineage_text(records: Sequence[Record]) -> str:
-    """The records as JSON text in one line; the same records always give the same text."""
+    """Returns the records as JSON text in one line; the same records always give the same text."""
     return json.dumps(lineage_json(records), ensure_ascii=True)
 
 
 def _record(told: Mapping[str, Any]) -> Record:
-    """A record as a file holds it. What its fields cannot say exactly is kept in `more`."""
+    """Returns a record from a file. Values that the fields cannot hold exactly are kept in `more`."""
     seed, parameters, inputs, result = (told.get(name) for name in ("seed", "parameters", "inputs", "result"))
     read = Record(
         operation=_text(told.get("operation")),
@@ -178,7 +178,7 @@ def _record(told: Mapping[str, Any]) -> Record:
 
 
 def _is_said(said: Mapping[str, Any], name: str, value: Any) -> bool:
-    """Whether the fields of a record give a key just as the file has it: of the same type, in the same order."""
+    """Returns whether the fields of a record give a key exactly as in the file: of the same type, in the same order."""
     return name in said and (said[name] is value or json.dumps(said[name]) == json.dumps(value))
 
 
@@ -198,17 +198,17 @@ def _text(value: Any) -> str | None:
 
 
 def last_record(records: Sequence[Record]) -> Record:
-    """What was done last; of a checkpoint that wtool has not made, a record that says nothing."""
+    """Returns the last record; an empty one for a checkpoint that wtool has not made."""
     return records[-1] if records else Record(None, wtool=None, order=())
 
 
 def own_records(records: Sequence[Record]) -> list[Record]:
-    """What was done to the checkpoint itself, without the records that were carried along from other inputs."""
+    """Returns the records of the checkpoint itself, without those that were carried along from other inputs."""
     return [record for record in records if record.is_own]
 
 
 def carried(name: str, role: str, records: Sequence[Record], base: Sequence[Record]) -> list[Record]:
-    """The records that another input than the base brings along: those of a pipe, which are nowhere else.
+    """Returns the records that another input than the base brings along: those of a pipe, which are nowhere else.
 
     Args:
         name: of the input; `-` for standard input.
@@ -226,7 +226,7 @@ def carried(name: str, role: str, records: Sequence[Record], base: Sequence[Reco
 
 
 def mask_origin(records: Sequence[Record]) -> dict[str, Any]:
-    """How a mask came about, as its checkpoint's lineage tells: parameters of the pruning, and hash of its model.
+    """Returns the origin of a mask, by its checkpoint's lineage: parameters of the pruning, and hash of its model.
 
     A ticket tells of the mask that it was made with.
     """
@@ -242,7 +242,7 @@ def mask_origin(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def with_result(records: Sequence[Record], hash_: str) -> list[Record]:
-    """The records, the last of which tells the content hash of the result."""
+    """Returns the records, with the content hash of the result in the last one."""
     if not records:
         return []
     *before, last = records

@@ -1,4 +1,4 @@
-"""A new file out of an old one: its bytes in one sequential pass, those of some tensors replaced on the way."""
+"""Writing a checkpoint of the same structure: the base's bytes in one pass, with those of some tensors replaced."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Rewrite(Protocol):
     """A new checkpoint being written. Bytes are replaced in ascending order of shard and offset."""
 
     def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:
-        """Put `data` where the bytes from `offset` on are in one of the base's HDF5 files."""
+        """Write `data` in the place of the bytes from `offset` on of one of the base's HDF5 files."""
 
     def copy_rest(self) -> None:
-        """Copy all that is left of the base."""
+        """Copy the rest of the base."""
 
     def publish(self, lineage: Sequence[Record]) -> None:
         """Write the lineage with the seal of the result, and give the new file its name.
@@ -92,7 +92,7 @@ def _patched(file: BinaryIO, patches: Sequence[_Patch]) -> None:
 
 
 class _Hdf5:
-    """A whole-model `.h5` or a weights file: lineage is a root attribute, written behind the old bytes."""
+    """Writes a whole-model `.h5` or a weights file; the lineage is a root attribute, written behind the old bytes."""
 
     def __init__(self, base: Checkpoint, draft: Draft, lineage: Sequence[Record]) -> None:
         text = lineage_text(lineage)
@@ -123,20 +123,20 @@ class _Hdf5:
         self._draft.publish()
 
     def _with(self, lineage: Sequence[Record]) -> tuple[bytes, list[tuple[int, bytes]]]:
-        """What comes behind the old bytes, and what takes the place of some of them: both of the announced length."""
+        """Returns the bytes behind the old ones, and the replacements of old ones: both of the announced length."""
         text = _padded(lineage_text(lineage), self._length)
         return with_root_attribute(self._region.read, self._region.size, KEY, text)
 
 
 def _padded(text: str, length: int) -> str:
-    """JSON, which may end in blanks, of the announced length."""
+    """Returns JSON of the announced length; blanks may stand at the end of JSON."""
     if len(text) > length:
         raise AssertionError("the lineage is longer than it was announced")
     return text.ljust(length)
 
 
 class _Archive:
-    """A `.keras` archive: members in their old order, weights stored, lineage in `metadata.json`."""
+    """Writes a `.keras` archive: members in their old order, weights stored, the lineage in `metadata.json`."""
 
     def __init__(
         self,
@@ -212,7 +212,7 @@ class _Archive:
             copy(self._base.sources[0], member.data, member.data + member.packed, write)
 
     def _copy_part(self, source: Source, write: Callable[[bytes | memoryview], object]) -> None:
-        """Copy a file of an unzipped model, which has no checksum yet."""
+        """Copy a file of an unzipped model, whose checksum is not known yet."""
         crc = 0
 
         def checked(data: memoryview) -> None:
@@ -224,7 +224,7 @@ class _Archive:
         self._checksums.append(self._with_crc(len(self._written) - 1, crc))
 
     def _write(self, name: str) -> Callable[[bytes | memoryview], object]:
-        """Writes bytes of a member, and feeds the seal; metadata, which holds the seal, does so in the end."""
+        """Write bytes of a member, and feed the seal; metadata, which holds the seal, does so in the end."""
         if name == METADATA:
             return self._file.write
         part = self._seal.part(name)
@@ -236,7 +236,7 @@ class _Archive:
         return write
 
     def _begin(self, member: Member, keep_header: bool = False) -> None:
-        """Write a member's header: the old one to the byte where sizes stay and are in it, a new one elsewhere."""
+        """Write a member's header: the old one to the byte if it has the sizes and they stay, else a new one."""
         at = self._file.tell()
         if keep_header and not member.flags & DESCRIPTOR:
             header = self._base.sources[0].read(member.header, member.data - member.header)
@@ -255,7 +255,7 @@ def _stored(member: Member, size: int) -> Member:
 
 
 def _metadata(base: Checkpoint, lineage: Sequence[Record]) -> str:
-    """The new metadata.json. One that is no JSON object says nothing to anybody, and makes room."""
+    """Returns the new metadata.json; an old one that is no JSON object is replaced, since no reader understands it."""
     try:
         old = parse_object(base.texts[METADATA], METADATA) if METADATA in base.texts else {}
     except Refused:

@@ -1,4 +1,4 @@
-"""A new checkpoint with another structure: layers more, fewer, or of other classes, and arrays of other shapes."""
+"""Writing a checkpoint of another structure: with more or fewer layers, other classes, or arrays of other shapes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from wtool.schema.archive_members import CONFIG
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Filled:
-    """An array of the new file, and what fills it.
+    """An array of the new file, and the values that fill it.
 
     Attributes:
         target: the array; one that comes from the base is there as bytes, whatever their dtype is.
@@ -90,7 +90,7 @@ def _bytes(dataset: Dataset) -> Tensor:
 
 
 def check_structure(base: Checkpoint, structure: Structure, stack: ExitStack) -> Checkpoint:
-    """The new checkpoint without its values: its names are those that files of this structure have.
+    """Returns the new checkpoint without its values; its names are those that files of this structure have.
 
     Raises:
         Refused: the new file would not be one that can be read.
@@ -99,7 +99,7 @@ def check_structure(base: Checkpoint, structure: Structure, stack: ExitStack) ->
 
 
 def _laid_out(base: Checkpoint, structure: Structure) -> tuple[Layout, dict[str, str]]:
-    """The new HDF5 file, and members of the archive that are called otherwise: old name -> new name."""
+    """Returns the new HDF5 file, and old name -> new name of the archive's members that get other names."""
     if base.format != "keras":
         return legacy_rebuild.laid_out(base, structure), {}
     moves = keras3_rebuild.Moves(base, structure)

@@ -18,7 +18,8 @@ from wtool.io.source import Source, copy
 from wtool.schema.archive_members import METADATA
 
 MANIFEST = "weights.json"
-_HEAP = 4096  # bytes behind the header of the root group: what wtool writes at the end of an HDF5 file is no shorter
+_HEAP = 4096
+"""Least number of bytes that wtool writes at the end of an HDF5 file, behind the header of the root group."""
 
 
 class Seal:
@@ -28,13 +29,13 @@ class Seal:
         self._parts: list[tuple[str, blake3]] = []
 
     def part(self, name: str) -> blake3:
-        """A further part, whose bytes are to be given to the `update` of what is returned."""
+        """Add a part; returns its hash, to whose `update` the caller gives the part's bytes."""
         part = blake3()
         self._parts.append((name, part))
         return part
 
     def hash(self) -> str:
-        """`blake3:` and 64 hexadecimal digits: the hash of the names of all parts and their hashes."""
+        """Returns the seal, `blake3:` and 64 hexadecimal digits: a hash of the names and hashes of all parts."""
         whole = blake3()
         for name, part in self._parts:
             whole.update(f"{name}\0{part.hexdigest()}\n".encode("utf-8", "surrogateescape"))
@@ -42,7 +43,7 @@ class Seal:
 
 
 def is_sealed(checkpoint: Checkpoint) -> bool:
-    """Whether a checkpoint is, to the byte, what wtool wrote with the last record of its lineage.
+    """Returns whether a checkpoint has, to the byte, the content that wtool wrote with the last record of its lineage.
 
     Raises:
         Refused: a file became shorter, or changed while it was read.
@@ -57,7 +58,7 @@ def is_sealed(checkpoint: Checkpoint) -> bool:
 
 
 def put_hash(text: bytes, old: str, new: str) -> bytes:
-    """A text that ends with a lineage, with another hash of the result."""
+    """Returns a text that ends with a lineage, with its last `old` hash replaced by `new`, of the same length."""
     before, found, after = text.rpartition(old.encode())
     return before + new.encode() + after if found else text
 
@@ -68,7 +69,7 @@ def _told(record: Record) -> str | None:
 
 
 Piece = bytes | tuple[Source, int, int] | None
-"""Bytes, or where they are; None for what wtool does not write so."""
+"""Bytes, or (source, start, stop) of them; None where the file is not one that wtool wrote."""
 
 
 def _feed(part: blake3, pieces: Sequence[Piece]) -> bool:
@@ -98,7 +99,7 @@ def _parts(checkpoint: Checkpoint, told: str) -> Iterator[tuple[str, Sequence[Pi
 
 
 def _hdf5(checkpoint: Checkpoint, source: Source, told: str) -> Sequence[Piece]:
-    """The whole file, in which the lineage is a text at the end."""
+    """Returns the pieces of an HDF5 file, at whose end is the lineage."""
     text = checkpoint.indexes[0].groups.get("", {}).get(KEY)
     if checkpoint.regions[0].source is not source or not isinstance(text, str):
         return [None]

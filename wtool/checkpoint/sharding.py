@@ -1,4 +1,4 @@
-"""A new sharded checkpoint: its shards and its map appear together, and a killed run leaves nothing that stays."""
+"""Writing a sharded checkpoint: shards and map appear together, and leftovers of killed runs are removed."""
 
 from __future__ import annotations
 
@@ -117,12 +117,12 @@ class Shards:
 
 
 def _shards_of(stem: str, old: Sequence[str]) -> dict[str, str]:
-    """Old name -> new name of each shard, called as Keras calls them."""
+    """Returns old name -> new name of each shard; new names are those that Keras gives."""
     return {name: f"{stem}_{number:05d}.weights.h5" for number, name in enumerate(old)}
 
 
 def _own_shards(place: Place, stem: str) -> dict[str, Stamp]:
-    """The shards of the checkpoint that is being replaced: those that its map names and that are called like it."""
+    """Returns the shards of the replaced checkpoint: those that its map names and whose names begin with its name."""
     called_so = re.compile(rf"{re.escape(stem)}(-[0-9a-f]{{8}})?_[0-9]{{5}}\.weights\.h5")
     stamps = {name: _stamp(place, name) for name in _mapped(place) or () if called_so.fullmatch(name)}
     return {name: stamp for name, stamp in stamps.items() if stamp is not None}
@@ -135,7 +135,7 @@ def _stamp(place: Place, name: str) -> Stamp | None:
 
 
 def _mapped(place: Place) -> list[str] | None:
-    """The shards that the map names which is there; none where there is no map, None where it cannot be understood."""
+    """Returns the shards that the present map names: none where there is no map, None where it cannot be understood."""
     try:
         file = os.open(place.name, os.O_RDONLY | os.O_CLOEXEC | NO_LINK, dir_fd=place.folder)
     except FileNotFoundError:
@@ -148,7 +148,7 @@ def _mapped(place: Place) -> list[str] | None:
 
 
 def settle_left(target: Target) -> None:
-    """Remove the shards and drafts that killed runs left of this target or beside it, if any did."""
+    """Remove the shards and drafts that killed runs left of this target or beside it."""
     with contextlib.suppress(WtoolError):  # what is wrong with the target is told by whoever writes it
         place = open_place(target)
         try:
@@ -161,7 +161,7 @@ def settle_left(target: Target) -> None:
 
 
 def settle(place: Place, claim: int) -> None:
-    """Remove the shards that a journal names and the map does not, if they are still the files that were meant."""
+    """Remove the shards that a journal names and the map does not, if their stamps are still those in the journal."""
     mapped = _mapped(place)
     if mapped is None:
         return
@@ -171,7 +171,7 @@ def settle(place: Place, claim: int) -> None:
 
 
 def _journal(claim: int) -> dict[str, Stamp]:
-    """What a claim's journal says; nothing where its writing was cut short, before any shard was published."""
+    """Returns the journal in a claim; an empty one if its writing was cut short, before any shard appeared."""
     text = os.pread(claim, MAX_JSON, 0)
     with contextlib.suppress(Refused, TypeError, ValueError):
         return {os.path.basename(name): tuple(stamp) for name, stamp in parse_object(text, "journal").items()}

@@ -1,4 +1,4 @@
-"""Another structure of a checkpoint: its architecture, what its arrays come from, and the HDF5 file that it needs."""
+"""Another structure for a checkpoint: its architecture, the origins of its arrays, and the HDF5 file that it needs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Fresh:
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """What a checkpoint is to become.
+    """The structure that a checkpoint is to get.
 
     Attributes:
         config: its architecture.
@@ -55,14 +55,14 @@ class Structure:
 
 @dataclass(slots=True)
 class Layout:
-    """The new HDF5 file: its groups, and what its arrays are and come from."""
+    """The new HDF5 file: its groups, its arrays, and where their values come from."""
 
     groups: dict[str, Mapping[str, Value]] = field(default_factory=dict)
     rooms: dict[str, Room] = field(default_factory=dict)
     sources: dict[str, Dataset | Fresh] = field(default_factory=dict)
 
     def put(self, path: str, source: Dataset | Fresh, attributes: Mapping[str, Value]) -> None:
-        """Room for an array, and where its values come from."""
+        """Add an array, and the origin of its values."""
         if path in self.rooms:
             raise Refused(f"two arrays would be called {path}")
         dtype = source.dtype
@@ -72,12 +72,12 @@ class Layout:
         self.sources[path] = source
 
     def add(self, path: str, fresh: Fresh) -> None:
-        """Room for an array that was not there, marked as Keras 3 marks it."""
+        """Add an array that the old file does not have, with the attributes that Keras 3 writes."""
         self.put(path, fresh, {"dtype": fresh.dtype} if fresh.dtype == "bfloat16" else {})
 
 
 def structure_text(config: Mapping[str, Any]) -> bytes:
-    """An architecture as JSON, as Keras writes it."""
+    """Returns an architecture as JSON text, as Keras writes it."""
     import json
 
     return json.dumps(config).encode()

@@ -1,4 +1,4 @@
-"""In which order a rebuilt checkpoint has its weights and their slots: Keras tells many of them apart only by order."""
+"""The order of weights and slots in a rebuilt checkpoint: Keras tells many of them apart only by their order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wtool.schema.config import Node, read_architecture
 
 
 class WeightOrder:
-    """Where the layers of weights are in the old model and in the new one."""
+    """The places of the layers of weights in the old model and in the new one."""
 
     def __init__(self, base: Checkpoint, structure: Structure) -> None:
         assert base.config is not None
@@ -26,7 +26,7 @@ class WeightOrder:
         return len(ranks) if owner is None else ranks[owner]
 
     def ordered(self, old: Sequence[str], added: Sequence[str], frozen_last: bool = False) -> list[str]:
-        """Weights as the new model has them, layer by layer; those of one layer stay in their order.
+        """Returns the weights in the new model's order, layer by layer; those of one layer stay in their order.
 
         Where old ones did not come layer by layer, only their author knows why: they stay as they are.
         """
@@ -57,21 +57,21 @@ def _listed(node: Node, path: str) -> Iterator[str]:
 
 
 def owner_of(layer: str, known: Container[str]) -> str | None:
-    """The nearest layer of a list that a layer is, or is inside of; names may have slashes themselves."""
+    """Returns the nearest layer of a list that a layer is, or is inside of; names may have slashes themselves."""
     while layer and layer not in known:
         layer = layer.rpartition("/")[0]
     return layer or None
 
 
 def below(path: str, name: str) -> str:
-    """The path of a layer inside another one; of a layer of the outermost model, its name."""
+    """Returns the path of a layer inside another one; of a layer of the outermost model, its name."""
     return f"{path}/{name}" if path else name
 
 
 def with_slots(
     tensors: Sequence[Tensor], structure: Structure, ranks: WeightOrder
 ) -> Iterator[tuple[Tensor | None, Fresh | None]]:
-    """An optimizer's variables in the order of the new model's weights; what belongs to no weight stays where it is.
+    """Returns an optimizer's variables in the order of the new weights; variables of no weight stay where they are.
 
     Files do not say to which weight a slot belongs: Keras gives them out in the order of the weights, one after the
     other, or first one kind for all weights and then the next.
@@ -95,7 +95,7 @@ def with_slots(
 def _track(
     track: Mapping[str, list[Tensor]], structure: Structure, ranks: WeightOrder, kinds: Collection[str]
 ) -> Iterator[tuple[Tensor | None, Fresh | None]]:
-    """A stretch in which every weight comes once, with one slot or with all of them."""
+    """Yields the new variables of a track: a run in which every weight comes once, with one slot or with all."""
     names = {tensor.slot.name for slots in track.values() for tensor in slots if tensor.slot}
     added = {path: list(_of_track(slots, names, kinds)) for path, slots in structure.slots.items()}
     for path in ranks.ordered(list(track), [path for path in added if track]):
@@ -104,7 +104,7 @@ def _track(
 
 
 def _of_track(slots: Mapping[str, Fresh], names: Collection[str], kinds: Collection[str]) -> Iterator[Fresh]:
-    """The slots of a new weight that are stored in a stretch.
+    """Returns the slots of a new weight that are stored in one track.
 
     Args:
         slots: all slots of the weight, in the order of the file.

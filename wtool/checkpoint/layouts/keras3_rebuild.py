@@ -1,4 +1,4 @@
-"""A `.keras` model of another structure: where the arrays and assets of its layers go."""
+"""The groups and assets of a `.keras` model of another structure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wtool.schema.config import Node, read_architecture
 
 
 def laid_out(base: Checkpoint, structure: Structure, moves: Moves) -> Layout:
-    """The new HDF5 file of a `.keras` model."""
+    """Returns the new HDF5 file of a `.keras` model."""
     index = base.indexes[0]
     layout = Layout()
     by_place = {tensor.stored: tensor.path for tensor in base.tensors}
@@ -60,7 +60,7 @@ class Moves:
         self._layers = {group: layer for layer, group in reversed(old.items())}
 
     def of(self, path: str) -> str | None:
-        """Where something of the old file is in the new one; None if its layer is gone."""
+        """Returns the path in the new file of something in the old one; None if its layer is gone."""
         group = owner_of(path, self._layers)
         above = "" if group is None else self.new.get(self._layers[group])
         if above is None:
@@ -70,7 +70,7 @@ class Moves:
 
 
 def _places(node: Node, path: str, group: str, old: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Where the layers of an architecture are in files of Keras 3."""
+    """Returns the groups of the layers of an architecture in files of Keras 3."""
     counts: dict[str, int] = {}
     for child in node.children:
         if child.listed:
@@ -86,7 +86,7 @@ def _places(node: Node, path: str, group: str, old: Mapping[str, str]) -> Iterat
 
 
 def moved_assets(base: Checkpoint, moves: Moves) -> dict[str, str]:
-    """Members of the archive whose layers are elsewhere now."""
+    """Returns old name -> new name of the archive's members whose layers have other groups now."""
     found = {}
     for member in base.members:
         folder, _, rest = member.name.partition("/")
@@ -97,7 +97,7 @@ def moved_assets(base: Checkpoint, moves: Moves) -> dict[str, str]:
 
 
 def _number_slots(base: Checkpoint, structure: Structure, layout: Layout, groups: set[str]) -> None:
-    """The optimizer's variables, which files only number."""
+    """Number the optimizer's variables, whose only names in files are numbers."""
     index = base.indexes[0]
     for group in sorted(groups):
         layout.groups[group] = index.groups[group]

@@ -1,4 +1,4 @@
-"""A whole-model `.h5` of another structure: the groups of its layers, and the order of the weights in them."""
+"""The groups of a whole-model `.h5` of another structure, and the order of the weights in them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wtool.schema.config import read_architecture
 
 
 def laid_out(base: Checkpoint, structure: Structure) -> Layout:
-    """The new HDF5 file of a whole-model `.h5`."""
+    """Returns the new HDF5 file of a whole-model `.h5`."""
     index = base.indexes[0]
     layout = Layout()
     root, _ = read_architecture(structure.config, base.keras_version)
@@ -53,7 +53,7 @@ def _legacy_layer(
     added: Mapping[str, Fresh],
     by_place: Mapping[str, Tensor],
 ) -> None:
-    """A group of a layer of the outermost model: its weights in order, by name."""
+    """Add the group of a layer of the outermost model, with the names of its weights in order."""
     index, group = base.indexes[0], f"model_weights/{name}"
     stored = legacy.stored_weights(index, group) if group in index.groups else ()
     rows: dict[str, tuple[str, Dataset | Fresh]] = {}

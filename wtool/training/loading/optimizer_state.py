@@ -12,7 +12,7 @@ from wtool.checkpoint.optimizer.lost import lost_optimizer, lost_slots, saved_st
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What became of the optimizer's state when a model was loaded.
+    """The outcome for the optimizer's state of loading a model.
 
     Attributes:
         lost: why the state is not the file's; empty if it is, or if the file has none.
@@ -69,7 +69,7 @@ def _restore(model: Any, checkpoint: Checkpoint, variables: Mapping[str, Any]) -
 
 
 def _name(tensor: Tensor, variables: Mapping[str, Any]) -> str:
-    """What Keras 3 calls the variable that a slot is; something that it calls none, if that is not known."""
+    """Returns Keras 3's name of the variable that a slot is; a name that no variable has, if that is not known."""
     if tensor.slot is None or (tensor.slot.weight is not None and tensor.slot.weight not in variables):
         return tensor.path
     if tensor.slot.weight is None:
@@ -83,12 +83,12 @@ def _assign(checkpoint: Checkpoint, variables: Mapping[Any, Any], tensors: Mappi
 
 
 def inner(model: Any) -> Any:
-    """A model's optimizer, without the scaling of the loss around it."""
+    """Returns a model's optimizer, without the scaling of the loss around it."""
     return getattr(model.optimizer, "inner_optimizer", model.optimizer)
 
 
 def lost_state(model: Any, checkpoint: Checkpoint) -> str:
-    """What is wrong if the optimizer is not the file's: Keras only warns where it leaves out state or settings."""
+    """Returns what is wrong if the optimizer is not the file's; Keras itself only warns where it leaves out state."""
     lost = lost_optimizer(checkpoint)
     saved = None if getattr(model, "optimizer", None) is None else saved_step(checkpoint)
     if lost or saved is None:

@@ -1,4 +1,4 @@
-"""Live models to files: whole or not at all, with what was done to them."""
+"""From live models to files, which appear whole or not at all and with their lineage."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from wtool.training.variables import array, variables_by_path
 
 
 class Diverged(WtoolError):
-    """The loss, or a weight, is no finite number any more."""
+    """Raised when the loss or a weight is NaN or infinite."""
 
 
 def check_target(path: str, force: bool) -> None:
-    """Refuse a target that cannot be written before any work is done for it; see `files.places.check_target`."""
+    """Refuse a target that cannot be written before any work is done for it; see `io.places.check_target`."""
     places.check_target(Target(path, force))
 
 
@@ -73,13 +73,13 @@ def save(
 
 
 def folder_of(target: str) -> str:
-    """The folder in which a target is made before it gets its name."""
+    """Returns the folder in which a target is made before it gets its name."""
     return tempfile.gettempdir() if target == "-" else os.path.dirname(os.path.realpath(target))
 
 
 @contextmanager
 def _compilation_kept(model: Any) -> Iterator[None]:
-    """Save to `.h5`: Keras takes the optimizer out of the live model's own compile configuration for that."""
+    """Save to `.h5`; for that, Keras removes the optimizer from the live model's own compile configuration."""
     config = getattr(getattr(model, "_compile_config", None), "config", None)
     before = dict(config) if isinstance(config, dict) else {}
     try:
@@ -90,7 +90,11 @@ def _compilation_kept(model: Any) -> Iterator[None]:
 
 
 def refuse_nonfinite(model: Any) -> None:
-    """Raise Diverged if a weight is NaN or infinite: nothing worth keeping."""
+    """Refuse to save a model that diverged.
+
+    Raises:
+        Diverged: a weight is NaN or infinite.
+    """
     bad = [
         path
         for path, (_, variable) in variables_by_path(model).items()
@@ -101,12 +105,12 @@ def refuse_nonfinite(model: Any) -> None:
 
 
 def _kept(edited: Edited, passes: Passes) -> Changes:
-    """All stays as Keras saved it."""
+    """Returns no changes: everything stays as Keras saved it."""
     return Changes()
 
 
 def _restarted(edited: Edited, passes: Passes) -> Changes:
-    """The optimizer starts anew; its moving averages take the weights as they are."""
+    """Returns the changes by which the optimizer starts anew; its moving averages take the weights as they are."""
     weights = {tensor.path: Edit(tensor, (tensor,), _same) for tensor in edited.base.weights}
     return Changes(optimizer_rule.anew(edited.base, weights).edits)
 
