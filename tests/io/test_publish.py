@@ -418,3 +418,35 @@ def test_shards_of_somebody_else_are_not_removed(tmp_path: Path) -> None:
     assert stray.read_bytes() == b"mine"
     wtool.average([SHARDED], output=model, force=True)
     assert stray.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("how", ["new", "force"])
+def test_a_file_is_on_the_disk_before_it_has_its_name(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut there is the old file or the whole new one: the bytes, then the name, then its folder."""
+    target = tmp_path / "m.keras"
+    if how == "force":
+        shutil.copy(MODEL, target)
+    events: list[tuple[str, int]] = []
+    fsync, link, replace = os.fsync, os.link, os.replace
+
+    def synced(file: int) -> None:
+        found = os.fstat(file)
+        events.append(("folder", 0) if stat.S_ISDIR(found.st_mode) else ("bytes", found.st_size))
+        fsync(file)
+
+    def named(call: Any) -> Any:
+        def recorded(*arguments: Any, **options: Any) -> None:
+            call(*arguments, **options)
+            events.append(("name", 0))
+
+        return recorded
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "link", named(link))
+    monkeypatch.setattr(os, "replace", named(replace))
+    wtool.prune(MODEL, sparsity=0.5, output=target, force=how == "force")
+    names = ["name"] if how == "new" else ["name", "name"]  # a hidden one first, which then replaces the old file
+    assert [event for event, _ in events] == ["bytes", *names, "folder"]
+    assert events[0][1] == target.stat().st_size

@@ -1,0 +1,189 @@
+"""Breaks wtool's code in one place at a time, and tells which breaks no test notices: `make mutants`.
+
+    python -m tests.mutants ROOM [--sample N] [--seed N] [--only WORD]
+
+The tests of a room are imported once. For each mutant a process is forked, in which one function gets the changed code
+and the tests run until the first failure. So a mutant costs no more than its tests. Code outside functions is not
+changed, and processes that tests start anew run the unchanged code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import gc
+import os
+import random
+import resource
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TESTS = {
+    "io": ["tests/io", "tests/checkpoint/test_two_readers.py", "tests/checkpoint/test_reasons.py", "tests/run"],
+    "hdf5": ["tests/hdf5", "tests/checkpoint/test_reasons.py", "tests/checkpoint/test_two_readers.py"],
+    "transforms": ["tests/transforms", "tests/ops/test_operations.py"],
+    "run": ["tests/run", "tests/ops/test_operations.py", "tests/ops/test_average.py", "tests/io/test_publish.py"],
+}
+SECONDS = 120  # of processor time, and of clock time five times as much, after which a mutant counts as noticed
+SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.And: ast.Or, ast.Or: ast.And,
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult,
+}  # fmt: skip
+
+
+class Mutant(NamedTuple):
+    """One change of a module: of which node of its tree, counted as `ast.walk` goes, and in what words."""
+
+    path: Path
+    line: int
+    number: int
+    change: str
+    words: str
+
+    def code(self) -> CodeType:
+        """Returns the code of the changed module."""
+        tree = ast.parse(self.path.read_text())
+        apply(next(node for at, node in enumerate(ast.walk(tree)) if at == self.number), self.change)
+        return compile(ast.fix_missing_locations(tree), str(self.path), "exec")
+
+
+def mutants(path: Path) -> Iterator[Mutant]:
+    """Yields every change of a module's functions: checks and calls left out, operators swapped, numbers changed."""
+    tree = ast.parse(path.read_text())
+    inside = {id(node) for each in ast.walk(tree) if isinstance(each, ast.FunctionDef) for node in ast.walk(each)}
+    for number, node in enumerate(ast.walk(tree)):
+        if id(node) in inside:
+            for change in changes(node):
+                words = apply(copy.deepcopy(node), change)
+                yield Mutant(path, getattr(node, "lineno", 0), number, change, words)
+
+
+def changes(node: ast.AST) -> list[str]:
+    """Returns the names of what can be changed about a node."""
+    if isinstance(node, ast.If) and isinstance(node.body[-1], ast.Raise):
+        return ["check"]
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        return ["call"]
+    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in SWAPPED:
+        return ["compared"]
+    if isinstance(node, (ast.BoolOp, ast.BinOp)) and type(node.op) in SWAPPED:
+        return ["operator"]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return ["not"]
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        return ["number"]
+    return []
+
+
+def apply(node: ast.AST, change: str) -> str:
+    """Changes a node in place. Returns what was changed, in words."""
+    before = ast.unparse(node).splitlines()[0]
+    if change == "check" and isinstance(node, ast.If):
+        node.test = ast.Constant(False)
+        return f"left out: {before}"
+    if change == "call" and isinstance(node, ast.Expr):
+        node.value = ast.Constant(None)
+        return f"left out: {before}"
+    if isinstance(node, ast.Compare):
+        node.ops[0] = SWAPPED[type(node.ops[0])]()  # type: ignore[assignment]
+    elif isinstance(node, (ast.BoolOp, ast.BinOp)):
+        node.op = SWAPPED[type(node.op)]()  # type: ignore[assignment]
+    elif isinstance(node, ast.UnaryOp):
+        node.op = ast.UAdd()
+        node.operand = ast.Call(ast.Name("bool", ast.Load()), [node.operand], [])
+    elif isinstance(node, ast.Constant):
+        node.value += 1
+    return f"{before} -> {ast.unparse(node).splitlines()[0]}"
+
+
+def put_in_place(mutant: Mutant) -> None:
+    """Gives the functions of this process the code of a mutant."""
+    changed = {
+        (code.co_name, code.co_firstlineno): code for code in codes(compile(mutant.tree, str(mutant.path), "exec"))
+    }
+    for each in gc.get_objects():
+        if isinstance(each, FunctionType) and each.__code__.co_filename == str(mutant.path):
+            code = changed.get((each.__code__.co_name, each.__code__.co_firstlineno))
+            if code is not None and code.co_freevars == each.__code__.co_freevars:
+                each.__code__ = code
+
+
+def codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from codes(each)
+
+
+class Runner:
+    """A pytest plugin: runs the collected tests once for each mutant, in a process of its own."""
+
+    def __init__(self, sample: Sequence[Mutant]) -> None:
+        self.sample = sample
+        self.survivors: list[Mutant] = []
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Keeps quick tests, those of the most hostile files first: they notice most."""
+        kept = [each for each in items if not each.get_closest_marker("tensorflow")]
+        kept = [each for each in kept if "test_reasons" in each.nodeid or not each.get_closest_marker("slow")]
+        items[:] = sorted(kept, key=lambda each: "test_zip_reader" not in each.nodeid and "reasons" not in each.nodeid)
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        for done, mutant in enumerate(self.sample, 1):
+            child = os.fork()
+            if child == 0:
+                noticed = True
+                try:
+                    noticed = self.noticed(session, mutant)
+                finally:
+                    os._exit(noticed)
+            survived = os.waitpid(child, 0)[1] == 0
+            if survived:
+                self.survivors.append(mutant)
+            place = f"{mutant.path.relative_to(ROOT)}:{mutant.line}"
+            print(f"{done}/{len(self.sample)} {'SURVIVED' if survived else 'noticed '} {place}: {mutant.words}",
+                  file=sys.__stderr__, flush=True)  # fmt: skip
+        return True
+
+    def noticed(self, session: pytest.Session, mutant: Mutant) -> bool:
+        session.config.pluginmanager.unregister(name="terminalreporter")
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+        signal.alarm(5 * SECONDS)
+        put_in_place(mutant)
+        for item in session.items:
+            session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+            if session.testsfailed:
+                return True
+        return False
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])  # type: ignore[union-attr]
+    parser.add_argument("room", choices=TESTS)
+    parser.add_argument("--sample", type=int, help="how many mutants, drawn at random; all of them without")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="mutants whose place or words contain this")
+    options = parser.parse_args()
+    found = [each for path in sorted((ROOT / "wtool" / options.room).rglob("*.py")) for each in mutants(path)]
+    found = [each for each in found if options.only in f"{each.path}: {each.words}"]
+    if options.sample is not None and options.sample < len(found):
+        found = random.Random(options.seed).sample(found, options.sample)
+    runner = Runner(found)
+    tests = [str(ROOT / each) for each in TESTS[options.room]]
+    words = ["-q", "-p", "no:cacheprovider", *tests]
+    pytest.main(words, plugins=[runner])
+    print(f"{options.room}: {len(found)} mutants, {len(runner.survivors)} survived")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
