@@ -18,6 +18,7 @@ import random
 import resource
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -33,6 +34,7 @@ TESTS = {
     "run": ["tests/run", "tests/ops/test_operations.py", "tests/ops/test_average.py", "tests/io/test_publish.py"],
 }
 SECONDS = 120  # of processor time, and of clock time five times as much, after which a mutant counts as noticed
+SURVIVED, NOTICED, FAILED = 0, 1, 2
 SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.And: ast.Or, ast.Or: ast.And,
@@ -107,9 +109,7 @@ def apply(node: ast.AST, change: str) -> str:
 
 def put_in_place(mutant: Mutant) -> None:
     """Gives the functions of this process the code of a mutant."""
-    changed = {
-        (code.co_name, code.co_firstlineno): code for code in codes(compile(mutant.tree, str(mutant.path), "exec"))
-    }
+    changed = {(code.co_name, code.co_firstlineno): code for code in codes(mutant.code())}
     for each in gc.get_objects():
         if isinstance(each, FunctionType) and each.__code__.co_filename == str(mutant.path):
             code = changed.get((each.__code__.co_name, each.__code__.co_firstlineno))
@@ -141,12 +141,17 @@ class Runner:
         for done, mutant in enumerate(self.sample, 1):
             child = os.fork()
             if child == 0:
-                noticed = True
+                status = FAILED
                 try:
-                    noticed = self.noticed(session, mutant)
+                    status = NOTICED if self.noticed(session, mutant) else SURVIVED
+                except BaseException:
+                    traceback.print_exc(file=sys.__stderr__)
                 finally:
-                    os._exit(noticed)
-            survived = os.waitpid(child, 0)[1] == 0
+                    os._exit(status)
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            if status == FAILED:
+                raise RuntimeError(f"the tests could not be run with {mutant}")
+            survived = status == SURVIVED
             if survived:
                 self.survivors.append(mutant)
             place = f"{mutant.path.relative_to(ROOT)}:{mutant.line}"
@@ -155,7 +160,7 @@ class Runner:
         return True
 
     def noticed(self, session: pytest.Session, mutant: Mutant) -> bool:
-        session.config.pluginmanager.unregister(name="terminalreporter")
+        session.config.get_terminal_writer()._file = open(os.devnull, "w")  # noqa: SIM115
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
         signal.alarm(5 * SECONDS)
         put_in_place(mutant)

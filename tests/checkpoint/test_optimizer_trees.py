@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +82,21 @@ NOT_TOLD = {"SGD", "RMSprop", "averaged", "Multi", "Multi with none"}
 
 def trained(keras: Any, model: Any, optimizer: Any) -> Any:
     """A model after two steps, all of whose optimizer's slots have values of their own."""
-    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, run_eagerly=True)  # to compile two steps takes ten times as long as to do them
     generator = np.random.default_rng(1)
     model.fit(generator.integers(0, 30, (16, 7)), generator.integers(0, 3, 16), epochs=1, batch_size=8, verbose=0)
     for number, variable in enumerate(variables(model.optimizer)):
         if len(variable.shape):
             variable.assign(generator.random(variable.shape) + number)
     return model
+
+
+@lru_cache(maxsize=1)  # the tests of one model follow each other
+def trained_once(name: str, build: Callable[[Any], Any]) -> Any:
+    import keras
+
+    return trained(keras, build(keras), OPTIMIZERS[name](keras))
 
 
 def variables(optimizer: Any) -> list[Any]:
@@ -121,7 +130,7 @@ def test_every_variable_is_what_keras_made_it_for(
 ) -> None:
     if name.startswith("scaled") and build is transformer:
         pytest.skip("the transformer without it is enough")
-    model = trained(keras, build(keras), OPTIMIZERS[name](keras))
+    model = trained_once(name, build)
     path = tmp_path / f"model{ending}"
     (model.save_weights if ending == ".weights.h5" else model.save)(path)
     weights = {each.path.removeprefix(f"{model.name}/"): np.asarray(each) for each in model.trainable_variables}
