@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import wtool
 from wtool.schema.optimizer_layouts import layouts
 from wtool.schema.optimizer_settings import Settings, initial_value, keeps_slots
 from wtool.schema.optimizers import SLOT_KINDS, TABLE, rule_of
@@ -120,6 +122,14 @@ def test_wrappers_have_the_scalars_of_the_table() -> None:
 def test_slots_of_one_name_have_one_rule() -> None:
     for kind in SLOT_KINDS:
         assert rule_of(kind.name) == kind.rule
+
+
+@pytest.mark.parametrize("class_name", sorted(set(TABLE) - OF_OTHERS))
+def test_a_class_is_named_in_its_entry_only(class_name: str) -> None:
+    """So a new optimizer takes one entry; `keras_names` lists what Keras resolves, whatever it is."""
+    sources = Path(wtool.__file__).parent.rglob("*.py")
+    naming = [path.name for path in sources if f'"{class_name}"' in path.read_text()]
+    assert naming == ["optimizers.py"]
 
 
 def test_patterns_of_muon_are_not_matched() -> None:

@@ -28,12 +28,14 @@ class OptimizerState:
         settings: class and configuration of the optimizer.
         weights: path -> each weight.
         slots: path of a weight -> name of a slot -> the slot.
+        names: names of all slots.
     """
 
     base: Checkpoint
     settings: Settings
     weights: Mapping[str, Tensor]
     slots: Mapping[str, Mapping[str, Tensor]]
+    names: frozenset[str]
 
     @classmethod
     def of(cls, base: Checkpoint) -> OptimizerState:
@@ -45,12 +47,11 @@ class OptimizerState:
                 slots.setdefault(tensor.slot.weight, {})[tensor.slot.name] = tensor
         optimizer = base.contents.optimizer
         settings = Settings(None, {}) if optimizer is None else Settings(optimizer.class_name, optimizer.config)
-        return cls(base, settings, weights, slots)
+        return cls(base, settings, weights, slots, frozenset(name for own in slots.values() for name in own))
 
     def kinds(self, path: str, shape: tuple[int, ...]) -> list[tuple[SlotKind, bool | None]] | None:
         """Returns the kinds of slots of this optimizer, and whether a weight has them; see `kinds_of_weight`."""
-        stored = {name for slots in self.slots.values() for name in slots}
-        return kinds_of_weight(self.settings, stored, path, shape)
+        return kinds_of_weight(self.settings, self.names, path, shape)
 
     def initial(self, slot: str) -> float:
         """Returns the value from which a fresh optimizer starts the slots of a name."""
