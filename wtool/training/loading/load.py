@@ -78,8 +78,8 @@ def load(path: str, unsafe: bool = False) -> Loaded:
         unsafe: load it also if that runs or imports more than Keras and what is registered.
 
     Raises:
-        Refused: damaged, hostile or no Keras model.
-        WtoolError: missing, weights only, or nothing that Keras loads.
+        Refused: the file is damaged, hostile or no Keras model.
+        WtoolError: the file is missing or holds weights only, or Keras cannot load it.
     """
     with open_checkpoint(path) as seen, private(seen) as (real, checkpoint):
         if not unsafe:
