@@ -7,6 +7,7 @@ import itertools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from wtool.checkpoint.inputs import expanded
 from wtool.checkpoint.layouts.registry import ALL, EXTENSIONS, KEPT, extension
@@ -182,20 +183,22 @@ def goals_of(
         found = [(word, path) for word, path in found if not _is_result(word, path, str(output))]
     elif output is not None and len(found) != 1:
         raise Usage(f"{len(found)} models, and one output; name a folder, with a slash at its end")
-    made = []
-    for word, path in found:
-        root = _root(word, path)
-        goal = goal_beside(path, output, suffix, like=like, root=root, folder=folder, force=force, dry_run=dry_run)
-        made.append((word, path, goal))
-    targets = {os.path.realpath(goal.path) for _, _, goal in made}
+    how = partial(goal_beside, output=output, suffix=suffix, like=like, folder=folder, force=force, dry_run=dry_run)
+    kept = _without_results([(word, path, how(path, root=_root(word, path))) for word, path in found])
+    _refuse_clashes(kept)
+    return kept
+
+
+def _without_results(made: Sequence[tuple[str, str, Goal]]) -> list[tuple[str, Goal]]:
+    """The models with their goals, but for what a search found and another model becomes."""
+    results = {os.path.realpath(goal.path) for _, _, goal in made}
     kept = [
         (path, goal)
         for word, path, goal in made
-        if one_place(path, goal.path) or word == path or os.path.realpath(path) not in targets
+        if one_place(path, goal.path) or word == path or os.path.realpath(path) not in results
     ]
     if not kept:
         raise Usage("no models, but for what is in the output folder")
-    _refuse_clashes(kept)
     return kept
 
 

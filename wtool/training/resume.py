@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
 from dataclasses import asdict, replace
 from typing import Any
 
 from wtool.checkpoint.lineage import Input
 from wtool.errors import WtoolError
 from wtool.io.private import remove_abandoned_folders
-from wtool.run.batch import SEEDS
+from wtool.run.batch import fresh_seed
 from wtool.run.options import refuse_unknown
 from wtool.run.target import make_ready
 from wtool.training.checks import check_resume
@@ -93,7 +92,7 @@ def _plan(loaded: Loaded, data: Any, epochs: int, options: ResumeOptions) -> Tra
             *fingerprints.entries(data, "data"),
             *fingerprints.entries(options.get("validation_data"), "validation_data"),
         ],
-        seed=secrets.randbelow(SEEDS) if seed is None else seed,
+        seed=fresh_seed() if seed is None else seed,
         seed_is_given=seed is not None,
         start=Position(start),
         end=Position(start + epochs),

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +17,7 @@ from wtool.checkpoint.layouts.registry import extension
 from wtool.checkpoint.lineage import Record
 from wtool.dtypes import is_floating
 from wtool.errors import Usage
-from wtool.run.batch import SEEDS
+from wtool.run.batch import fresh_seed
 from wtool.training.fitting import holding
 from wtool.training.saving.save import check_target, save
 from wtool.training.variables import array, chosen, values
@@ -59,7 +58,7 @@ class _AtEpochEnd(keras.callbacks.Callback):
         self.do_biases = do_biases
         self.include = tuple(include)
         self.exclude = tuple(exclude)
-        self.seed = secrets.randbelow(SEEDS) if seed is None else seed
+        self.seed = fresh_seed() if seed is None else seed
         self.epochs_completed = 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

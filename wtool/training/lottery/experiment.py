@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -15,7 +14,7 @@ from typing import Any, TypedDict
 from wtool.checkpoint.layouts.registry import extension
 from wtool.choices import KEEP, check_choice
 from wtool.errors import Usage
-from wtool.run.batch import SEEDS
+from wtool.run.batch import fresh_seed
 from wtool.run.options import refuse_unknown
 from wtool.training.checks import check_validation
 from wtool.training.data import fingerprints
@@ -136,7 +135,7 @@ def _asked(
     """Returns the experiment's folder, and the description that is to be written into it, or None."""
     check_choice(options.get("keep", "all"), "choice of what to keep", KEEP)
     given = options.get("seed")
-    experiment = _experiment(epochs, secrets.randbelow(SEEDS) if given is None else given, options)
+    experiment = _experiment(epochs, fresh_seed() if given is None else given, options)
     base = looked_at(os.fspath(model), experiment)
     experiment, description = claimed(os.fspath(out), experiment, base, _training(data, options), given is not None)
     check_validation(data, options)  # after all that tells of another experiment, which may have other data
