@@ -119,6 +119,11 @@ def test_wrappers_have_the_scalars_of_the_table() -> None:
     assert initial_value("dynamic_scale", Settings("LossScaleOptimizer", scaled.get_config())) == 8.0
 
 
+def test_variables_without_a_setting_take_no_initial_value_from_the_file() -> None:
+    for name in ("iteration", "momentum", "velocity"):
+        assert initial_value(name, Settings("Adam", {"": 5.0})) == 0.0
+
+
 def test_slots_of_one_name_have_one_rule() -> None:
     for kind in SLOT_KINDS:
         assert rule_of(kind.name) == kind.rule

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -75,6 +76,33 @@ def test_a_file_without_state_says_that_the_optimizer_begins_anew(suffix: str, k
         target = tmp_path / f"{name}-more.keras"
         told[name] = wtool.resume(model, data=(X, Y), epochs=1, output=target, seed=1, **options).notes
     assert told == {"pruned": (NONE,), "new": (), "model": ()}
+
+
+def test_a_state_without_a_step_is_told(keras: Any, tmp_path: Path) -> None:
+    """RMSprop of Keras 2.0 stores its accumulators alone, and Keras 3 begins anew with no more than a line in its log."""
+    path = tmp_path / "old.h5"
+    model = trained(keras)
+    model.compile(keras.optimizers.RMSprop(), "mean_squared_error")
+    model.fit(X, Y, batch_size=8, verbose=0)
+    model.save(path)
+    with h5py.File(path, "r+") as file:
+        names = [name for name in file["optimizer_weights"].attrs["weight_names"] if name.endswith("velocity")]
+        arrays = [np.asarray(file["optimizer_weights"][name]) for name in names]
+        del file["optimizer_weights"]
+        new = file.create_group("optimizer_weights")
+        keys = [f"training/RMSprop/Variable{f'_{number}' if number else ''}:0" for number in range(len(arrays))]
+        new.attrs["weight_names"] = [key.encode() for key in keys]
+        for key, values in zip(keys, arrays, strict=True):
+            new[key] = values
+        for group in (file, file["model_weights"]):
+            group.attrs["keras_version"] = "2.0.9"
+    with wtool.open_checkpoint(path) as seen:
+        kept = [tensor.path for tensor in seen.slots]
+    weights = ("first/kernel", "first/bias", "last/kernel", "last/bias")
+    assert kept == [f"optimizer/velocity/{weight}" for weight in weights]
+    told = wtool.resume(path, data=(X, Y), epochs=1, batch_size=8, output=tmp_path / "more.keras", seed=1).notes
+    assert [note for note in told if "a state of its optimizer without a step" in note] == list(told)
+    assert len(told) == 1
 
 
 def test_layers_thawed_after_training_are_told(keras: Any, tmp_path: Path) -> None:

@@ -127,6 +127,6 @@ def _kinds(settings: Settings) -> Iterator[SlotKind]:
 
 
 def _initial(kind: SlotKind | Scalar, settings: Settings) -> float:
-    value: Any = settings.config.get(kind.initial_setting)
+    value: Any = settings.config.get(kind.initial_setting) if kind.initial_setting else None
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if is_number else kind.initial

@@ -9,6 +9,9 @@ from typing import Any
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.optimizer.lost import lost_optimizer, lost_slots, saved_step
 
+STEPLESS = "the file has a state of its optimizer without a step, which Keras 3 cannot go on from: it begins anew"
+"""A note on a state that is not restored."""
+
 
 @dataclass(frozen=True, slots=True)
 class Restored:
@@ -36,8 +39,11 @@ def restored(model: Any, checkpoint: Checkpoint, variables: Mapping[str, Any]) -
     if not checkpoint.slots and any(tensor.trainable for tensor in checkpoint.weights):
         return Restored(notes=("the file has no state of its optimizer, which begins anew",))
     if checkpoint.format == "h5":
-        _restore(model, checkpoint, variables)
-        return Restored(lost_state(model, checkpoint))
+        is_restored = _restore(model, checkpoint, variables)
+        lost = lost_state(model, checkpoint)
+        # Keras 2.0 stores no step for some optimizers, so that no step is missing where their state is.
+        begins_anew = not is_restored and not lost and saved_step(checkpoint) is None
+        return Restored(lost, (STEPLESS,) if begins_anew else ())
     lost = lost_state(model, checkpoint)
     if lost and _restore(model, checkpoint, variables) and not lost_state(model, checkpoint):
         told = "Keras does not restore its optimizer, which has another list of weights in the file; wtool restored it"
