@@ -130,6 +130,16 @@ def test_an_archive_that_is_hdf5_as_well(tmp_path: Path, at: int, suffix: str) -
     refused_by_all(path, f"both a zip archive and an HDF5 file, from byte {at} on")
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not list open files")
+def test_a_refused_archive_is_closed(tmp_path: Path) -> None:
+    name = b"assets/readme.bin"
+    path = written(tmp_path, archive([Entry(name, whole_model(1024)[30 + len(name) :]), *honest()]))
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(wtool.Refused):
+        wtool.open_checkpoint(path)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def aligned(weights: bytes, at: int = 1024) -> bytes:
     """An archive whose stored weights begin at a place where the HDF5 library looks for a file."""
     config, metadata = (next(e for e in honest() if e.name == name) for name in (b"config.json", b"metadata.json"))

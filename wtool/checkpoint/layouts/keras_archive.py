@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from wtool.checkpoint import other_formats, unzipped
@@ -53,7 +54,10 @@ def open_archive(source: Source, opening: Opening) -> Checkpoint:
     texts = {name: member_bytes(source, by_name[name]) for name in (CONFIG, METADATA) if name in by_name}
     files = {"sources": (source,), "members": members}
     model = _keras_model(source.name, texts, _weights(source, by_name[WEIGHTS], opening), files, opening)
-    _refuse_second_model(source, by_name[WEIGHTS], model.indexes[0])
+    with ExitStack() as closing:
+        closing.callback(model.close)  # the checkpoint has taken over what `opening` would close
+        _refuse_second_model(source, by_name[WEIGHTS], model.indexes[0])
+        closing.pop_all()
     return model
 
 
