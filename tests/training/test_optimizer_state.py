@@ -79,7 +79,7 @@ def test_a_file_without_state_says_that_the_optimizer_begins_anew(suffix: str, k
 
 
 def test_a_state_without_a_step_is_told(keras: Any, tmp_path: Path) -> None:
-    """RMSprop of Keras 2.0 stores its accumulators alone, and Keras 3 begins anew with no more than a line in its log."""
+    """RMSprop of Keras 2.0 stores its accumulators alone, and Keras 3 begins anew with a line in its log."""
     path = tmp_path / "old.h5"
     model = trained(keras)
     model.compile(keras.optimizers.RMSprop(), "mean_squared_error")

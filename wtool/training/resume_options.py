@@ -22,7 +22,7 @@ class ResumeOptions(TypedDict, total=False):
         shuffle: whether samples come in another order in each epoch; default True. Datasets keep their own order.
         seed: seed of the order of samples, and of all other random numbers; default a fresh one.
         hold_zeros: whether zeros of kernels stay zero; by default those that are masks, as the lineage tells.
-        loss, metrics, learning_rate, new_optimizer: see `training.compiling.Compilation`.
+        loss, metrics, learning_rate, new_optimizer: see `training.fitting.compiling.Compilation`.
         stroke: ratio of a `callbacks.Stroke` at the end of every epoch.
         prune: range of a `callbacks.Pruning` at the end of every epoch.
         neuroplast: range of a `callbacks.NeuroPlast` at the end of every epoch.

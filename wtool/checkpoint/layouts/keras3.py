@@ -108,7 +108,6 @@ class _Reader:
         self.keras2 = (version or "").startswith("2")
         self.empty = empty
         self.notes = notes
-        self.misnamed: list[str] = []
 
     def owner(self, node: Node, group: str, path: str) -> StoredLayer:
         """Returns a layer of the architecture with the variables in its group, and all layers inside it."""

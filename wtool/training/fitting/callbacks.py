@@ -189,7 +189,9 @@ class NeuroPlast(_AtEpochEnd):
 
 
 class HoldZeros(keras.callbacks.Callback):
-    """Keep what is zero when training begins exactly zero, inside the compiled train step; see `training.holding`.
+    """Keep zeros exactly zero that are there when training begins, inside the compiled train step.
+
+    `training.fitting.holding` has the constraint that holds them.
 
     Args:
         do_weights, do_biases: zeros of kernels of every kind; of biases.

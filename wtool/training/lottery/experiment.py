@@ -1,6 +1,6 @@
 """The lottery-ticket experiment: train, prune, re-initialise, and again, by the operations that wtool has for files.
 
-`lottery_plan` says what is done. Here it is done, as far as it is not done yet.
+`training.lottery.plan` says what is done. Here it is done, as far as it is not done yet.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class LotteryOptions(TypedDict, total=False):
 
     Attributes:
         sparsity, rounds, schedule, criterion, scope, last_layer_scale, include, exclude, arms, same_sign, rewind_to,
-            trials: see `lottery_plan.Experiment`.
+            trials: see `training.lottery.plan.Experiment`.
         seed: of all that is random; default a fresh one, or that of the experiment that goes on.
         validation_data, validation_split, batch_size, shuffle, imports, unsafe: see `ResumeOptions`.
-        keep: which checkpoints stay: `all`, `tickets` or `last`; see `lottery_plan.is_kept`.
+        keep: which checkpoints stay: `all`, `tickets` or `last`; see `training.lottery.plan.is_kept`.
         progress: called with epochs done and epochs in all.
         report: called with every training that is over.
     """
