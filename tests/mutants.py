@@ -20,6 +20,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import NamedTuple
@@ -109,6 +110,7 @@ def apply(node: ast.AST, change: str) -> str:
 
 def put_in_place(mutant: Mutant) -> None:
     """Gives the functions of this process the code of a mutant."""
+    import_module(".".join(mutant.path.relative_to(ROOT).with_suffix("").parts))  # tests may import it only later
     changed = {(code.co_name, code.co_firstlineno): code for code in codes(mutant.code())}
     for each in gc.get_objects():
         if isinstance(each, FunctionType) and each.__code__.co_filename == str(mutant.path):
