@@ -477,6 +477,9 @@ def test_nan_is_refused_and_named_unless_allowed(tmp_path: Path) -> None:
     assert not (tmp_path / "out.keras").exists()
     wtool.average([BLOBS[0], bad, BLOBS[4]], output=tmp_path / "out.keras", allow_nonfinite=True)
     assert sum(int(np.isnan(value).sum()) for value in arrays(tmp_path / "out.keras").values()) >= 1
+    assert wtool.average([BLOBS[0], bad, BLOBS[4]], output=tmp_path / "out.keras", allow_nonfinite=True).skipped
+    with pytest.raises(wtool.WtoolError, match="exists already"):
+        wtool.average([BLOBS[0], bad, BLOBS[4]], output=tmp_path / "out.keras")
 
 
 def test_one_checkpoint_or_the_same_twice_is_itself(tmp_path: Path) -> None:

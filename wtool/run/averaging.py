@@ -68,6 +68,8 @@ class Averaging:
     def _record(self) -> Record:
         parameters = {} if self.value is None else {self.method: self.value}
         chosen = {"coefficients": self.method, **parameters, "optimizer": self.optimizer}
+        if self.allow_nonfinite:  # or a run that refuses such values would take the result for its own
+            chosen["allow_nonfinite"] = True
         globs = (("include", self.include), ("exclude", self.exclude))
         return Record("average", chosen | {name: list(patterns) for name, patterns in globs if patterns})
 
