@@ -376,7 +376,7 @@ def test_refusals(tmp_path: Path) -> None:
 def test_many_kernels_stand_in_blocks() -> None:
     """From top to bottom, then on to the right; what is left over is empty."""
     kernel = kernels.models([str(BLOBS[0])], (), ())[0].kernels["hidden/kernel"]
-    model = kernels.Model("large", {f"layer-{number}/kernel": kernel for number in range(41)})
+    model = kernels.ModelKernels("large", {f"layer-{number}/kernel": kernel for number in range(41)})
     with style.styled():
         figure = weights.draw([model])
         grid = np.array(figure.axes).reshape(14, 9)
@@ -394,6 +394,6 @@ def test_many_kernels_stand_in_blocks() -> None:
 
 def test_more_kernels_than_fit() -> None:
     kernel = kernels.models([str(BLOBS[0])], (), ())[0].kernels["hidden/kernel"]
-    model = kernels.Model("large", {f"layer-{number}/kernel": kernel for number in range(101)})
+    model = kernels.ModelKernels("large", {f"layer-{number}/kernel": kernel for number in range(101)})
     with pytest.raises(wtool.Usage, match="101 kernels do not fit into one plot; choose at most 100 with --include"):
         weights.draw([model])
