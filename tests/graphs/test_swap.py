@@ -302,6 +302,8 @@ def test_other_fillings_are_not_the_same_function_and_say_so(fill: str, tmp_path
         wtool.swap(path, to="plain", output=tmp_path / "plain.keras")
     (forced,) = wtool.swap(path, to="plain", output=tmp_path / "plain.keras", force=True)
     assert not forced.same
+    with pytest.raises(wtool.WtoolError, match="exists already"):  # the result of another swap, and not skipped
+        wtool.swap(path, to="plain", output=tmp_path / "plain.keras")
     assert_same(model, keras.models.load_model(tmp_path / "plain.keras"))
 
 

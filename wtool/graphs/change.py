@@ -31,6 +31,7 @@ class Changed:
         layers: path of each layer that became another, or is new -> what became of it.
         rho: path of each rotated layer -> smallest, median and largest factor of its outputs.
         same: whether the new model computes what the old one did.
+        forced: whether weights were dropped that are not zero, which is done only by force.
         notes: worth knowing, one line each.
     """
 
@@ -38,6 +39,7 @@ class Changed:
     layers: dict[str, str]
     rho: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     same: bool = True
+    forced: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -116,7 +118,7 @@ def _to_plain(swap: Swap, base: Checkpoint, model: Model, force: bool) -> Change
     notes = [] if dropped is None else [f"{dropped}: the plain model computes something else"]
     if was_on:
         notes.append(f"{a_few(was_on)} rotated: without that the model computes something else")
-    return Changed(values, layers, same=not notes, notes=(*notes, *passed))
+    return Changed(values, layers, same=not notes, forced=dropped is not None, notes=(*notes, *passed))
 
 
 def _own(layer: Layer) -> str | None:

@@ -93,6 +93,8 @@ class Swapping:
             structure=structure,
             actions=_told(base, changed, structure),
             notes=(*base.notes, *changed.values.notes, *changed.notes),
+            # Else a swap that refuses to drop these weights would take the result for its own.
+            parameters={"force": True} if changed.forced else {},
             more={"new": new} if new else {},
             changed=changed,
         )

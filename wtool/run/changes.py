@@ -40,6 +40,7 @@ class Changes:
         counts: path of each tensor that the operation is about -> what its edit counts; empty where nothing is counted.
         actions: path of each tensor -> what becomes of it, in words.
         notes: what is worth knowing, one line each.
+        parameters: further parameters of the operation's record, known only now.
         more: further keys of the operation's record.
     """
 
@@ -49,6 +50,7 @@ class Changes:
     counts: Mapping[str, Count] = field(default_factory=dict)
     actions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def total(self, what: str) -> int:

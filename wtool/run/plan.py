@@ -163,6 +163,7 @@ class Plan:
         for operation, each, inputs in zip(self.operations, changes, self.inputs(hashes), strict=True):
             counts = each.counted() if is_done else each.at_most()
             result = Result(counts) if counts else None
+            parameters = {**operation.record.parameters, **each.parameters}
             more = {**operation.record.more, **each.more}
-            made.append(replace(operation.record, inputs=inputs, result=result, more=more))
+            made.append(replace(operation.record, parameters=parameters, inputs=inputs, result=result, more=more))
         return [*self.lineage, *made]
