@@ -411,6 +411,26 @@ def test_an_earlier_output_in_the_folder_is_no_input(tmp_path: Path) -> None:
     assert any("not an input" in note for note in second.notes)
 
 
+@pytest.mark.parametrize("output", [None, "run", "run/"])
+def test_an_earlier_output_with_the_default_name_is_no_input(
+    output: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    noisy(BLOBS[0], folder, 2)
+    monkeypatch.chdir(folder if output is None else tmp_path)
+    models = "." if output is None else "run"
+    first = wtool.average([models], output=output)
+    assert len(first.inputs) == 2
+    os.utime(folder / "average.keras", (2e9, 2e9))
+    for order in (None, "mtime"):
+        again = wtool.average([models], output=output, order=order)
+        assert (again.inputs, again.skipped) == (first.inputs, True)
+        assert any("average.keras is the output of this command, not an input" in note for note in again.notes)
+    elsewhere = wtool.average([models], output=tmp_path / "other.keras")
+    assert len(elsewhere.inputs) == 3
+
+
 def test_integers_come_from_the_newest_and_it_is_said(tmp_path: Path) -> None:
     path = zoo("k3.15.1/norm_adapt.keras")
     other = changed(path, tmp_path / "a.keras", lambda _, value: value + 7)

@@ -13,7 +13,7 @@ from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.choices import OPTIMIZER_MODES, ORDERS, check_choice
 from wtool.errors import Refused, Usage
-from wtool.ops.average_inputs import inputs_but, ordered
+from wtool.ops.average_inputs import STEM, inputs_but, ordered
 from wtool.run import pipeline
 from wtool.run.averaging import Averaging
 from wtool.run.derive import Derived, derive
@@ -98,7 +98,7 @@ def average(
     with ExitStack() as stack:
         checkpoints = _opened(names, optimizer == "drop", stack)
         base = checkpoints[-1]
-        name = name_of("average", base.format, base.name)
+        name = name_of(STEM, base.format, base.name)
         goal = goal_of(None if output is None else os.fspath(output), name, ".", name, force=force, dry_run=dry_run)
         plan = work.plan(checkpoints)
         try:

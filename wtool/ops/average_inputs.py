@@ -6,26 +6,43 @@ import os
 from collections.abc import Sequence
 
 from wtool.checkpoint.inputs import expanded, natural_key
+from wtool.checkpoint.layouts.registry import extension
 from wtool.errors import Usage, WtoolError
-from wtool.run.target import one_place
+from wtool.run.target import goal_of, one_place
+
+STEM = "average"
+"""Name, without its extension, of an output that nobody named."""
 
 Named = list[tuple[str, str]]
 """(word, path of a model that it means)."""
 
 
 def inputs_but(output: str | os.PathLike[str] | None, words: list[str]) -> tuple[Named, list[str]]:
-    """The models that the words mean, without an earlier output among what folders and patterns hold; and notes."""
+    """The models that the words mean, without an earlier output among what folders and patterns hold; and notes.
+
+    Args:
+        output: a file, a folder, `-`, or None for the default name.
+        words: files, folders, patterns, or `-`.
+
+    Raises:
+        Usage: no model is left.
+    """
     paths: Named = []
     skipped: list[str] = []
     for word, path in expanded(words):
-        found = word != path and output is not None and one_place(path, os.fspath(output))
-        if found:
+        if word != path and _is_output(path, None if output is None else os.fspath(output)):
             skipped.append(path)
         else:
             paths.append((word, path))
     if not paths:
         raise Usage("no checkpoints to average")
     return paths, [f"{path} is the output of this command, not an input" for path in skipped]
+
+
+def _is_output(path: str, output: str | None) -> bool:
+    """Whether a path is that of the output, which has the extension of the path where its name is the default."""
+    name = f"{STEM}{extension(path)}"
+    return one_place(path, goal_of(output, name, ".", name).path)
 
 
 def ordered(named: Named, order: str | None, method: str) -> tuple[list[str], list[str]]:
