@@ -837,7 +837,8 @@ def test_a_registered_name_hides_nothing(entry: dict[str, Any], here: Path) -> N
 def test_code_in_models(here: Path) -> None:
     for name in ("exec_lambda_marshal.keras", "exec_legacy_lambda.h5"):
         with pytest.raises(wtool.WtoolError, match="--unsafe if you trust the file"):
-            wtool.resume(HOSTILE / name, data="digits.npz", epochs=1, output="x.keras")
+            wtool.resume(HOSTILE / name, data="digits.npz", epochs=1, output="new/deep/")
+    assert not Path("new").exists()
     made = keras.Sequential([keras.Input((64,)), keras.layers.Lambda(lambda x: x * 2), keras.layers.Dense(10)])
     made.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     made.save("lambda.keras")

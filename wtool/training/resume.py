@@ -47,8 +47,6 @@ def resume(model: Path, *, data: Any, epochs: int, **options: Unpack[ResumeOptio
     refuse_unknown("resume", options, ResumeOptions)
     goal = check_resume(name, data, epochs, options)
     target = goal.path
-    if goal.makes_folder:
-        make_ready(replace(goal, force=True))  # what is there already may be this run's own
     for folder in {folder_of(target), *([checkpoints] if checkpoints and os.path.isdir(checkpoints) else [])}:
         remove_abandoned_folders(folder)
     import_all(options.get("imports", ()))
@@ -61,6 +59,8 @@ def resume(model: Path, *, data: Any, epochs: int, **options: Unpack[ResumeOptio
         if any(each.path == target and each.at == plan.end for each in found):
             return Resumed(name, target, plan.end.epoch, found[0].seed, {}, skipped=True)
         replaces = options.get("force", False) or any(each.path == target for each in found)
+        if goal.makes_folder:  # only now: a refused model leaves no folder
+            make_ready(replace(goal, force=replaces))
         check_target(target, replaces)
         return TrainingRun(loaded, plan, target, replaces, data, options).run(found)
     except WtoolError as error:
