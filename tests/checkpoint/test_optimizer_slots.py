@@ -13,10 +13,12 @@ from tests.real_models import AUTHORS_OWN, Saved, keras_path, saved_files
 from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
 from wtool.checkpoint.model import Tensor
 from wtool.checkpoint.optimizer import slots as optimizer
+from wtool.checkpoint.optimizer.nested import scalars_by_number
 from wtool.checkpoint.optimizer.slots import Stored
 from wtool.hdf5.reader import Dataset
 from wtool.schema import optimizer_settings
 from wtool.schema.optimizer_settings import Settings
+from wtool.schema.optimizers import ITERATION, STEP_COUNTER, TABLE, OptimizerClass
 
 ROLES = json.loads((Path(__file__).parents[2] / "fixtures" / "keras-roles.json").read_text())
 FILES = [saved for saved in saved_files() if any(saved.slot_places)]
@@ -259,3 +261,9 @@ def test_initial_values(class_name: str, config: dict[str, Any], slot: str, valu
 )
 def test_the_class_of_an_optimizer(entry: Any, name: str | None, class_name: str | None) -> None:
     assert optimizer_settings.settings_of(entry, name).class_name == class_name
+
+
+def test_no_wrapper_takes_the_place_of_another_with_as_many_scalars() -> None:
+    assert scalars_by_number(TABLE | {"Other": OptimizerClass(head=(ITERATION,))})[1] == ("iteration",)
+    with pytest.raises(ValueError, match="Other has as many scalars as another wrapper"):
+        scalars_by_number(TABLE | {"Other": OptimizerClass(head=(ITERATION, STEP_COUNTER))})

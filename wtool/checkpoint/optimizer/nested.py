@@ -21,13 +21,24 @@ from wtool.checkpoint.optimizer.fitting import first_part
 from wtool.checkpoint.optimizer.slots import Named, Stored
 from wtool.schema import optimizer_settings
 from wtool.schema.optimizer_settings import Settings
-from wtool.schema.optimizers import TABLE
+from wtool.schema.optimizers import TABLE, OptimizerClass
 
-_HEADS = {
-    0: (),
-    **{len(entry.head): tuple(scalar.name for scalar in entry.head) for entry in TABLE.values() if entry.head},
-}
-"""The names of a wrapper's scalars, by their number; none in Keras 2."""
+
+def scalars_by_number(table: Mapping[str, OptimizerClass]) -> dict[int, tuple[str, ...]]:
+    """The names of a wrapper's scalars, by their number; none in Keras 2.
+
+    Raises:
+        ValueError: two wrappers have the same number of other scalars, so that the number tells neither.
+    """
+    heads: dict[int, tuple[str, ...]] = {0: ()}
+    for name, entry in table.items():
+        own = tuple(scalar.name for scalar in entry.head)
+        if heads.setdefault(len(own), own) != own:
+            raise ValueError(f"{name} has as many scalars as another wrapper, which has others")
+    return heads
+
+
+_HEADS = scalars_by_number(TABLE)
 
 _INNER = ("inner_optimizer", "_optimizer")
 
