@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ import numpy as np
 import pytest
 
 import wtool
-from tests.models import ZOO
+from tests.models import BLOBS, ZOO
+from wtool.checkpoint import opener
+from wtool.checkpoint.model import Checkpoint
 
 LOST = ["lost.keras", "lost.h5", "entry.keras"]
 MADE = ["fresh.keras", "trained.keras", "trained.h5", "plain.keras", "sgd.keras", *LOST]
@@ -113,3 +117,20 @@ def test_a_missing_entry_is_told(tmp_path: Path) -> None:
             new.writestr(name, data)
     assert any("lost the optimizer whose state" in note for note in wtool.inspect(tmp_path / "m.keras")["notes"])
     assert not any("lost the" in note for note in wtool.inspect(ZOO / "k3.15.1/mlp.keras")["notes"])
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not list open files")
+def test_a_file_that_becomes_shorter_while_it_is_opened_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, noted = shutil.copy(BLOBS[0], tmp_path / "model.keras"), opener.noted
+
+    def shortened(checkpoint: Checkpoint) -> Checkpoint:
+        os.truncate(path, 100)
+        return noted(checkpoint)
+
+    monkeypatch.setattr(opener, "noted", shortened)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(wtool.Refused, match=r"model\.keras"):
+        wtool.open_checkpoint(str(path))
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -49,7 +49,10 @@ def open_checkpoint(path: str, like: Checkpoint | None = None, drop_optimizer: b
             if layout is None:
                 raise Refused(other_formats.described(source))
             found = layout.open(source, opening)
-            return noted(replace(found, notes=(*found.notes, *_name_notes(source.name, found.format))))
+            stack.callback(found.close)  # the checkpoint has taken over the open files
+            told = noted(replace(found, notes=(*found.notes, *_name_notes(source.name, found.format))))
+            stack.pop_all()
+            return told
         except WtoolError as error:
             raise error.about(path) from None
 
