@@ -18,7 +18,9 @@ import click
 import wtool
 from wtool.cli import cli
 from wtool.graphs.swap import Swap, Verification
-from wtool.run.options import Common, groups_of, needs_initial, shared_by
+from wtool.run.options import Common, Options, groups_of, needs_initial
+from wtool.training.evaluate_options import Evaluate
+from wtool.training.resume_options import Resume
 from wtool.transforms.criteria import CRITERIA
 from wtool.transforms.registry import TRANSFORMS
 
@@ -27,35 +29,47 @@ STUB = ROOT / "wtool" / "ops" / "signatures.pyi"
 PAGES = ROOT / "docs" / "reference"
 TABLE = re.compile(r"(<!-- (own options|shared options|criteria)(?: of ([a-z, ]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
-HEAD = '''"""Signatures of the functions in `wtool.ops.transforms`, for type checkers. Written by `make docs`."""
+HEAD = '''"""Signatures of the functions that are made of options, for type checkers. Written by `make docs`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from wtool.ops.swapped import Swapped
 from wtool.run.transform import Transformed
+from wtool.training.evaluate_options import Evaluated
+from wtool.training.fitting.logs import Epoch
+from wtool.training.resume_options import Resumed
 from wtool.words import Models, Path, Progress
 '''
+
+GROUPS = {
+    **{name: groups_of(kind) for name, kind in sorted(TRANSFORMS.items())},
+    "swap": (Swap, Verification, Common),
+    "resume": (Resume,),
+    "evaluate": (Evaluate,),
+}
+"""Every public function that is made of options, and the dataclasses of its arguments."""
 
 
 def stub() -> str:
     """The text of `signatures.pyi`."""
-    made = [_signature(name, groups_of(kind), needs_initial(kind)) for name, kind in sorted(TRANSFORMS.items())]
-    return "\n".join([HEAD, *made, _signature("swap", (Swap, Verification, Common), False)])
+    return "\n".join([HEAD, *map(_signature, GROUPS)])
 
 
-def _signature(name: str, groups: Sequence[type], needs_initial: bool) -> str:
+def _signature(name: str) -> str:
     function = getattr(wtool, name)
-    lines = [f"def {name}(", "    models: Models,", "    *,"]
-    for each in (each for group in groups for each in fields(group)):
+    hints = function.__annotations__
+    lines = [f"def {name}(", "    models: Models," if "models" in hints else "    model: Path,", "    *,"]
+    for each in (each for group in GROUPS[name] for each in fields(group)):
         kind, default = str(each.type), each.default
-        if each.name == "initial" and needs_initial:
+        if each.name == "initial" and name in TRANSFORMS and needs_initial(TRANSFORMS[name]):
             kind, default = kind.removesuffix(" | None"), MISSING
         value = json.dumps(default) if isinstance(default, str) else repr(default)
         lines.append(f"    {each.name}: {kind}{'' if default is MISSING else f' = {value}'},")
-    (result,) = function.__annotations__["return"].__args__
+    is_list = hasattr(hints["return"], "__args__")
+    (result,) = hints["return"].__args__ if is_list else (hints["return"],)
     text = indent(f'"""{function.__doc__}"""', "    ")
-    return "\n".join([*lines, f") -> list[{result.__name__}]:", text, ""])
+    return "\n".join([*lines, f") -> {f'list[{result.__name__}]' if is_list else result.__name__}:", text, ""])
 
 
 def page_of(text: str) -> str:
@@ -95,8 +109,9 @@ def _params(name: str) -> Iterator[click.Option]:
 
 
 def _shared(name: str) -> set[str]:
-    group = shared_by(TRANSFORMS[name]) if name in TRANSFORMS else Common
-    return {"as_json", "quiet", *(each.name for each in fields(group))}
+    """Names of the options of a command that the table of shared options has."""
+    shared = [group for group in GROUPS[name] if issubclass(group, Common | Options)]
+    return {"as_json", "quiet", *(each.name for group in shared for each in fields(group))}
 
 
 def _row(option: click.Option, users: Sequence[str]) -> tuple[str, str, str]:
@@ -112,7 +127,7 @@ def _row(option: click.Option, users: Sequence[str]) -> tuple[str, str, str]:
 
 
 def _default(value: Any, is_pair: bool) -> str:
-    if is_pair:
+    if is_pair and isinstance(value, bool):
         return "on" if value else "off"
     return (
         ""

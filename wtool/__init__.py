@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from wtool.ops.check import Checked, Finding, check
     from wtool.ops.inspect import inspect
     from wtool.ops.swapped import Swapped
+    from wtool.ops.training import evaluate, resume
     from wtool.ops.transforms import constant, jitter, neuroplast, prune, randomize, reshuffle, rewind, stroke, swap
     from wtool.plotting.plot import Plotted, plot
     from wtool.run.batch import Failed, SomeFailed
     from wtool.run.transform import Transformed
-    from wtool.training.evaluate import Evaluated, evaluate
+    from wtool.training.evaluate_options import Evaluated
     from wtool.training.lottery.experiment import Lottery, lottery
-    from wtool.training.resume import resume
     from wtool.training.resume_options import Resumed
 
 _HOMES = {
@@ -36,7 +36,7 @@ _HOMES = {
     "Checked": "wtool.ops.check",
     "Checkpoint": "wtool.checkpoint.model",
     "Tensor": "wtool.checkpoint.model",
-    "Evaluated": "wtool.training.evaluate",
+    "Evaluated": "wtool.training.evaluate_options",
     "Failed": "wtool.run.batch",
     "Lottery": "wtool.training.lottery.experiment",
     "Plotted": "wtool.plotting.plot",
@@ -46,7 +46,7 @@ _HOMES = {
     "Finding": "wtool.ops.check",
     "check": "wtool.ops.check",
     "constant": "wtool.ops.transforms",
-    "evaluate": "wtool.training.evaluate",
+    "evaluate": "wtool.ops.training",
     "inspect": "wtool.ops.inspect",
     "jitter": "wtool.ops.transforms",
     "lottery": "wtool.training.lottery.experiment",
@@ -56,7 +56,7 @@ _HOMES = {
     "prune": "wtool.ops.transforms",
     "randomize": "wtool.ops.transforms",
     "reshuffle": "wtool.ops.transforms",
-    "resume": "wtool.training.resume",
+    "resume": "wtool.ops.training",
     "rewind": "wtool.ops.transforms",
     "stroke": "wtool.ops.transforms",
     "swap": "wtool.ops.transforms",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from functools import cache
 from inspect import cleandoc
 from typing import Any, get_args, get_origin, get_type_hints
@@ -13,6 +13,7 @@ from wtool.choices import check_choice
 from wtool.errors import Usage
 
 _KEY = "option"
+_PYTHON = "argument"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,11 @@ class Option:
         choices: the words that it takes; any, if there are none.
         noun: what such a word is called in messages.
         low, high: the smallest and the largest value; None for no such end.
-        above: a number that the value exceeds; None for none.
+        above, below: numbers between which the value is; None for none.
         wrong: the message about a value out of range, with `{}` for the value.
         has_negation: whether a switch that is off by default has a `--no-...` form too; one that is on always has it.
+        words: its names on the command line, such as `metric`, where the field's own name is none of them.
+        is_repeatable: whether it may be given several times, though its type is no list of texts.
     """
 
     help: str
@@ -39,14 +42,20 @@ class Option:
     low: float | None = None
     high: float | None = None
     above: float | None = None
+    below: float | None = None
     wrong: str = ""
     has_negation: bool = False
+    words: tuple[str, ...] = ()
+    is_repeatable: bool = False
 
     def admits(self, value: float) -> bool:
         """Returns whether a number is in the range; NaN never is, and infinity only if it is an end."""
         low = -math.inf if self.low is None else self.low
         exceeds = self.above is None or value > self.above
-        return exceeds and low <= value and (value < math.inf if self.high is None else value <= self.high)
+        falls_short = self.below is None or value < self.below
+        return (
+            exceeds and falls_short and low <= value and (value < math.inf if self.high is None else value <= self.high)
+        )
 
 
 def told(help: str, **more: Any) -> Mapping[str, Option]:  # noqa: A002  as Click calls it
@@ -65,8 +74,11 @@ def option(
     low: float | None = None,
     high: float | None = None,
     above: float | None = None,
+    below: float | None = None,
     wrong: str = "",
     has_negation: bool = False,
+    words: Sequence[str] = (),
+    is_repeatable: bool = False,
 ) -> Any:
     """Returns a field of a dataclass that is an option with a default; `Option` says what the arguments are.
 
@@ -75,8 +87,28 @@ def option(
         ... class Prune:
         ...     sparsity: float | None = option(None, "The share to prune, 0 to 1.", metavar="S", low=0, high=1)
     """
-    known = Option(help, metavar, short, tuple(choices), noun, low, high, above, wrong, has_negation)
-    return field(default=default, metadata={_KEY: known})
+    ends = {"low": low, "high": high, "above": above, "below": below, "wrong": wrong}
+    more: dict[str, Any] = {"has_negation": has_negation, "words": tuple(words), "is_repeatable": is_repeatable}
+    return field(
+        default=default,
+        metadata=told(help, metavar=metavar, short=short, choices=tuple(choices), noun=noun, **ends, **more),
+    )
+
+
+def argument(default: Any, text: str) -> Any:
+    """Returns a field of a dataclass that is an argument from Python only; `text` says what the argument is."""
+    return field(default=default, metadata={_PYTHON: text})
+
+
+def like(kind: type, name: str) -> Any:
+    """Returns a field with the default and the texts of another dataclass's field."""
+    found: Field[Any] = kind.__dataclass_fields__[name]  # type: ignore[attr-defined]
+    return field(default=found.default, metadata=found.metadata)
+
+
+def arguments_of(kind: Any) -> dict[str, str]:
+    """Returns what the fields of a dataclass are that only Python knows, by name."""
+    return {each.name: each.metadata[_PYTHON] for each in fields(kind) if _PYTHON in each.metadata}
 
 
 def options_of(kind: Any) -> dict[str, Option]:

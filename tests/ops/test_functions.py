@@ -6,6 +6,8 @@ import ast
 import collections.abc
 import inspect
 import re
+import subprocess
+import sys
 import typing
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -18,9 +20,18 @@ from tests import from_options
 from wtool import words
 from wtool.graphs.swap import Swap, Verification
 from wtool.run.options import Common, groups_of
+from wtool.training.evaluate_options import Evaluate
+from wtool.training.fitting.logs import Epoch
+from wtool.training.resume_options import Resume
 from wtool.transforms.registry import TRANSFORMS
 
-GROUPS = {name: groups_of(kind) for name, kind in TRANSFORMS.items()} | {"swap": (Swap, Verification, Common)}
+GROUPS = {
+    **{name: groups_of(kind) for name, kind in TRANSFORMS.items()},
+    "swap": (Swap, Verification, Common),
+    "resume": (Resume,),
+    "evaluate": (Evaluate,),
+}
+OF_ONE_MODEL = ("resume",)
 TICKETS = ("rewind", "jitter", "randomize", "reshuffle", "constant")
 
 
@@ -28,7 +39,8 @@ TICKETS = ("rewind", "jitter", "randomize", "reshuffle", "constant")
 def test_signatures_tell_every_option(name: str) -> None:
     function = getattr(wtool, name)
     first, *others = inspect.signature(function).parameters.values()
-    assert (first.name, first.kind, first.default) == ("models", first.POSITIONAL_OR_KEYWORD, first.empty)
+    word = "model" if name in OF_ONE_MODEL else "models"
+    assert (first.name, first.kind, first.default) == (word, first.POSITIONAL_OR_KEYWORD, first.empty)
     own = [each for group in GROUPS[name] for each in fields(group)]
     assert [each.name for each in others] == [each.name for each in own]
     assert {each.kind for each in others} == {first.KEYWORD_ONLY}
@@ -36,7 +48,7 @@ def test_signatures_tell_every_option(name: str) -> None:
         required = field.default is MISSING or (field.name == "initial" and name in TICKETS)
         assert each.default == (each.empty if required else field.default)
     hints = typing.get_type_hints(function)
-    assert list(hints) == ["models", *(each.name for each in own), "return"]
+    assert list(hints) == [word, *(each.name for each in own), "return"]
     told = function.__doc__
     assert all(f"\n    {each.name}" in told for each in own)
     assert "--" not in told
@@ -53,12 +65,41 @@ def test_signatures_tell_every_option(name: str) -> None:
         ("swap", {"to": "linked", "include": ["*"]}, "swap has no option include; its options are L, auto_rot, "),
         ("rewind", {}, "rewind() is missing a required argument: 'initial'"),
         ("swap", {}, "swap() is missing a required argument: 'to'"),
+        (
+            "resume",
+            {"data": "d.npz", "epochs": 1, "batchsize": 8},
+            "resume has no option batchsize; did you mean batch_size?",
+        ),
+        ("resume", {"data": "d.npz"}, "resume() is missing a required argument: 'epochs'"),
+        (
+            "evaluate",
+            {"data": "d.npz", "epochs": 1},
+            "evaluate has no option epochs; its options are batch_size, data, ",
+        ),
+        ("evaluate", {}, "evaluate() is missing a required argument: 'data'"),
+        ("evaluate", {"data": "d.npz", "models": "m.keras"}, "evaluate() got multiple values for argument 'models'"),
     ],
 )
 def test_arguments_that_do_not_exist_are_told(name: str, given: dict[str, Any], told: str) -> None:
     with pytest.raises(TypeError) as raised:
         getattr(wtool, name)("model.keras", **given)
     assert str(raised.value).startswith(told)
+
+
+@pytest.mark.parametrize("name", ["resume", "evaluate"])
+def test_arguments_of_training_cost_no_import(name: str) -> None:
+    """Keras and NumPy take seconds; help, signatures and words that do not go together need neither."""
+    program = (
+        "import inspect, sys, typing, wtool\n"
+        f"from wtool.cli.{name} import command\n"
+        f"function = wtool.{name}\n"
+        "typing.get_type_hints(function), inspect.signature(function)\n"
+        "try:\n    function('m.keras', data='d.npz', metric=['mae'])\n"
+        "except TypeError as error:\n    assert 'did you mean metrics?' in str(error), error\n"
+        "print([each for each in ('keras', 'tensorflow', 'numpy', 'h5py') if each in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_what_follows_from_options_is_as_they_are() -> None:
@@ -83,17 +124,18 @@ def test_type_checkers_see_the_signatures(name: str) -> None:
     """mypy reads `signatures.pyi`. To run it on a script would take a minute here; `make lint` runs it on wtool."""
     (stub,) = [each for each in ast.parse(from_options.STUB.read_text()).body if getattr(each, "name", "") == name]
     assert isinstance(stub, ast.FunctionDef)
-    assert [each.arg for each in stub.args.args] == ["models"]
+    word = "model" if name in OF_ONE_MODEL else "models"
+    assert [each.arg for each in stub.args.args] == [word]
     assert stub.args.vararg is stub.args.kwarg is None
     defaults = {
         each.arg: inspect.Parameter.empty if default is None else ast.literal_eval(default)
         for each, default in zip(stub.args.kwonlyargs, stub.args.kw_defaults, strict=True)
     }
     parameters = inspect.signature(getattr(wtool, name)).parameters
-    assert defaults == {each.name: each.default for each in parameters.values() if each.name != "models"}
-    names = {**vars(typing), **vars(collections.abc), "Path": words.Path, "Progress": words.Progress}
+    assert defaults == {each.name: each.default for each in parameters.values() if each.name != word}
+    names = {**vars(typing), **vars(collections.abc), "Path": words.Path, "Progress": words.Progress, "Epoch": Epoch}
     for each in stub.args.kwonlyargs:
         assert each.annotation is not None
         assert eval(ast.unparse(each.annotation), names) == parameters[each.arg].annotation
     imported = ast.unparse(ast.parse(Path(wtool.__file__).read_text()))
-    assert re.search(rf"from wtool\.ops\.transforms import .*\b{name}\b", imported)
+    assert re.search(rf"from wtool\.ops\.(transforms|training) import .*\b{name}\b", imported)

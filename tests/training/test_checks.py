@@ -13,6 +13,7 @@ import pytest
 from tests import forkserver
 from tests.models import BLOBS
 from wtool.training.checks import check_resume
+from wtool.training.resume_options import Resume
 
 PROGRAM = """
 import sys
@@ -113,4 +114,4 @@ def test_where_a_result_goes(
     model: str, output: str | None, expected: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    assert check_resume(model, "d.npz", 1, {"output": output}).path == expected
+    assert check_resume(model, Resume(data="d.npz", epochs=1, output=output)).path == expected

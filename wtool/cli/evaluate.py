@@ -10,21 +10,15 @@ import click
 
 from wtool.cli import options
 from wtool.cli.console import print_table, quiet_import, say, say_passed_by
+from wtool.training.evaluate_options import Evaluate, Evaluated
 
 if TYPE_CHECKING:
     from wtool.run.batch import Failed
-    from wtool.training.evaluate import Evaluated
 
 
 @click.command("evaluate")
 @options.models
-@options.data
-@click.option("--ensemble", is_flag=True, help="Also the average of the models' predictions.")
-@options.batch_size
-@options.loss
-@options.metric
-@options.imports
-@options.unsafe
+@options.of(Evaluate)
 @options.as_json
 def command(models: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
     """Evaluate models: the loss and the metrics that they were compiled with, or others.
@@ -35,7 +29,7 @@ def command(models: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
     """
     from wtool.training.checks import check_evaluate
 
-    check_evaluate(models, chosen["data"], chosen)
+    check_evaluate(models, Evaluate(**chosen))
     with quiet_import():
         from wtool.run.batch import SomeFailed
         from wtool.training.evaluate import evaluate
@@ -49,7 +43,7 @@ def command(models: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
 
     status = 0
     try:
-        evaluate(models, report=report, **chosen)
+        evaluate(models, Evaluate(report=report, **chosen))
     except SomeFailed as error:
         for failed in error.results:
             if hasattr(failed, "error"):

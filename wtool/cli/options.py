@@ -10,6 +10,7 @@ import click
 
 from wtool.option import Option, alternatives, is_list, options_of, types_of
 from wtool.run.options import Execution, Output, Selection
+from wtool.training.resume_options import Resume
 from wtool.transforms.tickets import Randomize
 
 Decorator: TypeAlias = Callable[[Any], Any]
@@ -35,64 +36,66 @@ def one(group: type, name: str) -> Decorator:
 
 def _option(field: Field[Any], known: Option, kind: Any) -> Decorator:
     """Returns a Click option. Click checks ranges of whole numbers; the dataclass checks all other values."""
-    name = f"--{field.name.replace('_', '-')}"
+    names = [f"--{each.replace('_', '-')}" for each in known.words or (field.name,)]
     short = () if known.short is None else (known.short,)
-    if kind is bool:
+    if bool in alternatives(kind):
+        (name,) = names
         has_negation = known.has_negation or field.default is True
         word = f"{name}/--no-{name[2:]}" if has_negation else name
         return click.option(
             *short, word, field.name, is_flag=True, default=field.default, show_default=has_negation, help=known.help
         )
-    default = {"required": True} if field.default is MISSING else {"default": field.default, "show_default": True}
+    how: dict[str, Any] = {"multiple": True} if known.is_repeatable or is_list(kind) else {}
+    if field.default is MISSING:
+        how |= {"required": True}
+    elif field.default != ():
+        how |= {"default": field.default, "show_default": True}
     return click.option(
         *short,
-        name,
+        *names,
         field.name,
         type=_type(known, kind),
         metavar=known.metavar,
         help=known.help,
-        **({"multiple": True} if is_list(kind) else default),
+        **how,
     )
 
 
 def _type(known: Option, kind: Any) -> Any:
     if known.choices:
         return click.Choice(known.choices)
-    if int in alternatives(kind):
+    kinds = alternatives(kind)
+    if int in kinds:
         return int if known.low is None else click.IntRange(int(known.low))
-    return float if float in alternatives(kind) else str
+    if tuple[float, float] in kinds:
+        return _Range()
+    if known.below is not None:
+        return click.FloatRange(known.above, known.below, min_open=True, max_open=True)
+    return float if float in kinds else str
+
+
+class _Range(click.ParamType):  # type: ignore[type-arg]
+    """Two numbers with a comma between them."""
+
+    name = "range"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        try:
+            low, high = value if isinstance(value, tuple) else value.split(",")
+            return float(low), float(high)
+        except ValueError:
+            self.fail(f"{value!r} is not a range such as -0.01,0.01", param, ctx)
 
 
 models = click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-output = click.option("-o", "--output", metavar="PATH", help="The new file; - for standard output.")
+output = one(Resume, "output")
 include, exclude = one(Selection, "include"), one(Selection, "exclude")
 optimizer = one(Output, "optimizer")
 seed, dry_run, force = one(Execution, "seed"), one(Execution, "dry_run"), one(Execution, "force")
 same_sign = one(Randomize, "same_sign")
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output, an object per model.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, and no report.")
-data = click.option(
-    "--data",
-    multiple=True,
-    required=True,
-    metavar="DATA",
-    help=".npz, .csv, two .npy (twice --data), a folder, or package.module:function.",
+data, validation_data, validation_split, batch_size, shuffle, imports, unsafe = (
+    one(Resume, name)
+    for name in ("data", "validation_data", "validation_split", "batch_size", "shuffle", "imports", "unsafe")
 )
-validation_data = click.option("--validation-data", multiple=True, metavar="DATA", help="As --data; after each epoch.")
-validation_split = click.option(
-    "--validation-split", type=click.FloatRange(0, 1, True, True), metavar="S", help="Or the last share S of --data."
-)
-shuffle = click.option("--shuffle/--no-shuffle", default=True, show_default=True, help="Another order in each epoch.")
-batch_size = click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True, metavar="N")
-loss = click.option("--loss", metavar="NAME", help="Keras's name of a loss, instead of the model's own.")
-metric = click.option(
-    "--metric",
-    "metrics",
-    multiple=True,
-    metavar="NAME",
-    help="Keras's name of a metric, instead of the model's own; repeatable.",
-)
-imports = click.option(
-    "--import", "imports", multiple=True, metavar="MODULE", help="A module that registers custom layers; repeatable."
-)
-unsafe = click.option("--unsafe", is_flag=True, help="Load models also if that runs or imports code of theirs.")

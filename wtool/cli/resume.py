@@ -11,52 +11,15 @@ import click
 
 from wtool.cli import options
 from wtool.cli.console import counted, quiet_import, refuse_two_outputs, say, say_notes, say_skipped
+from wtool.training.resume_options import Resume, Resumed
 
 if TYPE_CHECKING:
     from wtool.training.fitting.logs import Epoch
-    from wtool.training.resume_options import Resumed
-
-
-class _Range(click.ParamType):  # type: ignore[type-arg]
-    """Two numbers with a comma between them."""
-
-    name = "range"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
-        try:
-            low, high = value if isinstance(value, tuple) else value.split(",")
-            return float(low), float(high)
-        except ValueError:
-            self.fail(f"{value!r} is not a range such as -0.01,0.01", param, ctx)
 
 
 @click.command("resume")
 @click.argument("model", metavar="MODEL")
-@options.data
-@click.option("--epochs", type=click.IntRange(1), required=True, metavar="N", help="How many more epochs.")
-@options.output
-@options.validation_data
-@options.validation_split
-@options.batch_size
-@options.shuffle
-@options.seed
-@click.option(
-    "--hold-zeros/--no-hold-zeros", default=None, help="Zeros of kernels stay; by default those of pruned models."
-)
-@options.loss
-@options.metric
-@click.option("--learning-rate", type=float, metavar="R", help="Of the optimizer.")
-@click.option("--new-optimizer", metavar="NAME", help="Start with this one (adam, sgd, ...).")
-@click.option("--stroke", type=float, metavar="R", help="After each epoch, new values for this share of the weights.")
-@click.option("--prune", type=_Range(), metavar="A,B", help="After each epoch, zero for weights in [A, B].")
-@click.option("--neuroplast", type=_Range(), metavar="A,B", help="After each epoch, new values for weights in [A, B].")
-@click.option("--checkpoints", metavar="DIR", help="Save ckpt-0001.keras and so on here, numbered by epoch.")
-@click.option("--save-every", type=click.IntRange(1), metavar="N", help="Epochs between checkpoints; 1 by default.")
-@click.option("--log", metavar="FILE", help="A .csv or .jsonl file that gets a line for each epoch.")
-@click.option("--tensorboard", metavar="DIR", help="Logs for TensorBoard.")
-@options.imports
-@options.unsafe
-@options.force
+@options.of(Resume)
 @options.as_json
 @options.quiet
 def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
@@ -75,11 +38,12 @@ def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
     from wtool.training.checks import check_resume
 
     chosen["validation_data"] = chosen["validation_data"] or None
-    check_resume(model, chosen["data"], chosen["epochs"], chosen)
+    bar = sys.stderr.isatty() and not quiet
+    training = Resume(bar=bar, report=None if bar or quiet else _tell, **chosen)
+    check_resume(model, training)
     with quiet_import():
         from wtool.training.resume import resume
-    bar = sys.stderr.isatty() and not quiet
-    done = resume(model, bar=bar, report=None if bar or quiet else _tell, **chosen)
+    done = resume(model, training)
     if as_json:
         click.echo(json.dumps(asdict(done)))
     if not quiet:

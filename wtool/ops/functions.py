@@ -12,18 +12,14 @@ from textwrap import TextWrapper, indent
 from types import NoneType
 from typing import Any, TypeVar
 
-from wtool.option import Description, Option, alternatives, described, options_of, types_of
+from wtool.option import Description, alternatives, arguments_of, described, options_of, types_of
 from wtool.run.options import refuse_unknown
-from wtool.words import Models
+from wtool.words import Models, Path
 
 Done = TypeVar("Done")
 
 _HANGING = TextWrapper(100, initial_indent="    ", subsequent_indent="        ")
 MODELS = "files, folders (searched for models), patterns, or `-` for standard input."
-PYTHON_ONLY = {
-    "progress": "called with bytes done and bytes in all.",
-    "report": "called with the result of each model, in the order of the models.",
-}
 
 
 def function_of(
@@ -31,42 +27,47 @@ def function_of(
     name: str,
     groups: Sequence[type],
     result: type,
-    do: Callable[[Models, Mapping[str, Any]], list[Done]],
+    do: Callable[[Any, Mapping[str, Any]], Done],
     required: Sequence[str] = (),
-) -> Callable[..., list[Done]]:
-    """Makes the public function of an operation on models.
+    model: str = "",
+) -> Callable[..., Done]:
+    """Makes the public function of an operation on models, or on a single one.
 
     Args:
         kind: the dataclass of the operation, whose docstring describes it.
         name: of the function.
         groups: dataclasses whose fields are the function's arguments, in this order.
         result: the type of the result for one model.
-        do: does the operation, with the models and the given arguments.
+        do: does the operation, with the models (or the model) and the given arguments.
         required: names of fields that have a default but are required arguments.
+        model: what the docstring says of the model, if the function takes a single one.
 
     Returns:
         a function whose signature, type hints and docstring have every argument. For an argument that does not exist,
         the function raises a TypeError that suggests the nearest name.
     """
     arguments = [each for group in groups for each in parameters_of(group, required)]
-    models = Parameter("models", Parameter.POSITIONAL_OR_KEYWORD, annotation=Models)
-    signature = Signature([models, *arguments], return_annotation=list[result])  # type: ignore[valid-type]
+    word, kinds = ("model", Path) if model else ("models", Models)
+    first = Parameter(word, Parameter.POSITIONAL_OR_KEYWORD, annotation=kinds)
+    returned: Any = result if model else list[result]  # type: ignore[valid-type]
+    signature = Signature([first, *arguments], return_annotation=returned)
     names = [each.name for each in arguments]
 
-    def function(models: Models, **given: Any) -> list[Done]:
-        refuse_unknown(name, given, own=names)
+    def function(*places: Any, **given: Any) -> Done:
+        refuse_unknown(name, {each: value for each, value in given.items() if each != word}, own=names)
         try:
-            signature.bind(models, **given)
+            found = signature.bind(*places, **given).arguments
         except TypeError as error:
-            raise TypeError(f"{name}() is {error}") from None
-        return do(models, given)
+            verb = "is" if str(error).startswith("missing") else "got"
+            raise TypeError(f"{name}() {verb} {error}") from None
+        return do(found.pop(word), found)
 
     function.__name__ = function.__qualname__ = name
     function.__module__ = "wtool"
     function.__signature__ = signature  # type: ignore[attr-defined]
     function.__annotations__ = {each.name: each.annotation for each in signature.parameters.values()}
     function.__annotations__["return"] = signature.return_annotation
-    function.__doc__ = docstring(described(kind), groups, result)
+    function.__doc__ = docstring(described(kind), groups, result, model)
     return function
 
 
@@ -87,16 +88,18 @@ def given_of(group: type, given: Mapping[str, Any]) -> dict[str, Any]:
     return {each.name: given[each.name] for each in fields(group) if each.name in given}
 
 
-def docstring(description: Description, groups: Sequence[type], result: type) -> str:
+def docstring(description: Description, groups: Sequence[type], result: type, model: str = "") -> str:
     """Returns the docstring of a function: the operation, every argument, the result, the errors and examples."""
-    told = [_told(each.name, options_of(group)) for group in groups for each in fields(group)]
+    told = [_told(each.name, group) for group in groups for each in fields(group)]
+    first = f"model: {model}" if model else f"models: {MODELS}"
+    failed = "the model failed" if model else "the model failed; `wtool.SomeFailed` if several were given"
     paragraphs = [
         description.summary,
         *description.prose,
-        "Args:\n" + "\n".join(map(_HANGING.fill, [f"models: {MODELS}", *told])),
-        f"Returns:\n    one `wtool.{result.__name__}` for each model.",
+        "Args:\n" + "\n".join(map(_HANGING.fill, [first, *told])),
+        f"Returns:\n    one `wtool.{result.__name__}`{'' if model else ' for each model'}.",
         "Raises:\n"
-        "    WtoolError: the model failed; `wtool.SomeFailed` if several were given.\n"
+        f"    WtoolError: {failed}.\n"
         "    Usage: arguments that do not go together, or patterns that match nothing.\n"
         "    TypeError: arguments that do not exist.",
         *(["Example:\n" + indent("\n".join(description.calls), "    ")] if description.calls else []),
@@ -105,11 +108,11 @@ def docstring(description: Description, groups: Sequence[type], result: type) ->
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _told(name: str, known: Mapping[str, Option]) -> str:
+def _told(name: str, group: type) -> str:
     """Returns the line of an argument, with the letter that help texts use for its value, and its choices."""
-    if name not in known:
-        return f"{name}: {PYTHON_ONLY[name]}"
-    each = known[name]
+    if name in arguments_of(group):
+        return f"{name}: {arguments_of(group)[name]}"
+    each = options_of(group)[name]
     letter = f" ({each.metavar})" if each.metavar and len(each.metavar) == 1 and each.metavar != name else ""
     words = f" One of {', '.join(each.choices)}." if each.choices and not each.help.startswith(each.choices[0]) else ""
     return f"{name}{letter}: {in_python(each.help)}{words}"

@@ -1,10 +1,13 @@
-"""Signatures of the functions in `wtool.ops.transforms`, for type checkers. Written by `make docs`."""
+"""Signatures of the functions that are made of options, for type checkers. Written by `make docs`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from wtool.ops.swapped import Swapped
 from wtool.run.transform import Transformed
+from wtool.training.evaluate_options import Evaluated
+from wtool.training.fitting.logs import Epoch
+from wtool.training.resume_options import Resumed
 from wtool.words import Models, Path, Progress
 
 def constant(
@@ -565,4 +568,119 @@ def swap(
 
     Example:
         >>> wtool.swap("model.keras", to="linked", layers=["block1/*"], verify=True)  # doctest: +SKIP
+    """
+
+def resume(
+    model: Path,
+    *,
+    data: Any,
+    epochs: int,
+    output: Path | None = None,
+    validation_data: Any = None,
+    validation_split: float | None = None,
+    batch_size: int = 32,
+    shuffle: bool = True,
+    seed: int | None = None,
+    hold_zeros: bool | None = None,
+    loss: str | None = None,
+    metrics: Sequence[str] = (),
+    learning_rate: float | None = None,
+    new_optimizer: str | None = None,
+    stroke: float | None = None,
+    prune: tuple[float, float] | None = None,
+    neuroplast: tuple[float, float] | None = None,
+    checkpoints: Path | None = None,
+    save_every: int | None = None,
+    log: Path | None = None,
+    tensorboard: Path | None = None,
+    imports: Sequence[str] = (),
+    unsafe: bool = False,
+    force: bool = False,
+    bar: bool = False,
+    report: Callable[[Epoch], None] | None = None,
+) -> Resumed:
+    """Train a saved model for some more epochs, as if it had never been saved.
+
+    The optimizer goes on where it was, and pruned weights stay exactly zero. The order of samples is a function of the
+    seed and the epoch. So a run that was stopped or killed goes on from where it was saved to the result that it would
+    have had, when it is called again with the same words. Data may also be arrays, or whatever `fit` takes.
+
+    Args:
+        model: a `.keras` or whole-model `.h5` file, or `-` for standard input.
+        data: .npz, .csv, two .npy (twice `data`), a folder, or package.module:function.
+        epochs (N): How many more epochs.
+        output: The new file; - for standard output.
+        validation_data: As `data`; after each epoch.
+        validation_split (S): Or the last share S of `data`.
+        batch_size (N): Samples in a batch, where data does not come in batches.
+        shuffle: Another order in each epoch.
+        seed (N): Of the random numbers; a fresh one by default.
+        hold_zeros: Zeros of kernels stay; by default those of pruned models.
+        loss: Keras's name of a loss, instead of the model's own.
+        metrics: Keras's name of a metric, instead of the model's own; repeatable.
+        learning_rate (R): Of the optimizer.
+        new_optimizer: Start with this one (adam, sgd, ...).
+        stroke (R): After each epoch, new values for this share of the weights.
+        prune: After each epoch, zero for weights in [A, B].
+        neuroplast: After each epoch, new values for weights in [A, B].
+        checkpoints: Save ckpt-0001.keras and so on here, numbered by epoch.
+        save_every (N): Epochs between checkpoints; 1 by default.
+        log: A .csv or .jsonl file that gets a line for each epoch.
+        tensorboard: Logs for TensorBoard.
+        imports: A module that registers custom layers; repeatable.
+        unsafe: Load models also if that runs or imports code of theirs.
+        force: Replace an existing output.
+        bar: whether Keras's progress bar is shown.
+        report: called with every epoch.
+
+    Returns:
+        one `wtool.Resumed`.
+
+    Raises:
+        WtoolError: the model failed.
+        Usage: arguments that do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.resume("pruned.keras", data="digits.npz", epochs=5, seed=1)  # doctest: +SKIP
+    """
+
+def evaluate(
+    models: Models,
+    *,
+    data: Any,
+    ensemble: bool = False,
+    batch_size: int = 32,
+    loss: str | None = None,
+    metrics: Sequence[str] = (),
+    imports: Sequence[str] = (),
+    unsafe: bool = False,
+    report: Callable[[Any], None] | None = None,
+) -> list[Evaluated]:
+    """Evaluate models: the loss and the metrics that they were compiled with, or others.
+
+    Of a `.npz` file, the data is the test part, if the file has one. With `ensemble`, the last result is that of the
+    average of the models' predictions; the name of its model is `ensemble`.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        data: .npz, .csv, two .npy (twice `data`), a folder, or package.module:function.
+        ensemble: Also the average of the models' predictions.
+        batch_size (N): Samples in a batch, where data does not come in batches.
+        loss: Keras's name of a loss, instead of the model's own.
+        metrics: Keras's name of a metric, instead of the model's own; repeatable.
+        imports: A module that registers custom layers; repeatable.
+        unsafe: Load models also if that runs or imports code of theirs.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.Evaluated` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.evaluate(["a.keras", "b.keras"], data="digits.npz", ensemble=True)  # doctest: +SKIP
     """

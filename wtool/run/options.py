@@ -8,14 +8,14 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from wtool.choices import OPTIMIZER_MODES
-from wtool.option import check, option
+from wtool.option import argument, check, option
 from wtool.words import Path, Progress
 
 if TYPE_CHECKING:
     from wtool.transforms.change import Transform
 
 
-class _Checked:
+class Checked:
     """Options that are checked when they are put together."""
 
     def __post_init__(self) -> None:
@@ -23,7 +23,7 @@ class _Checked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Output(_Checked):
+class Output(Checked):
     """What becomes of the optimizer, and where the result goes.
 
     The output is a file, a folder for many models (it ends in a slash or exists), or `-` for standard output; by
@@ -47,7 +47,7 @@ class Output(_Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection(_Checked):
+class Selection(Checked):
     """Which tensors an operation is about: kernels of every kind and biases, and others where `include` names them."""
 
     include: Sequence[str] = option(
@@ -59,12 +59,8 @@ class Selection(_Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Execution(_Checked):
-    """How the work on many models is done.
-
-    Only from Python: `progress` is called with bytes done and bytes in all, and `report` with the result of each model,
-    in the order of the models.
-    """
+class Execution(Checked):
+    """How the work on many models is done."""
 
     seed: int | None = option(
         None,
@@ -77,8 +73,10 @@ class Execution(_Checked):
     force: bool = option(False, "Replace an existing output.", short="-f")
     jobs: int = option(1, "Models at a time.", short="-j", low=1, wrong="at least one model at a time (--jobs 1)")
     fail_fast: bool = option(False, "Stop at the first model that fails.")
-    progress: Progress | None = None
-    report: Callable[[Any], None] | None = None
+    progress: Progress | None = argument(None, "called with bytes done and bytes in all.")
+    report: Callable[[Any], None] | None = argument(
+        None, "called with the result of each model, in the order of the models."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +99,7 @@ class TicketOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Initial(_Checked):
+class Initial(Checked):
     """The initial checkpoint of operations that read one."""
 
     initial: Path | None = option(None, "The initial checkpoint, or any earlier one.", metavar="INIT")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -19,7 +19,9 @@ from wtool.errors import Usage, WtoolError
 from wtool.io.places import Target, check_target
 from wtool.run.target import Goal, goal_beside
 from wtool.training.data.words import check_data
+from wtool.training.evaluate_options import Evaluate
 from wtool.training.fitting.logs import check_log
+from wtool.training.resume_options import Resume
 from wtool.training.saving.record import OPERATION
 from wtool.transforms.pruning import Prune
 from wtool.transforms.stroking import NeuroPlast, Stroke
@@ -39,49 +41,47 @@ def refuse_weights_only(checkpoint: Checkpoint) -> None:
         raise WtoolError(what, checkpoint.name)
 
 
-def check_evaluate(models: Sequence[str], data: Any, options: Mapping[str, Any]) -> list[str]:
+def check_evaluate(models: Sequence[str], options: Evaluate) -> list[str]:
     """Check the options of an evaluation; returns the paths of the models that are to be evaluated.
 
     Raises:
         WtoolError: there are no models, or the only one cannot be opened; or data is missing.
         Usage: options do not go together.
     """
-    if options.get("batch_size", 1) < 1:
+    if options.batch_size < 1:
         raise Usage("samples of a batch are counted from 1 up")
-    check_data(data)
+    check_data(options.data)
     paths = [path for _, path in expanded(models)]
     if len(paths) == 1:
         _check_model(paths[0])
     return paths
 
 
-def check_resume(model: str, data: Any, epochs: int, options: Mapping[str, Any]) -> Goal:
+def check_resume(model: str, options: Resume) -> Goal:
     """Check the options of a training; returns where its result goes.
 
     Args:
         model: path.
-        data: words, or data itself.
-        epochs: number of epochs to train for.
-        options: see `training.resume_options.ResumeOptions`.
+        options: see `training.resume_options.Resume`.
 
     Raises:
         WtoolError: the model or data is missing or of the wrong kind.
         OSError: a folder for a log or checkpoints is missing or cannot be read.
         Usage: options do not go together.
     """
-    if epochs < 1 or options.get("batch_size", 1) < 1:
+    if options.epochs < 1 or options.batch_size < 1:
         raise Usage("epochs and samples of a batch are counted from 1 up")
-    save_every = options.get("save_every")
-    if save_every is not None and (options.get("checkpoints") is None or save_every < 1):
+    save_every = options.save_every
+    if save_every is not None and (options.checkpoints is None or save_every < 1):
         raise Usage("--save-every N needs a folder, --checkpoints, and N from 1 up")
-    rate = options.get("learning_rate")
+    rate = options.learning_rate
     if rate is not None and not 0 <= rate < math.inf:
         raise Usage(f"a learning rate of {rate} is none")
     _check_transforms(options)
-    check_validation(data, options)
+    check_validation(options.data, options.validation_data, options.validation_split)
     _check_model(model)
     _check_reports(options)
-    output = options.get("output")
+    output = options.output
     goal = goal_beside(model, None if output is None else os.fspath(output), OPERATION)
     if goal.path != "-" and extension(goal.path) not in WHOLE:
         raise Usage("the output is a whole model; its name has to end in .keras or .h5", goal.path)
@@ -90,15 +90,19 @@ def check_resume(model: str, data: Any, epochs: int, options: Mapping[str, Any])
     return goal
 
 
-def check_validation(data: Any, options: Mapping[str, Any]) -> None:
+def check_validation(data: Any, other: Any, share: float | None) -> None:
     """Check the words that name data for training, and those for validation.
+
+    Args:
+        data: for training: words, or data itself.
+        other: the same, for validation; None for none.
+        share: of the data for training that is kept for validation instead; None for none.
 
     Raises:
         WtoolError: a file is missing, or of a kind that is no data.
         Usage: options do not go together.
     """
-    other = options.get("validation_data")
-    if other is not None and options.get("validation_split") is not None:
+    if other is not None and share is not None:
         raise Usage("validation data and a validation split contradict each other; choose one")
     check_data(data)
     check_data(other)
@@ -110,22 +114,21 @@ def _check_model(path: str) -> None:
             refuse_weights_only(checkpoint)
 
 
-def _check_transforms(options: Mapping[str, Any]) -> None:
-    ratio, prune, plastic = (options.get(name) for name in ("stroke", "prune", "neuroplast"))
-    if ratio is not None:
-        Stroke(volatility_ratio=ratio)
-    if prune is not None:
-        Prune(*prune)
-    if plastic is not None:
-        NeuroPlast(*plastic)
+def _check_transforms(options: Resume) -> None:
+    if options.stroke is not None:
+        Stroke(volatility_ratio=options.stroke)
+    if options.prune is not None:
+        Prune(*options.prune)
+    if options.neuroplast is not None:
+        NeuroPlast(*options.neuroplast)
 
 
-def _check_reports(options: Mapping[str, Any]) -> None:
-    log, folder = options.get("log"), options.get("checkpoints")
+def _check_reports(options: Resume) -> None:
+    log, folder = options.log, options.checkpoints
     if log is not None:
         check_log(os.fspath(log))
         os.scandir(os.path.dirname(log) or os.curdir).close()  # raises what making the log would raise
     if folder is not None and os.path.exists(folder):
         os.scandir(folder).close()
-    if options.get("tensorboard") is not None and find_spec("tensorboard") is None:
+    if options.tensorboard is not None and find_spec("tensorboard") is None:
         raise WtoolError("--tensorboard needs the package tensorboard: pip install tensorboard")

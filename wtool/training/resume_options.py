@@ -1,65 +1,68 @@
-"""Options and result of `wtool.resume`."""
+"""Options and result of `wtool.resume`. This module imports neither Keras nor NumPy, so that `--help` is instant."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from dataclasses import dataclass, field
+from typing import Any
 
-from wtool.training.fitting.compiling import Compilation
+from wtool.option import argument, like, option, told
+from wtool.run.options import Checked, Execution
 from wtool.training.fitting.logs import Epoch
 from wtool.words import Path
 
 
-class ResumeOptions(TypedDict, total=False):
-    """How a model goes on training.
+@dataclass(frozen=True, kw_only=True)
+class Resume(Checked):
+    """Train a saved model for some more epochs, as if it had never been saved.
 
-    Attributes:
-        output: path of the result; `<stem>-resume<ext>` beside the model by default, `-` for standard output.
-        validation_data: data for validation, in any form of `data`; default the test part of a `.npz` file with one.
-        validation_split: share of the samples, from the end, that is kept for validation instead.
-        batch_size: number of samples in a batch, for data that does not come in batches; default 32.
-        shuffle: whether samples come in another order in each epoch; default True. Datasets keep their own order.
-        seed: seed of the order of samples, and of all other random numbers; default a fresh one.
-        hold_zeros: whether zeros of kernels stay zero; by default those that are masks, as the lineage tells.
-        loss, metrics, learning_rate, new_optimizer: see `training.fitting.compiling.Compilation`.
-        stroke: ratio of a `callbacks.Stroke` at the end of every epoch.
-        prune: range of a `callbacks.Pruning` at the end of every epoch.
-        neuroplast: range of a `callbacks.NeuroPlast` at the end of every epoch.
-        checkpoints: folder of the checkpoints `ckpt-0001.keras` and so on, numbered by epoch.
-        save_every: number of epochs between two checkpoints; default 1.
-        log: a `.csv` or `.jsonl` file that gets a line for every epoch.
-        tensorboard: folder for TensorBoard.
-        imports: modules that register layers, losses and metrics.
-        unsafe: load the model even if that runs code or imports modules that are not Keras's.
-        force: replace existing files, and begin anew where an earlier run was stopped.
-        bar: show Keras's progress bar.
-        report: called with every epoch.
+    The optimizer goes on where it was, and pruned weights stay exactly zero. The order of samples is a function of the
+    seed and the epoch. So a run that was stopped or killed goes on from where it was saved to the result that it would
+    have had, when it is called again with the same words. Data may also be arrays, or whatever `fit` takes.
+
+    Examples:
+        >>> wtool.resume("pruned.keras", data="digits.npz", epochs=5, seed=1)  # doctest: +SKIP
     """
 
-    output: Path | None
-    validation_data: Any
-    validation_split: float | None
-    batch_size: int
-    shuffle: bool
-    seed: int | None
-    hold_zeros: bool | None
-    loss: str | None
-    metrics: Sequence[str]
-    learning_rate: float | None
-    new_optimizer: str | None
-    stroke: float | None
-    prune: tuple[float, float] | None
-    neuroplast: tuple[float, float] | None
-    checkpoints: Path | None
-    save_every: int | None
-    log: Path | None
-    tensorboard: Path | None
-    imports: Sequence[str]
-    unsafe: bool
-    force: bool
-    bar: bool
-    report: Callable[[Epoch], None] | None
+    data: Any = field(
+        metadata=told(
+            ".npz, .csv, two .npy (twice --data), a folder, or package.module:function.",
+            metavar="DATA",
+            is_repeatable=True,
+        )
+    )
+    epochs: int = field(metadata=told("How many more epochs.", metavar="N", low=1))
+    output: Path | None = option(None, "The new file; - for standard output.", short="-o", metavar="PATH")
+    validation_data: Any = option(None, "As --data; after each epoch.", metavar="DATA", is_repeatable=True)
+    validation_split: float | None = option(None, "Or the last share S of --data.", metavar="S", above=0, below=1)
+    batch_size: int = option(32, "Samples in a batch, where data does not come in batches.", metavar="N", low=1)
+    shuffle: bool = option(True, "Another order in each epoch.")
+    seed: int | None = like(Execution, "seed")
+    hold_zeros: bool | None = option(
+        None, "Zeros of kernels stay; by default those of pruned models.", has_negation=True
+    )
+    loss: str | None = option(None, "Keras's name of a loss, instead of the model's own.", metavar="NAME")
+    metrics: Sequence[str] = option(
+        (), "Keras's name of a metric, instead of the model's own; repeatable.", metavar="NAME", words=("metric",)
+    )
+    learning_rate: float | None = option(None, "Of the optimizer.", metavar="R")
+    new_optimizer: str | None = option(None, "Start with this one (adam, sgd, ...).", metavar="NAME")
+    stroke: float | None = option(None, "After each epoch, new values for this share of the weights.", metavar="R")
+    prune: tuple[float, float] | None = option(None, "After each epoch, zero for weights in [A, B].", metavar="A,B")
+    neuroplast: tuple[float, float] | None = option(
+        None, "After each epoch, new values for weights in [A, B].", metavar="A,B"
+    )
+    checkpoints: Path | None = option(None, "Save ckpt-0001.keras and so on here, numbered by epoch.", metavar="DIR")
+    save_every: int | None = option(None, "Epochs between checkpoints; 1 by default.", metavar="N", low=1)
+    log: Path | None = option(None, "A .csv or .jsonl file that gets a line for each epoch.", metavar="FILE")
+    tensorboard: Path | None = option(None, "Logs for TensorBoard.", metavar="DIR")
+    imports: Sequence[str] = option(
+        (), "A module that registers custom layers; repeatable.", metavar="MODULE", words=("import",)
+    )
+    unsafe: bool = option(False, "Load models also if that runs or imports code of theirs.")
+    force: bool = like(Execution, "force")
+    bar: bool = argument(False, "whether Keras's progress bar is shown.")
+    report: Callable[[Epoch], None] | None = argument(None, "called with every epoch.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +94,3 @@ class Resumed:
     signal: int | None = None
     skipped: bool = False
     notes: tuple[str, ...] = ()
-
-
-def compilation_of(options: ResumeOptions) -> Compilation:
-    """Returns how the model is to be compiled; settings that the options do not name stay as saved."""
-    return Compilation(
-        loss=options.get("loss"),
-        metrics=tuple(options.get("metrics", ())),
-        optimizer=options.get("new_optimizer"),
-        learning_rate=options.get("learning_rate"),
-    )

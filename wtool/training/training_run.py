@@ -15,12 +15,12 @@ from wtool.training.data import reading
 from wtool.training.data.samples import Samples
 from wtool.training.fitting import holding, logs, masks, randomness
 from wtool.training.fitting.callbacks import NeuroPlast, Pruning, Stroke
-from wtool.training.fitting.compiling import compile_model
+from wtool.training.fitting.compiling import Compilation, compile_model
 from wtool.training.fitting.logs import Epoch
 from wtool.training.fitting.loop import Stop, fit, stopping_on_signals
 from wtool.training.fitting.telling import Log
 from wtool.training.loading.load import Loaded, load
-from wtool.training.resume_options import Resumed, ResumeOptions, compilation_of
+from wtool.training.resume_options import Resume, Resumed
 from wtool.training.saving.record import Left, Position, TrainingPlan, checkpoint_of, latest
 from wtool.training.saving.save import Diverged, refuse_nonfinite, save
 from wtool.training.variables import array, in_order
@@ -35,22 +35,20 @@ class TrainingRun:
         plan: first and last epoch, seed, and the record that the result will have.
         target: path of the result.
         replaces: whether the result may replace a file.
-        data: as the user named it.
-        options: of `wtool.resume`.
+        options: of `wtool.resume`; the data is as the user named it.
     """
 
     loaded: Loaded
     plan: TrainingPlan
     target: str
     replaces: bool
-    data: Any
-    options: ResumeOptions
+    options: Resume
 
     def run(self, found: Sequence[Left]) -> Resumed:
         """Train from the latest model that was left behind, or from the beginning, and save."""
         data, validation = self._data()
         last, notes = latest(found, reading.can_skip(data))
-        if last is None and not self.options.get("new_optimizer"):
+        if last is None and not self.options.new_optimizer:
             notes = (*self.loaded.notes, *notes)
         at, plan = (self.plan.start, self.plan) if last is None else (last.at, replace(self.plan, seed=last.seed))
         model = self._begun(last, plan)
@@ -91,13 +89,13 @@ class TrainingRun:
                 at,
                 self.plan.end.epoch,
                 seed=saver.plan.seed,
-                batch_size=self.options.get("batch_size", 32),
-                shuffle=self.options.get("shuffle", True),
+                batch_size=self.options.batch_size,
+                shuffle=self.options.shuffle,
                 validation=data[1],
                 # The saver comes last: a saved epoch is not done again, so the others have to report it before.
                 callbacks=[*callbacks, saver],
                 stop=stop,
-                bar=self.options.get("bar", False),
+                bar=self.options.bar,
             )
             if at == self.plan.end:
                 holding.settle(model, saver.held)
@@ -110,7 +108,7 @@ class TrainingRun:
         if last is None:
             compile_model(loaded.model, compilation_of(self.options), why=loaded.uncompiled)
         else:
-            loaded = load(last.path, self.options.get("unsafe", False))
+            loaded = load(last.path, self.options.unsafe)
             if loaded.hashes != (last.hash,):
                 raise WtoolError("changed while it was being read; run the command again", last.path)
             if loaded.lost or loaded.uncompiled:
@@ -120,16 +118,16 @@ class TrainingRun:
 
     def _data(self) -> tuple[Any, Any]:
         """Returns the data for training and for validation (None for no validation)."""
-        model, batch_size = self.loaded.model, self.options.get("batch_size", 32)
-        data = reading.read_data(self.data, model, "train", batch_size)
-        other, share = self.options.get("validation_data"), self.options.get("validation_split")
+        model, batch_size = self.loaded.model, self.options.batch_size
+        data = reading.read_data(self.options.data, model, "train", batch_size)
+        other, share = self.options.validation_data, self.options.validation_split
         if share is not None:
             if not isinstance(data, Samples):
                 raise Usage("a validation split needs samples that can be had by number: arrays, or images")
             return data.split(share)
-        if other is None and not reading.has_test_part(self.data):
+        if other is None and not reading.has_test_part(self.options.data):
             return data, None
-        return data, reading.read_data(self.data if other is None else other, model, "test", batch_size)
+        return data, reading.read_data(self.options.data if other is None else other, model, "test", batch_size)
 
     def _prepare_folder(self, at: Position, found: Sequence[Left]) -> None:
         """Make the folder of checkpoints.
@@ -137,14 +135,14 @@ class TrainingRun:
         Raises:
             WtoolError: a file of another training has the name of a checkpoint of this run.
         """
-        folder = self.options.get("checkpoints")
+        folder = self.options.checkpoints
         if folder is None:
             return
         os.makedirs(folder, exist_ok=True)
         own = {each.path for each in found}
         for epoch in range(at.epoch + 1, self.plan.end.epoch + 1):
             path = checkpoint_of(folder, epoch)
-            if self.options.get("force"):
+            if self.options.force:
                 with suppress(FileNotFoundError):
                     os.unlink(path)  # or a run that goes on from here would take it for its own
             elif self.saves_at(epoch) and os.path.exists(path) and path not in own:
@@ -152,8 +150,8 @@ class TrainingRun:
 
     def saves_at(self, epoch: int) -> bool:
         """Returns whether a checkpoint is saved at the end of an epoch."""
-        every = self.options.get("save_every") or 1
-        return self.options.get("checkpoints") is not None and epoch % every == 0
+        every = self.options.save_every or 1
+        return self.options.checkpoints is not None and epoch % every == 0
 
     def _hold(self, model: Any) -> list[holding.HeldVariable]:
         """Hold the zeros of the first model; a checkpoint of this run may have more zeros, by chance."""
@@ -168,7 +166,7 @@ class TrainingRun:
 
     def _transforms(self, plan: TrainingPlan, at: Position) -> list[Any]:
         """Returns the callbacks that change weights at the ends of epochs."""
-        ratio, prune, plastic = self.options.get("stroke"), self.options.get("prune"), self.options.get("neuroplast")
+        ratio, prune, plastic = self.options.stroke, self.options.prune, self.options.neuroplast
         made: list[Any] = []
         if ratio is not None:
             made.append(Stroke(volatility_ratio=ratio, seed=plan.seed))
@@ -184,16 +182,21 @@ class TrainingRun:
         self, at: Position, remember: Callable[[Epoch], None], goes_on: bool
     ) -> tuple[list[Any], tuple[str, ...]]:
         """Returns the callbacks that report epochs, and notes on the log."""
-        log, report, tensorboard = self.options.get("log"), self.options.get("report"), self.options.get("tensorboard")
+        log, report, tensorboard = self.options.log, self.options.report, self.options.tensorboard
         told = [remember, *([report] if report else [])]
         notes: tuple[str, ...] = ()
         if log is not None:
-            notes = logs.prepare_log(os.fspath(log), at.epoch, keep=not goes_on and not self.options.get("force"))
+            notes = logs.prepare_log(os.fspath(log), at.epoch, keep=not goes_on and not self.options.force)
             told.append(logs.writer(os.fspath(log)))
         made: list[Any] = [Log(each, self.plan.end.epoch) for each in told]
         if tensorboard is not None:
             made.append(keras.callbacks.TensorBoard(os.fspath(tensorboard)))
         return made, notes
+
+
+def compilation_of(options: Resume) -> Compilation:
+    """Returns how the model is to be compiled; settings that the options do not name stay as saved."""
+    return Compilation(options.loss, tuple(options.metrics), options.new_optimizer, options.learning_rate)
 
 
 class CheckpointSaver(keras.callbacks.Callback):
@@ -218,7 +221,7 @@ class CheckpointSaver(keras.callbacks.Callback):
         """Save a checkpoint if the epoch is one that has one."""
         if not self._run.saves_at(epoch + 1):
             return
-        folder = self._run.options.get("checkpoints")
+        folder = self._run.options.checkpoints
         assert folder is not None
         path = checkpoint_of(folder, epoch + 1)
         self.save(self.model, path, Position(epoch + 1), force=True)  # `_prepare_folder` looked at older files

@@ -34,7 +34,7 @@ class LotteryOptions(TypedDict, total=False):
         sparsity, rounds, schedule, criterion, scope, last_layer_scale, include, exclude, arms, same_sign, rewind_to,
             trials: see `training.lottery.plan.Experiment`.
         seed: of all that is random; default a fresh one, or that of the experiment that goes on.
-        validation_data, validation_split, batch_size, shuffle, imports, unsafe: see `ResumeOptions`.
+        validation_data, validation_split, batch_size, shuffle, imports, unsafe: see `training.resume_options.Resume`.
         keep: which checkpoints stay: `all`, `tickets` or `last`; see `training.lottery.plan.is_kept`.
         progress: called with epochs done and epochs in all.
         report: called with every training that is over.
@@ -138,7 +138,9 @@ def _asked(
     experiment = _experiment(epochs, fresh_seed() if given is None else given, options)
     base = looked_at(os.fspath(model), experiment)
     experiment, description = claimed(os.fspath(out), experiment, base, _training(data, options), given is not None)
-    check_validation(data, options)  # after all that tells of another experiment, which may have other data
+    check_validation(
+        data, options.get("validation_data"), options.get("validation_split")
+    )  # after all that tells of another experiment, which may have other data
     return Folder(os.fspath(out), base, experiment), description
 
 

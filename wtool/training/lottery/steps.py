@@ -16,6 +16,7 @@ from wtool.training.lottery import learning_rate
 from wtool.training.lottery.folder import UNFINISHED, Folder
 from wtool.training.lottery.plan import COPY, DRAW, NONE, PRUNE, Step
 from wtool.training.resume import resume
+from wtool.training.resume_options import Resume
 
 if TYPE_CHECKING:
     from wtool.training.fitting.logs import Epoch
@@ -80,8 +81,7 @@ def train(folder: Folder, step: Step, data: Any, how: Mapping[str, Any], after: 
             _forget(work, epoch.number - 1)
             after(epoch)
 
-        done = resume(
-            folder.path(step.model),
+        training = Resume(
             data=data,
             epochs=step.stop - step.start,
             output=output,
@@ -91,6 +91,7 @@ def train(folder: Folder, step: Step, data: Any, how: Mapping[str, Any], after: 
             report=report,
             **how,
         )
+        done = resume(folder.path(step.model), training)
         signal = done.signal
         if done.epochs < folder.last_epoch(step):
             os.unlink(output)  # the metrics of the rest of an epoch are not those of a whole one

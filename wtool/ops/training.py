@@ -1,0 +1,41 @@
+"""Training and evaluation of models, as functions of files: made of their dataclasses.
+
+`wtool/ops/signatures.pyi` has their signatures for type checkers and editors; `make docs` writes it. Keras and
+NumPy are imported when a function is called.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from wtool.ops.functions import function_of
+from wtool.training.evaluate_options import Evaluate, Evaluated
+from wtool.training.resume_options import Resume, Resumed
+from wtool.words import Models, Path
+
+if TYPE_CHECKING:
+    from wtool.ops.signatures import evaluate as evaluate
+    from wtool.ops.signatures import resume as resume
+
+WHOLE_MODEL = "a `.keras` or whole-model `.h5` file, or `-` for standard input."
+
+
+def _resume(model: Path, given: Mapping[str, Any]) -> Resumed:
+    options = Resume(**given)
+    from wtool.training.resume import resume
+
+    return resume(os.fspath(model), options)
+
+
+def _evaluate(models: Models, given: Mapping[str, Any]) -> list[Evaluated]:
+    options = Evaluate(**given)
+    from wtool.run.batch import words_of
+    from wtool.training.evaluate import evaluate
+
+    return evaluate(words_of(models), options)
+
+
+globals()["resume"] = function_of(Resume, "resume", (Resume,), Resumed, _resume, model=WHOLE_MODEL)
+globals()["evaluate"] = function_of(Evaluate, "evaluate", (Evaluate,), Evaluated, _evaluate)
