@@ -2,9 +2,10 @@
 
     python -m tests.mutants ROOM [--sample N] [--seed N] [--only WORD]
 
-The tests of a room are imported once. For each mutant a process is forked, in which one function gets the changed code
-and the tests run until the first failure. So a mutant costs no more than its tests. Code outside functions is not
-changed, and processes that tests start anew run the unchanged code.
+The tests of a room are imported once, and run once with the code as it is: they have to pass, and the quickest ones
+come first from then on. For each mutant a process is forked, in which one function gets the changed code and the tests
+run until the first failure. So a mutant costs no more than its tests. Code outside functions is not changed, and
+processes that tests start anew run the unchanged code.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import random
 import resource
 import signal
 import sys
+import tempfile
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -34,7 +37,7 @@ TESTS = {
     "transforms": ["tests/transforms", "tests/ops/test_operations.py"],
     "run": ["tests/run", "tests/ops/test_operations.py", "tests/ops/test_average.py", "tests/io/test_publish.py"],
 }
-SECONDS = 120  # of processor time, and of clock time five times as much, after which a mutant counts as noticed
+PATIENCE = 3  # times the processor time of the unchanged code, after which a mutant counts as noticed: it may not end
 SURVIVED, NOTICED, FAILED = 0, 1, 2
 SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -132,28 +135,18 @@ class Runner:
     def __init__(self, sample: Sequence[Mutant]) -> None:
         self.sample = sample
         self.survivors: list[Mutant] = []
+        self.seconds = 600  # of processor time that the tests may take, and of clock time five times as much
+        self.seen = tempfile.TemporaryFile("w+")  # noqa: SIM115 - seconds of each test, written by the first process
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Keeps quick tests, those of the most hostile files first: they notice most."""
+        """Keeps quick tests, and of the slow ones those of hostile files."""
         kept = [each for each in items if not each.get_closest_marker("tensorflow")]
-        kept = [each for each in kept if "test_reasons" in each.nodeid or not each.get_closest_marker("slow")]
-        items[:] = sorted(kept, key=lambda each: "test_zip_reader" not in each.nodeid and "reasons" not in each.nodeid)
+        items[:] = [each for each in kept if "test_reasons" in each.nodeid or not each.get_closest_marker("slow")]
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.order(session)
         for done, mutant in enumerate(self.sample, 1):
-            child = os.fork()
-            if child == 0:
-                status = FAILED
-                try:
-                    status = NOTICED if self.noticed(session, mutant) else SURVIVED
-                except BaseException:
-                    traceback.print_exc(file=sys.__stderr__)
-                finally:
-                    os._exit(status)
-            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            if status == FAILED:
-                raise RuntimeError(f"the tests could not be run with {mutant}")
-            survived = status == SURVIVED
+            survived = self.status(session, mutant) == SURVIVED
             if survived:
                 self.survivors.append(mutant)
             place = f"{mutant.path.relative_to(ROOT)}:{mutant.line}"
@@ -161,15 +154,49 @@ class Runner:
                   file=sys.__stderr__, flush=True)  # fmt: skip
         return True
 
-    def noticed(self, session: pytest.Session, mutant: Mutant) -> bool:
+    def order(self, session: pytest.Session) -> None:
+        """Runs the tests with the unchanged code, and puts the quickest first: a noticed mutant then costs little."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if self.status(session, None) != SURVIVED:
+            raise RuntimeError("mutants can be told only from code that passes its tests")
+        self.seen.seek(0)
+        took = [float(line) for line in self.seen]
+        session.items[:] = [item for _, item in sorted(zip(took, session.items, strict=True), key=lambda each: each[0])]
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        self.seconds = int(PATIENCE * used) + 10
+
+    def status(self, session: pytest.Session, mutant: Mutant | None) -> int:
+        """Runs the tests in a process of their own: whether the mutant survived them, or was noticed."""
+        child = os.fork()
+        if child == 0:
+            status = FAILED
+            try:
+                status = NOTICED if self.noticed(session, mutant) else SURVIVED
+            except BaseException:
+                traceback.print_exc(file=sys.__stderr__)
+            finally:
+                os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status == FAILED:
+            raise RuntimeError(f"the tests could not be run with {mutant}")
+        return status
+
+    def noticed(self, session: pytest.Session, mutant: Mutant | None) -> bool:
         session.config.get_terminal_writer()._file = open(os.devnull, "w")  # noqa: SIM115
-        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-        signal.alarm(5 * SECONDS)
-        put_in_place(mutant)
+        resource.setrlimit(resource.RLIMIT_CPU, (self.seconds, self.seconds))
+        signal.alarm(5 * self.seconds)
+        if mutant is not None:
+            put_in_place(mutant)
         for item in session.items:
+            began = time.perf_counter()
             session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
             if session.testsfailed:
+                if mutant is None:
+                    print(f"fails with the code as it is: {item.nodeid}", file=sys.__stderr__)
                 return True
+            if mutant is None:
+                print(time.perf_counter() - began, file=self.seen, flush=True)
         return False
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 import wtool
 from tests.models import BLOBS, ZOO
 from wtool.io import publish
+from wtool.io.claims import lock_if_alone
 from wtool.io.places import Target
 from wtool.io.publish import Draft
 
@@ -450,3 +452,37 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(
     names = ["name"] if how == "new" else ["name", "name"]  # a hidden one first, which then replaces the old file
     assert [event for event, _ in events] == ["bytes", *names, "folder"]
     assert events[0][1] == target.stat().st_size
+
+
+def test_a_draft_that_another_process_swept_away_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep may see the hidden file in the moment before it is locked. Its descriptor does not stay open."""
+    without_unnamed_files(monkeypatch)
+    files, swept = open_files(), []
+
+    def late(file: int) -> bool:
+        if not swept:
+            swept.extend(tmp_path.iterdir())
+            swept[0].unlink()
+        return lock_if_alone(file)
+
+    monkeypatch.setattr(publish, "lock_if_alone", late)
+    with Draft(Target(str(tmp_path / "m.keras"))) as draft:
+        draft.file.write(b"m")
+        assert open_files() == files + 2  # the draft and its folder
+        draft.publish()
+    assert len(swept) == 1
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"m.keras": b"m"}
+    assert open_files() == files
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_standard_output_has_to_be_open_and_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(wtool.WtoolError, match="standard output is closed"):
+        Draft(Target("-"))
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: True))
+    with pytest.raises(wtool.WtoolError, match="a model is not for a terminal"):
+        Draft(Target("-"))

@@ -86,6 +86,13 @@ CASES = {
     "another checksum": (with_asset(local={"crc": 1}), f"{TWO} about its size"),
     "another packed size": (with_asset(local={"packed": 1}), f"{TWO} about its size"),
     "another size": (with_asset(local={"size": 1}), f"{TWO} about its size"),
+    **{
+        f"deferred but for its {name}": (
+            with_asset(flags=8, local={"crc": 0, "packed": 0, "size": 0, name: 1}),
+            f"{TWO} about its size",
+        )
+        for name in ("crc", "packed", "size")
+    },
     "stored in fewer bytes": (with_asset(central={"size": 9}, local={"size": 9}), "is stored in 7 bytes but claims 9"),
     "a member in another": (nested(), "member 'assets/outer' runs into what follows it"),
     "a member that runs into the directory": (

@@ -1,0 +1,36 @@
+"""What the record of a transform tells of the checkpoints that took part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from blake3 import blake3
+
+import wtool
+from tests.models import BLOBS
+from tests.ops.test_operations import lineage
+
+
+def hash_of(path: Path) -> str:
+    return f"blake3:{blake3(path.read_bytes()).hexdigest()}"
+
+
+def test_a_ticket_tells_where_its_mask_comes_from(tmp_path: Path) -> None:
+    """The mask is a pruned model: its pruning and its hash; the initial checkpoint has no such origin."""
+    mask, ticket = tmp_path / "mask.keras", tmp_path / "ticket.keras"
+    wtool.prune(BLOBS[5], sparsity=0.5, output=mask)
+    wtool.rewind(mask, initial=BLOBS[0], output=ticket)
+    initial, told = lineage(ticket)[-1]["inputs"]
+    assert (initial["as"], initial["hash"], "pruned" in initial) == ("initial", hash_of(BLOBS[0]), False)
+    assert (told["as"], told["hash"]) == ("mask", hash_of(mask))
+    assert told["pruned"]["model"] == hash_of(BLOBS[5])
+    assert told["pruned"]["parameters"]["sparsity"] == 0.5
+
+
+def test_an_initial_checkpoint_that_was_pruned_is_no_mask(tmp_path: Path) -> None:
+    initial, pruned = tmp_path / "initial.keras", tmp_path / "pruned.keras"
+    wtool.prune(BLOBS[0], sparsity=0.25, output=initial)
+    wtool.prune(BLOBS[5], sparsity=0.5, criterion="large-init-large-final", initial=initial, output=pruned)
+    model, told = lineage(pruned)[-1]["inputs"]
+    assert (model["as"], model["hash"]) == ("model", hash_of(BLOBS[5]))
+    assert (told["as"], told["hash"], "pruned" in told) == ("initial", hash_of(initial), False)
