@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint, Tensor
-from wtool.checkpoint.structure import Structure
 from wtool.dtypes import Array
 from wtool.run.pipeline import Apply, Edit
+
+if TYPE_CHECKING:
+    from wtool.checkpoint.structure import Structure
 
 COUNTED = ("selected", "rewritten", "zeros")
 """What a record tells of the values of a result: see `Count`."""

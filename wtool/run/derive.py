@@ -8,14 +8,12 @@ from dataclasses import dataclass
 
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.patch import Rewrite, rewrite
-from wtool.checkpoint.rebuild import check_structure, rebuild
 from wtool.io.places import Target
 from wtool.run import pipeline
 from wtool.run.changes import Changes
 from wtool.run.done import made_before
 from wtool.run.plan import Plan, WorkedOut
 from wtool.run.progress import Passes
-from wtool.run.rebuilding import edits_of
 from wtool.run.target import Goal, make_ready
 
 
@@ -82,6 +80,10 @@ def _writer(
     """What takes the new bytes, and the edits that give them: of the base's structure, or of another one."""
     if found.structure is None:
         return rewrite(plan.base, target, lineage, stack), found.edits
+    # Imported late: most commands rebuild nothing, and would start a twentieth of a second later.
+    from wtool.checkpoint.rebuild import rebuild
+    from wtool.run.rebuilding import edits_of
+
     rebuilt = rebuild(plan.base, found.structure, target, lineage, stack)
     return rebuilt.output, edits_of(rebuilt.arrays)
 
@@ -89,6 +91,8 @@ def _writer(
 def _try(plan: Plan, found: WorkedOut, passes: Passes, stack: ExitStack) -> None:
     """Do all that can be done without writing: counts are right then, and a structure is one that can be read."""
     if found.structure is not None:
+        from wtool.checkpoint.rebuild import check_structure
+
         check_structure(plan.base, found.structure, stack)
     elif any(changes.counts for changes in found.changes):
         for _ in pipeline.scan(plan.checkpoints, found.edits, passes.write):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.lineage import Input, Record, Result, carried
 from wtool.checkpoint.model import Checkpoint
-from wtool.checkpoint.structure import Structure
 from wtool.run.changes import Changes, Edited
 from wtool.run.pipeline import Edit
 from wtool.run.progress import Passes
+
+if TYPE_CHECKING:
+    from wtool.checkpoint.structure import Structure
 
 
 @dataclass(frozen=True, slots=True, eq=False)
