@@ -321,3 +321,17 @@ def test_a_killed_resume_leaves_no_folder_after_its_restart(tmp_path: Path, monk
     wtool.resume("model.keras", **options)
     assert not list(Path().rglob(".wtool-*"))
     assert sorted(os.listdir("results") + os.listdir("run")) == ["ckpt-0001.keras", "out.keras"]
+
+
+def test_what_is_abandoned_is_removed_and_its_lock_closed(tmp_path: Path) -> None:
+    (tmp_path / f"{private.PREFIX}left").mkdir()
+    (tmp_path / f"{private.PREFIX}left" / "model.keras").write_bytes(b"half")
+    (tmp_path / "other").mkdir()
+    before = len(os.listdir("/proc/self/fd"))
+    private.remove_abandoned_folders(str(tmp_path))
+    assert os.listdir(tmp_path) == ["other"]
+    assert len(os.listdir("/proc/self/fd")) == before
+    with private.private_folder(str(tmp_path)) as folder:
+        private.remove_abandoned_folders(str(tmp_path))
+        assert os.path.isdir(folder), "it is in use"
+    assert len(os.listdir("/proc/self/fd")) == before

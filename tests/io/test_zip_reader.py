@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import pytest
 import wtool
 from tests.fuzzing.zip_writer import End, Entry, archive
 from tests.fuzzing.zips import honest
+from wtool.io.source import Source
+from wtool.io.zip_reader import opens_as_zip
 
 INNER = b"assets/inner"
 ASSET = Entry(b"assets/x", b"content")
@@ -144,3 +148,16 @@ def test_as_large_a_directory_as_is_allowed(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("wtool.io.zip_reader.MAX_DIRECTORY", size - 1)
     with pytest.raises(wtool.Refused, match="larger than any model's"):
         wtool.inspect(tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize("zip64", [False, True])
+@pytest.mark.parametrize("prefix", [b"", b"#!", bytes(5000)], ids=len)
+def test_an_archive_behind_other_bytes_is_seen_where_zipfile_sees_it(
+    zip64: bool, prefix: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "it").write_bytes(archive(honest(), End(zip64=zip64), prefix=prefix))
+    with zipfile.ZipFile(tmp_path / "it") as read:
+        assert len(read.namelist()) == len(honest())
+    source = Source(os.open(tmp_path / "it", os.O_RDONLY), "it")
+    assert opens_as_zip(source)
+    source.close()
