@@ -34,3 +34,14 @@ def test_an_initial_checkpoint_that_was_pruned_is_no_mask(tmp_path: Path) -> Non
     model, told = lineage(pruned)[-1]["inputs"]
     assert (model["as"], model["hash"]) == ("model", hash_of(BLOBS[5]))
     assert (told["as"], told["hash"], "pruned" in told) == ("initial", hash_of(initial), False)
+
+
+def test_what_is_done_is_made_again_where_that_is_asked_for(tmp_path: Path) -> None:
+    target = tmp_path / "out.keras"
+    wtool.prune(BLOBS[0], sparsity=0.5, output=target)
+    before, number = target.read_bytes(), target.stat().st_ino
+    assert [each.skipped for each in wtool.prune(BLOBS[0], sparsity=0.5, output=target)] == [True]
+    assert [each.skipped for each in wtool.prune(BLOBS[0], sparsity=0.5, output=target, dry_run=True)] == [False]
+    assert target.stat().st_ino == number
+    assert [each.skipped for each in wtool.prune(BLOBS[0], sparsity=0.5, output=target, force=True)] == [False]
+    assert (target.read_bytes(), target.stat().st_ino == number) == (before, False)
