@@ -5,7 +5,6 @@ The options themselves are fields of dataclasses; see `wtool.option`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, fields
@@ -20,6 +19,7 @@ from wtool.cli import cli
 from wtool.graphs.swap import Swap, Verification
 from wtool.run.options import Common, Options, groups_of, needs_initial
 from wtool.training.evaluate_options import Evaluate
+from wtool.training.lottery.options import LotteryOptions
 from wtool.training.resume_options import Resume
 from wtool.transforms.criteria import CRITERIA
 from wtool.transforms.registry import TRANSFORMS
@@ -38,6 +38,7 @@ from wtool.ops.swapped import Swapped
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
 from wtool.training.fitting.logs import Epoch
+from wtool.training.lottery.options import Lottery, Trained
 from wtool.training.resume_options import Resumed
 from wtool.words import Models, Path, Progress
 '''
@@ -47,6 +48,7 @@ GROUPS = {
     "swap": (Swap, Verification, Common),
     "resume": (Resume,),
     "evaluate": (Evaluate,),
+    "lottery": (LotteryOptions,),
 }
 """Every public function that is made of options, and the dataclasses of its arguments."""
 
@@ -64,7 +66,7 @@ def _signature(name: str) -> str:
         kind, default = str(each.type), each.default
         if each.name == "initial" and name in TRANSFORMS and needs_initial(TRANSFORMS[name]):
             kind, default = kind.removesuffix(" | None"), MISSING
-        value = json.dumps(default) if isinstance(default, str) else repr(default)
+        value = repr(default).replace("'", '"')
         lines.append(f"    {each.name}: {kind}{'' if default is MISSING else f' = {value}'},")
     is_list = hasattr(hints["return"], "__args__")
     (result,) = hints["return"].__args__ if is_list else (hints["return"],)
@@ -129,6 +131,8 @@ def _row(option: click.Option, users: Sequence[str]) -> tuple[str, str, str]:
 def _default(value: Any, is_pair: bool) -> str:
     if is_pair and isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, (tuple, list)) and value:
+        return ", ".join(f"`{each}`" for each in value)
     return (
         ""
         if value is None or value is False or value == () or not isinstance(value, (str, int, float))

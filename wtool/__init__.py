@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from wtool.run.batch import Failed, SomeFailed
     from wtool.run.transform import Transformed
     from wtool.training.evaluate_options import Evaluated
-    from wtool.training.lottery.experiment import Lottery, lottery
+    from wtool.training.lottery.experiment import lottery
+    from wtool.training.lottery.options import Lottery
     from wtool.training.resume_options import Resumed
 
 _HOMES = {
@@ -38,7 +39,7 @@ _HOMES = {
     "Tensor": "wtool.checkpoint.model",
     "Evaluated": "wtool.training.evaluate_options",
     "Failed": "wtool.run.batch",
-    "Lottery": "wtool.training.lottery.experiment",
+    "Lottery": "wtool.training.lottery.options",
     "Plotted": "wtool.plotting.plot",
     "Resumed": "wtool.training.resume_options",
     "SomeFailed": "wtool.run.batch",

@@ -139,8 +139,9 @@ def check(given: Any) -> None:
 def _check(name: str, known: Option, kind: Any, value: Any) -> None:
     if is_list(kind) and (isinstance(value, str) or not all(isinstance(each, str) for each in value)):
         raise Usage(f"{name} is a list of texts, not a single text")
-    if known.choices:
-        check_choice(value, known.noun, known.choices)
+    for each in value if is_list(kind) else [value]:
+        if known.choices:
+            check_choice(each, known.noun, known.choices)
     if known.wrong and not (known.admits(value) and (isinstance(value, int) or int not in alternatives(kind))):
         raise Usage(known.wrong.format(value))
 

@@ -22,6 +22,7 @@ from wtool.graphs.swap import Swap, Verification
 from wtool.run.options import Common, groups_of
 from wtool.training.evaluate_options import Evaluate
 from wtool.training.fitting.logs import Epoch
+from wtool.training.lottery.options import LotteryOptions, Trained
 from wtool.training.resume_options import Resume
 from wtool.transforms.registry import TRANSFORMS
 
@@ -30,8 +31,9 @@ GROUPS = {
     "swap": (Swap, Verification, Common),
     "resume": (Resume,),
     "evaluate": (Evaluate,),
+    "lottery": (LotteryOptions,),
 }
-OF_ONE_MODEL = ("resume",)
+OF_ONE_MODEL = ("resume", "lottery")
 TICKETS = ("rewind", "jitter", "randomize", "reshuffle", "constant")
 
 
@@ -76,6 +78,12 @@ def test_signatures_tell_every_option(name: str) -> None:
             {"data": "d.npz", "epochs": 1},
             "evaluate has no option epochs; its options are batch_size, data, ",
         ),
+        (
+            "lottery",
+            {"data": "d.npz", "out": "run", "epochs": 1, "arm": ["none"]},
+            "lottery has no option arm; did you mean arms?",
+        ),
+        ("lottery", {"data": "d.npz", "epochs": 1}, "lottery() is missing a required argument: 'out'"),
         ("evaluate", {}, "evaluate() is missing a required argument: 'data'"),
         ("evaluate", {"data": "d.npz", "models": "m.keras"}, "evaluate() got multiple values for argument 'models'"),
     ],
@@ -86,7 +94,7 @@ def test_arguments_that_do_not_exist_are_told(name: str, given: dict[str, Any], 
     assert str(raised.value).startswith(told)
 
 
-@pytest.mark.parametrize("name", ["resume", "evaluate"])
+@pytest.mark.parametrize("name", ["resume", "evaluate", "lottery"])
 def test_arguments_of_training_cost_no_import(name: str) -> None:
     """Keras and NumPy take seconds; help, signatures and words that do not go together need neither."""
     program = (
@@ -94,9 +102,10 @@ def test_arguments_of_training_cost_no_import(name: str) -> None:
         f"from wtool.cli.{name} import command\n"
         f"function = wtool.{name}\n"
         "typing.get_type_hints(function), inspect.signature(function)\n"
-        "try:\n    function('m.keras', data='d.npz', metric=['mae'])\n"
-        "except TypeError as error:\n    assert 'did you mean metrics?' in str(error), error\n"
-        "print([each for each in ('keras', 'tensorflow', 'numpy', 'h5py') if each in sys.modules])\n"
+        "try:\n    function('m.keras', data='d.npz', batchsize=8)\n"
+        "except TypeError as error:\n    assert 'did you mean batch_size?' in str(error), error\n"
+        f"libraries = ('keras', 'tensorflow', 'h5py', {'' if name == 'lottery' else repr('numpy')})\n"
+        "print([each for each in libraries if each in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[]\n", "")
@@ -133,9 +142,18 @@ def test_type_checkers_see_the_signatures(name: str) -> None:
     }
     parameters = inspect.signature(getattr(wtool, name)).parameters
     assert defaults == {each.name: each.default for each in parameters.values() if each.name != word}
-    names = {**vars(typing), **vars(collections.abc), "Path": words.Path, "Progress": words.Progress, "Epoch": Epoch}
+    names = {
+        **vars(typing),
+        **vars(collections.abc),
+        "Path": words.Path,
+        "Progress": words.Progress,
+        "Epoch": Epoch,
+        "Trained": Trained,
+    }
     for each in stub.args.kwonlyargs:
         assert each.annotation is not None
         assert eval(ast.unparse(each.annotation), names) == parameters[each.arg].annotation
     imported = ast.unparse(ast.parse(Path(wtool.__file__).read_text()))
-    assert re.search(rf"from wtool\.ops\.(transforms|training) import .*\b{name}\b", imported)
+    assert re.search(
+        rf"from wtool\.(ops\.transforms|ops\.training|training\.lottery\.experiment) import .*\b{name}\b", imported
+    )

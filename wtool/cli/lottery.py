@@ -7,73 +7,18 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from wtool.choices import ARMS, KEEP, SCHEDULES, SCOPES
 from wtool.cli import options
 from wtool.cli.console import counted, print_table, quiet_import, say
-from wtool.transforms.pruning import Prune
-
-if TYPE_CHECKING:
-    from wtool.training.lottery.experiment import Lottery, Trained
+from wtool.training.lottery.options import Lottery, LotteryOptions, Trained
 
 
 @click.command("lottery")
 @click.argument("model", metavar="MODEL")
-@options.data
-@click.option("--out", required=True, metavar="RUN/", help="Folder of the experiment.")
-@click.option("--epochs", type=click.IntRange(1), required=True, metavar="N", help="Of each training.")
-@click.option(
-    "--sparsity", type=float, default=0.8, show_default=True, metavar="S", help="Of kernels, after the last round."
-)
-@click.option(
-    "--rounds", type=click.IntRange(1), default=1, show_default=True, metavar="R", help="Of pruning; 1 is one-shot."
-)
-@click.option("--schedule", type=click.Choice(SCHEDULES), default=SCHEDULES[0], show_default=True)
-@options.one(Prune, "criterion")
-@click.option("--scope", type=click.Choice(SCOPES), default=SCOPES[0], show_default=True)
-@click.option(
-    "--last-layer-scale",
-    type=float,
-    default=0.5,
-    show_default=True,
-    metavar="F",
-    help="The output layer's kernel is pruned to S*F.",
-)
-@options.include
-@options.exclude
-@click.option(
-    "--arm",
-    "--reinit",
-    "arms",
-    type=click.Choice(ARMS),
-    multiple=True,
-    default=["rewind"],
-    show_default=True,
-    help="What tickets start from; repeatable.",
-)
-@options.same_sign
-@click.option(
-    "--rewind-to",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    metavar="K",
-    help="Tickets begin at the end of this epoch of the dense network.",
-)
-@click.option(
-    "--trials", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Each with new initial weights."
-)
-@options.validation_data
-@options.validation_split
-@options.batch_size
-@options.shuffle
-@options.seed
-@click.option("--keep", type=click.Choice(KEEP), default="all", show_default=True, help="Which checkpoints stay.")
-@options.imports
-@options.unsafe
+@options.of(LotteryOptions)
 @options.as_json
 @options.quiet
 def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
@@ -86,15 +31,16 @@ def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
         wtool lottery init.keras --data digits.npz --epochs 20 --out run/ --arm rewind --arm randomize --trials 5
         wtool lottery init.keras --data digits.npz --epochs 20 --out run/ --reinit none --rewind-to 2
     """
-    from wtool.training.lottery.experiment import check, lottery
+    from wtool.training.lottery.experiment import check, experiment
 
     chosen["validation_data"] = chosen["validation_data"] or None
-    check(model, **chosen)
+    check(model, LotteryOptions(**chosen))
     with quiet_import():
         from wtool.training.lottery import steps as lottery_steps  # noqa: F401  imports Keras
     bar = sys.stderr.isatty() and not quiet
     with _bar(bar) as progress:
-        done = lottery(model, progress=progress, report=None if bar or quiet else _tell, **chosen)
+        report = None if bar or quiet else _tell
+        done = experiment(model, LotteryOptions(progress=progress, report=report, **chosen))
     if as_json:
         click.echo(json.dumps(asdict(done)))
     else:

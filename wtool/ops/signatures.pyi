@@ -7,6 +7,7 @@ from wtool.ops.swapped import Swapped
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
 from wtool.training.fitting.logs import Epoch
+from wtool.training.lottery.options import Lottery, Trained
 from wtool.training.resume_options import Resumed
 from wtool.words import Models, Path, Progress
 
@@ -683,4 +684,85 @@ def evaluate(
 
     Example:
         >>> wtool.evaluate(["a.keras", "b.keras"], data="digits.npz", ensemble=True)  # doctest: +SKIP
+    """
+
+def lottery(
+    model: Path,
+    *,
+    data: Any,
+    out: Path,
+    epochs: int,
+    sparsity: float = 0.8,
+    rounds: int = 1,
+    schedule: str = "geometric",
+    criterion: str = "large-final",
+    scope: str = "tensor",
+    last_layer_scale: float = 0.5,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    arms: Sequence[str] = ("rewind",),
+    same_sign: bool = True,
+    rewind_to: int = 0,
+    trials: int = 1,
+    validation_data: Any = None,
+    validation_split: float | None = None,
+    batch_size: int = 32,
+    shuffle: bool = True,
+    seed: int | None = None,
+    keep: str = "all",
+    imports: Sequence[str] = (),
+    unsafe: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Trained], None] | None = None,
+) -> Lottery:
+    """Do the lottery-ticket experiment: train a model, prune it, give it its initial weights, and train that.
+
+    Called again with the same words, an experiment that was stopped or killed goes on at the epoch where it was, to the
+    result that it would have had; data that is not named begins the training that was stopped anew. The folder `out` is
+    made if it is missing, and holds checkpoints, `metrics.jsonl` and `experiment.json`.
+
+    Args:
+        model: the initial model, compiled: a `.keras` or whole-model `.h5` file.
+        data: .npz, .csv, two .npy (twice `data`), a folder, or package.module:function.
+        out: Folder of the experiment.
+        epochs (N): Of each training.
+        sparsity (S): Of kernels, after the last round.
+        rounds (R): Of pruning; 1 is one-shot.
+        schedule: Each round prunes the same share of what is left (geometric), or of all (linear). One
+            of geometric, linear.
+        criterion: What makes a weight matter. One of large-final, large-init-large-final, magnitude-
+            increase, movement, large-final-same-sign, large-init, random, lf, lilf, mi, mov, lfss, li.
+        scope: S of each tensor, or of all together. One of tensor, global.
+        last_layer_scale (F): The output layer's kernel is pruned to S*F.
+        include: Only tensors with paths like this (dense*/kernel); repeatable.
+        exclude: No tensors with paths like this; repeatable.
+        arms: What tickets start from; repeatable. One of rewind, jitter, randomize, reshuffle,
+            constant, none.
+        same_sign: Keep the sign of each initial value.
+        rewind_to (K): Tickets begin at the end of this epoch of the dense network.
+        trials (N): Each with new initial weights.
+        validation_data: As `data`; after each epoch.
+        validation_split (S): Or the last share S of `data`.
+        batch_size (N): Samples in a batch, where data does not come in batches.
+        shuffle: Another order in each epoch.
+        seed (N): Of the random numbers; a fresh one by default.
+        keep: Which checkpoints stay. One of all, tickets, last.
+        imports: A module that registers custom layers; repeatable.
+        unsafe: Load models also if that runs or imports code of theirs.
+        progress: called with epochs done and epochs in all.
+        report: called with every training that is over.
+
+    Returns:
+        one `wtool.Lottery`.
+
+    Raises:
+        WtoolError: the model failed.
+        Usage: arguments that do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.lottery("init.keras", data="digits.npz", out="run", epochs=20, sparsity=0.8)  # doctest: +SKIP
+
+    Source: Frankle & Carbin, arXiv:1803.03635; Frankle, Dziugaite, Roy & Carbin, arXiv:1912.05671 (late rewinding);
+    Renda, Frankle & Carbin, arXiv:2003.02389 (learning-rate rewinding: `none`).
     """

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
-from wtool.choices import ARMS, KEEP, SCHEDULES, SCOPES, check_choice
+from wtool.choices import ARMS, KEEP, SCHEDULES, check_choice
 from wtool.errors import Usage
-from wtool.transforms.criteria import CRITERIA, NAMES, SHORT
+from wtool.option import check, like, option, told
+from wtool.run.options import Selection
+from wtool.transforms.criteria import CRITERIA, SHORT
+from wtool.transforms.pruning import Prune
+from wtool.transforms.tickets import Randomize
 
 COPY, DRAW, PRUNE, TRAIN, NONE = "copy", "draw", "prune", "resume", "none"
 """Operations beside the re-initialisations, such as taking initial weights as they are, or drawing them anew."""
@@ -37,25 +41,33 @@ class Experiment:
 
     Raises:
         Usage: numbers out of range, or unknown names.
-
-    Source: Frankle & Carbin, arXiv:1803.03635; Frankle, Dziugaite, Roy & Carbin, arXiv:1912.05671 (late rewinding);
-    Renda, Frankle & Carbin, arXiv:2003.02389 (learning-rate rewinding: `none`).
     """
 
-    epochs: int
+    epochs: int = field(metadata=told("Of each training.", metavar="N", low=1))
     seed: int
-    sparsity: float = 0.8
-    rounds: int = 1
-    schedule: str = "geometric"
-    criterion: str = "large-final"
-    scope: str = "tensor"
-    last_layer_scale: float = 0.5
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    arms: tuple[str, ...] = ("rewind",)
-    same_sign: bool = True
-    rewind_to: int = 0
-    trials: int = 1
+    sparsity: float = option(0.8, "Of kernels, after the last round.", metavar="S")
+    rounds: int = option(1, "Of pruning; 1 is one-shot.", metavar="R", low=1)
+    schedule: str = option(
+        "geometric",
+        "Each round prunes the same share of what is left (geometric), or of all (linear).",
+        choices=SCHEDULES,
+        noun="schedule",
+    )
+    criterion: str = like(Prune, "criterion")
+    scope: str = like(Prune, "scope")
+    last_layer_scale: float = option(0.5, "The output layer's kernel is pruned to S*F.", metavar="F")
+    include: tuple[str, ...] = like(Selection, "include")
+    exclude: tuple[str, ...] = like(Selection, "exclude")
+    arms: tuple[str, ...] = option(
+        ("rewind",),
+        "What tickets start from; repeatable.",
+        choices=ARMS,
+        noun="re-initialisation",
+        words=("arm", "reinit"),
+    )
+    same_sign: bool = like(Randomize, "same_sign")
+    rewind_to: int = option(0, "Tickets begin at the end of this epoch of the dense network.", metavar="K", low=0)
+    trials: int = option(1, "Each with new initial weights.", metavar="N", low=1)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "criterion", SHORT.get(self.criterion, self.criterion))
@@ -69,11 +81,7 @@ class Experiment:
             raise Usage(f"tickets cannot be rewound to epoch {self.rewind_to} of {self.epochs}")
         if not self.arms or len(set(self.arms)) != len(self.arms):
             raise Usage("an experiment has one arm or more, each of them once")
-        for arm in self.arms:
-            check_choice(arm, "re-initialisation", ARMS)
-        check_choice(self.schedule, "schedule", SCHEDULES)
-        check_choice(self.criterion, "criterion", NAMES)
-        check_choice(self.scope, "scope", SCOPES)
+        check(self)
 
 
 @dataclass(frozen=True, slots=True)

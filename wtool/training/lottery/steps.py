@@ -53,14 +53,13 @@ def _copy(model: str, output: str) -> None:
         draft.publish()
 
 
-def train(folder: Folder, step: Step, data: Any, how: Mapping[str, Any], after: Callable[[Epoch], None]) -> int | None:
+def train(folder: Folder, step: Step, how: Mapping[str, Any], after: Callable[[Epoch], None]) -> int | None:
     """Do a training, from the epoch that an earlier run reached, and add its metrics to the experiment's.
 
     Args:
         folder: of the experiment.
         step: a training.
-        data: see `training.data.reading.read_data`.
-        how: further options of `resume`.
+        how: the data, and further options of `resume`.
         after: called with every epoch.
 
     Returns:
@@ -73,7 +72,7 @@ def train(folder: Folder, step: Step, data: Any, how: Mapping[str, Any], after: 
     if not (folder.is_there(step) and folder.is_recorded(step, folder.lines(step, log))):
         with suppress(FileNotFoundError):
             os.unlink(output)  # of a run that was killed in the moment of its stop: not the end of an epoch
-        if paths_of(data) is None:
+        if paths_of(how["data"]) is None:
             shutil.rmtree(work, ignore_errors=True)  # nothing tells whether it is of the same data
         os.makedirs(work, exist_ok=True)
 
@@ -82,7 +81,6 @@ def train(folder: Folder, step: Step, data: Any, how: Mapping[str, Any], after: 
             after(epoch)
 
         training = Resume(
-            data=data,
             epochs=step.stop - step.start,
             output=output,
             seed=step.seed,
