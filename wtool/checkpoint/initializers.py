@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from wtool.checkpoint.model import Checkpoint, Tensor
-from wtool.schema.config import Node, read_architecture
+from wtool.schema.config import read_architecture
 
 _SETTINGS = {
     "kernel": ("kernel_initializer", "depthwise_initializer", "init"),
@@ -23,7 +23,7 @@ def initializers(checkpoint: Checkpoint) -> dict[str, Any]:
     if checkpoint.config is None:
         return {}
     root, _ = read_architecture(checkpoint.config, checkpoint.keras_version)
-    nodes = dict(_paths(root, ""))
+    nodes = dict(root.paths())
     found = {}
     for tensor in checkpoint.weights:
         settings = nodes[tensor.layer].config if tensor.layer in nodes else {}
@@ -32,12 +32,6 @@ def initializers(checkpoint: Checkpoint) -> dict[str, Any]:
         if entry is not None:
             found[tensor.path] = entry
     return found
-
-
-def _paths(node: Node, path: str) -> Iterator[tuple[str, Node]]:
-    yield path, node
-    for child in node.children:
-        yield from _paths(child, f"{path}/{child.name}" if path else child.name)
 
 
 def output_kernels(checkpoint: Checkpoint, kernels: Sequence[Tensor]) -> list[Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.structure import Fresh, Structure
-from wtool.schema.config import Node, read_architecture
+from wtool.schema.config import Node, inside, read_architecture
 
 
 class WeightOrder:
@@ -52,8 +52,8 @@ def listed(config: Mapping[str, Any], version: str | None) -> list[str]:
 def _listed(node: Node, path: str) -> Iterator[str]:
     for child in node.children:
         if child.listed and child.attribute == "layers":
-            yield below(path, child.name)
-            yield from _listed(child, below(path, child.name))
+            yield inside(path, child.name)
+            yield from _listed(child, inside(path, child.name))
 
 
 def owner_of(layer: str, known: Container[str]) -> str | None:
@@ -61,11 +61,6 @@ def owner_of(layer: str, known: Container[str]) -> str | None:
     while layer and layer not in known:
         layer = layer.rpartition("/")[0]
     return layer or None
-
-
-def below(path: str, name: str) -> str:
-    """Returns the path of a layer inside another one; of a layer of the outermost model, its name."""
-    return f"{path}/{name}" if path else name
 
 
 def with_slots(

@@ -21,7 +21,7 @@ from wtool.graphs.slot_values import (
     untold_slots,
 )
 from wtool.graphs.values import Filling, Values
-from wtool.schema.config import Node, read_architecture
+from wtool.schema.config import read_architecture
 
 
 def structure_of(
@@ -88,16 +88,8 @@ def _order(base: Checkpoint, config: Mapping[str, Any], values: Values) -> list[
         if tensor.path not in values.gone_variables:
             of_layer.setdefault(tensor.layer, []).append(tensor.path)
     root, _ = read_architecture(config, base.keras_version)
-    order = of_layer.pop("", [])
-    for path in _paths(root, ""):
+    order: list[str] = []
+    for path, _ in root.paths():
         order += of_layer.pop(path, [])
         order += [f"{path}/{name}" for name in values.added.get(path, ())]
     return order + [path for layer, paths in of_layer.items() if layer not in values.gone for path in paths]
-
-
-def _paths(node: Node, path: str) -> list[str]:
-    found = []
-    for child in node.children:
-        below = f"{path}/{child.name}" if path else child.name
-        found += [below, *_paths(child, below)]
-    return found

@@ -84,6 +84,17 @@ class Node:
         for child in self.children:
             yield from child.walk()
 
+    def paths(self, path: str = "") -> Iterator[tuple[str, Node]]:
+        """Path and node of it and of everything inside it, outermost first; `path` is its own."""
+        yield path, self
+        for child in self.children:
+            yield from child.paths(inside(path, child.name))
+
+
+def inside(path: str, name: str) -> str:
+    """The path of a layer or variable inside the layer at a path; of one of the outermost model (`""`), its name."""
+    return f"{path}/{name}" if path else name
+
 
 def variable_dtype(policy: Any) -> str | None:
     """The dtype of variables under a dtype policy: `float32` under `mixed_float16`."""

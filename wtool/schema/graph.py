@@ -8,7 +8,7 @@ from typing import Any
 
 from wtool.errors import Refused
 from wtool.schema.calls import by_depth
-from wtool.schema.config import is_operation
+from wtool.schema.config import inside, is_operation
 from wtool.schema.inbound_nodes import START, Key, Ref, arguments_of, calls_of, refs_of
 from wtool.schema.layers import TABLE, class_of
 
@@ -124,7 +124,7 @@ class Model:
 
     def inside(self, name: str) -> str:
         """Returns the path of a layer of this model."""
-        return f"{self.path}/{name}" if self.path else name
+        return inside(self.path, name)
 
     def free_name(self, wanted: str) -> str:
         """Returns a name that no layer of the model has yet: the wanted one, or that with a number."""

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wtool.schema.optimizers import ANY, SCALARS, TABLE, OptimizerClass, Scalar, Shape, SlotKind
+from wtool.schema.layers import Shape
+from wtool.schema.optimizers import ANY, SCALARS, TABLE, OptimizerClass, Scalar, SlotKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-Shape = tuple[int, ...]
+from wtool.schema.layers import Shape
 
 
 @dataclass(frozen=True, slots=True)

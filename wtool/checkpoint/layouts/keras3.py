@@ -21,7 +21,7 @@ from wtool.checkpoint.optimizer import nested as optimizer_tree
 from wtool.checkpoint.optimizer import slots as optimizer
 from wtool.errors import Differs, Note, Refused
 from wtool.hdf5.reader import Dataset, Index
-from wtool.schema.config import Node, read_architecture
+from wtool.schema.config import Node, inside, read_architecture
 from wtool.schema.lost_settings import lost_settings
 
 OLD_ROOT = "_layer_checkpoint_dependencies"  # TensorFlow 2.12 and 2.13; `layers` since
@@ -213,9 +213,8 @@ def _empty_places(groups: Groups, entries: Sequence[tuple[Node, str]]) -> list[s
 def places(groups: Groups, node: Node, group: str = "", path: str = "") -> Iterator[tuple[str, str]]:
     """Yields path and group of each layer inside another, outermost first."""
     for child, found in _located(groups, node, group):
-        below = f"{path}/{child.name}" if path else child.name
-        yield below, found
-        yield from places(groups, child, found, below)
+        yield inside(path, child.name), found
+        yield from places(groups, child, found, inside(path, child.name))
 
 
 def _located(groups: Groups, node: Node, group: str) -> Iterator[tuple[Node, str]]:

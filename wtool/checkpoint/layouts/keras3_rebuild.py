@@ -10,9 +10,9 @@ from wtool.checkpoint.layouts.keras3_groups import Groups
 from wtool.checkpoint.lineage import KEY
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.structure import Layout, Structure
-from wtool.checkpoint.weight_order import WeightOrder, below, owner_of, with_slots
+from wtool.checkpoint.weight_order import WeightOrder, owner_of, with_slots
 from wtool.errors import Refused
-from wtool.schema.config import Node, read_architecture
+from wtool.schema.config import Node, inside, read_architecture
 
 
 def laid_out(base: Checkpoint, structure: Structure, moves: Moves) -> Layout:
@@ -78,11 +78,11 @@ def _places(node: Node, path: str, group: str, old: Mapping[str, str]) -> Iterat
             counts[child.group] = number + 1
             name = f"{child.attribute}/{child.group}_{number}" if number else f"{child.attribute}/{child.group}"
         else:
-            before = old.get(below(path, child.name))
+            before = old.get(inside(path, child.name))
             name = before.rpartition("/")[2] if before is not None else child.attribute
         place = f"{group}/{name}" if group else name
-        yield below(path, child.name), place
-        yield from _places(child, below(path, child.name), place, old)
+        yield inside(path, child.name), place
+        yield from _places(child, inside(path, child.name), place, old)
 
 
 def moved_assets(base: Checkpoint, moves: Moves) -> dict[str, str]:

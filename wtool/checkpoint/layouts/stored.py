@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from wtool.checkpoint.model import Layer, Tensor
 from wtool.hdf5.reader import Dataset
+from wtool.schema.config import inside
 from wtool.schema.layers import MATRICES, Shape
 
 
@@ -77,7 +78,7 @@ class StoredLayer:
 
     def inside(self, name: str) -> str:
         """Returns the path of an object or variable inside the layer."""
-        return f"{self.path}/{name}" if self.path else name
+        return inside(self.path, name)
 
 
 def settle_paths(roots: list[StoredLayer]) -> None:
