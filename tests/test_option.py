@@ -11,7 +11,7 @@ import pytest
 
 import wtool
 from wtool.graphs.swap import Swap
-from wtool.option import check, described, option, options_of
+from wtool.option import check_fields, described, option, options_of
 from wtool.run.options import Options, TicketOptions
 from wtool.transforms.pruning import Prune
 from wtool.transforms.registry import TRANSFORMS
@@ -73,9 +73,9 @@ def test_an_option_is_read_from_its_field() -> None:
     assert list(options_of(Made)) == ["share", "names"]
     assert (options_of(Made)["share"].help, options_of(Made)["share"].metavar) == ("The share.", "S")
     assert Made().share == 0.5
-    check(Made(1.0, ("a", "b")))
+    check_fields(Made(1.0, ("a", "b")))
     with pytest.raises(wtool.Usage, match=r"^1\.1 is no share$"):
-        check(Made(1.1))
+        check_fields(Made(1.1))
 
 
 @pytest.mark.parametrize("kind", [*TRANSFORMS.values(), Swap])

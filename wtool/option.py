@@ -122,7 +122,7 @@ def types_of(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def check(given: Any) -> None:
+def check_fields(given: Any) -> None:
     """Checks the values of a dataclass's options, which come unchecked from Python.
 
     Raises:

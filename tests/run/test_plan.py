@@ -18,7 +18,7 @@ from wtool.checkpoint.structure import Structure
 from wtool.run.averaging import Averaging
 from wtool.run.changes import Changes
 from wtool.run.derive import derive
-from wtool.run.plan import Operation, Part, Plan
+from wtool.run.plan import Operand, Operation, Plan
 from wtool.run.progress import Passes
 from wtool.run.target import Goal
 from wtool.run.transform import Transforming
@@ -148,7 +148,7 @@ def test_plans_that_do_not_go_together() -> None:
         with pytest.raises(ValueError, match="for one checkpoint"):
             prune.plan_of(base).then(prune.plan_of(other))
         new = Structure({}, {}, {}, False, {}, frozenset(), frozenset())
-        grown = Operation(Record("grow"), (Part(base, {}),), lambda edited, passes: Changes(structure=new))
+        grown = Operation(Record("grow"), (Operand(base, {}),), lambda edited, passes: Changes(structure=new))
         for plan in (prune.plan_of(base).then(Plan(base, (grown,))), Plan(base, (grown,)).then(prune.plan_of(base))):
             with pytest.raises(ValueError, match="in a pass of its own"):
                 plan.work_out(Passes(None, 0))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wtool.errors import Usage
-from wtool.run.target import check_extension, is_folder, name_of, one_place, stem_and_ending
+from wtool.run.target import check_extension, is_folder, one_place, result_name, stem_and_ending
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,10 @@ def test_extensions_that_keras_takes_for_another_format(output: str, kind: str) 
 
 
 def test_names_of_results() -> None:
-    assert name_of("out", "keras", "a.keras") == "out.keras"
-    assert name_of("out", "h5", "a.keras") == "out.keras", "TensorFlow 2 called HDF5 so"
-    assert name_of("out", "h5", "a.bin") == "out.h5"
-    assert name_of("out", "keras", "-") == "out.keras"
+    assert result_name("out", "keras", "a.keras") == "out.keras"
+    assert result_name("out", "h5", "a.keras") == "out.keras", "TensorFlow 2 called HDF5 so"
+    assert result_name("out", "h5", "a.bin") == "out.h5"
+    assert result_name("out", "keras", "-") == "out.keras"
     assert stem_and_ending("x/a.weights.h5") == ("x/a", ".weights.h5")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import wtool
-from wtool.schema.optimizer_layouts import layouts
+from wtool.schema.optimizer_orders import variable_orders
 from wtool.schema.optimizer_settings import Settings, initial_value, keeps_slots
 from wtool.schema.optimizers import SLOT_KINDS, TABLE, rule_of
 
@@ -55,14 +55,14 @@ def built(keras: Any, class_name: str, options: dict[str, Any]) -> tuple[Any, di
 
 def expected(settings: Settings) -> Iterator[tuple[str, tuple[int, ...], float]]:
     """Name, shape and first value of each variable, as the table tells them."""
-    layout = next(layouts(settings))
-    yield from ((scalar.name, (), initial_value(scalar.name, settings)) for scalar in layout.head)
-    for group in layout.groups:
+    order = next(variable_orders(settings))
+    yield from ((scalar.name, (), initial_value(scalar.name, settings)) for scalar in order.head)
+    for group in order.groups:
         for path, shape in WEIGHTS.items():
             for kind in group:
                 if kind.keeps is None or kind.keeps(shape, path, settings.config):
                     yield f"{path}_{kind.name}", kind.shape(shape), initial_value(kind.name, settings)
-    yield from ((scalar.name, (), initial_value(scalar.name, settings)) for scalar in layout.tail)
+    yield from ((scalar.name, (), initial_value(scalar.name, settings)) for scalar in order.tail)
 
 
 @pytest.mark.tensorflow

@@ -13,7 +13,7 @@ from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.optimizer.reread import misread
 from wtool.checkpoint.patch import Rewrite, rewrite
-from wtool.checkpoint.structure import Fresh, Layout, Structure, structure_text
+from wtool.checkpoint.structure import Fresh, Skeleton, Structure, structure_text
 from wtool.errors import Refused, a_few
 from wtool.hdf5.reader import Dataset, Index, read_index
 from wtool.hdf5.writer import write_skeleton
@@ -65,11 +65,11 @@ def rebuild(
         Refused: the new file would not be one that can be read.
         WtoolError: the target cannot be written.
     """
-    layout, names = _laid_out(base, structure)
-    made, index = _opened(layout, base, structure, stack)
+    skeleton, names = _skeleton_of(base, structure)
+    made, index = _opened(skeleton, base, structure, stack)
     texts = {CONFIG: structure_text(structure.config)} if base.format == "keras" else {}
     output = rewrite(made, target, lineage, stack, texts, names)
-    return Rebuilt(output, tuple(_filled(index.datasets, layout.sources)))
+    return Rebuilt(output, tuple(_filled(index.datasets, skeleton.sources)))
 
 
 def _filled(datasets: Mapping[str, Dataset], sources: Mapping[str, Dataset | Fresh]) -> Iterator[Filled]:
@@ -95,20 +95,20 @@ def check_structure(base: Checkpoint, structure: Structure, stack: ExitStack) ->
     Raises:
         Refused: the new file would not be one that can be read.
     """
-    return _opened(_laid_out(base, structure)[0], base, structure, stack)[0]
+    return _opened(_skeleton_of(base, structure)[0], base, structure, stack)[0]
 
 
-def _laid_out(base: Checkpoint, structure: Structure) -> tuple[Layout, dict[str, str]]:
+def _skeleton_of(base: Checkpoint, structure: Structure) -> tuple[Skeleton, dict[str, str]]:
     """Returns the new HDF5 file, and old name -> new name of the archive's members that get other names."""
     if base.format != "keras":
-        return legacy_rebuild.laid_out(base, structure), {}
+        return legacy_rebuild.skeleton_of(base, structure), {}
     moves = keras3_rebuild.Moves(base, structure)
-    return keras3_rebuild.laid_out(base, structure, moves), keras3_rebuild.moved_assets(base, moves)
+    return keras3_rebuild.skeleton_of(base, structure, moves), keras3_rebuild.moved_assets(base, moves)
 
 
-def _opened(layout: Layout, base: Checkpoint, structure: Structure, stack: ExitStack) -> tuple[Checkpoint, Index]:
+def _opened(skeleton: Skeleton, base: Checkpoint, structure: Structure, stack: ExitStack) -> tuple[Checkpoint, Index]:
     with TemporaryFile() as file:
-        write_skeleton(file, layout.groups, layout.rooms)
+        write_skeleton(file, skeleton.groups, skeleton.rooms)
         file.flush()
         source = Source(os.dup(file.fileno()), base.name)
     stack.callback(source.close)

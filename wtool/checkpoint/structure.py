@@ -54,7 +54,7 @@ class Structure:
 
 
 @dataclass(slots=True)
-class Layout:
+class Skeleton:
     """The new HDF5 file: its groups, its arrays, and where their values come from."""
 
     groups: dict[str, Mapping[str, Value]] = field(default_factory=dict)

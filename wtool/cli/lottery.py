@@ -31,10 +31,10 @@ def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
         wtool lottery init.keras --data digits.npz --epochs 20 --out run/ --arm rewind --arm randomize --trials 5
         wtool lottery init.keras --data digits.npz --epochs 20 --out run/ --reinit none --rewind-to 2
     """
-    from wtool.training.lottery.experiment import check, experiment
+    from wtool.training.lottery.experiment import check_lottery, experiment
 
     chosen["validation_data"] = chosen["validation_data"] or None
-    check(model, LotteryOptions(**chosen))
+    check_lottery(model, LotteryOptions(**chosen))
     with quiet_import():
         from wtool.training.lottery import steps as lottery_steps  # noqa: F401  imports Keras
     bar = sys.stderr.isatty() and not quiet

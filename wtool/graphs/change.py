@@ -16,7 +16,7 @@ from wtool.graphs.plain import is_linked, own_entries, unlink, unrotate
 from wtool.graphs.rotation import WRAPPERS, limits_of, plain_name, rho_of, rotatable, rotate
 from wtool.graphs.selecting import choose, passed_by
 from wtool.graphs.swap import Swap
-from wtool.graphs.values import Added, Filling, Values, changed_values, edits_of, new_shape, weights_by_layer
+from wtool.graphs.values import Added, Filling, Values, axis_edits, changed_values, new_shape, weights_by_layer
 from wtool.schema.config import is_keras2, variable_dtype
 from wtool.schema.graph import Layer, Model
 from wtool.schema.operations import TENSORFLOW
@@ -131,7 +131,7 @@ def _to_linked(swap: Swap, base: Checkpoint, model: Model) -> Changed:
     passed = passed_by(model, swap.layers, partial(_linkable, swap), _what(swap))
     slopes = [path for path, (_, activation) in chosen.items() if activation.variant == "LKPReLU"]
     found, projected = link(model, chosen)
-    values = Values(edits_of(base, found))
+    values = Values(axis_edits(base, found))
     for path in slopes:
         values.added[path] = {"linked_alpha": _linked_alpha(base, values, path)}
     layers = {path: f"{before[path]} becomes {chosen[path][1].variant}" for path in found.axes}

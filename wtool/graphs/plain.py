@@ -18,7 +18,7 @@ from wtool.graphs.propagate import propagate
 from wtool.graphs.reindex import Reindex, at_new_positions
 from wtool.graphs.rotation import OWN, WRAPPERS
 from wtool.graphs.selecting import followers
-from wtool.graphs.values import Values, edits_of
+from wtool.graphs.values import Values, axis_edits
 from wtool.schema.graph import Entry, Layer, Model
 from wtool.schema.layers import LINKED, class_of, entry_of
 
@@ -64,7 +64,7 @@ def unlink(base: Checkpoint, model: Model, layers: Mapping[str, Layer], force: b
         Refused: something behind cannot go on with half of its inputs.
     """
     found = propagate(model, dict.fromkeys(layers, _first_half), can_restore=False)
-    values = Values(edits_of(base, found))
+    values = Values(axis_edits(base, found))
     note = _dropped(base, values)
     if note is not None and not force:
         raise WtoolError(f"{note}; the plain model would compute something else (--force drops them)")

@@ -9,7 +9,7 @@ from typing import Any
 
 from wtool.choices import FILLS
 from wtool.errors import Usage
-from wtool.option import check, option, told
+from wtool.option import check_fields, option, told
 from wtool.schema.layers import VARIANTS
 
 
@@ -49,7 +49,7 @@ class Swap:
         low, high, L = self.xmin_lim, self.xmax_lim, self.L
         if not all(isfinite(each) for each in (L, low, high) if each is not None):
             raise Usage("limits and L are finite numbers")
-        check(self)
+        check_fields(self)
         object.__setattr__(self, "layers", tuple(self.layers))
         if not self.to.lower().startswith("autorot") and (L, low, high, self.auto_rot) != (None, None, None, True):
             raise Usage("limits, L and switching off are of Auto-Rotating layers only")

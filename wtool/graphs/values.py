@@ -59,7 +59,7 @@ class Values:
     notes: list[str] = field(default_factory=list)
 
 
-def edits_of(base: Checkpoint, found: Propagation) -> dict[str, list[AxisEdit]]:
+def axis_edits(base: Checkpoint, found: Propagation) -> dict[str, list[AxisEdit]]:
     """How each tensor of a checkpoint changes.
 
     Raises:

@@ -113,7 +113,7 @@ def _check(layer: str, own: Mapping[str, Any]) -> None:
         raise ValueError(f"{layer} has L = {L}, which is not above 0")
 
 
-def name_of(activation: Any) -> str:
+def activation_name(activation: Any) -> str:
     """Returns the name of an activation."""
     return getattr(activation, "__name__", str(activation))
 
@@ -126,7 +126,7 @@ def level(given: Any, activation: Any) -> Any:
     """
     if given != "auto":
         return _number(given)
-    name = name_of(activation)
+    name = activation_name(activation)
     if name not in LEVELS:
         raise ValueError(f"no L is known for {name} (only for {', '.join(LEVELS)}): give a number")
     return LEVELS[name]

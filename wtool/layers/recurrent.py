@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from wtool.layers.autorot import Rotating, level, name_of, rotating
+from wtool.layers.autorot import Rotating, activation_name, level, rotating
 from wtool.layers.linked import activation_of
 from wtool.schema.layers.activations import RANGES, beyond, states_are_bounded
 
@@ -63,8 +63,8 @@ class Recurrent(Rotating):
         """The value of every entry of hQ. With gates in 0 to 1, states stay within the activation's range and 0."""
         if self.hQ_scalar != "auto":
             return float(self.hQ_scalar)
-        gates = {name_of(getattr(self, gate)) for gate in self.gates if gate != "activation"}
-        output = name_of(self.activation)  # type: ignore[attr-defined]
+        gates = {activation_name(getattr(self, gate)) for gate in self.gates if gate != "activation"}
+        output = activation_name(self.activation)  # type: ignore[attr-defined]
         if not states_are_bounded(output, gates):
             through = f" behind gates of {', '.join(sorted(gates))}" if gates else ""
             raise ValueError(

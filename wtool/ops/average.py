@@ -18,7 +18,7 @@ from wtool.run import pipeline
 from wtool.run.averaging import Averaging
 from wtool.run.derive import Derived, derive
 from wtool.run.plan import Plan
-from wtool.run.target import Goal, goal_of, name_of, one_place
+from wtool.run.target import Goal, goal_of, one_place, result_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def average(
     with ExitStack() as stack:
         checkpoints = _opened(names, optimizer == "drop", stack)
         base = checkpoints[-1]
-        name = name_of(STEM, base.format, base.name)
+        name = result_name(STEM, base.format, base.name)
         goal = goal_of(None if output is None else os.fspath(output), name, ".", name, force=force, dry_run=dry_run)
         plan = work.plan(checkpoints)
         try:
@@ -110,11 +110,11 @@ def average(
 
 def _told(work: Averaging, plan: Plan, goal: Goal, derived: Derived, notes: Sequence[str]) -> Averaged:
     """What was done; of a result that was there already, what went into it."""
-    parts = plan.operations[0].parts
-    inputs = tuple((part.checkpoint.name, part.told["coefficient"]) for part in parts)
+    operands = plan.operations[0].operands
+    inputs = tuple((each.checkpoint.name, each.told["coefficient"]) for each in operands)
     if derived.there is not None:
         return Averaged(goal.path, inputs, {}, 0, tuple(notes), skipped=True)
-    checkpoints, change = [part.checkpoint for part in parts], derived.change
+    checkpoints, change = [each.checkpoint for each in operands], derived.change
     hashes = [*derived.hashes[1:], *derived.hashes[:1]]  # oldest first: the base is the newest
     same = _same_content(checkpoints, hashes) if hashes else []
     return Averaged(

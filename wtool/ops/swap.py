@@ -20,7 +20,7 @@ from wtool.graphs.values import Values, new_shape
 from wtool.ops.swapped import Swapped
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
-from wtool.run.plan import Operation, Part, Plan
+from wtool.run.plan import Operand, Operation, Plan
 from wtool.run.progress import Passes
 from wtool.run.task import Task
 from wtool.schema import graph
@@ -49,8 +49,8 @@ class Swapping:
     def plan(self, model: str, opener: Opener, stack: ExitStack) -> Plan:
         """Open a model."""
         base = opener.open(model, stack, drop_optimizer=self.optimizer == "drop")
-        part = Part(base, {"as": "model"})
-        return Plan(base, (Operation(self._record(), (part,), self._changes, not self.seed_is_given),))
+        operand = Operand(base, {"as": "model"})
+        return Plan(base, (Operation(self._record(), (operand,), self._changes, not self.seed_is_given),))
 
     def told(self, task: Task[Swapped], plan: Plan, derived: Derived) -> Swapped:
         """What was done to a model; the result is verified now, if that was asked for."""

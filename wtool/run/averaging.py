@@ -18,7 +18,7 @@ from wtool.run import optimizer_rule
 from wtool.run.changes import Changes, Edited
 from wtool.run.matching import Match, match
 from wtool.run.pipeline import Apply, Edit
-from wtool.run.plan import Operation, Part, Plan
+from wtool.run.plan import Operand, Operation, Plan
 from wtool.run.progress import Passes
 from wtool.run.selection import arithmetic, selected
 from wtool.transforms.averaging import COEFFICIENTS, all_finite, average, normalised
@@ -56,9 +56,9 @@ class Averaging:
         """What will be done to the newest of open checkpoints, which come oldest first."""
         shares = normalised(self.coefficients(len(checkpoints)))
         pairs = zip(checkpoints, shares, strict=True)
-        parts = tuple(Part(each, {"coefficient": share}, "averaged") for each, share in pairs)
+        operands = tuple(Operand(each, {"coefficient": share}, "averaged") for each, share in pairs)
         work_out = partial(_changes, self, tuple(checkpoints[:-1]))
-        return Plan(checkpoints[-1], (Operation(self._record(), parts, work_out),))
+        return Plan(checkpoints[-1], (Operation(self._record(), operands, work_out),))
 
     def kept_but_different(self) -> list[str]:
         """A note on what had to be kept although the checkpoints disagree; right only after the run."""

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from wtool.choices import OPTIMIZER_MODES
-from wtool.option import argument, check, option
+from wtool.option import argument, check_fields, option
 from wtool.words import Path, Progress
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class Checked:
     """Options that are checked when they are put together."""
 
     def __post_init__(self) -> None:
-        check(self)
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class Operand:
     """A checkpoint that takes part in an operation, open as long as that goes on.
 
     Attributes:
@@ -37,19 +37,19 @@ class Operation:
 
     Attributes:
         record: what the lineage will tell of it, but for its inputs and what is counted in the result.
-        parts: the checkpoints whose names and hashes the record will tell, in its order.
+        operands: the checkpoints whose names and hashes the record will tell, in its order.
         work_out: looks at the base, as the operations before leave it, as far as needed; gives the changes.
         takes_any_seed: nobody asked for this seed: a result with any other is as good.
     """
 
     record: Record
-    parts: tuple[Part, ...]
+    operands: tuple[Operand, ...]
     work_out: Callable[[Edited, Passes], Changes]
     takes_any_seed: bool = False
 
     def others(self, base: Checkpoint) -> list[Checkpoint]:
         """The checkpoints that take part besides the base, in the order in which edits read them."""
-        return [part.checkpoint for part in self.parts if part.checkpoint is not base]
+        return [each.checkpoint for each in self.operands if each.checkpoint is not base]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,8 +109,9 @@ class Plan:
         if self.earlier is not None:
             return self.earlier
         own = self.base.lineage
-        others = [part for each in self.operations for part in each.parts if part.checkpoint is not self.base]
-        brought = [carried(part.checkpoint.name, part.role, part.checkpoint.lineage, own) for part in others]
+        operands = [operand for operation in self.operations for operand in operation.operands]
+        others = [each for each in operands if each.checkpoint is not self.base]
+        brought = [carried(each.checkpoint.name, each.role, each.checkpoint.lineage, own) for each in others]
         return (*own, *(record for records in brought for record in records))
 
     def work_out(self, passes: Passes) -> WorkedOut:
@@ -145,9 +146,9 @@ class Plan:
         named = list(zip(self.checkpoints, hashes, strict=True))
         found = []
         for number, operation in enumerate(self.operations):
-            parts = [part for part in operation.parts if number == 0 or part.checkpoint is not self.base]
-            own = [(part, next(parts for each, parts in named if each is part.checkpoint)) for part in parts]
-            entries = [Input.at(part.checkpoint.name, each, part.told) for part, each in own]
+            operands = [each for each in operation.operands if number == 0 or each.checkpoint is not self.base]
+            own = [(each, next(one for checkpoint, one in named if checkpoint is each.checkpoint)) for each in operands]
+            entries = [Input.at(operand.checkpoint.name, each, operand.told) for operand, each in own]
             found.append((*operation.record.inputs, *entries))
         return found
 

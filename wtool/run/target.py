@@ -135,7 +135,7 @@ def check_extension(output: str, kind: str, own: str = "") -> None:
         )
 
 
-def name_of(stem: str, kind: str, base: str) -> str:
+def result_name(stem: str, kind: str, base: str) -> str:
     """The name of a result in the format `kind`: with the extension of its base, where that fits the format."""
     own = extension(base)
     fits = base != "-" and own.lower() in (*EXTENSIONS[kind], *KEPT)

@@ -20,7 +20,7 @@ from wtool.run.changes import COUNTED, Changes, Count, Edited
 from wtool.run.derive import Derived
 from wtool.run.matching import Match, match
 from wtool.run.pipeline import Edit
-from wtool.run.plan import Operation, Part, Plan
+from wtool.run.plan import Operand, Operation, Plan
 from wtool.run.progress import Passes
 from wtool.run.selection import by_role
 from wtool.run.task import Task
@@ -97,12 +97,12 @@ class Transforming:
             others: the other one, where there is one.
         """
         roles = ("initial", "mask") if self.transform.of_initial else ("model", "initial")
-        parts = [Part(base, {"as": roles[0]})]
+        operands = [Operand(base, {"as": roles[0]})]
         for other in others:
             origin = mask_origin(other.lineage) if roles[1] == "mask" else {}
-            parts.append(Part(other, {"as": roles[1], **origin}, roles[1]))
+            operands.append(Operand(other, {"as": roles[1], **origin}, roles[1]))
         work_out = partial(_changes, self, tuple(others))
-        return Plan(base, (Operation(self._record(), tuple(parts), work_out, not self.seed_is_given),))
+        return Plan(base, (Operation(self._record(), tuple(operands), work_out, not self.seed_is_given),))
 
     def _record(self) -> Record:
         """The lineage record, but for the inputs and the result."""

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from wtool.errors import Refused
-from wtool.schema.inbound_nodes import CallKey, Ref, calls_of, name_of, refs_of
+from wtool.schema.inbound_nodes import CallKey, Ref, calls_of, layer_name, refs_of
 
 
 def layer_order(config: Mapping[str, Any]) -> list[str] | None:
@@ -28,7 +28,7 @@ def layer_order(config: Mapping[str, Any]) -> list[str] | None:
         return None
     try:
         input_refs, output_refs = (list(refs_of(config.get(key))) for key in ("input_layers", "output_layers"))
-        calls = _calls({name_of(entry): entry for entry in entries}, output_refs)
+        calls = _calls({layer_name(entry): entry for entry in entries}, output_refs)
     except Refused:
         return None
     inputs, outputs = ([ref.key[:2] for ref in refs] for refs in (input_refs, output_refs))
@@ -48,7 +48,7 @@ def takers(config: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mappi
     if "input_layers" not in config:
         yield from pairwise(entries)
         return
-    named = {name_of(entry): entry for entry in entries}
+    named = {layer_name(entry): entry for entry in entries}
     try:
         calls = _calls(named, [])
     except Refused:

@@ -9,7 +9,7 @@ from typing import Any
 
 from wtool.errors import Differs, Note, Refused
 from wtool.schema.calls import layer_order
-from wtool.schema.inbound_nodes import name_of
+from wtool.schema.inbound_nodes import layer_name
 from wtool.schema.layers import (
     LayerClass,
     PartialShape,
@@ -263,7 +263,7 @@ def _named(entries: Any, attribute: str, owner: str, below: _Place, notes: list[
         if isinstance(entry, Mapping) and is_operation(entry):
             continue
         node = _node(entry, _at(below, f"layer {number} of {owner}", attribute, listed=True), notes)
-        yield name_of(entry), node
+        yield layer_name(entry), node
 
 
 def _refuse_namesakes(names: Sequence[str], owner: str) -> None:

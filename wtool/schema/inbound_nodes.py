@@ -51,12 +51,12 @@ class Ref:
             self.place[:3] = key
 
 
-def name_of(entry: Mapping[str, Any]) -> str:
+def layer_name(entry: Mapping[str, Any]) -> str:
     """What a layer is called in the graph of its model."""
-    return str(entry.get("name") or settings_of(entry).get("name") or "")
+    return str(entry.get("name") or layer_settings(entry).get("name") or "")
 
 
-def settings_of(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+def layer_settings(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     """A layer's settings; none where they are no mapping."""
     settings = entry.get("config")
     return settings if isinstance(settings, Mapping) else {}
@@ -96,7 +96,7 @@ def calls_of(entries: Mapping[str, Mapping[str, Any]], outputs: Sequence[Ref]) -
 
 def _is_model(entry: Mapping[str, Any]) -> bool:
     """Whether an entry is a model, whose making Keras 2 may have counted as its first call."""
-    return isinstance(entry.get("config"), list) or "layers" in settings_of(entry)
+    return isinstance(entry.get("config"), list) or "layers" in layer_settings(entry)
 
 
 def refs_of_node(node: Any) -> Iterator[Ref]:

@@ -1,6 +1,6 @@
 """What optimizers store: one entry for each class, and what becomes of each kind of variable.
 
-An entry of `TABLE` tells everything that wtool knows of an optimizer; `optimizer_layouts` makes the sequences of
+An entry of `TABLE` tells everything that wtool knows of an optimizer; `optimizer_orders` makes the sequences of
 variables that Keras writes from it. An optimizer keeps scalars (its step count, its learning rate) and slots: arrays
 for each weight that it trains.
 """

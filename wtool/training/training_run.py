@@ -241,6 +241,6 @@ class CheckpointSaver(keras.callbacks.Callback):
             WtoolError: the file cannot be written.
         """
         refuse_nonfinite(model)
-        holding.check(self.held)
+        holding.check_zeros(self.held)
         record = self.plan.record(at, randomness.states(model))
         self.notes = save(model, path, [*self._run.loaded.lineage, record], force=force)

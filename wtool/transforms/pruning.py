@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from wtool.choices import SCOPES
 from wtool.errors import Usage
-from wtool.option import check, option
+from wtool.option import check_fields, option
 from wtool.transforms.criteria import CRITERIA, NAMES, SHORT
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Prune:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "criterion", SHORT.get(self.criterion, self.criterion))
-        check(self)
+        check_fields(self)
         if self.sparsity is None:
             check_range(self.min_value, self.max_value)
             if (self.criterion, self.scope, self.last_layer_scale) != ("large-final", "tensor", 1.0):

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from wtool.errors import Usage
-from wtool.option import check, option
+from wtool.option import check_fields, option
 from wtool.transforms.pruning import check_order
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Stroke:
     cutoff: int | None = CUTOFF()
 
     def __post_init__(self) -> None:
-        check(self)
+        check_fields(self)
         check_bounds(self.low_bound, self.high_bound)
 
     def ratio(self, earlier: int) -> float:
@@ -117,7 +117,7 @@ class NeuroPlast:
     cutoff: int | None = CUTOFF()
 
     def __post_init__(self) -> None:
-        check(self)
+        check_fields(self)
         check_order(self.min_value, self.max_value)
         check_bounds(self.low_bound, self.high_bound)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from wtool.option import check, option
+from wtool.option import check_fields, option
 
 if TYPE_CHECKING:
     from wtool.transforms.change import Data, Prepared
@@ -85,7 +85,7 @@ class Jitter:
     same_sign: bool = SAME_SIGN()
 
     def __post_init__(self) -> None:
-        check(self)
+        check_fields(self)
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Nothing has to be known before; see `starts.jitter`."""
@@ -179,7 +179,7 @@ class Constant(_EmptiesBiases):
     keep_biases: bool = KEEP_BIASES()
 
     def __post_init__(self) -> None:
-        check(self)
+        check_fields(self)
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Find the initializers, unless the value is given; see `starts.constant`."""

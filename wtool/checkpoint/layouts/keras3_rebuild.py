@@ -9,39 +9,39 @@ from wtool.checkpoint.layouts.keras3 import OLD_ROOT
 from wtool.checkpoint.layouts.keras3_groups import Groups
 from wtool.checkpoint.lineage import KEY
 from wtool.checkpoint.model import Checkpoint, Tensor
-from wtool.checkpoint.structure import Layout, Structure
+from wtool.checkpoint.structure import Skeleton, Structure
 from wtool.checkpoint.weight_order import WeightOrder, owner_of, with_slots
 from wtool.errors import Refused
 from wtool.schema.config import Node, inside, read_architecture
 
 
-def laid_out(base: Checkpoint, structure: Structure, moves: Moves) -> Layout:
+def skeleton_of(base: Checkpoint, structure: Structure, moves: Moves) -> Skeleton:
     """Returns the new HDF5 file of a `.keras` model."""
     index = base.indexes[0]
-    layout = Layout()
+    skeleton = Skeleton()
     by_place = {tensor.stored: tensor.path for tensor in base.tensors}
     gone = {tensor.stored for tensor in base.weights if tensor.path not in structure.paths}
     optimizer = {path for path in index.groups if path.split("/")[0] == "optimizer"}
     for path, attributes in index.groups.items():
         if path in optimizer or (moved := moves.of(path)) is None:
             continue
-        layout.groups[moved] = {name: value for name, value in attributes.items() if path or name != KEY}
+        skeleton.groups[moved] = {name: value for name, value in attributes.items() if path or name != KEY}
     for path, dataset in index.datasets.items():
         if path in gone or path.split("/")[0] == "optimizer" or (moved := moves.of(path)) is None:
             continue
         source = structure.changed.get(by_place.get(path, ""), dataset)
-        layout.put(moved, source, dataset.attributes)
+        skeleton.put(moved, source, dataset.attributes)
     named = any("name" in attributes for path, attributes in index.groups.items() if path.endswith("vars"))
     for layer, variables in structure.added.items():
         group = f"{moves.new[layer]}/vars"
         attributes = {"name": layer.rpartition("/")[2]} if named else {}
-        layout.groups.setdefault(group, attributes)
-        taken = sum(path.startswith(f"{group}/") for path in layout.rooms)
+        skeleton.groups.setdefault(group, attributes)
+        taken = sum(path.startswith(f"{group}/") for path in skeleton.rooms)
         for number, fresh in enumerate(variables.values(), taken):
-            layout.add(f"{group}/{number}", fresh)
+            skeleton.add(f"{group}/{number}", fresh)
     if structure.keep_optimizer:
-        _number_slots(base, structure, layout, optimizer)
-    return layout
+        _number_slots(base, structure, skeleton, optimizer)
+    return skeleton
 
 
 class Moves:
@@ -96,11 +96,11 @@ def moved_assets(base: Checkpoint, moves: Moves) -> dict[str, str]:
     return found
 
 
-def _number_slots(base: Checkpoint, structure: Structure, layout: Layout, groups: set[str]) -> None:
+def _number_slots(base: Checkpoint, structure: Structure, skeleton: Skeleton, groups: set[str]) -> None:
     """Number the optimizer's variables, whose only names in files are numbers."""
     index = base.indexes[0]
     for group in sorted(groups):
-        layout.groups[group] = index.groups[group]
+        skeleton.groups[group] = index.groups[group]
     stored: dict[str, list[Tensor]] = {}
     for tensor in base.slots:
         stored.setdefault(tensor.stored.rpartition("/")[0], []).append(tensor)
@@ -108,11 +108,11 @@ def _number_slots(base: Checkpoint, structure: Structure, layout: Layout, groups
     ranks = WeightOrder(base, structure)
     for path, dataset in index.datasets.items():
         if path.split("/")[0] == "optimizer" and path not in known:
-            layout.put(path, dataset, dataset.attributes)
+            skeleton.put(path, dataset, dataset.attributes)
     for group, tensors in stored.items():
         for number, (old, fresh) in enumerate(with_slots(tensors, structure, ranks)):
             if old is not None:
                 dataset = index.datasets[old.stored]
-                layout.put(f"{group}/{number}", structure.changed.get(old.path, dataset), dataset.attributes)
+                skeleton.put(f"{group}/{number}", structure.changed.get(old.path, dataset), dataset.attributes)
             elif fresh is not None:
-                layout.add(f"{group}/{number}", fresh)
+                skeleton.add(f"{group}/{number}", fresh)

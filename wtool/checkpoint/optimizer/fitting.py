@@ -1,4 +1,4 @@
-"""Layouts against the shapes that a file has: which variable is which slot, and of which weight."""
+"""Orders of variables against the shapes that a file has: which variable is which slot, and of which weight."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wtool.checkpoint.layouts.stored import StoredVariable
 from wtool.checkpoint.optimizer.alignment import Lanes, Segment, align
 from wtool.checkpoint.optimizer.candidates import Candidates
 from wtool.schema.layers import Shape
-from wtool.schema.optimizer_layouts import Layout, layouts
+from wtool.schema.optimizer_orders import VariableOrder, variable_orders
 from wtool.schema.optimizer_settings import Settings, innermost_settings
 from wtool.schema.optimizers import SlotKind
 
@@ -26,7 +26,7 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartVariables:
     """The variables of an optimizer whose weights are not known yet.
 
     Attributes:
@@ -39,7 +39,7 @@ class Part:
 
 
 def fits(shapes: Sequence[Shape], settings: Settings, guesses: Candidates, exactly: bool) -> Iterator[Match]:
-    """Yields the ways to read an optimizer's variables, the likeliest first: one for each layout that fits.
+    """Yields the ways to read an optimizer's variables, the likeliest first: one for each order that fits.
 
     Args:
         shapes: shapes of the stored variables.
@@ -47,31 +47,31 @@ def fits(shapes: Sequence[Shape], settings: Settings, guesses: Candidates, exact
         guesses: which weights it may have kept slots for.
         exactly: whether to try the guesses that loosen nothing, or the others.
     """
-    for layout in dict.fromkeys(layouts(settings)):
-        if layout.depends_on_weights:
-            found = _by_weight(layout, shapes, settings, guesses, exactly)
+    for order in dict.fromkeys(variable_orders(settings)):
+        if order.depends_on_weights:
+            found = _by_weight(order, shapes, settings, guesses, exactly)
         else:
-            found = _alike(layout, shapes, guesses, exactly)
+            found = _alike(order, shapes, guesses, exactly)
         if found is not None:
             yield Match(found, exactly)
 
 
-def _alike(layout: Layout, shapes: Sequence[Shape], guesses: Candidates, exactly: bool) -> Slots | None:
-    """Returns the first reading of a layout in which all weights have the same slots."""
-    weights = _trained_shapes(layout, shapes)
+def _alike(order: VariableOrder, shapes: Sequence[Shape], guesses: Candidates, exactly: bool) -> Slots | None:
+    """Returns the first reading of an order in which all weights have the same slots."""
+    weights = _trained_shapes(order, shapes)
     for segments, strict in guesses if weights is not None else ():
         if strict is exactly and (held := align(segments, weights or ())) is not None:
-            return tuple((each.name, None if i is None else held[i]) for each, i in layout.order(len(weights or ())))
+            return tuple((each.name, None if i is None else held[i]) for each, i in order.variables(len(weights or ())))
     return None
 
 
-def _trained_shapes(layout: Layout, shapes: Sequence[Shape]) -> list[Shape] | None:
-    """Returns the shapes of the weights that have slots; None if the stored shapes do not follow the layout."""
-    count = layout.weights(len(shapes))
+def _trained_shapes(order: VariableOrder, shapes: Sequence[Shape]) -> list[Shape] | None:
+    """Returns the shapes of the weights that have slots; None if the stored shapes do not follow the order."""
+    count = order.weights(len(shapes))
     if count is None:
         return None
     of_weight: list[list[tuple[SlotKind, Shape]]] = [[] for _ in range(count)]
-    for (each, number), shape in zip(layout.order(count), shapes, strict=True):
+    for (each, number), shape in zip(order.variables(count), shapes, strict=True):
         if number is None and shape not in ((), (1,)):
             return None
         if number is not None:
@@ -87,25 +87,25 @@ def _trained_shapes(layout: Layout, shapes: Sequence[Shape]) -> list[Shape] | No
 
 
 def _by_weight(
-    layout: Layout, shapes: Sequence[Shape], settings: Settings, guesses: Candidates, exactly: bool
+    order: VariableOrder, shapes: Sequence[Shape], settings: Settings, guesses: Candidates, exactly: bool
 ) -> Slots | None:
-    """Returns the first reading of a layout in which some weights have slots that others do not have.
+    """Returns the first reading of an order in which some weights have slots that others do not have.
 
     Each weight is lined up as often as it has slots. Where the settings do not explain the file (Keras looks for their
     words in names of its own), the shapes alone have to tell who has these slots.
     """
     inner = innermost_settings(settings)
-    head, stop = len(layout.head), len(shapes) - len(layout.tail)
+    head, stop = len(order.head), len(shapes) - len(order.tail)
     if stop < head or any(shapes[:head]) or any(shapes[stop:]):
         return None
     tries = [(segments, False) for segments, strict in guesses if strict is exactly]
     for segments, loosely in [*tries, *((segments, True) for segments, _ in guesses if not exactly)]:
         expansion = _Expansion(inner.config, loosely)
-        expanded = expansion.of(segments, layout)
+        expanded = expansion.of(segments, order)
         found = align(expanded, shapes[head:stop]) if expanded is not None else None
         if found is not None:
             slots = (("unknown", None) if each is None else expansion.meaning[id(each)] for each in found)
-            return (*((s.name, None) for s in layout.head), *slots, *((s.name, None) for s in layout.tail))
+            return (*((s.name, None) for s in order.head), *slots, *((s.name, None) for s in order.tail))
     return None
 
 
@@ -124,13 +124,13 @@ class _Expansion:
     meaning: dict[int, tuple[str, StoredVariable]] = field(default_factory=dict)
     copies: list[StoredVariable] = field(default_factory=list)
 
-    def of(self, segments: Sequence[Segment] | Lanes, layout: Layout) -> Sequence[Segment] | Lanes | None:
+    def of(self, segments: Sequence[Segment] | Lanes, order: VariableOrder) -> Sequence[Segment] | Lanes | None:
         """Returns the expanded weights; None for several groups of slots of weights whose order is not known."""
         if not isinstance(segments, Lanes):
-            return [each for group in layout.groups for segment in segments for each in self._segments(segment, group)]
-        if len(layout.groups) != 1:
+            return [each for group in order.groups for segment in segments for each in self._segments(segment, group)]
+        if len(order.groups) != 1:
             return None
-        lanes = ((part for each in lane for part in self._segments(each, layout.groups[0])) for lane in segments.lanes)
+        lanes = ((part for each in lane for part in self._segments(each, order.groups[0])) for lane in segments.lanes)
         return Lanes(tuple(map(tuple, lanes)))
 
     def _segments(self, segment: Segment, group: Sequence[SlotKind]) -> Iterator[Segment]:
@@ -159,37 +159,37 @@ class _Expansion:
         return None if self.loosely else kind.keeps(held.shape or (), held.path, self.config)
 
 
-def first_part(shapes: Sequence[Shape], settings: Settings) -> Part | None:
+def first_part(shapes: Sequence[Shape], settings: Settings) -> PartVariables | None:
     """Returns the likeliest reading of the variables of an optimizer that trains unknown weights.
 
     Args:
         shapes: shapes of the stored variables.
         settings: class and configuration of the optimizer.
     """
-    for layout in dict.fromkeys(layouts(settings)):
-        if layout.depends_on_weights:
-            part = _part(layout, shapes)
+    for order in dict.fromkeys(variable_orders(settings)):
+        if order.depends_on_weights:
+            part = _part(order, shapes)
             if part is not None:
                 return part
             continue
-        weights = _trained_shapes(layout, shapes)
+        weights = _trained_shapes(order, shapes)
         if weights is not None:
-            return Part([(each.name, number) for each, number in layout.order(len(weights))], weights)
+            return PartVariables([(each.name, number) for each, number in order.variables(len(weights))], weights)
     return None
 
 
-def _part(layout: Layout, shapes: Sequence[Shape]) -> Part | None:
+def _part(order: VariableOrder, shapes: Sequence[Shape]) -> PartVariables | None:
     """Returns the reading in which the shape of a weight alone tells its slots; None if the shapes do not follow it."""
-    stop = len(shapes) - len(layout.tail)
-    if len(layout.groups) != 1 or stop < len(layout.head) or any(shapes[: len(layout.head)]) or any(shapes[stop:]):
+    stop = len(shapes) - len(order.tail)
+    if len(order.groups) != 1 or stop < len(order.head) or any(shapes[: len(order.head)]) or any(shapes[stop:]):
         return None
-    slots: list[tuple[str, int | None]] = [(scalar.name, None) for scalar in layout.head]
+    slots: list[tuple[str, int | None]] = [(scalar.name, None) for scalar in order.head]
     weights: list[Shape] = []
     while len(slots) < stop:
         shape = shapes[len(slots)]
-        names = [kind.name for kind in layout.groups[0] if kind.keeps is None or kind.keeps(shape, "", {})]
+        names = [kind.name for kind in order.groups[0] if kind.keeps is None or kind.keeps(shape, "", {})]
         if list(shapes[len(slots) : len(slots) + len(names)]) != [shape] * len(names):
             return None
         slots += [(name, len(weights)) for name in names]
         weights.append(shape)
-    return Part([*slots, *((scalar.name, None) for scalar in layout.tail)], weights)
+    return PartVariables([*slots, *((scalar.name, None) for scalar in order.tail)], weights)

@@ -221,7 +221,7 @@ class HoldZeros(keras.callbacks.Callback):
         """Check that the held values are zero, and release them."""
         holding.settle(self.model, self.held)
         try:
-            holding.check(self.held)
+            holding.check_zeros(self.held)
         finally:
             holding.release(self.model, self.held)
 

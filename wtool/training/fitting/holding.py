@@ -115,7 +115,7 @@ def with_held_zeros(constraint: Any, new: Array) -> Array:
     return np.where(keras.ops.convert_to_numpy(constraint.kept), new, new.dtype.type(0))
 
 
-def check(held: Sequence[HeldVariable]) -> None:
+def check_zeros(held: Sequence[HeldVariable]) -> None:
     """Check that every held value is exactly zero.
 
     Raises:

@@ -44,7 +44,7 @@ def experiment(model: str, options: LotteryOptions) -> Lottery:
     return _go(folder, options)
 
 
-def check(model: str, options: LotteryOptions) -> None:
+def check_lottery(model: str, options: LotteryOptions) -> None:
     """Raise the errors of `experiment` for these arguments that can be told without Keras. Writes nothing."""
     _asked(model, options)
 

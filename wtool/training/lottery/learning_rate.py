@@ -14,7 +14,7 @@ from wtool.run.changes import Changes, Edited
 from wtool.run.derive import derive
 from wtool.run.matching import match
 from wtool.run.pipeline import Edit
-from wtool.run.plan import Operation, Part, Plan
+from wtool.run.plan import Operand, Operation, Plan
 from wtool.run.progress import Passes
 from wtool.run.target import Goal
 
@@ -43,8 +43,8 @@ def rewind_schedule(model: str, initial: str, output: str, include: Sequence[str
     with ExitStack() as stack:
         pruned = stack.enter_context(open_checkpoint(model))
         base = stack.enter_context(open_checkpoint(initial, like=pruned))
-        parts = (Part(base, {"as": "initial"}), Part(pruned, {"as": "model"}, "model"))
-        operation = Operation(Record(OPERATION, chosen, order=ORDER), parts, partial(_changes, pruned))
+        operands = (Operand(base, {"as": "initial"}), Operand(pruned, {"as": "model"}, "model"))
+        operation = Operation(Record(OPERATION, chosen, order=ORDER), operands, partial(_changes, pruned))
         derive(Plan(base, (operation,)), Goal(output, force=True))
 
 

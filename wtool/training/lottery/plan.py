@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from wtool.choices import ARMS, KEEP, SCHEDULES, check_choice
 from wtool.errors import Usage
-from wtool.option import check, like, option, told
+from wtool.option import check_fields, like, option, told
 from wtool.run.options import Selection
 from wtool.transforms.criteria import CRITERIA, SHORT
 from wtool.transforms.pruning import Prune
@@ -81,7 +81,7 @@ class Experiment:
             raise Usage(f"tickets cannot be rewound to epoch {self.rewind_to} of {self.epochs}")
         if not self.arms or len(set(self.arms)) != len(self.arms):
             raise Usage("an experiment has one arm or more, each of them once")
-        check(self)
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Files number the variables and do not name them. Keras 3, and Keras 2 from TensorFlow 2.11 on, write the slots of one
 weight after the other; older ones write all first slots, then all second ones. Whether a learning rate and some of the
-slots are there depends on the version and on settings that the file need not tell, so several layouts are possible.
+slots are there depends on the version and on settings that the file need not tell, so several orders are possible.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Slots = tuple[SlotKind, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class VariableOrder:
     """The order of an optimizer's variables: scalars, then groups of slots, then scalars.
 
     Within a group the slots of one weight follow each other; the groups follow each other.
@@ -42,7 +42,7 @@ class Layout:
             return None
         return rest // slots if slots else 0
 
-    def order(self, count: int) -> Iterator[tuple[Scalar | SlotKind, int | None]]:
+    def variables(self, count: int) -> Iterator[tuple[Scalar | SlotKind, int | None]]:
         """Yields every variable in order, with the number of its weight, if all weights have the same slots."""
         yield from ((scalar, None) for scalar in self.head)
         for group in self.groups:
@@ -50,19 +50,19 @@ class Layout:
         yield from ((scalar, None) for scalar in self.tail)
 
 
-def layouts(settings: Settings) -> Iterator[Layout]:
-    """Yields every layout that some Keras version writes for an optimizer, the likeliest first."""
+def variable_orders(settings: Settings) -> Iterator[VariableOrder]:
+    """Yields every order that some Keras version writes for an optimizer, the likeliest first."""
     if scales_loss(settings):
         inner = inner_settings(settings)
-        for layout in layouts(inner):
-            yield Layout(TABLE["LossScaleOptimizer"].head + layout.head, layout.groups, layout.tail)
-        yield from layouts(inner)
+        for order in variable_orders(inner):
+            yield VariableOrder(TABLE["LossScaleOptimizer"].head + order.head, order.groups, order.tail)
+        yield from variable_orders(inner)
         return
     entry = TABLE.get(settings.class_name or "")
     if entry is None or entry.head:
         return
     if settings.older and entry.older:
-        yield from _older_layouts(entry, settings.config)
+        yield from _older_orders(entry, settings.config)
     heads = [(ITERATION, LEARNING_RATE), (ITERATION,)]
     if isinstance(settings.config.get("learning_rate"), Mapping):
         heads.reverse()  # a schedule is no variable
@@ -70,16 +70,16 @@ def layouts(settings: Settings) -> Iterator[Layout]:
         for groups in _variants(entry.groups, settings.config):
             for head in heads:
                 for tail in dict.fromkeys((entry.tail, ())):
-                    yield Layout(head, before + groups, tail)
+                    yield VariableOrder(head, before + groups, tail)
 
 
-def _older_layouts(entry: OptimizerClass, config: Mapping[str, Any]) -> Iterator[Layout]:
-    """Yields the layouts of Keras 2 up to TensorFlow 2.10: all first slots, then all second ones."""
+def _older_orders(entry: OptimizerClass, config: Mapping[str, Any]) -> Iterator[VariableOrder]:
+    """Yields the orders of Keras 2 up to TensorFlow 2.10: all first slots, then all second ones."""
     heads = [(ITERATION,), ()]  # some without a step count
     for groups in _variants(entry.groups, config):
         apart = tuple((kind,) for group in groups for kind in group)
         for head in [entry.older_head, *heads] if entry.older_head else heads:
-            yield Layout(head, apart)
+            yield VariableOrder(head, apart)
 
 
 def _chosen(groups: Sequence[Group], config: Mapping[str, Any]) -> list[tuple[Slots, ...]]:
