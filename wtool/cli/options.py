@@ -11,7 +11,6 @@ import click
 from wtool.option import Option, alternatives, is_list, options_of, types_of
 from wtool.run.options import Execution, Output, Selection
 from wtool.training.resume_options import Resume
-from wtool.transforms.tickets import Randomize
 
 Decorator: TypeAlias = Callable[[Any], Any]
 
@@ -91,11 +90,6 @@ models = click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 output = one(Resume, "output")
 include, exclude = one(Selection, "include"), one(Selection, "exclude")
 optimizer = one(Output, "optimizer")
-seed, dry_run, force = one(Execution, "seed"), one(Execution, "dry_run"), one(Execution, "force")
-same_sign = one(Randomize, "same_sign")
+dry_run, force = one(Execution, "dry_run"), one(Execution, "force")
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output, an object per model.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, and no report.")
-data, validation_data, validation_split, batch_size, shuffle, imports, unsafe = (
-    one(Resume, name)
-    for name in ("data", "validation_data", "validation_split", "batch_size", "shuffle", "imports", "unsafe")
-)

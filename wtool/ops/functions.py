@@ -54,7 +54,7 @@ def function_of(
     names = [each.name for each in arguments]
 
     def function(*places: Any, **given: Any) -> Done:
-        refuse_unknown(name, {each: value for each, value in given.items() if each != word}, own=names)
+        refuse_unknown(name, {*given} - {word}, names)
         try:
             found = signature.bind(*places, **given).arguments
         except TypeError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -124,22 +124,20 @@ def groups_of(kind: type[Transform]) -> tuple[type, ...]:
     return (kind, shared_by(kind)) if ever is False else (kind, Initial, shared_by(kind))
 
 
-def refuse_unknown(operation: str, options: Mapping[str, Any], *known: Any, own: Collection[str] = ()) -> None:
+def refuse_unknown(operation: str, options: Iterable[str], known: Collection[str]) -> None:
     """Refuse options that do not exist, as Python itself would, and suggest the ones that were meant.
 
     Args:
         operation: its name, for the message.
-        options: what was given by keyword.
-        known: typed dictionaries of the options that exist.
-        own: names of further options that exist.
+        options: names of what was given by keyword.
+        known: names of the options that exist.
 
     Raises:
         TypeError: an option does not exist.
     """
-    exist = {*own, *(name for kind in known for name in kind.__annotations__)}
-    unknown = sorted(options.keys() - exist)
+    unknown = sorted({*options} - {*known})
     if unknown:
-        names = sorted(exist)
+        names = sorted(known)
         meant = [near for name in unknown for near in get_close_matches(name, names, n=1)]
         hint = f"; did you mean {', '.join(meant)}?" if meant else f"; its options are {', '.join(names)}"
         raise TypeError(f"{operation} has no option {', '.join(unknown)}{hint}")
