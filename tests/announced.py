@@ -17,6 +17,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,11 @@ def asked(reader: Reader, folder: str, cases: Sequence[tuple[str, str]]) -> list
     return answers
 
 
-def own(reader: Reader) -> list[Any]:
-    """Entries of all classes of a Keras, made by itself."""
+@cache
+def own(reader: Reader) -> tuple[Any, ...]:
+    """Entries of all classes of a Keras, made by itself, once in a process."""
     with tempfile.TemporaryDirectory() as folder:
-        return [json.loads(line) for line in _child(reader, folder, ["own"], "").stdout.splitlines()]
+        return tuple(json.loads(line) for line in _child(reader, folder, ["own"], "").stdout.splitlines())
 
 
 def _child(reader: Reader, folder: str, words: Sequence[str], given: str) -> subprocess.CompletedProcess[str]:

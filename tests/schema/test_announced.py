@@ -41,7 +41,8 @@ def test_no_entry_of_keras_s_own_raises_an_alarm() -> None:
 
 
 @pytest.mark.slow
-def test_the_harness_sees_what_keras_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("package", ["keras", "tf_keras"])
+def test_the_harness_sees_what_keras_does(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else it would hold nothing against anything: each of these does something, and without wtool's word it fails."""
     announced.prepare(str(tmp_path))
     code = Maker(0, [], str(tmp_path)).code
@@ -49,16 +50,21 @@ def test_the_harness_sees_what_keras_does(tmp_path: Path, monkeypatch: pytest.Mo
     old = {"name": "l", "function": [code, None, None], "function_type": "lambda", "module": None}
     old |= {"output_shape": None, "output_shape_type": "raw", "output_shape_module": None, "arguments": {}}
     vocabulary = {"class_name": "StringLookup", "module": "keras.layers", "config": {"vocabulary": "/etc/hostname"}}
-    cases: list[tuple[str, str, Any, str]] = [
-        ("keras", "object", {"class_name": "Lambda", "module": "keras.layers", "config": {"function": kept}}, "code"),
-        ("tf_keras", "legacy", {"class_name": "Lambda", "config": old}, "code"),
-        ("tf_keras", "object", {"class_name": "x", "module": "evil_package", "config": {}}, "code"),
-        ("tf_keras", "object", vocabulary, "reach"),
-        ("keras", "object", vocabulary, "reach"),
-    ]
-    for package, way, value, did in cases:
-        (answer,) = announced.asked(announced.Reader(package, package), str(tmp_path), [(way, json.dumps(value))])
-        assert any(each.startswith(did) for each in answer["did"]), (package, value, answer)
+    cases: dict[str, list[tuple[str, Any, str]]] = {
+        "keras": [
+            ("object", {"class_name": "Lambda", "module": "keras.layers", "config": {"function": kept}}, "code"),
+            ("object", vocabulary, "reach"),
+        ],
+        "tf_keras": [
+            ("legacy", {"class_name": "Lambda", "config": old}, "code"),
+            ("object", {"class_name": "x", "module": "evil_package", "config": {}}, "code"),
+            ("object", vocabulary, "reach"),
+        ],
+    }
+    texts = [(way, json.dumps(value)) for way, value, _ in cases[package]]
+    answers = announced.asked(announced.Reader(package, package), str(tmp_path), texts)
+    for (way, value, did), answer in zip(cases[package], answers, strict=True):
+        assert any(each.startswith(did) for each in answer["did"]), (value, answer)
         assert announced.unannounced(way, value, answer) == []
         with monkeypatch.context() as patch:
             patch.setattr(announced, "unsafe_parts", lambda _: iter(()))
