@@ -173,33 +173,33 @@ def test_what_is_kept() -> None:
 # The experiment.
 
 
-def test_the_loop_by_hand_is_the_same(whole: wtool.Lottery, first: Path, here: Path) -> None:
+@pytest.mark.parametrize(("trial", "seed"), [(1, 3), (2, 1003)])
+def test_the_loop_by_hand_is_the_same(trial: int, seed: int, whole: wtool.Lottery, first: Path, here: Path) -> None:
     """What a script of the single operations makes, in both trials and both arms."""
     data = first / "digits.npz"
-    for trial, seed in ((1, 3), (2, 1003)):
-        run = first / "whole" / f"trial-{trial}"
-        if trial == 1:
-            assert (run / "initial.keras").read_bytes() == Path("init.keras").read_bytes()
-        shutil.copy(run / "initial.keras", "start.keras")
-        wtool.resume("start.keras", data=data, epochs=1, seed=seed, output="early.keras", force=True)
-        wtool.resume("early.keras", data=data, epochs=1, seed=seed, output="dense.keras", force=True)
-        assert_same("dense.keras", run / "trained.keras")
-        for arm in ("rewind", "randomize"):
-            trained, began = "dense.keras", "start.keras"
-            for number, sparsity in ((1, 0.5), (2, 0.75)):
-                how = {"sparsity": sparsity, "criterion": "movement", "last_layer_scale": 0.5, "initial": began}
-                wtool.prune(trained, **how, output="pruned.keras", force=True)
-                ticket, result = f"ticket-{number}.keras", f"trained-{number}.keras"
-                made = {"initial": "early.keras", "output": ticket, "force": True}
-                if arm == "rewind":
-                    wtool.rewind("pruned.keras", **made)
-                else:
-                    wtool.randomize("pruned.keras", **made, same_sign=False, seed=seed + number)
-                wtool.resume(ticket, data=data, epochs=1, seed=seed, output=result, force=True)
-                for name in ("pruned", "ticket", "trained"):
-                    mine = f"{name}.keras" if name == "pruned" else f"{name}-{number}.keras"
-                    assert_same(mine, run / arm / f"round-{number}" / f"{name}.keras")
-                trained, began = result, ticket
+    run = first / "whole" / f"trial-{trial}"
+    if trial == 1:
+        assert (run / "initial.keras").read_bytes() == Path("init.keras").read_bytes()
+    shutil.copy(run / "initial.keras", "start.keras")
+    wtool.resume("start.keras", data=data, epochs=1, seed=seed, output="early.keras", force=True)
+    wtool.resume("early.keras", data=data, epochs=1, seed=seed, output="dense.keras", force=True)
+    assert_same("dense.keras", run / "trained.keras")
+    for arm in ("rewind", "randomize"):
+        trained, began = "dense.keras", "start.keras"
+        for number, sparsity in ((1, 0.5), (2, 0.75)):
+            how = {"sparsity": sparsity, "criterion": "movement", "last_layer_scale": 0.5, "initial": began}
+            wtool.prune(trained, **how, output="pruned.keras", force=True)
+            ticket, result = f"ticket-{number}.keras", f"trained-{number}.keras"
+            made = {"initial": "early.keras", "output": ticket, "force": True}
+            if arm == "rewind":
+                wtool.rewind("pruned.keras", **made)
+            else:
+                wtool.randomize("pruned.keras", **made, same_sign=False, seed=seed + number)
+            wtool.resume(ticket, data=data, epochs=1, seed=seed, output=result, force=True)
+            for name in ("pruned", "ticket", "trained"):
+                mine = f"{name}.keras" if name == "pruned" else f"{name}-{number}.keras"
+                assert_same(mine, run / arm / f"round-{number}" / f"{name}.keras")
+            trained, began = result, ticket
 
 
 def test_metrics_are_those_of_the_models(whole: wtool.Lottery, first: Path) -> None:
