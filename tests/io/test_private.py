@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import forkserver
 from tests.models import BLOBS, HOSTILE
 from wtool.errors import WtoolError
 from wtool.io import private
@@ -314,7 +315,7 @@ def test_a_killed_resume_leaves_no_folder_after_its_restart(tmp_path: Path, monk
     words += ["--checkpoints", "run", "-o", "results/out.keras"]
     os.mkdir("results")
     for more, folder in (([], "run"), (["--save-every", "9"], "results")):  # in the checkpoint, then in the result
-        killed = subprocess.run([sys.executable, "-c", KILLED, *words, *more], capture_output=True, check=False)
+        killed = subprocess.run(forkserver.python("-c", KILLED, *words, *more, training=True), capture_output=True)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         assert [str(path.parent) for path in Path().rglob(".wtool-*")] == [folder]  # and none of the run before
     options = {"data": "data.npz", "epochs": 1, "seed": 1, "checkpoints": "run", "output": "results/out.keras"}
