@@ -491,10 +491,31 @@ def test_flattened_channels_interleave(tmp_path: Path) -> None:
         assert not kernel[6 * pixel + 3 : 6 * pixel + 6].any()
 
 
+def resnet(**options: Any) -> Any:
+    """ResNet50's blocks, eight of its sixteen, with an eighth of its channels."""
+    module = keras.src.applications.resnet
+
+    def stacks(x: Any) -> Any:
+        for number in range(4):
+            x = module.stack_residual_blocks_v1(x, 8 * 2**number, 2, stride1=min(number, 1) + 1, name=f"stack{number}")
+        return x
+
+    return module.ResNet(stacks, False, True, **options)
+
+
+APPLICATIONS: dict[str, Callable[..., Any]] = {
+    "MobileNetV2": lambda **options: keras.applications.MobileNetV2(alpha=0.35, **options),
+    "ResNet50": resnet,
+    "DenseNet121": lambda **options: keras.src.applications.densenet.DenseNet([2, 4, 3, 3], **options),
+    "EfficientNetB0": lambda **options: keras.src.applications.efficientnet.EfficientNet(0.5, 0.5, 64, **options),
+}
+"""The architectures of Keras's applications, with fewer and narrower blocks: but for MobileNetV2, which is as deep."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50", "DenseNet121", "EfficientNetB0"])
+@pytest.mark.parametrize("name", APPLICATIONS)
 def test_applications(name: str, tmp_path: Path) -> None:
-    model = getattr(keras.applications, name)(weights=None, input_shape=(64, 64, 3), classes=7)
+    model = APPLICATIONS[name](weights=None, input_shape=(64, 64, 3), classes=7)
     model.compile("adam", "categorical_crossentropy")
     model.optimizer.build(model.trainable_variables)
     for number, variable in enumerate(model.optimizer.variables):
