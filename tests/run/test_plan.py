@@ -96,6 +96,15 @@ def test_an_average_that_is_pruned_in_the_same_pass(tmp_path: Path) -> None:
     assert [each["operation"] for each in wtool.inspect(both)["lineage"]] == ["average", "prune"]
 
 
+def test_an_operation_behind_one_that_changes_nothing(tmp_path: Path) -> None:
+    """A stroke that is over leaves its blocks as they are, and they are what the pruning gets."""
+    wtool.prune(BLOBS[0], sparsity=0.5, output=tmp_path / "alone.keras")
+    with open_checkpoint(str(BLOBS[0])) as base:
+        over = Transforming(Stroke(cutoff=0)).plan_of(base)
+        derive(over.then(Transforming(Prune(sparsity=0.5)).plan_of(base)), Goal(str(tmp_path / "both.keras")))
+    assert same_arrays(tmp_path / "alone.keras", tmp_path / "both.keras")
+
+
 def test_three_operations(tmp_path: Path) -> None:
     """Two strokes and a pruning; the second stroke knows of the first, which is in the same pass."""
     steps: list[tuple[Any, Callable[..., Any], dict[str, Any]]] = [

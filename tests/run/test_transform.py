@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from blake3 import blake3
 
 import wtool
@@ -45,3 +46,8 @@ def test_what_is_done_is_made_again_where_that_is_asked_for(tmp_path: Path) -> N
     assert target.stat().st_ino == number
     assert [each.skipped for each in wtool.prune(BLOBS[0], sparsity=0.5, output=target, force=True)] == [False]
     assert (target.read_bytes(), target.stat().st_ino == number) == (before, False)
+
+
+def test_standard_input_is_one_model(tmp_path: Path) -> None:
+    with pytest.raises(wtool.Usage, match="only one of the inputs"):
+        wtool.rewind("-", initial="-", output=tmp_path / "out.keras")
