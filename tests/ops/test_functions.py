@@ -94,6 +94,27 @@ def test_arguments_that_do_not_exist_are_told(name: str, given: dict[str, Any], 
     assert str(raised.value).startswith(told)
 
 
+LOTTERY = {"data": "d.npz", "out": "run", "epochs": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("resume", {"data": "d.npz", "epochs": 1, "metrics": "mae"}, "metrics is a list of texts, not a single text"),
+        ("resume", {"data": "d.npz", "epochs": 1, "seed": -1}, "a seed is a whole number from 0 up, and not negative"),
+        ("evaluate", {"data": "d.npz", "imports": "layers"}, "imports is a list of texts, not a single text"),
+        ("lottery", {**LOTTERY, "arms": "rewind"}, "arms is a list of texts, not a single text"),
+        ("lottery", {**LOTTERY, "arms": ["rewind", "redo"]}, "'redo' is no re-initialisation; choose rewind, jitter, "),
+        ("lottery", {**LOTTERY, "keep": "some"}, "'some' is no choice of what to keep; choose all, tickets, last"),
+        ("lottery", {**LOTTERY, "schedule": "cubic"}, "'cubic' is no schedule; choose geometric, linear"),
+    ],
+)
+def test_values_of_training_options_are_checked(name: str, given: dict[str, Any], told: str) -> None:
+    with pytest.raises(wtool.Usage) as raised:
+        getattr(wtool, name)("model.keras", **given)
+    assert str(raised.value).startswith(told)
+
+
 @pytest.mark.parametrize("name", ["resume", "evaluate", "lottery"])
 def test_arguments_of_training_cost_no_import(name: str) -> None:
     """Keras and NumPy take seconds; help, signatures and words that do not go together need neither."""
