@@ -709,3 +709,15 @@ def test_fresh_values_without_a_configuration_have_the_initial_deviation(pair: P
     kept = pruned["large/kernel"] != 0
     assert in_double(result[kept]).std() == pytest.approx(in_double(initial["large/kernel"]).std(), rel=0.02)
     assert in_double(result[kept]).mean() == pytest.approx(0, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [Prune(sparsity=1, set_value=-0.0), Stroke(volatility_ratio=1, set_value=-0.0), NeuroPlast(set_value=-0.0)],
+    ids=lambda operation: type(operation).__name__,
+)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_a_zero_that_was_asked_for_has_no_sign(operation: Prune | Stroke | NeuroPlast, dtype: str) -> None:
+    values = np.array([-0.005, 0.003, 0.001]).astype(dtype)
+    changed = on_arrays(operation, {"kernel": values})["kernel"]
+    assert changed.tobytes() == bytes(values.nbytes)

@@ -141,6 +141,8 @@ def within(low: float, high: float, blocks: Blocks, start: int) -> Array:
 def single(value: float, dtype: np.dtype[Any]) -> Any:
     """One value of a floating dtype; the rule for every number that a user gives for values to become or to vary by.
 
+    -0.0 becomes 0.0, which is the mask.
+
     Raises:
         Usage: it is no finite number there, or becomes 0 (which is the mask) although it is not.
     """
@@ -150,7 +152,7 @@ def single(value: float, dtype: np.dtype[Any]) -> Any:
         raise Usage(f"{value} is no finite {dtype.name} value")
     if value != 0 and new == 0:
         raise Usage(f"{value} is too small for {dtype.name}: it would become 0")
-    return new[()]
+    return new[()] if new != 0 else dtype.type(0)
 
 
 def rounded(values: Array, dtype: np.dtype[Any]) -> Array:
