@@ -155,7 +155,7 @@ def test_as_large_a_directory_as_is_allowed(tmp_path: Path, monkeypatch: pytest.
 def test_an_archive_behind_other_bytes_is_seen_where_zipfile_sees_it(
     zip64: bool, prefix: bytes, tmp_path: Path
 ) -> None:
-    (tmp_path / "it").write_bytes(archive(honest(), End(zip64=zip64), prefix=prefix))
+    (tmp_path / "it").write_bytes(prefix + archive(honest(), End(zip64=zip64)))
     with zipfile.ZipFile(tmp_path / "it") as read:
         assert len(read.namelist()) == len(honest())
     source = Source(os.open(tmp_path / "it", os.O_RDONLY), "it")
