@@ -39,17 +39,25 @@ rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)] if streams else
 sent = server.sendmsg([text], rights)
 while sent < len(text):
     sent += server.send(text[sent:])
-told = b""
-while b"\n" not in told:
-    told += server.recv(100)
+
+
+def line_after(told):  # type: ignore[no-untyped-def]
+    """Returns what the server says up to the end of a line; ends this process if the server has gone without it."""
+    while b"\n" not in told:
+        more = server.recv(100)
+        if not more:
+            os._exit(os.EX_UNAVAILABLE)
+        told += more
+    return told
+
+
+told = line_after(b"")
 process, _, told = told.partition(b"\n")
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, lambda received, frame: os.kill(int(process), received))
 for number in streams:
     os.close(number)  # readers at the other end of a pipe see its end when the process ends, not later
-while b"\n" not in told:
-    told += server.recv(100)
-status = int(told)
+status = int(line_after(told))
 if status < 0:
     signal.signal(-status, signal.SIG_DFL) if -status not in (signal.SIGKILL, signal.SIGSTOP) else None
     os.kill(os.getpid(), -status)
