@@ -16,7 +16,7 @@ import matplotlib as mpl
 import numpy as np
 
 from wtool.layers import LKSELU, AutoRotDense, LKPReLU, LKReLU, LKSwish
-from wtool.layers.autorot import LEVELS
+from wtool.schema.layers.activations import LEVELS
 
 mpl.use("svg")
 from matplotlib import pyplot as plt
