@@ -65,8 +65,8 @@ class Upgraded:
 
     Attributes:
         config: the entry of the model as `config.json` has it, with `build_config` and `compile_config`.
-        moved: path of a layer in the old model -> its path in the new one, where that differs. A layer inside a moved
-            one moves along, unless it is named itself.
+        moved: path of a layer or a variable in the old model -> its path in the new one, where that differs. What is
+            inside a moved layer moves along, unless it is named itself (`moved_path`).
         arrays: the new variables that do not simply hold the values of the old variable at their path.
         slots_are_stale: paths of new variables whose optimizer slots cannot go on from the old ones.
         changes: what the rules did, in the order of the layers.
@@ -81,3 +81,18 @@ class Upgraded:
     changes: tuple[Change, ...] = ()
     refused: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def moved_path(path: str, moved: Mapping[str, str]) -> str:
+    """Returns the path in the new model of what has a path in the old one: `conv/kernel` moves along with `conv`.
+
+    Args:
+        path: of a layer or a variable in the old model.
+        moved: as in `Upgraded`.
+    """
+    parts = path.split("/")
+    for length in range(len(parts), 0, -1):
+        above = "/".join(parts[:length])
+        if above in moved:
+            return "/".join([moved[above], *parts[length:]])
+    return path

@@ -1,0 +1,93 @@
+"""What the rules of an upgrade need to know, and where they note what they did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wtool.errors import Refused
+from wtool.schema.config import MAX_NESTED_MODELS, inside
+from wtool.schema.layers import Shape
+from wtool.schema.upgrade.upgraded import ArrayChange, Change, Wishes, moved_path
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A layer of the old model.
+
+    Attributes:
+        path: of the layer; empty for the model itself.
+        class_name: of the layer in the old model, without its package.
+        depth: how many layers are around the layer.
+    """
+
+    path: str
+    class_name: str
+    depth: int = 0
+
+    def inner(self, name: str, class_name: str) -> Place:
+        """The place of a layer inside this one.
+
+        Raises:
+            Refused: there are too many layers around it.
+        """
+        if self.depth >= MAX_NESTED_MODELS:
+            raise Refused(f"the model's configuration nests more than {MAX_NESTED_MODELS} layers inside each other")
+        return Place(inside(self.path, name), class_name, self.depth + 1)
+
+
+@dataclass(slots=True)
+class Context:
+    """Collects what the rules do to a model.
+
+    Attributes:
+        wishes: of the user.
+        version: of the Keras that wrote the model; None where nobody knows.
+        shapes: path of a variable in the old model -> its shape.
+        changes, refused, notes: as in `Upgraded`.
+        moved: path of a layer or a variable in the old model -> the old path of the layer that it is in, and what it is
+            called in there now.
+        arrays: path of a new variable -> how it is computed. The layers in the path are called as in the old model;
+            `model.upgrade` moves them.
+        stale: paths of variables whose optimizer slots cannot go on; their layers are called as in the old model, too.
+    """
+
+    wishes: Wishes = field(default_factory=Wishes)
+    version: str | None = None
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    refused: list[Change] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    moved: dict[str, tuple[str, str]] = field(default_factory=dict)
+    arrays: dict[str, ArrayChange] = field(default_factory=dict)
+    stale: set[str] = field(default_factory=set)
+
+    def change(self, place: Place, rule: str, text: str) -> None:
+        """Note what a rule did to a layer: one sentence."""
+        self.changes.append(Change(place.path, place.class_name, rule, text))
+
+    def refuse(self, place: Place, rule: str, text: str) -> None:
+        """Note why a layer cannot be kept and what to do: one sentence. The walk goes on."""
+        self.refused.append(Change(place.path, place.class_name, rule, text))
+
+    def note(self, text: str) -> None:
+        """Note what is worth knowing, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def move(self, layer: str, old: str, new: str) -> None:
+        """Note that what is called `old` inside a layer is called `new` in the new model.
+
+        Args:
+            layer: path of the layer around it in the old model; empty for the model itself.
+            old, new: name of a layer or a variable, or a path of several names.
+        """
+        self.moved[inside(layer, old)] = (layer, new)
+
+    def moves(self) -> dict[str, str]:
+        """Returns the path in the old model of everything that moved -> its path in the new model."""
+        found: dict[str, str] = {}
+        for path in sorted(self.moved, key=len):  # a layer comes before what is inside it
+            layer, name = self.moved[path]
+            found[path] = inside(moved_path(layer, found), name)
+        return found

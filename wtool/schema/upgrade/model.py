@@ -1,0 +1,90 @@
+"""The upgrade of a model: the configuration of Keras 2 in, that of Keras 3 out, and all that happened on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from wtool.errors import Refused
+from wtool.schema.config import is_keras2
+from wtool.schema.inbound_nodes import is_of_keras3
+from wtool.schema.layers import Shape
+from wtool.schema.upgrade.context import Context, Place
+from wtool.schema.upgrade.layers import upgraded_entry
+from wtool.schema.upgrade.upgraded import Upgraded, Wishes, moved_path
+
+
+def upgrade(
+    config: Any,
+    training: Mapping[str, Any] | None,
+    version: str | None,
+    shapes: Mapping[str, Shape],
+    wishes: Wishes,
+) -> Upgraded:
+    """Returns the configuration of Keras 3 for a model of Keras 2, with every change and every refusal.
+
+    A configuration of Keras 3 comes back as it is.
+
+    Args:
+        config: the model's entry, as `model_config` or `config.json` has it; parsed JSON.
+        training: `training_config` of an `.h5`, or `compile_config` of an archive; None where the model has none.
+        version: of the Keras that wrote the configuration; None where nobody knows.
+        shapes: path of a variable -> its stored shape.
+        wishes: what the user says where the configuration does not tell.
+
+    Raises:
+        Refused: the configuration is not one that Keras writes.
+    """
+    if is_keras3(config, version):
+        return Upgraded(dict(config))
+    context = Context(wishes, version, shapes)
+    entry = upgraded_entry(whole(config), Place("", class_of_model(config)), context)
+    moved = context.moves()
+    return Upgraded(
+        entry,
+        moved,
+        tuple(replace(change, path=moved_path(path, moved)) for path, change in context.arrays.items()),
+        frozenset(moved_path(path, moved) for path in context.stale),
+        tuple(context.changes),
+        tuple(context.refused),
+        tuple(context.notes),
+    )
+
+
+def whole(config: Any) -> Mapping[str, Any]:
+    """Returns a model's entry; the bare list of layers that old Kerases wrote becomes the entry of a Sequential.
+
+    Raises:
+        Refused: the configuration is neither.
+    """
+    if isinstance(config, list):
+        return {"class_name": "Sequential", "config": {"name": "sequential", "layers": config}}
+    if not isinstance(config, Mapping):
+        raise Refused(f"the model's configuration is {config!r:.60}, not an object")
+    return config
+
+
+def class_of_model(config: Any) -> str:
+    """Returns the class that a model's entry names, without its package."""
+    return str(whole(config).get("class_name", "")).rpartition(">")[2]
+
+
+def is_keras3(config: Any, version: str | None) -> bool:
+    """Whether Keras 3 wrote a model's configuration, by its version or, where there is none, by its form."""
+    if not isinstance(config, Mapping):
+        return False
+    if version is not None:
+        return not is_keras2(version)
+    settings = config.get("config")
+    layers = settings.get("layers") if isinstance(settings, Mapping) else None
+    entries = [entry for entry in layers if isinstance(entry, Mapping)] if isinstance(layers, list) else []
+    return any(_tells_keras3(entry) for entry in entries)
+
+
+def _tells_keras3(entry: Mapping[str, Any]) -> bool:
+    """Whether the entry of a layer has something that Keras 3 alone writes."""
+    settings, nodes = entry.get("config"), entry.get("inbound_nodes")
+    if isinstance(nodes, list) and any(is_of_keras3(node) for node in nodes):
+        return True
+    return isinstance(settings, Mapping) and entry.get("class_name") == "InputLayer" and "batch_shape" in settings
