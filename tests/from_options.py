@@ -17,6 +17,7 @@ import click
 import wtool
 from wtool.cli import cli
 from wtool.graphs.swap import Swap, Verification
+from wtool.ops.average_options import Average
 from wtool.run.options import Common, Options, groups_of, needs_initial
 from wtool.training.evaluate_options import Evaluate
 from wtool.training.lottery.options import LotteryOptions
@@ -34,6 +35,7 @@ HEAD = '''"""Signatures of the functions that are made of options, for type chec
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from wtool.ops.average_options import Averaged
 from wtool.ops.swapped import Swapped
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
@@ -45,12 +47,16 @@ from wtool.words import Models, Path, Progress
 
 GROUPS = {
     **{name: groups_of(kind) for name, kind in sorted(TRANSFORMS.items())},
+    "average": (Average,),
     "swap": (Swap, Verification, Common),
     "resume": (Resume,),
     "evaluate": (Evaluate,),
     "lottery": (LotteryOptions,),
 }
 """Every public function that is made of options, and the dataclasses of its arguments."""
+
+FIRST = {"models": "Models", "model": "Path", "paths": "Sequence[Path]"}
+"""The first argument of a function -> its type."""
 
 
 def stub() -> str:
@@ -61,7 +67,8 @@ def stub() -> str:
 def _signature(name: str) -> str:
     function = getattr(wtool, name)
     hints = function.__annotations__
-    lines = [f"def {name}(", "    models: Models," if "models" in hints else "    model: Path,", "    *,"]
+    first = next(iter(hints))
+    lines = [f"def {name}(", f"    {first}: {FIRST[first]},", "    *,"]
     for each in (each for group in GROUPS[name] for each in fields(group)):
         kind, default = str(each.type), each.default
         if each.name == "initial" and name in TRANSFORMS and needs_initial(TRANSFORMS[name]):

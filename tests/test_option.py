@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 
 import wtool
 from wtool.graphs.swap import Swap
+from wtool.ops.average_options import Average
 from wtool.option import check_fields, described, option, options_of
 from wtool.run.options import Options, TicketOptions
+from wtool.training.resume_options import Resume
 from wtool.transforms.pruning import Prune
 from wtool.transforms.registry import TRANSFORMS
 from wtool.transforms.stroking import Stroke
@@ -42,7 +46,7 @@ from wtool.transforms.tickets import Constant, Jitter
         (Options, {"jobs": 0}, "at least one model at a time (--jobs 1)"),
         (Options, {"optimizer": "forget"}, "'forget' is no optimizer mode; choose keep, follow, reset, drop"),
         (Options, {"include": "dense*"}, "include is a list of texts, not a single text"),
-        (Options, {"exclude": [1]}, "exclude is a list of texts, not a single text"),
+        (Options, {"exclude": [1]}, "exclude is a list of texts, not [1]"),
     ],
 )
 def test_values_out_of_range_are_told(kind: Any, given: dict[str, Any], told: str) -> None:
@@ -56,6 +60,27 @@ def test_ends_of_ranges_are_inside() -> None:
     assert Stroke(volatility_ratio=1, decay=0).decay == 0
     assert Jitter(sd=0).sd == 0
     assert (Options(seed=0, jobs=1).seed, Options(seed=2**40).seed) == (0, 2**40)
+
+
+def test_values_of_numpy_and_iterators_become_plain() -> None:
+    """JSON knows no other numbers, and an iterator would be empty when it is read again."""
+    share, seed, switch = np.float32(0.5), np.int64(3), np.bool_(True)
+    for kind, given, expected in [
+        (Prune, {"sparsity": share}, ("sparsity", 0.5, float)),
+        (Stroke, {"cutoff": np.uint8(2)}, ("cutoff", 2, int)),
+        (Options, {"seed": seed}, ("seed", 3, int)),
+        (Options, {"biases": switch}, ("biases", True, bool)),
+        (Options, {"include": (each for each in ("a", "b"))}, ("include", ("a", "b"), tuple)),
+        (Options, {"include": {"a": 1}.keys()}, ("include", ("a",), tuple)),
+        (Average, {"coefficients": np.array([1, 3])}, ("coefficients", (1, 3), tuple)),
+        (Average, {"coefficients": iter([1, np.float32(0.5)])}, ("coefficients", (1, 0.5), tuple)),
+        (Resume, {"data": [seed], "epochs": 1, "prune": np.array([-0.5, 0.5])}, ("prune", (-0.5, 0.5), tuple)),
+    ]:
+        name, value, of = expected
+        found = getattr(kind(**given), name)
+        assert (found, type(found)) == (value, of)
+        json.dumps(found)
+    assert type(Resume(data=seed, epochs=1).data) is np.int64  # anything may be data
 
 
 def test_no_mode_of_the_optimizer_is_the_default_one() -> None:

@@ -17,7 +17,8 @@ from wtool.version import __version__
 if TYPE_CHECKING:
     from wtool.checkpoint.model import Checkpoint, Tensor
     from wtool.checkpoint.opener import open_checkpoint
-    from wtool.ops.average import Averaged, average
+    from wtool.ops.average import average
+    from wtool.ops.average_options import Averaged
     from wtool.ops.check import Checked, Finding, check
     from wtool.ops.inspect import inspect
     from wtool.ops.swapped import Swapped
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "average": "wtool.ops.average",
-    "Averaged": "wtool.ops.average",
+    "Averaged": "wtool.ops.average_options",
     "Checked": "wtool.ops.check",
     "Checkpoint": "wtool.checkpoint.model",
     "Tensor": "wtool.checkpoint.model",

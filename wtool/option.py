@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from functools import cache
 from inspect import cleandoc
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from wtool.choices import check_choice
-from wtool.errors import Usage
+from wtool.errors import Usage, one_line
+from wtool.option_types import called, fits, is_list, is_number, plain
 
 _KEY = "option"
 _PYTHON = "argument"
@@ -123,37 +125,53 @@ def types_of(kind: type) -> dict[str, Any]:
 
 
 def check_fields(given: Any) -> None:
-    """Checks the values of a dataclass's options, which come unchecked from Python.
+    """Checks the values of a dataclass's options and arguments, which come unchecked from Python.
+
+    Values become those of Python's own types: see `option_types.plain`.
 
     Raises:
-        Usage: a value is no choice or out of its range, or a single text is given for a list of texts.
+        Usage: a value is of another type, is no choice, or is out of its range.
     """
     kind: type = type(given)
-    types = types_of(kind)
-    for name, known in options_of(given).items():
-        value = getattr(given, name)
-        if value is not None:
-            _check(name, known, types[name], value)
+    options, types = options_of(kind), types_of(kind)
+    for name in (*options, *arguments_of(kind)):
+        object.__setattr__(given, name, checked(name, types[name], getattr(given, name), options.get(name)))
 
 
-def _check(name: str, known: Option, kind: Any, value: Any) -> None:
-    if is_list(kind) and (isinstance(value, str) or not all(isinstance(each, str) for each in value)):
-        raise Usage(f"{name} is a list of texts, not a single text")
-    for each in value if is_list(kind) else [value]:
-        if known.choices:
-            check_choice(each, known.noun, known.choices)
-    if known.wrong and not (known.admits(value) and (isinstance(value, int) or int not in alternatives(kind))):
+class Checked:
+    """Options that are checked when they are put together."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+def checked(name: str, kind: Any, value: Any, known: Option | None = None) -> Any:
+    """Returns the value of an argument in Python's own types.
+
+    Args:
+        name: name of the argument, for messages.
+        kind: type of the argument.
+        value: the value as given.
+        known: the option that the argument is, if it is one.
+
+    Raises:
+        Usage: the value is of another type, is no choice, or is out of its range.
+    """
+    value = plain(kind, value)
+    is_right = fits(kind, value)
+    if value is None and is_right:
+        return None
+    if known is not None and known.wrong and is_number(value) and not (is_right and known.admits(value)):
         raise Usage(known.wrong.format(value))
-
-
-def alternatives(kind: Any) -> tuple[Any, ...]:
-    """Returns the types of a union with None, such as `float | None`; of any other type, the type alone."""
-    return get_args(kind) if type(None) in get_args(kind) else (kind,)
-
-
-def is_list(kind: Any) -> bool:
-    """Returns whether the values of a type are lists of texts."""
-    return get_origin(kind) in (tuple, Sequence)
+    if known is not None and known.choices and (is_right or not is_list(kind)):
+        for each in value if is_list(kind) else [value]:
+            check_choice(each, known.noun, known.choices)
+    if not is_right:
+        told = "a single text" if is_list(kind) and isinstance(value, str) else one_line(reprlib.repr(value))
+        raise Usage(f"{name} is {called(kind)}, not {told}")
+    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,23 +17,13 @@ import pytest
 
 import wtool
 from tests import from_options
+from tests.from_options import GROUPS
 from wtool import words
-from wtool.graphs.swap import Swap, Verification
-from wtool.run.options import Common, groups_of
-from wtool.training.evaluate_options import Evaluate
+from wtool.option import Option, options_of
 from wtool.training.fitting.logs import Epoch
-from wtool.training.lottery.options import LotteryOptions, Trained
-from wtool.training.resume_options import Resume
-from wtool.transforms.registry import TRANSFORMS
+from wtool.training.lottery.options import Trained
 
-GROUPS = {
-    **{name: groups_of(kind) for name, kind in TRANSFORMS.items()},
-    "swap": (Swap, Verification, Common),
-    "resume": (Resume,),
-    "evaluate": (Evaluate,),
-    "lottery": (LotteryOptions,),
-}
-OF_ONE_MODEL = ("resume", "lottery")
+FIRST = {"resume": "model", "lottery": "model", "average": "paths"}
 TICKETS = ("rewind", "jitter", "randomize", "reshuffle", "constant")
 
 
@@ -41,7 +31,7 @@ TICKETS = ("rewind", "jitter", "randomize", "reshuffle", "constant")
 def test_signatures_tell_every_option(name: str) -> None:
     function = getattr(wtool, name)
     first, *others = inspect.signature(function).parameters.values()
-    word = "model" if name in OF_ONE_MODEL else "models"
+    word = FIRST.get(name, "models")
     assert (first.name, first.kind, first.default) == (word, first.POSITIONAL_OR_KEYWORD, first.empty)
     own = [each for group in GROUPS[name] for each in fields(group)]
     assert [each.name for each in others] == [each.name for each in own]
@@ -115,6 +105,64 @@ def test_values_of_training_options_are_checked(name: str, given: dict[str, Any]
     assert str(raised.value).startswith(told)
 
 
+REQUIRED = {
+    **{name: {"initial": "init.keras"} for name in TICKETS},
+    "prune": {"sparsity": 0.5},
+    "swap": {"to": "linked"},
+    "resume": {"data": "d.npz", "epochs": 1},
+    "evaluate": {"data": "d.npz"},
+    "lottery": LOTTERY,
+}
+WRONG: dict[str, list[Any]] = {
+    "bool": ["no", 3, 0.5, None],
+    "int": ["1", 1.5, True, [1], None],
+    "float": ["a", 1j, True, [0.5], None],
+    "str": [3, b"tensor", ["tensor"], None],
+    "Path": [3, b"new.keras", ["new.keras"], None],
+    "Sequence[str]": ["dense*", 3, [1], [["dense*"]], [None], None],
+    "Sequence[float]": ["1,2", 3, [1, "a"], [[1.0]], [True], None],
+    "tuple[float, float]": ["1,2", 1.0, (1.0,), (1, 2, 3), ("a", "b"), None],
+    "Progress": ["x", 3],
+    "Callable[[Any], None]": ["x", 3],
+    "Callable[[Epoch], None]": ["x", 3],
+    "Callable[[Trained], None]": ["x", 3],
+}
+"""The type of an argument, without `| None` -> values of other types."""
+
+ARGUMENTS = [
+    pytest.param(name, options_of(group).get(each.name), each.name, str(each.type), id=f"{name}-{each.name}")
+    for name, groups in GROUPS.items()
+    for group in groups
+    for each in fields(group)
+    if each.type != "Any"
+]
+"""Every argument of every function but the first, and but those that take anything."""
+
+
+@pytest.mark.parametrize(("name", "known", "argument", "kind"), ARGUMENTS)
+def test_values_of_a_wrong_type_are_told(name: str, known: Option | None, argument: str, kind: str) -> None:
+    """The models do not exist, so a function that does not look at a value would fail for that reason."""
+    may_be_none = kind.endswith(" | None") or (argument == "optimizer" and name != "average")
+    for value in WRONG[kind.removesuffix(" | None")]:
+        if value is None and may_be_none:
+            continue
+        given = {**REQUIRED.get(name, {}), argument: value}
+        with pytest.raises(wtool.Usage) as raised:
+            getattr(wtool, name)(["missing.keras"] if name == "average" else "missing.keras", **given)
+        told = str(raised.value)
+        assert argument in told or (known is not None and known.noun and known.noun in told), (value, told)
+
+
+@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("value", [None, 3, b"m.keras", ["a.keras", None], [["a.keras"]]], ids=repr)
+def test_models_of_a_wrong_type_are_told(name: str, value: Any) -> None:
+    with pytest.raises(wtool.Usage) as raised:
+        getattr(wtool, name)(value, **REQUIRED.get(name, {}))
+    word = FIRST.get(name, "models")
+    what = {"model": "a path", "models": "a path or a list of paths", "paths": "a list of paths"}[word]
+    assert str(raised.value).startswith(f"{word} is {what}, not ")
+
+
 @pytest.mark.parametrize("name", ["resume", "evaluate", "lottery"])
 def test_arguments_of_training_cost_no_import(name: str) -> None:
     """Keras and NumPy take seconds; help, signatures and words that do not go together need neither."""
@@ -154,7 +202,7 @@ def test_type_checkers_see_the_signatures(name: str) -> None:
     """mypy reads `signatures.pyi`. To run it on a script would take a minute here; `make lint` runs it on wtool."""
     (stub,) = [each for each in ast.parse(from_options.STUB.read_text()).body if getattr(each, "name", "") == name]
     assert isinstance(stub, ast.FunctionDef)
-    word = "model" if name in OF_ONE_MODEL else "models"
+    word = FIRST.get(name, "models")
     assert [each.arg for each in stub.args.args] == [word]
     assert stub.args.vararg is stub.args.kwarg is None
     defaults = {
@@ -176,5 +224,6 @@ def test_type_checkers_see_the_signatures(name: str) -> None:
         assert eval(ast.unparse(each.annotation), names) == parameters[each.arg].annotation
     imported = ast.unparse(ast.parse(Path(wtool.__file__).read_text()))
     assert re.search(
-        rf"from wtool\.(ops\.transforms|ops\.training|training\.lottery\.experiment) import .*\b{name}\b", imported
+        rf"from wtool\.(ops\.average|ops\.transforms|ops\.training|training\.lottery\.experiment) import .*\b{name}\b",
+        imported,
     )

@@ -4,64 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from wtool.choices import ORDERS
 from wtool.cli import options
 from wtool.cli.console import print_table, progress_bar, refuse_two_outputs, say, say_passed_by
-
-if TYPE_CHECKING:
-    from wtool.ops.average import Averaged
-
-
-class _Numbers(click.ParamType):  # type: ignore[type-arg]
-    """Numbers with commas between them."""
-
-    name = "numbers"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
-        try:
-            return value if isinstance(value, list) else [float(part) for part in value.split(",")]
-        except ValueError:
-            self.fail(f"{value!r} is not a list of numbers such as 1,2,3", param, ctx)
+from wtool.cli.transforming import help_of
+from wtool.ops.average_options import Average, Averaged
 
 
-@click.command("average")
+@click.command("average", help=help_of(Average, 2))
 @click.argument("paths", nargs=-1, required=True, metavar="CKPT...")
-@click.option("--equal", is_flag=True, help="Every checkpoint counts the same (the default).")
-@click.option("--linear", is_flag=True, help="The k-th newest of n counts n-k+1.")
-@click.option("--exp", "decay", type=float, metavar="D", help="Each counts D^age, the newest having age 0; 0 < D <= 1.")
-@click.option("--alpha", type=float, metavar="A", help="The i-th newest counts e^(-i/A).")
-@click.option("--coefficients", type=_Numbers(), metavar="C1,C2,...", help="One for each checkpoint, in order.")
-@click.option(
-    "--order",
-    type=click.Choice(ORDERS),
-    help="From oldest to newest: by path with numbers as numbers (the default), as given (the default for "
-    "--coefficients of files that are named one by one), or by time of change.",
-)
-@click.option("--allow-nonfinite", is_flag=True, help="Average NaN and infinities instead of refusing them.")
-@options.output
-@options.include
-@options.exclude
-@options.optimizer
-@options.dry_run
-@options.force
+@options.of(Average)
 @options.as_json
 @options.quiet
 def command(paths: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> None:
-    """Average checkpoints of one run into a new model, with the newest's format, configuration and optimizer class.
-
-    Every floating variable is averaged in float64 and rounded once; seeds, counters, integer tables and quantised
-    kernels are the newest's. Coefficients are normalised to add up to 1. The output is `average` with the newest's
-    extension, in the current folder, unless --output says otherwise.
-
-    \b
-        wtool average ckpt*.keras --exp 0.9
-        wtool average run/ --linear -o mean.keras
-        wtool average a.h5 b.h5 --coefficients 1,3 -o - | wtool inspect -
-    """
+    """Average checkpoints, and tell what was done."""
     from wtool.ops.average import average
 
     refuse_two_outputs(as_json, chosen["output"])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, fields
 from typing import Any, TypeAlias
 
 import click
 
-from wtool.option import Option, alternatives, is_list, options_of, types_of
-from wtool.run.options import Execution, Output, Selection
-from wtool.training.resume_options import Resume
+from wtool.option import Option, options_of, types_of
+from wtool.option_types import alternatives, is_list
+from wtool.run.options import Execution, Selection
 
 Decorator: TypeAlias = Callable[[Any], Any]
 
@@ -67,29 +67,39 @@ def _type(known: Option, kind: Any) -> Any:
     if int in kinds:
         return int if known.low is None else click.IntRange(int(known.low))
     if tuple[float, float] in kinds:
-        return _Range()
+        return _Numbers("range", "a range such as -0.01,0.01", 2)
+    if Sequence[float] in kinds:
+        return _Numbers("numbers", "a list of numbers such as 1,2,3")
     if known.below is not None:
         return click.FloatRange(known.above, known.below, min_open=True, max_open=True)
     return float if float in kinds else str
 
 
-class _Range(click.ParamType):  # type: ignore[type-arg]
-    """Two numbers with a comma between them."""
+class _Numbers(click.ParamType):  # type: ignore[type-arg]
+    """Numbers with commas between them.
 
-    name = "range"
+    Args:
+        name: of the type.
+        told: what the value is, for messages.
+        count: how many numbers there are; any, if None.
+    """
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+    def __init__(self, name: str, told: str, count: int | None = None) -> None:
+        self.name = name
+        self._told, self._count = told, count
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
         try:
-            low, high = value if isinstance(value, tuple) else value.split(",")
-            return float(low), float(high)
+            numbers = tuple(float(each) for each in (value if isinstance(value, tuple) else value.split(",")))
         except ValueError:
-            self.fail(f"{value!r} is not a range such as -0.01,0.01", param, ctx)
+            numbers = ()
+        if not numbers or len(numbers) != (self._count or len(numbers)):
+            self.fail(f"{value!r} is not {self._told}", param, ctx)
+        return numbers
 
 
 models = click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-output = one(Resume, "output")
 include, exclude = one(Selection, "include"), one(Selection, "exclude")
-optimizer = one(Output, "optimizer")
-dry_run, force = one(Execution, "dry_run"), one(Execution, "force")
+force = one(Execution, "force")
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output, an object per model.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, and no report.")

@@ -49,10 +49,11 @@ def command_of(kind: type[Transform], *more: options.Decorator) -> click.Command
     return click.command(kind.name)(command)
 
 
-def help_of(kind: type) -> str:
-    """Returns the text above the options in a command's help: the first paragraph and the examples."""
+def help_of(kind: type, paragraphs: int = 1) -> str:
+    """Returns the text above the options in a command's help: the first paragraphs and the examples."""
     told = described(kind)
-    return "\n".join([told.summary, "", "\b", *(f"    {line}" for line in told.commands)])
+    first = [text for each in (told.summary, *told.prose)[:paragraphs] for text in (each, "")]
+    return "\n".join([*first, "\b", *(f"    {line}" for line in told.commands)])
 
 
 def run(operation: str, models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:

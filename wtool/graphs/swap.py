@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from wtool.choices import FILLS
 from wtool.errors import Usage
-from wtool.option import check_fields, option, told
+from wtool.option import Checked, check_fields, option, told
 from wtool.schema.layers import VARIANTS
 
 
@@ -41,15 +41,16 @@ class Swap:
         "AutoRot: where the dynamic region ends; else by activation.",
         metavar="L",
         above=0,
+        high=inf,
         wrong="L is above 0, and not {:g}",
     )
     auto_rot: bool = option(True, "AutoRot: switched on or off.")
 
     def __post_init__(self) -> None:
+        check_fields(self)
         low, high, L = self.xmin_lim, self.xmax_lim, self.L
         if not all(isfinite(each) for each in (L, low, high) if each is not None):
             raise Usage("limits and L are finite numbers")
-        check_fields(self)
         object.__setattr__(self, "layers", tuple(self.layers))
         if not self.to.lower().startswith("autorot") and (L, low, high, self.auto_rot) != (None, None, None, True):
             raise Usage("limits, L and switching off are of Auto-Rotating layers only")
@@ -68,7 +69,7 @@ class Swap:
 
 
 @dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(Checked):
     """Whether a swap is tried out."""
 
     verify: bool = option(False, "Run old and new model with Keras; tell the largest difference.")

@@ -1,111 +1,61 @@
-"""One checkpoint out of several: in which order, what is averaged, what is kept, and the file that comes out."""
+"""One checkpoint out of several: in which order, what is averaged, what is kept, and the file that comes out.
+
+`wtool/ops/signatures.pyi` has the function's signature for type checkers and editors; `make docs` writes it.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
-from wtool.choices import OPTIMIZER_MODES, ORDERS, check_choice
-from wtool.errors import Refused, Usage
+from wtool.errors import Refused
 from wtool.ops.average_inputs import STEM, inputs_but, ordered
-from wtool.run import pipeline
+from wtool.ops.average_options import Average, Averaged
+from wtool.ops.functions import First, function_of
 from wtool.run.averaging import Averaging
 from wtool.run.derive import Derived, derive
 from wtool.run.plan import Plan
 from wtool.run.target import Goal, goal_of, one_place, result_name
+from wtool.words import Path
+
+if TYPE_CHECKING:
+    from wtool.ops.signatures import average as average
+
+CHECKPOINTS = First(
+    "paths",
+    Sequence[Path],
+    "files, folders (searched for models), patterns, or `-` for standard input.",
+    "a file is missing or damaged, checkpoints do not match, values are not finite, or the output exists",
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Averaged:
-    """What `average` did, or would do.
-
-    Attributes:
-        output: path of the new checkpoint, `-` for standard output; None after a dry run.
-        inputs: path and coefficient of each checkpoint, oldest first; the coefficients add up to 1.
-        actions: path of each tensor of the newest checkpoint -> what becomes of it.
-        parameters: how many numbers were averaged.
-        notes: what is worth knowing, one line each.
-        skipped: the output was there already, made of the same checkpoints in the same way.
-    """
-
-    output: str | None
-    inputs: tuple[tuple[str, float], ...]
-    actions: dict[str, str]
-    parameters: int
-    notes: tuple[str, ...]
-    skipped: bool = False
-
-
-def average(
-    paths: Sequence[str | os.PathLike[str]],
-    *,
-    equal: bool = False,
-    linear: bool = False,
-    decay: float | None = None,
-    alpha: float | None = None,
-    coefficients: Sequence[float] | None = None,
-    output: str | os.PathLike[str] | None = None,
-    order: str | None = None,
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    optimizer: str = "follow",
-    allow_nonfinite: bool = False,
-    force: bool = False,
-    dry_run: bool = False,
-    progress: pipeline.Progress | None = None,
-) -> Averaged:
-    """Average the floating variables of checkpoints of one run into a new one, with the newest's format and config.
-
-    Every value is round(sum_i(c_i * x_i) / sum_i(c_i)): float64 inside, rounded once to the variable's own dtype.
-    One of `equal`, `linear`, `decay`, `alpha` and `coefficients` gives the coefficients; equal is the default.
-
-    Args:
-        paths: files, folders (searched for models) and patterns.
-        equal: 1 for each.
-        linear: n-k+1 for the k-th newest of n.
-        decay: decay**age, the newest having age 0; 0 < decay <= 1.
-        alpha: e**(-i/alpha), i = 1 for the newest, as in the Polyak-averaging tutorial.
-        coefficients: one for each checkpoint, oldest first.
-        output: of the new checkpoint; default `average` with the newest's extension, in the current folder.
-        order: from oldest to newest: `natural` (by path, numbers as numbers), `given`, or `mtime`; default natural, but
-            given for `coefficients` of files that are named one by one.
-        include, exclude: average only tensors with paths like these; the others are the newest's.
-        optimizer: `follow` and `reset` start it anew, `keep` leaves the newest's as it is, `drop` leaves it out.
-        allow_nonfinite: average NaN and infinities instead of refusing them.
-        force: replace an existing output.
-        dry_run: say what would be done, and do nothing.
-        progress: called with bytes done and bytes in all.
-
-    Raises:
-        Refused: a file is damaged, the checkpoints do not match, or values are not finite.
-        WtoolError: a file is missing, or the output exists or cannot be written.
-        Usage: options that do not go together, or an order in which it is not clear which checkpoint is which.
-
-    Example:
-        >>> wtool.average(["ckpt-1.keras", "ckpt-2.keras"], decay=0.9, output="average.keras")  # doctest: +SKIP
-    """
-    method, value = _method(equal, linear, decay, alpha, coefficients)
-    _check_words(paths, include, exclude, order, optimizer)
+def _average(paths: Sequence[Path], given: Mapping[str, Any]) -> Averaged:
+    options = Average(**given)
+    output = None if options.output is None else os.fspath(options.output)
     named, passed_by = inputs_but(output, [os.fspath(path) for path in paths])
-    names, told = ordered(named, order, method)
-    work = Averaging(method, value, include, exclude, optimizer, allow_nonfinite)
+    names, told = ordered(named, options.order, options.method)
+    work = Averaging(
+        options.method, options.value, options.include, options.exclude, options.optimizer, options.allow_nonfinite
+    )
     with ExitStack() as stack:
-        checkpoints = _opened(names, optimizer == "drop", stack)
+        checkpoints = _opened(names, options.optimizer == "drop", stack)
         base = checkpoints[-1]
         name = result_name(STEM, base.format, base.name)
-        goal = goal_of(None if output is None else os.fspath(output), name, ".", name, force=force, dry_run=dry_run)
+        goal = goal_of(output, name, ".", name, force=options.force, dry_run=options.dry_run)
         plan = work.plan(checkpoints)
         try:
-            derived = derive(plan, goal, progress)
+            derived = derive(plan, goal, options.progress)
         except Refused as error:
             raise error.about(base.name) from None
         return _told(work, plan, goal, derived, [*passed_by, *told])
+
+
+globals()["average"] = function_of(Average, "average", (Average,), Averaged, _average, CHECKPOINTS)
 
 
 def _told(work: Averaging, plan: Plan, goal: Goal, derived: Derived, notes: Sequence[str]) -> Averaged:
@@ -124,28 +74,6 @@ def _told(work: Averaging, plan: Plan, goal: Goal, derived: Derived, notes: Sequ
         sum(prod(tensor.shape) for tensor in plan.base.weights if change.actions[tensor.path] == "averaged"),
         (*notes, *_replacing(goal.path, checkpoints), *change.notes, *same, *work.kept_but_different()),
     )
-
-
-def _method(
-    equal: bool, linear: bool, decay: float | None, alpha: float | None, coefficients: Sequence[float] | None
-) -> tuple[str, Any]:
-    """Name in `COEFFICIENTS`, and its value where it takes one."""
-    chosen: list[tuple[str, Any]] = [(name, None) for name, on in (("equal", equal), ("linear", linear)) if on]
-    listed = None if coefficients is None else list(coefficients)
-    chosen += [each for each in (("exp", decay), ("alpha", alpha), ("coefficients", listed)) if each[1] is not None]
-    if len(chosen) > 1:
-        raise Usage(f"{' and '.join(name for name, _ in chosen)} contradict each other; choose one")
-    return chosen[0] if chosen else ("equal", None)
-
-
-def _check_words(paths: object, include: object, exclude: object, order: str | None, optimizer: str) -> None:
-    """From Python, words come unchecked; a text where several are expected would be taken letter by letter."""
-    for name, value in (("paths", paths), ("include", include), ("exclude", exclude)):
-        if isinstance(value, (str, os.PathLike)):
-            raise Usage(f"{name} is a list, not a single text")
-    if order is not None:
-        check_choice(order, "order", ORDERS)
-    check_choice(optimizer, "optimizer", OPTIMIZER_MODES)
 
 
 def _replacing(target: str, checkpoints: Sequence[Checkpoint]) -> list[str]:

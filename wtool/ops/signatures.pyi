@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from wtool.ops.average_options import Averaged
 from wtool.ops.swapped import Swapped
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
@@ -64,7 +65,7 @@ def constant(
 
     Raises:
         WtoolError: the model failed; `wtool.SomeFailed` if several were given.
-        Usage: arguments that do not go together, or patterns that match nothing.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
         TypeError: arguments that do not exist.
 
     Example:
@@ -121,7 +122,7 @@ def jitter(
 
     Raises:
         WtoolError: the model failed; `wtool.SomeFailed` if several were given.
-        Usage: arguments that do not go together, or patterns that match nothing.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
         TypeError: arguments that do not exist.
 
     Example:
@@ -185,7 +186,7 @@ def neuroplast(
 
     Raises:
         WtoolError: the model failed; `wtool.SomeFailed` if several were given.
-        Usage: arguments that do not go together, or patterns that match nothing.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
         TypeError: arguments that do not exist.
 
     Example:
@@ -260,7 +261,7 @@ def prune(
 
     Raises:
         WtoolError: the model failed; `wtool.SomeFailed` if several were given.
-        Usage: arguments that do not go together, or patterns that match nothing.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
         TypeError: arguments that do not exist.
 
     Example:
@@ -321,7 +322,7 @@ def randomize(
 
     Raises:
         WtoolError: the model failed; `wtool.SomeFailed` if several were given.
-        Usage: arguments that do not go together, or patterns that match nothing.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
         TypeError: arguments that do not exist.
 
     Example:
@@ -379,7 +380,7 @@ def reshuffle(
 
     Raises:
         WtoolError: the model failed; `wtool.SomeFailed` if several were given.
-        Usage: arguments that do not go together, or patterns that match nothing.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
         TypeError: arguments that do not exist.
 
     Example:
@@ -432,7 +433,7 @@ def rewind(
 
     Raises:
         WtoolError: the model failed; `wtool.SomeFailed` if several were given.
-        Usage: arguments that do not go together, or patterns that match nothing.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
         TypeError: arguments that do not exist.
 
     Example:
@@ -499,13 +500,75 @@ def stroke(
 
     Raises:
         WtoolError: the model failed; `wtool.SomeFailed` if several were given.
-        Usage: arguments that do not go together, or patterns that match nothing.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
         TypeError: arguments that do not exist.
 
     Example:
         >>> wtool.stroke("trained.keras", volatility_ratio=0.1, seed=1)  # doctest: +SKIP
 
     Source: KeraStroke's Stroke, which draws positions with repetition and ignores a set value of 0.
+    """
+
+def average(
+    paths: Sequence[Path],
+    *,
+    equal: bool = False,
+    linear: bool = False,
+    decay: float | None = None,
+    alpha: float | None = None,
+    coefficients: Sequence[float] | None = None,
+    order: str | None = None,
+    allow_nonfinite: bool = False,
+    output: Path | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    optimizer: str = "follow",
+    dry_run: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Averaged:
+    """Average checkpoints of one run into a new model, with the newest's format, configuration and optimizer class.
+
+    Every floating variable is averaged in float64 and rounded once; seeds, counters, integer tables and quantised
+    kernels are the newest's. Coefficients are normalised to add up to 1. The output is `average` with the newest's
+    extension, in the current folder, unless `output` says otherwise.
+
+    Every value is round(sum_i(c_i * x_i) / sum_i(c_i)) in the variable's own dtype, which is `numpy.average` to the
+    bit. One of `equal`, `linear`, `decay`, `alpha` and `coefficients` gives the coefficients c_i; `equal` is the
+    default. In the order `natural`, numbers in paths are compared as numbers; `given` is that of `paths`, and `mtime`
+    that of the times of change.
+
+    Args:
+        paths: files, folders (searched for models), patterns, or `-` for standard input.
+        equal: Every checkpoint counts the same (the default).
+        linear: The k-th newest of n counts n-k+1.
+        decay (D): Each counts D^age, the newest having age 0; 0 < D <= 1.
+        alpha (A): The i-th newest counts e^(-i/A).
+        coefficients: One for each checkpoint, in order.
+        order: From oldest to newest: by path with numbers as numbers (the default), as given (the
+            default for `coefficients` of files that are named one by one), or by time of change. One of
+            natural, given, mtime.
+        allow_nonfinite: Average NaN and infinities instead of refusing them.
+        output: The new file; - for standard output.
+        include: Only tensors with paths like this (dense*/kernel); repeatable.
+        exclude: No tensors with paths like this; repeatable.
+        optimizer: What becomes of the optimizer's state. One of keep, follow, reset, drop.
+        dry_run: Say what would be done, tensor by tensor; write nothing.
+        force: Replace an existing output.
+        progress: called with bytes done and bytes in all.
+
+    Returns:
+        one `wtool.Averaged`.
+
+    Raises:
+        WtoolError: a file is missing or damaged, checkpoints do not match, values are not finite, or the output exists.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.average(["ckpt-1.keras", "ckpt-2.keras"], decay=0.9, output="average.keras")  # doctest: +SKIP
+
+    Source: the Polyak-averaging tutorial, whose coefficients are those of `alpha`.
     """
 
 def swap(
@@ -564,7 +627,7 @@ def swap(
 
     Raises:
         WtoolError: the model failed; `wtool.SomeFailed` if several were given.
-        Usage: arguments that do not go together, or patterns that match nothing.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
         TypeError: arguments that do not exist.
 
     Example:
@@ -639,7 +702,7 @@ def resume(
 
     Raises:
         WtoolError: the model failed.
-        Usage: arguments that do not go together, or patterns that match nothing.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
         TypeError: arguments that do not exist.
 
     Example:
@@ -679,7 +742,7 @@ def evaluate(
 
     Raises:
         WtoolError: the model failed; `wtool.SomeFailed` if several were given.
-        Usage: arguments that do not go together, or patterns that match nothing.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
         TypeError: arguments that do not exist.
 
     Example:
@@ -757,7 +820,7 @@ def lottery(
 
     Raises:
         WtoolError: the model failed.
-        Usage: arguments that do not go together, or patterns that match nothing.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
         TypeError: arguments that do not exist.
 
     Example:

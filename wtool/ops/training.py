@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from wtool.ops.functions import function_of
+from wtool.ops.functions import First, function_of
 from wtool.training.evaluate_options import Evaluate, Evaluated
 from wtool.training.resume_options import Resume, Resumed
 from wtool.words import Models, Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wtool.ops.signatures import evaluate as evaluate
     from wtool.ops.signatures import resume as resume
 
-WHOLE_MODEL = "a `.keras` or whole-model `.h5` file, or `-` for standard input."
+WHOLE_MODEL = First("model", Path, "a `.keras` or whole-model `.h5` file, or `-` for standard input.")
 
 
 def _resume(model: Path, given: Mapping[str, Any]) -> Resumed:
@@ -37,5 +37,5 @@ def _evaluate(models: Models, given: Mapping[str, Any]) -> list[Evaluated]:
     return evaluate(words_of(models), options)
 
 
-globals()["resume"] = function_of(Resume, "resume", (Resume,), Resumed, _resume, model=WHOLE_MODEL)
+globals()["resume"] = function_of(Resume, "resume", (Resume,), Resumed, _resume, WHOLE_MODEL)
 globals()["evaluate"] = function_of(Evaluate, "evaluate", (Evaluate,), Evaluated, _evaluate)

@@ -13,7 +13,7 @@ from wtool.graphs.swap import Swap, Verification
 from wtool.ops.functions import function_of, given_of
 from wtool.ops.swapped import Swapped
 from wtool.run.batch import check_words, do_all, fresh_seed, tasks_of, transform_all, words_of
-from wtool.run.options import Common, groups_of, needs_initial, shared_by
+from wtool.run.options import Common, Initial, groups_of, needs_initial, shared_by
 from wtool.run.transform import Transformed
 from wtool.transforms.change import Transform
 from wtool.transforms.registry import TRANSFORMS
@@ -29,10 +29,11 @@ def transform_function(kind: type[Transform]) -> Callable[..., list[Transformed]
     def do(models: Models, given: Mapping[str, Any]) -> list[Transformed]:
         shared = shared_by(kind)
         operation = kind(**given_of(kind, given))
-        return transform_all(operation, models, given.get("initial"), shared(**given_of(shared, given)))
+        initial = Initial(**given_of(Initial, given)).initial
+        return transform_all(operation, models, initial, shared(**given_of(shared, given)))
 
     required = ("initial",) if needs_initial(kind) else ()
-    return function_of(kind, kind.name, groups_of(kind), Transformed, do, required)
+    return function_of(kind, kind.name, groups_of(kind), Transformed, do, required=required)
 
 
 def _swap(models: Models, given: Mapping[str, Any]) -> list[Swapped]:

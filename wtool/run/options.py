@@ -8,18 +8,11 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from wtool.choices import OPTIMIZER_MODES
-from wtool.option import argument, check_fields, option
+from wtool.option import Checked, argument, option
 from wtool.words import Path, Progress
 
 if TYPE_CHECKING:
     from wtool.transforms.change import Transform
-
-
-class Checked:
-    """Options that are checked when they are put together."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wtool.option import argument, like, option
-from wtool.run.options import Checked
+from wtool.option import Checked, argument, like, option
 from wtool.training.resume_options import Resume
 
 

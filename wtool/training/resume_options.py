@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from wtool.option import argument, like, option, told
-from wtool.run.options import Checked, Execution
+from wtool.option import Checked, argument, like, option, told
+from wtool.run.options import Execution
 from wtool.training.fitting.logs import Epoch
 from wtool.words import Path
 

@@ -59,8 +59,8 @@ class Prune:
     last_layer_scale: float = option(1.0, "The output layer's kernel is pruned to S*F.", metavar="F")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "criterion", SHORT.get(self.criterion, self.criterion))
         check_fields(self)
+        object.__setattr__(self, "criterion", SHORT.get(self.criterion, self.criterion))
         if self.sparsity is None:
             check_range(self.min_value, self.max_value)
             if (self.criterion, self.scope, self.last_layer_scale) != ("large-final", "tensor", 1.0):

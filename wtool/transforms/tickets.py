@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from wtool.option import check_fields, option
+from wtool.option import Checked, option
 
 if TYPE_CHECKING:
     from wtool.transforms.change import Data, Prepared
@@ -20,7 +20,7 @@ KEEP_BIASES = partial(option, False, "Keep the initial biases, instead of zero."
 """Options of several transforms; a field belongs to one class, so each makes its own."""
 
 
-class _EmptiesBiases:
+class _EmptiesBiases(Checked):
     """What the LTH API does to the biases beside re-initialised kernels."""
 
     __slots__ = ()
@@ -60,7 +60,7 @@ class Rewind:
 
 
 @dataclass(frozen=True, slots=True)
-class Jitter:
+class Jitter(Checked):
     """Give the initial checkpoint the mask of a pruned model, and add Gaussian noise where weights are kept.
 
     With `same_sign`, values that the noise carried over zero are reflected, so that every sign stays.
@@ -83,9 +83,6 @@ class Jitter:
         0.01, "Standard deviation of the noise.", low=0, wrong="a standard deviation of {} is not a number from 0 up"
     )
     same_sign: bool = SAME_SIGN()
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Nothing has to be known before; see `starts.jitter`."""
@@ -177,9 +174,6 @@ class Constant(_EmptiesBiases):
     )
     same_sign: bool = SAME_SIGN()
     keep_biases: bool = KEEP_BIASES()
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Find the initializers, unless the value is given; see `starts.constant`."""

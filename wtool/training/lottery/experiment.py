@@ -12,7 +12,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.layouts.registry import extension
-from wtool.ops.functions import function_of
+from wtool.ops.functions import First, function_of
 from wtool.run.batch import fresh_seed
 from wtool.training.checks import check_validation
 from wtool.training.data import fingerprints
@@ -131,5 +131,5 @@ def _lottery(model: Path, given: Mapping[str, Any]) -> Lottery:
     return experiment(os.fspath(model), LotteryOptions(**given))
 
 
-INITIAL = "the initial model, compiled: a `.keras` or whole-model `.h5` file."
-globals()["lottery"] = function_of(LotteryOptions, "lottery", (LotteryOptions,), Lottery, _lottery, model=INITIAL)
+INITIAL = First("model", Path, "the initial model, compiled: a `.keras` or whole-model `.h5` file.")
+globals()["lottery"] = function_of(LotteryOptions, "lottery", (LotteryOptions,), Lottery, _lottery, INITIAL)

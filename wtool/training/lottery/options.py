@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wtool.choices import KEEP
-from wtool.option import argument, like, option, told
-from wtool.run.options import Checked, Execution
+from wtool.option import Checked, argument, like, option, told
+from wtool.run.options import Execution
 from wtool.training.lottery.plan import Experiment
 from wtool.training.lottery.summaries import Line, Summary
 from wtool.training.resume_options import Resume

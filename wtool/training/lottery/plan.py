@@ -70,6 +70,7 @@ class Experiment:
     trials: int = option(1, "Each with new initial weights.", metavar="N", low=1)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         object.__setattr__(self, "criterion", SHORT.get(self.criterion, self.criterion))
         if not 0 < self.sparsity <= 1:
             raise Usage(f"a sparsity of {self.sparsity} is not above 0 and up to 1")
@@ -81,7 +82,6 @@ class Experiment:
             raise Usage(f"tickets cannot be rewound to epoch {self.rewind_to} of {self.epochs}")
         if not self.arms or len(set(self.arms)) != len(self.arms):
             raise Usage("an experiment has one arm or more, each of them once")
-        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

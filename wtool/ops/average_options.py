@@ -1,0 +1,103 @@
+"""Options and result of `wtool.average`. This module imports no NumPy, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wtool.choices import ORDERS
+from wtool.errors import Usage
+from wtool.option import Checked, like, option
+from wtool.run.options import Execution, Output, Selection
+from wtool.training.resume_options import Resume
+from wtool.words import Path, Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Average(Checked):
+    """Average checkpoints of one run into a new model, with the newest's format, configuration and optimizer class.
+
+    Every floating variable is averaged in float64 and rounded once; seeds, counters, integer tables and quantised
+    kernels are the newest's. Coefficients are normalised to add up to 1. The output is `average` with the newest's
+    extension, in the current folder, unless --output says otherwise.
+
+    Every value is round(sum_i(c_i * x_i) / sum_i(c_i)) in the variable's own dtype, which is `numpy.average` to the
+    bit. One of `equal`, `linear`, `decay`, `alpha` and `coefficients` gives the coefficients c_i; `equal` is the
+    default. In the order `natural`, numbers in paths are compared as numbers; `given` is that of `paths`, and `mtime`
+    that of the times of change.
+
+    Examples:
+        wtool average ckpt*.keras --exp 0.9
+        wtool average run/ --linear -o mean.keras
+        wtool average a.h5 b.h5 --coefficients 1,3 -o - | wtool inspect -
+        >>> wtool.average(["ckpt-1.keras", "ckpt-2.keras"], decay=0.9, output="average.keras")  # doctest: +SKIP
+
+    Source: the Polyak-averaging tutorial, whose coefficients are those of `alpha`.
+    """
+
+    equal: bool = option(False, "Every checkpoint counts the same (the default).")
+    linear: bool = option(False, "The k-th newest of n counts n-k+1.")
+    decay: float | None = option(
+        None, "Each counts D^age, the newest having age 0; 0 < D <= 1.", metavar="D", words=("exp",)
+    )
+    alpha: float | None = option(None, "The i-th newest counts e^(-i/A).", metavar="A")
+    coefficients: Sequence[float] | None = option(None, "One for each checkpoint, in order.", metavar="C1,C2,...")
+    order: str | None = option(
+        None,
+        "From oldest to newest: by path with numbers as numbers (the default), as given (the default for "
+        "--coefficients of files that are named one by one), or by time of change.",
+        choices=ORDERS,
+        noun="order",
+    )
+    allow_nonfinite: bool = option(False, "Average NaN and infinities instead of refusing them.")
+    output: Path | None = like(Resume, "output")
+    include: Sequence[str] = like(Selection, "include")
+    exclude: Sequence[str] = like(Selection, "exclude")
+    optimizer: str = like(Output, "optimizer")
+    dry_run: bool = like(Execution, "dry_run")
+    force: bool = like(Execution, "force")
+    progress: Progress | None = like(Execution, "progress")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self._chosen) > 1:
+            raise Usage(f"{' and '.join(self._chosen)} contradict each other; choose one")
+
+    @property
+    def method(self) -> str:
+        """Name of the coefficients in `transforms.averaging.COEFFICIENTS`."""
+        return next(iter(self._chosen), "equal")
+
+    @property
+    def value(self) -> float | list[float] | None:
+        """What the coefficients need besides the number of checkpoints; None where they need nothing."""
+        return self._chosen.get(self.method)
+
+    @property
+    def _chosen(self) -> dict[str, float | list[float] | None]:
+        listed = None if self.coefficients is None else list(self.coefficients)
+        switches = {"equal": self.equal, "linear": self.linear}
+        values = {"exp": self.decay, "alpha": self.alpha, "coefficients": listed}
+        given = {name: each for name, each in values.items() if each is not None}
+        return {**{name: None for name, is_on in switches.items() if is_on}, **given}
+
+
+@dataclass(frozen=True, slots=True)
+class Averaged:
+    """What `average` did, or would do.
+
+    Attributes:
+        output: path of the new checkpoint, `-` for standard output; None after a dry run.
+        inputs: path and coefficient of each checkpoint, oldest first; the coefficients add up to 1.
+        actions: path of each tensor of the newest checkpoint -> what becomes of it.
+        parameters: how many numbers were averaged.
+        notes: what is worth knowing, one line each.
+        skipped: the output was there already, made of the same checkpoints in the same way.
+    """
+
+    output: str | None
+    inputs: tuple[tuple[str, float], ...]
+    actions: dict[str, str]
+    parameters: int
+    notes: tuple[str, ...]
+    skipped: bool = False
