@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import wtool
+from tests.cli.test_cli import run
 from tests.models import Array
 from tests.real_models import Saved, saved_files
 from wtool.schema.layers import ROTATING
@@ -768,7 +769,6 @@ def test_verifying_shows_nothing_of_tensorflow(jobs: int, tmp_path: Path) -> Non
 
 
 def test_the_growth_is_told(tmp_path: Path) -> None:
-    from tests.cli.test_cli import run
 
     model = chain(L.Dense(4, activation="relu"), L.Dense(3))
     new, result, path = swapped(model, tmp_path)
@@ -810,6 +810,8 @@ def test_the_same_swap_again_is_skipped(tmp_path: Path) -> None:
     before = Path(first.output).read_bytes()
     (second,) = wtool.swap(tmp_path / "m.keras", to="linked")
     assert second.skipped
+    told = json.loads(run("swap", tmp_path / "m.keras", "--to", "linked", "--json").stdout)
+    assert (told["skipped"], told["parameters"], told["same"], told["notes"]) == (True, None, None, [])
     with pytest.raises(wtool.WtoolError, match="exists already"):
         wtool.swap(tmp_path / "m.keras", to="Linked")
     (third,) = wtool.swap(tmp_path / "m.keras", to="linked", force=True)
@@ -845,7 +847,6 @@ def test_files_of_weights_are_refused(tmp_path: Path) -> None:
 
 
 def test_pipes_and_json(tmp_path: Path) -> None:
-    from tests.cli.test_cli import run
 
     model = chain(L.Dense(4, activation="relu"), L.Dense(3))
     model.save(tmp_path / "m.keras")

@@ -87,11 +87,12 @@ def _say(done: Swapped) -> None:
     what = f"{counted(len(done.layers) - new, 'layer')} swapped" + (
         f", {counted(new, 'projection')} added" if new else ""
     )
-    say(f"{done.model}: {what}; {_growth(*done.parameters)}the model {function}{seed}; {where}")
+    say(f"{done.model}: {what}; {_growth(done.parameters)}the model {function}{seed}; {where}")
 
 
-def _growth(before: int, after: int) -> str:
+def _growth(parameters: tuple[int, int] | None) -> str:
     """`4.1 to 50.7 million parameters; `; empty where their number is the same."""
+    before, after = parameters or (0, 0)
     if before == after:
         return ""
     if max(before, after) < MILLION:

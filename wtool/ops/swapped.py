@@ -17,8 +17,8 @@ class Swapped:
         layers: path of each layer that became another, or is new -> what became of it.
         tensors: path of each tensor that changed, or is new -> what became of it.
         rho: path of each rotated layer -> smallest, median and largest factor of its outputs.
-        parameters: how many values all weights together have, before and after.
-        same: whether the new model computes what the old one did.
+        parameters: how many values all weights together have, before and after; None where nothing was done.
+        same: whether the new model computes what the old one did; None where nothing was done.
         difference: the largest one between outputs of the old and the new model on random input, and the largest of
             these outputs; None where they were not run.
         notes: what is worth knowing, one line each.
@@ -31,7 +31,7 @@ class Swapped:
     layers: dict[str, str] = field(default_factory=dict)
     tensors: dict[str, str] = field(default_factory=dict)
     rho: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    parameters: tuple[int, int] = (0, 0)
-    same: bool = True
+    parameters: tuple[int, int] | None = None
+    same: bool | None = None
     difference: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()

@@ -100,8 +100,6 @@ class Edited:
 
     def look(self, edit: Edit) -> Edit:
         """A look at the values that a tensor has now: the first block is what the operations before made of it."""
-        if not self.values and not self.others:
-            return edit
         return self._behind(edit, self._before(edit, self.values), edit.apply)
 
     def behind(self, new: Iterable[Edit], done: Mapping[str, Edit]) -> dict[str, Edit]:
