@@ -18,7 +18,9 @@ import wtool
 from wtool.cli import cli
 from wtool.graphs.swap import Swap, Verification
 from wtool.ops.average_options import Average
-from wtool.run.options import Common, Options, groups_of, needs_initial
+from wtool.ops.convert_options import Convert
+from wtool.run.options import Common, Execution, Options, groups_of, needs_initial
+from wtool.schema.upgrade.rules import RULES
 from wtool.training.evaluate_options import Evaluate
 from wtool.training.lottery.options import LotteryOptions
 from wtool.training.resume_options import Resume
@@ -28,7 +30,10 @@ from wtool.transforms.registry import TRANSFORMS
 ROOT = Path(__file__).parents[1]
 STUB = ROOT / "wtool" / "ops" / "signatures.pyi"
 PAGES = ROOT / "docs" / "reference"
-TABLE = re.compile(r"(<!-- (own options|shared options|criteria)(?: of ([a-z, ]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+TABLE = re.compile(
+    r"(<!-- (own options|shared options|criteria|rules|refusals)(?: of ([a-z, ]+))? -->\n).*?(<!-- end -->)",
+    re.DOTALL,
+)
 
 HEAD = '''"""Signatures of the functions that are made of options, for type checkers. Written by `make docs`."""
 
@@ -36,6 +41,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from wtool.ops.average_options import Averaged
+from wtool.ops.converted import Converted
 from wtool.ops.swapped import Swapped
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
@@ -49,6 +55,7 @@ GROUPS = {
     **{name: groups_of(kind) for name, kind in sorted(TRANSFORMS.items())},
     "average": (Average,),
     "swap": (Swap, Verification, Common),
+    "convert": (Convert, Execution),
     "resume": (Resume,),
     "evaluate": (Evaluate,),
     "lottery": (LotteryOptions,),
@@ -90,8 +97,22 @@ def _table(what: str, commands: str | None) -> str:
     if what == "criteria":
         rows = [(f"`{name}`", f"`{each.short}`" if each.short else "", each.formula) for name, each in CRITERIA.items()]
         return _rows(("criterion", "short", "score"), rows)
+    if what in ("rules", "refusals"):
+        return _rules(refuses=what == "refusals")
     names = (commands or "").split(", ")
     return _rows(("option", "default", "meaning"), _options(names, what == "own options"))
+
+
+def _rules(refuses: bool) -> str:
+    """Rows of the rules of a conversion: those that change something, or those that refuse a layer."""
+    chosen = [rule for rule in RULES.values() if rule.refuses == refuses]
+    rows = [(rule.name, ", ".join(f"`{each}`" for each in rule.classes), _marked(rule.text)) for rule in chosen]
+    return _rows(("rule", "classes", "why" if refuses else "what is different"), rows)
+
+
+def _marked(text: str) -> str:
+    """The text of a rule with the characters escaped that would be marks in a table."""
+    return text.replace("|", r"\|").replace("*", r"\*")
 
 
 def _rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -119,7 +140,7 @@ def _params(name: str) -> Iterator[click.Option]:
 
 def _shared(name: str) -> set[str]:
     """Names of the options of a command that the table of shared options has."""
-    shared = [group for group in GROUPS[name] if issubclass(group, Common | Options)]
+    shared = [group for group in GROUPS[name] if issubclass(group, Common | Options) or group is Execution]
     return {"as_json", "quiet", *(each.name for group in shared for each in fields(group))}
 
 

@@ -20,10 +20,22 @@ if TYPE_CHECKING:
     from wtool.ops.average import average
     from wtool.ops.average_options import Averaged
     from wtool.ops.check import Checked, Finding, check
+    from wtool.ops.converted import Converted, Unconvertible
     from wtool.ops.inspect import inspect
     from wtool.ops.swapped import Swapped
     from wtool.ops.training import evaluate, resume
-    from wtool.ops.transforms import constant, jitter, neuroplast, prune, randomize, reshuffle, rewind, stroke, swap
+    from wtool.ops.transforms import (
+        constant,
+        convert,
+        jitter,
+        neuroplast,
+        prune,
+        randomize,
+        reshuffle,
+        rewind,
+        stroke,
+        swap,
+    )
     from wtool.plotting.plot import Plotted, plot
     from wtool.run.batch import Failed, SomeFailed
     from wtool.run.transform import Transformed
@@ -37,6 +49,7 @@ _HOMES = {
     "Averaged": "wtool.ops.average_options",
     "Checked": "wtool.ops.check",
     "Checkpoint": "wtool.checkpoint.model",
+    "Converted": "wtool.ops.converted",
     "Tensor": "wtool.checkpoint.model",
     "Evaluated": "wtool.training.evaluate_options",
     "Failed": "wtool.run.batch",
@@ -46,8 +59,10 @@ _HOMES = {
     "SomeFailed": "wtool.run.batch",
     "Transformed": "wtool.run.transform",
     "Finding": "wtool.ops.check",
+    "Unconvertible": "wtool.ops.converted",
     "check": "wtool.ops.check",
     "constant": "wtool.ops.transforms",
+    "convert": "wtool.ops.transforms",
     "evaluate": "wtool.ops.training",
     "inspect": "wtool.ops.inspect",
     "jitter": "wtool.ops.transforms",
@@ -70,6 +85,7 @@ __all__ = [
     "Averaged",
     "Checked",
     "Checkpoint",
+    "Converted",
     "Evaluated",
     "Failed",
     "Finding",
@@ -81,12 +97,14 @@ __all__ = [
     "Swapped",
     "Tensor",
     "Transformed",
+    "Unconvertible",
     "Usage",
     "WtoolError",
     "__version__",
     "average",
     "check",
     "constant",
+    "convert",
     "evaluate",
     "inspect",
     "jitter",

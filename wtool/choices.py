@@ -12,6 +12,12 @@ ORDERS = ("natural", "given", "mtime")
 OPTIMIZER_MODES = ("keep", "follow", "reset", "drop")
 """What becomes of an optimizer when weights were rewritten."""
 
+CONVERSION_FORMATS = ("keras", "h5", "weights.h5", "weights.json")
+"""The formats that a conversion writes; in `Checkpoint.format` they have the same names."""
+
+OPTIMIZER_CONVERSIONS = ("keep", "drop")
+"""What becomes of an optimizer when its model is converted."""
+
 SCOPES = ("tensor", "global")
 """What a sparsity is a share of: each tensor, or all selected ones together."""
 

@@ -12,11 +12,15 @@ import pytest
 
 from wtool.cli import cli
 from wtool.graphs.swap import Swap, Verification
+from wtool.ops.convert_options import Convert
 from wtool.option import options_of
-from wtool.run.options import Common, groups_of
+from wtool.run.options import Common, Execution, groups_of
 from wtool.transforms.registry import TRANSFORMS
 
-GROUPS = {name: groups_of(kind) for name, kind in TRANSFORMS.items()} | {"swap": (Swap, Verification, Common)}
+GROUPS = {name: groups_of(kind) for name, kind in TRANSFORMS.items()} | {
+    "swap": (Swap, Verification, Common),
+    "convert": (Convert, Execution),
+}
 ONLY_HERE = {"models", "as_json", "quiet"}
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from wtool.errors import Usage
-from wtool.run.target import check_extension, is_folder, one_place, result_name, stem_and_ending
+from wtool.run.target import check_extension, goals_of, is_folder, one_place, result_name, stem_and_ending
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,51 @@ def test_extensions_that_fit(output: str, kind: str, own: str) -> None:
 def test_extensions_that_keras_takes_for_another_format(output: str, kind: str) -> None:
     with pytest.raises(Usage, match=f"the format of its input, {kind}; its name has to end in"):
         check_extension(output, kind)
+
+
+def test_the_name_of_a_result_in_another_format() -> None:
+    with pytest.raises(Usage, match="the output has the format keras; its name"):
+        check_extension("m.h5", "keras", None)
+    check_extension("m.bin", "keras", None)
+
+
+def made(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def names_of(words: list[str], output: str | None, is_free: bool = True) -> dict[str, str]:
+    found = goals_of(words, output, "converted", like="x.keras", is_free=lambda _, path: is_free)
+    return {os.path.basename(path): goal.path for path, goal in found}
+
+
+def test_a_result_with_another_ending_has_the_name_of_its_model(tmp_path: Path) -> None:
+    made(tmp_path, "a.h5", "b.keras", "c.weights.h5")
+    beside = names_of([str(tmp_path)], None)
+    assert beside["a.h5"] == f"{tmp_path}/a.keras"
+    assert beside["b.keras"] == f"{tmp_path}/b-converted.keras"
+    assert beside["c.weights.h5"] == f"{tmp_path}/c.keras"
+    assert names_of([f"{tmp_path}/a.h5"], None, is_free=False) == {"a.h5": f"{tmp_path}/a-converted.keras"}
+    assert names_of([str(tmp_path)], "new") == {
+        "a.h5": "new/a.keras", "b.keras": "new/b.keras", "c.weights.h5": "new/c.keras"
+    }  # fmt: skip
+
+
+def test_an_earlier_result_is_no_model(tmp_path: Path) -> None:
+    made(tmp_path, "a.h5", "a.keras")
+    assert names_of([str(tmp_path)], None) == {"a.h5": f"{tmp_path}/a.keras"}
+
+
+def test_models_with_one_result_are_told_apart_by_their_endings(tmp_path: Path) -> None:
+    made(tmp_path, "deep/a.h5", "deep/a.keras", "deep/a.weights.h5", "b.h5")
+    assert names_of([str(tmp_path)], "new/") == {
+        "a.h5": "new/deep/a-h5.keras", "a.keras": "new/deep/a.keras", "a.weights.h5": "new/deep/a-weights-h5.keras",
+        "b.h5": "new/b.keras",
+    }  # fmt: skip
+    made(tmp_path, "deep/a-h5.hdf5")
+    with pytest.raises(Usage, match="would both become new/deep/a-h5"):
+        names_of([str(tmp_path)], "new/")
 
 
 def test_names_of_results() -> None:

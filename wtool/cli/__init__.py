@@ -22,6 +22,7 @@ COMMANDS = {
     "average": "One model out of several checkpoints.",
     "check": "What loading models would run, import or fetch, and whether they are whole.",
     "constant": "Give kept weights plus or minus one value, under a pruned model's mask.",
+    "convert": "Models of Keras 2 become models of Keras 3, and each format another.",
     "evaluate": "Loss and metrics of models, and of their ensemble.",
     "inspect": "Layers, tensors, sizes, sparsity, optimizer and lineage of models.",
     "jitter": "Give kept weights their initial values plus noise, under a pruned model's mask.",

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -131,10 +131,16 @@ def _warnings_in_a_line() -> Iterator[None]:
         yield
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
-    """A table on standard output; columns in `right` are right-aligned. In a pipe nothing is cut or wrapped."""
+def print_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = (), is_error: bool = False
+) -> None:
+    """A table on standard output, or on standard error; columns in `right` are right-aligned.
+
+    In a pipe nothing is cut or wrapped.
+    """
+    stream = sys.stderr if is_error else sys.stdout
     if len(rows) > MOST_ROWS:
-        _print_columns([header, *rows], right)
+        _print_columns([header, *rows], right, stream)
         return
     from rich.console import Console
     from rich.table import Table
@@ -145,11 +151,11 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Seq
         table.add_column(name, justify="right" if number in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
-    console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
+    console = Console(file=stream, width=None if stream.isatty() else 10_000, highlight=False)
     console.print(table)
 
 
-def _print_columns(rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+def _print_columns(rows: Sequence[Sequence[str]], right: Sequence[int], stream: TextIO) -> None:
     """Long tables, as wide as they are."""
     texts = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
@@ -158,4 +164,4 @@ def _print_columns(rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
             cell.rjust(width) if number in right else cell.ljust(width)
             for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        print("  ".join(cells).rstrip())
+        print("  ".join(cells).rstrip(), file=stream)

@@ -26,6 +26,7 @@ from wtool.option import described
 from wtool.run.options import groups_of
 
 if TYPE_CHECKING:
+    from wtool.run.batch import Failed
     from wtool.run.transform import Transformed
     from wtool.transforms.change import Transform
 
@@ -79,13 +80,19 @@ def run(operation: str, models: tuple[str, ...], as_json: bool, quiet: bool, **c
     return status
 
 
-def status_of(do: Callable[[Callable[[Any], None]], object], report: Callable[[Any], None], as_json: bool) -> int:
+def status_of(
+    do: Callable[[Callable[[Any], None]], object],
+    report: Callable[[Any], None],
+    as_json: bool,
+    failed: Callable[[Failed, bool], None] | None = None,
+) -> int:
     """The exit status of work on many models, of which those that fail are told at once, in a line each.
 
     Args:
         do: the work; gets what is to be called with the result of each model.
         report: tells of a model that did not fail.
         as_json: failures go to standard output as well, as JSON.
+        failed: tells of a model that failed, and whether as JSON too; by default its error in a line.
     """
     from wtool.run.batch import Failed, SomeFailed
 
@@ -95,9 +102,7 @@ def status_of(do: Callable[[Callable[[Any], None]], object], report: Callable[[A
         if not isinstance(result, Failed):
             report(result)
             return
-        if as_json:
-            click.echo(json.dumps({"model": result.model, "error": result.error.message}))
-        say(str(result.error))
+        (failed or say_failed)(result, as_json)
         failures.append(result.error)
 
     try:
@@ -110,6 +115,13 @@ def status_of(do: Callable[[Callable[[Any], None]], object], report: Callable[[A
             raise
         return status_of_error(error)
     return 0
+
+
+def say_failed(failed: Failed, as_json: bool) -> None:
+    """That a model failed: a line on standard error, and an object on standard output for whom reads JSON."""
+    if as_json:
+        click.echo(json.dumps({"model": failed.model, "error": failed.error.message}))
+    say(str(failed.error))
 
 
 def _say(done: Transformed) -> None:

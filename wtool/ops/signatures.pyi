@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from wtool.ops.average_options import Averaged
+from wtool.ops.converted import Converted
 from wtool.ops.swapped import Swapped
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
@@ -53,7 +54,7 @@ def constant(
         weights: Kernels of every kind.
         biases: Biases.
         seed (N): Of the random numbers; a fresh one by default.
-        dry_run: Say what would be done, tensor by tensor; write nothing.
+        dry_run: Say what would be done, in a table; write nothing.
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
@@ -110,7 +111,7 @@ def jitter(
         weights: Kernels of every kind.
         biases: Biases.
         seed (N): Of the random numbers; a fresh one by default.
-        dry_run: Say what would be done, tensor by tensor; write nothing.
+        dry_run: Say what would be done, in a table; write nothing.
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
@@ -174,7 +175,7 @@ def neuroplast(
         weights: Kernels of every kind.
         biases: Biases.
         seed (N): Of the random numbers; a fresh one by default.
-        dry_run: Say what would be done, tensor by tensor; write nothing.
+        dry_run: Say what would be done, in a table; write nothing.
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
@@ -249,7 +250,7 @@ def prune(
         weights: Kernels of every kind.
         biases: Biases.
         seed (N): Of the random numbers; a fresh one by default.
-        dry_run: Say what would be done, tensor by tensor; write nothing.
+        dry_run: Say what would be done, in a table; write nothing.
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
@@ -310,7 +311,7 @@ def randomize(
         weights: Kernels of every kind.
         biases: Biases.
         seed (N): Of the random numbers; a fresh one by default.
-        dry_run: Say what would be done, tensor by tensor; write nothing.
+        dry_run: Say what would be done, in a table; write nothing.
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
@@ -368,7 +369,7 @@ def reshuffle(
         weights: Kernels of every kind.
         biases: Biases.
         seed (N): Of the random numbers; a fresh one by default.
-        dry_run: Say what would be done, tensor by tensor; write nothing.
+        dry_run: Say what would be done, in a table; write nothing.
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
@@ -421,7 +422,7 @@ def rewind(
         weights: Kernels of every kind.
         biases: Biases.
         seed (N): Of the random numbers; a fresh one by default.
-        dry_run: Say what would be done, tensor by tensor; write nothing.
+        dry_run: Say what would be done, in a table; write nothing.
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
@@ -488,7 +489,7 @@ def stroke(
         weights: Kernels of every kind.
         biases: Biases.
         seed (N): Of the random numbers; a fresh one by default.
-        dry_run: Say what would be done, tensor by tensor; write nothing.
+        dry_run: Say what would be done, in a table; write nothing.
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
@@ -553,7 +554,7 @@ def average(
         include: Only tensors with paths like this (dense*/kernel); repeatable.
         exclude: No tensors with paths like this; repeatable.
         optimizer: What becomes of the optimizer's state. One of keep, follow, reset, drop.
-        dry_run: Say what would be done, tensor by tensor; write nothing.
+        dry_run: Say what would be done, in a table; write nothing.
         force: Replace an existing output.
         progress: called with bytes done and bytes in all.
 
@@ -615,7 +616,7 @@ def swap(
         output: A file, a folder for many models (pruned/), or - for standard output.
         in_place: The model itself is the output.
         seed (N): Of the random numbers; a fresh one by default.
-        dry_run: Say what would be done, tensor by tensor; write nothing.
+        dry_run: Say what would be done, in a table; write nothing.
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
@@ -632,6 +633,66 @@ def swap(
 
     Example:
         >>> wtool.swap("model.keras", to="linked", layers=["block1/*"], verify=True)  # doctest: +SKIP
+    """
+
+def convert(
+    models: Models,
+    *,
+    output: Path | None = None,
+    to: str | None = None,
+    replace: Sequence[str] = (),
+    rename: Sequence[str] = (),
+    attribute: Sequence[str] = (),
+    input_shape: str | None = None,
+    architecture: Path | None = None,
+    shard_size: str | None = None,
+    unzipped: bool = False,
+    optimizer: str = "keep",
+    verify: bool = False,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+) -> list[Converted]:
+    """Turn models of Keras 2 into models of Keras 3, and models of each format into those of another.
+
+    The result computes what the model did; what cannot be kept is refused with the layer and the reason. Neither Keras
+    nor the model's code is needed. A result is called like its model, with the ending of its format.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        output: A file, a folder for many models (new/), or - for standard output.
+        to: Format of the result; by default the ending of `output` tells it, else keras. One of keras,
+            h5, weights.h5, weights.json.
+        replace: LAYER=CLASS:key=value,key=value or LAYER=FILE.json: what takes the place of a Lambda
+            layer.
+        rename: OLD=NEW: registered names of a custom class.
+        attribute: LAYER=NAME,NAME: attributes in which a custom layer holds its layers.
+        input_shape: Shape of an input (28,28,1) that the model does not tell; none for any size.
+        architecture: What model.to_json() wrote, for a file that has weights alone.
+        shard_size: Most bytes of a shard of weights.json (500MB, 2GB).
+        unzipped: Write a .keras model as a folder.
+        optimizer: What becomes of the optimizer's state. One of keep, drop.
+        verify: Run the new model with Keras, and the old one where tf_keras is installed.
+        dry_run: Say what would be done, in a table; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.Converted` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.convert("old.h5", output="new.keras")  # doctest: +SKIP
     """
 
 def resume(

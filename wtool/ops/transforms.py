@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from wtool.errors import Usage
 from wtool.graphs.swap import Swap, Verification
+from wtool.ops.convert_options import Convert
+from wtool.ops.converted import Converted
 from wtool.ops.functions import function_of, given_of
 from wtool.ops.swapped import Swapped
 from wtool.run.batch import check_words, do_all, fresh_seed, tasks_of, transform_all, words_of
-from wtool.run.options import Common, Initial, groups_of, needs_initial, shared_by
+from wtool.run.options import Common, Execution, Initial, groups_of, needs_initial, shared_by
 from wtool.run.transform import Transformed
 from wtool.transforms.change import Transform
 from wtool.transforms.registry import TRANSFORMS
@@ -58,5 +60,12 @@ def _swap(models: Models, given: Mapping[str, Any]) -> list[Swapped]:
     return do_all(tasks, options)
 
 
+def _convert(models: Models, given: Mapping[str, Any]) -> list[Converted]:
+    from wtool.ops.convert import convert
+
+    return convert(words_of(models), Convert(**given_of(Convert, given)), Execution(**given_of(Execution, given)))
+
+
 globals().update({name: transform_function(kind) for name, kind in TRANSFORMS.items()})
 globals()["swap"] = function_of(Swap, "swap", (Swap, Verification, Common), Swapped, _swap)
+globals()["convert"] = function_of(Convert, "convert", (Convert, Execution), Converted, _convert)

@@ -13,6 +13,7 @@ from wtool.dtypes import Array
 from wtool.run.pipeline import Apply, Edit
 
 if TYPE_CHECKING:
+    from wtool.checkpoint.composition import Composition
     from wtool.checkpoint.structure import Structure
 
 COUNTED = ("selected", "rewritten", "zeros")
@@ -33,11 +34,12 @@ class Count:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Changes:
-    """What one operation makes of a checkpoint: edits of its tensors, or another structure.
+    """What one operation makes of a checkpoint: edits of its tensors, another structure, or a model composed anew.
 
     Attributes:
         edits: of tensors that stay where they are in the file.
         structure: what the checkpoint becomes, in place of edits; None where its layers stay.
+        composition: the model that is composed anew, in place of edits; None where the checkpoint keeps its format.
         uncounted: path of a tensor -> the same edit without counting, where an edit counts.
         counts: path of each tensor that the operation is about -> what its edit counts; empty where nothing is counted.
         actions: path of each tensor -> what becomes of it, in words.
@@ -48,6 +50,7 @@ class Changes:
 
     edits: tuple[Edit, ...] = ()
     structure: Structure | None = None
+    composition: Composition | None = None
     uncounted: Mapping[str, Edit] = field(default_factory=dict)
     counts: Mapping[str, Count] = field(default_factory=dict)
     actions: Mapping[str, str] = field(default_factory=dict)

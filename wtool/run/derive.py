@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.patch import Rewrite, rewrite
+from wtool.errors import Refused
 from wtool.io.places import Target
 from wtool.run import pipeline
 from wtool.run.changes import Changes
@@ -23,7 +24,7 @@ class Derived:
 
     Attributes:
         there: the last record of the result that was there already; None where the plan was done.
-        changes: of each operation; none where the result was there already.
+        changes: of each operation; none where the result was there already, or where there is nothing to do.
         hashes: content hashes of the files of each checkpoint of the plan; none after a dry run.
     """
 
@@ -55,6 +56,8 @@ def derive(plan: Plan, goal: Goal, progress: pipeline.Progress | None = None) ->
         Usage: the name of the goal is that of another format.
     """
     target = goal.target((each.name, each.sources[0].stamp) for each in plan.checkpoints)
+    if not plan.operations:
+        return Derived()
     there = made_before(plan, goal)
     if there is not None:
         return Derived(there)
@@ -78,12 +81,15 @@ def _writer(
     plan: Plan, found: WorkedOut, target: Target, lineage: Sequence[Record], stack: ExitStack
 ) -> tuple[Rewrite, Sequence[pipeline.Edit]]:
     """What takes the new bytes, and the edits that give them: of the base's structure, or of another one."""
+    if found.composition is not None:
+        raise Refused("this format is not written yet")
     if found.structure is None:
         return rewrite(plan.base, target, lineage, stack), found.edits
     # Imported late: most commands rebuild nothing, and would start a twentieth of a second later.
     from wtool.checkpoint.rebuild import rebuild
     from wtool.run.rebuilding import edits_of
 
+    assert found.structure is not None
     rebuilt = rebuild(plan.base, found.structure, target, lineage, stack)
     return rebuilt.output, edits_of(rebuilt.arrays)
 

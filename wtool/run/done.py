@@ -28,12 +28,12 @@ def made_before(plan: Plan, goal: Goal) -> Record | None:
     Raises:
         Usage: the name of the goal is that of another format.
     """
-    check_extension(goal.path, plan.base.format, extension(plan.base.name))
+    check_extension(goal.path, plan.format, extension(plan.base.name) if plan.result_format is None else None)
     if goal.dry_run:
         return None
-    if plan.base.format == "weights.json":
+    if plan.format == "weights.json":
         settle_left(Target(goal.path, below=goal.below))
-    if goal.force or not plan.is_determined or goal.path == "-" or not os.path.isfile(goal.path):
+    if goal.force or not plan.is_determined or goal.path == "-" or not os.path.exists(goal.path):
         return None
     try:
         with open_checkpoint(goal.path) as there:

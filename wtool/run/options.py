@@ -52,8 +52,8 @@ class Selection(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Execution(Checked):
-    """How the work on many models is done."""
+class Seed(Checked):
+    """The seed of operations that draw random numbers."""
 
     seed: int | None = option(
         None,
@@ -62,7 +62,13 @@ class Execution(Checked):
         low=0,
         wrong="a seed is a whole number from 0 up, and not negative",
     )
-    dry_run: bool = option(False, "Say what would be done, tensor by tensor; write nothing.", short="-n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution(Checked):
+    """How the work on many models is done."""
+
+    dry_run: bool = option(False, "Say what would be done, in a table; write nothing.", short="-n")
     force: bool = option(False, "Replace an existing output.", short="-f")
     jobs: int = option(1, "Models at a time.", short="-j", low=1, wrong="at least one model at a time (--jobs 1)")
     fail_fast: bool = option(False, "Stop at the first model that fails.")
@@ -73,12 +79,12 @@ class Execution(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Common(Execution, Output):
+class Common(Execution, Seed, Output):
     """The options of everything that makes one model of one."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Execution, Selection, Output):
+class Options(Execution, Seed, Selection, Output):
     """The options that all transforms of single models share."""
 
 

@@ -13,6 +13,7 @@ from wtool.run.pipeline import Edit
 from wtool.run.progress import Passes
 
 if TYPE_CHECKING:
+    from wtool.checkpoint.composition import Composition
     from wtool.checkpoint.structure import Structure
 
 
@@ -69,23 +70,36 @@ class WorkedOut:
         """What the checkpoint becomes; None where its layers stay."""
         return self.changes[-1].structure
 
+    @property
+    def composition(self) -> Composition | None:
+        """The model that is composed anew; None where the checkpoint keeps its format."""
+        return self.changes[-1].composition
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """What will be done to a checkpoint.
 
     Attributes:
-        base: the checkpoint, open; the result has its format.
-        operations: what is done, one after the other, in one pass over the file.
+        base: the checkpoint, open.
+        operations: what is done, one after the other, in one pass over the file; none where there is nothing to do, and
+            then nothing is written.
         earlier: the records before those of the operations; None stands for those of the base.
         is_determined: whether the records tell all that the result depends on. If they do, a result that is there
             already with these records need not be made again.
+        result_format: of the result, as in `Checkpoint.format`; None stands for that of the base.
     """
 
     base: Checkpoint
     operations: tuple[Operation, ...]
     earlier: tuple[Record, ...] | None = None
     is_determined: bool = True
+    result_format: str | None = None
+
+    @property
+    def format(self) -> str:
+        """The format of the result."""
+        return self.result_format or self.base.format
 
     def then(self, other: Plan) -> Plan:
         """This plan and, in the same pass, another one for the same checkpoint, which finds what this one leaves.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import glob
 import itertools
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from wtool.checkpoint.inputs import expanded
@@ -97,6 +98,7 @@ def goal_beside(
     like: str | None = None,
     root: str | None = None,
     folder: bool | None = None,
+    is_free: Callable[[str, str], bool] | None = None,
     force: bool = False,
     dry_run: bool = False,
 ) -> Goal:
@@ -107,6 +109,7 @@ def goal_beside(
         suffix: of the default name.
         like: a path whose extension the result has; that of the model by default.
         root: the folder that stands for an output folder; by default the one that the model is in.
+        is_free: whether a model's result may have a path; the default name is `<stem><ext>` where it may.
         output, folder, force, dry_run: see `goal_of`.
 
     Raises:
@@ -118,21 +121,21 @@ def goal_beside(
     ending = own if like is None else stem_and_ending(like)[1]
     above = os.path.dirname(stem) or "." if root is None else root
     inside = os.path.relpath(stem + ending, above)
-    default = f"{stem}-{suffix}{ending}"
+    has_own_name = is_free is not None and stem + ending != model and is_free(model, stem + ending)
+    default = stem + ending if has_own_name else f"{stem}-{suffix}{ending}"
     return goal_of(output, default, above, inside, folder=folder, force=force, dry_run=dry_run)
 
 
-def check_extension(output: str, kind: str, own: str = "") -> None:
+def check_extension(output: str, kind: str, own: str | None = "") -> None:
     """Raise Usage if Keras would take the output, in the format `kind`, for another one.
 
-    The extension of the input, `own`, is always one that the output may have.
+    The extension of the input, `own`, is always one that the output may have; None where the result has another format.
     """
     chosen = extension(output).lower()
-    fits = output == "-" or chosen in (own.lower(), *EXTENSIONS[kind])
+    fits = output == "-" or chosen in ((own or "").lower(), *EXTENSIONS[kind])
     if not fits and (chosen in ALL or kind == "weights.json"):
-        raise Usage(
-            f"the output has the format of its input, {kind}; its name has to end in {EXTENSIONS[kind][0]}", output
-        )
+        whose = "" if own is None else "of its input, "
+        raise Usage(f"the output has the format {whose}{kind}; its name has to end in {EXTENSIONS[kind][0]}", output)
 
 
 def result_name(stem: str, kind: str, base: str) -> str:
@@ -150,6 +153,7 @@ def goals_of(
     in_place: bool = False,
     force: bool = False,
     dry_run: bool = False,
+    is_free: Callable[[str, str], bool] | None = None,
 ) -> list[tuple[str, Goal]]:
     """Paths of the models that the words mean, each with where its own result goes.
 
@@ -165,6 +169,7 @@ def goals_of(
         in_place: each model is its own result, whatever is there.
         force: whether files that are there may be replaced.
         dry_run: nothing is written.
+        is_free: see `goal_beside`. Results whose models differ in their endings alone then have these in their names.
 
     Raises:
         WtoolError: a folder or pattern without any model.
@@ -183,8 +188,19 @@ def goals_of(
         found = [(word, path) for word, path in found if not _is_result(word, path, str(output))]
     elif output is not None and len(found) != 1:
         raise Usage(f"{len(found)} models, and one output; name a folder, with a slash at its end")
-    how = partial(goal_beside, output=output, suffix=suffix, like=like, folder=folder, force=force, dry_run=dry_run)
+    how = partial(
+        goal_beside,
+        output=output,
+        suffix=suffix,
+        like=like,
+        folder=folder,
+        is_free=is_free,
+        force=force,
+        dry_run=dry_run,
+    )
     kept = _without_results([(word, path, how(path, root=_root(word, path))) for word, path in found])
+    if is_free is not None:
+        kept = _told_apart(kept)
     _refuse_clashes(kept)
     return kept
 
@@ -200,6 +216,23 @@ def _without_results(made: Sequence[tuple[str, str, Goal]]) -> list[tuple[str, G
     if not kept:
         raise Usage("no models, but for what is in the output folder")
     return kept
+
+
+def _told_apart(found: Sequence[tuple[str, Goal]]) -> list[tuple[str, Goal]]:
+    """The models with their goals; of those with one goal, models with another ending than it have theirs in the name.
+
+    `mlp.h5` and `mlp.keras` become `mlp-h5.keras` and `mlp.keras`.
+    """
+    counts = Counter(os.path.realpath(goal.path) for _, goal in found)
+    shared = {place for place, count in counts.items() if count > 1}
+    return [(path, _with_ending(path, goal) if os.path.realpath(goal.path) in shared else goal) for path, goal in found]
+
+
+def _with_ending(model: str, goal: Goal) -> Goal:
+    own, ending = extension(model), extension(goal.path)
+    if own.lower() == ending.lower():
+        return goal
+    return replace(goal, path=f"{goal.path.removesuffix(ending)}{own.replace('.', '-')}{ending}")
 
 
 def _distinct(found: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

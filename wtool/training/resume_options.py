@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wtool.option import Checked, argument, like, option, told
-from wtool.run.options import Execution
+from wtool.run.options import Execution, Seed
 from wtool.training.fitting.logs import Epoch
 from wtool.words import Path
 
@@ -37,7 +37,7 @@ class Resume(Checked):
     validation_split: float | None = option(None, "Or the last share S of --data.", metavar="S", above=0, below=1)
     batch_size: int = option(32, "Samples in a batch, where data does not come in batches.", metavar="N", low=1)
     shuffle: bool = option(True, "Another order in each epoch.")
-    seed: int | None = like(Execution, "seed")
+    seed: int | None = like(Seed, "seed")
     hold_zeros: bool | None = option(
         None, "Zeros of kernels stay; by default those of pruned models.", has_negation=True
     )

@@ -21,6 +21,12 @@ KEPT = (".keras", ".lora.h5")
 ALL = frozenset(suffix for suffixes in (*EXTENSIONS.values(), KEPT) for suffix in suffixes)
 
 
+def format_of(path: str) -> str | None:
+    """Returns the format that the ending of a path promises, such as `h5` for `x.hdf5`; None for any other ending."""
+    own = extension(path).lower()
+    return next((name for name, endings in EXTENSIONS.items() if own in endings), None)
+
+
 def extension(path: str) -> str:
     """Returns what follows a model's stem, with both parts of `.weights.h5`, `.weights.json` and `.lora.h5`."""
     name = os.path.basename(path)

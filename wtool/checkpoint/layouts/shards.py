@@ -96,10 +96,25 @@ def merged_index(groups: Mapping[str, Sequence[str]], names: Sequence[str], inde
     return Index(sum(index.size for index in indexes), attributes, datasets)
 
 
-def with_shards(contents: Contents, indexes: Sequence[Index]) -> Contents:
-    """Returns the contents with the number of its shard in each tensor."""
+def contents_of(
+    groups: Mapping[str, Sequence[str]],
+    names: Sequence[str],
+    indexes: Sequence[Index],
+    config: Mapping[str, Any] | None = None,
+    version: str | None = None,
+) -> Contents:
+    """Returns the contents of all shards together, with the number of its shard in each tensor.
+
+    Args:
+        groups: group -> names of its shards.
+        names: of all shards, in the order of `indexes`.
+        indexes: of the shards.
+        config: the architecture; None for weights alone.
+        version: of the Keras that wrote the architecture.
+    """
+    found = keras3.contents(merged_index(groups, names, indexes), config, version)
     where = {path: shard for shard, index in enumerate(indexes) for path in index.datasets}
-    return replace(contents, tensors=tuple(replace(each, shard=where[each.stored]) for each in contents.tensors))
+    return replace(found, tensors=tuple(replace(each, shard=where[each.stored]) for each in found.tensors))
 
 
 def recognises(source: Source) -> bool:
@@ -120,7 +135,7 @@ def open_shards(source: Source, opening: Opening) -> Checkpoint:
     parts = [indexed(Region(shard, 0, shard.size), opening) for shard in sources]
     indexes = [index for _, index in parts]
     kept = {path: shards for path, shards in groups.items() if path.split("/")[0] not in opening.drop}
-    contents = with_shards(keras3.contents(merged_index(kept, names, indexes), None, None), indexes)
+    contents = contents_of(kept, names, indexes)
     return Checkpoint(
         name=source.name, format="weights.json", keras_version=None, config=None, contents=contents,
         lineage=lineage_in(metadata), sources=(source, *sources), regions=tuple(region for region, _ in parts),

@@ -8,7 +8,7 @@ from typing import Any
 
 from wtool.choices import KEEP
 from wtool.option import Checked, argument, like, option, told
-from wtool.run.options import Execution
+from wtool.run.options import Seed
 from wtool.training.lottery.plan import Experiment
 from wtool.training.lottery.summaries import Line, Summary
 from wtool.training.resume_options import Resume
@@ -62,7 +62,7 @@ class LotteryOptions(Checked):
     validation_split: float | None = like(Resume, "validation_split")
     batch_size: int = like(Resume, "batch_size")
     shuffle: bool = like(Resume, "shuffle")
-    seed: int | None = like(Execution, "seed")
+    seed: int | None = like(Seed, "seed")
     keep: str = option("all", "Which checkpoints stay.", choices=KEEP, noun="choice of what to keep")
     imports: Sequence[str] = like(Resume, "imports")
     unsafe: bool = like(Resume, "unsafe")

@@ -1,0 +1,132 @@
+"""`wtool convert`, and what it says."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wtool.cli import options
+from wtool.cli.console import print_table, progress_bar, refuse_two_outputs, say, say_notes, say_passed_by, say_skipped
+from wtool.cli.transforming import help_of, say_failed, status_of
+from wtool.errors import one_line
+from wtool.ops.convert_options import Convert
+from wtool.run.options import Execution
+
+if TYPE_CHECKING:
+    from wtool.ops.converted import Converted
+    from wtool.run.batch import Failed
+    from wtool.schema.upgrade.upgraded import Change
+
+
+@click.command("convert", help=help_of(Convert))
+@options.models
+@options.of(Convert, Execution)
+@options.as_json
+@options.quiet
+def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
+    """Do `wtool.convert` to models, and tell of each; gives the exit status."""
+    import wtool
+
+    refuse_two_outputs(as_json, chosen["output"])
+    counts = Counter[str]()
+
+    def report(result: Converted) -> None:
+        counts[_outcome(result)] += 1
+        if as_json:
+            click.echo(json.dumps(_as_json(result)))
+        elif chosen["dry_run"]:
+            _print_changes(result)
+        if not quiet:
+            _say(result)
+
+    def failed(result: Failed, as_json: bool) -> None:
+        refused = getattr(result.error, "refused", None)
+        counts["failed" if refused is None else "need you"] += 1
+        if refused is None:
+            say_failed(result, as_json)
+        else:
+            _say_refused(result, refused, as_json)
+
+    with progress_bar("convert", quiet) as progress:
+        status = status_of(
+            lambda told: wtool.convert(models, progress=progress, report=told, **chosen), report, as_json, failed
+        )
+    if not quiet and not as_json:
+        if counts.total() > 1:
+            say(_summary(counts, bool(chosen["dry_run"])))
+        say_passed_by(models)
+    return status
+
+
+def _outcome(done: Converted) -> str:
+    if done.skipped:
+        return "skipped"
+    return "converted" if done.is_new else "nothing"
+
+
+def _summary(counts: Counter[str], dry_run: bool) -> str:
+    """`2 converted, 1 needs you, 3 had nothing to convert`, and how many were skipped or failed, if any."""
+    need = "needs you" if counts["need you"] == 1 else "need you"
+    told = [
+        f"{counts['converted']:,} {'would be converted' if dry_run else 'converted'}",
+        f"{counts['need you']:,} {need}",
+        f"{counts['nothing']:,} had nothing to convert",
+    ]
+    told += [f"{counts['skipped']:,} were there already"] if counts["skipped"] else []
+    told += [f"{counts['failed']:,} failed"] if counts["failed"] else []
+    return ", ".join(told)
+
+
+def _as_json(done: Converted) -> dict[str, Any]:
+    return {
+        "model": done.model,
+        "output": done.output,
+        "outcome": _outcome(done),
+        "format": done.format,
+        "changes": [_told(each) for each in done.changes],
+        "refused": [],
+        "notes": list(done.notes),
+        "verified": done.verified,
+    }
+
+
+def _told(change: Change) -> dict[str, str]:
+    return {"layer": change.layer, "class": change.class_name, "rule": change.rule, "text": change.text}
+
+
+def _print_changes(done: Converted) -> None:
+    click.echo(one_line(done.model))
+    if done.changes:
+        print_table(["layer", "class", "rule", "what would be different"], _rows(done.changes))
+
+
+def _rows(changes: Sequence[Change]) -> list[list[str]]:
+    return [[each.layer or "(the model)", each.class_name, each.rule, each.text] for each in changes]
+
+
+def _say_refused(failed: Failed, refused: Sequence[Change], as_json: bool) -> None:
+    """All reasons why a model cannot be converted: a line and a table, or one JSON object."""
+    if as_json:
+        told = {"model": failed.model, "error": failed.error.message, "refused": [_told(each) for each in refused]}
+        click.echo(json.dumps(told))
+    say(str(failed.error))
+    if refused and not as_json:
+        print_table(["layer", "class", "rule", "why, and what to do"], _rows(refused), is_error=True)
+
+
+def _say(done: Converted) -> None:
+    say_notes(done.model, done.notes)
+    if done.skipped:
+        say_skipped(done.model, done.output)
+    elif not done.is_new:
+        say(f"{done.model}: nothing to convert")
+    else:
+        layers = len({each.layer for each in done.changes if each.layer})
+        changed = f", {layers:,} layer{'s' if layers != 1 else ''} changed" if layers else ""
+        verified = f"; {done.verified}" if done.verified else ""
+        where = "nothing written" if done.output is None else f"written to {done.output}"
+        say(f"{done.model}: converted to {done.format}{changed}{verified}; {where}")

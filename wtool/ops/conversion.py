@@ -1,0 +1,224 @@
+"""What a conversion makes of a checkpoint: the architecture, and where the values of every variable come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from wtool.checkpoint.composition import Composition
+from wtool.checkpoint.layouts.hdf5_file import training_config
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.structure import Fresh
+from wtool.errors import Refused, a_few, in_short
+from wtool.ops.converted import Unconvertible
+from wtool.schema.config import Node, is_keras2, read_architecture
+from wtool.schema.upgrade.model import upgrade
+from wtool.schema.upgrade.upgraded import Change, Upgraded, Wishes
+
+KERAS = "3.15.1"
+"""The Keras whose format the results have."""
+
+WEIGHTS_ALONE = ("weights.h5", "weights.json")
+"""Formats without an architecture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How models are converted.
+
+    Attributes:
+        format: of the results, see `choices.CONVERSION_FORMATS`.
+        wishes: what the user says where a configuration does not tell.
+        optimizer: `keep` or `drop`.
+        shard_size: the most bytes of a shard; None for one that holds all.
+        unzipped: whether a `.keras` model becomes a folder.
+    """
+
+    format: str
+    wishes: Wishes = field(default_factory=Wishes)
+    optimizer: str = "keep"
+    shard_size: int | None = None
+    unzipped: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conversion:
+    """What becomes of a checkpoint.
+
+    Attributes:
+        composition: the model that is to be written.
+        changes: what the rules changed, layer by layer.
+        notes: what is worth knowing, one line each.
+    """
+
+    composition: Composition
+    changes: tuple[Change, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def conversion_of(base: Checkpoint, recipe: Recipe) -> Conversion | None:
+    """Returns what becomes of a checkpoint; None where there is nothing to convert.
+
+    Args:
+        base: the checkpoint, open as long as the result is being made.
+        recipe: how it is converted.
+
+    Raises:
+        Unconvertible: rules cannot keep some layers; all of these are told at once.
+        Refused: the checkpoint holds what Keras does not write, or lacks what the format needs.
+    """
+    if base.config is None:
+        return _of_weights(base, recipe)
+    upgraded = _upgraded(base, recipe.wishes)
+    if upgraded is None and not _is_asked(base, recipe):
+        return None
+    if upgraded is not None and upgraded.refused:
+        raise Unconvertible(_counted(upgraded.refused), upgraded.refused)
+    return _composed(base, upgraded or Upgraded(base.config), recipe)
+
+
+def _of_weights(base: Checkpoint, recipe: Recipe) -> Conversion | None:
+    """Returns what becomes of weights alone, which keep their names in any format without an architecture.
+
+    Raises:
+        Unconvertible: the wanted format needs more than the weights tell.
+    """
+    how = "name the architecture with --architecture CONFIG.json (what model.to_json() wrote)"
+    if recipe.format not in WEIGHTS_ALONE:
+        raise Unconvertible(f"the file holds weights alone, and {recipe.format} needs an architecture; {how}")
+    if base.format == "h5-weights":
+        raise Unconvertible(f"weights of the older layout do not tell the classes of their layers; {how}")
+    if not _is_asked(base, recipe):
+        return None
+    variables: dict[str, Tensor | Fresh] = {tensor.path: tensor for tensor in base.weights}
+    slots = {} if recipe.optimizer == "drop" else _slots(base.slots)
+    composition = Composition(recipe.format, None, base.keras_version, variables, slots, shard_size=recipe.shard_size)
+    return Conversion(composition, notes=base.notes)
+
+
+def _is_asked(base: Checkpoint, recipe: Recipe) -> bool:
+    """Returns whether the result differs from a checkpoint that no rule changes."""
+    container = (base.format, bool(base.parts)) != (recipe.format, recipe.unzipped)
+    return container or recipe.shard_size is not None or (recipe.optimizer == "drop" and bool(base.slots))
+
+
+def _upgraded(base: Checkpoint, wishes: Wishes) -> Upgraded | None:
+    """Returns what the upgrade of a model of Keras 2 comes to; None for a model of Keras 3."""
+    assert base.config is not None
+    if base.keras_version is not None and not is_keras2(base.keras_version):
+        return None
+    training = training_config(base) if base.format == "h5" else base.config.get("compile_config")
+    shapes = {tensor.path: tensor.shape for tensor in base.weights}
+    try:
+        found = upgrade(base.config, training, base.keras_version, shapes, wishes)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise Refused(
+            f"its configuration has something where Keras has something else ({in_short(error):.120}); if Keras loads "
+            "the model, please report it"
+        ) from error
+    return None if not found.refused and found.config == base.config else found
+
+
+def _counted(refused: Sequence[Change]) -> str:
+    layers = len({each.layer for each in refused})
+    return f"{layers:,} layer{'s' if layers > 1 else ''} cannot be converted"
+
+
+def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversion:
+    variables = _variables(base, upgraded)
+    notes = [*base.notes, *upgraded.notes]
+    slots: Mapping[Any, Tensor | Fresh] = {}
+    if recipe.optimizer == "keep" and base.slots:
+        slots = _slots(base.slots)
+    compiled = upgraded.config.get("compile_config") if base.format == "keras" else None
+    composition = Composition(
+        format="unzipped" if recipe.unzipped else recipe.format,
+        config=upgraded.config,
+        keras_version=KERAS,
+        variables=variables,
+        slots=slots,
+        training=compiled,
+        shard_size=recipe.shard_size,
+    )
+    return Conversion(composition, upgraded.changes, tuple(dict.fromkeys(notes)))
+
+
+def _slots(slots: Sequence[Tensor]) -> dict[Any, Tensor | Fresh]:
+    """Returns what the optimizer keeps, in the order of the file.
+
+    Raises:
+        Refused: two of its variables cannot be told apart.
+    """
+    found: dict[Any, Tensor | Fresh] = {tensor.slot: tensor for tensor in slots}
+    if len(found) < len(slots):
+        raise Refused("the variables of its optimizer cannot be told apart; --optimizer drop leaves them out")
+    return found
+
+
+def _variables(base: Checkpoint, upgraded: Upgraded) -> dict[str, Tensor | Fresh]:
+    """Returns path of each variable of the new model -> what fills it, in the order of the new model's layers.
+
+    Raises:
+        Refused: an old variable is used nowhere, or nothing fills a new one.
+    """
+    old = {tensor.path: tensor for tensor in base.weights}
+    computed: dict[str, Tensor | Fresh] = {}
+    read = {path for each in upgraded.arrays for path in each.reads}
+    found: dict[str, Tensor | Fresh] = {
+        _moved(path, upgraded.moved): tensor for path, tensor in old.items() if path not in read
+    }
+    clashing = sorted({*found} & {*computed})
+    if clashing or len(found) + len(read) < len(old):
+        raise Refused(f"two old variables would become one new one: {a_few(clashing or sorted(found))}")
+    found |= computed
+    root, _ = read_architecture(upgraded.config, KERAS)
+    nodes = dict(root.paths())
+    _refuse_unused(found, nodes)
+    of_layer: dict[str, list[str]] = {}
+    for path in found:
+        of_layer.setdefault(_owner(path, nodes), []).append(path)
+    _refuse_unfilled(nodes, of_layer)
+    return {path: found[path] for layer in nodes for path in of_layer.get(layer, ())}
+
+
+def _moved(path: str, moved: Mapping[str, str]) -> str:
+    """Returns the new path of a variable or a layer: what is inside a moved layer moves along."""
+    if path in moved:
+        return moved[path]
+    above, slash, name = path.rpartition("/")
+    return f"{_moved(above, moved)}/{name}" if slash else path
+
+
+def _owner(path: str, nodes: Mapping[str, Node]) -> str:
+    """Returns the innermost layer of an architecture that a path is inside of; empty for the model itself."""
+    while path and (path := path.rpartition("/")[0]) not in nodes:
+        pass
+    return path
+
+
+def _refuse_unused(variables: Mapping[str, Tensor | Fresh], nodes: Mapping[str, Node]) -> None:
+    unused = [path for path in variables if not _has_place(path, nodes)]
+    if unused:
+        raise Refused(f"the new model has no variable for {a_few(unused)}, so values would be lost")
+
+
+def _has_place(path: str, nodes: Mapping[str, Node]) -> bool:
+    layer = _owner(path, nodes)
+    variants = nodes[layer].variants
+    name = path.removeprefix(f"{layer}/")
+    return variants is None or any(name == each.name for choice in variants for each in choice.created)
+
+
+def _refuse_unfilled(nodes: Mapping[str, Node], of_layer: Mapping[str, Sequence[str]]) -> None:
+    missing = [each for layer, node in nodes.items() for each in _unfilled(layer, node, of_layer.get(layer, ()))]
+    if missing and of_layer:
+        raise Refused(f"nothing tells the values of {a_few(missing)}")
+
+
+def _unfilled(layer: str, node: Node, given: Sequence[str]) -> Iterator[str]:
+    """Yields the paths of the variables that a layer has in none of its variants without more values."""
+    names = {path.removeprefix(f"{layer}/") for path in given}
+    wanted = [{each.name for each in choice.saved if not each.alias} for choice in node.variants or ()]
+    if wanted and not any(one <= names for one in wanted):
+        yield from (f"{layer}/{name}" for name in sorted(wanted[0] - names))

@@ -1,0 +1,163 @@
+"""A conversion as an operation on models: from words to tasks, and from a file to what is written of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from wtool.checkpoint.completed import with_architecture
+from wtool.checkpoint.layouts.registry import EXTENSIONS, format_of
+from wtool.checkpoint.lineage import Record, last_record
+from wtool.checkpoint.opener import Opener, open_checkpoint
+from wtool.errors import Usage, WtoolError
+from wtool.ops.conversion import Conversion, Recipe, conversion_of
+from wtool.ops.convert_options import Convert
+from wtool.ops.convert_words import bytes_of, entry_in, wishes_of
+from wtool.ops.converted import Converted
+from wtool.run.batch import do_all
+from wtool.run.changes import Changes, Edited
+from wtool.run.derive import Derived
+from wtool.run.options import Execution
+from wtool.run.plan import Operand, Operation, Plan
+from wtool.run.progress import Passes
+from wtool.run.target import goals_of, is_folder
+from wtool.run.task import Task
+
+
+def convert(words: Sequence[str], options: Convert, execution: Execution) -> list[Converted]:
+    """Convert models.
+
+    Args:
+        words: that name models.
+        options: to what they are converted, and how.
+        execution: how the work is done.
+
+    Raises:
+        SomeFailed: after all others were done, or at once with `fail_fast`; of a single model, the error itself.
+        Usage: words that do not go together; nothing was done then.
+    """
+    output = None if options.output is None else os.fspath(options.output)
+    recipe = _recipe(options, output)
+    architecture, told = (None, None) if options.architecture is None else entry_in(options.architecture)
+    planner = Converting(recipe, _parameters(recipe, told), architecture, options.verify)
+    found = goals_of(
+        words,
+        output,
+        "converted",
+        like="x" if recipe.unzipped else f"x{EXTENSIONS[recipe.format][0]}",
+        force=execution.force,
+        dry_run=execution.dry_run,
+        is_free=_is_free,
+    )
+    if len(found) > 1 and any(goal.path == "-" for _, goal in found):
+        raise Usage(f"{len(found)} models, but - is a single one")
+    if options.verify and (execution.dry_run or any("-" in (model, goal.path) for model, goal in found)):
+        raise Usage("verifying needs the old and the new model as files: no dry run, no pipe")
+    return do_all([Task(model, goal, planner) for model, goal in found], execution)
+
+
+def _recipe(options: Convert, output: str | None) -> Recipe:
+    """Returns how models are converted.
+
+    Raises:
+        Usage: words that do not go together.
+    """
+    named = None if output is None or output == "-" or is_folder(output) else format_of(output)
+    if options.to is not None and named not in (None, options.to):
+        raise Usage(f"--to {options.to}, but the name of the output is that of the format {named}", str(output))
+    kind = options.to or named or "keras"
+    size = bytes_of(options.shard_size)
+    if size is not None and kind != "weights.json":
+        raise Usage("a size of shards is for --to weights.json")
+    if options.unzipped and (kind != "keras" or output == "-" or (named is not None)):
+        raise Usage("only a .keras model is written as a folder, under a name without an ending")
+    return Recipe(kind, wishes_of(options), options.optimizer, size, options.unzipped)
+
+
+def _parameters(recipe: Recipe, architecture: str | None) -> dict[str, Any]:
+    """Returns what the lineage tells of a conversion, without what is not given."""
+    wishes = recipe.wishes
+    told = {
+        "to": recipe.format,
+        "optimizer": recipe.optimizer,
+        "replace": {layer: dict(entry) for layer, entry in wishes.replacements.items()},
+        "rename": dict(wishes.renamed),
+        "attribute": {layer: list(names) for layer, names in wishes.attributes.items()},
+        "input_shape": None if wishes.input_shape is None else list(wishes.input_shape),
+        "architecture": architecture,
+        "shard_size": recipe.shard_size,
+        "unzipped": recipe.unzipped or None,
+    }
+    return {name: value for name, value in told.items() if value not in (None, {})}
+
+
+def _is_free(model: str, path: str) -> bool:
+    """Returns whether a path has no file, or an earlier result of the same model."""
+    if not os.path.lexists(path):
+        return True
+    try:
+        with open_checkpoint(path) as there:
+            last = last_record(there.lineage)
+    except WtoolError:
+        return False
+    made_of = [each.name for each in last.inputs]
+    return last.operation == "convert" and made_of == [os.path.basename(model)]
+
+
+@dataclass(frozen=True, slots=True)
+class Converting:
+    """A conversion of models, and how.
+
+    Attributes:
+        recipe: to what, and what the user says.
+        parameters: what the lineage tells of it.
+        architecture: of weights alone; None where models tell their own.
+        verify: run the result with Keras.
+    """
+
+    recipe: Recipe
+    parameters: Mapping[str, Any]
+    architecture: Mapping[str, Any] | None = None
+    verify: bool = False
+
+    def plan(self, model: str, opener: Opener, stack: ExitStack) -> Plan:
+        """Open a model, and see what becomes of it.
+
+        Raises:
+            Unconvertible: rules cannot keep some layers.
+        """
+        base = opener.open(model, stack)
+        if self.architecture is not None:
+            base = with_architecture(base, self.architecture)
+        conversion = conversion_of(base, self.recipe)
+        operations: tuple[Operation, ...] = ()
+        if conversion is not None:
+            record, operand = Record("convert", self.parameters), Operand(base, {"as": "model"})
+            operations = (Operation(record, (operand,), partial(_changes, conversion)),)
+        return Plan(base, operations, result_format=self.recipe.format)
+
+    def told(self, task: Task[Converted], plan: Plan, derived: Derived) -> Converted:
+        """What was done to a model; the result is verified now, if that was asked for."""
+        if not plan.operations:
+            return Converted(task.model, None, is_new=False, format=plan.format)
+        if derived.there is not None:
+            return Converted(task.model, task.output, skipped=True, format=plan.format)
+        changes = derived.change
+        assert isinstance(changes, Conversions)
+        found = changes.conversion
+        return Converted(task.model, task.output, format=plan.format, changes=found.changes, notes=found.notes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Conversions(Changes):
+    """What a conversion makes of a checkpoint; `conversion` is what the rules did."""
+
+    conversion: Conversion
+
+
+def _changes(conversion: Conversion, edited: Edited, passes: Passes) -> Changes:
+    return Conversions(composition=conversion.composition, notes=conversion.notes, conversion=conversion)

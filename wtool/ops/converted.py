@@ -1,0 +1,46 @@
+"""The result of a conversion, and the error where a model cannot be converted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wtool.errors import WtoolError
+from wtool.schema.upgrade.upgraded import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What was done to a model, or would be.
+
+    Attributes:
+        model: path.
+        output: path of the result, `-` for standard output; None where nothing is written.
+        is_new: whether there was anything to convert; False for a model that has the wanted format already.
+        skipped: the output was there already, made of the same input in the same way.
+        format: of the result.
+        changes: what the rules changed, layer by layer.
+        notes: what is worth knowing, one line each.
+        verified: what was compared, and how far the outputs differ; None where nothing was.
+    """
+
+    model: str
+    output: str | None
+    is_new: bool = True
+    skipped: bool = False
+    format: str = "keras"
+    changes: tuple[Change, ...] = ()
+    notes: tuple[str, ...] = ()
+    verified: str | None = None
+
+
+class Unconvertible(WtoolError):
+    """A model that cannot be converted without its user.
+
+    Attributes:
+        refused: each layer that no rule can keep, with the reason and what to do; empty where the message tells all.
+    """
+
+    def __init__(self, message: str, refused: Sequence[Change] = ()) -> None:
+        super().__init__(message)
+        self.refused = tuple(refused)
