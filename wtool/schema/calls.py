@@ -70,7 +70,7 @@ def by_depth(calls: Mapping[CallKey, Sequence[CallKey]], outputs: Sequence[CallK
     Returns:
         None where a call depends on itself.
     """
-    walked = _walk_back(calls, outputs)
+    walked = walk_back(calls, outputs)
     if walked is None:
         return None
     order, met = walked
@@ -83,10 +83,18 @@ def by_depth(calls: Mapping[CallKey, Sequence[CallKey]], outputs: Sequence[CallK
     return sorted(deepest, key=lambda name: (-deepest[name], met[name]))
 
 
-def _walk_back(
+def walk_back(
     calls: Mapping[CallKey, Sequence[CallKey]], outputs: Sequence[CallKey]
 ) -> tuple[list[CallKey], dict[str, int]] | None:
-    """Calls from inputs to outputs, and when a walk from the outputs meets each layer first."""
+    """Calls from inputs to outputs, and when a walk from the outputs meets each layer first.
+
+    Args:
+        calls: of which calls each call takes the outputs; it takes nothing if it is not there.
+        outputs: where the walk begins.
+
+    Returns:
+        None where a call depends on itself.
+    """
     order: list[CallKey] = []
     entered: dict[CallKey, bool] = {}  # True once it is finished
     met: dict[str, int] = {}

@@ -7,7 +7,7 @@ the first tensor and may hold more tensors, as `[layer, call, output]`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,6 +135,26 @@ def arguments_of(node: Any) -> dict[int | str, Any]:
         if _is_constant(place):
             found[0] = place[2]
     return found
+
+
+def filled(value: Any, tensor: Callable[[Key], Any], constant: Callable[[Any], Any] | None = None) -> Any:
+    """Returns an argument of Keras 2 with something else in the place of each tensor and of each constant.
+
+    Args:
+        value: the argument, however nested.
+        tensor: gives what stands for a tensor.
+        constant: gives what stands for a constant in a call's first argument; lists that look like one are lists if
+            this is None.
+    """
+    if constant is not None and _is_constant(value):
+        return constant(value[2])
+    if _is_key(value):
+        return tensor((value[0], value[1], value[2]))
+    if isinstance(value, list):
+        return [filled(each, tensor, constant) for each in value]
+    if isinstance(value, Mapping):
+        return {name: filled(each, tensor, constant) for name, each in value.items()}
+    return value
 
 
 def is_of_keras3(node: Any) -> bool:

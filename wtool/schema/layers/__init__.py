@@ -17,8 +17,9 @@ from wtool.schema.layers.names import (
     original_of,
     snake_case,
 )
+from wtool.schema.layers.output_dtypes import compute_dtype, output_dtype
 from wtool.schema.layers.output_shapes import as_shape, channel_axis, reshaped_to
-from wtool.schema.layers.outputs import output_range, output_shape
+from wtool.schema.layers.outputs import output_range, output_shape, output_shapes
 from wtool.schema.layers.quantisation import QUANTISED, quantisation
 from wtool.schema.layers.table import LINKED, ROTATING, TABLE, VARIANTS, entry_of
 from wtool.schema.layers.variables import (
@@ -58,13 +59,16 @@ __all__ = (
     "class_and_settings",
     "class_of",
     "class_of_group",
+    "compute_dtype",
     "entry_of",
     "fitting",
     "holds_kernel",
     "original",
     "original_of",
+    "output_dtype",
     "output_range",
     "output_shape",
+    "output_shapes",
     "quantisation",
     "reshaped_to",
     "role_of",

@@ -53,6 +53,17 @@ def concatenated(shape: PartialShape, config: Settings, shapes: Shapes) -> Parti
     return (*shape[:axis], total, *shape[axis + 1 :])
 
 
+def dotted(shape: PartialShape, config: Settings, shapes: Shapes) -> PartialShape | None:
+    """Dot: the axes of both inputs without the axis along which they are multiplied."""
+    axes = _each(config.get("axes"), 2)
+    if axes is None or len(shapes) != 2 or any(axis % len(each) == 0 for axis, each in zip(axes, shapes, strict=True)):
+        return None
+    left, right = (
+        (*each[1 : axis % len(each)], *each[axis % len(each) + 1 :]) for axis, each in zip(axes, shapes, strict=True)
+    )
+    return (shape[0], *left, *right) if left or right else (shape[0], 1)
+
+
 def dense(shape: PartialShape, config: Settings, _: Shapes) -> PartialShape | None:
     """Dense."""
     return (*shape[:-1], config.get("units"))

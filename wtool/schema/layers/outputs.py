@@ -39,6 +39,38 @@ def output_shape(
     return None if entry.output_shape is None else entry.output_shape(known[0], config, known)
 
 
+def output_shapes(
+    class_name: str | None, config: Settings, inputs: Sequence[PartialShape | None]
+) -> list[PartialShape | None]:
+    """The shapes of all outputs of a layer: recurrent layers may give their states, too; None for those not known.
+
+    Args:
+        class_name: as `class_of` tells.
+        config: settings of the layer.
+        inputs: shapes of all inputs.
+    """
+    first = output_shape(class_name, config, inputs)
+    if class_name == "Bidirectional":
+        inner_class, inner = _inside(config.get("layer"))
+        one = first if inner is None else output_shape(inner_class, inner, inputs)
+        ways = [one, one] if config.get("merge_mode", "concat") is None else [first]
+        states = [] if inner is None else _states(inner_class, inner, one, inputs)
+        return [*ways, *states, *states]
+    return [first, *_states(class_name, config, first, inputs)]
+
+
+def _states(
+    class_name: str | None, config: Settings, output: PartialShape | None, inputs: Sequence[PartialShape | None]
+) -> list[PartialShape | None]:
+    """The shapes of the states that a recurrent layer gives behind its output."""
+    if not config.get("return_state"):
+        return []
+    count = 2 if class_name == "LSTM" or str(class_name).startswith("ConvLSTM") else 1
+    if output is not None and config.get("return_sequences"):
+        output = (output[0], *output[2:])
+    return [output] * count if class_name != "RNN" else []
+
+
 def _stored(config: Settings, inputs: Sequence[PartialShape | None]) -> PartialShape | None:
     """The output shape that a Lambda was given, without the batch; a single number in Keras 2 is a list of one."""
     told = config.get("output_shape")

@@ -174,7 +174,7 @@ def _merging() -> Iterator[LayerClass]:
         "Concatenate", output_shape=outputs.concatenated, output_range=ranges.joined, keeps_axes=True,
         channels="concatenate",
     )  # fmt: skip
-    yield LayerClass("Dot")
+    yield LayerClass("Dot", output_shape=outputs.dotted)
 
 
 def _moving() -> Iterator[LayerClass]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from wtool.errors import Refused
 from wtool.schema.config import MAX_NESTED_MODELS, inside
 from wtool.schema.layers import Shape
+from wtool.schema.upgrade.specs import Behind
 from wtool.schema.upgrade.upgraded import ArrayChange, Change, Wishes, moved_path
 
 
@@ -50,6 +51,7 @@ class Context:
         arrays: path of a new variable -> how it is computed. The layers in the path are called as in the old model;
             `model.upgrade` moves them.
         stale: paths of variables whose optimizer slots cannot go on; their layers are called as in the old model, too.
+        models: path of a functional model in the old model -> what is known of its outputs behind given inputs.
     """
 
     wishes: Wishes = field(default_factory=Wishes)
@@ -61,6 +63,7 @@ class Context:
     moved: dict[str, tuple[str, str]] = field(default_factory=dict)
     arrays: dict[str, ArrayChange] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
+    models: dict[str, Behind] = field(default_factory=dict)
 
     def change(self, place: Place, rule: str, text: str) -> None:
         """Note what a rule did to a layer: one sentence."""

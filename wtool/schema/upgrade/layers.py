@@ -7,6 +7,7 @@ from typing import Any
 
 from wtool.schema.layers import class_and_settings, class_of
 from wtool.schema.upgrade.context import Context, Place
+from wtool.schema.upgrade.nodes import functional_config
 from wtool.schema.upgrade.sequential import sequential_config
 
 Entry = dict[str, Any]
@@ -29,6 +30,9 @@ def upgraded_entry(entry: Any, place: Place, context: Context) -> Entry:
     kind = class_of(entry) or class_name
     if kind == "Sequential":
         return written("Sequential", sequential_config(settings, place, context, upgraded_entry), "keras")
+    if "input_layers" in settings:
+        functional = functional_config(settings, place, context, upgraded_entry)
+        return {**written("Functional", functional, "keras.src.models.functional"), "registered_name": "Functional"}
     return written(kind, dict(settings))
 
 

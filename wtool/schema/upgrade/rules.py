@@ -33,6 +33,7 @@ _RULES = (
     Rule("form", "Entries are written as Keras 3 writes them, with the module of their class."),
     Rule("input shape", "The input shape of a Sequential model's first layer becomes an InputLayer before that layer."),
     Rule("no input shape", "A Sequential model that never stored an input shape has to be told one.", refuses=True),
+    Rule("name", "A slash in the name of a layer becomes `_`, with a number where another layer has that name."),
     Rule("unknown entry", "What is no layer's entry cannot become a layer.", refuses=True),
 )
 

@@ -1,0 +1,216 @@
+"""Functional models: the calls of the layers, the inputs and the outputs, noted as Keras 3 does.
+
+Keras 2 notes a call's first argument, a list of `[layer, call, output, {other arguments}]`; Keras 3 notes
+`{"args": [...], "kwargs": {...}}` with shape and dtype beside each tensor. Source: `deserialize_node` and
+`functional_from_config` of keras/src/models/functional.py, `process_node` of tf_keras/src/engine/functional.py.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from wtool.errors import Refused
+from wtool.schema.calls import walk_back
+from wtool.schema.inbound_nodes import (
+    CallKey,
+    Key,
+    arguments_of,
+    calls_of,
+    filled,
+    is_of_keras3,
+    layer_name,
+    refs_of,
+)
+from wtool.schema.layers import class_and_settings, class_of
+from wtool.schema.upgrade.context import Context, Place
+from wtool.schema.upgrade.names import Names, renamed
+from wtool.schema.upgrade.recurrent_calls import takes_states, with_states
+from wtool.schema.upgrade.specs import Spec, Tensor, spec_of_input, specs_behind
+
+Entry = dict[str, Any]
+Arguments = tuple[list[Any], dict[str, Any]]
+Upgrade = Callable[[Any, Place, Context], Entry]
+_ENDS = ("input_layers", "output_layers")
+MAX_DIFFERENT_INPUTS = 8
+"""For how many different inputs the outputs of one model inside others are worked out."""
+
+
+def functional_config(settings: Mapping[str, Any], place: Place, context: Context, upgraded_entry: Upgrade) -> Entry:
+    """Returns the settings of a functional model for Keras 3: its layers with their calls, its inputs and outputs.
+
+    Names with a slash are changed, and noted in `context.moved`.
+
+    Args:
+        settings: of the old model.
+        place: of the model.
+        context: notes what is done.
+        upgraded_entry: upgrades the entry of a layer inside.
+
+    Raises:
+        Refused: the graph contradicts itself.
+    """
+    graph = _Graph(settings, place, context, upgraded_entry)
+    graph.call_all()
+    context.models[place.path] = graph.specs_of_outputs
+    return {
+        "name": settings.get("name"),
+        "trainable": settings.get("trainable", True),
+        "layers": [entry for chain in graph.new.values() for entry in chain],
+        "input_layers": graph.ends(settings.get("input_layers")),
+        "output_layers": graph.ends(settings.get("output_layers")),
+    }
+
+
+class _Graph:
+    """A functional model on the way: the old calls, and the new tensors that are known so far."""
+
+    def __init__(self, settings: Mapping[str, Any], place: Place, context: Context, upgraded_entry: Upgrade) -> None:
+        self.place, self.context = place, context
+        self.what = place.path or "the model"
+        layers = settings.get("layers")
+        if not isinstance(layers, list) or not all(isinstance(entry, dict) for entry in layers):
+            raise Refused(f"the configuration of {self.what} has layers that are no list of entries")
+        self.old: dict[str, Entry] = {layer_name(entry): entry for entry in layers}
+        if len(self.old) != len(layers):
+            raise Refused(f"two layers of {self.what} have the same name")
+        self.places = {name: self._inner(name, entry) for name, entry in self.old.items()}
+        self.inputs, self.outputs = ([ref.key for ref in refs_of(settings.get(ends))] for ends in _ENDS)
+        self.calls = calls_of(self.old, [ref for ends in _ENDS for ref in refs_of(settings.get(ends))])
+        self.order = self._order()
+        self.first: dict[str, int] = {}
+        for name, number in self.calls:
+            self.first[name] = min(number, self.first.get(name, number))
+        names = renamed(self.old, place, context)
+        self.free = Names(names.values())
+        self.new = {
+            name: self._chain(upgraded_entry(entry, self.places[name], context), names[name])
+            for name, entry in self.old.items()
+        }
+        self.counted = {chain[-1]["name"] for chain in self.new.values() if "input_layers" in chain[-1]["config"]}
+        self.tensors: dict[Key, Tensor] = {}
+        self.known: dict[tuple[Spec, ...], list[Spec]] = {}
+
+    def _order(self) -> list[CallKey]:
+        """Returns every call, each after those that it depends on."""
+        taken = {call: [ref.key[:2] for ref in refs] for call, (_, refs) in self.calls.items()}
+        walked = walk_back(taken, list(taken))
+        if walked is None:
+            raise Refused(f"a layer of {self.what} depends on itself")
+        return [call for call in walked[0] if call in self.calls]
+
+    def _inner(self, name: str, entry: Entry) -> Place:
+        class_name, _ = class_and_settings(entry, f"layer {name} of {self.what}")
+        return self.place.inner(name, class_of(entry) or class_name.rpartition(">")[2])
+
+    def _chain(self, entry: Entry, name: str) -> list[Entry]:
+        """Returns the entries in the place of an old layer, one behind the other: the last one has its name."""
+        return [{**entry, "name": name, "config": {**entry["config"], "name": name}, "inbound_nodes": []}]
+
+    def call_all(self) -> None:
+        """Notes every call in the new entries, and what comes out of each."""
+        for name, count in Counter(name for name, _ in self.calls).items():
+            for entry in self.new[name]:
+                entry["inbound_nodes"] = [None] * count
+        for key, spec in self._specs_of_inputs().items():
+            self.tensors[key] = Tensor((self.new[key[0]][-1]["name"], *key[1:]), spec)
+        for call in self.order:
+            self._call(call)
+
+    def _specs_of_inputs(self) -> dict[Key, Spec]:
+        """Returns what the InputLayers say of their tensors."""
+        return {
+            (name, 0, 0): spec_of_input(self.new[name][-1])
+            for name, place in self.places.items()
+            if place.class_name == "InputLayer" and (name, 0) not in self.calls
+        }
+
+    def _call(self, call: CallKey) -> None:
+        """Notes one call of a layer in the new entries, and what comes out of the call."""
+        node, refs = self.calls[call]
+        name, number = call[0], call[1] - self.first[call[0]]
+        if is_of_keras3(node) or not refs:
+            raise Refused(f"layer {self.places[name].path} is called without a tensor")
+        inputs = [self.tensor(ref.key).spec for ref in refs]
+        args, kwargs = self._arguments(call)
+        for entry, specs in zip(self.new[name], self._specs(call, inputs), strict=True):
+            entry["inbound_nodes"][number] = {"args": args, "kwargs": kwargs}
+            made = [Tensor((entry["name"], number, at), spec) for at, spec in enumerate(specs)]
+            args, kwargs = [made[0].entry], {}
+        self.tensors |= {(*call, at): tensor for at, tensor in enumerate(made)}
+
+    def _specs(self, call: CallKey, inputs: Sequence[Spec]) -> Iterator[list[Spec]]:
+        """Yields what is known of the outputs of each entry in the place of a layer, for one call."""
+        path, others = self.places[call[0]].path, _others(self.calls[call][0])
+        *before, last = self.new[call[0]]
+        for entry in before:
+            inputs = specs_behind(entry, "", inputs, others, {})[:1]
+            others = {}
+            yield list(inputs)
+        yield specs_behind(last, path, inputs, others, self.context.models)
+
+    def specs_of_outputs(self, given: Sequence[Spec]) -> list[Spec]:
+        """Returns what is known of the model's outputs where its inputs are given, as in a call inside another model.
+
+        What is found is kept, and so many different inputs are looked at: models in models, each called several times,
+        would take for ever.
+        """
+        if tuple(given) not in self.known and len(self.known) < MAX_DIFFERENT_INPUTS:
+            specs = self._specs_of_inputs()
+            for key, outside in zip(self.inputs, given, strict=False):
+                specs[key] = specs.get(key, Spec()).refined(outside)
+            for call in self.order:
+                inputs = [_known(specs, ref.key) for ref in self.calls[call][1]]
+                *_, made = self._specs(call, inputs)
+                specs |= {(*call, at): spec for at, spec in enumerate(made)}
+            self.known[tuple(given)] = [_known(specs, key) for key in self.outputs]
+        return self.known.get(tuple(given), [self.tensor(key).spec for key in self.outputs])
+
+    def _arguments(self, call: CallKey) -> Arguments:
+        """Returns the arguments of a layer's call for Keras 3."""
+        node = self.calls[call][0]
+        tensor = lambda key: self.tensor(key).entry  # noqa: E731
+        first = filled(node, tensor, lambda value: value)
+        if isinstance(first, list) and len(first) == 1:
+            first = first[0]
+        kwargs = {
+            str(word): filled(value, tensor)
+            for word, value in _others(node).items()
+            if value is not None or word not in ("training", "mask")
+        }
+        entry = self.new[call[0]][0]
+        if takes_states(class_of(entry)):
+            return with_states(entry, first, kwargs)
+        return [first], kwargs
+
+    def tensor(self, key: Key) -> Tensor:
+        """Returns the new tensor in the place of an old one."""
+        found = self.tensors.get(key)
+        if found is not None:
+            return found
+        made = self.tensors.get((key[0], key[1], 0))
+        if made is None or key[2] < 0:
+            raise Refused(f"a layer of {self.what} takes the tensor {list(key)}, which no layer makes")
+        return Tensor((*made.key[:2], key[2]), Spec(None, made.spec.dtype))
+
+    def ends(self, value: Any) -> Any:
+        """Returns the model's inputs or outputs as Keras 3 notes them: a single one stands in no list."""
+        ends = filled(value, lambda key: self._end(self.tensor(key).key))
+        alone = isinstance(ends, list) and len(ends) == 1 and isinstance(ends[0], list)
+        return ends[0] if alone else ends
+
+    def _end(self, key: Key) -> list[Any]:
+        """Returns a tensor among the outputs: Keras 3 counts the making of a functional model as its first call."""
+        name, number, output = key
+        return [name, number + (name in self.counted), output]
+
+
+def _others(node: Any) -> dict[Any, Any]:
+    """Returns the arguments of a call behind the first one."""
+    return {word: value for word, value in arguments_of(node).items() if word != 0}
+
+
+def _known(specs: Mapping[Key, Spec], key: Key) -> Spec:
+    """Returns what is known of a tensor; the outputs of one call have one dtype, and several shapes."""
+    return specs.get(key) or Spec(None, specs.get((*key[:2], 0), Spec()).dtype)
