@@ -1,11 +1,12 @@
 """Breaks wtool's code in one place at a time, and tells which breaks no test notices: `make mutants`.
 
-    python -m tests.mutants ROOM [--sample N] [--seed N] [--only WORD]
+    python -m tests.mutants ROOM [--sample N] [--seed N] [--only WORD] [--quickest SECONDS]
 
 The tests of a room are imported once, and run once with the code as it is: they have to pass, and the quickest ones
 come first from then on. For each mutant a process is forked, in which one function gets the changed code and the tests
-run until the first failure. So a mutant costs no more than its tests. Code outside functions is not changed, and
-processes that tests start anew run the unchanged code.
+run until the first failure. So a mutant costs no more than its tests. The child process in which the HDF5 library
+reads a file gets the changed code as well. Code outside functions is not changed, and all other processes that tests
+start anew run the unchanged code.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import ast
 import copy
 import gc
+import math
 import os
 import random
 import resource
@@ -24,11 +26,14 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from importlib import import_module
+from itertools import accumulate
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import NamedTuple
 
 import pytest
+
+from wtool.hdf5 import sandbox
 
 ROOT = Path(__file__).parents[1]
 TESTS = {
@@ -55,11 +60,15 @@ class Mutant(NamedTuple):
     change: str
     words: str
 
-    def code(self) -> CodeType:
-        """Returns the code of the changed module."""
+    @property
+    def module(self) -> str:
+        return ".".join(self.path.relative_to(ROOT).with_suffix("").parts)
+
+    def tree(self) -> ast.Module:
+        """Returns the tree of the changed module."""
         tree = ast.parse(self.path.read_text())
         apply(next(node for at, node in enumerate(ast.walk(tree)) if at == self.number), self.change)
-        return compile(ast.fix_missing_locations(tree), str(self.path), "exec")
+        return ast.fix_missing_locations(tree)
 
 
 def mutants(path: Path) -> Iterator[Mutant]:
@@ -112,14 +121,20 @@ def apply(node: ast.AST, change: str) -> str:
 
 
 def put_in_place(mutant: Mutant) -> None:
-    """Gives the functions of this process the code of a mutant."""
-    import_module(".".join(mutant.path.relative_to(ROOT).with_suffix("").parts))  # tests may import it only later
-    changed = {(code.co_name, code.co_firstlineno): code for code in codes(mutant.code())}
+    """Gives the functions of this process, and of the child that reads HDF5, the code of a mutant."""
+    import_module(mutant.module)  # tests may import it only later
+    tree = mutant.tree()
+    changed = {(code.co_name, code.co_firstlineno): code for code in codes(compile(tree, str(mutant.path), "exec"))}
     for each in gc.get_objects():
         if isinstance(each, FunctionType) and each.__code__.co_filename == str(mutant.path):
             code = changed.get((each.__code__.co_name, each.__code__.co_firstlineno))
             if code is not None and code.co_freevars == each.__code__.co_freevars:
                 each.__code__ = code
+    if "hdf5" in mutant.path.parts:
+        before = sandbox._FIRST_LINES
+        change = f"exec({ast.unparse(tree)!r}, import_module({mutant.module!r}).__dict__); "
+        sandbox._FIRST_LINES = f"{before}from importlib import import_module; {change}"
+        sandbox._PROGRAM = sandbox._PROGRAM.replace(before, sandbox._FIRST_LINES)
 
 
 def codes(code: CodeType) -> Iterator[CodeType]:
@@ -132,8 +147,9 @@ def codes(code: CodeType) -> Iterator[CodeType]:
 class Runner:
     """A pytest plugin: runs the collected tests once for each mutant, in a process of its own."""
 
-    def __init__(self, sample: Sequence[Mutant]) -> None:
+    def __init__(self, sample: Sequence[Mutant], quickest: float) -> None:
         self.sample = sample
+        self.quickest = quickest  # seconds that the tests of one mutant may take together
         self.survivors: list[Mutant] = []
         self.seconds = 600  # of processor time that the tests may take, and of clock time five times as much
         self.seen = tempfile.TemporaryFile("w+")  # noqa: SIM115 - seconds of each test, written by the first process
@@ -161,10 +177,12 @@ class Runner:
             raise RuntimeError("mutants can be told only from code that passes its tests")
         self.seen.seek(0)
         took = [float(line) for line in self.seen]
-        session.items[:] = [item for _, item in sorted(zip(took, session.items, strict=True), key=lambda each: each[0])]
+        ordered = sorted(zip(took, session.items, strict=True), key=lambda each: each[0])
+        together = accumulate(seconds for seconds, _ in ordered)
+        session.items[:] = [item for (_, item), spent in zip(ordered, together, strict=True) if spent <= self.quickest]
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        self.seconds = int(PATIENCE * used) + 10
+        self.seconds = int(PATIENCE * min(used, self.quickest)) + 10
 
     def status(self, session: pytest.Session, mutant: Mutant | None) -> int:
         """Runs the tests in a process of their own: whether the mutant survived them, or was noticed."""
@@ -206,15 +224,18 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="how many mutants, drawn at random; all of them without")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="mutants whose place or words contain this")
+    together = "run as many of the quickest tests as take this long together; all of them without"
+    parser.add_argument("--quickest", type=float, default=math.inf, metavar="SECONDS", help=together)
     options = parser.parse_args()
     found = [each for path in sorted((ROOT / "wtool" / options.room).rglob("*.py")) for each in mutants(path)]
     found = [each for each in found if options.only in f"{each.path}: {each.words}"]
     if options.sample is not None and options.sample < len(found):
         found = random.Random(options.seed).sample(found, options.sample)
-    runner = Runner(found)
+    runner = Runner(found, options.quickest)
     tests = [str(ROOT / each) for each in TESTS[options.room]]
-    words = ["-q", "-p", "no:cacheprovider", *tests]
-    pytest.main(words, plugins=[runner])
+    with tempfile.TemporaryDirectory() as folder:  # each process empties it first: killed tests leave gigabytes
+        words = ["-q", "-p", "no:cacheprovider", f"--basetemp={folder}", *tests]
+        pytest.main(words, plugins=[runner])
     print(f"{options.room}: {len(found)} mutants, {len(runner.survivors)} survived")
     return 0
 
