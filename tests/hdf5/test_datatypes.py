@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wtool.errors import Refused
-from wtool.hdf5.datatypes import parse_type
+from wtool.hdf5.datatypes import Type, parse_type
 
 
 def message(dtype: Any) -> bytes:
@@ -48,6 +48,7 @@ BROKEN = {
     "an enumeration of texts": (with_byte(with_byte(ENUM, 8, 0x13), 9, 0), "damaged: an enumeration datatype"),
     "a variable length of another size": (with_byte(TEXT, 4, 15), "damaged: a variable-length datatype"),
     "an array without dimensions": (with_byte(ARRAY, 8, 0), "damaged: an array datatype"),
+    "an array larger than its elements": (with_byte(ARRAY, 4, 16), "damaged: an array datatype"),
     "an array of 33 dimensions": (with_byte(ARRAY, 8, 33), "damaged: an array datatype"),
 }
 
@@ -59,6 +60,18 @@ def test_types_are_named(dtype: str) -> None:
     assert found.size == np.dtype(dtype).itemsize
     if TYPES[dtype] not in ("array", "string", "opaque3"):
         assert np.dtype(f"{found.order}{found.code}") == np.dtype(dtype)
+
+
+def test_an_array_has_the_dimensions_and_the_type_of_its_elements() -> None:
+    found = parse_type(message("(3, 2)<i2"))
+    assert (found.dims, found.size) == ((3, 2), 12)
+    assert found.base == parse_type(message("<i2"))
+
+
+def test_an_array_of_arrays_is_named_only() -> None:
+    library = h5py.h5t
+    nested = library.array_create(library.array_create(library.STD_I16LE, (2,)), (3,)).encode()[2:]
+    assert parse_type(nested) == Type("array", 12)
 
 
 def test_an_enumeration_and_a_text() -> None:

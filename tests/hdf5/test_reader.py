@@ -206,6 +206,14 @@ def test_reads_attributes_in_continuation_blocks_and_large_texts() -> None:
     assert len(compare(file_of(write)).groups[""]["model_config"]) == 5_000_000  # type: ignore[arg-type]
 
 
+def test_reads_attributes_of_array_types() -> None:
+    def write(file: h5py.File) -> None:
+        file.attrs.create("rows", np.arange(6, dtype="i2").reshape(2, 3), dtype=np.dtype("(3,)i2"))
+        file.attrs.create("one", np.arange(6.0).reshape(3, 2), dtype=np.dtype("(3, 2)f8"))
+
+    assert compare(file_of(write)).groups[""]["rows"] == ((0, 1, 2), (3, 4, 5))
+
+
 def test_reads_after_changes_in_place() -> None:
     """Files that were edited have empty leaves, freed names and moved messages."""
     buffer = io.BytesIO()
@@ -328,6 +336,63 @@ def test_names_newer_superblocks_and_user_blocks() -> None:
 def soft(file: h5py.File) -> None:
     file["x"] = np.eye(2)
     file["y"] = h5py.SoftLink("/x")
+
+
+def with_superblock(**fields: int) -> bytes:
+    """A file with numbers of its superblock changed, whose places the specification of HDF5 gives."""
+    places = {
+        "version": 8,
+        "free": 9,
+        "table": 10,
+        "shared": 12,
+        "offsets": 13,
+        "lengths": 14,
+        "leaf": 16,
+        "internal": 18,
+    }
+    data = bytearray(file_of(small_model))
+    for name, value in fields.items():
+        data[(places | {"base": 24, "driver": 48})[name]] = value
+    return bytes(data)
+
+
+SIZES = (2, 4, 8, 16, 32)
+"""Of addresses and lengths, in bytes, that the HDF5 library can write."""
+
+
+@pytest.mark.parametrize("offsets", SIZES)
+@pytest.mark.parametrize("lengths", SIZES)
+def test_names_addresses_and_lengths_of_other_sizes(offsets: int, lengths: int) -> None:
+    data = with_superblock(offsets=offsets, lengths=lengths)
+    if offsets == lengths == 8:
+        compare(data)
+        return
+    with pytest.raises(NotPlain, match=f"addresses of {offsets} and lengths of {lengths} bytes"):
+        index_of(data)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("version", 4, "HDF5 knows no superblock of version 4"),
+        ("free", 1, "HDF5 knows no superblock"),
+        ("table", 1, "HDF5 knows no superblock"),
+        ("shared", 1, "HDF5 knows no superblock"),
+        ("offsets", 7, "its addresses have an impossible size"),
+        ("lengths", 9, "its addresses have an impossible size"),
+        ("leaf", 0, "its tables hold nothing"),
+        ("internal", 0, "its tables hold nothing"),
+        ("driver", 0, "is one part of a set of files"),
+    ],
+)
+def test_refuses_superblocks_that_hdf5_does_not_know(field: str, value: int, reason: str) -> None:
+    with pytest.raises(Refused, match=reason):
+        index_of(with_superblock(**{field: value}))
+
+
+def test_names_a_base_address() -> None:
+    with pytest.raises(NotPlain, match="a base address"):
+        index_of(with_superblock(base=1))
 
 
 REFUSED: dict[str, Callable[[h5py.File], object]] = {

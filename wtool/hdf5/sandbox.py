@@ -50,7 +50,6 @@ def make_plain(source_fd: int, start: int, size: int, drop: Sequence[str] = ()) 
     try:
         job = {"path": [p for p in sys.path if p], "source": source_fd, "target": target.fileno()}
         _run({**job, "start": start, "size": size, "drop": list(drop)})
-        target.seek(0)
     except BaseException:
         target.close()
         raise
