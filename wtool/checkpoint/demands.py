@@ -13,7 +13,8 @@ COUNTERS = ("count", "pruning_step")
 _INTEGERS = frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 _NUMBERS = _INTEGERS | {"float16", "float32", "float64", "bfloat16", "bool"}
 _FLOAT8 = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3", "float8_e4m3fnuz", "float8_e5m2fnuz")
-_PACKED = {"bfloat16": "opaque2", **dict.fromkeys(_FLOAT8, "opaque1")}
+PACKED = {"bfloat16": "opaque2", **dict.fromkeys(_FLOAT8, "opaque1")}
+"""Dtypes that HDF5 has no type for -> the opaque type that files have in their place."""
 
 
 def stored_dtype(dataset: Dataset, policy: str | None = None) -> str:
@@ -28,14 +29,14 @@ def stored_dtype(dataset: Dataset, policy: str | None = None) -> str:
         Refused: it does not hold numbers.
     """
     named = dataset.attributes.get("dtype")
-    if isinstance(named, str) and named in _PACKED and dataset.dtype in (_PACKED[named], named):
+    if isinstance(named, str) and named in PACKED and dataset.dtype in (PACKED[named], named):
         return named
-    if named in _PACKED or isinstance(named, tuple):  # Keras compares lists of one text like the text
+    if named in PACKED or isinstance(named, tuple):  # Keras compares lists of one text like the text
         raise Differs(f"{dataset.path} is marked as {named!r:.60} but stored as {dataset.dtype}")
     if dataset.dtype in _NUMBERS:
         return dataset.dtype
     if dataset.dtype.startswith("opaque"):
-        if policy is not None and _PACKED.get(policy) == dataset.dtype:
+        if policy is not None and PACKED.get(policy) == dataset.dtype:
             return policy
         raise Refused(f"{dataset.path} holds {dataset.dtype[6:]}-byte values and nothing tells what they are")
     raise Refused(f"{dataset.path} holds {dataset.dtype} where numbers are expected")

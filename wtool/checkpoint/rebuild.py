@@ -2,51 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from tempfile import TemporaryFile
+from dataclasses import replace
 
 from wtool.checkpoint.layouts import keras3, keras3_rebuild, legacy, legacy_rebuild
 from wtool.checkpoint.lineage import Record
-from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.optimizer.reread import misread
-from wtool.checkpoint.patch import Rewrite, rewrite
-from wtool.checkpoint.structure import Fresh, Skeleton, Structure, structure_text
+from wtool.checkpoint.patch import rewrite
+from wtool.checkpoint.structure import Skeleton, Structure, structure_text
+from wtool.checkpoint.unfilled import Rebuilt, arrays_of, unfilled
 from wtool.errors import Refused, a_few
-from wtool.hdf5.reader import Dataset, Index, read_index
-from wtool.hdf5.writer import write_skeleton
+from wtool.hdf5.reader import Index
 from wtool.io.json_text import parse_object
 from wtool.io.places import Target
-from wtool.io.source import Region, Source
 from wtool.schema.archive_members import CONFIG
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Filled:
-    """An array of the new file, and the values that fill it.
-
-    Attributes:
-        target: the array; one that comes from the base is there as bytes, whatever their dtype is.
-        source: bytes of the base, or values that are made.
-    """
-
-    target: Tensor
-    source: Tensor | Fresh
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rebuilt:
-    """A new file with all groups and attributes, and room for the arrays.
-
-    Attributes:
-        output: takes the arrays.
-        arrays: all of them, each with what fills it.
-    """
-
-    output: Rewrite
-    arrays: tuple[Filled, ...]
 
 
 def rebuild(
@@ -69,24 +40,7 @@ def rebuild(
     made, index = _opened(skeleton, base, structure, stack)
     texts = {CONFIG: structure_text(structure.config)} if base.format == "keras" else {}
     output = rewrite(made, target, lineage, stack, texts, names)
-    return Rebuilt(output, tuple(_filled(index.datasets, skeleton.sources)))
-
-
-def _filled(datasets: Mapping[str, Dataset], sources: Mapping[str, Dataset | Fresh]) -> Iterator[Filled]:
-    for path, dataset in datasets.items():
-        source = sources[path]
-        if isinstance(source, Fresh):
-            yield Filled(_array(dataset, source.shape, source.dtype), source)
-        elif dataset.nbytes:
-            yield Filled(_bytes(dataset), _bytes(source))
-
-
-def _array(dataset: Dataset, shape: tuple[int, ...], dtype: str) -> Tensor:
-    return Tensor(dataset.path, "array", "", None, None, shape, dtype, dataset.path, dataset.offset, dataset.nbytes)
-
-
-def _bytes(dataset: Dataset) -> Tensor:
-    return _array(dataset, (dataset.nbytes,), "uint8")
+    return Rebuilt(output, tuple(arrays_of(index, skeleton)))
 
 
 def check_structure(base: Checkpoint, structure: Structure, stack: ExitStack) -> Checkpoint:
@@ -107,13 +61,7 @@ def _skeleton_of(base: Checkpoint, structure: Structure) -> tuple[Skeleton, dict
 
 
 def _opened(skeleton: Skeleton, base: Checkpoint, structure: Structure, stack: ExitStack) -> tuple[Checkpoint, Index]:
-    with TemporaryFile() as file:
-        write_skeleton(file, skeleton.groups, skeleton.rooms)
-        file.flush()
-        source = Source(os.dup(file.fileno()), base.name)
-    stack.callback(source.close)
-    region = Region(source, 0, source.size)
-    index = read_index(region.read, region.size)
+    region, index = unfilled(skeleton, base.name, stack)
     if base.format == "keras":
         contents = keras3.contents(index, structure.config, base.keras_version)
     else:

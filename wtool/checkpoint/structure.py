@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from wtool.checkpoint.demands import PACKED
+from wtool.checkpoint.model import Tensor
 from wtool.dtypes import Array
 from wtool.errors import Refused
 from wtool.hdf5.reader import Dataset, Value
@@ -55,25 +57,26 @@ class Structure:
 
 @dataclass(slots=True)
 class Skeleton:
-    """The new HDF5 file: its groups, its arrays, and where their values come from."""
+    """The new HDF5 file: its groups, its arrays, and where their values come from.
+
+    An array takes its bytes from an array or a tensor of the old file, or its values are made.
+    """
 
     groups: dict[str, Mapping[str, Value]] = field(default_factory=dict)
     rooms: dict[str, Room] = field(default_factory=dict)
-    sources: dict[str, Dataset | Fresh] = field(default_factory=dict)
+    sources: dict[str, Dataset | Tensor | Fresh] = field(default_factory=dict)
 
-    def put(self, path: str, source: Dataset | Fresh, attributes: Mapping[str, Value]) -> None:
+    def put(self, path: str, source: Dataset | Tensor | Fresh, attributes: Mapping[str, Value]) -> None:
         """Add an array, and the origin of its values."""
         if path in self.rooms:
             raise Refused(f"two arrays would be called {path}")
-        dtype = source.dtype
-        if isinstance(source, Fresh) and dtype == "bfloat16":
-            dtype = "opaque2"
+        dtype = source.dtype if isinstance(source, Dataset) else PACKED.get(source.dtype, source.dtype)
         self.rooms[path] = Room(source.shape, dtype, attributes)
         self.sources[path] = source
 
-    def add(self, path: str, fresh: Fresh) -> None:
-        """Add an array that the old file does not have, with the attributes that Keras 3 writes."""
-        self.put(path, fresh, {"dtype": fresh.dtype} if fresh.dtype == "bfloat16" else {})
+    def add(self, path: str, source: Tensor | Fresh) -> None:
+        """Add an array with the attributes that Keras 3 writes."""
+        self.put(path, source, {"dtype": source.dtype} if source.dtype in PACKED else {})
 
 
 def structure_text(config: Mapping[str, Any]) -> bytes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from wtool.checkpoint.rebuild import Filled
 from wtool.checkpoint.structure import Fresh
+from wtool.checkpoint.unfilled import Filled
 from wtool.dtypes import Array, dtype_of
 from wtool.run.pipeline import Edit
 

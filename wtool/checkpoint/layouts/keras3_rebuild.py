@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
 from wtool.checkpoint.layouts import keras3
 from wtool.checkpoint.layouts.keras3 import OLD_ROOT
 from wtool.checkpoint.layouts.keras3_groups import Groups
+from wtool.checkpoint.layouts.keras3_places import places
 from wtool.checkpoint.lineage import KEY
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.structure import Skeleton, Structure
 from wtool.checkpoint.weight_order import WeightOrder, owner_of, with_slots
 from wtool.errors import Refused
-from wtool.schema.config import Node, inside, read_architecture
+from wtool.schema.config import read_architecture
 
 
 def skeleton_of(base: Checkpoint, structure: Structure, moves: Moves) -> Skeleton:
@@ -56,7 +55,10 @@ class Moves:
             raise Refused("it has no architecture, only weights; this needs a whole model")
         root, _ = read_architecture(base.config, base.keras_version)
         old = dict(keras3.places(Groups(base.indexes[0]), root))
-        self.new = dict(_places(read_architecture(structure.config, base.keras_version)[0], "", "", old))
+        new, _ = read_architecture(structure.config, base.keras_version)
+        kept = {path: group.rpartition("/")[2] for path, group in old.items()}
+        _, *inner = places(new, kept)
+        self.new = {place.path: place.group for place in inner}
         self._layers = {group: layer for layer, group in reversed(old.items())}
 
     def of(self, path: str) -> str | None:
@@ -67,22 +69,6 @@ class Moves:
             return None
         rest = path[len(group or "") :]
         return above + (rest.replace(OLD_ROOT, "layers") if rest.strip("/") == OLD_ROOT else rest)
-
-
-def _places(node: Node, path: str, group: str, old: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Returns the groups of the layers of an architecture in files of Keras 3."""
-    counts: dict[str, int] = {}
-    for child in node.children:
-        if child.listed:
-            number = counts.get(child.group, 0)
-            counts[child.group] = number + 1
-            name = f"{child.attribute}/{child.group}_{number}" if number else f"{child.attribute}/{child.group}"
-        else:
-            before = old.get(inside(path, child.name))
-            name = before.rpartition("/")[2] if before is not None else child.attribute
-        place = f"{group}/{name}" if group else name
-        yield inside(path, child.name), place
-        yield from _places(child, inside(path, child.name), place, old)
 
 
 def moved_assets(base: Checkpoint, moves: Moves) -> dict[str, str]:

@@ -1,0 +1,169 @@
+"""Models composed in the layout of Keras 3, against the files that Keras itself wrote of the same models."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.checkpoint.composing import composed, slots_of
+from tests.models import arrays, hdf5_bytes
+from tests.real_models import AUTHORS_OWN, Saved, saved_files
+from wtool.checkpoint.compose import check_composition
+from wtool.checkpoint.composition import Composition
+from wtool.checkpoint.model import Checkpoint, Slot, Tensor
+from wtool.checkpoint.opener import open_checkpoint
+from wtool.checkpoint.structure import Fresh
+from wtool.errors import Refused
+
+ENDINGS = (".h5", ".weights.h5", ".keras")
+
+
+def pairs() -> list[Any]:
+    """Files of Keras 3 with the `.keras` file of the same model."""
+    found = []
+    for saved in saved_files():
+        if not saved.keras2 and saved.path.suffix == ".keras" and zipfile.is_zipfile(saved.path):
+            for ending in ENDINGS:
+                other = saved.path.with_suffix("").with_name(saved.path.stem + ending)
+                if other.exists():
+                    found.append(pytest.param(saved, other, id=f"{saved.version}/{other.name}"))
+    return found
+
+
+def groups(path: Path) -> set[str]:
+    """The groups of a model's HDF5 file."""
+    found = set()
+    with h5py.File(io.BytesIO(hdf5_bytes(path)), "r") as file:
+        file.visititems(lambda name, item: found.add(name) if isinstance(item, h5py.Group) else None)
+    return found
+
+
+def as_composition(base: Checkpoint, like: Checkpoint) -> Composition:
+    """A model with the architecture of `like` and the values of `base`, which may lack an architecture."""
+    places = {tensor.stored: tensor.path for tensor in like.weights}
+    named = base.config is not None
+    variables = {each.path if named else places[each.stored]: each for each in base.weights}
+    slots = slots_of(base) if named else {}
+    if "optimizer/inner_optimizer" in slots_of(like) and base.format == "h5":
+        slots = {}  # an `.h5` has one list for both optimizers
+    assets = {member.name: member.name for member in base.members if member.name.startswith("assets/")}
+    return Composition("keras", like.config, like.keras_version, variables, slots, assets=assets)
+
+
+@pytest.mark.parametrize(("saved", "other"), pairs())
+def test_has_the_arrays_that_keras_wrote(saved: Saved, other: Path, tmp_path: Path) -> None:
+    if "lora" in saved.model and other.name.endswith(".h5") and not other.name.endswith(".weights.h5"):
+        pytest.skip("an .h5 has the factors apart, a .keras has them in the kernel")
+    if saved.model in AUTHORS_OWN and other.name == f"{saved.model}.h5":
+        pytest.skip("an .h5 does not tell the attributes of custom classes")
+    with open_checkpoint(str(saved.path)) as like, open_checkpoint(str(other)) as base:
+        made = composed(base, as_composition(base, like), tmp_path / "made.keras")
+    wanted, found = arrays(saved.path), arrays(made)
+    if not any(name.startswith("optimizer") for name in found):
+        wanted = {name: values for name, values in wanted.items() if not name.startswith("optimizer")}
+    assert wanted.keys() == found.keys()
+    for name, values in wanted.items():
+        assert found[name].dtype == values.dtype, name
+        assert found[name].tobytes() == values.tobytes(), name
+    extra = groups(made) - groups(saved.path)
+    assert not extra
+    with open_checkpoint(str(saved.path)) as like, open_checkpoint(str(made)) as again:
+        assert [each.path for each in again.weights] == [each.path for each in like.weights]
+        assert again.lineage[-1].operation == "convert"
+
+
+@pytest.fixture
+def mlp() -> Iterator[tuple[Checkpoint, Composition]]:
+    """A model of Keras 3 as an `.h5`, and as a composition of its tensors."""
+    saved = next(each for each in saved_files() if str(each) == "k3.15.1/mlp.h5")
+    with open_checkpoint(str(saved.path)) as base, open_checkpoint(str(saved.path.with_suffix(".keras"))) as like:
+        yield base, as_composition(base, like)
+
+
+def changed(composition: Composition, **changes: Any) -> Composition:
+    return replace(composition, **changes)
+
+
+def test_archive_is_one_as_keras_writes_it(mlp: tuple[Checkpoint, Composition], tmp_path: Path) -> None:
+    base, composition = mlp
+    made = composed(base, composition, tmp_path / "made.keras")
+    with zipfile.ZipFile(made) as archive:
+        members = archive.infolist()
+        assert archive.testzip() is None
+        metadata = json.loads(archive.read("metadata.json"))
+        config = json.loads(archive.read("config.json"))
+    assert [each.filename for each in members] == ["metadata.json", "config.json", "model.weights.h5"]
+    assert {each.compress_type for each in members} == {zipfile.ZIP_STORED}
+    assert {each.date_time[:3] for each in members} == {(1980, 1, 1)}
+    assert metadata["keras_version"] == "3.15.1"
+    assert config == composition.config
+    again = composed(base, composition, tmp_path / "again.keras")
+    assert again.read_bytes() == made.read_bytes()
+
+
+def test_weights_alone_have_the_same_arrays(mlp: tuple[Checkpoint, Composition], tmp_path: Path) -> None:
+    base, composition = mlp
+    whole = composed(base, composition, tmp_path / "made.keras")
+    weights = composed(base, changed(composition, format="weights.h5"), tmp_path / "made.weights.h5")
+    one, other = arrays(whole), arrays(weights)
+    assert one.keys() == other.keys()
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_new_values_take_the_place_of_the_old_ones(mlp: tuple[Checkpoint, Composition], tmp_path: Path) -> None:
+    base, composition = mlp
+    kernel = composition.variables["fc1/kernel"]
+    values = np.arange(np.prod(kernel.shape), dtype="float32").reshape(kernel.shape)
+    variables = {**composition.variables, "fc1/kernel": Fresh(kernel.shape, "float32", lambda: values)}
+    made = composed(base, changed(composition, variables=variables), tmp_path / "made.keras")
+    assert np.array_equal(arrays(made)["layers/dense/vars/0"], values)
+
+
+def refusal(base: Checkpoint, composition: Composition) -> str:
+    with ExitStack() as stack, pytest.raises(Refused) as refused:
+        check_composition(base, composition, stack)
+    return refused.value.message
+
+
+def test_a_variable_too_few_or_too_many_is_refused(mlp: tuple[Checkpoint, Composition]) -> None:
+    base, composition = mlp
+    fewer = {path: source for path, source in composition.variables.items() if path != "fc2/bias"}
+    assert "layer fc2 (Dense) has kernel, bias" in refusal(base, changed(composition, variables=fewer))
+    more = {**composition.variables, "fc1/gamma": composition.variables["fc1/bias"]}
+    assert "but kernel, bias, gamma would be written" in refusal(base, changed(composition, variables=more))
+    other = {**composition.variables, "other/bias": composition.variables["fc1/bias"]}
+    assert "other/bias would be written" in refusal(base, changed(composition, variables=other))
+
+
+def test_a_shape_that_contradicts_the_architecture_is_refused(mlp: tuple[Checkpoint, Composition]) -> None:
+    base, composition = mlp
+    kernel = composition.variables["fc1/kernel"]
+    turned = Fresh(kernel.shape[::-1], "float32", lambda: np.zeros(kernel.shape[::-1], "float32"))
+    variables: Mapping[str, Tensor | Fresh] = {**composition.variables, "fc1/kernel": turned}
+    assert "demands" in refusal(base, changed(composition, variables=variables))
+
+
+def test_slots_in_another_order_are_refused(mlp: tuple[Checkpoint, Composition]) -> None:
+    base, composition = mlp
+    slots = list(composition.slots["optimizer"])
+    slots[2], slots[3] = slots[3], slots[2]
+    assert "the optimizer's velocity of fc1/kernel would be optimizer/momentum" in refusal(
+        base, changed(composition, slots={"optimizer": slots})
+    )
+    extra = [*composition.slots["optimizer"], (Slot("iteration"), slots[0][1])]
+    assert "--optimizer drop" in refusal(base, changed(composition, slots={"optimizer": extra}))
+
+
+def test_without_an_architecture_there_are_no_groups(mlp: tuple[Checkpoint, Composition]) -> None:
+    base, composition = mlp
+    assert "no architecture" in refusal(base, changed(composition, config=None))

@@ -1,0 +1,99 @@
+"""Writing a model that is composed of the tensors of a checkpoint, in a format of its own choice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from wtool.checkpoint.composition import Composition, Outline
+from wtool.checkpoint.lineage import Record
+from wtool.checkpoint.model import Checkpoint, Slot, Tensor
+from wtool.checkpoint.unfilled import Rebuilt, arrays_of, unfilled
+from wtool.checkpoint.writers import WRITERS
+from wtool.errors import Refused, a_few
+from wtool.io.places import Target
+
+
+def compose(
+    base: Checkpoint, composition: Composition, target: Target, lineage: Sequence[Record], stack: ExitStack
+) -> Rebuilt:
+    """Start writing a composed model to `target`.
+
+    Args:
+        base: the checkpoint of whose tensors the model is composed; it stays open until the model is published.
+        composition: the model.
+        target: where the model goes.
+        lineage: see `patch.rewrite`.
+        stack: throws drafts away when it closes.
+
+    Raises:
+        Refused: the new file would not be one that can be read, or a variable would have another place in it.
+        WtoolError: the target cannot be written.
+    """
+    made, outlines = _made(base, composition, stack)
+    output = WRITERS[composition.format].begin(made, composition, target, lineage, stack)
+    files = enumerate(zip(made.indexes, outlines, strict=True))
+    arrays = (array for shard, (index, outline) in files for array in arrays_of(index, outline.skeleton, shard))
+    return Rebuilt(output, tuple(arrays))
+
+
+def check_composition(base: Checkpoint, composition: Composition, stack: ExitStack) -> Checkpoint:
+    """Returns the composed model without its values, as wtool reads it.
+
+    Raises:
+        Refused: the new file would not be one that can be read, or a variable would have another place in it.
+    """
+    return _made(base, composition, stack)[0]
+
+
+def _made(base: Checkpoint, composition: Composition, stack: ExitStack) -> tuple[Checkpoint, tuple[Outline, ...]]:
+    writer = WRITERS[composition.format]
+    outlines = writer.outlines(base, composition)
+    files = [unfilled(outline.skeleton, base.name, stack) for outline in outlines]
+    regions, indexes = (tuple(each) for each in zip(*files, strict=True))
+    contents = writer.read(indexes, composition)
+    if wrong := list(_misread(contents.tensors, outlines)):
+        all_slots = all(path.startswith("optimizer") for path, _ in wrong)
+        way_out = "; --optimizer drop leaves the state of the optimizer out" if all_slots else ""
+        told = a_few([words for _, words in wrong])
+        raise Refused(f"the new file would be read otherwise than it is meant: {told}{way_out}")
+    made = replace(
+        base, format=composition.format, keras_version=composition.keras_version, config=composition.config,
+        contents=contents, regions=regions, indexes=indexes,
+    )  # fmt: skip
+    return made, outlines
+
+
+def _misread(tensors: Sequence[Tensor], outlines: Sequence[Outline]) -> Iterator[tuple[str, str]]:
+    """Yields the arrays of new files that wtool would take for something else than they are: paths, and words.
+
+    Keras tells many variables apart only by their order. So a value in another variable's place would be noticed by
+    nobody.
+    """
+    meanings = {path: meaning for outline in outlines for path, meaning in outline.meanings.items()}
+    sources = {path: source for outline in outlines for path, source in outline.skeleton.sources.items()}
+    for tensor in tensors:
+        if tensor.stored not in meanings:
+            yield tensor.stored, f"{tensor.stored} would be {tensor.path}"
+            continue
+        meaning = meanings.pop(tensor.stored)
+        is_same = isinstance(meaning, Slot) == (tensor.slot is not None) and (
+            meaning is None or _name(meaning) == (_name(tensor.slot) if tensor.slot is not None else tensor.path)
+        )
+        if not is_same:
+            yield tensor.stored, f"{_words(meaning)} would be {tensor.path}"
+        elif tensor.dtype != sources[tensor.stored].dtype:
+            yield tensor.stored, f"{tensor.path} would hold {tensor.dtype}, not {sources[tensor.stored].dtype}"
+    for path, meaning in meanings.items():
+        yield path, f"{path} would not be {_words(meaning)}"
+
+
+def _name(meaning: str | Slot) -> str | tuple[str, str | None]:
+    return meaning if isinstance(meaning, str) else (meaning.name, meaning.weight)
+
+
+def _words(meaning: str | Slot | None) -> str:
+    if isinstance(meaning, Slot):
+        return f"the optimizer's {meaning.name}" + (f" of {meaning.weight}" if meaning.weight else "")
+    return meaning or "a variable of a custom class"

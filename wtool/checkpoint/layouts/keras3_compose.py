@@ -1,0 +1,114 @@
+"""A composed model in the layout of Keras 3: the groups of its layers, and the order of the variables in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from wtool.checkpoint.composition import Composition, Outline
+from wtool.checkpoint.layouts.keras3_custom import CustomLayers
+from wtool.checkpoint.layouts.keras3_places import Place, places
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.structure import Fresh
+from wtool.checkpoint.weight_order import owner_of
+from wtool.errors import Refused, a_few
+from wtool.schema.config import inside, read_architecture
+from wtool.schema.layers import MATRICES, Variables
+from wtool.schema.optimizer_settings import inner_settings, scales_loss, settings_of
+
+Sources = Mapping[str, Tensor | Fresh]
+
+
+def outline_of(base: Checkpoint, composition: Composition) -> Outline:
+    """Returns the HDF5 file of a composed model, as the member of a `.keras` archive or as a `.weights.h5`.
+
+    Args:
+        base: the checkpoint of whose tensors the model is composed.
+        composition: the model.
+
+    Raises:
+        Refused: the architecture has variables that the composition lacks, or the other way round.
+    """
+    if composition.config is None:
+        raise Refused("it has no architecture, only weights; the layout of Keras 3 needs one")
+    root, _ = read_architecture(composition.config, composition.keras_version)
+    layers = list(places(root))
+    given = _by_layer(composition.variables, layers)
+    outline, custom, faults = Outline(), CustomLayers(base, composition), []
+    for place in layers:
+        outline.skeleton.groups[place.variables] = {"name": place.node.name} if place.node.name else {}
+        own = given.get(place.path, {})
+        if place.node.variants is None:
+            faults += custom.add(outline, place, own)
+            continue
+        chosen = _chosen(place, own)
+        if isinstance(chosen, str):
+            faults.append(chosen)
+            continue
+        for number, variable in enumerate(chosen.saved):
+            path = inside(place.path, variable.name)
+            source = own.get(variable.name)
+            if source is None:
+                source = _original(chosen, variable.name, place, given)
+            outline.add(f"{place.variables}/{number}", source, path)
+    if faults:
+        raise Refused(a_few(faults))
+    _add_optimizer(outline, composition)
+    return outline
+
+
+def _by_layer(variables: Sources, layers: Sequence[Place]) -> dict[str, dict[str, Tensor | Fresh]]:
+    """Returns path of a layer -> its variables: path inside the layer -> what fills the variable."""
+    known = {place.path for place in layers}
+    if len(known) < len(layers):
+        paths = [place.path for place in layers]
+        twice = sorted({path for path in paths if paths.count(path) > 1})
+        raise Refused(f"two layers have the path {a_few(twice)}, and their variables cannot be told apart")
+    given: dict[str, dict[str, Tensor | Fresh]] = {}
+    for path, source in variables.items():
+        owner = owner_of(path.rpartition("/")[0], known) or ""
+        given.setdefault(owner, {})[path[len(owner) :].lstrip("/")] = source
+    return given
+
+
+def _chosen(place: Place, own: Sources) -> Variables | str:
+    """Returns the set of variables that a layer is given, or what is wrong with the ones given."""
+    assert place.node.variants is not None
+    for choice in place.node.variants:
+        aliases = {variable.name for variable in choice.saved if variable.alias}
+        if {variable.name for variable in choice.saved} - aliases == own.keys() - aliases:
+            return choice
+    who = f"layer {place.path} ({place.node.class_name})" if place.path else "the model"
+    wanted = ", ".join(variable.name for variable in place.node.variants[0].saved) or "no variables"
+    return f"{who} has {wanted} in files of Keras 3, but {', '.join(own) or 'none'} would be written"
+
+
+def _original(
+    chosen: Variables, name: str, place: Place, given: Mapping[str, Mapping[str, Tensor | Fresh]]
+) -> Tensor | Fresh:
+    """Returns what fills the variable of a layer inside a wrapper, of which the wrapper stores a copy."""
+    copies = [variable.name for variable in chosen.saved if variable.alias]
+    below = [given.get(path, {}) for path, _ in place.node.paths(place.path) if path != place.path]
+    originals = [source for own in below for key, source in own.items() if key in MATRICES]
+    if len(originals) < len(copies):
+        raise Refused(f"layer {place.path} ({place.node.class_name}) wraps no layer whose {name} could be copied")
+    return originals[copies.index(name)]
+
+
+INNER = "optimizer/inner_optimizer"
+"""The group of the optimizer that one for scaled losses wraps; for mixed_float16, Keras wraps optimizers unasked."""
+
+
+def _add_optimizer(outline: Outline, composition: Composition) -> None:
+    compiled = (composition.config or {}).get("compile_config")
+    entry = compiled.get("optimizer") if isinstance(compiled, Mapping) else None
+    settings = settings_of(entry or (composition.training or {}).get("optimizer_config"))
+    names = {"optimizer": settings.config.get("name")}
+    if INNER in composition.slots:
+        is_told = scales_loss(settings)
+        names[INNER] = (inner_settings(settings) if is_told else settings).config.get("name")
+        names["optimizer"] = names["optimizer"] if is_told else "loss_scale_optimizer"
+    for group, slots in composition.slots.items():
+        name = names.get(group)
+        outline.skeleton.groups[f"{group}/vars"] = {"name": name} if isinstance(name, str) and name else {}
+        for number, (slot, source) in enumerate(slots):
+            outline.add(f"{group}/vars/{number}", source, slot)
