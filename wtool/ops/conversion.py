@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from wtool.checkpoint.composition import Composition
 from wtool.checkpoint.layouts.hdf5_file import training_config
-from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.model import Checkpoint, Slot, Tensor
 from wtool.checkpoint.structure import Fresh
-from wtool.errors import Refused, a_few, in_short
+from wtool.errors import Refused, in_short
 from wtool.ops.converted import Unconvertible
-from wtool.schema.config import Node, is_keras2, read_architecture
+from wtool.schema.config import is_keras2
 from wtool.schema.upgrade.model import upgrade
-from wtool.schema.upgrade.upgraded import Change, Upgraded, Wishes
+from wtool.schema.upgrade.upgraded import Change, Upgraded, Wishes, moved_path
 
 KERAS = "3.15.1"
 """The Keras whose format the results have."""
@@ -92,7 +91,7 @@ def _of_weights(base: Checkpoint, recipe: Recipe) -> Conversion | None:
     if not _is_asked(base, recipe):
         return None
     variables: dict[str, Tensor | Fresh] = {tensor.path: tensor for tensor in base.weights}
-    slots = {} if recipe.optimizer == "drop" else _slots(base.slots)
+    slots = {} if recipe.optimizer == "drop" else _slots(base)
     composition = Composition(recipe.format, None, base.keras_version, variables, slots, shard_size=recipe.shard_size)
     return Conversion(composition, notes=base.notes)
 
@@ -128,9 +127,7 @@ def _counted(refused: Sequence[Change]) -> str:
 def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversion:
     variables = _variables(base, upgraded)
     notes = [*base.notes, *upgraded.notes]
-    slots: Mapping[Any, Tensor | Fresh] = {}
-    if recipe.optimizer == "keep" and base.slots:
-        slots = _slots(base.slots)
+    slots = {} if recipe.optimizer == "drop" else _slots(base)
     compiled = upgraded.config.get("compile_config") if base.format == "keras" else None
     composition = Composition(
         format="unzipped" if recipe.unzipped else recipe.format,
@@ -140,85 +137,37 @@ def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversio
         slots=slots,
         training=compiled,
         shard_size=recipe.shard_size,
+        attributes=recipe.wishes.attributes,
     )
     return Conversion(composition, upgraded.changes, tuple(dict.fromkeys(notes)))
 
 
-def _slots(slots: Sequence[Tensor]) -> dict[Any, Tensor | Fresh]:
-    """Returns what the optimizer keeps, in the order of the file.
-
-    Raises:
-        Refused: two of its variables cannot be told apart.
-    """
-    found: dict[Any, Tensor | Fresh] = {tensor.slot: tensor for tensor in slots}
-    if len(found) < len(slots):
-        raise Refused("the variables of its optimizer cannot be told apart; --optimizer drop leaves them out")
+def _slots(base: Checkpoint) -> dict[str, list[tuple[Slot, Tensor | Fresh]]]:
+    """Returns group of an optimizer in files of Keras 3 -> all that the optimizer keeps, in the order of the file."""
+    found: dict[str, list[tuple[Slot, Tensor | Fresh]]] = {}
+    for tensor in base.slots:
+        assert tensor.slot is not None
+        group = "optimizer" if base.format == "h5" else tensor.stored.rpartition("/vars/")[0]
+        found.setdefault(group, []).append((tensor.slot, tensor))
     return found
 
 
 def _variables(base: Checkpoint, upgraded: Upgraded) -> dict[str, Tensor | Fresh]:
-    """Returns path of each variable of the new model -> what fills it, in the order of the new model's layers.
+    """Returns path of each variable of the new model -> what fills it. Every old variable is used.
 
     Raises:
-        Refused: an old variable is used nowhere, or nothing fills a new one.
+        Refused: two old variables would become one new one.
     """
     old = {tensor.path: tensor for tensor in base.weights}
-    computed: dict[str, Tensor | Fresh] = {}
     read = {path for each in upgraded.arrays for path in each.reads}
-    found: dict[str, Tensor | Fresh] = {
-        _moved(path, upgraded.moved): tensor for path, tensor in old.items() if path not in read
-    }
-    clashing = sorted({*found} & {*computed})
-    if clashing or len(found) + len(read) < len(old):
-        raise Refused(f"two old variables would become one new one: {a_few(clashing or sorted(found))}")
-    found |= computed
-    root, _ = read_architecture(upgraded.config, KERAS)
-    nodes = dict(root.paths())
-    _refuse_unused(found, nodes)
-    of_layer: dict[str, list[str]] = {}
-    for path in found:
-        of_layer.setdefault(_owner(path, nodes), []).append(path)
-    _refuse_unfilled(nodes, of_layer)
-    return {path: found[path] for layer in nodes for path in of_layer.get(layer, ())}
+    found: dict[str, Tensor | Fresh] = {}
+    for path, tensor in old.items():
+        if path not in read:
+            _put(found, moved_path(path, upgraded.moved), tensor)
+    return found
 
 
-def _moved(path: str, moved: Mapping[str, str]) -> str:
-    """Returns the new path of a variable or a layer: what is inside a moved layer moves along."""
-    if path in moved:
-        return moved[path]
-    above, slash, name = path.rpartition("/")
-    return f"{_moved(above, moved)}/{name}" if slash else path
-
-
-def _owner(path: str, nodes: Mapping[str, Node]) -> str:
-    """Returns the innermost layer of an architecture that a path is inside of; empty for the model itself."""
-    while path and (path := path.rpartition("/")[0]) not in nodes:
-        pass
-    return path
-
-
-def _refuse_unused(variables: Mapping[str, Tensor | Fresh], nodes: Mapping[str, Node]) -> None:
-    unused = [path for path in variables if not _has_place(path, nodes)]
-    if unused:
-        raise Refused(f"the new model has no variable for {a_few(unused)}, so values would be lost")
-
-
-def _has_place(path: str, nodes: Mapping[str, Node]) -> bool:
-    layer = _owner(path, nodes)
-    variants = nodes[layer].variants
-    name = path.removeprefix(f"{layer}/")
-    return variants is None or any(name == each.name for choice in variants for each in choice.created)
-
-
-def _refuse_unfilled(nodes: Mapping[str, Node], of_layer: Mapping[str, Sequence[str]]) -> None:
-    missing = [each for layer, node in nodes.items() for each in _unfilled(layer, node, of_layer.get(layer, ()))]
-    if missing and of_layer:
-        raise Refused(f"nothing tells the values of {a_few(missing)}")
-
-
-def _unfilled(layer: str, node: Node, given: Sequence[str]) -> Iterator[str]:
-    """Yields the paths of the variables that a layer has in none of its variants without more values."""
-    names = {path.removeprefix(f"{layer}/") for path in given}
-    wanted = [{each.name for each in choice.saved if not each.alias} for choice in node.variants or ()]
-    if wanted and not any(one <= names for one in wanted):
-        yield from (f"{layer}/{name}" for name in sorted(wanted[0] - names))
+def _put(found: dict[str, Tensor | Fresh], path: str, source: Tensor | Fresh) -> None:
+    if path in found:
+        raise Refused(f"two variables would become {path}")
+    found[path] = source

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.patch import Rewrite, rewrite
-from wtool.errors import Refused
 from wtool.io.places import Target
 from wtool.run import pipeline
 from wtool.run.changes import Changes
@@ -81,22 +80,30 @@ def _writer(
     plan: Plan, found: WorkedOut, target: Target, lineage: Sequence[Record], stack: ExitStack
 ) -> tuple[Rewrite, Sequence[pipeline.Edit]]:
     """What takes the new bytes, and the edits that give them: of the base's structure, or of another one."""
-    if found.composition is not None:
-        raise Refused("this format is not written yet")
-    if found.structure is None:
+    if found.structure is None and found.composition is None:
         return rewrite(plan.base, target, lineage, stack), found.edits
     # Imported late: most commands rebuild nothing, and would start a twentieth of a second later.
-    from wtool.checkpoint.rebuild import rebuild
     from wtool.run.rebuilding import edits_of
 
-    assert found.structure is not None
-    rebuilt = rebuild(plan.base, found.structure, target, lineage, stack)
+    if found.composition is not None:
+        from wtool.checkpoint.compose import compose
+
+        rebuilt = compose(plan.base, found.composition, target, lineage, stack)
+    else:
+        from wtool.checkpoint.rebuild import rebuild
+
+        assert found.structure is not None
+        rebuilt = rebuild(plan.base, found.structure, target, lineage, stack)
     return rebuilt.output, edits_of(rebuilt.arrays)
 
 
 def _try(plan: Plan, found: WorkedOut, passes: Passes, stack: ExitStack) -> None:
-    """Do all that can be done without writing: counts are right then, and a structure is one that can be read."""
-    if found.structure is not None:
+    """Do all that can be done without writing: counts are right then, and a new file is one that can be read."""
+    if found.composition is not None:
+        from wtool.checkpoint.compose import check_composition
+
+        check_composition(plan.base, found.composition, stack)
+    elif found.structure is not None:
         from wtool.checkpoint.rebuild import check_structure
 
         check_structure(plan.base, found.structure, stack)
