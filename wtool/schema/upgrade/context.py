@@ -50,6 +50,8 @@ class Context:
             called in there now.
         arrays: path of a new variable -> how it is computed. The layers in the path are called as in the old model;
             `model.upgrade` moves them.
+        floatx: dtype of layers that name none, as Keras calls it.
+        replaced: the keys of `wishes.replacements` that named a layer.
         stale: paths of variables whose optimizer slots cannot go on; their layers are called as in the old model, too.
         models: path of a functional model in the old model -> what is known of its outputs behind given inputs.
     """
@@ -64,6 +66,8 @@ class Context:
     arrays: dict[str, ArrayChange] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
     models: dict[str, Behind] = field(default_factory=dict)
+    floatx: str = "float32"
+    replaced: set[str] = field(default_factory=set)
 
     def change(self, place: Place, rule: str, text: str) -> None:
         """Note what a rule did to a layer: one sentence."""
@@ -77,6 +81,17 @@ class Context:
         """Note what is worth knowing, once."""
         if text not in self.notes:
             self.notes.append(text)
+
+    def registered(self, name: str, place: Place) -> str:
+        """Returns the name under which the new model has a class or a function of its author's, and notes it.
+
+        Args:
+            name: registered name in the old model.
+            place: of the layer that it is, or that uses it.
+        """
+        name = self.wishes.renamed.get(name, name)
+        self.note(f"register {name}, which layer {place.path} needs, before the new model is loaded")
+        return name
 
     def move(self, layer: str, old: str, new: str) -> None:
         """Note that what is called `old` inside a layer is called `new` in the new model.

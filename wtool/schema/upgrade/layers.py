@@ -1,16 +1,26 @@
-"""The upgrade of a layer's entry, whatever the layer is: models, wrappers, single layers."""
+"""The upgrade of a layer's entry, whatever the layer is: models, wrappers, single layers, layers of other authors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from wtool.schema.layers import class_and_settings, class_of
+from wtool.schema.layers import class_and_settings, class_of, entry_of
 from wtool.schema.upgrade.context import Context, Place
+from wtool.schema.upgrade.cudnn import from_cudnn
+from wtool.schema.upgrade.custom import custom_entry
 from wtool.schema.upgrade.nodes import functional_config
+from wtool.schema.upgrade.replacements import replacement_of
+from wtool.schema.upgrade.rules import GONE
 from wtool.schema.upgrade.sequential import sequential_config
+from wtool.schema.upgrade.settings import upgraded_settings
 
 Entry = dict[str, Any]
+
+STANDS_FOR = {"ThresholdedReLU": "ReLU", "SyncBatchNormalization": "BatchNormalization"}
+"""Class of Keras 2 -> class of Keras 3 that computes the same with other settings."""
+
+OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 
 
 def upgraded_entry(entry: Any, place: Place, context: Context) -> Entry:
@@ -27,15 +37,81 @@ def upgraded_entry(entry: Any, place: Place, context: Context) -> Entry:
         Refused: this is no layer's entry.
     """
     class_name, settings = class_and_settings(entry, place.path or "the model")
-    kind = class_of(entry) or class_name
-    if kind == "Sequential":
-        return written("Sequential", sequential_config(settings, place, context, upgraded_entry), "keras")
-    if "input_layers" in settings:
-        functional = functional_config(settings, place, context, upgraded_entry)
-        return {**written("Functional", functional, "keras.src.models.functional"), "registered_name": "Functional"}
-    return written(kind, dict(settings))
+    replacement = replacement_of(settings, place, context)
+    if replacement is not None:
+        return replacement
+    kind = class_of(entry)
+    if kind is None or ">" in kind:
+        return custom_entry(entry, class_name, settings, place, context, upgraded_entry)
+    if kind in ("Sequential", "Functional", "Model"):
+        return _model(kind, settings, place, context)
+    if kind in GONE:
+        context.refuse(
+            place, "no such layer", f"{GONE[kind]}; name another entry by --replace '{place.path}=CLASS:...'"
+        )
+    if kind == "Lambda":
+        context.refuse(
+            place, "Lambda",
+            "it is code of its author, which is never run here; `wtool inspect` and `wtool check` show what the file "
+            f"tells of it; say what stands for it by --replace '{place.path}=CLASS:key=value,...'",
+        )  # fmt: skip
+    if kind in GONE or kind == "Lambda":
+        return written(kind, dict(settings))
+    kind, settings = from_cudnn(kind, settings, place, context)
+    new = upgraded_settings(kind, _with_inner(kind, settings, place, context), place, context, upgraded_entry)
+    return _built(kind, written(STANDS_FOR.get(kind, kind), new), settings)
 
 
 def written(class_name: str, settings: Mapping[str, Any], module: str = "keras.layers") -> Entry:
     """Returns the entry of a class of Keras's own."""
     return {"module": module, "class_name": class_name, "config": dict(settings), "registered_name": None}
+
+
+def _model(kind: str, settings: Mapping[str, Any], place: Place, context: Context) -> Entry:
+    if kind == "Sequential" or "input_layers" not in settings:
+        return written("Sequential", sequential_config(settings, place, context, upgraded_entry), "keras")
+    config = functional_config(settings, place, context, upgraded_entry)
+    return written("Functional", config, "keras.src.models.functional") | {"registered_name": "Functional"}
+
+
+def _with_inner(kind: str, settings: Mapping[str, Any], place: Place, context: Context) -> dict[str, Any]:
+    """Returns a wrapper's settings with the entries of the layers inside as Keras 3 writes them."""
+    new = dict(settings)
+    entry = entry_of(kind)
+    wraps = entry.wraps if entry is not None else ""
+    if wraps == "both ways":
+        name = _name(settings.get("layer")).removeprefix("forward_")
+        new["layer"] = _inner(settings.get("layer"), f"forward_{name}", place, context)
+        if settings.get("backward_layer") is not None:
+            new["backward_layer"] = _inner(settings["backward_layer"], None, place, context)
+    elif wraps == "cell":
+        cell = settings.get("cell")
+        if isinstance(cell, list):
+            cell = {"class_name": "StackedRNNCells", "config": {"name": "stacked_rnn_cells", "cells": cell}}
+        new["cell"] = _inner(cell, None, place, context)
+    elif wraps == "cells":
+        cells = settings.get("cells")
+        new["cells"] = [_inner(cell, None, place, context) for cell in (cells if isinstance(cells, list) else [cells])]
+    elif isinstance(settings.get("layer"), Mapping):
+        new["layer"] = _inner(settings["layer"], None, place, context)
+    return new
+
+
+def _inner(entry: Any, name: str | None, place: Place, context: Context) -> Entry:
+    class_name, _ = class_and_settings(entry, f"the layer inside {place.path}")
+    kind = class_of(entry) or class_name.rpartition(">")[2]
+    return upgraded_entry(entry, place.inner(name or _name(entry), kind), context)
+
+
+def _name(entry: Any) -> str:
+    settings = entry.get("config") if isinstance(entry, Mapping) else None
+    return str(settings.get("name", "")) if isinstance(settings, Mapping) else ""
+
+
+def _built(kind: str, entry: Entry, settings: Mapping[str, Any]) -> Entry:
+    """Returns the entry with `build_config`, where Keras 2 kept among the settings what the layer was built for."""
+    if kind == "MultiHeadAttention":
+        shapes = {f"{name}_shape": entry["config"].pop(f"{name}_shape", None) for name in ("query", "value", "key")}
+        if all(isinstance(shape, list) for shape in shapes.values()):
+            entry["build_config"] = {"shapes_dict": shapes}
+    return entry

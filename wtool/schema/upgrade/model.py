@@ -14,6 +14,8 @@ from wtool.schema.upgrade.context import Context, Place
 from wtool.schema.upgrade.layers import upgraded_entry
 from wtool.schema.upgrade.upgraded import Upgraded, Wishes, moved_path
 
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+
 
 def upgrade(
     config: Any,
@@ -38,8 +40,10 @@ def upgrade(
     """
     if is_keras3(config, version):
         return Upgraded(dict(config))
-    context = Context(wishes, version, shapes)
+    context = Context(wishes, version, shapes, floatx=floatx_of(whole(config)))
     entry = upgraded_entry(whole(config), Place("", class_of_model(config)), context)
+    for name in sorted(set(wishes.replacements) - context.replaced):
+        context.refuse(Place(name, ""), "unused wish", f"--replace names {name}, but no layer is called so")
     moved = context.moves()
     return Upgraded(
         entry,
@@ -68,6 +72,26 @@ def whole(config: Any) -> Mapping[str, Any]:
 def class_of_model(config: Any) -> str:
     """Returns the class that a model's entry names, without its package."""
     return str(whole(config).get("class_name", "")).rpartition(">")[2]
+
+
+def floatx_of(entry: Mapping[str, Any]) -> str:
+    """Returns the dtype of a model's layers that name none: in old Kerases only the model's input had one.
+
+    Args:
+        entry: of the model.
+    """
+    waiting: list[Any] = [entry]
+    while waiting:
+        each = waiting.pop()
+        if not isinstance(each, Mapping):
+            continue
+        config = each.get("config")
+        settings = config if isinstance(config, Mapping) else {"layers": config}
+        layers = settings.get("layers")
+        waiting += layers[::-1] if isinstance(layers, list) else []
+        if isinstance(settings.get("batch_input_shape"), list) and settings.get("dtype") in FLOATS:
+            return str(settings["dtype"])
+    return "float32"
 
 
 def is_keras3(config: Any, version: str | None) -> bool:

@@ -1,11 +1,42 @@
 """THE table of rules: what an upgrade does to a configuration, or refuses, each rule under its name.
 
-Whoever notes a change or a refusal names one of these rules; the reference page has the table.
+Whoever notes a change or a refusal names one of these rules; the reference page has the table. A rule with `drops` or
+`renames` is done by `settings.plain_rules`; what the others do is in the module that notes their name.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+CONVOLUTIONS = (
+    "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose",
+    "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
+)  # fmt: skip
+CELLS = ("SimpleRNNCell", "LSTMCell", "GRUCell")
+RECURRENT = ("SimpleRNN", "LSTM", "GRU", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+CUDNN = ("CuDNNLSTM", "CuDNNGRU")
+RANDOM = (
+    "RandomBrightness", "RandomContrast", "RandomCrop", "RandomFlip", "RandomRotation", "RandomTranslation",
+    "RandomZoom",
+)  # fmt: skip
+SPATIAL_DROPOUT = ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
+LOOKUPS = ("IntegerLookup", "StringLookup", "TextVectorization")
+GONE = {
+    "LocallyConnected1D": "Keras 3 has no layer whose kernel differs from place to place",
+    "LocallyConnected2D": "Keras 3 has no layer whose kernel differs from place to place",
+    "RandomHeight": "Keras 3 has no layer that draws the height of its output",
+    "RandomWidth": "Keras 3 has no layer that draws the width of its output",
+    "DenseFeatures": "Keras 3 has no feature columns",
+    "SequenceFeatures": "Keras 3 has no feature columns",
+    "RandomFourierFeatures": "Keras 3 has no such layer",
+    "AbstractRNNCell": "Keras 3 has no such class",
+    "DynamicEmbedding": "Keras 3 has no such layer",
+    "DynamicLookup": "Keras 3 has no such layer",
+    "CategoryCrossing": "Keras 3 has HashedCrossing only, whose results differ",
+    "PreprocessingLayer": "Keras 3 has no such class",
+    "Merge": "Keras 3 has no layer that takes the way of merging as a setting",
+}
+"""Class of Keras 2 that Keras 3 does not have, and that nothing in Keras 3 can stand for -> why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +47,8 @@ class Rule:
         name: of the rule, in results and in the docs.
         text: what the rule does, or why it refuses: one sentence.
         classes: of Keras 2 that the rule is for; empty where it is for all of them, or for the model itself.
-        drops: settings that Keras 3 does not have and that change nothing.
-        renames: setting of Keras 2 -> its name in Keras 3.
+        drops: settings that Keras 3 does not have, and that change nothing there.
+        renames: setting of Keras 2 and its name in Keras 3.
         refuses: whether a layer that the rule meets cannot be kept.
     """
 
@@ -29,13 +60,91 @@ class Rule:
     refuses: bool = False
 
 
-_RULES = (
+_PLAIN = (
+    Rule(
+        "input of the layer", "A layer does not say any more what it takes: an InputLayer does.",
+        drops=("batch_input_shape", "input_dtype", "input_dim", "input_length", "input_shape", "batch_size", "dynamic"),
+    ),
+    Rule(
+        "convolution", "Transposed, depthwise and separable convolutions have no groups, and no settings of a kernel "
+        "that they do not have.", CONVOLUTIONS, drops=("groups",),
+    ),
+    Rule(
+        "unused kernel", "Depthwise and separable convolutions have no settings of a kernel that they do not have.",
+        CONVOLUTIONS[3:], drops=("kernel_initializer", "kernel_regularizer", "kernel_constraint"),
+    ),
+    Rule("unused filters", "A depthwise convolution has no filters of its own.", CONVOLUTIONS[3:5], drops=("filters",)),
+    Rule(
+        "way of computing", "Recurrent layers do not say any more how they are computed.",
+        (*RECURRENT, *CELLS, *CUDNN), drops=("implementation",),
+    ),
+    Rule("unrolled", "Convolving recurrent layers are never unrolled.", RECURRENT[4:], drops=("unroll",)),
+    Rule("random numbers", "Random layers do not say any more how they draw.", RANDOM, drops=("rng_type",)),
+    Rule(
+        "spatial dropout", "Spatial dropout has neither the shape of its noise nor a trainable flag as a setting.",
+        SPATIAL_DROPOUT, drops=("noise_shape", "trainable"),
+    ),
+    Rule("sparse embeddings", "An Embedding's gradients are as the optimizer wants them.", ("Embedding",), ("sparse",)),
+    Rule(
+        "fused normalization", "BatchNormalization does not say any more how it is computed.",
+        ("BatchNormalization", "SyncBatchNormalization"), drops=("fused", "virtual_batch_size", "adjustment"),
+    ),
+    Rule(
+        "size of the vocabulary", "A lookup does not say any more how many words it has.", LOOKUPS,
+        drops=("vocabulary_size",),
+    ),
+    Rule(
+        "slope", "LeakyReLU calls its slope negative_slope.", ("LeakyReLU",), renames=(("alpha", "negative_slope"),),
+    ),
+)  # fmt: skip
+
+_DONE_ELSEWHERE = (
     Rule("form", "Entries are written as Keras 3 writes them, with the module of their class."),
     Rule("input shape", "The input shape of a Sequential model's first layer becomes an InputLayer before that layer."),
-    Rule("no input shape", "A Sequential model that never stored an input shape has to be told one.", refuses=True),
     Rule("name", "A slash in the name of a layer becomes `_`, with a number where another layer has that name."),
-    Rule("unknown entry", "What is no layer's entry cannot become a layer.", refuses=True),
-)
+    Rule("inferred input shape", "A Sequential model without an input shape takes what its first kernel takes."),
+    Rule("dtype", "A dtype policy is written as its name; layers that name no dtype get that of the model's input."),
+    Rule(
+        "hard_sigmoid",
+        "Keras 2 means clip(0.2 x + 0.5, 0, 1), Keras 3 clip(x / 6 + 0.5, 0, 1): the activation becomes a small model "
+        "of Rescaling and ReLU, wherever it stands. Weights stay as they are.",
+    ),
+    Rule("threshold", "ThresholdedReLU becomes ReLU with a threshold.", ("ThresholdedReLU",)),
+    Rule("reset gate", "A GRU without `reset_after` resets before its recurrent kernel.", ("GRU", "GRUCell")),
+    Rule("cuDNN", "The layers that ran on cuDNN alone become LSTM and GRU; their arrays are laid out anew.", CUDNN),
+    Rule("one axis", "A list of one axis becomes that axis."),
+    Rule("bins", "Discretization's dtype is that of its input: whole numbers would be cut off.", ("Discretization",)),
+    Rule("synchronized", "It becomes a synchronized BatchNormalization.", ("SyncBatchNormalization",)),
+    Rule("shapes of attention", "The shapes of query, key and value move to `build_config`.", ("MultiHeadAttention",)),
+    Rule("old name", "Keras 2 had another name for what the setting means.", LOOKUPS),
+    Rule("old arrays", "The arrays of Keras 1 are laid out anew."),
+    Rule("custom class", "The entry of a class that is not Keras's own is kept, under its registered name."),
+    Rule("replaced", "The user's entry takes the place of the layer."),
+    Rule("shared", "An entry that stands in several models becomes a layer in each: equal, but trained apart."),
+)  # fmt: skip
 
-RULES: dict[str, Rule] = {rule.name: rule for rule in _RULES}
+_REFUSING = (
+    Rule("no input shape", "A Sequential model that never stored an input shape has to be told one.", refuses=True),
+    Rule("Lambda", "A Lambda is code, which wtool does not run; only its author can say what stands for it.",
+         ("Lambda",), refuses=True),
+    Rule("no such layer", "Keras 3 has no such layer.", tuple(GONE), refuses=True),
+    Rule("time first", "Keras 3 has no recurrent layers whose first axis is the time.", RECURRENT, refuses=True),
+    Rule("constants", "Keras 3 has no constants of recurrent layers.", ("RNN", *RECURRENT), refuses=True),
+    Rule("virtual batches", "Keras 3 has no virtual batches.", ("BatchNormalization",), refuses=True),
+    Rule("robust masking", "Keras 3 has no robust masking.", ("Softmax", "MultiHeadAttention"), refuses=True),
+    Rule("causal attention", "Keras 3 takes the causal mask with the call, not as a setting.",
+         ("Attention", "AdditiveAttention"), refuses=True),
+    Rule("ragged input", "Layers of Keras 3 take no ragged tensors.", ("InputLayer", "TextVectorization"),
+         refuses=True),
+    Rule("learned bins", "Bins that were learned are stored as a summary, not as boundaries.", ("Discretization",),
+         refuses=True),
+    Rule("callable setting", "A setting that is code cannot be kept.", refuses=True),
+    Rule("unknown setting", "Keras 3 does not take this value of the setting.", refuses=True),
+    Rule("unused wish", "What the user says of a layer has to name one.", refuses=True),
+)  # fmt: skip
+
+PLAIN: tuple[Rule, ...] = _PLAIN
+"""The rules that drop and rename settings and do nothing else."""
+
+RULES: dict[str, Rule] = {rule.name: rule for rule in (*_PLAIN, *_DONE_ELSEWHERE, *_REFUSING)}
 """Name of a rule -> the rule."""

@@ -1,0 +1,68 @@
+"""Layers of classes that are not Keras's own: kept as they are, with what Keras 3 has to find in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from wtool.schema.layers import class_of
+from wtool.schema.upgrade.context import Context, Place
+from wtool.schema.upgrade.objects import FAMILIES, upgraded_dtype, upgraded_part
+
+Upgrade = Callable[[Any, Place, Context], dict[str, Any]]
+
+
+def custom_entry(
+    entry: Mapping[str, Any],
+    class_name: str,
+    settings: Mapping[str, Any],
+    place: Place,
+    context: Context,
+    upgraded_entry: Upgrade,
+) -> dict[str, Any]:
+    """Returns the entry of a layer whose class is its author's, and notes what has to be registered.
+
+    Its settings stay, but for those that every layer has, and for entries of Keras's own layers and parts in them,
+    which the author's code hands to Keras.
+
+    Args:
+        entry: of the layer in the old model.
+        class_name: in the entry.
+        settings: in the entry.
+        place: of the layer.
+        context: notes what is done.
+        upgraded_entry: upgrades the entry of a layer.
+    """
+    told = entry.get("registered_name")
+    old = told if isinstance(told, str) and told else class_name
+    registered = context.registered(old, place)
+    renamed = f", now {registered}" if registered != old else ""
+    context.change(place, "custom class", f"the class {old}{renamed} is kept, with its settings")
+    config = {key: _inner(value, place, context, upgraded_entry) for key, value in settings.items()}
+    config.pop("batch_input_shape", None)
+    if "dtype" in settings:
+        config["dtype"] = upgraded_dtype(settings["dtype"], place, context)
+    if "hard_sigmoid" in settings.values():
+        context.note(f"layer {place.path} says hard_sigmoid, and its own code resolves it: Keras 3 means x / 6 + 0.5")
+    plain = registered.rpartition(">")[2]
+    new = {"module": None, "class_name": plain, "config": config, "registered_name": registered}
+    return new | {key: entry[key] for key in ("build_config",) if key in entry}
+
+
+def _inner(value: Any, place: Place, context: Context, upgraded_entry: Upgrade) -> Any:
+    """Returns a setting of a custom class; entries of layers, initializers and such become those of Keras 3."""
+    if isinstance(value, list):
+        return [_inner(each, place, context, upgraded_entry) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    name = value.get("class_name")
+    if not isinstance(name, str) or not isinstance(value.get("config"), (Mapping, list)):
+        return {key: _inner(each, place, context, upgraded_entry) for key, each in value.items()}
+    for family, classes in FAMILIES.items():
+        if name in classes:
+            return upgraded_part(value, family, place, context)
+    if class_of(value) is not None:
+        config = value["config"]
+        inner = config.get("name") if isinstance(config, Mapping) else None
+        return upgraded_entry(value, place.inner(str(inner or name), name), context)
+    return dict(value)

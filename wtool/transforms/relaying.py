@@ -1,0 +1,66 @@
+"""Arrays of old Kerases laid out as Keras 3 has them: pure functions, each from the old arrays to the new one.
+
+Sources: `preprocess_weights_for_loading` and `_convert_rnn_weights` of tf_keras/src/saving/legacy/hdf5_format.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def cudnn_kernel(kernel: np.ndarray, gates: int) -> np.ndarray:
+    """Returns an input kernel (inputs, gates * units) of cuDNN as LSTM and GRU have it.
+
+    cuDNN stores the block of each gate, (inputs, units), column by column.
+    """
+    blocks = np.split(kernel, gates, axis=1)
+    return np.hstack([block.T.reshape(block.shape, order="F") for block in blocks])
+
+
+def cudnn_recurrent_kernel(kernel: np.ndarray, gates: int) -> np.ndarray:
+    """Returns a recurrent kernel (units, gates * units) of cuDNN as LSTM and GRU have it: each block transposed."""
+    return np.hstack([block.T for block in np.split(kernel, gates, axis=1)])
+
+
+def cudnn_bias_lstm(bias: np.ndarray) -> np.ndarray:
+    """Returns the biases (4 * units,) of an LSTM: the sum of the two biases that cuDNN has, (8 * units,)."""
+    first, second = np.split(bias, 2)
+    both: np.ndarray = first + second
+    return both
+
+
+def cudnn_bias_gru(bias: np.ndarray) -> np.ndarray:
+    """Returns the biases (2, 3 * units) of a GRU: the two biases that cuDNN has, one behind the other, (6 * units,)."""
+    return bias.reshape(2, -1)
+
+
+def joined(*arrays: np.ndarray, order: Sequence[int]) -> np.ndarray:
+    """Returns arrays one behind the other along the last axis.
+
+    Keras 1 stored an array for each gate; Keras 2 and 3 store one with the gates side by side.
+
+    Args:
+        arrays: of equal shapes but for the last axis.
+        order: index of the array that comes first, second, ...
+    """
+    return np.concatenate([arrays[number] for number in order], axis=-1)
+
+
+def permuted(array: np.ndarray, axes: Sequence[int]) -> np.ndarray:
+    """Returns the array with its axes in another order."""
+    return np.transpose(array, tuple(axes))
+
+
+def flipped(array: np.ndarray, axes: Sequence[int]) -> np.ndarray:
+    """Returns the array back to front along some axes: Theano turned kernels around before it convolved."""
+    return np.flip(array, tuple(axes))
+
+
+FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (cudnn_kernel, cudnn_recurrent_kernel, cudnn_bias_lstm, cudnn_bias_gru, joined, permuted, flipped)
+}
+"""Name of a function, as in `ArrayChange` -> the function: from arrays, and further arguments by name, to an array."""
