@@ -57,7 +57,9 @@ def changed_block(
         is_new.insert(0, source < 0)
         at[edit.axis] = np.where(source < 0, ~source, source)
     old = np.ravel_multi_index([at[axis] for axis in range(last)], tensor.shape[:-1]) if last else np.zeros(1, int)
-    values = np.take(_rows(base, tensor, old), at[last], axis=1)
+    values = _rows(base, tensor, old)
+    if any(edit.axis == last for edit in edits):  # else whole rows move, and picking their values one by one is slow
+        values = np.take(values, at[last], axis=1)
     for edit, new in zip(edits, is_new, strict=True):
         where = (slice(None), new) if edit.axis == last else (new,)
         fill = fill_of(edit, filling)
