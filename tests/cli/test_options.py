@@ -52,8 +52,21 @@ def test_help_imports_nothing_heavy() -> None:
         "for name in sys.argv[1:]:\n"
         "    try: wtool.cli.main([name, '--help'])\n"
         "    except SystemExit: pass\n"
-        "print(sorted(set(sys.modules) & {'numpy', 'h5py', 'rich', 'tensorflow', 'keras'}))"
+        "heavy = {'numpy', 'h5py', 'rich', 'tensorflow', 'keras', 'difflib', 'statistics', 'wtool.io.publish'}\n"
+        "print(sorted(set(sys.modules) & heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code, *GROUPS], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert all(f"Usage: wtool {name} " in done.stdout or f"{name} [OPTIONS]" in done.stdout for name in GROUPS)
+
+
+def test_commands_without_options_of_dataclasses_start_without_them() -> None:
+    code = (
+        "import sys, wtool.cli\n"
+        "for name in ('inspect', 'check'):\n"
+        "    try: wtool.cli.main([name, '--help'])\n"
+        "    except SystemExit: pass\n"
+        "print([name for name in sys.modules if name.startswith(('wtool.run', 'wtool.training.resume'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -20,7 +20,7 @@ from tests import from_options
 from tests.from_options import GROUPS
 from wtool import words
 from wtool.option import Option, options_of
-from wtool.training.fitting.logs import Epoch
+from wtool.training.fitting.epoch import Epoch
 from wtool.training.lottery.options import Trained
 
 FIRST = {"resume": "model", "lottery": "model", "average": "paths"}

@@ -1,4 +1,7 @@
-"""Options of commands: those that dataclasses tell, and others that several commands share."""
+"""Options of commands: those that dataclasses tell, and others that all commands share.
+
+This module imports none of the dataclasses: a command that needs no options of theirs starts without them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ import click
 
 from wtool.option import Option, options_of, types_of
 from wtool.option_types import alternatives, is_list
-from wtool.run.options import Execution, Selection
 
 Decorator: TypeAlias = Callable[[Any], Any]
 
@@ -99,7 +101,5 @@ class _Numbers(click.ParamType):  # type: ignore[type-arg]
 
 
 models = click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-include, exclude = one(Selection, "include"), one(Selection, "exclude")
-force = one(Execution, "force")
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output, an object per model.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, and no report.")

@@ -8,14 +8,15 @@ import click
 
 from wtool.cli import options
 from wtool.cli.console import progress_bar, say, say_passed_by
+from wtool.run.options import Execution, Selection
 
 
 @click.command("plot")
 @click.argument("paths", nargs=-1, required=True, metavar="MODEL...|RUN/")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The new .png, .svg or .pdf file.")
-@options.include
-@options.exclude
-@options.force
+@options.one(Selection, "include")
+@options.one(Selection, "exclude")
+@options.one(Execution, "force")
 @options.quiet
 def command(paths: tuple[str, ...], quiet: bool, **chosen: Any) -> None:
     """Draw the weights of models, or the curves of a lottery experiment.

@@ -14,7 +14,7 @@ from wtool.cli.console import counted, quiet_import, refuse_two_outputs, say, sa
 from wtool.training.resume_options import Resume, Resumed
 
 if TYPE_CHECKING:
-    from wtool.training.fitting.logs import Epoch
+    from wtool.training.fitting.epoch import Epoch
 
 
 @click.command("resume")

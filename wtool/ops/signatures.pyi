@@ -8,7 +8,7 @@ from wtool.ops.converted import Converted
 from wtool.ops.swapped import Swapped
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
-from wtool.training.fitting.logs import Epoch
+from wtool.training.fitting.epoch import Epoch
 from wtool.training.lottery.options import Lottery, Trained
 from wtool.training.resume_options import Resumed
 from wtool.words import Models, Path, Progress

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from wtool.choices import OPTIMIZER_MODES
@@ -136,6 +135,8 @@ def refuse_unknown(operation: str, options: Iterable[str], known: Collection[str
     """
     unknown = sorted({*options} - {*known})
     if unknown:
+        from difflib import get_close_matches  # slow to import, and seldom needed
+
         names = sorted(known)
         meant = [near for name in unknown for near in get_close_matches(name, names, n=1)]
         hint = f"; did you mean {', '.join(meant)}?" if meant else f"; its options are {', '.join(names)}"

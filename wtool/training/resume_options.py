@@ -8,7 +8,7 @@ from typing import Any
 
 from wtool.option import Checked, argument, like, option, told
 from wtool.run.options import Execution, Seed
-from wtool.training.fitting.logs import Epoch
+from wtool.training.fitting.epoch import Epoch
 from wtool.words import Path
 
 

@@ -16,7 +16,7 @@ from wtool.training.data.samples import Samples
 from wtool.training.fitting import holding, logs, masks, randomness
 from wtool.training.fitting.callbacks import NeuroPlast, Pruning, Stroke
 from wtool.training.fitting.compiling import Compilation, compile_model
-from wtool.training.fitting.logs import Epoch
+from wtool.training.fitting.epoch import Epoch
 from wtool.training.fitting.loop import Stop, fit, stopping_on_signals
 from wtool.training.fitting.telling import Log
 from wtool.training.loading.load import Loaded, load

@@ -8,35 +8,20 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wtool.errors import Refused, Usage, WtoolError
 from wtool.io.json_text import parse_object
 from wtool.io.publish import write_whole
 
+if TYPE_CHECKING:
+    from wtool.training.fitting.epoch import Epoch
+
 SUFFIXES = (".csv", ".jsonl")
 FIRST = "epoch"
 """Name of the first column."""
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """An epoch that has ended.
-
-    Attributes:
-        number: counted from 1 over all runs of the training.
-        of: the number of the last one.
-        seconds: it took.
-        metrics: loss and metrics; those of validation begin with `val_`.
-    """
-
-    number: int
-    of: int
-    seconds: float
-    metrics: dict[str, float] = field(default_factory=dict)
 
 
 def check_log(path: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from wtool.training.fitting.logs import Epoch
+from wtool.training.fitting.epoch import Epoch
 
 
 class ReportFailed(Exception):

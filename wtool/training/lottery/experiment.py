@@ -17,7 +17,7 @@ from wtool.run.batch import fresh_seed
 from wtool.training.checks import check_validation
 from wtool.training.data import fingerprints
 from wtool.training.data.words import paths_of
-from wtool.training.fitting.logs import Epoch
+from wtool.training.fitting.epoch import Epoch
 from wtool.training.lottery import summaries
 from wtool.training.lottery.folder import Folder, claim, claimed, looked_at
 from wtool.training.lottery.options import Lottery, LotteryOptions, Trained

@@ -19,7 +19,7 @@ from wtool.training.resume import resume
 from wtool.training.resume_options import Resume
 
 if TYPE_CHECKING:
-    from wtool.training.fitting.logs import Epoch
+    from wtool.training.fitting.epoch import Epoch
 
 
 def transform(folder: Folder, step: Step) -> None:

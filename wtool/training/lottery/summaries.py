@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,7 +134,7 @@ def _summary(group: Sequence[Line]) -> Summary:
         arm=first.arm,
         round=first.round,
         sparsity=first.sparsity,
-        remaining=statistics.fmean(line.remaining for line in group),
+        remaining=_spread([line.remaining for line in group]).mean,
         epoch=first.epoch,
         trials=len(group),
         metrics={name: _spread([line.metrics[name] for line in group]) for name in names},
@@ -143,5 +142,7 @@ def _summary(group: Sequence[Line]) -> Summary:
 
 
 def _spread(values: Sequence[Any]) -> Spread:
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return Spread(statistics.fmean(values), statistics.median(values), min(values), max(values), deviation)
+    from statistics import fmean, median, stdev  # slow to import, and `wtool lottery --help` needs none of them
+
+    deviation = stdev(values) if len(values) > 1 else None
+    return Spread(fmean(values), median(values), min(values), max(values), deviation)
