@@ -168,11 +168,23 @@ class Checkpoint:
         Raises:
             Refused: the file became shorter since it was opened.
         """
-        dtype = dtype_of(tensor.dtype)
-        values = np.empty(stop - start, dtype)
-        region = self.regions[tensor.shard]
-        region.source.read_into(region.start + tensor.offset + start * dtype.itemsize, values.view(np.uint8).data)
+        values = np.empty(stop - start, dtype_of(tensor.dtype))
+        self.read_into(tensor, start, values)
         return values
+
+    def read_into(self, tensor: Tensor, start: int, values: np.ndarray[Any, Any]) -> None:
+        """Fill a flat array with the values of a tensor from `start` on.
+
+        Args:
+            tensor: the tensor.
+            start: index of the first value in the flat tensor.
+            values: array of the tensor's dtype, shape (n,), contiguous.
+
+        Raises:
+            Refused: the file became shorter since it was opened.
+        """
+        region = self.regions[tensor.shard]
+        region.source.read_into(region.start + tensor.offset + start * values.itemsize, values.view(np.uint8).data)
 
     @property
     def unhashed(self) -> tuple[str, ...]:

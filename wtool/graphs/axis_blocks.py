@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.structure import Fresh
-from wtool.dtypes import Array
+from wtool.dtypes import Array, dtype_of
 from wtool.graphs.layer_changes import COPY, ONE, AxisEdit
 from wtool.graphs.values import Filling, changed_values, fill_of, new_shape
 
-SPARSE = 4  # old rows read for one that is needed: beyond that, the runs of needed rows are read one by one
+SPARSE = 4
+"""Old rows that are read for one that is needed: beyond that, each run of needed rows is read by itself."""
+
+LONG = 4096
+"""Bytes of a run of rows that is read by itself in any case: a copy within memory would take longer."""
 
 
 def changed_array(base: Checkpoint, tensor: Tensor, edits: Sequence[AxisEdit], filling: Filling) -> Fresh:
@@ -52,12 +57,15 @@ def changed_block(
     at = dict(enumerate(np.unravel_index(rows, shape[:-1]))) if last else {}
     at[last] = np.arange(length)
     is_new: list[Array] = []
+    needed = np.ones(len(rows), bool)  # no row that one number fills
     for edit in reversed(edits):  # back from the new positions to the old ones
         source = edit.source[at[edit.axis]]
         is_new.insert(0, source < 0)
+        if edit.axis != last and fill_of(edit, filling) not in (COPY, "mirror"):
+            needed &= source >= 0
         at[edit.axis] = np.where(source < 0, ~source, source)
     old = np.ravel_multi_index([at[axis] for axis in range(last)], tensor.shape[:-1]) if last else np.zeros(1, int)
-    values = _rows(base, tensor, old)
+    values = _rows(base, tensor, old, needed)
     if any(edit.axis == last for edit in edits):  # else whole rows move, and picking their values one by one is slow
         values = np.take(values, at[last], axis=1)
     for edit, new in zip(edits, is_new, strict=True):
@@ -72,17 +80,21 @@ def changed_block(
     return block
 
 
-def _rows(base: Checkpoint, tensor: Tensor, rows: Array) -> Array:
-    """Rows of a tensor by their numbers, shape (len(rows), length of a row)."""
+def _rows(base: Checkpoint, tensor: Tensor, rows: Array, needed: Array) -> Array:
+    """Rows of a tensor by their numbers, shape (len(rows), length of a row); those that are not needed are not read."""
     length = tensor.shape[-1]
-    low, high = int(rows.min()), int(rows.max()) + 1
-    if high - low <= SPARSE * len(rows):
-        near: Array = _read(base, tensor, low, high)[rows - low]
-        return near
-    runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
-    return np.concatenate([_read(base, tensor, int(run[0]), int(run[-1]) + 1) for run in runs]).reshape(-1, length)
-
-
-def _read(base: Checkpoint, tensor: Tensor, low: int, high: int) -> Array:
-    length = tensor.shape[-1]
-    return base.read_range(tensor, low * length, high * length).reshape(high - low, length)
+    values = np.empty((len(rows), length), dtype_of(tensor.dtype))
+    places = np.flatnonzero(needed)
+    if not len(places):
+        return values
+    read = rows[places]
+    low, high = int(read.min()), int(read.max()) + 1
+    breaks = np.flatnonzero((np.diff(read) != 1) | (np.diff(places) != 1)) + 1  # between runs of neighbours
+    if len(breaks) * LONG > values.nbytes and high - low <= SPARSE * len(read):
+        near = base.read_range(tensor, low * length, high * length).reshape(high - low, length)
+        values[places] = near[read - low]
+        return values
+    for first, last in pairwise([0, *breaks.tolist(), len(read)]):
+        run = values[places[first] : places[last - 1] + 1]
+        base.read_into(tensor, int(read[first]) * length, run.reshape(-1))
+    return values
