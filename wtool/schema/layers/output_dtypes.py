@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wtool.dtypes import is_floating
 from wtool.schema.layers.entry import Settings
 
 _KEEPING = frozenset(("Flatten", "Reshape", "Permute", "Identity"))
@@ -35,6 +34,8 @@ def output_dtype(class_name: str | None, config: Settings, inputs: Sequence[str 
         return "int64" if config.get("output_mode", "int") == "int" else "float32"
     if class_name == "Discretization":
         return "int32" if config.get("output_mode", "int") == "int" else compute_dtype(config.get("dtype"))
+    from wtool.dtypes import is_floating  # late: `wtool swap --help` reads the names of layers, without NumPy
+
     if class_name in _KEEPING and inputs and inputs[0] is not None and not is_floating(inputs[0]):
         return inputs[0]
     return compute_dtype(config.get("dtype"))
