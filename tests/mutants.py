@@ -19,6 +19,7 @@ import math
 import os
 import random
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -36,6 +37,7 @@ import pytest
 from wtool.hdf5 import sandbox
 
 ROOT = Path(__file__).parents[1]
+FIXTURES = ROOT / "fixtures"
 TESTS = {
     "io": ["tests/io", "tests/checkpoint/test_two_readers.py", "tests/checkpoint/test_reasons.py", "tests/run"],
     "hdf5": ["tests/hdf5", "tests/checkpoint/test_reasons.py", "tests/checkpoint/test_two_readers.py"],
@@ -144,6 +146,11 @@ def codes(code: CodeType) -> Iterator[CodeType]:
             yield from codes(each)
 
 
+def times(folder: Path) -> dict[Path, int]:
+    """Returns when each file of a folder was last written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
 class Runner:
     """A pytest plugin: runs the collected tests once for each mutant, in a process of its own."""
 
@@ -161,14 +168,25 @@ class Runner:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self.order(session)
+        with tempfile.TemporaryDirectory() as kept:
+            shutil.copytree(FIXTURES, kept, dirs_exist_ok=True)
+            self.try_all(session, Path(kept))
+        return True
+
+    def try_all(self, session: pytest.Session, kept: Path) -> None:
+        """Runs the tests with each mutant; puts back the fixtures over which one has written."""
+        before = times(FIXTURES)
         for done, mutant in enumerate(self.sample, 1):
             survived = self.status(session, mutant) == SURVIVED
+            if times(FIXTURES) != before:
+                shutil.rmtree(FIXTURES)
+                shutil.copytree(kept, FIXTURES)
+                before = times(FIXTURES)
             if survived:
                 self.survivors.append(mutant)
             place = f"{mutant.path.relative_to(ROOT)}:{mutant.line}"
             print(f"{done}/{len(self.sample)} {'SURVIVED' if survived else 'noticed '} {place}: {mutant.words}",
                   file=sys.__stderr__, flush=True)  # fmt: skip
-        return True
 
     def order(self, session: pytest.Session) -> None:
         """Runs the tests with the unchanged code, and puts the quickest first: a noticed mutant then costs little."""
