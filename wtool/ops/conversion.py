@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wtool.checkpoint.composition import Composition
+from wtool.checkpoint.layouts import keras3
 from wtool.checkpoint.layouts.hdf5_file import training_config
+from wtool.checkpoint.layouts.keras3_groups import Groups
+from wtool.checkpoint.layouts.keras3_places import places
 from wtool.checkpoint.model import Checkpoint, Slot, Tensor
 from wtool.checkpoint.structure import Fresh
+from wtool.checkpoint.weight_order import owner_of
 from wtool.errors import Refused, in_short
 from wtool.ops.converted import Unconvertible
-from wtool.schema.config import is_keras2
+from wtool.schema.config import is_keras2, read_architecture
 from wtool.schema.upgrade.model import upgrade
+from wtool.schema.upgrade.native import COMPILED, native_model, training_config_of
 from wtool.schema.upgrade.upgraded import Change, Upgraded, Wishes, moved_path
 
 KERAS = "3.15.1"
 """The Keras whose format the results have."""
+
+ASSETS = "assets/"
+"""Beginning of the names of files in an archive that layers keep there, such as vocabularies."""
 
 WEIGHTS_ALONE = ("weights.h5", "weights.json")
 """Formats without an architecture."""
@@ -74,7 +82,7 @@ def conversion_of(base: Checkpoint, recipe: Recipe) -> Conversion | None:
         return None
     if upgraded is not None and upgraded.refused:
         raise Unconvertible(_counted(upgraded.refused), upgraded.refused)
-    return _composed(base, upgraded or Upgraded(base.config), recipe)
+    return _composed(base, upgraded, recipe)
 
 
 def _of_weights(base: Checkpoint, recipe: Recipe) -> Conversion | None:
@@ -124,22 +132,55 @@ def _counted(refused: Sequence[Change]) -> str:
     return f"{layers:,} layer{'s' if layers > 1 else ''} cannot be converted"
 
 
-def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversion:
-    variables = _variables(base, upgraded)
-    notes = [*base.notes, *upgraded.notes]
-    slots = {} if recipe.optimizer == "drop" else _slots(base)
-    compiled = upgraded.config.get("compile_config") if base.format == "keras" else None
+def _composed(base: Checkpoint, upgraded: Upgraded | None, recipe: Recipe) -> Conversion:
+    """Returns the conversion of a model whose architecture is known; `upgraded` is None for a model of Keras 3."""
+    assert base.config is not None
+    if upgraded is None:
+        training = training_config(base)
+        upgraded = Upgraded(native_model(base.config, training) if base.format == "h5" else base.config)
+    compiled = upgraded.config.get(COMPILED)
     composition = Composition(
         format="unzipped" if recipe.unzipped else recipe.format,
         config=upgraded.config,
         keras_version=KERAS,
-        variables=variables,
-        slots=slots,
-        training=compiled,
+        variables=_variables(base, upgraded),
+        slots={} if recipe.optimizer == "drop" else _slots(base),
+        training=training_config_of(compiled) if isinstance(compiled, Mapping) else None,
+        assets=_assets(base, upgraded),
         shard_size=recipe.shard_size,
         attributes=recipe.wishes.attributes,
     )
+    notes = (*base.notes, *upgraded.notes, *_lost(base, recipe))
     return Conversion(composition, upgraded.changes, tuple(dict.fromkeys(notes)))
+
+
+def _lost(base: Checkpoint, recipe: Recipe) -> Iterator[str]:
+    """Yields what the wanted format has no place for."""
+    if recipe.format in WEIGHTS_ALONE:
+        yield f"{recipe.format} holds weights alone: the architecture is left out"
+    assets = sum(member.name.startswith(ASSETS) for member in base.members)
+    if assets and recipe.format != "keras":
+        yield f"{recipe.format} has no place for files: the {assets} of lookup tables are left out"
+
+
+def _assets(base: Checkpoint, upgraded: Upgraded) -> dict[str, str]:
+    """Returns name of each file that a layer keeps in an archive -> its name in the new archive."""
+    names = [member.name for member in base.members if member.name.startswith(ASSETS)]
+    if not names:
+        return {}
+    assert base.config is not None
+    root, _ = read_architecture(base.config, base.keras_version)
+    old = {group: path for path, group in keras3.places(Groups(base.indexes[0]), root)}
+    new = {place.path: place.group for place in places(read_architecture(upgraded.config, KERAS)[0])}
+    found = {}
+    for name in names:
+        inner = name.removeprefix(ASSETS)
+        group = owner_of(inner, old)
+        layer = None if group is None else moved_path(old[group], upgraded.moved)
+        if group is None or layer not in new:
+            raise Refused(f"nothing tells which layer its file {name} belongs to")
+        found[name] = f"{ASSETS}{new[layer]}{inner.removeprefix(group)}"
+    return found
 
 
 def _slots(base: Checkpoint) -> dict[str, list[tuple[Slot, Tensor | Fresh]]]:
