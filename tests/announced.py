@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests import forkserver
 from tests.announced_cases import SLOTS, Maker
 from wtool.ops.check import SEVERITY_OF
 from wtool.schema.unsafe import unsafe_parts
@@ -68,12 +69,15 @@ def own(reader: Reader) -> tuple[Any, ...]:
 
 
 def _child(reader: Reader, folder: str, words: Sequence[str], given: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join(each for each in (reader.first, str(ROOT), os.path.join(folder, "modules")) if each)
+    path = os.pathsep.join(each for each in (reader.first, str(ROOT)) if each)
     environment = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "KERAS_HOME": folder, "HOME": folder}
     environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONDONTWRITEBYTECODE": "1", "KERAS_BACKEND": "tensorflow"}
-    argv = [sys.executable, "-m", "tests.announced_child", reader.package, os.path.join(folder, "made"), *words]
+    words = ["-m", "tests.announced_child", reader.package, folder, *words]
+    argv = [sys.executable, *words] if reader.first else forkserver.python(*words, readers=True)
     os.makedirs(os.path.join(folder, "made"), exist_ok=True)
-    return subprocess.run(argv, input=given, env=environment, capture_output=True, text=True, errors="replace")
+    return subprocess.run(
+        argv, cwd=ROOT, input=given, env=environment, capture_output=True, text=True, errors="replace"
+    )
 
 
 def prepare(folder: str) -> None:
@@ -128,18 +132,17 @@ class Counted:
     wrong: int = 0
 
 
-def run(cases: int, seed: int, batch: int = 4000) -> tuple[list[Counted], list[str]]:
-    """Give `cases` entries to each Keras; gives what happened, and a line for each thing that was not announced."""
-    known = readers()
-    entries = [entry for reader in known for entry in own(reader)]
-    counts = [Counted(reader.name) for reader in known]
+def run(cases: int, seed: int, to: Sequence[Reader], batch: int = 4000) -> tuple[list[Counted], list[str]]:
+    """Give `cases` entries to each Keras in `to`; gives what happened, and a line for each unannounced thing."""
+    entries = [entry for reader in readers() for entry in own(reader)]
+    counts = [Counted(reader.name) for reader in to]
     failures: list[str] = []
     for start in range(0, cases, batch):
         with tempfile.TemporaryDirectory() as folder:
             prepare(folder)
             made = list(Maker(seed + start, entries, folder).cases(min(batch, cases - start)))
             texts = [(way, json.dumps(value)) for way, value in made]
-            for reader, count in zip(known, counts, strict=True):
+            for reader, count in zip(to, counts, strict=True):
                 for (way, value), answer in zip(made, asked(reader, folder, texts), strict=True):
                     wrong = unannounced(way, value, answer)
                     kinds = Counter(each.split()[0] for each in answer["did"])
@@ -153,9 +156,9 @@ def run(cases: int, seed: int, batch: int = 4000) -> tuple[list[Counted], list[s
     return counts, failures
 
 
-def false_alarms() -> tuple[int, list[str]]:
-    """How many entries all Kerases make of their own classes, and those that are said to run or reach something."""
-    entries = [entry for reader in readers() for entry in own(reader)]
+def false_alarms(of: Sequence[Reader]) -> tuple[int, list[str]]:
+    """How many entries the Kerases make of their own classes, and those that are said to run or reach something."""
+    entries = [entry for reader in of for entry in own(reader)]
     told = [entry for entry in entries if announced("object", entry) & {"runs", "reaches"}]
     return len(entries), [json.dumps(entry) for entry in told]
 
@@ -163,8 +166,8 @@ def false_alarms() -> tuple[int, list[str]]:
 def main() -> None:
     """Write the table, and fail if anything was not announced."""
     cases, seed = int(sys.argv[1]), int(sys.argv[2])
-    counts, failures = run(cases, seed)
-    entries, alarms = false_alarms()
+    counts, failures = run(cases, seed, readers())
+    entries, alarms = false_alarms(readers())
     rows = [
         (
             "entries",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import forkserver
+
 LEAVES_OUT = re.compile(r"not \w+( and not \w+)*")
 OF_ALL_TESTS = re.compile(r"^pytestmark = .*", re.MULTILINE)
 MARK = re.compile(r"pytest\.mark\.(\w+)")
@@ -22,6 +24,15 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Have the fork servers that the chosen tests use import TensorFlow and Keras while other tests run."""
+    names = {name for item in session.items if item.get_closest_marker("tensorflow") for name in vars(item.module)}
+    if "forkserver" in names:
+        forkserver.begin(forkserver.TRAINING)
+    if names.intersection(("announced", "resolved")):
+        forkserver.begin(forkserver.READERS)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -1,10 +1,10 @@
 """A Python that has imported what wtool needs, and forks for each command: for tests that start many processes.
 
 To start Python and to import NumPy, h5py and wtool takes half a second of processor time, to import TensorFlow and
-Keras six more; a fork takes hundredths of one. `wtool(...)` and `folder()` give programs that take the same words,
-files, environment and signals as the real ones, and end with the same status. Tests of what
-a process imports and of its children use `sys.executable`. After SIGKILL, wait for the end of the output: the fork
-server kills what it forked only after its client is dead.
+Keras six more; a fork takes hundredths of one. `begin(...)` starts a fork server before it is needed. `wtool(...)` and
+`folder()` give programs that take the same words, files, environment and signals as the real ones, and end with the
+same status. Tests of what a process imports and of its children use `sys.executable`. After SIGKILL, wait for the end
+of the output: the fork server kills what it forked only after its client is dead.
 
 The client (`fork_client.py`) sends its words, its environment, its folder and its open streams over a socket to the
 server, which forks. The server ends when the tests do, and kills whatever it forked when its client is gone.
@@ -33,6 +33,7 @@ from typing import Any
 
 PLAIN = ("wtool.cli", "rich.table", "rich.progress", "h5py", "isal.igzip_lib", "blake3", "ml_dtypes", "wtool.ops.check")
 TRAINING = ("tensorflow", "keras", "wtool.layers", "wtool.training.resume", "wtool.callbacks")
+READERS = ("tensorflow", "keras", "tf_keras")
 COMMANDS = ("average", "check", "inspect", "rewind", "swap", "transforming")
 QUIET = {
     "KERAS_BACKEND": "tensorflow",
@@ -47,31 +48,47 @@ def wtool(*words: object, training: bool = False) -> list[str]:
     return [str(folder(training) / "wtool"), *map(str, words)]
 
 
-def python(*words: object, training: bool = False) -> list[str]:
-    """Returns the words that run `python -c CODE`, `python -m MODULE` or `python SCRIPT`."""
-    return [str(folder(training) / "python"), *map(str, words)]
+def python(*words: object, training: bool = False, readers: bool = False) -> list[str]:
+    """Returns the words that run `python -c CODE`, `python -m MODULE` or `python SCRIPT`.
+
+    With `readers`, both Kerases have been imported, and nothing of wtool that changes or extends them.
+    """
+    made = _ready(READERS) if readers else folder(training)
+    return [str(made / "python"), *map(str, words)]
 
 
 def folder(training: bool = False) -> Path:
     """Returns a folder, for the front of PATH, with the programs `wtool` and `python`."""
-    return _started(TRAINING if training else ())
+    return _ready(TRAINING if training else ())
+
+
+def begin(imports: tuple[str, ...]) -> None:
+    """Starts a server, which imports while the tests go on."""
+    _begun(imports)
 
 
 @cache
-def _started(imports: tuple[str, ...]) -> Path:
-    """Starts a server. Returns the folder with its programs."""
+def _begun(imports: tuple[str, ...]) -> tuple[Path, subprocess.Popen[bytes]]:
+    """Starts a server. Returns the folder for its programs, and the server, which says when it is ready."""
     made = Path(tempfile.mkdtemp(prefix="wtool-fork-"))
     address = made / "socket"
     argv = [sys.executable, "-m", "tests.forkserver", str(address), *imports]
-    root, environment = Path(__file__).parents[1], {**os.environ, **QUIET}
+    root, environment = Path(__file__).parents[1], {**os.environ, **QUIET, "KERAS_HOME": str(made)}
     until_the_end, _ = os.pipe()  # the other end is closed when this process ends
     server = subprocess.Popen(argv, cwd=root, env=environment, stdin=until_the_end, stdout=subprocess.PIPE)
     os.close(until_the_end)
+    return made, server
+
+
+@cache
+def _ready(imports: tuple[str, ...]) -> Path:
+    """Waits for a server. Returns the folder with its programs."""
+    made, server = _begun(imports)
     assert server.stdout is not None
     with server.stdout:
         if not server.stdout.readline():
             raise RuntimeError("the fork server did not start")
-    client = [sys.executable, "-IS", Path(__file__).with_name("fork_client.py"), address]
+    client = [sys.executable, "-IS", Path(__file__).with_name("fork_client.py"), made / "socket"]
     for name, before in (("wtool", ["-m", "wtool"]), ("python", [])):
         line = shlex.join(map(str, [*client, *before]))
         (made / name).write_text(f'#!/bin/sh\nexec {line} "$@"\n')

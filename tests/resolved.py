@@ -14,6 +14,7 @@ import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tests import forkserver
 from tests.resolved_of import ROOMS
 
 FILES = Path(__file__).parents[1] / "wtool" / "schema"
@@ -62,8 +63,9 @@ def resolved(which: str, first: str | None = None) -> Resolved:
     """(kind, room, name) of what a Keras resolves; `first` comes first on the path."""
     path = os.pathsep.join([*([first] if first else []), str(FILES.parents[1])])
     environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    argv = [sys.executable, "-m", "tests.resolved_of", which]
-    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
+    words = ("-m", "tests.resolved_of", which)
+    argv = [sys.executable, *words] if first else forkserver.python(*words, readers=True)
+    done = subprocess.run(argv, cwd=FILES.parents[1], env=environment, capture_output=True, text=True, check=True)
     return frozenset((kind, room, name) for kind, room, name in json.loads(done.stdout))
 
 
