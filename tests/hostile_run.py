@@ -1,6 +1,6 @@
-"""Every operation on every hostile file, in one process under an audit hook: what was done besides, as JSON.
+"""Every operation on the named hostile files of a folder, in one process: what was done besides, as JSON.
 
-    python -m tests.hostile_run FOLDER
+    python -m tests.hostile_run FOLDER NAME...
 
 Python itself tells of files that are opened, code that is run, processes and sockets. What happens while modules are
 imported is not looked at: the operations are done to a few harmless files first.
@@ -94,7 +94,6 @@ def own_peak() -> int:
 def main() -> None:
     global watching, allowed
     sys.addaudithook(audit)
-    cases = json.loads((FOLDER / "manifest.json").read_text())["cases"]
     results = []
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made).resolve()
@@ -105,11 +104,11 @@ def main() -> None:
             for operation in OPERATIONS:
                 if (FOLDER / name).exists():
                     attempt(operation, FOLDER / name, folder)
-        for case in cases:
+        for name in sys.argv[2:]:
             for operation in OPERATIONS:
                 done_besides.clear()
                 watching = True
-                result = attempt(operation, FOLDER / case["name"], folder)
+                result = attempt(operation, FOLDER / name, folder)
                 watching = False
                 results.append({**result, "besides": list(done_besides)})
     peak = max(own_peak(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
