@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import click
@@ -14,18 +15,13 @@ import pytest
 
 from tests import forkserver
 from tests.models import BLOBS, FIXTURES
+from tests.steps import Steps
 from wtool.cli import COMMANDS, cli
 
 DOCS = Path(__file__).parents[2] / "docs"
 TRAINS = ("import keras", "wtool resume")
-PAGES = [
-    pytest.param(
-        page,
-        id=page.stem,
-        marks=[pytest.mark.tensorflow] if any(word in page.read_text() for word in TRAINS) else [],
-    )
-    for page in sorted((DOCS / "howto").glob("*.md"))
-]
+PAGES = {page.stem: page.read_text() for page in sorted((DOCS / "howto").glob("*.md"))}
+BLOCKS = {name: re.findall(r"```(sh|python)\n(.*?)```", text, re.DOTALL) for name, text in PAGES.items()}
 
 
 def options(name: str) -> set[str]:
@@ -61,30 +57,61 @@ def test_links_lead_somewhere() -> None:
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_how_to_pages_run(page: Path, tmp_path: Path) -> None:
-    """Every block of a page, in order, in a folder with the models that it speaks of."""
-    text = page.read_text()
-    trains = any(word in text for word in TRAINS)
-    if trains:
-        pytest.importorskip("keras")
-    shutil.copy(BLOBS[0], tmp_path / "init.keras")
-    shutil.copy(BLOBS[-1], tmp_path / "trained.keras")
+def needs_training(page: str) -> bool:
+    return any(word in PAGES[page] for word in TRAINS)
+
+
+def fill(folder: Path) -> None:
+    """Makes the models and data that pages speak of."""
+    shutil.copy(BLOBS[0], folder / "init.keras")
+    shutil.copy(BLOBS[-1], folder / "trained.keras")
     with np.load(FIXTURES / "blobs" / "data.npz") as data:
-        np.savez(tmp_path / "data.npz", **{name: values[:100] for name, values in data.items()})
-    (tmp_path / "zoo" / "deep").mkdir(parents=True)
+        np.savez(folder / "data.npz", **{name: values[:100] for name, values in data.items()})
+    (folder / "zoo" / "deep").mkdir(parents=True)
     for number, path in enumerate(BLOBS[:4]):
-        shutil.copy(path, tmp_path / "zoo" / ("deep" if number % 2 else ".") / path.name)
+        shutil.copy(path, folder / "zoo" / ("deep" if number % 2 else ".") / path.name)
+
+
+def run_block(page: str, language: str, block: str, folder: Path) -> None:
+    trains = needs_training(page)
     path = f"{forkserver.folder(training=trains)}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "PATH": path, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
-    for language, block in re.findall(r"```(sh|python)\n(.*?)```", text, re.DOTALL):
-        run = ["bash", "-euo", "pipefail", "-c", block]
-        argv = run if language == "sh" else forkserver.python("-c", block, training=trains)
-        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, f"{block}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        assert "see above" not in done.stdout
-    assert len(list(tmp_path.rglob("*.keras"))) > 11
+    run = ["bash", "-euo", "pipefail", "-c", block]
+    argv = run if language == "sh" else forkserver.python("-c", block, training=trains)
+    done = subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, f"{block}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    assert "see above" not in done.stdout
+
+
+def all_models_were_made(folder: Path) -> None:
+    assert len(list(folder.rglob("*.keras"))) > 11
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Steps]:
+    """Name of each page -> its blocks, in a folder with the models that the page speaks of."""
+    found = {}
+    for page, blocks in BLOCKS.items():
+        folder = tmp_path_factory.mktemp(page)
+        steps = [partial(run_block, page, language, block, folder) for language, block in blocks]
+        found[page] = Steps([partial(fill, folder), *steps, partial(all_models_were_made, folder)])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("page", "number"),
+    [
+        pytest.param(page, number, marks=[pytest.mark.tensorflow] if needs_training(page) else [])
+        for page, blocks in BLOCKS.items()
+        for number in range(1, len(blocks) + 1)
+    ],
+)
+def test_how_to_pages_run(page: str, number: int, followed: dict[str, Steps]) -> None:
+    """Every block of a page, in order."""
+    if needs_training(page):
+        pytest.importorskip("keras")
+    followed[page].run(len(followed[page].steps) if number == len(BLOCKS[page]) else number + 1)
 
 
 @pytest.mark.tensorflow

@@ -17,6 +17,7 @@ import pytest
 import wtool
 from tests import forkserver
 from tests.models import Array
+from tests.steps import Steps
 from wtool.training.lottery import folder as lottery_folder
 from wtool.training.lottery import plan as lottery_plan
 from wtool.training.lottery import summaries
@@ -375,24 +376,31 @@ def wait_for(pattern: str, lines: int, process: subprocess.Popen[str]) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.slow
-def test_signals_and_kills(here: Path) -> None:
-    """SIGINT in the dense training, SIGKILL in it, SIGTERM in the ticket's, then to the end."""
+def interrupted() -> None:
     process = started("run")
     wait_for("run/trial-1/.epochs/log.jsonl", 2, process)
     process.send_signal(signal.SIGINT)
     told = process.communicate()[1]
     assert (process.returncode, "Traceback" in told) == (130, False), told
     assert not Path("run/trial-1/trained.keras").exists()
+
+
+def killed() -> None:
     process = started("run")
     wait_for("run/trial-1/.epochs/log.jsonl", 5, process)
     process.kill()
     process.communicate()
+
+
+def terminated() -> None:
     process = started("run")
     wait_for("run/trial-1/rewind/round-1/.epochs/log.jsonl", 2, process)
     process.terminate()
     told = process.communicate()[1]
     assert (process.returncode, "Traceback" in told) == (143, False), told
+
+
+def finished() -> None:
     process = started("run")
     table, told = process.communicate()
     assert process.returncode == 0, told
@@ -400,8 +408,31 @@ def test_signals_and_kills(here: Path) -> None:
     assert table.splitlines()[0].split() == ["arm", "round", "weights", "trials", *heads]
     assert table.splitlines()[2].split()[:4] == ["rewind", "1", "25.42%", "1"]  # 205 of 1024, and 96 of 160
     assert [line.split(", ")[1] for line in told.splitlines() if ", " in line] == ["rewind round 1"]
+
+
+def compared() -> None:
     started("whole").communicate()
     assert_same_folders("whole", "run")
+
+
+STOPS = (interrupted, killed, terminated, finished, compared)
+
+
+@pytest.fixture(scope="module")
+def stops(first: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Steps]:
+    folder = tmp_path_factory.mktemp("stops")
+    for name in ("init.keras", "digits.npz"):
+        shutil.copy(first / name, folder)
+    return folder, Steps(STOPS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", range(1, len(STOPS) + 1), ids=lambda count: STOPS[count - 1].__name__)
+def test_signals_and_kills(count: int, stops: tuple[Path, Steps], monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGINT in the dense training, SIGKILL in it, SIGTERM in the ticket's, then to the end."""
+    folder, steps = stops
+    monkeypatch.chdir(folder)
+    steps.run(count)
 
 
 # Words.
