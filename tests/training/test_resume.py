@@ -22,11 +22,13 @@ from blake3 import blake3
 import wtool
 from tests import forkserver
 from tests.models import HOSTILE, ZOO, Array
+from tests.steps import Steps
 
 pytestmark = pytest.mark.tensorflow
 keras = pytest.importorskip("keras")
 h5py = pytest.importorskip("h5py")
 datasets = pytest.importorskip("sklearn.datasets")
+tensorflow = pytest.importorskip("tensorflow")
 data = pytest.importorskip("wtool.training.data.reading")
 fingerprints = pytest.importorskip("wtool.training.data.fingerprints")
 samples = pytest.importorskip("wtool.training.data.samples")
@@ -264,11 +266,33 @@ def test_lineage_that_tells_of_other_tensors(here: Path) -> None:
     assert wtool.resume("other.keras", hold_zeros=False, **words).held == 0
 
 
-def test_every_form_of_data_is_the_same_data(here: Path) -> None:
-    tensorflow = pytest.importorskip("tensorflow")
+FORMS: dict[str, Callable[[Array, Array], Any]] = {
+    "arrays in files": lambda x, y: ["x.npy", "y.npy"],
+    "parts": lambda x, y: "parts.npz",
+    "by name": lambda x, y: "named.npz",
+    "table": lambda x, y: "table.csv",
+    "saved samples": lambda x, y: "singles",
+    "saved batches": lambda x, y: "batches",
+    "function of arrays": lambda x, y: "some_data:arrays",
+    "function of batches": lambda x, y: "some_data:pieces",
+    "arrays": lambda x, y: (x, y),
+    "batches": lambda x, y: tensorflow.data.Dataset.from_tensor_slices((x, y)).batch(32),
+}
+
+
+@pytest.fixture(scope="module")
+def trained_on_96(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The initial model after an epoch of plain Keras."""
+    path = tmp_path_factory.mktemp("plain") / "init.keras"
+    model().save(path)
+    plain = load(path)
+    plain.fit(X[:96], Y[:96], epochs=1, batch_size=32, shuffle=False, verbose=0)
+    return plain
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_data_is_the_same_data(form: str, here: Path, trained_on_96: Any) -> None:
     x, y = X[:96], Y[:96]
-    plain = load("init.keras")
-    plain.fit(x, y, epochs=1, batch_size=32, shuffle=False, verbose=0)
     np.save("x.npy", x)
     np.save("y.npy", y)
     np.savez("parts.npz", x_train=x.astype(np.float64), y_train=y, x_test=X[96:128], y_test=Y[96:128])
@@ -282,14 +306,9 @@ def test_every_form_of_data_is_the_same_data(here: Path) -> None:
         "def pieces():\n    import tensorflow as tf\n"
         "    return tf.data.Dataset.from_tensor_slices(arrays()).batch(32)\n"
     )
-    forms: list[Any] = [
-        ["x.npy", "y.npy"], "parts.npz", "named.npz", "table.csv", "singles", "batches", "some_data:arrays",
-        "some_data:pieces", (x, y), tensorflow.data.Dataset.from_tensor_slices((x, y)).batch(32),
-    ]  # fmt: skip
-    for number, form in enumerate(forms):
-        done = wtool.resume("init.keras", data=form, epochs=1, shuffle=False, output=f"out{number}.keras")
-        assert_same(load(f"out{number}.keras"), plain)
-        assert ("val_loss" in done.metrics) == (form == "parts.npz")
+    done = wtool.resume("init.keras", data=FORMS[form](x, y), epochs=1, shuffle=False, output="out.keras")
+    assert_same(load("out.keras"), trained_on_96)
+    assert ("val_loss" in done.metrics) == (form == "parts")
     assert (
         np.load("x.npy", mmap_mode="r").shape == data.read_data(["x.npy", "y.npy"], None).take(np.arange(96))[0].shape
     )
@@ -542,18 +561,27 @@ def wait_for(path: str, lines: int, process: subprocess.Popen[str]) -> None:
         time.sleep(0.005)
 
 
-@pytest.fixture
-def uninterrupted(here: Path) -> Any:
-    """The model as it would be without interruptions."""
+def uninterrupted() -> None:
+    """Makes the model as it would be without interruptions."""
+    model().save("init.keras")
+    np.savez("digits.npz", x=X, y=Y)
     wtool.prune("init.keras", sparsity=0.5, output="pruned.keras")
     os.replace("pruned.keras", "init.keras")
     wtool.resume("init.keras", data="digits.npz", epochs=10, batch_size=4, seed=5, output="whole.keras")
-    return load("whole.keras")
 
 
-@pytest.mark.slow
-def test_signals_and_kills(uninterrupted: Any) -> None:
-    """SIGINT, then SIGTERM, then SIGKILL, then to the end: all that is left is equal to the bit."""
+def epochs_of(path: str) -> int:
+    """Returns the number of whole epochs that a model was trained for."""
+    found: int = wtool.inspect(path)["lineage"][-1]["epoch"]
+    return found
+
+
+def steps_of(path: str) -> int:
+    """Returns the number of steps of a model's optimizer."""
+    return int(load(path).optimizer.iterations)
+
+
+def interrupted() -> None:
     process = started("--log", "log.jsonl")
     wait_for("log.jsonl", 1, process)
     process.send_signal(signal.SIGINT)
@@ -563,31 +591,54 @@ def test_signals_and_kills(uninterrupted: Any) -> None:
     assert record["epoch"] >= 1
     assert "stopped after" in told
     assert "Traceback" not in told
-    where = int(load("out.keras").optimizer.iterations)
-    assert where == 150 * record["epoch"] + record.get("batch", 0)
+    assert steps_of("out.keras") == 150 * record["epoch"] + record.get("batch", 0)
 
+
+def terminated() -> None:
+    before = steps_of("out.keras")
     process = started("--log", "log.jsonl", "--checkpoints", "run")
-    wait_for("log.jsonl", record["epoch"] + 1, process)
+    wait_for("log.jsonl", epochs_of("out.keras") + 1, process)
     process.terminate()
     told = process.communicate()[1]
     assert process.returncode == 143, told
-    assert int(load("out.keras").optimizer.iterations) > where
+    assert steps_of("out.keras") > before
 
+
+def killed() -> None:
     process = started("--log", "log.jsonl", "--checkpoints", "run")
-    wait_for("log.jsonl", record["epoch"] + 3, process)
+    wait_for("log.jsonl", min(epochs_of("out.keras") + 2, 9), process)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     stray = [name for name in os.listdir("run") if not name.startswith((".wtool-", "ckpt-"))]
     assert not stray
 
+
+def finished() -> None:
     words = {"data": ["digits.npz"], "epochs": 10, "batch_size": 4, "seed": 5, "output": "out.keras"}
     done = wtool.resume("init.keras", **words, log="log.jsonl", checkpoints="run")
     assert done.held == round(0.5 * 64 * 16) + round(0.5 * 160)
     assert not [name for folder in (".", "run") for name in os.listdir(folder) if name.startswith(".wtool-")]
-    assert_same(load("out.keras"), uninterrupted)
+    assert_same(load("out.keras"), load("whole.keras"))
     assert [json.loads(line)["epoch"] for line in Path("log.jsonl").read_text().splitlines()] == list(range(1, 11))
     assert wtool.resume("init.keras", **words).skipped
+
+
+STOPS = (uninterrupted, interrupted, terminated, killed, finished)
+
+
+@pytest.fixture(scope="module")
+def stops(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Steps]:
+    return tmp_path_factory.mktemp("stops"), Steps(STOPS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", range(1, len(STOPS) + 1), ids=lambda count: STOPS[count - 1].__name__)
+def test_signals_and_kills(count: int, stops: tuple[Path, Steps], monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGINT, then SIGTERM, then SIGKILL, then to the end: all that is left is equal to the bit."""
+    folder, steps = stops
+    monkeypatch.chdir(folder)
+    steps.run(count)
 
 
 def test_a_checkpoint_that_is_exchanged_before_it_is_loaded(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -610,7 +661,6 @@ def test_a_checkpoint_that_is_exchanged_before_it_is_loaded(here: Path, monkeypa
 @pytest.mark.parametrize("form", ["arrays", "dataset"])
 def test_the_middle_of_an_epoch_is_where_it_goes_on(form: str, here: Path) -> None:
     fitting = pytest.importorskip("wtool.training.fitting.loop")
-    tensorflow = pytest.importorskip("tensorflow")
     arrays = samples.of_arrays((X, Y))
     source = arrays if form == "arrays" else tensorflow.data.Dataset.from_tensor_slices((X, Y)).batch(50)
     stop = fitting.Stop()
