@@ -5,6 +5,7 @@ The options themselves are fields of dataclasses; see `wtool.option`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, fields
@@ -19,21 +20,23 @@ from wtool.cli import cli
 from wtool.graphs.swap import Swap, Verification
 from wtool.ops.average_options import Average
 from wtool.ops.convert_options import Convert
-from wtool.run.options import Common, Execution, Options, groups_of, needs_initial
+from wtool.option import described
+from wtool.run.options import Common, Execution, Options, groups_of, needs_initial, shared_by
 from wtool.schema.upgrade.rules import RULES
 from wtool.training.evaluate_options import Evaluate
 from wtool.training.lottery.options import LotteryOptions
 from wtool.training.resume_options import Resume
 from wtool.transforms.criteria import CRITERIA
-from wtool.transforms.registry import TRANSFORMS
+from wtool.transforms.registry import REGISTRY, transform, transforms
 
 ROOT = Path(__file__).parents[1]
 STUB = ROOT / "wtool" / "ops" / "signatures.pyi"
 PAGES = ROOT / "docs" / "reference"
 TABLE = re.compile(
-    r"(<!-- (own options|shared options|criteria|rules|refusals)(?: of ([a-z, ]+))? -->\n).*?(<!-- end -->)",
+    r"(<!-- (own options|shared options|criteria|rules|refusals|transforms)(?: of ([a-z, ]+))? -->\n).*?(<!-- end -->)",
     re.DOTALL,
 )
+"""Where `make docs` writes a table: what it is of, and of which commands."""
 
 HEAD = '''"""Signatures of the functions that are made of options, for type checkers. Written by `make docs`."""
 
@@ -52,7 +55,7 @@ from wtool.words import Models, Path, Progress
 '''
 
 GROUPS = {
-    **{name: groups_of(kind) for name, kind in sorted(TRANSFORMS.items())},
+    **{name: groups_of(kind) for name, kind in sorted(transforms().items())},
     "average": (Average,),
     "swap": (Swap, Verification, Common),
     "convert": (Convert, Execution),
@@ -78,7 +81,7 @@ def _signature(name: str) -> str:
     lines = [f"def {name}(", f"    {first}: {FIRST[first]},", "    *,"]
     for each in (each for group in GROUPS[name] for each in fields(group)):
         kind, default = str(each.type), each.default
-        if each.name == "initial" and name in TRANSFORMS and needs_initial(TRANSFORMS[name]):
+        if each.name == "initial" and name in REGISTRY and needs_initial(transform(name)):
             kind, default = kind.removesuffix(" | None"), MISSING
         value = repr(default).replace("'", '"')
         lines.append(f"    {each.name}: {kind}{'' if default is MISSING else f' = {value}'},")
@@ -88,18 +91,50 @@ def _signature(name: str) -> str:
     return "\n".join([*lines, f") -> {f'list[{result.__name__}]' if is_list else result.__name__}:", text, ""])
 
 
-def page_of(text: str) -> str:
-    """A page of docs/reference with its tables made anew."""
-    return TABLE.sub(lambda found: f"{found[1]}\n{_table(found[2], found[3])}\n\n{found[4]}", text)
+def pages() -> list[Path]:
+    """The pages that have tables."""
+    return [ROOT / "README.md", *sorted(PAGES.glob("*.md"))]
 
 
-def _table(what: str, commands: str | None) -> str:
+def page_of(page: Path) -> str:
+    """The text of a page with its tables made anew."""
+
+    def made(found: re.Match[str]) -> str:
+        return f"{found[1]}\n{_table(found[2], found[3], page)}\n\n{found[4]}"
+
+    return TABLE.sub(made, page.read_text())
+
+
+def homes() -> dict[str, Path]:
+    """Command -> the page that has the table of its options."""
+    shown = ((page, found) for page in pages() for found in TABLE.finditer(page.read_text()))
+    return {name: page for page, found in shown if found[2] == "own options" for name in found[3].split(", ")}
+
+
+def new_page(name: str) -> str:
+    """The first text of the page of a transform, from its docstring; the table in it is still empty."""
+    kind = transform(name)
+    told = described(kind)
+    usage = f"    wtool {name} MODEL...{' --initial INIT' if needs_initial(kind) else ''} [options]"
+    shared = "Outputs, selection, optimizer and the other shared options: [transforms](transforms.md)."
+    table = f"<!-- own options of {name} -->\n<!-- end -->"
+    examples = "\n".join(["```sh", *told.commands, "```"])
+    paragraphs = [f"# wtool {name}", usage, told.summary, *told.prose, shared, table, examples, told.source]
+    return "\n\n".join(filter(None, paragraphs)) + "\n"
+
+
+def _table(what: str, commands: str | None, page: Path) -> str:
     if what == "criteria":
         rows = [(f"`{name}`", f"`{each.short}`" if each.short else "", each.formula) for name, each in CRITERIA.items()]
         return _rows(("criterion", "short", "score"), rows)
     if what in ("rules", "refusals"):
         return _rules(refuses=what == "refusals")
-    names = (commands or "").split(", ")
+    if what == "transforms":
+        known = homes()
+        links = {name: os.path.relpath(known[name], page.parent) for name in REGISTRY if name in known}
+        return _rows(("command", ""), [(f"[`wtool {name}`]({links[name]})", REGISTRY[name].line) for name in links])
+    shared = [name for name, kind in transforms().items() if shared_by(kind) is Options]
+    names = commands.split(", ") if commands else shared
     return _rows(("option", "default", "meaning"), _options(names, what == "own options"))
 
 
@@ -169,10 +204,12 @@ def _default(value: Any, is_pair: bool) -> str:
 
 
 def main() -> None:
-    """Write the signatures and the tables."""
+    """Write the signatures, a page for each transform that no page tells of, and the tables."""
     STUB.write_text(stub())
-    for page in PAGES.glob("*.md"):
-        page.write_text(page_of(page.read_text()))
+    for name in REGISTRY.keys() - homes().keys():
+        (PAGES / f"{name}.md").write_text(new_page(name))
+    for page in pages():
+        page.write_text(page_of(page))
 
 
 if __name__ == "__main__":

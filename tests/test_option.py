@@ -18,7 +18,7 @@ from wtool.option import check_fields, described, option, options_of
 from wtool.run.options import Options, TicketOptions
 from wtool.training.resume_options import Resume
 from wtool.transforms.pruning import Prune
-from wtool.transforms.registry import TRANSFORMS
+from wtool.transforms.registry import transforms
 from wtool.transforms.stroking import Stroke
 from wtool.transforms.tickets import Constant, Jitter
 
@@ -103,7 +103,7 @@ def test_an_option_is_read_from_its_field() -> None:
         check_fields(Made(1.1))
 
 
-@pytest.mark.parametrize("kind", [*TRANSFORMS.values(), Swap])
+@pytest.mark.parametrize("kind", [*transforms().values(), Swap, Average])
 def test_docstrings_have_what_help_needs(kind: type) -> None:
     told = described(kind)
     assert told.summary.endswith(".")

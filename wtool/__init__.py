@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from wtool.errors import Refused, Usage, WtoolError
+from wtool.transforms.registry import REGISTRY
 from wtool.version import __version__
 
 if TYPE_CHECKING:
@@ -22,20 +23,10 @@ if TYPE_CHECKING:
     from wtool.ops.check import Checked, Finding, check
     from wtool.ops.converted import Converted, Unconvertible
     from wtool.ops.inspect import inspect
+    from wtool.ops.signatures import *  # noqa: F403  the transforms
     from wtool.ops.swapped import Swapped
     from wtool.ops.training import evaluate, resume
-    from wtool.ops.transforms import (
-        constant,
-        convert,
-        jitter,
-        neuroplast,
-        prune,
-        randomize,
-        reshuffle,
-        rewind,
-        stroke,
-        swap,
-    )
+    from wtool.ops.transforms import convert, swap
     from wtool.plotting.plot import Plotted, plot
     from wtool.run.batch import Failed, SomeFailed
     from wtool.run.transform import Transformed
@@ -61,23 +52,16 @@ _HOMES = {
     "Finding": "wtool.ops.check",
     "Unconvertible": "wtool.ops.converted",
     "check": "wtool.ops.check",
-    "constant": "wtool.ops.transforms",
     "convert": "wtool.ops.transforms",
     "evaluate": "wtool.ops.training",
     "inspect": "wtool.ops.inspect",
-    "jitter": "wtool.ops.transforms",
     "lottery": "wtool.training.lottery.experiment",
-    "neuroplast": "wtool.ops.transforms",
     "open_checkpoint": "wtool.checkpoint.opener",
     "plot": "wtool.plotting.plot",
-    "prune": "wtool.ops.transforms",
-    "randomize": "wtool.ops.transforms",
-    "reshuffle": "wtool.ops.transforms",
     "resume": "wtool.ops.training",
-    "rewind": "wtool.ops.transforms",
-    "stroke": "wtool.ops.transforms",
     "swap": "wtool.ops.transforms",
     "Swapped": "wtool.ops.swapped",
+    **dict.fromkeys(REGISTRY, "wtool.ops.transforms"),
 }
 """Where each name lives: imported when it is first used, so that `import wtool` costs nothing."""
 
@@ -103,22 +87,15 @@ __all__ = [
     "__version__",
     "average",
     "check",
-    "constant",
     "convert",
     "evaluate",
     "inspect",
-    "jitter",
     "lottery",
-    "neuroplast",
     "open_checkpoint",
     "plot",
-    "prune",
-    "randomize",
-    "reshuffle",
     "resume",
-    "rewind",
-    "stroke",
     "swap",
+    *REGISTRY,
 ]
 
 

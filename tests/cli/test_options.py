@@ -10,18 +10,11 @@ from typing import Any
 import click
 import pytest
 
+from tests.from_options import GROUPS
 from wtool.cli import cli
-from wtool.graphs.swap import Swap, Verification
-from wtool.ops.convert_options import Convert
 from wtool.option import options_of
-from wtool.run.options import Common, Execution, groups_of
-from wtool.transforms.registry import TRANSFORMS
 
-GROUPS = {name: groups_of(kind) for name, kind in TRANSFORMS.items()} | {
-    "swap": (Swap, Verification, Common),
-    "convert": (Convert, Execution),
-}
-ONLY_HERE = {"models", "as_json", "quiet"}
+ONLY_HERE = {"models", "model", "paths", "as_json", "quiet"}
 
 
 def params(name: str) -> dict[str, Any]:
@@ -41,7 +34,8 @@ def test_every_field_is_an_option(name: str) -> None:
                 continue
             option = found[each.name]
             assert (option.help, option.metavar) == (known[each.name].help, known[each.name].metavar)
-            assert f"--{each.name.replace('_', '-')}" in option.opts
+            words = known[each.name].words or (each.name.replace("_", "-"),)
+            assert {f"--{word}" for word in words} <= {*option.opts}
             if each.default not in (MISSING, None, ()):
                 assert option.get_default(click.Context(cli)) == each.default
 

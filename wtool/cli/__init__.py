@@ -16,26 +16,20 @@ from wtool.cli import streams
 from wtool.cli.console import say, status_of_error
 from wtool.errors import explained
 from wtool.signals import unwind_on_sigterm
+from wtool.transforms.registry import REGISTRY, transform
 from wtool.version import __version__
 
 COMMANDS = {
     "average": "One model out of several checkpoints.",
     "check": "What loading models would run, import or fetch, and whether they are whole.",
-    "constant": "Give kept weights plus or minus one value, under a pruned model's mask.",
     "convert": "Models of Keras 2 become models of Keras 3, and each format another.",
     "evaluate": "Loss and metrics of models, and of their ensemble.",
     "inspect": "Layers, tensors, sizes, sparsity, optimizer and lineage of models.",
-    "jitter": "Give kept weights their initial values plus noise, under a pruned model's mask.",
     "lottery": "The lottery-ticket experiment: train, prune, re-initialise, and again.",
-    "neuroplast": "Give weights near zero new values.",
     "plot": "Weight histograms and masks of models, or the curves of a lottery experiment.",
-    "prune": "Set weights to zero: those in a range, or those that matter least.",
-    "randomize": "Give kept weights fresh initial values, under a pruned model's mask.",
-    "reshuffle": "Permute kept initial values, under a pruned model's mask.",
     "resume": "Train a model for some more epochs, its pruned weights held at zero.",
-    "rewind": "Give kept weights their initial values, under a pruned model's mask.",
     "swap": "Swap layers for Auto-Rotating or linked ones, and back.",
-    "stroke": "Give a random share of the weights new values.",
+    **{name: entry.line for name, entry in REGISTRY.items()},
 }
 """Command -> its line in `wtool --help`, which imports none of them.
 
@@ -56,9 +50,8 @@ class _Lazy(click.Group):
             own: click.Command = import_module(f"{__name__}.{cmd_name}").command
             return own
         from wtool.cli.transforming import command_of
-        from wtool.transforms.registry import TRANSFORMS
 
-        return command_of(TRANSFORMS[cmd_name])
+        return command_of(transform(cmd_name))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

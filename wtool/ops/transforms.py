@@ -18,7 +18,7 @@ from wtool.run.batch import check_words, do_all, fresh_seed, tasks_of, transform
 from wtool.run.options import Common, Execution, Initial, groups_of, needs_initial, shared_by
 from wtool.run.transform import Transformed
 from wtool.transforms.change import Transform
-from wtool.transforms.registry import TRANSFORMS
+from wtool.transforms.registry import transforms
 from wtool.words import Models
 
 if TYPE_CHECKING:
@@ -66,6 +66,6 @@ def _convert(models: Models, given: Mapping[str, Any]) -> list[Converted]:
     return convert(words_of(models), Convert(**given_of(Convert, given)), Execution(**given_of(Execution, given)))
 
 
-globals().update({name: transform_function(kind) for name, kind in TRANSFORMS.items()})
+globals().update({name: transform_function(kind) for name, kind in transforms().items()})
 globals()["swap"] = function_of(Swap, "swap", (Swap, Verification, Common), Swapped, _swap)
 globals()["convert"] = function_of(Convert, "convert", (Convert, Execution), Converted, _convert)

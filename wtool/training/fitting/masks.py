@@ -10,9 +10,10 @@ from wtool.errors import Usage, WtoolError, a_few
 from wtool.run.selection import by_role
 from wtool.training.loading.load import Loaded
 from wtool.training.variables import variables_by_path
+from wtool.transforms.registry import transforms
 
-MASKING = frozenset({"prune", "rewind", "jitter", "randomize", "reshuffle", "constant", "rewind-schedule"})
-"""Operations after which zeros are a mask."""
+MASKING = frozenset({"prune", "rewind-schedule", *(name for name, kind in transforms().items() if kind.of_initial)})
+"""Operations after which zeros are a mask: those that prune, and those that keep the mask of a pruned model."""
 
 MASKS, ALL = "masks", "all"
 """How records name the zeros that were held: those of masks, or all zeros of kernels."""
