@@ -16,8 +16,6 @@ from wtool.errors import Refused
 from wtool.graphs.layer_changes import COPY, INPUT, ONE, AxisEdit
 from wtool.graphs.propagate import Propagation
 from wtool.graphs.reindex import at_new_positions, fill_new_positions
-from wtool.transforms.initializers import from_config
-from wtool.transforms.streams import drawn, stream
 
 OPERATION = "swap"
 
@@ -138,6 +136,10 @@ def changed_values(base: Checkpoint, tensor: Tensor, edits: Sequence[AxisEdit], 
 
 
 def _fresh(tensor: Tensor, shape: tuple[int, ...], filling: Filling) -> Array:
+    # Late: NumPy's random generators are slow to import, and only this fill draws numbers.
+    from wtool.transforms.initializers import from_config
+    from wtool.transforms.streams import drawn, stream
+
     made = from_config(filling.initializers.get(tensor.path), shape)
     if made is None:
         raise Refused(f"the configuration does not tell how {tensor.path} is initialised; take another --fill")
