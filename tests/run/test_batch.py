@@ -19,7 +19,7 @@ import wtool
 from tests import forkserver
 from tests.models import BLOBS, FIXTURES, ZOO, hdf5_bytes
 from tests.ops.test_operations import lineage
-from wtool.run import executors
+from wtool.run import batch, executors
 from wtool.run.target import goals_of
 from wtool.run.task import Task
 
@@ -48,6 +48,21 @@ def tree(folder: Path) -> set[str]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in tree(folder)}
+
+
+@pytest.mark.parametrize(("jobs", "started"), [(1, []), (2, [2]), (9, [3])])
+def test_as_many_processes_as_jobs_and_models(
+    jobs: int, started: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def in_processes(count: int, tasks: Any, do: Any, meter: Any, **_: Any) -> Any:
+        seen.append(count)
+        return executors.in_turn(tasks, do, meter)
+
+    monkeypatch.setattr(batch, "in_processes", in_processes)
+    wtool.prune(BLOBS[:3], sparsity=0.5, output=f"{tmp_path}/out/", jobs=jobs)
+    assert seen == started
 
 
 @pytest.mark.parametrize("workers", [1, 2, 9])

@@ -1,9 +1,12 @@
-"""Processes that do tasks: which signals they take."""
+"""Processes that do tasks: how they start, which signals they take, and that they end."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import sys
+import threading
 from contextlib import ExitStack
 from typing import Any
 
@@ -53,3 +56,22 @@ def test_an_interrupt_is_left_to_the_process_that_started_them(method: str, monk
 def test_a_request_to_end_unwinds_them() -> None:
     with ExitStack() as stack:
         assert list(executors.in_processes(1, [1], unwound, Silent(), died, stack)) == [128 + signal.SIGTERM]
+
+
+def told(task: int, *_: Any) -> int:
+    return task
+
+
+def test_they_end_with_the_stack_whatever_is_left_to_do() -> None:
+    with ExitStack() as stack:
+        assert next(executors.in_processes(2, [1, 2, 3], told, Silent(), died, stack)) == 1
+        assert multiprocessing.active_children()
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems fork badly")
+@pytest.mark.parametrize(("threads", "method"), [(1, "fork"), (2, "spawn")])
+def test_a_process_with_other_threads_is_not_forked(threads: int, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that another thread holds would be held for ever in the fork."""
+    monkeypatch.setattr(threading, "active_count", lambda: threads)
+    assert executors._context().get_start_method() == method

@@ -168,9 +168,9 @@ def fresh_seed() -> int:
 
 def _size(path: str) -> int:
     try:
-        return max(1, os.stat(path).st_size) if path != "-" else 1
+        return max(1, os.stat(path).st_size)
     except OSError:
-        return 1  # opening it says why
+        return 1  # standard input; of a file that is not there, opening it says why
 
 
 def _done(task: Task[Made], opener: Opener, progress: Progress | None) -> Made | Failed:
