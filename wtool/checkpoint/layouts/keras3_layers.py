@@ -83,7 +83,7 @@ def unknown(owner: StoredLayer, keys: Keys, policy: str | None) -> None:
         owner.holds.append(StoredVariable(key, role, dataset, stored_dtype(dataset, policy), None))
 
 
-_PROJECTIONS = {part.attribute: part.name for part in TABLE["MultiHeadAttention"].parts}
+_PROJECTIONS = {part.attribute.lstrip("_"): part.name for part in TABLE["MultiHeadAttention"].parts}
 """Attributes of Keras's attention layers that hold layers -> the names that Keras gives these layers."""
 
 _CREATION = (*_PROJECTIONS, "forward_layer", "backward_layer")

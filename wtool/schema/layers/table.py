@@ -94,17 +94,22 @@ def _recurrent() -> Iterator[LayerClass]:
     yield LayerClass("Bidirectional", rank=3, channels="both ways", wraps="both ways")
 
 
+def _projections(*attributes: str) -> tuple[Part, ...]:
+    """The layers of an attention layer, in the order of creation, by the attributes under which files have them."""
+    names = ("query", "key", "gate", "value", "attention_output")
+    return tuple(Part(attribute, "EinsumDense", name) for attribute, name in zip(attributes, names, strict=True))
+
+
 def _attending() -> Iterator[LayerClass]:
-    projecting = partial(
-        LayerClass, output_shape=outputs.attended, channels="attention",
-        parts=(
-            Part("query_dense", "EinsumDense", "query"), Part("key_dense", "EinsumDense", "key"),
-            Part("gate_dense", "EinsumDense", "gate"), Part("value_dense", "EinsumDense", "value"),
-            Part("output_dense", "EinsumDense", "attention_output"),
-        ),
+    projecting = partial(LayerClass, output_shape=outputs.attended, channels="attention")
+    yield projecting(  # Keras finds these layers by public properties, which its walk through attributes meets first
+        "MultiHeadAttention",
+        parts=_projections("query_dense", "key_dense", "_gate_dense", "value_dense", "output_dense"),
+    )
+    yield projecting(
+        "GroupQueryAttention", python_name="GroupedQueryAttention", aliases=("GroupedQueryAttention",),
+        parts=_projections("_query_dense", "_key_dense", "_gate_dense", "_value_dense", "_output_dense"),
     )  # fmt: skip
-    yield projecting("MultiHeadAttention")
-    yield projecting("GroupQueryAttention", python_name="GroupedQueryAttention", aliases=("GroupedQueryAttention",))
     yield LayerClass(
         "Attention", variables=specs.attention, flags=("use_scale", "concat"), output_shape=outputs.dot_attended
     )
