@@ -9,6 +9,7 @@ from wtool.schema.layers import class_and_settings, class_of, entry_of
 from wtool.schema.upgrade.context import Context, Place
 from wtool.schema.upgrade.cudnn import from_cudnn
 from wtool.schema.upgrade.custom import custom_entry
+from wtool.schema.upgrade.finishing import finished, written
 from wtool.schema.upgrade.nodes import functional_config
 from wtool.schema.upgrade.replacements import replacement_of
 from wtool.schema.upgrade.rules import GONE
@@ -16,9 +17,6 @@ from wtool.schema.upgrade.sequential import sequential_config
 from wtool.schema.upgrade.settings import upgraded_settings
 
 Entry = dict[str, Any]
-
-STANDS_FOR = {"ThresholdedReLU": "ReLU", "SyncBatchNormalization": "BatchNormalization"}
-"""Class of Keras 2 -> class of Keras 3 that computes the same with other settings."""
 
 OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 
@@ -59,12 +57,7 @@ def upgraded_entry(entry: Any, place: Place, context: Context) -> Entry:
         return written(kind, dict(settings))
     kind, settings = from_cudnn(kind, settings, place, context)
     new = upgraded_settings(kind, _with_inner(kind, settings, place, context), place, context, upgraded_entry)
-    return _built(kind, written(STANDS_FOR.get(kind, kind), new), settings)
-
-
-def written(class_name: str, settings: Mapping[str, Any], module: str = "keras.layers") -> Entry:
-    """Returns the entry of a class of Keras's own."""
-    return {"module": module, "class_name": class_name, "config": dict(settings), "registered_name": None}
+    return finished(kind, new, place, context)
 
 
 def _model(kind: str, settings: Mapping[str, Any], place: Place, context: Context) -> Entry:
@@ -106,12 +99,3 @@ def _inner(entry: Any, name: str | None, place: Place, context: Context) -> Entr
 def _name(entry: Any) -> str:
     settings = entry.get("config") if isinstance(entry, Mapping) else None
     return str(settings.get("name", "")) if isinstance(settings, Mapping) else ""
-
-
-def _built(kind: str, entry: Entry, settings: Mapping[str, Any]) -> Entry:
-    """Returns the entry with `build_config`, where Keras 2 kept among the settings what the layer was built for."""
-    if kind == "MultiHeadAttention":
-        shapes = {f"{name}_shape": entry["config"].pop(f"{name}_shape", None) for name in ("query", "value", "key")}
-        if all(isinstance(shape, list) for shape in shapes.values()):
-            entry["build_config"] = {"shapes_dict": shapes}
-    return entry

@@ -63,7 +63,7 @@ class Rule:
 _PLAIN = (
     Rule(
         "input of the layer", "A layer does not say any more what it takes: an InputLayer does.",
-        drops=("batch_input_shape", "input_dtype", "input_dim", "input_length", "input_shape", "batch_size", "dynamic"),
+        drops=("batch_input_shape", "input_dtype", "input_length", "input_shape", "batch_size", "dynamic"),
     ),
     Rule(
         "convolution", "Transposed, depthwise and separable convolutions have no groups, and no settings of a kernel "
@@ -94,6 +94,10 @@ _PLAIN = (
         drops=("vocabulary_size",),
     ),
     Rule(
+        "threshold", "ThresholdedReLU becomes ReLU, which calls its theta threshold.", ("ThresholdedReLU",),
+        renames=(("theta", "threshold"),),
+    ),
+    Rule(
         "slope", "LeakyReLU calls its slope negative_slope.", ("LeakyReLU",), renames=(("alpha", "negative_slope"),),
     ),
 )  # fmt: skip
@@ -109,13 +113,13 @@ _DONE_ELSEWHERE = (
         "Keras 2 means clip(0.2 x + 0.5, 0, 1), Keras 3 clip(x / 6 + 0.5, 0, 1): the activation becomes a small model "
         "of Rescaling and ReLU, wherever it stands. Weights stay as they are.",
     ),
-    Rule("threshold", "ThresholdedReLU becomes ReLU with a threshold.", ("ThresholdedReLU",)),
     Rule("reset gate", "A GRU without `reset_after` resets before its recurrent kernel.", ("GRU", "GRUCell")),
     Rule("cuDNN", "The layers that ran on cuDNN alone become LSTM and GRU; their arrays are laid out anew.", CUDNN),
     Rule("one axis", "A list of one axis becomes that axis."),
     Rule("bins", "Discretization's dtype is that of its input: whole numbers would be cut off.", ("Discretization",)),
     Rule("synchronized", "It becomes a synchronized BatchNormalization.", ("SyncBatchNormalization",)),
     Rule("shapes of attention", "The shapes of query, key and value move to `build_config`.", ("MultiHeadAttention",)),
+    Rule("random crop", "RandomCrop is followed by Resizing: in Keras 3 it crops in training only.", ("RandomCrop",)),
     Rule("old name", "Keras 2 had another name for what the setting means.", LOOKUPS),
     Rule("old arrays", "The arrays of Keras 1 are laid out anew."),
     Rule("custom class", "The entry of a class that is not Keras's own is kept, under its registered name."),

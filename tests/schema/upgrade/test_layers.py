@@ -1,0 +1,94 @@
+"""Every layer of tf_keras, upgraded and loaded by Keras 3, computes what it computed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.schema.upgrade.layer_cases import CASES, Case
+
+pytestmark = pytest.mark.tensorflow
+tf_keras = pytest.importorskip("tf_keras")
+twins = pytest.importorskip("tests.schema.upgrade.twins")
+
+
+def layer_of(kind: str, settings: dict[str, Any]) -> Any:
+    """A layer of tf_keras; pairs among its settings become layers, too."""
+
+    def inner(value: Any) -> Any:
+        if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], dict):
+            return layer_of(*value)
+        return [inner(each) for each in value] if isinstance(value, list) else value
+
+    home = tf_keras.layers if hasattr(tf_keras.layers, kind) else tf_keras.layers.experimental
+    return getattr(home, kind)(**{key: inner(value) for key, value in settings.items()})
+
+
+def model_of(case: Case) -> Any:
+    """A model of the layer alone, with random weights."""
+    dtype = case.dtype if case.settings.get("dtype") != "float64" else "float64"
+    inputs = [tf_keras.Input(shape, dtype=dtype) for shape in case.shapes]
+    layer = layer_of(case.kind, case.settings)
+    given = inputs if case.kind == "MultiHeadAttention" else [inputs[0] if len(inputs) == 1 else inputs]
+    with pytest.MonkeyPatch.context() as patch:
+        if case.kind == "SpectralNormalization":  # tf_keras 2.21 takes the InputSpec of whatever tf.keras is
+            patch.setattr("tensorflow.keras.layers.InputSpec", tf_keras.layers.InputSpec)
+        outputs = layer(*given, **case.call)
+    model = tf_keras.Model(inputs, outputs)
+    generator = np.random.default_rng(1)
+    positive = ("variance", "count", "stddev")
+    for weight in model.weights if case.dtype != "string" else ():
+        values = generator.normal(0, 0.7, weight.shape)
+        values = np.abs(values) + 0.1 if any(word in weight.name for word in positive) else values
+        if weight.dtype.is_floating:
+            weight.assign(values)
+    return model
+
+
+def inputs_of(case: Case) -> list[Any]:
+    """What the model is given."""
+    if case.values is None:
+        generator = np.random.default_rng(2)
+        return [generator.normal(0, 1.5, (2, *shape)).astype(case.dtype) for shape in case.shapes]
+    values = np.array(case.values, object if case.dtype == "string" else case.dtype)
+    return [values] * len(case.shapes)
+
+
+def weights_of(model: Any, case: Case) -> list[Any]:
+    """The weights of a model in the order of Keras 3."""
+    weights = model.get_weights()
+    if case.kind == "SpectralNormalization":
+        kernel, bias, vector = weights
+        return [kernel, vector, bias]
+    return weights if case.dtype != "string" else []  # a lookup has them among its settings
+
+
+def arrays_of(outputs: Any) -> list[Any]:
+    return [np.asarray(each) for each in twins.keras.tree.flatten(outputs)]
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=[f"{n}-{case.kind}" for n, case in enumerate(CASES)])
+def test_the_upgraded_layer_computes_the_same(number: int) -> None:
+    case = CASES[number]
+    old = model_of(case)
+    result = twins.upgraded(old)
+    assert not result.refused
+    new = twins.keras.saving.deserialize_keras_object(json.loads(json.dumps(result.config)), safe_mode=True)
+    twins.assert_told_is_true(result.config["config"], new)
+    new.set_weights(weights_of(old, case))
+    for layer in (*old.layers, *new.layers):
+        if layer.weights and hasattr(layer, "finalize_state"):
+            layer.finalize_state()  # what it computes from its variables, and does whenever a file is loaded
+    given = [twins.keras.ops.convert_to_tensor(each) for each in inputs_of(case)]
+    expected, found = (arrays_of(model(given, training=False)) for model in (old, new))
+    assert len(expected) == len(found)
+    half = "float16" in str(case.settings.get("dtype"))
+    for one, other in zip(expected, found, strict=True):
+        assert one.shape == other.shape
+        if one.dtype == object:
+            assert (one == other).all()
+        else:
+            assert np.asarray(other, "float64") == pytest.approx(np.asarray(one, "float64"), abs=2e-3 if half else 1e-5)
