@@ -12,7 +12,7 @@ from typing import Any
 from wtool.errors import Refused
 from wtool.schema.config import MAX_NESTED_MODELS
 from wtool.schema.layers import class_and_settings, class_of
-from wtool.schema.upgrade.layers import Entry, written
+from wtool.schema.upgrade.finishing import Entry, written
 
 MODELS = ("Sequential", "Functional", "Model")
 
