@@ -54,8 +54,8 @@ bench: $(VENV)/.full  ## time wtool against cat, Keras and mergekit; writes docs
 fuzz: $(VENV)/.full  ## 100,000 hostile files against second readers; writes docs/fuzz.md
 	$(PY) -m tests.fuzz 100000
 	$(PY) -m pip install --quiet --no-deps --target build/readers/keras-3.8.0 keras==3.8.0
-	WTOOL_READERS=build/readers/keras-3.8.0 $(PY) -m tests.announced 20000 1
-	$(PY) -m tests.orders 5000
+	WTOOL_READERS=build/readers/keras-3.8.0 $(PY) -m tests.fuzz_entries 20000 1
+	$(PY) -m tests.fuzz_orders 5000
 
 mutants: $(VENV)/.dev  ## break 150 places of each of four rooms, and tell which breaks no test notices
 	for room in io hdf5 transforms run; do $(PY) -m tests.mutants $$room --sample 150 || exit 1; done

@@ -31,7 +31,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     names = {name for item in session.items if item.get_closest_marker("tensorflow") for name in vars(item.module)}
     if "forkserver" in names:
         forkserver.begin(forkserver.TRAINING)
-    if names.intersection(("announced", "resolved")):
+    if names.intersection(("fuzz_entries", "resolved_names")):
         forkserver.begin(forkserver.READERS)
 
 

@@ -1,6 +1,6 @@
 """Weights go to the layers into which Keras loads them; what would load otherwise than it reads is refused.
 
-`tests/orders.py` holds this against Keras itself.
+`tests/fuzz_orders.py` holds this against Keras itself.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ SEEDS = range(309, 332)
 def summary_of(seed: int) -> Any:
     """Returns what became of a random model's file as it was saved, and of seven changes of that file."""
     pytest.importorskip("tf_keras")
-    from tests.orders import run
+    from tests.fuzz_orders import run
 
     return run(8, seed)
 

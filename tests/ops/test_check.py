@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import wtool
-from tests import forkserver, resolved
+from tests import forkserver, resolved_names
 from tests.models import BLOBS, HOSTILE, arrays, changed
 from tests.real_models import AUTHORS_OWN, Saved, saved_files
 from wtool.errors import SEVERITIES, Differs, Note, Reaches, Refused
@@ -391,14 +391,14 @@ def test_the_names_are_those_that_keras_resolves() -> None:
     """Every part of a model that the Kerases here resolve is known, and nothing else but for older versions' names."""
     for which in ("keras", "tf_keras"):
         pytest.importorskip(which)
-    found = frozenset().union(resolved.resolved("keras"), resolved.resolved("tf_keras"))
-    for module, tables in ((keras_names, resolved.KERAS), (tensorflow_names, resolved.TENSORFLOW)):
+    found = frozenset().union(resolved_names.resolved("keras"), resolved_names.resolved("tf_keras"))
+    for module, tables in ((keras_names, resolved_names.KERAS), (tensorflow_names, resolved_names.TENSORFLOW)):
         for name, (choose, _) in tables.items():
             assert choose(found) <= getattr(module, name), name
     others = [path for path in os.environ.get("WTOOL_READERS", "").split(os.pathsep) if path]
     if others:
-        found |= frozenset().union(*(resolved.resolved("keras", path) for path in others))
-        for name, (choose, _) in resolved.KERAS.items():
+        found |= frozenset().union(*(resolved_names.resolved("keras", path) for path in others))
+        for name, (choose, _) in resolved_names.KERAS.items():
             assert choose(found) == getattr(keras_names, name), name
 
 

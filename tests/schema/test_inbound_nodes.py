@@ -1,4 +1,4 @@
-"""The parser of `inbound_nodes`, by nodes as Keras writes them; tests/orders.py and the zoo hold it against Keras."""
+"""The parser of `inbound_nodes`, by nodes as Keras writes them; tests/fuzz_orders.py and the zoo hold it to Keras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Keras 3 and Keras 2 resolve by name as parts of models; made by `python -m tests.resolved`."""
+"""What Keras 3 and Keras 2 resolve by name as parts of models; made by `python -m tests.resolved_names`."""
 
 from __future__ import annotations
 

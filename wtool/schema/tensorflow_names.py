@@ -1,4 +1,4 @@
-"""What TensorFlow resolves by name and calculates with; made by `python -m tests.resolved`."""
+"""What TensorFlow resolves by name and calculates with; made by `python -m tests.resolved_names`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What Keras 3 and Keras 2 resolve by name: makes `wtool/schema/keras_names.py` and `tensorflow_names.py` of it.
 
-`python -m tests.resolved` writes them anew, from the Keras 3 and tf_keras that are installed and from further Keras 3
+`python -m tests.resolved_names` writes them anew, from the Keras 3 and tf_keras that are installed and further Keras 3
 whose folders `WTOOL_READERS` names (as pip's `--target` fills them, with `:` between them). `make fuzz` gets 3.8.0.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tests import forkserver
-from tests.resolved_of import ROOMS
+from tests.resolved_names_child import ROOMS
 
 FILES = Path(__file__).parents[1] / "wtool" / "schema"
 
@@ -63,7 +63,7 @@ def resolved(which: str, first: str | None = None) -> Resolved:
     """(kind, room, name) of what a Keras resolves; `first` comes first on the path."""
     path = os.pathsep.join([*([first] if first else []), str(FILES.parents[1])])
     environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    words = ("-m", "tests.resolved_of", which)
+    words = ("-m", "tests.resolved_names_child", which)
     argv = [sys.executable, *words] if first else forkserver.python(*words, readers=True)
     done = subprocess.run(argv, cwd=FILES.parents[1], env=environment, capture_output=True, text=True, check=True)
     return frozenset((kind, room, name) for kind, room, name in json.loads(done.stdout))
@@ -167,9 +167,9 @@ def main() -> None:
     """Write both modules."""
     others = [path for path in os.environ.get("WTOOL_READERS", "").split(os.pathsep) if path]
     found = frozenset().union(resolved("tf_keras"), resolved("keras"), *(resolved("keras", path) for path in others))
-    keras = "What Keras 3 and Keras 2 resolve by name as parts of models; made by `python -m tests.resolved`."
+    keras = "What Keras 3 and Keras 2 resolve by name as parts of models; made by `python -m tests.resolved_names`."
     (FILES / "keras_names.py").write_text(written(keras, KERAS, found))
-    title = "What TensorFlow resolves by name and calculates with; made by `python -m tests.resolved`."
+    title = "What TensorFlow resolves by name and calculates with; made by `python -m tests.resolved_names`."
     (FILES / "tensorflow_names.py").write_text(written(title, TENSORFLOW, found))
 
 

@@ -1,6 +1,6 @@
 """A child process: gives entries to the deserialisers of one Keras, with safe mode off, and says what they did.
 
-`python -m tests.announced_child keras|tf_keras FOLDER` reads cases from standard input, JSON by lines: `[route, text]`.
+`python -m tests.fuzz_entries_child keras|tf_keras FOLDER` reads cases from standard input, JSON lines: `[route, text]`.
 It answers each with a line: `{"did": [...], "made": ...}`. Under an audit hook, what imports, opens, fetches, starts or
 unmarshals is written down, as is what TensorFlow's file functions are asked for, what Keras's settings were changed to,
 and which object came out. With `own` instead of cases it writes entries that this Keras makes of its own classes.

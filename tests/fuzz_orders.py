@@ -1,6 +1,6 @@
 """Files whose names and orders were mixed up, and where Keras 3 and tf_keras load their weights.
 
-    python -m tests.orders CASES [SEED]
+    python -m tests.fuzz_orders CASES [SEED]
 
 Random models are built and saved by either Keras; then layers, weights, groups and configurations change their order or
 their names. All arrays have distinct values, and most have the same shape, so that Keras loads nearly every file; where

@@ -1,7 +1,7 @@
 """A child process: what the Keras that is installed here resolves by name, as JSON on standard output.
 
-It looks into the tables of the deserialisers themselves. `python -m tests.resolved_of keras` is for any Keras 3 that
-comes first on the path, `tf_keras` for Keras 2 and TensorFlow.
+It looks into the deserialisers' own tables. `python -m tests.resolved_names_child keras` is for any Keras 3
+that comes first on the path, `tf_keras` for Keras 2 and TensorFlow.
 """
 
 from __future__ import annotations

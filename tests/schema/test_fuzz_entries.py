@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests import announced
-from tests.announced_cases import Maker
+from tests import fuzz_entries
+from tests.fuzz_entries_cases import Maker
 from wtool.schema.node_def import Unreadable, read_node
 
 pytestmark = pytest.mark.tensorflow
@@ -24,17 +24,17 @@ def _both_kerases() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reader", announced.readers(), ids=lambda reader: reader.name)
-def test_no_entry_of_keras_s_own_raises_an_alarm(reader: announced.Reader) -> None:
-    entries, alarms = announced.false_alarms([reader])
+@pytest.mark.parametrize("reader", fuzz_entries.readers(), ids=lambda reader: reader.name)
+def test_no_entry_of_keras_s_own_raises_an_alarm(reader: fuzz_entries.Reader) -> None:
+    entries, alarms = fuzz_entries.false_alarms([reader])
     assert entries > 450
     assert not alarms, alarms[:5]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reader", announced.readers(), ids=lambda reader: reader.name)
-def test_nothing_is_unannounced(reader: announced.Reader) -> None:
-    (counted,), failures = announced.run(400, 12, [reader])
+@pytest.mark.parametrize("reader", fuzz_entries.readers(), ids=lambda reader: reader.name)
+def test_nothing_is_unannounced(reader: fuzz_entries.Reader) -> None:
+    (counted,), failures = fuzz_entries.run(400, 12, [reader])
     assert not failures, failures[:5]
     assert counted.cases > 300
     assert counted.made > 10
@@ -45,7 +45,7 @@ def test_nothing_is_unannounced(reader: announced.Reader) -> None:
 @pytest.mark.parametrize("package", ["keras", "tf_keras"])
 def test_the_harness_sees_what_keras_does(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else it would hold nothing against anything: each of these does something, and without wtool's word it fails."""
-    announced.prepare(str(tmp_path))
+    fuzz_entries.prepare(str(tmp_path))
     code = Maker(0, [], str(tmp_path)).code
     kept = {"class_name": "__lambda__", "config": {"code": code, "defaults": None, "closure": None}}
     old = {"name": "l", "function": [code, None, None], "function_type": "lambda", "module": None}
@@ -63,13 +63,13 @@ def test_the_harness_sees_what_keras_does(package: str, tmp_path: Path, monkeypa
         ],
     }
     texts = [(way, json.dumps(value)) for way, value, _ in cases[package]]
-    answers = announced.asked(announced.Reader(package, package), str(tmp_path), texts)
+    answers = fuzz_entries.asked(fuzz_entries.Reader(package, package), str(tmp_path), texts)
     for (way, value, did), answer in zip(cases[package], answers, strict=True):
         assert any(each.startswith(did) for each in answer["did"]), (value, answer)
-        assert announced.unannounced(way, value, answer) == []
+        assert fuzz_entries.unannounced(way, value, answer) == []
         with monkeypatch.context() as patch:
-            patch.setattr(announced, "unsafe_parts", lambda _: iter(()))
-            assert announced.unannounced(way, value, answer), answer
+            patch.setattr(fuzz_entries, "unsafe_parts", lambda _: iter(()))
+            assert fuzz_entries.unannounced(way, value, answer), answer
 
 
 def test_nodes_are_read_as_protobuf_reads_them() -> None:

@@ -1,7 +1,7 @@
 """Holds `wtool.schema.unsafe` against what Keras does: entries made at random, and given to each deserialiser.
 
-`python -m tests.announced CASES SEED` makes CASES entries and gives each to Keras 3, to Keras 2 and to each further
-Keras 3 that `WTOOL_READERS` names, in child processes under an audit hook (`announced_child`). Whatever ran code,
+`python -m tests.fuzz_entries CASES SEED` makes CASES entries and gives each to Keras 3, to Keras 2 and to each further
+Keras 3 that `WTOOL_READERS` names, in child processes under an audit hook (`fuzz_entries_child`). Whatever ran code,
 imported other modules, unmarshalled, opened or fetched, and whatever came out that is neither Keras's nor plain data,
 has to be announced. It writes the table of `docs/fuzz.md`.
 """
@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from tests import forkserver
-from tests.announced_cases import SLOTS, Maker
+from tests.fuzz_entries_cases import SLOTS, Maker
 from wtool.ops.check import SEVERITY_OF
 from wtool.schema.unsafe import unsafe_parts
 
 ROOT = Path(__file__).parents[1]
-TABLE = ("<!-- made by python -m tests.announced: begin -->", "<!-- made by python -m tests.announced: end -->")
+TABLE = ("<!-- made by python -m tests.fuzz_entries: begin -->", "<!-- made by python -m tests.fuzz_entries: end -->")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def _child(reader: Reader, folder: str, words: Sequence[str], given: str) -> sub
     path = os.pathsep.join(each for each in (reader.first, str(ROOT)) if each)
     environment = {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "KERAS_HOME": folder, "HOME": folder}
     environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONDONTWRITEBYTECODE": "1", "KERAS_BACKEND": "tensorflow"}
-    words = ["-m", "tests.announced_child", reader.package, folder, *words]
+    words = ["-m", "tests.fuzz_entries_child", reader.package, folder, *words]
     argv = [sys.executable, *words] if reader.first else forkserver.python(*words, readers=True)
     os.makedirs(os.path.join(folder, "made"), exist_ok=True)
     return subprocess.run(
