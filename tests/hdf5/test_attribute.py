@@ -50,14 +50,15 @@ def check(data: bytes, name: str, text: str) -> bytes:
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize("part", range(4))  # four tests of 25 examples, so that none takes long
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.dictionaries(texts.filter(len), attribute_values, max_size=8),
     texts.filter(len),
     st.one_of(texts, texts.map(lambda text: text * 3000)),
     texts,
 )
-def test_adds_and_replaces(before: dict[str, Any], name: str, first: str, second: str) -> None:
+def test_adds_and_replaces(part: int, before: dict[str, Any], name: str, first: str, second: str) -> None:
     def write(file: h5py.File) -> None:
         small_model(file)
         for key, value in before.items():

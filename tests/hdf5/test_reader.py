@@ -169,9 +169,10 @@ def write_tree(group: h5py.Group, tree: Any) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize("part", range(3))  # three tests of 20 examples, so that none takes long
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.tuples(attributes, st.dictionaries(names, trees, max_size=12)))
-def test_reads_what_h5py_wrote(tree: Any) -> None:
+def test_reads_what_h5py_wrote(part: int, tree: Any) -> None:
     compare(file_of(lambda file: write_tree(file, tree)))
 
 
