@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from wtool.checkpoint.composition import Composition
 from wtool.checkpoint.layouts import keras3
@@ -13,12 +14,14 @@ from wtool.checkpoint.layouts.keras3_places import places
 from wtool.checkpoint.model import Checkpoint, Slot, Tensor
 from wtool.checkpoint.structure import Fresh
 from wtool.checkpoint.weight_order import owner_of
+from wtool.dtypes import Array
 from wtool.errors import Refused, in_short
 from wtool.ops.converted import Unconvertible
 from wtool.schema.config import is_keras2, read_architecture
 from wtool.schema.upgrade.model import upgrade
 from wtool.schema.upgrade.native import COMPILED, native_model, training_config_of
-from wtool.schema.upgrade.upgraded import Change, Upgraded, Wishes, moved_path
+from wtool.schema.upgrade.upgraded import ArrayChange, Change, Upgraded, Wishes, moved_path
+from wtool.transforms.relaying import FUNCTIONS
 
 KERAS = "3.15.1"
 """The Keras whose format the results have."""
@@ -205,6 +208,8 @@ def _variables(base: Checkpoint, upgraded: Upgraded) -> dict[str, Tensor | Fresh
     for path, tensor in old.items():
         if path not in read:
             _put(found, moved_path(path, upgraded.moved), tensor)
+    for array in upgraded.arrays:
+        _put(found, array.path, _fresh(base, array, old))
     return found
 
 
@@ -212,3 +217,16 @@ def _put(found: dict[str, Tensor | Fresh], path: str, source: Tensor | Fresh) ->
     if path in found:
         raise Refused(f"two variables would become {path}")
     found[path] = source
+
+
+def _fresh(base: Checkpoint, array: ArrayChange, old: Mapping[str, Tensor]) -> Fresh:
+    """Returns the values of a new variable that are computed from old ones."""
+    read = [old[path] for path in array.reads]
+    make = partial(_computed, base, array, read)
+    values = make()
+    return Fresh(values.shape, values.dtype.name, make)
+
+
+def _computed(base: Checkpoint, array: ArrayChange, read: Sequence[Tensor]) -> Array:
+    values: Array = FUNCTIONS[array.function](*(base.read(tensor) for tensor in read), **array.arguments)
+    return values
