@@ -113,10 +113,15 @@ def _is_asked(base: Checkpoint, recipe: Recipe) -> bool:
     return container or recipe.shard_size is not None or (recipe.optimizer == "drop" and bool(base.slots))
 
 
+def is_old(base: Checkpoint) -> bool:
+    """Returns whether a model may be one of Keras 2 or 1, by the version that its file tells."""
+    return is_keras2(base.keras_version or "1")
+
+
 def _upgraded(base: Checkpoint, wishes: Wishes) -> Upgraded | None:
     """Returns what the upgrade of a model of Keras 2 comes to; None for a model of Keras 3."""
     assert base.config is not None
-    if base.keras_version is not None and not is_keras2(base.keras_version):
+    if not is_old(base):
         return None
     training = training_config(base) if base.format == "h5" else base.config.get("compile_config")
     shapes = {tensor.path: tensor.shape for tensor in base.weights}

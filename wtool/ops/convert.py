@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from typing import Any
 
 from wtool.checkpoint.completed import with_architecture
@@ -14,10 +15,11 @@ from wtool.checkpoint.layouts.registry import EXTENSIONS, format_of
 from wtool.checkpoint.lineage import Record, last_record
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.errors import Usage, WtoolError
-from wtool.ops.conversion import Conversion, Recipe, conversion_of
+from wtool.ops.conversion import WEIGHTS_ALONE, Conversion, Recipe, conversion_of, is_old
 from wtool.ops.convert_options import Convert
 from wtool.ops.convert_words import bytes_of, entry_in, wishes_of
 from wtool.ops.converted import Converted
+from wtool.ops.verification import refuse_difference
 from wtool.run.batch import do_all
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
@@ -145,11 +147,16 @@ class Converting:
         if not plan.operations:
             return Converted(task.model, None, is_new=False, format=plan.format)
         if derived.there is not None:
-            return Converted(task.model, task.output, skipped=True, format=plan.format)
+            skipped = ("not verified: nothing was done",) if self.verify else ()
+            return Converted(task.model, task.output, skipped=True, format=plan.format, notes=skipped)
         changes = derived.change
         assert isinstance(changes, Conversions)
         found = changes.conversion
-        return Converted(task.model, task.output, format=plan.format, changes=found.changes, notes=found.notes)
+        verified, told = _verified(task.goal.path, plan) if self.verify else (None, ())
+        notes = (*found.notes, *told)
+        return Converted(
+            task.model, task.output, format=plan.format, changes=found.changes, notes=notes, verified=verified
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -157,6 +164,31 @@ class Conversions(Changes):
     """What a conversion makes of a checkpoint; `conversion` is what the rules did."""
 
     conversion: Conversion
+
+
+def _verified(output: str, plan: Plan) -> tuple[str | None, tuple[str, ...]]:
+    """Returns what running the result came to, in words; or None, and a note why nobody ran it.
+
+    Raises:
+        WtoolError: the result does not compute what the model did.
+    """
+    if plan.format in WEIGHTS_ALONE:
+        return None, ("not verified: weights alone cannot be run",)
+    from wtool.training.quiet import silent_import, without_advice
+
+    with silent_import():
+        from wtool.training.compare import compared
+    try:
+        with without_advice(), open_checkpoint(output) as made:
+            found = compared(plan.base, made, is_old(plan.base))
+    except WtoolError as error:
+        return None, (f"not verified: {error.message}",)
+    if found.by is None or found.difference is None:
+        finite = "finite" if isfinite(found.largest) else "not finite"
+        return f"runs, its outputs are {finite}", (f"the old model was not run: {found.why}",)
+    refuse_difference(output, plan.base, found.difference, found.largest)
+    told = f"largest difference {found.difference:.3g}, of outputs up to {found.largest:.3g}"
+    return f"computes what {found.by} computed before ({told})", ()
 
 
 def _changes(conversion: Conversion, edited: Edited, passes: Passes) -> Changes:

@@ -18,6 +18,7 @@ from wtool.graphs.structure import structure_of
 from wtool.graphs.swap import Swap
 from wtool.graphs.values import Values, new_shape
 from wtool.ops.swapped import Swapped
+from wtool.ops.verification import refuse_difference
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
 from wtool.run.plan import Operand, Operation, Plan
@@ -127,12 +128,8 @@ def _verified(output: str, base: Checkpoint, same: bool) -> tuple[tuple[float, f
             difference = largest_difference(base, made)
     except WtoolError as error:
         return None, (f"not verified: {error.message}",)
-    narrow = any(tensor.dtype in ("float16", "bfloat16") for tensor in base.weights) or "mixed_" in str(base.config)
-    if same and not difference[0] <= (0.05 if narrow else 1e-4) * max(1.0, difference[1]):
-        raise WtoolError(
-            f"{output} should compute the same, but differs by {difference[0]:.3g} in outputs up to "
-            f"{difference[1]:.3g}: do not use it, and please report it"
-        )
+    if same:
+        refuse_difference(output, base, *difference)
     return difference, ()
 
 

@@ -25,6 +25,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, WtoolError, in_short
 from wtool.io.private import private_copy, private_tree
+from wtool.schema.config import is_keras2
 from wtool.schema.unsafe import unsafe_parts
 from wtool.schema.unsafe_entries import RUNNING
 from wtool.schema.unsafe_place import UnsafePart
@@ -85,7 +86,7 @@ def load(path: str, unsafe: bool = False) -> Loaded:
         if not unsafe:
             refuse_unsafe(checkpoint)
         hashes = checkpoint.finish()
-        model, uncompiled = _loaded(real, checkpoint, unsafe)
+        model, uncompiled = _loaded(real, checkpoint, unsafe, way_out(seen))
         variables = _variables(model, checkpoint)
         state = restored(model, checkpoint, variables)
         return Loaded(
@@ -207,8 +208,23 @@ def _is_registered(entry: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
     return kind in (registered, getattr(known[registered], "__name__", None))
 
 
-def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool) -> tuple[Any, str]:
-    """Returns the model, and the reason why it is not compiled, if the file says that it was."""
+def way_out(seen: Checkpoint) -> str:
+    """Returns what helps where Keras cannot load a file, as the end of a sentence; empty for files of Keras 3."""
+    if not is_keras2(seen.keras_version or "1"):
+        return ""
+    file = "" if seen.name == "-" else f" {seen.name}"
+    return f"; `wtool convert{file}` makes a model that Keras 3 loads"
+
+
+def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool, hint: str) -> tuple[Any, str]:
+    """Returns the model, and the reason why it is not compiled, if the file says that it was.
+
+    Args:
+        path: for Keras.
+        checkpoint: the file at the path, open.
+        unsafe: see `load`.
+        hint: end of the message that says that Keras cannot load the file.
+    """
     with warnings.catch_warnings(), _policy_of(checkpoint), _names_from_the_first(), older_objects(checkpoint) as known:
         warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")  # that is looked at below
         load_model = partial(keras.models.load_model, path, custom_objects=known, safe_mode=not unsafe)
@@ -220,7 +236,7 @@ def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool) -> tuple[Any, str]:
             keras_cannot, why = f"Keras {keras.__version__} cannot", in_short(error)
             with suppress(Exception):
                 return load_model(compile=False), f"{keras_cannot} compile it as it was saved ({why})"
-            raise WtoolError(f"{keras_cannot} load it ({why})") from error
+            raise WtoolError(f"{keras_cannot} load it ({why}){hint}") from error
 
 
 @contextmanager

@@ -1,0 +1,91 @@
+"""Converted models, run by Keras and compared with what the old model computed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import wtool
+from tests.models import ZOO
+from wtool.errors import WtoolError
+
+pytestmark = pytest.mark.tensorflow
+keras = pytest.importorskip("keras")
+
+MLP = ZOO / "tf2.10" / "mlp.h5"
+
+
+def test_a_converted_model_predicts_what_its_own_keras_stored(tmp_path: Path) -> None:
+    wtool.convert(MLP, output=tmp_path / "new.keras", optimizer="drop")
+    model = keras.models.load_model(tmp_path / "new.keras")
+    with np.load(MLP.with_suffix(".npz")) as told:
+        np.testing.assert_allclose(model(told["x0"], training=False), told["y0"], rtol=1e-5, atol=1e-6)
+
+
+def test_verify_runs_the_old_model_with_the_old_keras(tmp_path: Path) -> None:
+    pytest.importorskip("tf_keras")
+    (done,) = wtool.convert(MLP, output=tmp_path / "new.keras", optimizer="drop", verify=True)
+    assert done.verified is not None
+    assert done.verified.startswith("computes what tf_keras computed before")
+    (again,) = wtool.convert(MLP, output=tmp_path / "new.keras", optimizer="drop", verify=True)
+    assert (again.verified, again.notes) == (None, ("not verified: nothing was done",))
+
+
+def test_verify_without_the_old_keras_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wtool.training import compare
+
+    monkeypatch.setattr(compare, "find_spec", lambda name: None)
+    (done,) = wtool.convert(MLP, output=tmp_path / "new.keras", optimizer="drop", verify=True)
+    assert done.verified == "runs, its outputs are finite"
+    assert "the old model was not run: tf_keras is not installed" in done.notes
+
+
+def test_verify_compares_two_models_of_keras_3(tmp_path: Path) -> None:
+    model = ZOO / "k3.15.1" / "f64_model.h5"
+    (done,) = wtool.convert(model, output=tmp_path / "new.keras", verify=True)
+    assert done.verified is not None
+    assert done.verified.startswith("computes what keras computed before (largest difference 0,")
+    (weights,) = wtool.convert(model, output=tmp_path / "new.weights.h5", verify=True)
+    assert "not verified: weights alone cannot be run" in weights.notes
+
+
+def test_a_result_that_computes_something_else_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wtool.training.compare import Comparison
+
+    found = Comparison("tf_keras", 0.5, 1.0)
+    monkeypatch.setattr("wtool.training.compare.compared", lambda *_: found)
+    with pytest.raises(
+        WtoolError, match=r"should compute the same, but differs by 0\.5 in outputs up to 1: do not use"
+    ):
+        wtool.convert(MLP, output=tmp_path / "new.keras", optimizer="drop", verify=True)
+
+
+def without_axis(path: Path) -> Path:
+    """An `.h5` of Keras 2 with a setting that Keras 3 does not know."""
+
+    def change(config: dict[str, Any]) -> None:
+        config["config"]["layers"][1]["config"]["groups"] = 1
+
+    from tests.ops.test_convert import with_config
+
+    return with_config(path, change)
+
+
+def test_loading_tells_of_the_conversion(tmp_path: Path) -> None:
+    from wtool.training.loading.load import load
+
+    path = without_axis(Path(shutil.copy(MLP, tmp_path / "old.h5")))
+    with pytest.raises(WtoolError, match=f"cannot load it .*; `wtool convert {path}` makes a model that Keras 3 loads"):
+        load(str(path))
+    (done,) = wtool.swap(path, to="linked", verify=True)
+    assert any(f"`wtool convert {path}` makes" in note for note in done.notes)
+    with h5py.File(path, "r+") as file:
+        file.attrs["keras_version"] = "3.9.0"
+    with pytest.raises(WtoolError) as raised:
+        load(str(path))
+    assert "wtool convert" not in str(raised.value)

@@ -1,0 +1,29 @@
+"""Whether a model that should compute what another one does is believed to."""
+
+from __future__ import annotations
+
+from wtool.checkpoint.model import Checkpoint
+from wtool.errors import WtoolError
+
+NARROW, WIDE = 0.05, 1e-4
+"""Largest difference between outputs up to 1 that rounding explains: in two bytes, and in four or more."""
+
+
+def refuse_difference(output: str, base: Checkpoint, difference: float, largest: float) -> None:
+    """Refuse a result whose outputs differ from those of its base by more than rounding explains.
+
+    Args:
+        output: path of the result.
+        base: the checkpoint that it was made of.
+        difference: largest absolute difference between outputs of the two models for the same input.
+        largest: absolute value of the largest output.
+
+    Raises:
+        WtoolError: the difference is too large, or is no number.
+    """
+    narrow = any(tensor.dtype in ("float16", "bfloat16") for tensor in base.weights) or "mixed_" in str(base.config)
+    if not difference <= (NARROW if narrow else WIDE) * max(1.0, largest):
+        raise WtoolError(
+            f"{output} should compute the same, but differs by {difference:.3g} in outputs up to {largest:.3g}: do not "
+            "use it, and please report it"
+        )
