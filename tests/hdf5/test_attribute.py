@@ -115,3 +115,10 @@ def test_leaves_other_files_alone() -> None:
 def test_real_files() -> None:
     for path in files_in(Path(ZOO))[::7]:
         check(hdf5_in(path), "wtool", '{"operation": "prune"}')
+
+
+def test_replaces_a_text_and_leaves_no_trace_of_it_in_the_header() -> None:
+    once = check(file_of(small_model), "a", "one")
+    twice = check(once, "a", "two")
+    again = check(twice, "a", "six")
+    assert len(again) - len(twice) == len(twice) - len(once)

@@ -62,6 +62,19 @@ def test_types_are_named(dtype: str) -> None:
         assert np.dtype(f"{found.order}{found.code}") == np.dtype(dtype)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        with_byte(message("i4"), 10, 24),
+        with_byte(with_byte(message("i4"), 8, 8), 10, 24),
+        with_byte(with_byte(message("i4"), 4, 3), 10, 24),
+    ],
+    ids=["fewer bits than bytes", "bits in the middle", "three bytes"],
+)
+def test_unusual_integers_are_named_only(body: bytes) -> None:
+    assert parse_type(body) == Type("int?", body[4])
+
+
 def test_an_array_has_the_dimensions_and_the_type_of_its_elements() -> None:
     found = parse_type(message("(3, 2)<i2"))
     assert (found.dims, found.size) == ((3, 2), 12)

@@ -274,7 +274,13 @@ def huge_attribute(file: h5py.File) -> None:
     file.attrs["x"] = np.zeros(2**23 + 1)
 
 
+def big_endian_enumeration(file: h5py.File) -> None:
+    kind = h5py.enum_dtype({"A": 0, "B": 1}, ">i4")
+    file.create_dataset("x", data=np.zeros(2, ">i4"), dtype=kind)
+
+
 REFUSED = {
+    "x: holds numbers of an unusual type": big_endian_enumeration,
     "x: says 3.6 TiB, but the file holds 0 bytes of it": bomb,
     "x0: says 200 chunks, but the file holds 0 of it": many_bombs,
     "x: has chunks of 1.0 GiB": chunk,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,3 +114,18 @@ def test_a_scan_reads_what_h5py_reads(batch: int, alone: int, monkeypatch: pytes
     assert told == sorted(set(told))
     assert told[-1] == (total, total)
     assert len(pipeline._spare) <= pipeline.MOST_SPARE
+
+
+@pytest.mark.parametrize("batch", [64, 100])
+def test_pieces_of_a_tensor_are_written_where_they_belong(
+    batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "SMALLEST_BATCH", batch)
+    monkeypatch.setattr(pipeline, "LARGEST_BATCH", batch)
+    wtool.average(BLOBS[:2], optimizer="keep", output=tmp_path / "mean.keras")
+    first, second, mean = (arrays(path) for path in (*BLOBS[:2], tmp_path / "mean.keras"))
+    weights = [name for name in mean if "optimizer" not in name and mean[name].dtype == np.float32]
+    assert max(mean[name].nbytes for name in weights) > 2 * batch
+    for name in weights:
+        wanted = (first[name].astype(np.float64) + second[name]) / 2
+        assert mean[name].tobytes() == wanted.astype(np.float32).tobytes(), name
