@@ -62,8 +62,8 @@ def as_composition(base: Checkpoint, like: Checkpoint) -> Composition:
 
 @pytest.mark.parametrize(("saved", "other"), pairs())
 def test_has_the_arrays_that_keras_wrote(saved: Saved, other: Path, tmp_path: Path) -> None:
-    if "lora" in saved.model and other.name.endswith(".h5") and not other.name.endswith(".weights.h5"):
-        pytest.skip("an .h5 has the factors apart, a .keras has them in the kernel")
+    if saved.model == "lora_int8" and other.name == "lora_int8.h5":
+        pytest.skip("an .h5 has the factors apart, a .keras has them in the quantised kernel")
     if saved.model in AUTHORS_OWN and other.name == f"{saved.model}.h5":
         pytest.skip("an .h5 does not tell the attributes of custom classes")
     with open_checkpoint(str(saved.path)) as like, open_checkpoint(str(other)) as base:

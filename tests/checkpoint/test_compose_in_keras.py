@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.models import arrays
 from wtool.checkpoint.composition import Composition
 from wtool.checkpoint.model import Tensor
 from wtool.checkpoint.opener import open_checkpoint
+from wtool.errors import Refused
 
 pytestmark = pytest.mark.tensorflow
 keras = pytest.importorskip("keras")
@@ -125,7 +127,7 @@ def quiet() -> Iterator[None]:
     keras.utils.clear_session()
 
 
-few = settings(max_examples=6, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+few = settings(max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 kinds = st.sampled_from(("functional", "sequential"))
 
 
@@ -151,7 +153,103 @@ def assert_equal_arrays(one: Path, other: Path) -> None:
     assert all(np.array_equal(values, found[name]) for name, values in wanted.items())
 
 
-NAMES_OF_KERAS_2 = {"depthwise_kernel": "kernel"}
+def in_list_and_wrapper() -> Any:
+    """A model whose config.json has one layer twice: in the list of layers, and inside a wrapper."""
+    shared, start = L.Dense(WIDTH, name="shared"), keras.Input((STEPS, WIDTH))
+    return keras.Model(start, L.TimeDistributed(shared)(shared(start)))
+
+
+def attending() -> Any:
+    """A model with the attention layers of Keras, whose projections have public or private attributes."""
+    start = keras.Input((STEPS, WIDTH))
+    inner = L.MultiHeadAttention(2, 3)(start, start)
+    inner = L.GroupQueryAttention(3, 2, 1)(inner, inner)
+    return keras.Model(start, L.AdditiveAttention()([L.Attention(use_scale=True)([inner, inner]), inner]))
+
+
+def normalized() -> Any:
+    """A model with wrappers that store the kernel of the layer inside a second time, beside numbers of their own."""
+    start = keras.Input((STEPS, WIDTH))
+    inner = L.SpectralNormalization(L.Dense(WIDTH))(start)
+    return keras.Model(start, L.SpectralNormalization(L.Conv1D(WIDTH, 2, use_bias=False))(inner))
+
+
+def with_operations() -> Any:
+    """A model with operations between its layers, which files do not count."""
+    start = keras.Input((STEPS, WIDTH))
+    inner = L.Dense(WIDTH)(start) * 2 + start
+    return keras.Model(start, L.Dense(WIDTH)(keras.ops.relu(L.Dense(WIDTH)(inner))))
+
+
+def many_layers() -> Any:
+    """A model with more than ten layers of one class, whose numbers have two digits."""
+    return keras.Sequential([keras.Input((STEPS, WIDTH)), *(L.Dense(WIDTH) for _ in range(12))])
+
+
+MAKERS = (attending, normalized, with_operations, many_layers)
+
+
+@pytest.mark.parametrize(
+    ("make", "ending"),
+    # An `.h5` has the layer of two entries twice.
+    [*((make, ending) for make in MAKERS for ending in (".keras", ".h5")), (in_list_and_wrapper, ".keras")],
+)
+def test_models_of_keras_3(tmp_path: Path, make: Any, ending: str) -> None:
+    old = filled(make(), 1)
+    old.save(tmp_path / "old.keras")
+    old.save(tmp_path / f"old{ending}")
+    with open_checkpoint(str(tmp_path / "old.keras")) as like, open_checkpoint(str(tmp_path / f"old{ending}")) as base:
+        variables = {tensor.path: tensor for tensor in base.weights}
+        composition = Composition("keras", like.config, like.keras_version, variables, slots_of(base))
+        made = composed(base, composition, tmp_path / "new.keras")
+    assert_equal_arrays(tmp_path / "old.keras", made)
+    new = keras.models.load_model(made)
+    assert all(np.array_equal(one, other) for one, other in zip(old.get_weights(), new.get_weights(), strict=True))
+
+
+@keras.saving.register_keras_serializable("test")  # type: ignore[untyped-decorator]
+class Mixed(L.Layer):  # type: ignore[misc]
+    """A layer of a custom class, with variables of its own, and layers in an attribute and in a list."""
+
+    def build(self, shape: Any) -> None:
+        """Make the layers out of order: files have them by attribute."""
+        self.shift = self.add_weight(shape=(WIDTH,), name="shift")
+        self.count = self.add_weight(shape=(), name="count", trainable=False)
+        self.second = [L.Dense(WIDTH), L.BatchNormalization(), L.Dense(WIDTH)]
+        self.first = L.LSTM(WIDTH, return_sequences=True)
+        for each in (*self.second, self.first):
+            each.build(shape)
+
+    def call(self, x: Any) -> Any:
+        """Layer after layer."""
+        for each in (*self.second, self.first):
+            x = each(x)
+        return x + self.shift
+
+
+TOLD = ("second/dense", "second/batch_normalization", "second/dense_1", "first/cell")
+
+
+@pytest.mark.parametrize("ending", [".keras", ".weights.h5", ".h5"])
+def test_layers_of_custom_classes(tmp_path: Path, ending: str) -> None:
+    start = keras.Input((STEPS, WIDTH))
+    old = filled(keras.Model(start, L.Dense(2)(Mixed(name="own")(L.Dense(WIDTH)(start)))), 1)
+    old.save(tmp_path / "old.keras")
+    path = str(tmp_path / f"old{ending}")
+    old.save_weights(path) if ending == ".weights.h5" else old.save(path)
+    with open_checkpoint(str(tmp_path / "old.keras")) as like, open_checkpoint(path) as base:
+        assert like.config is not None
+        places = {tensor.stored: tensor.path for tensor in like.weights}
+        variables = {places.get(tensor.stored, tensor.path): tensor for tensor in base.weights}
+        composition = Composition("keras", like.config, like.keras_version, variables)
+        if ending == ".h5":
+            with pytest.raises(Refused, match=r"own \(Mixed\) holds dense.* and 1 more in attributes"):
+                composed(base, composition, tmp_path / "new.keras")
+            composition = replace(composition, attributes={"own": TOLD})
+        made = composed(base, composition, tmp_path / "new.keras")
+    assert_equal_arrays(tmp_path / "old.keras", made)
+    new = keras.models.load_model(made)
+    assert all(np.array_equal(one, other) for one, other in zip(old.get_weights(), new.get_weights(), strict=True))
 
 
 def of_keras_2(tensors: tuple[Tensor, ...], layers: dict[str, str | None]) -> dict[str, Tensor]:

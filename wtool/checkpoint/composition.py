@@ -28,8 +28,8 @@ class Composition:
         training: how the model was compiled, as `training_config` of an `.h5` has it; None where it was not.
         assets: name of a file in the base (`assets/...`) -> its name in the result.
         shard_size: the most bytes of a shard; None where the result has no shards.
-        attributes: path of a layer of a custom class -> the attributes that hold its layers, in the order in which
-            these layers first occur in `variables`; needed where the base does not tell attributes.
+        attributes: path or name of a layer of a custom class -> the attributes that hold its layers, in the order in
+            which these layers first occur in `variables`; needed where the base does not tell attributes.
     """
 
     format: str

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from wtool.checkpoint.composition import Composition, Outline
 from wtool.checkpoint.layouts.keras3_custom import CustomLayers
+from wtool.checkpoint.layouts.keras3_lora import with_merged_factors
 from wtool.checkpoint.layouts.keras3_places import Place, places
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.structure import Fresh
@@ -33,41 +35,64 @@ def outline_of(base: Checkpoint, composition: Composition) -> Outline:
     root, _ = read_architecture(composition.config, composition.keras_version)
     layers = list(places(root))
     given = _by_layer(composition.variables, layers)
+    elsewhere = _stored_elsewhere(layers, given)
     outline, custom, faults = Outline(), CustomLayers(base, composition), []
     for place in layers:
+        if place.path in elsewhere:
+            continue
         outline.skeleton.groups[place.variables] = {"name": place.node.name} if place.node.name else {}
-        own = given.get(place.path, {})
         if place.node.variants is None:
-            faults += custom.add(outline, place, own)
-            continue
-        chosen = _chosen(place, own)
-        if isinstance(chosen, str):
-            faults.append(chosen)
-            continue
-        for number, variable in enumerate(chosen.saved):
-            path = inside(place.path, variable.name)
-            source = own.get(variable.name)
-            if source is None:
-                source = _original(chosen, variable.name, place, given)
-            outline.add(f"{place.variables}/{number}", source, path)
+            faults += custom.add(outline, place, given.get(place.path, {}))
+        else:
+            faults += _add_layer(outline, base, place, given)
     if faults:
         raise Refused(a_few(faults))
     _add_optimizer(outline, composition)
     return outline
 
 
+def _add_layer(outline: Outline, base: Checkpoint, place: Place, given: Mapping[str, Sources]) -> list[str]:
+    """Add the variables of a layer of a known class; returns what keeps the layer from being written, in words."""
+    own = with_merged_factors(base, place, given.get(place.path, {}))
+    chosen = own if isinstance(own, str) else _chosen(place, own)
+    if isinstance(own, str) or isinstance(chosen, str):
+        return [str(chosen)]
+    for number, variable in enumerate(chosen.saved):
+        source = own.get(variable.name)
+        if source is None:
+            source = _original(chosen, variable.name, place, given)
+        outline.add(f"{place.variables}/{number}", source, inside(place.path, variable.name))
+    return []
+
+
 def _by_layer(variables: Sources, layers: Sequence[Place]) -> dict[str, dict[str, Tensor | Fresh]]:
     """Returns path of a layer -> its variables: path inside the layer -> what fills the variable."""
-    known = {place.path for place in layers}
-    if len(known) < len(layers):
-        paths = [place.path for place in layers]
-        twice = sorted({path for path in paths if paths.count(path) > 1})
-        raise Refused(f"two layers have the path {a_few(twice)}, and their variables cannot be told apart")
+    counts = Counter(place.path for place in layers)
     given: dict[str, dict[str, Tensor | Fresh]] = {}
     for path, source in variables.items():
-        owner = owner_of(path.rpartition("/")[0], known) or ""
+        owner = owner_of(path.rpartition("/")[0], counts) or ""
         given.setdefault(owner, {})[path[len(owner) :].lstrip("/")] = source
+    if twice := [path for path in given if counts[path] > 1]:
+        raise Refused(f"two layers have the path {a_few(twice)}, and their variables cannot be told apart")
     return given
+
+
+def _stored_elsewhere(layers: Sequence[Place], given: Mapping[str, Sources]) -> frozenset[str]:
+    """Returns the paths of layers that another entry stands for as well, under which their variables are given.
+
+    Keras makes one layer of all entries with one number, and stores the layer once.
+    """
+    alike: dict[tuple[str | float | None, ...], list[Place]] = {}
+    for place in layers:
+        if place.node.shared:
+            alike.setdefault(place.node.shared, []).append(place)
+    found: set[str] = set()
+    for each in alike.values():
+        inner = {place.path: [path for path, _ in place.node.paths(place.path)] for place in each if len(each) > 1}
+        bare = [path for path, below in inner.items() if not any(one in given for one in below)]
+        if len(bare) < len(inner):
+            found.update(one for path in bare for one in inner[path])
+    return frozenset(found)
 
 
 def _chosen(place: Place, own: Sources) -> Variables | str:
@@ -82,9 +107,7 @@ def _chosen(place: Place, own: Sources) -> Variables | str:
     return f"{who} has {wanted} in files of Keras 3, but {', '.join(own) or 'none'} would be written"
 
 
-def _original(
-    chosen: Variables, name: str, place: Place, given: Mapping[str, Mapping[str, Tensor | Fresh]]
-) -> Tensor | Fresh:
+def _original(chosen: Variables, name: str, place: Place, given: Mapping[str, Sources]) -> Tensor | Fresh:
     """Returns what fills the variable of a layer inside a wrapper, of which the wrapper stores a copy."""
     copies = [variable.name for variable in chosen.saved if variable.alias]
     below = [given.get(path, {}) for path, _ in place.node.paths(place.path) if path != place.path]

@@ -59,9 +59,9 @@ class CustomLayers:
             self._add_names(outline, place, source, below)
             outline.add(inside(place.group, below), source, None)
         objects = list(dict.fromkeys(path.rpartition("/")[0] for path in untold if "/" in path))
-        attributes = self._attributes.get(place.path, ())
+        attributes = self._attributes.get(place.path) or self._attributes.get(place.node.name, ())
         if len(objects) != len(attributes):
-            who = f"layer {place.path} ({place.node.class_name})"
+            who = f"layer {place.path or place.node.name} ({place.node.class_name})"
             told = f"{len(attributes)} are named" if attributes else "nothing tells them"
             return [f"{who} holds {a_few(objects)} in attributes, and {told}; name them with --attribute"]
         groups = {"": "", **dict(zip(objects, attributes, strict=True))}
