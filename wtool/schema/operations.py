@@ -138,13 +138,14 @@ def _alike(shape: PartialShape, _: Arguments, __: Any) -> PartialShape:
 
 def _broadcast(_: PartialShape, arguments: Arguments, shapes: Sequence[PartialShape]) -> PartialShape | None:
     constant = next((arguments[word] for word in (0, "x", "y") if isinstance(arguments.get(word), list)), None)
-    each = [*shapes, *([] if constant is None or len(shapes) > 1 else [_shape_of_constant(constant)])]
+    each = [*shapes, *([] if constant is None or len(shapes) > 1 else [shape_of_constant(constant)])]
     rank = max(map(len, each))
     aligned = [(1,) * (rank - len(shape)) + shape for shape in each]
     return tuple(next((size for size in sizes if size != 1), 1) for sizes in zip(*aligned, strict=True))
 
 
-def _shape_of_constant(value: Any) -> PartialShape:
+def shape_of_constant(value: Any) -> PartialShape:
+    """The shape of nested lists of numbers; `()` for a number."""
     found: list[int] = []
     while isinstance(value, list) and value:
         found.append(len(value))

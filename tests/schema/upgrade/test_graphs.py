@@ -120,8 +120,8 @@ def states_both_ways() -> Any:
 
 def states_of_cells() -> Any:
     x = Input((5, 4))
-    given = [L.Dense(3)(L.Flatten()(x)) for _ in range(3)]
-    return model(x, L.RNN([L.LSTMCell(3), L.GRUCell(3)])(x, initial_state=given))
+    given = [L.Dense(3)(L.Flatten()(x)) for _ in range(2)]
+    return model(x, L.RNN([L.SimpleRNNCell(3), L.GRUCell(3)])(x, initial_state=given))
 
 
 def attention() -> Any:
@@ -185,7 +185,8 @@ def slashes() -> Any:
 
 GRAPHS: tuple[Callable[[], Any], ...] = (
     chain, merging, shared, nested, nested_is_the_output, nested_sequences, several_outputs_of_a_nested_model,
-    named_inputs_and_outputs, lists_in_outputs, nested_model_of_named_inputs, images, whole_numbers, slashes,
+    named_inputs_and_outputs, lists_in_outputs, nested_model_of_named_inputs, states, states_both_ways, states_of_cells,
+    attention, masks, mask_by_name, training_is_said, images, steps, half, whole_numbers, slashes,
 )  # fmt: skip
 
 

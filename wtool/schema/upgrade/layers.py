@@ -18,8 +18,6 @@ from wtool.schema.upgrade.settings import upgraded_settings
 
 Entry = dict[str, Any]
 
-OPERATIONS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
-
 
 def upgraded_entry(entry: Any, place: Place, context: Context) -> Entry:
     """Returns the entry of a layer as Keras 3 writes it: module, class, settings and registered name.

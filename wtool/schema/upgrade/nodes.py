@@ -8,7 +8,8 @@ Keras 2 notes a call's first argument, a list of `[layer, call, output, {other a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from wtool.errors import Refused
@@ -21,12 +22,16 @@ from wtool.schema.inbound_nodes import (
     filled,
     is_of_keras3,
     layer_name,
+    layer_settings,
     refs_of,
 )
-from wtool.schema.layers import class_and_settings, class_of
+from wtool.schema.layers import class_and_settings, class_of, compute_dtype
 from wtool.schema.upgrade.context import Context, Place
 from wtool.schema.upgrade.names import Names, renamed
+from wtool.schema.upgrade.operation_call import Cannot, Constant, noted
+from wtool.schema.upgrade.operations import OPERATIONS, operation
 from wtool.schema.upgrade.recurrent_calls import takes_states, with_states
+from wtool.schema.upgrade.replacements import replacement_of
 from wtool.schema.upgrade.specs import Spec, Tensor, spec_of_input, specs_behind
 
 Entry = dict[str, Any]
@@ -84,12 +89,16 @@ class _Graph:
             self.first[name] = min(number, self.first.get(name, number))
         names = renamed(self.old, place, context)
         self.free = Names(names.values())
-        self.new = {
-            name: self._chain(upgraded_entry(entry, self.places[name], context), names[name])
-            for name, entry in self.old.items()
+        self.names = names
+        self.new: dict[str, list[Entry]] = {
+            name: [] if entry is None else [_named(entry, names[name])]
+            for name, entry in ((name, self._upgraded(name, upgraded_entry)) for name in self.old)
         }
-        self.counted = {chain[-1]["name"] for chain in self.new.values() if "input_layers" in chain[-1]["config"]}
+        self.counted = {
+            chain[-1]["name"] for chain in self.new.values() if chain and "input_layers" in chain[-1]["config"]
+        }
         self.tensors: dict[Key, Tensor] = {}
+        self.operations = {name for name, chain in self.new.items() if not chain}
         self.known: dict[tuple[Spec, ...], list[Spec]] = {}
 
     def _order(self) -> list[CallKey]:
@@ -104,9 +113,12 @@ class _Graph:
         class_name, _ = class_and_settings(entry, f"layer {name} of {self.what}")
         return self.place.inner(name, class_of(entry) or class_name.rpartition(">")[2])
 
-    def _chain(self, entry: Entry, name: str) -> list[Entry]:
-        """Returns the entries in the place of an old layer, one behind the other: the last one has its name."""
-        return [{**entry, "name": name, "config": {**entry["config"], "name": name}, "inbound_nodes": []}]
+    def _upgraded(self, name: str, upgraded_entry: Upgrade) -> Entry | None:
+        """Returns the new entry of a layer; None for an operation, each of whose calls becomes operations."""
+        place = self.places[name]
+        if place.class_name not in OPERATIONS:
+            return upgraded_entry(self.old[name], place, self.context)
+        return replacement_of(layer_settings(self.old[name]), place, self.context)
 
     def call_all(self) -> None:
         """Notes every call in the new entries, and what comes out of each."""
@@ -130,25 +142,45 @@ class _Graph:
         """Notes one call of a layer in the new entries, and what comes out of the call."""
         node, refs = self.calls[call]
         name, number = call[0], call[1] - self.first[call[0]]
-        if is_of_keras3(node) or not refs:
+        if is_of_keras3(node) or (not refs and name not in self.operations):
             raise Refused(f"layer {self.places[name].path} is called without a tensor")
-        inputs = [self.tensor(ref.key).spec for ref in refs]
+        if name in self.operations:
+            self._operate(call)
+            return
+        entry = self.new[name][0]
         args, kwargs = self._arguments(call)
-        for entry, specs in zip(self.new[name], self._specs(call, inputs), strict=True):
-            entry["inbound_nodes"][number] = {"args": args, "kwargs": kwargs}
-            made = [Tensor((entry["name"], number, at), spec) for at, spec in enumerate(specs)]
-            args, kwargs = [made[0].entry], {}
+        entry["inbound_nodes"][number] = {"args": args, "kwargs": kwargs}
+        specs = self._specs(call, [self.tensor(ref.key).spec for ref in refs])
+        self._put(call, [Tensor((entry["name"], number, at), spec) for at, spec in enumerate(specs)])
+
+    def _put(self, call: CallKey, made: Sequence[Tensor]) -> None:
         self.tensors |= {(*call, at): tensor for at, tensor in enumerate(made)}
 
-    def _specs(self, call: CallKey, inputs: Sequence[Spec]) -> Iterator[list[Spec]]:
-        """Yields what is known of the outputs of each entry in the place of a layer, for one call."""
-        path, others = self.places[call[0]].path, _others(self.calls[call][0])
-        *before, last = self.new[call[0]]
-        for entry in before:
-            inputs = specs_behind(entry, "", inputs, others, {})[:1]
-            others = {}
-            yield list(inputs)
-        yield specs_behind(last, path, inputs, others, self.context.models)
+    def _operate(self, call: CallKey) -> None:
+        """Puts operations of Keras 3 in the place of one call of an operation of TensorFlow."""
+        name = self.names[call[0]] if not self.new[call[0]] else self.free.free(self.names[call[0]])
+        try:
+            entries, outputs = self._operation(call, self.tensor, name, self.free)
+        except Cannot as reason:
+            self.context.refuse(self.places[call[0]], "unknown operation", f"it {reason}")
+            entries, outputs = [], [Tensor((name, 0, 0))]
+        else:
+            self.context.change(self.places[call[0]], "operation", _told(entries))
+        self.new[call[0]] += entries
+        self._put(call, outputs)
+
+    def _operation(
+        self, call: CallKey, tensor: Callable[[Key], Tensor], name: str, free: Names
+    ) -> tuple[list[Entry], list[Tensor]]:
+        node, place = self.calls[call][0], self.places[call[0]]
+        first = filled(node, tensor, lambda value: value)
+        others = {str(word): filled(value, tensor) for word, value in _others(node).items()}
+        return operation(place.class_name, layer_settings(self.old[call[0]]), first, others, name, free)
+
+    def _specs(self, call: CallKey, inputs: Sequence[Spec]) -> list[Spec]:
+        """Returns what is known of the outputs of one call of a layer."""
+        others = _others(self.calls[call][0])
+        return specs_behind(self.new[call[0]][0], self.places[call[0]].path, inputs, others, self.context.models)
 
     def specs_of_outputs(self, given: Sequence[Spec]) -> list[Spec]:
         """Returns what is known of the model's outputs where its inputs are given, as in a call inside another model.
@@ -161,17 +193,27 @@ class _Graph:
             for key, outside in zip(self.inputs, given, strict=False):
                 specs[key] = specs.get(key, Spec()).refined(outside)
             for call in self.order:
-                inputs = [_known(specs, ref.key) for ref in self.calls[call][1]]
-                *_, made = self._specs(call, inputs)
-                specs |= {(*call, at): spec for at, spec in enumerate(made)}
+                specs |= {(*call, at): spec for at, spec in enumerate(self._specs_again(call, specs))}
             self.known[tuple(given)] = [_known(specs, key) for key in self.outputs]
         return self.known.get(tuple(given), [self.tensor(key).spec for key in self.outputs])
+
+    def _specs_again(self, call: CallKey, specs: Mapping[Key, Spec]) -> list[Spec]:
+        """Returns what is known of the outputs of one call, where other inputs are given."""
+        if call[0] not in self.operations:
+            return self._specs(call, [_known(specs, ref.key) for ref in self.calls[call][1]])
+        try:
+            _, outputs = self._operation(
+                call, lambda key: Tensor(self.tensor(key).key, _known(specs, key)), "", Names()
+            )
+        except Cannot:
+            return [Spec()]
+        return [tensor.spec for tensor in outputs]
 
     def _arguments(self, call: CallKey) -> Arguments:
         """Returns the arguments of a layer's call for Keras 3."""
         node = self.calls[call][0]
-        tensor = lambda key: self.tensor(key).entry  # noqa: E731
-        first = filled(node, tensor, lambda value: value)
+        tensor = lambda key: self._noted(key, self.places[call[0]])  # noqa: E731
+        first = filled(node, tensor, partial(_constant, self.new[call[0]][0]))
         if isinstance(first, list) and len(first) == 1:
             first = first[0]
         kwargs = {
@@ -180,8 +222,10 @@ class _Graph:
             if value is not None or word not in ("training", "mask")
         }
         entry = self.new[call[0]][0]
+        if self.places[call[0]].class_name in OPERATIONS:
+            return [first], {}  # what the user puts in the place of an operation has settings instead
         if takes_states(class_of(entry)):
-            return with_states(entry, first, kwargs)
+            return with_states(first, kwargs, self.places[call[0]], self.context)
         return [first], kwargs
 
     def tensor(self, key: Key) -> Tensor:
@@ -190,20 +234,49 @@ class _Graph:
         if found is not None:
             return found
         made = self.tensors.get((key[0], key[1], 0))
-        if made is None or key[2] < 0:
+        if made is None or made.key is None or key[2] < 0:
             raise Refused(f"a layer of {self.what} takes the tensor {list(key)}, which no layer makes")
         return Tensor((*made.key[:2], key[2]), Spec(None, made.spec.dtype))
 
     def ends(self, value: Any) -> Any:
         """Returns the model's inputs or outputs as Keras 3 notes them: a single one stands in no list."""
-        ends = filled(value, lambda key: self._end(self.tensor(key).key))
+        ends = filled(value, self._end)
         alone = isinstance(ends, list) and len(ends) == 1 and isinstance(ends[0], list)
         return ends[0] if alone else ends
 
     def _end(self, key: Key) -> list[Any]:
         """Returns a tensor among the outputs: Keras 3 counts the making of a functional model as its first call."""
-        name, number, output = key
-        return [name, number + (name in self.counted), output]
+        new = self._existing(key, self.place)
+        return [new[0], new[1] + (new[0] in self.counted), new[2]]
+
+    def _existing(self, key: Key, place: Place) -> Key:
+        """Returns where a tensor comes from in the new graph. A size comes from nowhere, and is refused."""
+        new = self.tensor(key).key
+        if new is None:
+            self.context.refuse(place, "unknown operation", f"it takes the size that {key[0]} gives as a tensor")
+        return new or ("", 0, 0)
+
+    def _noted(self, key: Key, place: Place) -> Entry:
+        """Returns a tensor as Keras 3 notes it among the arguments of a layer."""
+        return Tensor(self._existing(key, place), self.tensor(key).spec).entry
+
+
+def _named(entry: Entry, name: str) -> Entry:
+    """Returns the entry of a layer in a functional model, without calls."""
+    return {**entry, "name": name, "config": {**entry["config"], "name": name}, "inbound_nodes": []}
+
+
+def _told(entries: Sequence[Entry]) -> str:
+    """Returns what takes the place of an operation, in words."""
+    if not entries:
+        return "It is worked out from the shapes of tensors."
+    return f"It becomes {', '.join(str(entry['class_name']) for entry in entries)}."
+
+
+def _constant(entry: Entry, value: Any) -> Any:
+    """Returns a constant among what a layer takes, as Keras 3 notes it: lists are arrays of the layer's dtype."""
+    dtype = compute_dtype(layer_settings(entry).get("dtype")) or "float32"
+    return noted(Constant(value, dtype)) if isinstance(value, list) else value
 
 
 def _others(node: Any) -> dict[Any, Any]:

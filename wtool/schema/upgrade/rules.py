@@ -124,6 +124,8 @@ _DONE_ELSEWHERE = (
     Rule("old arrays", "The arrays of Keras 1 are laid out anew."),
     Rule("custom class", "The entry of a class that is not Keras's own is kept, under its registered name."),
     Rule("replaced", "The user's entry takes the place of the layer."),
+    Rule("operation", "An operation of TensorFlow becomes operations of Keras 3 that compute the same.",
+         ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")),
     Rule("shared", "An entry that stands in several models becomes a layer in each: equal, but trained apart."),
 )  # fmt: skip
 
@@ -141,6 +143,9 @@ _REFUSING = (
     Rule("ragged input", "Layers of Keras 3 take no ragged tensors.", ("InputLayer", "TextVectorization"),
          refuses=True),
     Rule("learned bins", "Bins that were learned are stored as a summary, not as boundaries.", ("Discretization",),
+         refuses=True),
+    Rule("unknown operation", "No operation of Keras 3 is known to compute the same.",
+         ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod", "InstanceMethod", "InstanceProperty"),
          refuses=True),
     Rule("callable setting", "A setting that is code cannot be kept.", refuses=True),
     Rule("unknown setting", "Keras 3 does not take this value of the setting.", refuses=True),

@@ -21,6 +21,10 @@ from wtool.schema.layers import (
 Entry = Mapping[str, Any]
 
 
+BATCH = "batch"
+"""Stands for the number of examples among sizes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What is known of a tensor.
@@ -28,17 +32,24 @@ class Spec:
     Attributes:
         shape: with the batch; None if nobody knows.
         dtype: name; None if nobody knows.
+        batch: whether the first axis is that of the model's examples, as far as is known.
+        value: of a tensor that is worked out from shapes: a number, BATCH, None for a size that nobody knows, or tuples
+            of these.
     """
 
     shape: PartialShape | None = None
     dtype: str | None = None
+    batch: bool = False
+    value: Any = None
 
     def refined(self, other: Spec) -> Spec:
         """Returns what this and another say together of one tensor; this one is believed where they differ."""
         mine, its = self.shape, other.shape
         if mine is None or its is None or len(mine) != len(its):
-            return Spec(its if mine is None else mine, self.dtype or other.dtype)
-        return Spec(tuple(b if a is None else a for a, b in zip(mine, its, strict=True)), self.dtype or other.dtype)
+            shape = its if mine is None else mine
+        else:
+            shape = tuple(b if a is None else a for a, b in zip(mine, its, strict=True))
+        return Spec(shape, self.dtype or other.dtype, other.batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +57,18 @@ class Tensor:
     """A tensor of the new graph.
 
     Attributes:
-        key: where the tensor comes from.
+        key: where the tensor comes from; None where its value is known, and nothing in the new graph makes it.
         spec: what is known of the tensor.
     """
 
-    key: Key
+    key: Key | None
     spec: Spec = field(default_factory=Spec)
 
     @property
     def entry(self) -> dict[str, Any]:
         """The tensor as Keras 3 notes it in an argument; `[null]` is a shape that nobody knows."""
         shape = [None] if self.spec.shape is None else list(self.spec.shape)
-        config = {"shape": shape, "dtype": self.spec.dtype or "float32", "keras_history": list(self.key)}
+        config = {"shape": shape, "dtype": self.spec.dtype or "float32", "keras_history": list(self.key or ())}
         return {"class_name": "__keras_tensor__", "config": config}
 
 
@@ -73,7 +84,7 @@ def spec_of_input(entry: Entry) -> Spec:
     config = layer_settings(entry)
     shape = as_shape(config.get("batch_shape"))
     dtype = compute_dtype(config.get("dtype"))
-    return Spec(as_shape(config.get("batch_input_shape")) if shape is None else shape, dtype or "float32")
+    return Spec(as_shape(config.get("batch_input_shape")) if shape is None else shape, dtype or "float32", True)
 
 
 def specs_behind(
@@ -99,7 +110,8 @@ def specs_behind(
     if arguments.get("return_attention_scores"):
         shapes = [*shapes[:1], _scores(kind, config, [spec.shape for spec in inputs])]
     dtype = output_dtype(kind, config, [spec.dtype for spec in inputs])
-    return [Spec(shape, dtype) for shape in shapes]
+    batch = any(spec.batch for spec in inputs)
+    return [Spec(shape, dtype, batch) for shape in shapes]
 
 
 def _through(config: Entry, path: str, inputs: Sequence[Spec], known: Known) -> list[Spec]:

@@ -1,0 +1,79 @@
+"""TensorFlow's operations in graphs of Keras 2 become operations of Keras 3, by a table; all others are refused.
+
+The table is in `operation_rules`, `operation_moves`, `operation_products` and `operation_images`; what is made of the
+sizes of tensors is worked out (`operation_sizes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wtool.schema.operations import function_of
+from wtool.schema.upgrade.names import Names
+from wtool.schema.upgrade.operation_call import Cannot, Entry, OperationCall
+from wtool.schema.upgrade.operation_images import IMAGES
+from wtool.schema.upgrade.operation_moves import MOVES
+from wtool.schema.upgrade.operation_products import PRODUCTS
+from wtool.schema.upgrade.operation_rules import RULES, Rule
+from wtool.schema.upgrade.operation_sizes import OF_TENSORS, worked_out
+from wtool.schema.upgrade.specs import Tensor
+
+OPERATIONS = (
+    "TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod", "InstanceMethod", "InstanceProperty",
+)  # fmt: skip
+"""Classes of layers of Keras 2 that are an operation of TensorFlow."""
+
+TABLE: dict[str, Rule] = {**RULES, **MOVES, **PRODUCTS, **IMAGES}
+"""Last part of the name of an operation of TensorFlow -> the rule that puts operations of Keras 3 in its place."""
+
+_OTHER_MEANING = ("compat.v1.image.", "compat.v1.where", "image.transpose", "keras.activations.relu")
+"""Beginnings of names whose last part is in the table, but means something else."""
+
+
+def operation(
+    kind: str, settings: Mapping[str, Any], first: Any, others: Mapping[str, Any], name: str, free: Names
+) -> tuple[list[Entry], list[Tensor]]:
+    """Returns the operations of Keras 3 that do one call of an operation of TensorFlow, and what they give.
+
+    Args:
+        kind: class of the layer that is the operation.
+        settings: of the layer.
+        first: the first argument of the call, with a `Tensor` in the place of each tensor.
+        others: the other arguments by name, likewise.
+        name: of the last operation.
+        free: gives names to the others.
+
+    Raises:
+        Cannot: Keras 3 has nothing that computes the same.
+    """
+    full_name = called(kind, settings)
+    function = "" if full_name.startswith(_OTHER_MEANING) else function_of({"function": full_name})
+    if kind not in ("TFOpLambda", "SlicingOpLambda") or (function not in TABLE and function not in OF_TENSORS):
+        raise Cannot(f"is TensorFlow's {full_name}, and no operation of Keras 3 is known to do the same")
+    at = OperationCall(function, first, others, name, free)
+    outputs = worked_out(at)
+    if outputs is None:
+        made = TABLE[function](at) if function in TABLE else at.x
+        outputs = made if isinstance(made, list) else [made]
+    unread = [word for word, value in others.items() if value is not None and word not in (*at.read, "name")]
+    if unread:
+        raise Cannot(f"is called with {unread[0]}={others[unread[0]]!r:.40}, which is not known")
+    return _named(at, outputs)
+
+
+def called(kind: str, settings: Mapping[str, Any]) -> str:
+    """Returns what TensorFlow calls an operation, for messages and to look it up."""
+    if kind == "ClassMethod":
+        return f"{settings.get('cls_symbol')}.{settings.get('method_name')}"
+    return str(settings.get("attr_name" if kind.startswith("Instance") else "function"))
+
+
+def _named(at: OperationCall, outputs: list[Tensor]) -> tuple[list[Entry], list[Tensor]]:
+    """Returns the operations and their outputs, the last of them under the name of the layer."""
+    if not at.entries:
+        return [], outputs
+    last = at.entries[-1]
+    old, last["name"], last["config"]["name"] = last["name"], at.name, at.name
+    keys = [(at.name, *each.key[1:]) if each.key is not None and each.key[0] == old else each.key for each in outputs]
+    return at.entries, [Tensor(key, each.spec) for key, each in zip(keys, outputs, strict=True)]
