@@ -20,11 +20,14 @@ class Place:
         path: of the layer; empty for the model itself.
         class_name: of the layer in the old model, without its package.
         depth: how many layers are around the layer.
+        frozen: whether the layer, or one around it, is not trainable. In Keras 2 that holds for all that is inside;
+            in Keras 3 each layer has to say so.
     """
 
     path: str
     class_name: str
     depth: int = 0
+    frozen: bool = False
 
     def inner(self, name: str, class_name: str) -> Place:
         """The place of a layer inside this one.
@@ -34,7 +37,7 @@ class Place:
         """
         if self.depth >= MAX_NESTED_MODELS:
             raise Refused(f"the model's configuration nests more than {MAX_NESTED_MODELS} layers inside each other")
-        return Place(inside(self.path, name), class_name, self.depth + 1)
+        return Place(inside(self.path, name), class_name, self.depth + 1, self.frozen)
 
 
 @dataclass(slots=True)

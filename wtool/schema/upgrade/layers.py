@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from wtool.schema.layers import class_and_settings, class_of, entry_of
@@ -11,6 +12,7 @@ from wtool.schema.upgrade.cudnn import from_cudnn
 from wtool.schema.upgrade.custom import custom_entry
 from wtool.schema.upgrade.finishing import finished, written
 from wtool.schema.upgrade.nodes import functional_config
+from wtool.schema.upgrade.objects import custom_part
 from wtool.schema.upgrade.replacements import replacement_of
 from wtool.schema.upgrade.rules import GONE
 from wtool.schema.upgrade.sequential import sequential_config
@@ -33,10 +35,17 @@ def upgraded_entry(entry: Any, place: Place, context: Context) -> Entry:
         Refused: this is no layer's entry.
     """
     class_name, settings = class_and_settings(entry, place.path or "the model")
+    if place.frozen and settings.get("trainable"):
+        settings = {**settings, "trainable": False}
+        context.change(place, "frozen", "it is not trainable, as the layer around it is not")
+    place = replace(place, frozen=place.frozen or settings.get("trainable") is False)
     replacement = replacement_of(settings, place, context)
     if replacement is not None:
         return replacement
     kind = class_of(entry)
+    if kind is not None and kind.startswith("wtool>"):
+        new = upgraded_settings(kind, settings, place, context, upgraded_entry)
+        return custom_part(kind.partition(">")[2], kind, new, place, context)
     if kind is None or ">" in kind:
         return custom_entry(entry, class_name, settings, place, context, upgraded_entry)
     if kind in ("Sequential", "Functional", "Model"):

@@ -119,6 +119,7 @@ _DONE_ELSEWHERE = (
     Rule("bins", "Discretization's dtype is that of its input: whole numbers would be cut off.", ("Discretization",)),
     Rule("synchronized", "It becomes a synchronized BatchNormalization.", ("SyncBatchNormalization",)),
     Rule("shapes of attention", "The shapes of query, key and value move to `build_config`.", ("MultiHeadAttention",)),
+    Rule("frozen", "What is inside a layer that is not trainable says so itself, as Keras 3 wants."),
     Rule("random crop", "RandomCrop is followed by Resizing: in Keras 3 it crops in training only.", ("RandomCrop",)),
     Rule("old name", "Keras 2 had another name for what the setting means.", LOOKUPS),
     Rule("old arrays", "The arrays of Keras 1 are laid out anew."),
@@ -126,7 +127,6 @@ _DONE_ELSEWHERE = (
     Rule("replaced", "The user's entry takes the place of the layer."),
     Rule("operation", "An operation of TensorFlow becomes operations of Keras 3 that compute the same.",
          ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")),
-    Rule("shared", "An entry that stands in several models becomes a layer in each: equal, but trained apart."),
 )  # fmt: skip
 
 _REFUSING = (
