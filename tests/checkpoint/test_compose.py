@@ -167,3 +167,85 @@ def test_slots_in_another_order_are_refused(mlp: tuple[Checkpoint, Composition])
 def test_without_an_architecture_there_are_no_groups(mlp: tuple[Checkpoint, Composition]) -> None:
     base, composition = mlp
     assert "no architecture" in refusal(base, changed(composition, config=None))
+
+
+def saved_as(name: str) -> Path:
+    return next(each.path for each in saved_files() if str(each) == name)
+
+
+def test_shards_become_one_archive(tmp_path: Path) -> None:
+    whole = saved_as("k3.12.4/sharded_full.keras")
+    with (
+        open_checkpoint(str(whole)) as like,
+        open_checkpoint(str(whole.with_name("sharded.weights.json"))) as base,
+    ):
+        assert len(base.regions) > 1
+        made = composed(base, as_composition(base, like), tmp_path / "made.keras")
+    wanted, found = arrays(whole), arrays(made)
+    assert {name for name in wanted if not name.startswith("optimizer")} == found.keys()
+    assert all(np.array_equal(values, wanted[name]) for name, values in found.items())
+
+
+@pytest.mark.parametrize("unzipped", [False, True])
+def test_files_of_lookups_come_along_under_new_names(tmp_path: Path, unzipped: bool) -> None:
+    old = saved_as("k3.15.1/text_assets.keras")
+    with zipfile.ZipFile(old) as archive:
+        names = [name for name in archive.namelist() if name.startswith("assets/")]
+        wanted = [archive.read(name) for name in names]
+        if unzipped:
+            archive.extractall(tmp_path / "folder")
+    new = {name: name.replace("layers/text_vectorization", "layers/other") for name in names}
+    with open_checkpoint(str(tmp_path / "folder" if unzipped else old)) as base:
+        composition = changed(as_composition(base, base), assets=new)
+        made = composed(base, composition, tmp_path / "made.keras")
+        missing = changed(composition, assets={"assets/nothing": "assets/nothing"})
+        with pytest.raises(Refused, match="no file assets/nothing"):
+            composed(base, missing, tmp_path / "other.keras")
+    with zipfile.ZipFile(made) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist()[3:] == list(new.values())
+        assert [archive.read(name) for name in new.values()] == wanted
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a/b", "a" * 100_000, "ä"])
+def test_any_name_of_a_layer_is_kept(mlp: tuple[Checkpoint, Composition], tmp_path: Path, name: str) -> None:
+    base, composition = mlp
+    config = json.loads(json.dumps(composition.config).replace('"fc1"', json.dumps(name)))
+    variables = {path.replace("fc1/", f"{name}/"): source for path, source in composition.variables.items()}
+    made = composed(base, changed(composition, config=config, variables=variables, slots={}), tmp_path / "made.keras")
+    with open_checkpoint(str(made)) as again:
+        assert [each.path for each in again.weights] == list(variables)
+
+
+def test_layers_of_one_path_are_refused(mlp: tuple[Checkpoint, Composition]) -> None:
+    base, composition = mlp
+    config = json.loads(json.dumps(composition.config).replace('"fc1"', '""'))
+    variables = {path.removeprefix("fc1/"): source for path, source in composition.variables.items()}
+    assert "two layers have the path" in refusal(base, changed(composition, config=config, variables=variables))
+
+
+@pytest.fixture
+def custom() -> Iterator[tuple[Checkpoint, Composition]]:
+    """A model with a layer of a custom class as an `.h5`, which does not tell its attributes."""
+    with open_checkpoint(str(saved_as("tf2.10/custom_layer.h5"))) as base:
+        variables = {each.path: each for each in base.weights}
+        yield base, Composition("keras", base.config, "3.15.1", variables)
+
+
+def test_attributes_of_a_custom_layer_have_to_be_told(custom: tuple[Checkpoint, Composition], tmp_path: Path) -> None:
+    base, composition = custom
+    message = refusal(base, composition)
+    assert "layer ss (ScaleShift) holds inner_dense, dense, dense_1 in attributes" in message
+    assert "--attribute" in message
+    two = changed(composition, attributes={"ss": ("inner", "blocks/dense")})
+    assert "2 are named" in refusal(base, two)
+    wrong = changed(composition, attributes={"ss": ("inner", "blocks//dense", "../dense_1")})
+    assert "blocks//dense, ../dense_1 cannot be the attribute of a layer" in refusal(base, wrong)
+    told = changed(composition, attributes={"ss": ("inner", "blocks/dense", "blocks/dense_1")})
+    made = composed(base, told, tmp_path / "made.keras")
+    stored = {each.path: base.read(each) for each in base.weights}
+    found = arrays(made)
+    assert np.array_equal(found["layers/scale_shift/inner/vars/0"], stored["ss/inner_dense/kernel"])
+    assert np.array_equal(found["layers/scale_shift/blocks/dense/vars/1"], stored["ss/dense/bias"])
+    assert np.array_equal(found["layers/scale_shift/blocks/dense_1/vars/0"], stored["ss/dense_1/kernel"])
+    assert np.array_equal(found["layers/scale_shift/vars/0"], stored["ss/alpha"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 from wtool.checkpoint.composition import Composition, Outline
 from wtool.checkpoint.layouts.keras3_custom import CustomLayers
@@ -40,7 +42,7 @@ def outline_of(base: Checkpoint, composition: Composition) -> Outline:
     for place in layers:
         if place.path in elsewhere:
             continue
-        outline.skeleton.groups[place.variables] = {"name": place.node.name} if place.node.name else {}
+        outline.skeleton.groups[place.variables] = _named(place.node.name)
         if place.node.variants is None:
             faults += custom.add(outline, place, given.get(place.path, {}))
         else:
@@ -73,7 +75,8 @@ def _by_layer(variables: Sources, layers: Sequence[Place]) -> dict[str, dict[str
         owner = owner_of(path.rpartition("/")[0], counts) or ""
         given.setdefault(owner, {})[path[len(owner) :].lstrip("/")] = source
     if twice := [path for path in given if counts[path] > 1]:
-        raise Refused(f"two layers have the path {a_few(twice)}, and their variables cannot be told apart")
+        names = a_few([path or "that of the model" for path in twice])
+        raise Refused(f"two layers have the path {names}, and their variables cannot be told apart")
     return given
 
 
@@ -117,6 +120,19 @@ def _original(chosen: Variables, name: str, place: Place, given: Mapping[str, So
     return originals[copies.index(name)]
 
 
+def _named(name: Any) -> dict[str, str]:
+    """Returns the attributes that tell the name of an object; nothing for a name that HDF5 cannot hold.
+
+    No Keras reads these attributes, and the configuration has the name.
+    """
+    if not isinstance(name, str) or not name or "\0" in name:
+        return {}
+    with suppress(UnicodeEncodeError):
+        name.encode()
+        return {"name": name}
+    return {}
+
+
 INNER = "optimizer/inner_optimizer"
 """The group of the optimizer that one for scaled losses wraps; for mixed_float16, Keras wraps optimizers unasked."""
 
@@ -131,7 +147,6 @@ def _add_optimizer(outline: Outline, composition: Composition) -> None:
         names[INNER] = (inner_settings(settings) if is_told else settings).config.get("name")
         names["optimizer"] = names["optimizer"] if is_told else "loss_scale_optimizer"
     for group, slots in composition.slots.items():
-        name = names.get(group)
-        outline.skeleton.groups[f"{group}/vars"] = {"name": name} if isinstance(name, str) and name else {}
+        outline.skeleton.groups[f"{group}/vars"] = _named(names.get(group))
         for number, (slot, source) in enumerate(slots):
             outline.add(f"{group}/vars/{number}", source, slot)

@@ -64,9 +64,11 @@ class CustomLayers:
             who = f"layer {place.path or place.node.name} ({place.node.class_name})"
             told = f"{len(attributes)} are named" if attributes else "nothing tells them"
             return [f"{who} holds {a_few(objects)} in attributes, and {told}; name them with --attribute"]
+        if wrong := [name for name in attributes if not all(map(str.isidentifier, name.split("/")))]:
+            return [f"{a_few(wrong)} cannot be the attribute of a layer, such as inner or blocks/dense_1"]
         groups = {"": "", **dict(zip(objects, attributes, strict=True))}
         for name in objects:
-            outline.skeleton.groups[f"{place.group}/{groups[name]}/vars"] = {"name": name.rpartition("/")[2]}
+            outline.skeleton.groups[f"{inside(place.group, groups[name])}/vars"] = {"name": name.rpartition("/")[2]}
         counts = dict.fromkeys(groups, 0)
         for path, source in untold.items():
             name = path.rpartition("/")[0]
