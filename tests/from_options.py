@@ -22,6 +22,8 @@ from wtool.ops.average_options import Average
 from wtool.ops.convert_options import Convert
 from wtool.option import described
 from wtool.run.options import Common, Execution, Options, groups_of, needs_initial, shared_by
+from wtool.schema.upgrade.operation_sizes import OF_TENSORS
+from wtool.schema.upgrade.operations import TABLE as OPERATIONS
 from wtool.schema.upgrade.rules import RULES
 from wtool.training.evaluate_options import Evaluate
 from wtool.training.lottery.options import LotteryOptions
@@ -127,6 +129,8 @@ def _table(what: str, commands: str | None, page: Path) -> str:
     if what == "criteria":
         rows = [(f"`{name}`", f"`{each.short}`" if each.short else "", each.formula) for name, each in CRITERIA.items()]
         return _rows(("criterion", "short", "score"), rows)
+    if what == "operations":
+        return ", ".join(f"`{name}`" for name in sorted({*OPERATIONS, *OF_TENSORS})) + "."
     if what in ("rules", "refusals"):
         return _rules(refuses=what == "refusals")
     if what == "transforms":

@@ -20,6 +20,12 @@ from typing import Any
 import wtool
 
 FOLDER = Path(sys.argv[1]).resolve()
+
+
+def _another_format(path: Path) -> str:
+    return "converted.weights.h5" if path.suffix == ".keras" else "converted.keras"
+
+
 OPERATIONS: dict[str, Any] = {
     "inspect": lambda path, out: wtool.inspect(path),
     "check": lambda path, out: wtool.check(path),
@@ -30,6 +36,7 @@ OPERATIONS: dict[str, Any] = {
     "rewind": lambda path, out: wtool.rewind(path, initial=path, output=out),
     "swap": lambda path, out: wtool.swap(path, to="linked", output=out),
     "swap, rotating": lambda path, out: wtool.swap(path, to="autorot", L=1.0, xmin_lim=0.0, xmax_lim=1.0, output=out),
+    "convert": lambda path, out: wtool.convert(path, output=out.with_name(_another_format(path))),
     "randomize": lambda path, out: wtool.randomize(path, initial=path, seed=1, output=out),
 }
 HARMLESS = (

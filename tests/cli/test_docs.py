@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import click
+import h5py
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ from tests.steps import Steps
 from wtool.cli import COMMANDS, cli
 
 DOCS = Path(__file__).parents[2] / "docs"
-TRAINS = ("import keras", "wtool resume")
+TRAINS = ("import keras", "wtool resume", "--verify")
 PAGES = {page.stem: page.read_text() for page in sorted((DOCS / "howto").glob("*.md"))}
 BLOCKS = {name: re.findall(r"```(sh|python)\n(.*?)```", text, re.DOTALL) for name, text in PAGES.items()}
 
@@ -70,6 +72,23 @@ def fill(folder: Path) -> None:
     (folder / "zoo" / "deep").mkdir(parents=True)
     for number, path in enumerate(BLOBS[:4]):
         shutil.copy(path, folder / "zoo" / ("deep" if number % 2 else ".") / path.name)
+    fill_old_zoo(folder / "old-zoo")
+
+
+def fill_old_zoo(folder: Path) -> None:
+    """Makes models of Keras 2: one with a Lambda, one of weights alone with its architecture, others."""
+    (folder / "deep").mkdir(parents=True)
+    names = ("tf2.10/mlp.h5", "tf2.10/mlp_weights_only.h5", "tf2.3/norm_adapt.h5", "k2.3.1/f64_model.h5")
+    for name in names:
+        shutil.copy(FIXTURES / "zoo" / name, folder)
+    shutil.copy(FIXTURES / "zoo" / "k2.2.4" / "nested_frozen.h5", folder / "deep")
+    shutil.copy(FIXTURES / "zoo" / "tf2.10" / "mlp.h5", folder / "scaled.h5")
+    with h5py.File(folder / "scaled.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        (folder / "mlp.json").write_text(json.dumps({**config, "keras_version": "2.10.0", "backend": "tensorflow"}))
+        code = {"function": ["4wEAAAA=", None, None], "function_type": "lambda"}
+        config["config"]["layers"].append({"class_name": "Lambda", "config": {"name": "scale", **code}})
+        file.attrs["model_config"] = json.dumps(config)
 
 
 def run_block(page: str, language: str, block: str, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Mutated files: wtool may refuse them or process them, but must not fail in any other way, nor take long.
 
-Every operation is done to each, as users do: open, inspect, check, prune, open the result, swap.
+Every operation is done to each, as users do: open, inspect, check, prune, open the result, swap, convert.
 """
 
 from __future__ import annotations
@@ -245,12 +245,18 @@ def attempt(path: Path) -> str:
     with suppress(wtool.WtoolError):
         wtool.swap(path, to="linked", layers=["*"], output=out)
         wtool.inspect(out)
+    converted = path.with_name("converted.weights.h5" if path.suffix == ".keras" else "converted.keras")
+    try:
+        wtool.convert(path, output=converted)
+        wtool.inspect(converted)
+    except wtool.WtoolError as error:
+        one_line(error)
     return "accepted"
 
 
 def one_line(error: wtool.WtoolError) -> None:
-    if "\n" in str(error):
-        raise AssertionError(f"more than a line: {error}")
+    if "\n" in str(error) or "this is a bug" in str(error):
+        raise AssertionError(f"more than a line, or a bug: {error}")
 
 
 def run(seed: int, numbers: range) -> Summary:

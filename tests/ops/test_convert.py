@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,27 @@ def test_weights_of_keras_3_in_the_layout_of_their_model(tmp_path: Path) -> None
         kerass.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
         assert found
         assert all((new[name][()] == kerass[name][()]).all() for name in found)
+
+
+def test_attributes_that_an_h5_does_not_tell_are_asked_for(tmp_path: Path) -> None:
+    model = ZOO / "tf2.10" / "custom_layer.h5"
+    with pytest.raises(wtool.Unconvertible, match="1 layer cannot be converted") as raised:
+        wtool.convert(model, output=tmp_path / "new.keras", optimizer="drop")
+    (refused,) = raised.value.refused
+    assert (refused.layer, refused.class_name, refused.rule) == ("ss", "ScaleShift", "untold attributes")
+    assert "--attribute 'ss=NAME1,NAME2,NAME3'" in refused.text
+    names = "ss=inner,stack/dense,stack/dense_1"
+    (done,) = wtool.convert(model, output=tmp_path / "new.keras", optimizer="drop", attribute=[names])
+    assert any(note.startswith("register ZooPkg>ScaleShift") for note in done.notes)
+    old = values(model)
+    with zipfile.ZipFile(tmp_path / "new.keras") as archive, h5py.File(archive.open("model.weights.h5")) as file:
+        group = file["layers/scale_shift"]
+        for place, path in {
+            "inner": "ss/inner_dense",
+            "stack/dense": "ss/dense",
+            "stack/dense_1": "ss/dense_1",
+        }.items():
+            assert (group[f"{place}/vars/0"][()] == old[f"{path}/kernel"]).all()
 
 
 @pytest.mark.parametrize(

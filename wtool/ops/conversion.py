@@ -15,8 +15,9 @@ from wtool.checkpoint.model import Checkpoint, Slot, Tensor
 from wtool.checkpoint.structure import Fresh
 from wtool.checkpoint.weight_order import owner_of
 from wtool.dtypes import Array
-from wtool.errors import Refused, in_short
+from wtool.errors import Refused, a_few, in_short
 from wtool.ops.converted import Unconvertible
+from wtool.ops.untold_attributes import untold_attributes
 from wtool.schema.config import is_keras2, read_architecture
 from wtool.schema.upgrade.model import upgrade
 from wtool.schema.upgrade.native import COMPILED, native_model, training_config_of
@@ -83,8 +84,13 @@ def conversion_of(base: Checkpoint, recipe: Recipe) -> Conversion | None:
     upgraded = _upgraded(base, recipe.wishes)
     if upgraded is None and not _is_asked(base, recipe):
         return None
-    if upgraded is not None and upgraded.refused:
-        raise Unconvertible(_counted(upgraded.refused), upgraded.refused)
+    if upgraded is None:
+        training = training_config(base)
+        renamed = recipe.wishes.renamed
+        upgraded = Upgraded(native_model(base.config, training, renamed) if base.format == "h5" else base.config)
+    refused = (*upgraded.refused, *untold_attributes(base, upgraded, recipe.format, recipe.wishes.attributes))
+    if refused:
+        raise Unconvertible(_counted(refused), refused)
     return _composed(base, upgraded, recipe)
 
 
@@ -140,54 +146,51 @@ def _counted(refused: Sequence[Change]) -> str:
     return f"{layers:,} layer{'s' if layers > 1 else ''} cannot be converted"
 
 
-def _composed(base: Checkpoint, upgraded: Upgraded | None, recipe: Recipe) -> Conversion:
-    """Returns the conversion of a model whose architecture is known; `upgraded` is None for a model of Keras 3."""
-    assert base.config is not None
-    if upgraded is None:
-        training = training_config(base)
-        upgraded = Upgraded(native_model(base.config, training) if base.format == "h5" else base.config)
+def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversion:
+    """Returns the conversion of a model whose architecture is known."""
     compiled = upgraded.config.get(COMPILED)
+    files = [member.name for member in base.members if member.name.startswith(ASSETS)]
+    assets = _assets(base, files, upgraded) if recipe.format == "keras" else {}
     composition = Composition(
         format="unzipped" if recipe.unzipped else recipe.format,
         config=upgraded.config,
         keras_version=KERAS,
         variables=_variables(base, upgraded),
         slots={} if recipe.optimizer == "drop" else _slots(base),
-        training=training_config_of(compiled) if isinstance(compiled, Mapping) else None,
-        assets=_assets(base, upgraded),
+        training=training_config_of(compiled) if isinstance(compiled, Mapping) and compiled else None,
+        assets=assets,
         shard_size=recipe.shard_size,
         attributes=recipe.wishes.attributes,
     )
-    notes = (*base.notes, *upgraded.notes, *_lost(base, recipe))
+    notes = (*base.notes, *upgraded.notes, *_lost(files, assets, recipe))
     return Conversion(composition, upgraded.changes, tuple(dict.fromkeys(notes)))
 
 
-def _lost(base: Checkpoint, recipe: Recipe) -> Iterator[str]:
-    """Yields what the wanted format has no place for."""
+def _lost(files: Sequence[str], kept: Mapping[str, str], recipe: Recipe) -> Iterator[str]:
+    """Yields what is left out: the architecture and files that the wanted format has no place for, and stray files."""
     if recipe.format in WEIGHTS_ALONE:
         yield f"{recipe.format} holds weights alone: the architecture is left out"
-    assets = sum(member.name.startswith(ASSETS) for member in base.members)
-    if assets and recipe.format != "keras":
-        yield f"{recipe.format} has no place for files: the {assets} of lookup tables are left out"
+    if files and recipe.format != "keras":
+        yield f"{recipe.format} has no place for files: {a_few(files)} of lookup tables are left out"
+    elif stray := [name for name in files if name not in kept]:
+        yield f"nothing tells which layers {a_few(stray)} belong to: left out"
 
 
-def _assets(base: Checkpoint, upgraded: Upgraded) -> dict[str, str]:
+def _assets(base: Checkpoint, files: Sequence[str], upgraded: Upgraded) -> dict[str, str]:
     """Returns name of each file that a layer keeps in an archive -> its name in the new archive."""
-    names = [member.name for member in base.members if member.name.startswith(ASSETS)]
-    if not names:
+    if not files:
         return {}
     assert base.config is not None
     root, _ = read_architecture(base.config, base.keras_version)
     old = {group: path for path, group in keras3.places(Groups(base.indexes[0]), root)}
     new = {place.path: place.group for place in places(read_architecture(upgraded.config, KERAS)[0])}
     found = {}
-    for name in names:
+    for name in files:
         inner = name.removeprefix(ASSETS)
         group = owner_of(inner, old)
-        layer = None if group is None else moved_path(old[group], upgraded.moved)
-        if group is None or layer not in new:
-            raise Refused(f"nothing tells which layer its file {name} belongs to")
-        found[name] = f"{ASSETS}{new[layer]}{inner.removeprefix(group)}"
+        layer = moved_path(old[group], upgraded.moved) if group is not None else None
+        if group is not None and layer in new:
+            found[name] = f"{ASSETS}{new[layer]}{inner.removeprefix(group)}"
     return found
 
 

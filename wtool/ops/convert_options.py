@@ -42,7 +42,7 @@ class Convert(Checked):
     )
     rename: Sequence[str] = option((), "OLD=NEW: registered names of a custom class.", metavar="WORDS")
     attribute: Sequence[str] = option(
-        (), "LAYER=NAME,NAME: attributes in which a custom layer holds its layers.", metavar="WORDS"
+        (), "LAYER=NAME,NAME: attributes in which a custom layer (. for the model) holds its layers.", metavar="WORDS"
     )
     input_shape: str | None = option(
         None, "Shape of an input (28,28,1) that the model does not tell; none for any size.", metavar="SHAPE"

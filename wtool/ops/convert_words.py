@@ -17,6 +17,9 @@ from wtool.io.limits import MAX_JSON
 from wtool.ops.convert_options import Convert
 from wtool.schema.upgrade.upgraded import Wishes
 
+MODEL = "."
+"""What names the model itself, among the paths of its layers."""
+
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 """Prefix of a unit of bytes -> bytes."""
 
@@ -36,7 +39,7 @@ def wishes_of(options: Convert) -> Wishes:
     attributes = {}
     for each in options.attribute:
         layer, names = _two_sides(each, "--attribute", "LAYER=NAME,NAME")
-        attributes[layer] = tuple(name.strip() for name in names.split(","))
+        attributes["" if layer == MODEL else layer] = tuple(name.strip() for name in names.split(","))
     return Wishes(replacements, renamed, attributes, shape_of(options.input_shape))
 
 

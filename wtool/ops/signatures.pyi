@@ -669,7 +669,8 @@ def convert(
         replace: LAYER=CLASS:key=value,key=value or LAYER=FILE.json: what takes the place of a Lambda
             layer.
         rename: OLD=NEW: registered names of a custom class.
-        attribute: LAYER=NAME,NAME: attributes in which a custom layer holds its layers.
+        attribute: LAYER=NAME,NAME: attributes in which a custom layer (. for the model) holds its
+            layers.
         input_shape: Shape of an input (28,28,1) that the model does not tell; none for any size.
         architecture: What model.to_json() wrote, for a file that has weights alone.
         shard_size: Most bytes of a shard of weights.json (500MB, 2GB).

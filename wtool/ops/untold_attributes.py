@@ -1,0 +1,44 @@
+"""The attributes in which layers of custom classes hold their layers: who has to name them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.weight_order import owner_of
+from wtool.ops.convert_words import MODEL
+from wtool.schema.config import read_architecture
+from wtool.schema.upgrade.upgraded import Change, Upgraded, moved_path
+
+
+def untold_attributes(
+    base: Checkpoint, upgraded: Upgraded, wanted: str, attributes: Mapping[str, tuple[str, ...]]
+) -> Iterator[Change]:
+    """Yields a refusal for each layer of a custom class whose attributes nobody tells, though the result needs them.
+
+    Files in the layout of Keras 3 call what a layer holds by the attribute; an `.h5` calls it by its name.
+
+    Args:
+        base: the checkpoint.
+        upgraded: the new architecture.
+        wanted: format of the result.
+        attributes: path of a layer -> what the user says.
+    """
+    if base.format not in ("h5", "h5-weights") or wanted == "h5":
+        return
+    root, _ = read_architecture(upgraded.config)
+    nodes = dict(root.paths())
+    held: dict[str, dict[str, None]] = {}
+    for tensor in base.weights:
+        layer = moved_path(tensor.path, upgraded.moved).rpartition("/")[0]
+        owner = owner_of(layer, nodes) or ""
+        if nodes[owner].variants is None and layer != owner:
+            held.setdefault(owner, {})[layer[len(owner) :].lstrip("/")] = None
+    for owner, objects in held.items():
+        if len(attributes.get(owner, ())) != len(objects):
+            names = ",".join(f"NAME{number}" for number in range(1, len(objects) + 1))
+            yield Change(
+                owner, nodes[owner].class_name, "untold attributes",
+                f"it holds {', '.join(objects)} in attributes that an .h5 does not tell; name these in this order by "
+                f"--attribute '{owner or MODEL}={names}', or convert it to .h5",
+            )  # fmt: skip
