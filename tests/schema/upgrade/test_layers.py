@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,3 +93,37 @@ def test_the_upgraded_layer_computes_the_same(number: int) -> None:
             assert (one == other).all()
         else:
             assert np.asarray(other, "float64") == pytest.approx(np.asarray(one, "float64"), abs=2e-3 if half else 1e-5)
+
+
+def test_a_renormalizing_layer_trains_as_it_did() -> None:
+    from tf_keras.src.layers.normalization.batch_normalization_v1 import BatchNormalization
+
+    given = tf_keras.Input((5,))
+    old = tf_keras.Model(given, BatchNormalization(renorm=True, renorm_momentum=0.9, momentum=0.8)(given))
+    new = twins.twin(old)
+    generator = np.random.default_rng(4)
+    for step in range(3):
+        values = generator.normal(step, 1 + step, (16, 5)).astype("float32")
+        for training in (True, False):
+            expected, found = (np.asarray(model(values, training=training)) for model in (old, new))
+            assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_an_activation_that_is_written_out_survives_files_and_training(tmp_path: Path) -> None:
+    keras = twins.keras
+    given = tf_keras.Input((5, 4))
+    cell = tf_keras.layers.LSTM(3, recurrent_activation="hard_sigmoid", activation="hard_sigmoid")
+    old = tf_keras.Model(
+        given, tf_keras.layers.Dense(2, activation="hard_sigmoid", kernel_regularizer="l2")(cell(given))
+    )
+    new = twins.twin(old)
+    for name in ("a.keras", "a.h5"):
+        new.save(tmp_path / name)
+        twins.assert_same(old, keras.models.load_model(tmp_path / name, safe_mode=True, compile=False))
+    values = np.random.default_rng(5).normal(size=(8, 5, 4)).astype("float32")
+    losses = []
+    for model, optimizer in ((old, tf_keras.optimizers.Adam(0.05)), (new, keras.optimizers.Adam(0.05))):
+        model.compile(optimizer, "mse")
+        history = model.fit(values, np.ones((8, 2)), epochs=3, batch_size=4, shuffle=False, verbose=0)
+        losses.append(history.history["loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from wtool.errors import Refused
+from wtool.errors import Refused, one_line
 from wtool.schema.config import MAX_NESTED_MODELS, inside
 from wtool.schema.layers import Shape
 from wtool.schema.upgrade.specs import Behind
@@ -64,7 +64,7 @@ class Context:
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     refused: list[Change] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: dict[str, None] = field(default_factory=dict)
     moved: dict[str, tuple[str, str]] = field(default_factory=dict)
     arrays: dict[str, ArrayChange] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
@@ -74,16 +74,15 @@ class Context:
 
     def change(self, place: Place, rule: str, text: str) -> None:
         """Note what a rule did to a layer: one sentence."""
-        self.changes.append(Change(place.path, place.class_name, rule, text))
+        self.changes.append(Change(place.path, place.class_name, rule, one_line(text)))
 
     def refuse(self, place: Place, rule: str, text: str) -> None:
         """Note why a layer cannot be kept and what to do: one sentence. The walk goes on."""
-        self.refused.append(Change(place.path, place.class_name, rule, text))
+        self.refused.append(Change(place.path, place.class_name, rule, one_line(text)))
 
     def note(self, text: str) -> None:
         """Note what is worth knowing, once."""
-        if text not in self.notes:
-            self.notes.append(text)
+        self.notes.setdefault(one_line(text))
 
     def registered(self, name: str, place: Place) -> str:
         """Returns the name under which the new model has a class or a function of its author's, and notes it.

@@ -7,14 +7,13 @@ from typing import Any
 
 from wtool.schema.layers import class_of
 from wtool.schema.upgrade.context import Context, Place
-from wtool.schema.upgrade.objects import FAMILIES, upgraded_dtype, upgraded_part
+from wtool.schema.upgrade.objects import FAMILIES, registered_name, upgraded_dtype, upgraded_part
 
 Upgrade = Callable[[Any, Place, Context], dict[str, Any]]
 
 
 def custom_entry(
     entry: Mapping[str, Any],
-    class_name: str,
     settings: Mapping[str, Any],
     place: Place,
     context: Context,
@@ -27,14 +26,12 @@ def custom_entry(
 
     Args:
         entry: of the layer in the old model.
-        class_name: in the entry.
         settings: in the entry.
         place: of the layer.
         context: notes what is done.
         upgraded_entry: upgrades the entry of a layer.
     """
-    told = entry.get("registered_name")
-    old = told if isinstance(told, str) and told else class_name
+    old = registered_name(entry)
     registered = context.registered(old, place)
     renamed = f", now {registered}" if registered != old else ""
     context.change(place, "custom class", f"the class {old}{renamed} is kept, with its settings")

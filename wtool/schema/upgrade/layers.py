@@ -12,7 +12,7 @@ from wtool.schema.upgrade.cudnn import from_cudnn
 from wtool.schema.upgrade.custom import custom_entry
 from wtool.schema.upgrade.finishing import finished, written
 from wtool.schema.upgrade.nodes import functional_config
-from wtool.schema.upgrade.objects import custom_part
+from wtool.schema.upgrade.objects import custom_part, registered_name
 from wtool.schema.upgrade.replacements import replacement_of
 from wtool.schema.upgrade.rules import GONE
 from wtool.schema.upgrade.sequential import sequential_config
@@ -47,7 +47,10 @@ def upgraded_entry(entry: Any, place: Place, context: Context) -> Entry:
         new = upgraded_settings(kind, settings, place, context, upgraded_entry)
         return custom_part(kind.partition(">")[2], kind, new, place, context)
     if kind is None or ">" in kind:
-        return custom_entry(entry, class_name, settings, place, context, upgraded_entry)
+        if isinstance(settings.get("layers"), list) and kind is None:
+            model = _model("Model", settings, place, context)["config"]
+            return custom_part(class_name.rpartition(">")[2], registered_name(entry), model, place, context)
+        return custom_entry(entry, settings, place, context, upgraded_entry)
     if kind in ("Sequential", "Functional", "Model"):
         return _model(kind, settings, place, context)
     if kind in GONE:
@@ -68,6 +71,7 @@ def upgraded_entry(entry: Any, place: Place, context: Context) -> Entry:
 
 
 def _model(kind: str, settings: Mapping[str, Any], place: Place, context: Context) -> Entry:
+    """Returns the entry of a model; one without inputs is a sequence of layers, whatever its class is called."""
     if kind == "Sequential" or "input_layers" not in settings:
         return written("Sequential", sequential_config(settings, place, context, upgraded_entry), "keras")
     config = functional_config(settings, place, context, upgraded_entry)

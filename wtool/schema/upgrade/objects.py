@@ -58,13 +58,17 @@ def upgraded_part(value: Any, family: str, place: Place, context: Context) -> An
         context.refuse(place, "no such layer", f"Keras 3 has no {plain}; name another entry by --replace")
         return None
     if plain not in FAMILIES[family]:
-        return custom_part(
-            plain.rpartition(">")[2], value.get("registered_name") or class_name, settings, place, context
-        )
+        return custom_part(plain.rpartition(">")[2], registered_name(value), settings, place, context)
     kept = {key: settings[key] for key in FAMILIES[family][plain] if key in settings}
     if plain == "VarianceScaling" and kept.get("distribution") == "normal":
         kept["distribution"] = "truncated_normal"  # which it meant
     return {"module": f"keras.{family}", "class_name": plain, "config": kept, "registered_name": None}
+
+
+def registered_name(entry: Mapping[str, Any]) -> str:
+    """Returns the name under which an author registered the class of an entry."""
+    told = entry.get("registered_name")
+    return told if isinstance(told, str) and told else str(entry.get("class_name"))
 
 
 def custom_part(name: str, registered: str, settings: Mapping[str, Any], place: Place, context: Context) -> Entry:
