@@ -35,7 +35,8 @@ ROOT = Path(__file__).parents[1]
 STUB = ROOT / "wtool" / "ops" / "signatures.pyi"
 PAGES = ROOT / "docs" / "reference"
 TABLE = re.compile(
-    r"(<!-- (own options|shared options|criteria|rules|refusals|transforms)(?: of ([a-z, ]+))? -->\n).*?(<!-- end -->)",
+    r"(<!-- (own options|shared options|criteria|rules|refusals|operations|transforms)(?: of ([a-z, ]+))? -->\n)"
+    r".*?(<!-- end -->)",
     re.DOTALL,
 )
 """Where `make docs` writes a table: what it is of, and of which commands."""
@@ -129,6 +130,8 @@ def _table(what: str, commands: str | None, page: Path) -> str:
     if what == "criteria":
         rows = [(f"`{name}`", f"`{each.short}`" if each.short else "", each.formula) for name, each in CRITERIA.items()]
         return _rows(("criterion", "short", "score"), rows)
+    if what == "operations":
+        return ", ".join(f"`{name}`" for name in sorted({*OPERATIONS, *OF_TENSORS})) + "."
     if what == "operations":
         return ", ".join(f"`{name}`" for name in sorted({*OPERATIONS, *OF_TENSORS})) + "."
     if what in ("rules", "refusals"):

@@ -156,13 +156,15 @@ def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversio
         config=upgraded.config,
         keras_version=KERAS,
         variables=_variables(base, upgraded),
-        slots={} if recipe.optimizer == "drop" else _slots(base),
+        slots={} if recipe.optimizer == "drop" or is_old(base) else _slots(base),
         training=training_config_of(compiled) if isinstance(compiled, Mapping) and compiled else None,
         assets=assets,
         shard_size=recipe.shard_size,
         attributes=recipe.wishes.attributes,
     )
-    notes = (*base.notes, *upgraded.notes, *_lost(files, assets, recipe))
+    notes = [*base.notes, *upgraded.notes, *_lost(files, assets, recipe)]
+    if recipe.optimizer == "keep" and is_old(base) and base.slots:
+        notes.append("the state of the optimizer is left out")
     return Conversion(composition, upgraded.changes, tuple(dict.fromkeys(notes)))
 
 
