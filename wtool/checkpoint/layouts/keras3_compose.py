@@ -105,7 +105,9 @@ def _chosen(place: Place, own: Sources) -> Variables | str:
         aliases = {variable.name for variable in choice.saved if variable.alias}
         if {variable.name for variable in choice.saved} - aliases == own.keys() - aliases:
             return choice
-    who = f"layer {place.path} ({place.node.class_name})" if place.path else "the model"
+    if not place.path:
+        return f"no layer of the new architecture has {a_few([*own])}"
+    who = f"layer {place.path} ({place.node.class_name})"
     wanted = ", ".join(variable.name for variable in place.node.variants[0].saved) or "no variables"
     return f"{who} has {wanted} in files of Keras 3, but {', '.join(own) or 'none'} would be written"
 

@@ -38,7 +38,9 @@ def with_merged_factors(base: Checkpoint, place: Place, own: Sources) -> Sources
     rank, alpha = sources[1].shape[-1:], place.node.config.get("lora_alpha")
     who = f"layer {place.path} ({place.node.class_name})"
     if any("int" in source.dtype for source in sources):
-        return f"{who} has LoRA factors apart from a quantised {target}, which files of Keras 3 hold merged into one"
+        return (
+            f"{who} has LoRA factors and a quantised {target}, which Keras merges in its own files; save it with Keras"
+        )
     if rank in ((), (0,)) or not (alpha is None or type(alpha) in (int, float)):
         return f"{who} has LoRA factors of rank {rank} and lora_alpha = {alpha!r:.60}, which Keras does not write"
     scale = 1.0 if alpha is None else alpha / rank[0]
