@@ -207,6 +207,50 @@ def test_models_of_keras_3(tmp_path: Path, make: Any, ending: str) -> None:
     assert all(np.array_equal(one, other) for one, other in zip(old.get_weights(), new.get_weights(), strict=True))
 
 
+ADAPTED = {
+    "dense": (lambda: L.Dense(5), (4,)),
+    "conv": (lambda: L.Conv2D(5, 2), (4, 4, 3)),
+    "einsum": (lambda: L.EinsumDense("abc,cd->abd", output_shape=(None, 5), bias_axes="d"), (4, 3)),
+    "embedding": (lambda: L.Embedding(7, 5), (4,)),
+    "half": (lambda: L.Dense(5, dtype="bfloat16"), (4,)),
+    "double": (lambda: L.Dense(5, dtype="float64"), (4,)),
+}
+
+
+@pytest.mark.parametrize("kind", ADAPTED)
+def test_lora_factors_are_in_the_kernel(tmp_path: Path, kind: str) -> None:
+    make, shape = ADAPTED[kind]
+    old = keras.Sequential([keras.Input(shape), make()])
+    old.layers[0].enable_lora(2, lora_alpha=3)
+    filled(old, 1)
+    old.save(tmp_path / "old.keras")
+    old.save(tmp_path / "old.h5")
+    with open_checkpoint(str(tmp_path / "old.keras")) as like, open_checkpoint(str(tmp_path / "old.h5")) as base:
+        variables = {tensor.path: tensor for tensor in base.weights}
+        assert len(variables) > len(like.weights)
+        made = composed(base, Composition("keras", like.config, like.keras_version, variables), tmp_path / "new.keras")
+    wanted, found = arrays(tmp_path / "old.keras"), arrays(made)
+    assert wanted.keys() == found.keys()
+    for name, values in wanted.items():
+        assert found[name].dtype == values.dtype
+        close = np.abs(found[name].astype("float64") - values.astype("float64")).max()
+        assert close <= (2e-2 if kind == "half" else 1e-6), name
+    keras.models.load_model(made)
+
+
+@pytest.mark.parametrize("make", [attending, with_operations])
+def test_weights_alone_are_loaded_into_the_model(tmp_path: Path, make: Any) -> None:
+    old = filled(make(), 1)
+    old.save(tmp_path / "old.keras")
+    with open_checkpoint(str(tmp_path / "old.keras")) as base:
+        variables = {tensor.path: tensor for tensor in base.weights}
+        composition = Composition("weights.h5", base.config, base.keras_version, variables)
+        made = composed(base, composition, tmp_path / "new.weights.h5")
+    new = make()
+    new.load_weights(made)
+    assert all(np.array_equal(one, other) for one, other in zip(old.get_weights(), new.get_weights(), strict=True))
+
+
 @keras.saving.register_keras_serializable("test")  # type: ignore[untyped-decorator]
 class Mixed(L.Layer):  # type: ignore[misc]
     """A layer of a custom class, with variables of its own, and layers in an attribute and in a list."""
