@@ -103,6 +103,13 @@ swap {model} --to autorot --xmin-lim 0 --xmax-lim 1 -o autorot-limited{x}
 swap {model} --to autorot --xmin-lim 0 --xmax-lim 1 --L 1.5 -o autorot{x}
 swap {model} --to autorot --xmin-lim 0 --xmax-lim 1 --L 1.5 --no-auto-rot --optimizer drop --dry-run --json
 swap autorot{x} --to plain -o autorot-plain{x}
+convert {model} -o converted.keras
+convert {model} --optimizer drop -o converted-dropped.keras --json
+convert {model} -o converted.weights.h5 --json
+convert {model} --dry-run
+convert {model} --dry-run --json
+convert {model} --optimizer drop -o -
+inspect converted.keras --json
 inspect linked{x} --json
 inspect autorot{x} --json
 check linked{x} --json
@@ -120,6 +127,8 @@ inspect {model} --json
 average {model} {model} -o {out}/average{x}
 prune {model} --sparsity .5 -o {out}/pruned{x}
 swap {model} --to linked -o {out}/linked{x}
+convert {model} -o {out}/converted.keras
+convert {model} -o {out}/converted.weights.h5
 """
 """What is done to each hostile file, in its own folder."""
 
@@ -130,6 +139,8 @@ check {model} --json
 prune {model} --sparsity .5 -o pruned/ --json
 prune {model} --sparsity .5 -o pruned/ -j 2
 stroke {model} --seed 7 -o stroked/ -j 2
+convert {model} -o converted/ --optimizer drop
+convert {model} -o converted/ --optimizer drop --json -j 2
 """
 """What is done to a folder of models as a whole."""
 

@@ -64,10 +64,11 @@ def _opened_by(base: Checkpoint, model: Model) -> list[str]:
     operations = [layer.shown for inner in model.walk() for layer in inner.layers if layer.kind in TENSORFLOW]
     if operations:
         why = f"{a_few(operations)} {'is' if len(operations) == 1 else 'are'} of Keras 2, wtool's layers are of Keras 3"
-        return [f"no Keras opens the result: {why}; --to plain brings the old model back"]
+        way_out = "`wtool convert` before the swap makes a model of Keras 3, and --to plain brings the old model back"
+        return [f"no Keras opens the result: {why}; {way_out}"]
     return [
         f"saved by Keras {base.keras_version}: only Keras 3 has wtool's layers, and it does not open every model of "
-        "Keras 2; --verify tries this one"
+        "Keras 2; --verify tries this one, and `wtool convert` before the swap makes a model that it opens"
     ]
 
 

@@ -86,12 +86,19 @@ def conversion_of(base: Checkpoint, recipe: Recipe) -> Conversion | None:
         return None
     if upgraded is None:
         training = training_config(base)
+        _refuse_wishes(recipe.wishes)
         renamed = recipe.wishes.renamed
         upgraded = Upgraded(native_model(base.config, training, renamed) if base.format == "h5" else base.config)
     refused = (*upgraded.refused, *untold_attributes(base, upgraded, recipe.format, recipe.wishes.attributes))
     if refused:
         raise Unconvertible(_counted(refused), refused)
     return _composed(base, upgraded, recipe)
+
+
+def _refuse_wishes(wishes: Wishes) -> None:
+    """Refuse words that only the upgrade of a model of Keras 2 takes, so that none is passed over in silence."""
+    if wishes.replacements or wishes.input_shape is not None:
+        raise Unconvertible("the model is one of Keras 3: --replace and --input-shape are for models of Keras 2")
 
 
 def _of_weights(base: Checkpoint, recipe: Recipe) -> Conversion | None:
