@@ -11,7 +11,8 @@ from wtool.checkpoint.layouts import keras3
 from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.layouts.keras3_groups import Groups
 from wtool.checkpoint.layouts.keras3_places import places
-from wtool.checkpoint.model import Checkpoint, Slot, Tensor
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.optimizer.composed import State, stored_state, upgraded_state
 from wtool.checkpoint.structure import Fresh
 from wtool.checkpoint.weight_order import owner_of
 from wtool.dtypes import Array
@@ -115,7 +116,7 @@ def _of_weights(base: Checkpoint, recipe: Recipe) -> Conversion | None:
     if not _is_asked(base, recipe):
         return None
     variables: dict[str, Tensor | Fresh] = {tensor.path: tensor for tensor in base.weights}
-    slots = {} if recipe.optimizer == "drop" else _slots(base)
+    slots = {} if recipe.optimizer == "drop" else stored_state(base)
     composition = Composition(recipe.format, None, base.keras_version, variables, slots, shard_size=recipe.shard_size)
     return Conversion(composition, notes=base.notes)
 
@@ -158,21 +159,26 @@ def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversio
     compiled = upgraded.config.get(COMPILED)
     files = [member.name for member in base.members if member.name.startswith(ASSETS)]
     assets = _assets(base, files, upgraded) if recipe.format == "keras" else {}
+    variables = _variables(base, upgraded)
+    state, lost = _state(base, upgraded, variables) if recipe.optimizer == "keep" else ({}, "")
     composition = Composition(
         format="unzipped" if recipe.unzipped else recipe.format,
         config=upgraded.config,
         keras_version=KERAS,
-        variables=_variables(base, upgraded),
-        slots={} if recipe.optimizer == "drop" or is_old(base) else _slots(base),
+        variables=variables,
+        slots=state,
         training=training_config_of(compiled) if isinstance(compiled, Mapping) and compiled else None,
         assets=assets,
         shard_size=recipe.shard_size,
         attributes=recipe.wishes.attributes,
     )
-    notes = [*base.notes, *upgraded.notes, *_lost(files, assets, recipe)]
-    if recipe.optimizer == "keep" and is_old(base) and base.slots:
-        notes.append("the state of the optimizer is left out")
+    notes = (*base.notes, *upgraded.notes, *([lost] if lost else []), *_lost(files, assets, recipe))
     return Conversion(composition, upgraded.changes, tuple(dict.fromkeys(notes)))
+
+
+def _state(base: Checkpoint, upgraded: Upgraded, variables: Mapping[str, Tensor | Fresh]) -> tuple[State, str]:
+    """Returns the state of the optimizer, by its groups, and why it is left out where it is."""
+    return upgraded_state(base, upgraded, variables) if is_old(base) else (stored_state(base), "")
 
 
 def _lost(files: Sequence[str], kept: Mapping[str, str], recipe: Recipe) -> Iterator[str]:
@@ -200,16 +206,6 @@ def _assets(base: Checkpoint, files: Sequence[str], upgraded: Upgraded) -> dict[
         layer = moved_path(old[group], upgraded.moved) if group is not None else None
         if group is not None and layer in new:
             found[name] = f"{ASSETS}{new[layer]}{inner.removeprefix(group)}"
-    return found
-
-
-def _slots(base: Checkpoint) -> dict[str, list[tuple[Slot, Tensor | Fresh]]]:
-    """Returns group of an optimizer in files of Keras 3 -> all that the optimizer keeps, in the order of the file."""
-    found: dict[str, list[tuple[Slot, Tensor | Fresh]]] = {}
-    for tensor in base.slots:
-        assert tensor.slot is not None
-        group = "optimizer" if base.format == "h5" else tensor.stored.rpartition("/vars/")[0]
-        found.setdefault(group, []).append((tensor.slot, tensor))
     return found
 
 

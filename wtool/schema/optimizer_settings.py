@@ -54,8 +54,9 @@ def scales_loss(settings: Settings) -> bool:
 
 
 def inner_settings(settings: Settings) -> Settings:
-    """Returns the settings of the optimizer that a LossScaleOptimizer wraps."""
-    return replace(settings_of(settings.config.get("inner_optimizer")), older=settings.older)
+    """Returns the settings of the optimizer that a LossScaleOptimizer wraps; TensorFlow 2.3 calls it otherwise."""
+    entry = settings.config.get("inner_optimizer", settings.config.get("optimizer"))
+    return replace(settings_of(entry), older=settings.older)
 
 
 def innermost_settings(settings: Settings) -> Settings:

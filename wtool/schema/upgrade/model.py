@@ -12,6 +12,8 @@ from wtool.schema.inbound_nodes import is_of_keras3
 from wtool.schema.layers import Shape
 from wtool.schema.upgrade.context import Context, Place
 from wtool.schema.upgrade.layers import upgraded_entry
+from wtool.schema.upgrade.native import COMPILED
+from wtool.schema.upgrade.training import upgraded_training
 from wtool.schema.upgrade.upgraded import Upgraded, Wishes, moved_path
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -44,6 +46,8 @@ def upgrade(
     entry = upgraded_entry(whole(config), Place("", class_of_model(config)), context)
     for name in sorted(set(wishes.replacements) - context.replaced):
         context.refuse(Place(name, ""), "unused wish", f"--replace names {name}, but no layer is called so")
+    if compiled := upgraded_training(training or {}, context):
+        entry[COMPILED] = compiled
     moved = context.moves()
     return Upgraded(
         entry,

@@ -123,6 +123,7 @@ _DONE_ELSEWHERE = (
     Rule("random crop", "RandomCrop is followed by Resizing: in Keras 3 it crops in training only.", ("RandomCrop",)),
     Rule("old name", "Keras 2 had another name for what the setting means.", LOOKUPS),
     Rule("old arrays", "The arrays of Keras 1 are laid out anew."),
+    Rule("decay", "An optimizer's `decay` becomes an InverseTimeDecay of its learning rate: the same numbers."),
     Rule("custom class", "The entry of a class that is not Keras's own is kept, under its registered name."),
     Rule("replaced", "The user's entry takes the place of the layer."),
     Rule("operation", "An operation of TensorFlow becomes operations of Keras 3 that compute the same.",

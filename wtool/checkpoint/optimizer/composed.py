@@ -1,0 +1,212 @@
+"""The state of an optimizer in a composed model: the variables that Keras 3 wants, in its order, and what fills each.
+
+Keras 3 tells the variables of an optimizer apart by their order alone. So the order follows from the new model and its
+optimizer, and every value is looked for by what it means: name of the slot, path of the weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from wtool.checkpoint.model import Checkpoint, Slot, Tensor
+from wtool.checkpoint.structure import Fresh
+from wtool.dtypes import dtype_of
+from wtool.errors import a_few
+from wtool.schema.config import Node, inside, read_architecture
+from wtool.schema.layers import Shape
+from wtool.schema.optimizer_orders import VariableOrder, variable_orders
+from wtool.schema.optimizer_settings import Settings, initial_value, inner_settings, scales_loss, settings_of
+from wtool.schema.optimizers import ITERATION, LEARNING_RATE, STEP_COUNTER, TABLE, Scalar, SlotKind
+from wtool.schema.upgrade.upgraded import Upgraded, moved_path
+
+Source = Tensor | Fresh
+State = dict[str, list[tuple[Slot, Source]]]
+
+OUTER, INNER = "optimizer", "optimizer/inner_optimizer"
+"""The groups of an optimizer in files of Keras 3, and of the optimizer inside one that scales the loss."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """What an old optimizer has kept, under the paths of the new model.
+
+    Attributes:
+        scalars: name -> the number.
+        slots: path of a weight in the new model -> its slots by their names.
+    """
+
+    scalars: Mapping[str, Tensor] = field(default_factory=dict)
+    slots: Mapping[str, Mapping[str, Source]] = field(default_factory=dict)
+
+
+def composed_state(
+    kept: Kept, settings: Settings, root: Node, variables: Mapping[str, Source], value: Callable[[Tensor], Any]
+) -> tuple[State, str]:
+    """Returns the state of the optimizer of a composed model: its groups, as in `Composition.slots`, and why none.
+
+    Args:
+        kept: what the old optimizer has kept.
+        settings: of the new optimizer.
+        root: the new architecture.
+        variables: path of each variable of the new model -> what fills it.
+        value: gives the value of a number in the old file.
+    """
+    order = next(variable_orders(_inside(settings)), None)
+    if order is None:
+        return {}, f"the optimizer {settings.class_name} is not known: its state is left out"
+    trained = trained_weights(root, variables, list(kept.slots))
+    kinds = [kind for group in order.groups for kind in group]
+    bare = [path for path in trained if path not in kept.slots] if kinds else []
+    if bare:
+        return {}, f"the optimizer's state is left out: it has nothing for {a_few(bare)}, which would be trained"
+    composer = _Composer(kept, _inside(settings), variables, value)
+    own = list(composer.own(order, trained))
+    if not scales_loss(settings):
+        return {OUTER: own}, ""
+    outer = _Composer(Kept(_outer_scalars(kept)), settings, variables, value)
+    return {OUTER: [*outer.scalars(TABLE["LossScaleOptimizer"].head), *own], INNER: own}, ""
+
+
+def _inside(settings: Settings) -> Settings:
+    return inner_settings(settings) if scales_loss(settings) else settings
+
+
+def _outer_scalars(kept: Kept) -> dict[str, Tensor]:
+    """Returns the numbers of the scaling of the loss; the steps are counted by the optimizer inside."""
+    inner = (ITERATION.name, LEARNING_RATE.name)
+    return {name: tensor for name, tensor in kept.scalars.items() if name not in inner}
+
+
+def trained_weights(root: Node, variables: Mapping[str, Source], known: Sequence[str]) -> list[str]:
+    """Returns the paths of the weights that the model trains, in the order of their creation.
+
+    Args:
+        root: the architecture.
+        variables: of the model, by their paths.
+        known: the weights that have been trained; they tell the order inside layers of custom classes.
+    """
+    found: dict[str, None] = {}
+    waiting = [("", root)]
+    while waiting:
+        path, node = waiting.pop()
+        if not node.trainable:
+            continue
+        if node.variants is None:
+            found |= dict.fromkeys(each for each in known if each.startswith(f"{path}/") or not path)
+            continue
+        names = set(_own_names(node, path, variables))
+        chosen = next((each for each in node.variants if {v.name for v in each.saved} == names), None)
+        created = chosen.created if chosen is not None else ()
+        found |= dict.fromkeys(
+            inside(path, each.name) for each in created if each.trainable and each.slots and not each.alias
+        )
+        waiting += [(inside(path, child.name), child) for child in reversed(node.children)]
+    return list(found)
+
+
+def _own_names(node: Node, path: str, variables: Mapping[str, Source]) -> Iterator[str]:
+    """Yields the names of the variables that a layer itself has."""
+    for name in {variable.name for choice in node.variants or () for variable in choice.saved}:
+        if inside(path, name) in variables:
+            yield name
+
+
+@dataclass(frozen=True, slots=True)
+class _Composer:
+    kept: Kept
+    settings: Settings
+    variables: Mapping[str, Source]
+    value: Callable[[Tensor], Any]
+
+    def own(self, order: VariableOrder, trained: Sequence[str]) -> Iterator[tuple[Slot, Source]]:
+        """Yields what an optimizer keeps that trains weights itself."""
+        yield from self.scalars(order.head)
+        for group in order.groups:
+            for path in trained:
+                for kind in group:
+                    if kind.keeps is None or kind.keeps(self.variables[path].shape, path, self.settings.config):
+                        yield self._slot(kind, path)
+
+    def scalars(self, head: Sequence[Scalar]) -> Iterator[tuple[Slot, Source]]:
+        """Yields the numbers that an optimizer keeps."""
+        for scalar in head:
+            yield Slot(scalar.name, None, initial_value(scalar.name, self.settings)), self._scalar(scalar)
+
+    def _scalar(self, scalar: Scalar) -> Source:
+        dtype = "int64" if scalar in (ITERATION, STEP_COUNTER) else "float32"
+        there = self.kept.scalars.get(scalar.name)
+        if there is not None and (there.dtype, there.shape) == (dtype, ()):
+            return there
+        rate = self.settings.config.get(LEARNING_RATE.name) if scalar is LEARNING_RATE else None
+        value: Any = initial_value(scalar.name, self.settings) if rate is None else rate
+        return filled((), dtype, value if there is None else self.value(there))
+
+    def _slot(self, kind: SlotKind, path: str) -> tuple[Slot, Source]:
+        initial = initial_value(kind.name, self.settings)
+        weight = self.variables[path]
+        shape = kind.shape(weight.shape)
+        there = self.kept.slots.get(path, {}).get(kind.name)
+        source = there if there is not None and there.shape == shape else filled(shape, weight.dtype, initial)
+        return Slot(kind.name, path, initial), source
+
+
+def filled(shape: Shape, dtype: str, value: float) -> Fresh:
+    """Returns an array whose values are all the same."""
+    return Fresh(shape, dtype, lambda: np.full(shape, value, dtype_of(dtype)))
+
+
+def stored_state(base: Checkpoint) -> State:
+    """Returns the state of the optimizer of a model of Keras 3 as it is, in the groups of files of Keras 3.
+
+    An `.h5` file has a single group, in which the variables of an optimizer inside another follow those of that one.
+    """
+    found: State = {}
+    for tensor in base.slots:
+        assert tensor.slot is not None
+        group = OUTER if base.format == "h5" else tensor.stored.rpartition("/vars/")[0]
+        found.setdefault(group, []).append((tensor.slot, tensor))
+    head = [scalar.name for scalar in TABLE["LossScaleOptimizer"].head]
+    if base.format == "h5" and [slot.name for slot, _ in found.get(OUTER, ())][: len(head)] == head:
+        found[INNER] = found[OUTER][len(head) :]
+    return found
+
+
+def upgraded_state(base: Checkpoint, upgraded: Upgraded, variables: Mapping[str, Source]) -> tuple[State, str]:
+    """Returns the state of the optimizer of an upgraded model, by its groups, and why it has none.
+
+    Args:
+        base: the old model.
+        upgraded: what became of its architecture.
+        variables: path of each variable of the new model -> what fills it.
+    """
+    if not base.slots:
+        return {}, ""
+    entry = (upgraded.config.get("compile_config") or {}).get("optimizer")
+    if entry is None:
+        return {}, "the optimizer's state is left out, since the new model has no optimizer"
+    if unclear := [each.path for each in base.slots if each.slot and each.slot.weight is None and any(each.shape)]:
+        return {}, f"the optimizer's state is left out: the file does not tell what {a_few(unclear)} are"
+    root, _ = read_architecture(upgraded.config)
+    return composed_state(_kept(base, upgraded), settings_of(entry), root, variables, lambda each: base.read(each)[()])
+
+
+def _kept(base: Checkpoint, upgraded: Upgraded) -> Kept:
+    scalars = {each.slot.name: each for each in base.slots if each.slot and each.slot.weight is None}
+    old: dict[str, dict[str, Tensor]] = {}
+    for each in base.slots:
+        if each.slot is not None and each.slot.weight is not None:
+            old.setdefault(each.slot.weight, {})[each.slot.name] = each
+    read = {path for array in upgraded.arrays for path in array.reads}
+    slots: dict[str, Mapping[str, Source]] = {}
+    for path, own in old.items():
+        new = moved_path(path, upgraded.moved)
+        if path not in read:
+            slots[new] = {} if new in upgraded.slots_are_stale else own
+    for array in upgraded.arrays:
+        if all(path in old for path in array.reads):
+            slots[array.path] = {}
+    return Kept(scalars, slots)
