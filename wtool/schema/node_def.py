@@ -10,8 +10,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
@@ -22,6 +24,15 @@ A_LIST, A_STRING, A_FUNCTION = 1, 2, 10  # of AttrValue
 NUMBERS = range(3, 9)  # of AttrValue: numbers, types, shapes and tensors, which neither name nor call anything
 L_STRING, L_FUNCTION = 2, 9  # of AttrValue.ListValue
 KEYS = frozenset((*TEXTS.values(), "attr", "experimentalDebugInfo", "experimentalType"))
+DTYPES = {
+    1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 9: "int64", 10: "bool", 14: "bfloat16",
+    17: "uint16", 19: "float16", 22: "uint32", 23: "uint64",
+}  # fmt: skip
+"""Number of a dtype in TensorFlow -> its name."""
+
+_NAMED = {"FLOAT": "float32", "DOUBLE": "float64", "HALF": "float16"}
+_A_WHOLE, _A_REAL, _A_FLAG, _A_TYPE = 3, 4, 5, 6  # of AttrValue
+_L_WHOLE = 3  # of AttrValue.ListValue
 PLAIN = frozenset(("i", "f", "b", "type", "shape", "tensor"))  # kinds of attributes that neither name nor call anything
 
 
@@ -33,11 +44,13 @@ class OperationNode:
         op: TensorFlow's name of the operation.
         strings: the texts in its attributes.
         calls: whether an attribute is a function.
+        attributes: name -> number, flag, text, name of a dtype, or list of whole numbers; None for other values.
     """
 
     op: str
     strings: tuple[str, ...] = ()
     calls: bool = False
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Unreadable(ValueError):
@@ -74,14 +87,44 @@ def _of_json(value: Mapping[str, Any]) -> OperationNode:
         raise Unreadable("not the fields of a node")
     strings: list[str] = []
     calls = False
-    for attribute in _mapping(value.get("attr", {})).values():
+    attributes = {}
+    for name, attribute in _mapping(value.get("attr", {})).items():
+        attributes[name] = _value_in_json(_mapping(attribute))
         kinds = _mapping(_mapping(attribute).get("list", attribute))
         if not kinds.keys() <= PLAIN | {"s", "func", "list"}:
             raise Unreadable("not the fields of an attribute")
         found = kinds.get("s", [])
         strings += [_unpacked(each) for each in (found if isinstance(found, list) else [found])]
         calls |= "func" in kinds
-    return OperationNode(value["op"], tuple(strings), calls)
+    return OperationNode(value["op"], tuple(strings), calls, attributes)
+
+
+def _value_in_json(attribute: Mapping[str, Any]) -> Any:
+    """Returns the value of an attribute in JSON, in which whole numbers may be texts; None for other values."""
+    kind, value = next(iter(attribute.items()), ("", None))
+    if kind == "type":
+        name = str(value).removeprefix("DT_")
+        return _NAMED.get(name, name.lower())
+    if kind == "list" and isinstance(value, Mapping):
+        numbers = value.get("i", [])
+        return [_IN_JSON["i"](number) for number in numbers] if isinstance(numbers, list) else None
+    return _IN_JSON[kind](value) if kind in _IN_JSON else None
+
+
+def _number_in_json(make: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return make(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+_IN_JSON: dict[str, Callable[[Any], Any]] = {
+    "b": lambda value: value is True,
+    "i": partial(_number_in_json, int),
+    "f": partial(_number_in_json, float),
+    "s": lambda value: _unpacked(value),
+}
+"""Kind of an attribute in JSON -> the function that gives its value."""
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -104,38 +147,70 @@ def _of_message(message: bytes) -> OperationNode:
     texts: dict[int, str] = {}
     strings: list[str] = []
     calls = False
-    for field, kind, value in _fields(message):
-        if kind == BYTES and field in TEXTS and (field == INPUT or field not in texts):
-            texts[field] = value.decode("utf-8")
-        elif kind == BYTES and field == ATTR:
+    attributes: dict[str, Any] = {}
+    for number, kind, value in _fields(message):
+        if kind == BYTES and number in TEXTS and (number == INPUT or number not in texts):
+            texts[number] = value.decode("utf-8")
+        elif kind == BYTES and number == ATTR:
             found, called = _attribute(value)
+            attributes |= _named_value(value)
             strings += found
             calls |= called
-        elif kind != BYTES or field not in EXPERIMENTAL:
-            raise Unreadable(f"field {field} of a node comes twice or is unknown")
+        elif kind != BYTES or number not in EXPERIMENTAL:
+            raise Unreadable(f"field {number} of a node comes twice or is unknown")
     if not texts.get(OP):
         raise Unreadable("no operation")
-    return OperationNode(texts[OP], tuple(strings), calls)
+    return OperationNode(texts[OP], tuple(strings), calls, attributes)
+
+
+def _named_value(entry: bytes) -> dict[str, Any]:
+    """Returns name and value of an attribute in a message."""
+    name, value = (each for _, _, each in _fields(entry))
+    found: Any = None
+    for number, kind, each in _fields(value):
+        if kind == VARINT and number in (_A_WHOLE, _A_FLAG, _A_TYPE):
+            signed = each - (1 << 64) if each >> 63 else each
+            found = signed if number == _A_WHOLE else bool(each) if number == _A_FLAG else DTYPES.get(each)
+        elif kind == FIXED32 and number == _A_REAL:
+            (found,) = struct.unpack("<f", each)
+        elif kind == BYTES and number == A_STRING:
+            found = _text(each)
+        elif kind == BYTES and number == A_LIST:
+            found = _whole_numbers(each)
+    return {_text(name): found}
+
+
+def _whole_numbers(items: bytes) -> list[int]:
+    """Returns the whole numbers in a list of values, packed or one by one."""
+    found: list[int] = []
+    for number, kind, value in _fields(items):
+        if number == _L_WHOLE and kind == VARINT:
+            found.append(value)
+        at = 0
+        while number == _L_WHOLE and kind == BYTES and at < len(value):
+            each, at = _varint(value, at)
+            found.append(each)
+    return [each - (1 << 64) if each >> 63 else each for each in found]
 
 
 def _attribute(entry: bytes) -> tuple[list[str], bool]:
     """Returns the texts in an attribute (a map's entry: key and AttrValue), and whether the attribute is a function."""
     fields = list(_fields(entry))
-    if [(field, kind) for field, kind, _ in fields] != [(1, BYTES), (2, BYTES)]:
+    if [(number, kind) for number, kind, _ in fields] != [(1, BYTES), (2, BYTES)]:
         raise Unreadable("an attribute without a name or value")
     strings: list[str] = []
     calls = False
-    for field, kind, value in _fields(fields[1][2]):
-        if field == A_LIST and kind == BYTES:
+    for number, kind, value in _fields(fields[1][2]):
+        if number == A_LIST and kind == BYTES:
             items = list(_fields(value))
-            strings += [_text(each) for number, wire, each in items if (number, wire) == (L_STRING, BYTES)]
-            calls |= any(number == L_FUNCTION for number, _, _ in items)
-        elif field == A_STRING and kind == BYTES:
+            strings += [_text(each) for item, wire, each in items if (item, wire) == (L_STRING, BYTES)]
+            calls |= any(item == L_FUNCTION for item, _, _ in items)
+        elif number == A_STRING and kind == BYTES:
             strings.append(_text(value))
-        elif field == A_FUNCTION:
+        elif number == A_FUNCTION:
             calls = True
-        elif field not in NUMBERS:
-            raise Unreadable(f"field {field} of an attribute")
+        elif number not in NUMBERS:
+            raise Unreadable(f"field {number} of an attribute")
     return strings, calls
 
 
@@ -144,7 +219,7 @@ def _text(value: bytes) -> str:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int, Any]]:
-    """Yields (number, wire type, value) of each field of a message; values that are no bytes are None."""
+    """Yields (number, wire type, value) of each field of a message: whole numbers, and bytes for all others."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
@@ -152,15 +227,15 @@ def _fields(message: bytes) -> Iterator[tuple[int, int, Any]]:
         if not tag >> 3:
             raise Unreadable("field 0")
         if kind == VARINT:
-            _, at = _varint(message, at)
-            yield tag >> 3, kind, None
+            number, at = _varint(message, at)
+            yield tag >> 3, kind, number
             continue
         size = {FIXED64: 8, FIXED32: 4}.get(kind)
         if kind == BYTES:
             size, at = _varint(message, at)
         if size is None or at + size > len(message):
             raise Unreadable("not the wire format")
-        yield tag >> 3, kind, message[at : at + size] if kind == BYTES else None
+        yield tag >> 3, kind, message[at : at + size]
         at += size
 
 

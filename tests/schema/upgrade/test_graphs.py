@@ -11,6 +11,7 @@ import pytest
 from tests.schema.upgrade.twins import assert_same, twin, upgraded
 
 pytestmark = pytest.mark.tensorflow
+tf = pytest.importorskip("tensorflow")
 keras2 = pytest.importorskip("tf_keras")
 L = keras2.layers
 Input = keras2.Input
@@ -183,10 +184,28 @@ def slashes() -> Any:
     return model(x, L.Add(name="out/put")([kept, x]))
 
 
+def operations_in_nested_models() -> Any:
+    x = Input((None, 4))
+    turned = tf.transpose(tf.reshape(x, [tf.shape(x)[0], -1, 2, 2]), [0, 2, 1, 3])
+    inner = keras2.Model(x, [tf.nn.relu(turned) + 1.0, tf.reduce_mean(x, axis=1)], name="inner")
+    y = Input((6, 4))
+    (deep, mean), (_, other) = inner(y), inner(L.Dense(4)(y)[:, ::2])
+    return model(y, [L.Flatten()(deep) * 2.0, mean - other])
+
+
+def operations_between_layers() -> Any:
+    words = Input((6,), dtype="int32")
+    masked = L.Embedding(7, 4, mask_zero=True)(words)
+    scaled = masked * tf.math.sqrt(tf.cast(tf.shape(masked)[-1], "float32"))
+    found, state = L.GRU(3, return_sequences=True, return_state=True)(scaled)
+    return model(words, [found[:, -1] + state, L.Dense(2)(tf.concat([found, masked], axis=-1))])
+
+
 GRAPHS: tuple[Callable[[], Any], ...] = (
     chain, merging, shared, nested, nested_is_the_output, nested_sequences, several_outputs_of_a_nested_model,
     named_inputs_and_outputs, lists_in_outputs, nested_model_of_named_inputs, states, states_both_ways, states_of_cells,
     attention, masks, mask_by_name, training_is_said, images, steps, half, whole_numbers, slashes,
+    operations_in_nested_models, operations_between_layers,
 )  # fmt: skip
 
 

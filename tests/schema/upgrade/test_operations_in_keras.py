@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -203,3 +204,66 @@ def test_all_that_cannot_be_kept_is_told_at_once() -> None:
     refused = upgraded(keras2.Model(x, tf.nn.dropout(tf.cumsum(tf.math.angle(x), 1, exclusive=True), 0.5))).refused
     names = [each.layer.rstrip("_0123456789") for each in refused]
     assert names == ["tf.math.angle", "tf.math.cumsum", "tf.nn.dropout"]
+
+
+NODES: dict[str, Behind] = {
+    **{name: OPERATIONS[name] for name in ("abs", "sigmoid", "tanh", "exp", "softplus", "erf", "floor")},
+    "Relu6": tf.nn.relu6,
+    "LeakyRelu": lambda x: tf.raw_ops.LeakyRelu(features=x, alpha=0.3),
+    "Softmax": tf.nn.softmax,
+    "AddV2": lambda x: x + 2.0,
+    "AddV2 of an array": lambda x: ROW + x,
+    "Sub": lambda x: 2.0 - x,
+    "Mul": lambda x: x * x,
+    "RealDiv": lambda x: x / 3.0,
+    "Maximum": lambda x: tf.maximum(0.1, x),
+    "GreaterEqual": lambda x: x >= 0.1,
+    "Mean": lambda x: tf.reduce_mean(x, axis=[1, 2], keepdims=True),
+    "Sum": lambda x: tf.reduce_sum(x, axis=1),
+    "Max": lambda x: tf.reduce_max(x, axis=-1),
+    "BiasAdd": lambda x: tf.nn.bias_add(x, ROW),
+    "AddN": lambda x: tf.add_n([x, x]),
+    "Cast": lambda x: tf.cast(x, "float64"),
+    "Clip": lambda x: tf.raw_ops.ClipByValue(t=x, clip_value_min=-0.1, clip_value_max=0.5),
+    "Cumsum": lambda x: tf.cumsum(x, 1, reverse=True),
+    "Reshape": lambda x: tf.reshape(x, [-1, 20]),
+    "ExpandDims": lambda x: tf.expand_dims(x, -1),
+    "Transpose": lambda x: tf.transpose(x, [0, 2, 1]),
+    "ConcatV2": lambda x: tf.concat([x, x], axis=1),
+    "Pack": lambda x: tf.stack([x, x, x], axis=1),
+    "Unpack": lambda x: tf.unstack(x, axis=2),
+    "Split": lambda x: tf.split(x, 2, axis=-1),
+    "SplitV": lambda x: tf.split(x, [1, 4], axis=1),
+    "Tile": lambda x: tf.tile(x, [1, 1, 2]),
+    "PadV2": lambda x: tf.pad(x, [[0, 0], [1, 0], [0, 2]], constant_values=1.0),
+    "MirrorPad": lambda x: tf.pad(x, [[0, 0], [1, 0], [0, 2]], "REFLECT"),
+    "ReverseV2": lambda x: tf.reverse(x, [1]),
+    "StridedSlice": lambda x: x[:, 1:-1, tf.newaxis, ..., 0],
+    "StridedSlice backwards": lambda x: x[:, ::-2, 1:3],
+    "GatherV2": lambda x: tf.gather(x, [3, 0], axis=-1),
+    "ArgMax": lambda x: tf.argmax(x, axis=-1),
+    "TopKV2": lambda x: list(tf.math.top_k(x, 3)),
+    "BatchMatMulV2": lambda x: tf.matmul(x, x, adjoint_b=True),
+}
+
+
+def node_layer(function: Behind) -> Any:
+    """The layer for the last node of a graph, as TensorFlow 2.3 makes it; nodes before that are constants."""
+    with tf.Graph().as_default() as graph:
+        x = tf.compat.v1.placeholder("float32", [None, 5, 4])
+        made = function(x)
+        node = (made[0] if isinstance(made, list) else made).op
+        stored = {at: each for at, each in enumerate(node.inputs) if each.op.type != "Placeholder"}
+        constants = {at: tf.get_static_value(each) for at, each in stored.items()}
+    assert len([each for each in graph.get_operations() if each.type not in ("Const", "Placeholder")]) == 1
+    module = importlib.import_module("tf_keras.src.engine.base_layer")
+    layer = module.TensorFlowOpLayer(node.node_def.SerializeToString(), node.name, constants)
+    return layer, len(node.inputs) - len(constants)
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_a_node_of_a_graph_computes_the_same(name: str) -> None:
+    x = keras2.Input((5, 4))
+    layer, many = node_layer(NODES[name])
+    old = keras2.Model(x, layer([x] * many if many > 1 else x))
+    assert_same(old, twin(old))

@@ -68,7 +68,7 @@ class OperationCall:
         """Puts an operation of Keras 3 into the graph. Returns its first output.
 
         Args:
-            kind: module and class, `numpy.Add`.
+            kind: module and class, `numpy.Add`; of a layer, `layers.Reshape`.
             args: what the operation takes: tensors, numbers, lists.
             spec: of the output.
             kwargs: what it takes by name.
@@ -79,10 +79,10 @@ class OperationCall:
         node = {"args": [noted(each) for each in args], "kwargs": noted(dict(kwargs or {}))}
         self.entries.append(
             {
-                "module": f"keras.src.ops.{room}",
+                "module": "keras.layers" if room == "layers" else f"keras.src.ops.{room}",
                 "class_name": class_name,
                 "config": {**config, "name": name},
-                "registered_name": class_name,
+                "registered_name": None if room == "layers" else class_name,
                 "name": name,
                 "inbound_nodes": [node],
             }
@@ -108,6 +108,8 @@ class OperationCall:
         if isinstance(value, (list, tuple)):
             if any(not isinstance(each, (int, float)) for each in _flat(value)):
                 raise Cannot("takes an array of tensors and numbers")
+            if not _fits(value, shape_of_constant(list(value))):
+                raise Cannot("takes an array whose rows differ in length")
             return Constant(_as_lists(value), like.spec.dtype or "float32")
         if not isinstance(value, (Tensor, int, float)):
             raise Cannot(f"takes {value!r:.40} as a number")
@@ -206,6 +208,13 @@ def _flat(value: Any) -> Iterator[Any]:
             yield from _flat(each)
     else:
         yield value
+
+
+def _fits(value: Any, shape: PartialShape) -> bool:
+    """Whether nested lists have a shape in all of their parts."""
+    if not isinstance(value, (list, tuple)):
+        return shape == ()
+    return len(shape) > 0 and len(value) == shape[0] and all(_fits(each, shape[1:]) for each in value)
 
 
 def _as_lists(value: Any) -> Any:

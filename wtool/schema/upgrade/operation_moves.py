@@ -7,6 +7,7 @@ from itertools import accumulate
 from math import prod
 from typing import Any
 
+from wtool.dtypes import is_floating
 from wtool.schema.layers import PartialShape
 from wtool.schema.operations import kept_axes
 from wtool.schema.upgrade.operation_call import Cannot, OperationCall, broadcast, shape_of
@@ -36,11 +37,20 @@ def _reshaped(at: OperationCall) -> Tensor:
     if len(open_sizes) == 2 and target[0] == BATCH and x.spec.batch and inner is not None and known:
         target[open_sizes.pop()] = inner // known  # the one that is left out; the other one is the batch
         known = inner
+    if len(open_sizes) == 2 and target[0] == BATCH and x.spec.batch:
+        return _reshaped_but_for_the_batch(at, [size if type(size) is int else -1 for size in target[1:]])
     if len(open_sizes) > 1:
         raise Cannot("makes a shape of several sizes that are known only when the model runs")
     batch = x.spec.batch and open_sizes == [0] and (target[0] == BATCH or inner == known)
     new = [-1 if place in open_sizes else size for place, size in enumerate(target)]
     return at.op("numpy.Reshape", x, spec=Spec(_resolved(shape, new), x.spec.dtype, batch), newshape=new)
+
+
+def _reshaped_but_for_the_batch(at: OperationCall, target: list[int]) -> Tensor:
+    """Puts a layer into the graph that keeps the batch, which Keras 3's operation cannot where a size is left out."""
+    dtype = at.x.spec.dtype if is_floating(at.x.spec.dtype or "") else "float32"  # layers cast floating inputs alone
+    spec = Spec((None, *(size if size >= 0 else None for size in target)), at.x.spec.dtype, True)
+    return at.op("layers.Reshape", at.x, spec=spec, target_shape=target, dtype=dtype)
 
 
 def _resolved(shape: PartialShape | None, target: list[int]) -> PartialShape:

@@ -16,6 +16,8 @@ def _multiplied(at: OperationCall) -> Tensor:
     if like is None:
         raise Cannot("takes no tensor")
     a, b = (at.operand(each, like) for each in (at.first, at.get("b")))
+    if () in (shape_of(a), shape_of(b)):
+        raise Cannot("multiplies a matrix by a number")
     a = _turned(at, a) if at.get("transpose_a") or at.get("adjoint_a") else a
     b = _turned(at, b) if at.get("transpose_b") or at.get("adjoint_b") else b
     left, right = (shape_of(each) for each in (a, b))

@@ -92,7 +92,7 @@ def _squared_difference(at: OperationCall) -> Tensor:
 
 
 def _summed(at: OperationCall) -> Tensor:
-    first, *others = at.first if isinstance(at.first, list) else [at.first]
+    first, *others = at.first if isinstance(at.first, list) and at.first else [at.first]
     if not others:
         return _same(at, at.tensor(first))
     for other in others:

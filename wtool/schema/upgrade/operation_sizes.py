@@ -80,8 +80,9 @@ def _joined(at: OperationCall) -> Any:
 
 def _stacked(at: OperationCall) -> Any:
     at.only(axis=0)
-    _refuse_many(len(at.first))
-    values = at.sizes(at.first)
+    first = at.first if isinstance(at.first, list) else [at.first]
+    _refuse_many(len(first))
+    values = at.sizes(first)
     if any(isinstance(value, list) for value in values):
         raise Cannot("makes a matrix of sizes")
     return tuple(values)

@@ -14,6 +14,7 @@ from wtool.schema.upgrade.names import Names
 from wtool.schema.upgrade.operation_call import Cannot, Entry, OperationCall
 from wtool.schema.upgrade.operation_images import IMAGES
 from wtool.schema.upgrade.operation_moves import MOVES
+from wtool.schema.upgrade.operation_nodes import call_of_node
 from wtool.schema.upgrade.operation_products import PRODUCTS
 from wtool.schema.upgrade.operation_rules import RULES, Rule
 from wtool.schema.upgrade.operation_sizes import OF_TENSORS, worked_out
@@ -47,14 +48,16 @@ def operation(
     Raises:
         Cannot: Keras 3 has nothing that computes the same.
     """
-    full_name = called(kind, settings)
-    function = "" if full_name.startswith(_OTHER_MEANING) else function_of({"function": full_name})
-    if kind not in ("TFOpLambda", "SlicingOpLambda") or (function not in TABLE and function not in OF_TENSORS):
-        raise Cannot(f"is TensorFlow's {full_name}, and no operation of Keras 3 is known to do the same")
+    if kind == "TensorFlowOpLayer":
+        function, first, others = call_of_node(settings, first)
+    else:
+        function = _function(kind, settings)
     at = OperationCall(function, first, others, name, free)
     outputs = worked_out(at)
+    if outputs is None and function not in TABLE:
+        raise Cannot(f"does {function} of sizes of tensors")
     if outputs is None:
-        made = TABLE[function](at) if function in TABLE else at.x
+        made = TABLE[function](at)
         outputs = made if isinstance(made, list) else [made]
     unread = [word for word, value in others.items() if value is not None and word not in (*at.read, "name")]
     if unread:
@@ -62,11 +65,15 @@ def operation(
     return _named(at, outputs)
 
 
-def called(kind: str, settings: Mapping[str, Any]) -> str:
-    """Returns what TensorFlow calls an operation, for messages and to look it up."""
+def _function(kind: str, settings: Mapping[str, Any]) -> str:
+    """Returns the last part of the name of the function that a layer calls, if a rule knows the function."""
+    name = str(settings.get("attr_name" if kind.startswith("Instance") else "function"))
     if kind == "ClassMethod":
-        return f"{settings.get('cls_symbol')}.{settings.get('method_name')}"
-    return str(settings.get("attr_name" if kind.startswith("Instance") else "function"))
+        name = f"{settings.get('cls_symbol')}.{settings.get('method_name')}"
+    function = "" if name.startswith(_OTHER_MEANING) else function_of({"function": name})
+    if kind not in ("TFOpLambda", "SlicingOpLambda") or (function not in TABLE and function not in OF_TENSORS):
+        raise Cannot(f"is TensorFlow's {name:.60}, and no operation of Keras 3 is known to do the same")
+    return function
 
 
 def _named(at: OperationCall, outputs: list[Tensor]) -> tuple[list[Entry], list[Tensor]]:
