@@ -140,13 +140,19 @@ def _upgraded(base: Checkpoint, wishes: Wishes) -> Upgraded | None:
     training = training_config(base) if base.format == "h5" else base.config.get("compile_config")
     shapes = {tensor.path: tensor.shape for tensor in base.weights}
     try:
-        found = upgrade(base.config, training, base.keras_version, shapes, wishes)
+        found = upgrade(base.config, training, base.keras_version, shapes, wishes, _backend(base))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise Refused(
             f"its configuration has something where Keras has something else ({in_short(error):.120}); if Keras loads "
             "the model, please report it"
         ) from error
     return None if not found.refused and found.config == base.config else found
+
+
+def _backend(base: Checkpoint) -> str | None:
+    """Returns the backend of the Keras that wrote an `.h5`, which may have turned its kernels round."""
+    told = base.indexes[0].groups.get("model_weights", {}).get("backend") if base.format == "h5" else None
+    return told.decode(errors="replace") if isinstance(told, bytes) else told if isinstance(told, str) else None
 
 
 def _counted(refused: Sequence[Change]) -> str:

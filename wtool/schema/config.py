@@ -17,6 +17,7 @@ from wtool.schema.layers import (
     class_and_settings,
     class_of,
     entry_of,
+    is_of_keras1,
     original_of,
     quantisation,
     snake_case,
@@ -209,7 +210,7 @@ def _children(
             return (_cell_of_rnn(config, owner, below, notes),)
         case "cells":
             return _listed(config.get("cells"), "cells", owner, below, notes)
-    if entry is not None and entry.parts:
+    if entry is not None and entry.parts and not ("keras1" in entry.flags and is_of_keras1(config)):
         return _parts(entry, config, below)
     if isinstance(config.get("layer"), Mapping):
         return (_node(config["layer"], _at(below, f"the layer inside {owner}", "layer"), notes),)

@@ -37,30 +37,29 @@ def cudnn_bias_gru(bias: np.ndarray) -> np.ndarray:
     return bias.reshape(2, -1)
 
 
-def joined(*arrays: np.ndarray, order: Sequence[int]) -> np.ndarray:
-    """Returns arrays one behind the other along the last axis.
+def joined(*arrays: np.ndarray) -> np.ndarray:
+    """Returns arrays side by side along the last axis: Keras 1 stored one for each gate."""
+    return np.concatenate(arrays, axis=-1)
 
-    Keras 1 stored an array for each gate; Keras 2 and 3 store one with the gates side by side.
+
+def relaid(
+    kernel: np.ndarray, axes: Sequence[int] | None = None, drop: int | None = None, turned: bool = False
+) -> np.ndarray:
+    """Returns the kernel of a convolution as Keras 3 has it, (window, inputs, outputs).
 
     Args:
-        arrays: of equal shapes but for the last axis.
-        order: index of the array that comes first, second, ...
+        kernel: as it was stored.
+        axes: of the old kernel, in the order of the new one; None if they stand as in the new one.
+        drop: axis of length 1, of the kernel with its new order, that the new kernel does not have.
+        turned: whether the kernel was used back to front along each axis of the window, as Theano did.
     """
-    return np.concatenate([arrays[number] for number in order], axis=-1)
-
-
-def permuted(array: np.ndarray, axes: Sequence[int]) -> np.ndarray:
-    """Returns the array with its axes in another order."""
-    return np.transpose(array, tuple(axes))
-
-
-def flipped(array: np.ndarray, axes: Sequence[int]) -> np.ndarray:
-    """Returns the array back to front along some axes: Theano turned kernels around before it convolved."""
-    return np.flip(array, tuple(axes))
+    new = kernel if axes is None else np.transpose(kernel, tuple(axes))
+    new = new if drop is None else np.squeeze(new, drop)
+    return np.flip(new, tuple(range(new.ndim - 2))) if turned else new
 
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
-    for function in (cudnn_kernel, cudnn_recurrent_kernel, cudnn_bias_lstm, cudnn_bias_gru, joined, permuted, flipped)
+    for function in (cudnn_kernel, cudnn_recurrent_kernel, cudnn_bias_lstm, cudnn_bias_gru, joined, relaid)
 }
 """Name of a function, as in `ArrayChange` -> the function: from arrays, and further arguments by name, to an array."""

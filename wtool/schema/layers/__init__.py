@@ -30,6 +30,7 @@ from wtool.schema.layers.variables import (
     Variables,
     fitting,
     holds_kernel,
+    is_of_keras1,
     role_of,
     variants,
 )
@@ -63,6 +64,7 @@ __all__ = (
     "entry_of",
     "fitting",
     "holds_kernel",
+    "is_of_keras1",
     "original",
     "original_of",
     "output_dtype",

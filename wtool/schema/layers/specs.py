@@ -38,10 +38,11 @@ def einsum(flags: Flags) -> str:
 
 
 def convolution(rank: int) -> VariablesRule:
-    """Returns the rule for a convolution whose kernel has this rank."""
+    """Returns the rule for a convolution whose kernel has this rank, and one more for a Conv1D of Keras 1."""
 
     def spec(flags: Flags) -> str:
-        return f"kernel/{rank}{'!' if flags.get('lora') else ''} {'bias/1' if flags['use_bias'] else ''}"
+        kernel = f"kernel/{rank + bool(flags.get('keras1'))}{'!' if flags.get('lora') else ''}"
+        return f"{kernel} {'bias/1' if flags['use_bias'] else ''}"
 
     return spec
 
@@ -108,6 +109,12 @@ def layer_normalization(flags: Flags) -> str:
 def cell(flags: Flags) -> str:
     """The cells of recurrent layers."""
     return f"kernel recurrent_kernel {'bias' if flags['use_bias'] else ''}"
+
+
+def gates(names: str) -> VariablesRule:
+    """Returns the rule for a layer of which Keras 1 stored arrays for each gate; later its cell has them all."""
+    spec = " ".join(f"W_{name}/2 U_{name}/2 b_{name}/1" for name in names)
+    return lambda flags: spec if flags.get("keras1") else ""
 
 
 def attention(flags: Flags) -> str:

@@ -37,7 +37,8 @@ def _kernels() -> Iterator[LayerClass]:
     )  # fmt: skip
     for n in (1, 2, 3):
         yield _kernel(
-            f"Conv{n}D", variables=specs.convolution(n + 2), flags=("use_bias", "lora"),
+            f"Conv{n}D", variables=specs.convolution(n + 2),
+            flags=("use_bias", "lora", "keras1") if n == 1 else ("use_bias", "lora"),
             lora="lora_kernel_a lora_kernel_b/2", variable_shapes=variable_shapes.convolution(n),
             output_shape=outputs.convolved, rank=n + 2, channels="convolution", rotates=True,
             aliases=(f"Convolution{n}D",),
@@ -69,6 +70,7 @@ def _recurrent() -> Iterator[LayerClass]:
     states = {
         "SimpleRNN": ranges.simple_recurrent, "LSTM": ranges.long_short_term, "GRU": ranges.gated_recurrent,
     }  # fmt: skip
+    in_keras1 = {"SimpleRNN": "", "LSTM": "icfo", "GRU": "zrh"}
     for name, gates in (("SimpleRNN", 1), ("LSTM", 4), ("GRU", 3)):
         yield LayerClass(
             f"{name}Cell", variables=specs.cell, flags=_BIAS, variable_shapes=variable_shapes.recurrent_cell(gates),
@@ -76,7 +78,8 @@ def _recurrent() -> Iterator[LayerClass]:
         )  # fmt: skip
         yield LayerClass(
             name, output_shape=outputs.recurrent, rank=3, output_range=states[name], channels="recurrent", rotates=True,
-            parts=(Part("cell", f"{name}Cell"),),
+            parts=(Part("cell", f"{name}Cell"),), variables=specs.gates(in_keras1[name]),
+            flags=("keras1",) if in_keras1[name] else (),
         )  # fmt: skip
     for name in ("CuDNNLSTM", "CuDNNGRU"):
         yield LayerClass(name, variables="kernel/2 recurrent_kernel/2 bias", channels="recurrent")

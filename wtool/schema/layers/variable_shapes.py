@@ -60,6 +60,8 @@ def convolution(rank: int) -> VariableShapes:
     """Returns the rule for a convolution over `rank` axes: a kernel (window, inputs of a group, filters)."""
 
     def rule(built: Built) -> Shapes:
+        if "nb_filter" in built.config:  # of Keras 1, whose kernels have their axes elsewhere
+            return {}
         filters, groups = count(built, "filters"), count(built, "groups", 1) or 1
         channels = _channels(built, rank)
         inner = channels // groups if channels is not None else None

@@ -113,6 +113,8 @@ def _choices(flag: str, config: Mapping[str, Any] | None, keras2: bool) -> Seque
     match flag:
         case "keras2":
             return (keras2,)
+        case "keras1":
+            return (config is not None and is_of_keras1(config),)
         case "masks":
             return (1, 0, 2, 3, 4)  # one for each matrix of the layer inside
         case "quantization":
@@ -140,6 +142,14 @@ def _boolean(config: Mapping[str, Any], flag: str, default: bool) -> bool:
     if value is None or isinstance(value, bool) or (isinstance(value, int) and value in (0, 1)):
         return bool(value)
     raise Refused(f"the model's configuration has {flag} = {value!r:.60}, which is neither true nor false")
+
+
+def is_of_keras1(config: Mapping[str, Any]) -> bool:
+    """Whether the settings of a recurrent layer or a convolution have the names of Keras 1.
+
+    Keras 1 stored arrays for each gate, and an axis of length 1 in the kernel of a Conv1D.
+    """
+    return any(name in config for name in ("inner_activation", "consume_less", "nb_filter"))
 
 
 def fitting(choices: Sequence[Variables], shapes: Sequence[Shape]) -> Variables | None:

@@ -47,6 +47,7 @@ class Context:
     Attributes:
         wishes: of the user.
         version: of the Keras that wrote the model; None where nobody knows.
+        backend: of the Keras that wrote the model; None where nobody knows.
         shapes: path of a variable in the old model -> its shape.
         changes, refused, notes: as in `Upgraded`.
         moved: path of a layer or a variable in the old model -> the old path of the layer that it is in, and what it is
@@ -61,6 +62,7 @@ class Context:
 
     wishes: Wishes = field(default_factory=Wishes)
     version: str | None = None
+    backend: str | None = None
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     refused: list[Change] = field(default_factory=list)

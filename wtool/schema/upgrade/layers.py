@@ -11,6 +11,7 @@ from wtool.schema.upgrade.context import Context, Place
 from wtool.schema.upgrade.cudnn import from_cudnn
 from wtool.schema.upgrade.custom import custom_entry
 from wtool.schema.upgrade.finishing import finished, written
+from wtool.schema.upgrade.keras1 import relaid_arrays, renamed_settings
 from wtool.schema.upgrade.nodes import functional_config
 from wtool.schema.upgrade.objects import custom_part, registered_name
 from wtool.schema.upgrade.replacements import replacement_of
@@ -65,6 +66,8 @@ def upgraded_entry(entry: Any, place: Place, context: Context) -> Entry:
         )  # fmt: skip
     if kind in GONE or kind == "Lambda":
         return written(kind, dict(settings))
+    relaid_arrays(kind, settings, place, context)
+    settings = renamed_settings(kind, settings, place, context)
     kind, settings = from_cudnn(kind, settings, place, context)
     new = upgraded_settings(kind, _with_inner(kind, settings, place, context), place, context, upgraded_entry)
     return finished(kind, new, place, context)

@@ -25,6 +25,7 @@ def upgrade(
     version: str | None,
     shapes: Mapping[str, Shape],
     wishes: Wishes,
+    backend: str | None = None,
 ) -> Upgraded:
     """Returns the configuration of Keras 3 for a model of Keras 2, with every change and every refusal.
 
@@ -36,13 +37,14 @@ def upgrade(
         version: of the Keras that wrote the configuration; None where nobody knows.
         shapes: path of a variable -> its stored shape.
         wishes: what the user says where the configuration does not tell.
+        backend: of the Keras that wrote the model, as an `.h5` tells.
 
     Raises:
         Refused: the configuration is not one that Keras writes.
     """
     if is_keras3(config, version):
         return Upgraded(dict(config))
-    context = Context(wishes, version, shapes, floatx=floatx_of(whole(config)))
+    context = Context(wishes, version, backend, shapes, floatx=floatx_of(whole(config)))
     entry = upgraded_entry(whole(config), Place("", class_of_model(config)), context)
     for name in sorted(set(wishes.replacements) - context.replaced):
         context.refuse(Place(name, ""), "unused wish", f"--replace names {name}, but no layer is called so")

@@ -49,6 +49,8 @@ def upgraded_part(value: Any, family: str, place: Place, context: Context) -> An
     if isinstance(value, str):
         package, _, name = value.rpartition(">")
         return custom_part(name, value, {}, place, context) if package else value
+    if isinstance(value, Mapping) and "class_name" not in value and isinstance(value.get("name"), str):
+        value = _of_keras1(value)
     if not isinstance(value, Mapping) or not isinstance(value.get("class_name"), str):
         return value
     class_name, config = value["class_name"], value.get("config")
@@ -63,6 +65,12 @@ def upgraded_part(value: Any, family: str, place: Place, context: Context) -> An
     if plain == "VarianceScaling" and kept.get("distribution") == "normal":
         kept["distribution"] = "truncated_normal"  # which it meant
     return {"module": f"keras.{family}", "class_name": plain, "config": kept, "registered_name": None}
+
+
+def _of_keras1(value: Mapping[str, Any]) -> Entry:
+    """Returns the entry of a part that Keras 1 wrote: its name beside its settings."""
+    name = {"WeightRegularizer": "L1L2"}.get(value["name"], value["name"])
+    return {"class_name": name, "config": {"max_value" if key == "m" else key: each for key, each in value.items()}}
 
 
 def registered_name(entry: Mapping[str, Any]) -> str:
