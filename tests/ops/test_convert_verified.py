@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +90,15 @@ def test_loading_tells_of_the_conversion(tmp_path: Path) -> None:
     with pytest.raises(WtoolError) as raised:
         load(str(path))
     assert "wtool convert" not in str(raised.value)
+
+
+def test_a_model_of_texts_is_run_on_texts_and_keeps_its_vocabulary(tmp_path: Path) -> None:
+    model = ZOO / "tf2.13" / "lookup_adapted.keras"
+    (done,) = wtool.convert(model, output=tmp_path / "new.keras", verify=True)
+    assert done.verified is not None
+    with zipfile.ZipFile(model) as archive:
+        (name,) = [each for each in archive.namelist() if each.endswith("vocabulary.txt")]
+        words = archive.read(name).decode().split()
+    layers = keras.models.load_model(tmp_path / "new.keras").layers
+    (lookup,) = [each for each in layers if isinstance(each, keras.layers.StringLookup)]
+    assert lookup.get_vocabulary() == words

@@ -17,6 +17,9 @@ from wtool.training.loading.load import private, refuse_unsafe, way_out
 from wtool.training.loading.old_names import older_objects
 
 EXAMPLES = 4
+WORDS = ("", "a", "the", "red", "blue cat", "the cat and a dog")
+"""Texts that are drawn for inputs that are texts."""
+
 SIZES = {2: 8, 3: 16, 4: 64, 5: 24}
 """Rank of an input -> sizes that are taken for dimensions which the model leaves open."""
 
@@ -24,18 +27,18 @@ SIZES = {2: 8, 3: 16, 4: 64, 5: 24}
 def largest_difference(first: Checkpoint, second: Checkpoint, seed: int = 0) -> tuple[float, float]:
     """Returns the largest absolute difference between the outputs of two models, and the first's largest output.
 
-    Floating inputs are drawn from a standard normal distribution; whole numbers are 0 or 1.
+    Floating inputs are drawn from a standard normal distribution; whole numbers are 0 or 1, and texts some words.
 
     Args:
         first, second: whole models, open: the files that were opened are compared, whatever their names lead to now.
         seed: of the inputs.
 
     Raises:
-        WtoolError: loading would do more than build layers, Keras cannot load a model, or the inputs are texts.
+        WtoolError: loading would do more than build layers, or Keras cannot load or run a model.
     """
     names = [os.path.basename(each.name) for each in (first, second)]
     models = [_loaded(each) for each in (first, second)]
-    inputs = _inputs(models[0], names[0], seed)
+    inputs = _inputs(models[0], seed)
     return _difference(*(_outputs(model, inputs, name) for model, name in zip(models, names, strict=True)))
 
 
@@ -69,7 +72,7 @@ def compared(old: Checkpoint, new: Checkpoint, is_keras2: bool, seed: int = 0) -
     """
     name = os.path.basename(new.name)
     model = _loaded(new)
-    inputs = _inputs(model, name, seed)
+    inputs = _inputs(model, seed)
     outputs = _outputs(model, inputs, name)
     largest = _largest(outputs)
     by = "tf_keras" if is_keras2 else "keras"
@@ -98,9 +101,9 @@ def _outputs_of_keras2(seen: Checkpoint, inputs: list[Array]) -> list[Array]:
         return [np.asarray(each).astype(np.float64) for each in tf.nest.flatten(found)]
 
 
-def _inputs(model: Any, name: str, seed: int) -> list[Array]:
+def _inputs(model: Any, seed: int) -> list[Array]:
     generator = np.random.default_rng(seed)
-    return [_drawn(generator, each, name) for each in model.inputs]
+    return [_drawn(generator, each) for each in model.inputs]
 
 
 def _difference(one: list[Array], other: list[Array]) -> tuple[float, float]:
@@ -134,13 +137,13 @@ def _loaded(seen: Checkpoint) -> Any:
             raise WtoolError(f"Keras does not load {name} ({in_short(error)}){way_out(seen)}") from error
 
 
-def _drawn(generator: np.random.Generator, tensor: Any, name: str) -> Array:
+def _drawn(generator: np.random.Generator, tensor: Any) -> Array:
     shape = [EXAMPLES, *(size or SIZES.get(len(tensor.shape), 8) for size in tensor.shape[1:])]
     dtype = str(tensor.dtype)
     if "int" in dtype or dtype == "bool":
         return generator.integers(0, 2, shape).astype(dtype)
     if dtype == "string":
-        raise WtoolError(f"the inputs of {name} are texts, so it was not run")
+        return generator.choice(np.array(WORDS, object), shape)
     return generator.standard_normal(shape).astype("float32")
 
 
