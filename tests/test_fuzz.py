@@ -6,10 +6,10 @@ import pytest
 
 import wtool
 from tests.fuzz import KINDS, jobs
-from tests.fuzzing import arrays, jsons, polyglots, zips
+from tests.fuzzing import arrays, headers, jsons, polyglots, zips
 from tests.fuzzing.mutations import SEEDS, case, run
 from wtool.checkpoint.layouts import keras_archive
-from wtool.io import json_text, zip_reader
+from wtool.io import json_text, safetensors_header, zip_reader
 
 
 @pytest.mark.slow
@@ -52,7 +52,7 @@ def test_other_errors_than_refusals_are_failures(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["zips", "jsons", "polyglots"])
+@pytest.mark.parametrize("kind", ["zips", "jsons", "headers", "polyglots"])
 @pytest.mark.parametrize("start", [0, 100, 200])
 def test_what_wtool_opens_others_read_alike(kind: str, start: int) -> None:
     summary = KINDS[kind][0](0, range(start, start + 100))
@@ -89,3 +89,5 @@ def test_a_second_reading_that_differs_is_a_failure(monkeypatch: pytest.MonkeyPa
     assert any("the first of two keys" in failure for failure in jsons.run(0, range(400)).failures)
     monkeypatch.setattr(keras_archive, "_refuse_second_model", lambda *arguments: None)
     assert any("h5py finds" in failure for failure in polyglots.run(0, range(60)).failures)
+    monkeypatch.setattr(safetensors_header, "_check_offsets", lambda header, size: None)
+    assert any("the library reads" in failure for failure in headers.run(0, range(200)).failures)

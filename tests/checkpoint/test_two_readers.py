@@ -225,7 +225,6 @@ FOREIGN: dict[str, tuple[bytes, str]] = {
     "error": (b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>', "an XML document"),
     "torch": (archive([Entry(b"archive/data.pkl", b"\x80\x02."), Entry(b"archive/version", b"3")]), "a PyTorch file"),
     "old torch": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "a Python pickle"),
-    "safetensors": (b"\x10\0\0\0\0\0\0\0{              }", "a safetensors file"),
     "onnx": (b'\x08\x08\x12\x07pytorch:\x01"', "an ONNX model"),
     "saved model": (b"\x08\x01\x12\xff\x01", "a TensorFlow SavedModel"),
     "checkpoint": (b"\0" * 40 + bytes.fromhex("57fb808b247547db"), "part of a TensorFlow checkpoint"),

@@ -328,7 +328,8 @@ def test_lines_and_objects_for_each_model(zoo: Path, tmp_path: Path) -> None:
     lines = done.stderr.splitlines()
     assert sum("written to out/" in line for line in lines) == len(MODELS)
     assert [line for line in lines if "b.keras" in line and "deep" not in line] == [
-        "wtool: zoo/b.keras: not a Keras model: it starts with b'broken', which is no zip, HDF5 or .weights.json file"
+        "wtool: zoo/b.keras: not a Keras model: it starts with b'broken', "
+        "which is no zip, HDF5, JSON or safetensors file"
     ]
     again = run("prune", "zoo", "-o", "out/", "--sparsity", ".5", "-q", cwd=tmp_path)
     assert (again.returncode, again.stdout) == (1, "")

@@ -33,10 +33,6 @@ def _is_page(head: bytes) -> bool:
     return head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html", b"<head"))
 
 
-def _is_safetensors(head: bytes) -> bool:
-    return head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") < 1 << 27
-
-
 def _is_onnx(head: bytes) -> bool:
     """Returns whether a protobuf message begins with a small number (the version) and then a text or message."""
     return len(head) > 2 and head[0] == 8 and 1 <= head[1] < 32 and head[2] in (0x12, 0x1A, 0x22, 0x2A, 0x32, 0x3A)
@@ -56,7 +52,6 @@ KINDS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
     (_starts(b"\x93NUMPY"), "a NumPy .npy array, not a model"),
     (_starts(b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"\x28\xb5\x2f\xfd", b"Rar!"), ARCHIVE),
     (lambda head: head[257:262] == b"ustar", ARCHIVE),
-    (_is_safetensors, "a safetensors file; wtool reads models that Keras saved"),
     (_starts(b"\x08\x01\x12"), SAVED_MODEL),
     (_is_onnx, "an ONNX model; wtool edits the Keras model that it was made from"),
 )
@@ -72,7 +67,7 @@ def described(source: Source) -> str:
     end = source.read(source.size - 8, 8) if source.size >= 8 else b""
     if end == _TENSORFLOW_TABLE or _DATA_SHARD.search(source.name):
         return CHECKPOINT
-    return f"not a Keras model: it starts with {head[:8]!r}, which is no zip, HDF5 or .weights.json file"
+    return f"not a Keras model: it starts with {head[:8]!r}, which is no zip, HDF5, JSON or safetensors file"
 
 
 def described_zip(names: Sequence[str], missing: str) -> str:

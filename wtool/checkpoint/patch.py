@@ -13,6 +13,7 @@ from isal import isal_zlib
 
 from wtool.checkpoint.lineage import KEY, UNHASHED, Record, lineage_json, lineage_text, with_result
 from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.safetensors_rewrite import HeaderAndData
 from wtool.checkpoint.seal import Seal, put_hash
 from wtool.checkpoint.sharding import Shards
 from wtool.errors import Refused, WtoolError
@@ -76,6 +77,8 @@ def rewrite(
     draft = stack.enter_context(Draft(target))
     if base.format == "keras":
         return _Archive(base, draft, announced, texts or {}, names or {})
+    if base.format == "safetensors":
+        return HeaderAndData(base, draft, announced)
     return _Hdf5(base, draft, announced)
 
 

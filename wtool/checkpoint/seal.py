@@ -12,12 +12,17 @@ from collections.abc import Iterator, Sequence
 
 from blake3 import blake3
 
+from wtool.checkpoint.layouts import safetensors
 from wtool.checkpoint.lineage import KEY, UNHASHED, Record, last_record
 from wtool.checkpoint.model import Checkpoint
+from wtool.io.safetensors_header import with_length
 from wtool.io.source import Source, copy
 from wtool.schema.archive_members import METADATA
 
 MANIFEST = "weights.json"
+DATA = "data"
+"""Name of the part of a safetensors file behind its header."""
+
 _HEAP = 4096
 """Least number of bytes that wtool writes at the end of an HDF5 file, behind the header of the root group."""
 
@@ -94,6 +99,10 @@ def _parts(checkpoint: Checkpoint, told: str) -> Iterator[tuple[str, Sequence[Pi
         for number, shard in enumerate(checkpoint.sources[1:]):
             yield str(number), [(shard, 0, shard.size)]
         yield MANIFEST, [put_hash(checkpoint.texts[MANIFEST], told, UNHASHED)]
+    elif checkpoint.format == safetensors.FORMAT:
+        text = checkpoint.texts[safetensors.HEADER]
+        yield DATA, [(source, len(with_length(text)), source.size)]
+        yield safetensors.HEADER, [put_hash(text, told, UNHASHED)]
     else:
         yield "", _hdf5(checkpoint, source, told)
 

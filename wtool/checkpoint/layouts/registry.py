@@ -1,16 +1,16 @@
 """All layouts that the opener knows, and the extensions of their files. A new format is one module and its entry here.
 
 A layout whose files another one could recognise as well comes first: an archive is recognised by its first bytes, but
-HDF5 also behind a block of other bytes.
+HDF5 also behind a block of other bytes, and JSON text by its first bracket.
 """
 
 from __future__ import annotations
 
 import os
 
-from wtool.checkpoint.layouts import hdf5_file, keras_archive, shards
+from wtool.checkpoint.layouts import hdf5_file, keras_archive, safetensors, shards
 
-LAYOUTS = (keras_archive.LAYOUT, hdf5_file.LAYOUT, shards.LAYOUT)
+LAYOUTS = (keras_archive.LAYOUT, safetensors.LAYOUT, hdf5_file.LAYOUT, shards.LAYOUT)
 
 EXTENSIONS = {name: endings for layout in LAYOUTS for name, endings in layout.extensions.items()}
 """Format -> extensions under which Keras opens a file of that format, the usual one first."""
