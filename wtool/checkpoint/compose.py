@@ -9,10 +9,12 @@ from dataclasses import replace
 from wtool.checkpoint.composition import Composition, Outline
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint, Slot, Tensor
+from wtool.checkpoint.structure import Fresh
 from wtool.checkpoint.unfilled import Rebuilt, arrays_of, unfilled
 from wtool.checkpoint.writers import WRITERS
 from wtool.errors import Refused, a_few
 from wtool.io.places import Target
+from wtool.schema.archive_members import CONFIG
 
 
 def compose(
@@ -31,8 +33,11 @@ def compose(
         Refused: the new file would not be one that can be read, or a variable would have another place in it.
         WtoolError: the target cannot be written.
     """
+    begin = WRITERS[composition.format].begin
+    if keeps_bytes(base, composition):
+        return Rebuilt(begin(_same(base, composition), composition, target, lineage, stack), ())
     made, outlines = _made(base, composition, stack)
-    output = WRITERS[composition.format].begin(made, composition, target, lineage, stack)
+    output = begin(made, composition, target, lineage, stack)
     files = enumerate(zip(made.indexes, outlines, strict=True))
     arrays = (array for shard, (index, outline) in files for array in arrays_of(index, outline.skeleton, shard))
     return Rebuilt(output, tuple(arrays))
@@ -44,7 +49,32 @@ def check_composition(base: Checkpoint, composition: Composition, stack: ExitSta
     Raises:
         Refused: the new file would not be one that can be read, or a variable would have another place in it.
     """
-    return _made(base, composition, stack)[0]
+    return _same(base, composition) if keeps_bytes(base, composition) else _made(base, composition, stack)[0]
+
+
+def keeps_bytes(base: Checkpoint, composition: Composition) -> bool:
+    """Returns whether the HDF5 file of a composed model is that of the base, to the byte.
+
+    It is where both files have the layout of Keras 3, and the architecture and all arrays stay.
+    """
+    single = ("keras", "unzipped", "weights.h5")
+    if base.format not in single or composition.format not in single or composition.config is not base.config:
+        return False
+    if composition.config is None and composition.format != "weights.h5":
+        return False
+    slots = [source for own in composition.slots.values() for _, source in own]
+    same = [
+        source for path, source in composition.variables.items() if isinstance(source, Tensor) and source.path == path
+    ]
+    return len(same) == len(composition.variables) and _ids(base.tensors) == _ids([*same, *slots])
+
+
+def _ids(sources: Sequence[Tensor | Fresh]) -> set[int]:
+    return {id(each) for each in sources}
+
+
+def _same(base: Checkpoint, composition: Composition) -> Checkpoint:
+    return replace(base, format=composition.format, keras_version=composition.keras_version)
 
 
 def _made(base: Checkpoint, composition: Composition, stack: ExitStack) -> tuple[Checkpoint, tuple[Outline, ...]]:
@@ -58,9 +88,12 @@ def _made(base: Checkpoint, composition: Composition, stack: ExitStack) -> tuple
         way_out = "; --optimizer drop leaves the state of the optimizer out" if all_slots else ""
         told = a_few([words for _, words in wrong])
         raise Refused(f"the new file would be read otherwise than it is meant: {told}{way_out}")
+    texts = dict(base.texts)
+    if composition.config is not base.config:
+        texts.pop(CONFIG, None)
     made = replace(
         base, format=composition.format, keras_version=composition.keras_version, config=composition.config,
-        contents=contents, regions=regions, indexes=indexes,
+        contents=contents, regions=regions, indexes=indexes, texts=texts,
     )  # fmt: skip
     return made, outlines
 

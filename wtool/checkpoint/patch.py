@@ -173,8 +173,9 @@ class _Archive:
         self._rest = base.members[at + 1 :]
         self._weights = len(self._written)
         region = base.regions[0]
-        in_place = region.source is base.sources[0]
-        self._begin(base.members[at] if in_place else _stored(base.members[at], region.size), in_place)
+        weights = base.members[at]
+        in_place = region.source is base.sources[0] and weights.data > weights.header  # a new member has no place yet
+        self._begin(weights if in_place else _stored(weights, region.size), in_place)
         self._stream = RegionCopy(region, self._file, self._seal.part(WEIGHTS).update)
 
     def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:

@@ -12,11 +12,15 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
 from wtool.checkpoint.composition import Composition, Outline
-from wtool.checkpoint.layouts import keras3
+from wtool.checkpoint.layouts import keras3, legacy, legacy_compose
 from wtool.checkpoint.layouts.keras3_compose import outline_of
+from wtool.checkpoint.layouts.keras3_copy import same_outline
+from wtool.checkpoint.layouts.shards import contents_of
+from wtool.checkpoint.layouts.shards_compose import file_names, in_shards, map_text, shard_files
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint, Contents
 from wtool.checkpoint.patch import Rewrite, rewrite
+from wtool.checkpoint.seal import MANIFEST
 from wtool.checkpoint.structure import structure_text
 from wtool.errors import Refused, a_few
 from wtool.hdf5.reader import Index
@@ -49,14 +53,45 @@ def _outlines(base: Checkpoint, composition: Composition) -> tuple[Outline, ...]
     return (outline_of(base, composition),)
 
 
+def _outlines_of_weights(base: Checkpoint, composition: Composition) -> tuple[Outline, ...]:
+    return ((same_outline if composition.config is None else outline_of)(base, composition),)
+
+
+def _outlines_of_shards(base: Checkpoint, composition: Composition) -> tuple[Outline, ...]:
+    (whole,) = _outlines_of_weights(base, composition)
+    return in_shards(whole, composition.shard_size)
+
+
 def _read(indexes: Sequence[Index], composition: Composition) -> Contents:
     return keras3.contents(indexes[0], composition.config, composition.keras_version)
+
+
+def _read_shards(indexes: Sequence[Index], composition: Composition) -> Contents:
+    names = file_names(indexes)
+    return contents_of(shard_files(indexes), names, indexes, composition.config, composition.keras_version)
+
+
+def _outlines_of_legacy(base: Checkpoint, composition: Composition) -> tuple[Outline, ...]:
+    return (legacy_compose.outline_of(base, composition),)
+
+
+def _read_legacy(indexes: Sequence[Index], composition: Composition) -> Contents:
+    assert composition.config is not None
+    config, training = legacy_compose.model_config(composition.config), legacy_compose.training_config(composition)
+    return legacy.contents(indexes[0], config, training, composition.keras_version)
 
 
 def _begin_file(
     made: Checkpoint, composition: Composition, target: Target, lineage: Sequence[Record], stack: ExitStack
 ) -> Rewrite:
     return rewrite(made, target, lineage, stack)
+
+
+def _begin_shards(
+    made: Checkpoint, composition: Composition, target: Target, lineage: Sequence[Record], stack: ExitStack
+) -> Rewrite:
+    text = map_text(shard_files(made.indexes), made.indexes)
+    return rewrite(replace(made, texts={MANIFEST: text}), target, lineage, stack)
 
 
 def _begin_archive(
@@ -67,7 +102,7 @@ def _begin_archive(
     there = {member.name: member for member in made.members}
     if missing := [name for name in composition.assets if name not in there]:
         raise Refused(f"it has no file {a_few(missing)}")
-    texts = {METADATA: _metadata(made, composition), CONFIG: structure_text(composition.config)}
+    texts = {METADATA: _metadata(made, composition), CONFIG: _config(made, composition)}
     members = (
         *(new_member(name, len(text)) for name, text in texts.items()),
         new_member(WEIGHTS, made.regions[0].size),
@@ -75,6 +110,12 @@ def _begin_archive(
     )
     archive = replace(made, members=members, texts=texts)
     return rewrite(archive, target, lineage, stack, {CONFIG: texts[CONFIG]}, composition.assets)
+
+
+def _config(made: Checkpoint, composition: Composition) -> bytes:
+    """Returns the text of `config.json`: that of the base, to the byte, where the architecture stays."""
+    assert composition.config is not None
+    return made.texts.get(CONFIG) or structure_text(composition.config)
 
 
 _NEVER = "1980-01-01@00:00:00"
@@ -92,6 +133,8 @@ def _metadata(base: Checkpoint, composition: Composition) -> bytes:
 
 WRITERS = {
     "keras": Writer(_outlines, _read, _begin_archive),
-    "weights.h5": Writer(_outlines, _read, _begin_file),
+    "h5": Writer(_outlines_of_legacy, _read_legacy, _begin_file),
+    "weights.h5": Writer(_outlines_of_weights, _read, _begin_file),
+    "weights.json": Writer(_outlines_of_shards, _read_shards, _begin_shards),
 }
 """Format of a composed model -> its writer."""

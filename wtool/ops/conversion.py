@@ -170,7 +170,7 @@ def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversio
     composition = Composition(
         format="unzipped" if recipe.unzipped else recipe.format,
         config=upgraded.config,
-        keras_version=KERAS,
+        keras_version=base.keras_version if upgraded.config is base.config and base.keras_version else KERAS,
         variables=variables,
         slots=state,
         training=training_config_of(compiled) if isinstance(compiled, Mapping) and compiled else None,

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from wtool.checkpoint.composition import Composition, Outline
 from wtool.checkpoint.layouts import keras3
+from wtool.checkpoint.layouts.keras3_copy import KERAS3_FORMATS
 from wtool.checkpoint.layouts.keras3_groups import Groups
 from wtool.checkpoint.layouts.keras3_places import Place
 from wtool.checkpoint.layouts.shards import merged_index
@@ -21,9 +22,6 @@ from wtool.checkpoint.weight_order import owner_of
 from wtool.errors import a_few
 from wtool.hdf5.reader import Index
 from wtool.schema.config import inside, read_architecture
-
-_KERAS3 = ("keras", "weights.h5", "weights.json")
-"""Formats whose files have the Keras-3 layout, and so tell keys and attributes."""
 
 
 class CustomLayers:
@@ -36,7 +34,7 @@ class CustomLayers:
 
     def __init__(self, base: Checkpoint, composition: Composition) -> None:
         self._attributes = composition.attributes
-        self._index = merged_index({}, (), base.indexes) if base.format in _KERAS3 else None
+        self._index = merged_index({}, (), base.indexes) if base.format in KERAS3_FORMATS else None
         self._groups = _groups_of(base, self._index, composition) if self._index is not None else frozenset()
 
     def add(self, outline: Outline, place: Place, own: Mapping[str, Tensor | Fresh]) -> list[str]:

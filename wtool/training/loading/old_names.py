@@ -12,16 +12,7 @@ from keras.src.legacy.saving import saving_utils
 import wtool.layers
 from wtool.checkpoint.model import Checkpoint
 from wtool.schema.layers import ORIGINALS
-
-SHORT = {
-    "bce": "binary_crossentropy",
-    "kld": "kl_divergence",
-    "mae": "mean_absolute_error",
-    "mape": "mean_absolute_percentage_error",
-    "mse": "mean_squared_error",
-    "msle": "mean_squared_logarithmic_error",
-}
-"""Short name of a loss -> name of its function."""
+from wtool.schema.losses import SHORT
 
 
 class _Wrapped(keras.metrics.MeanMetricWrapper):

@@ -1,0 +1,268 @@
+"""A composed model as a whole-model `.h5` of Keras 3: the groups of its layers, and the order of the weights in them.
+
+Keras loads such a file by order alone: in each layer of the outermost model, the weights that are trained come before
+those that are not, with all layers inside flattened. The entries of layers inside the model keep the form of
+`config.json`, with their modules: Keras reads these too, and its reader of the older form loses some settings, such as
+an axis that is a list.
+
+Source: `save_weights_to_hdf5_group` of keras/src/legacy/saving/legacy_h5_format.py; `from_config` of
+keras/src/models/functional.py and sequential.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from wtool.checkpoint.composition import Composition, Outline
+from wtool.checkpoint.layouts.keras3_copy import KERAS3_FORMATS
+from wtool.checkpoint.layouts.legacy_matching import ExpectedLayer, ListedWeight, expected_layer
+from wtool.checkpoint.layouts.legacy_names import names_attribute
+from wtool.checkpoint.layouts.legacy_order import keras_order
+from wtool.checkpoint.model import Checkpoint, Slot, Tensor
+from wtool.checkpoint.structure import Fresh, structure_text
+from wtool.checkpoint.weight_order import owner_of
+from wtool.dtypes import Array
+from wtool.errors import Refused, a_few
+from wtool.hdf5.reader import Dataset
+from wtool.schema.config import Node, read_architecture
+from wtool.schema.layers import Variables, quantisation
+from wtool.schema.losses import with_long_names
+from wtool.schema.optimizer_settings import Settings, inner_settings, scales_loss, settings_of
+
+WEIGHTS, OWN, SLOTS = "model_weights", "top_level_model_weights", "optimizer_weights"
+"""Groups of all layers, of the variables that belong to the model itself, and of the optimizer's variables."""
+
+Source = Tensor | Fresh
+
+
+def outline_of(base: Checkpoint, composition: Composition) -> Outline:
+    """Returns the HDF5 file of a composed model.
+
+    Args:
+        base: the checkpoint of whose tensors the model is composed.
+        composition: the model.
+
+    Raises:
+        Refused: the architecture has variables that the composition lacks, or the other way round; or nothing tells the
+            order of the weights.
+    """
+    if composition.config is None:
+        raise Refused("it has no architecture, only weights, and an .h5 of a whole model needs one")
+    root, _ = read_architecture(composition.config, composition.keras_version)
+    listing = _Listing(base, composition)
+    written = {"keras_version": str(composition.keras_version), "backend": "tensorflow"}
+    groups = listing.outline.skeleton.groups
+    groups[""] = {**written, **_configurations(composition)}
+    groups[WEIGHTS] = {**written, **names_attribute("layer_names", [child.name for child in root.children])}
+    given = _by_layer(composition.variables, [child.name for child in root.children])
+    for child in root.children:
+        listing.add_layer(child, given.get(child.name, {}))
+    listing.add_own(root, given.get("", {}))
+    if listing.faults:
+        raise Refused(a_few(listing.faults))
+    listing.add_slots(composition)
+    return listing.outline
+
+
+def model_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the entry of a model as an `.h5` has it, from that in `config.json`."""
+    name = config.get("class_name") if config.get("module") else config.get("registered_name")
+    rest = {key: value for key, value in config.items() if key == "build_config"}
+    return {"class_name": name or config.get("class_name"), "config": config.get("config"), **rest}
+
+
+def training_config(composition: Composition) -> dict[str, Any] | None:
+    """Returns how a model was compiled, in the words that the loader of `.h5` files knows; None where it was not."""
+    training = composition.training
+    if not training or "optimizer_config" not in training:
+        return None
+    named = {name: with_long_names(training.get(name)) for name in ("loss", "metrics", "weighted_metrics")}
+    return {"loss_weights": None, **training, **named}
+
+
+def _configurations(composition: Composition) -> dict[str, str]:
+    assert composition.config is not None
+    found = {"model_config": structure_text(model_config(composition.config)).decode()}
+    training = training_config(composition)
+    return found if training is None else {**found, "training_config": json.dumps(training)}
+
+
+def _by_layer(variables: Mapping[str, Source], names: Sequence[str]) -> dict[str, dict[str, Source]]:
+    """Returns name of a layer of the outermost model -> its variables, by path; those of no layer under ""."""
+    known = frozenset(names)
+    if len(known) < len(names):
+        raise Refused("two layers of the model have one name, and an .h5 cannot tell their weights apart")
+    found: dict[str, dict[str, Source]] = {}
+    for path, source in variables.items():
+        found.setdefault(owner_of(path.rpartition("/")[0], known) or "", {})[path] = source
+    return found
+
+
+@dataclass(slots=True, eq=False)
+class _Listing:
+    """Lists the weights of one layer after the other in a new file."""
+
+    base: Checkpoint
+    composition: Composition
+    outline: Outline = field(default_factory=Outline)
+    faults: list[str] = field(default_factory=list)
+
+    def add_layer(self, node: Node, given: Mapping[str, Source]) -> None:
+        """Add the group of a layer of the outermost model, with the weights of all layers inside."""
+        root = expected_layer(node, node.name, "", f"{WEIGHTS}/{node.name}")
+        layers = {layer.owner.path: layer for layer in root.walk()}
+        own: dict[str, dict[str, Source]] = {}
+        for path, source in given.items():
+            owner = owner_of(path.rpartition("/")[0], layers) or node.name
+            own.setdefault(owner, {})[path[len(owner) + 1 :]] = source
+        sources: dict[ListedWeight, tuple[str, Source]] = {}
+        for path, layer in layers.items():
+            for name, source in self._settled(layer, own.get(path, {})).items():
+                weight = ListedWeight(len(sources), layer.inner, name, name, _yet_to_be(source))
+                sources[weight] = (f"{path}/{name}", source)
+                layer.found[name] = weight
+        ordered = [sources[weight] for weight in keras_order(root, keras2=False)]
+        self._add_group(
+            f"{WEIGHTS}/{node.name}", [(path, source, self._meaning(path, layers)) for path, source in ordered]
+        )
+
+    def _settled(self, layer: ExpectedLayer, own: Mapping[str, Source]) -> Mapping[str, Source]:
+        """Returns the variables of a layer, and notes which set these are, or what is wrong."""
+        path = layer.owner.path
+        if layer.node.variants is None:
+            if why := self._unordered(own):
+                self.faults.append(f"layer {path} ({layer.node.class_name}) {why}")
+            return own
+        if quantisation(layer.node.config)[0] == "float8":
+            self.faults.append(
+                f"layer {path} ({layer.node.class_name}) has float8 scales, which Keras cannot load again from an .h5"
+            )
+            return {}
+        for choice in layer.node.variants:
+            names = {variable.name for variable in choice.created if not variable.alias}
+            aliases = {variable.name for variable in choice.created if variable.alias}
+            factors = _zero_factors(choice, layer.node, own)
+            if names == (own.keys() | factors.keys()) - aliases:
+                layer.chosen = choice
+                return {name: source for name, source in {**own, **factors}.items() if name not in aliases}
+        if self.composition.variables:
+            wanted = ", ".join(variable.name for variable in layer.node.variants[0].created) or "no variables"
+            found = ", ".join(own) or "none"
+            who = f"layer {path} ({layer.node.class_name})"
+            self.faults.append(f"{who} has {wanted} in an .h5 of Keras 3, but {found} would be written")
+        return {}
+
+    def _unordered(self, own: Mapping[str, Source]) -> str:
+        """Returns why nobody can tell the order of a custom layer's variables; empty where the order is known."""
+        if self.base.format not in KERAS3_FORMATS:
+            return ""  # an .h5 lists them in their order
+        objects = {path.rpartition("/")[0] for path in own}
+        keys = [source.stored.rpartition("/")[2] for source in own.values() if isinstance(source, Tensor)]
+        if len(objects) > 1:
+            return (
+                "holds variables of several objects; an .h5 needs their order, which only the code of the class tells"
+            )
+        if not all(map(str.isdecimal, keys)):
+            return "names its variables itself; an .h5 needs their order, which only the code of the class tells"
+        return ""
+
+    def _meaning(self, path: str, layers: Mapping[str, ExpectedLayer]) -> str | None:
+        owner = layers[owner_of(path.rpartition("/")[0], layers) or ""]
+        return None if owner.node.variants is None else path
+
+    def add_own(self, root: Node, given: Mapping[str, Source]) -> None:
+        """Add the variables that belong to no layer of the model."""
+        if root.variants is None and self.base.format in KERAS3_FORMATS:
+            why = "an .h5 needs the order of its layers, which only the code of the class tells"
+            self.faults.append(f"the model is of a class of its own ({root.class_name}); {why}")
+        elif given and root.variants is not None:
+            self.faults.append(f"{a_few(list(given))} would be written, but no layer of the architecture has it")
+        self._add_group(f"{WEIGHTS}/{OWN}", [(path, source, None) for path, source in given.items()])
+
+    def add_slots(self, composition: Composition) -> None:
+        """Add the variables of the optimizer; an optimizer that wraps another one lists those of both."""
+        slots = composition.slots.get("optimizer", ())
+        if not slots:
+            return
+        outer, inner = _optimizer_names(composition, slots)
+        rows: dict[str, tuple[Source, Slot]] = {}
+        for slot, source in slots:
+            plain = f"{slot.weight.replace('/', '_')}_{slot.name}" if slot.weight else slot.name
+            key = f"{outer}/{plain}"
+            if key in rows:
+                key = f"{inner}/{plain}"
+            while key in rows:
+                key += "_"
+            rows[key] = source, slot
+        self._add_group(SLOTS, [(key, source, slot) for key, (source, slot) in rows.items()])
+
+    def _add_group(self, group: str, rows: Sequence[tuple[str, Source, str | Slot | None]]) -> None:
+        self.outline.skeleton.groups[group] = names_attribute("weight_names", [name for name, _, _ in rows])
+        for name, source, meaning in rows:
+            self.outline.add(f"{group}/{name}", _readable(self.base, source), meaning)
+
+
+def _optimizer_names(composition: Composition, slots: Sequence[tuple[Slot, Source]]) -> tuple[str, str]:
+    """Returns the name of the optimizer, and that of the one inside where it scales the loss for another one.
+
+    For mixed_float16, Keras wraps optimizers unasked. Then the variables of both are listed, and names occur twice.
+    """
+    told = settings_of((composition.training or {}).get("optimizer_config"))
+    inside = inner_settings(told) if scales_loss(told) else told
+    scalars = [slot.name for slot, _ in slots if slot.weight is None]
+    wraps = scales_loss(told) or len(set(scalars)) < len(scalars)
+    outer = _name(told) if scales_loss(told) or not wraps else "loss_scale_optimizer"
+    return outer, _name(inside)
+
+
+def _name(settings: Settings) -> str:
+    name = settings.config.get("name")
+    return name if isinstance(name, str) and name else (settings.class_name or "optimizer").lower()
+
+
+def _yet_to_be(source: Source) -> Dataset:
+    """Returns an array of the new file, which has no place yet."""
+    return Dataset("", source.shape, source.dtype, 0, 0, {})
+
+
+def _zero_factors(choice: Variables, node: Node, own: Mapping[str, Source]) -> dict[str, Source]:
+    """Returns the LoRA factors that a layer lacks: files of the Keras-3 layout hold them merged into the kernel.
+
+    Keras loads such files with factors of zeros: a (..., rank) and b (rank, outputs).
+    """
+    rank = node.config.get("lora_rank")
+    found: dict[str, Source] = {}
+    for variable in choice.created:
+        target = variable.name.removeprefix("lora_")[:-2]
+        if variable.name.startswith("lora_") and variable.name not in own and target in own and type(rank) is int:
+            shape = own[target].shape
+            made = (*shape[:-1], rank) if variable.name.endswith("_a") else (rank, *shape[-1:])
+            found[variable.name] = Fresh(made, "float32", partial(np.zeros, made, np.float32))
+    return found
+
+
+def _readable(base: Checkpoint, source: Source) -> Source:
+    """Returns what fills an array so that Keras can read the array: bfloat16 becomes float32, which has all its values.
+
+    The loader takes arrays of bfloat16 for bytes, but casts others to the dtype of the variable.
+    """
+    if source.dtype != "bfloat16":
+        return source
+    if isinstance(source, Tensor):
+        return Fresh(source.shape, "float32", partial(_widened, base, source), partial(_widened_block, base, source))
+    return Fresh(source.shape, "float32", partial(_widened, base, source))
+
+
+def _widened(base: Checkpoint, source: Source) -> Array:
+    values: Array = base.read(source) if isinstance(source, Tensor) else source.make()
+    return values.astype(np.float32)
+
+
+def _widened_block(base: Checkpoint, source: Tensor, start: int, stop: int) -> Array:
+    return base.read_range(source, start, stop).astype(np.float32)
