@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,9 @@ def composed_state(
     order = next(variable_orders(_inside(settings)), None)
     if order is None:
         return {}, f"the optimizer {settings.class_name} is not known: its state is left out"
+    rate = _inside(settings).config.get(LEARNING_RATE.name)
+    if LEARNING_RATE in order.head and not isinstance(rate, (int, float, NoneType)):
+        return {}, f"the optimizer's state is left out: its learning rate is {rate!r:.60}, which is no number"
     trained = trained_weights(root, variables, list(kept.slots))
     kinds = [kind for group in order.groups for kind in group]
     bare = [path for path in trained if path not in kept.slots] if kinds else []
