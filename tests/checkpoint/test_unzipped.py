@@ -212,7 +212,7 @@ def test_checked_as_a_whole(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "told"),
     [
-        (["saved_model.pb", "variables/variables.index"], "a TensorFlow SavedModel, which wtool does not read"),
+        (["saved_model.pb", "variables/variables.index"], "a TensorFlow SavedModel; wtool convert makes a"),
         (["checkpoint_metadata", "pytree/x"], "an Orbax checkpoint, which wtool does not read"),
         (["3/_CHECKPOINT_METADATA", "3/pytree/x"], "an Orbax checkpoint, which wtool does not read"),
         (["notes.txt"], "a folder"),

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from wtool.checkpoint.layouts import keras3, legacy, shards
+from wtool.checkpoint.layouts import keras3, legacy, shards, tensorflow
+from wtool.checkpoint.layouts.tensorflow_layers import CHECKPOINT
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.seal import MANIFEST
 from wtool.errors import Usage
@@ -33,6 +34,8 @@ def with_architecture(base: Checkpoint, architecture: Mapping[str, Any]) -> Chec
     config = {name: value for name, value in architecture.items() if name not in ("keras_version", "backend")}
     if base.format == "h5-weights":
         contents = legacy.contents(base.indexes[0], config, None, base.keras_version or version)
+    elif base.format == CHECKPOINT:
+        contents = tensorflow.completed_contents(base, config, version)
     elif base.format == "weights.json":
         groups, _ = shards.shard_map(base.texts[MANIFEST])
         contents = shards.contents_of(groups, shards.shard_names(groups), base.indexes, config, version)

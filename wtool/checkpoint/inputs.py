@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from wtool.checkpoint.search import is_searched, listing, passed_by
-from wtool.checkpoint.unzipped import kind_of_folder
+from wtool.checkpoint.unzipped import is_saved_model, kind_of_folder
 from wtool.errors import Refused, Usage, WtoolError
 
 
@@ -45,6 +45,8 @@ def models_of(word: str) -> list[str]:
     if os.path.isdir(word):
         found = sorted((entry.path for entry in listing(word) if is_searched(entry)), key=natural_key)
         if not found:
+            if is_saved_model(word):
+                return [word]  # the opener says what can be done with one
             if what := kind_of_folder(word):
                 raise Refused(what, word)
             there = passed_by(word)
@@ -70,8 +72,8 @@ def matched(word: str) -> list[str]:
 
 
 def searched_folders(words: Sequence[str]) -> list[str]:
-    """Returns the folders among the words, which are searched for models."""
-    return [word for word in words if os.path.isdir(word)]
+    """Returns the folders among the words that are searched for models, and are none themselves."""
+    return [word for word in words if os.path.isdir(word) and not is_saved_model(word)]
 
 
 def natural_key(path: str) -> tuple[list[tuple[int, int, str]], str]:

@@ -110,17 +110,20 @@ class Checkpoint:
     Attributes:
         name: what the user called it.
         format: `keras`, `h5` (a whole model), `weights.h5`, `h5-weights` (the older layout), `weights.json` (shards) or
-            `safetensors`.
+            `safetensors`; `saved-model` or `tf-checkpoint` for what TensorFlow saved, which is never written.
         keras_version: version of the Keras that saved the file; None where the file does not tell.
         config: the architecture, as parsed JSON; None in weights-only files.
         contents: tensors, layers and optimizer.
         lineage: records of the operations that made the file, oldest first.
         sources: the open files of the model, as the user has them.
-        regions: the plain files (HDF5 or safetensors) that the tensors' offsets count in, one for each shard.
+        regions: the plain files (HDF5, safetensors, data of TensorFlow) that offsets of tensors count in, one for
+            each shard.
         indexes: index of each region.
         members: of the archive, in the order of their bytes; () for other formats.
-        parts: of an unzipped model, name in its folder -> file, in the order of `sources`; empty for all others.
-        texts: the small files of an archive or of a sharded checkpoint, and the header of a safetensors file, by name.
+        parts: of an unzipped model or one of TensorFlow, name in its folder -> file, in the order of `sources`; empty
+            for all others.
+        texts: the small files of an archive or of a sharded checkpoint, the header of a safetensors file, and the
+            object graph of a TensorFlow checkpoint, by name.
         notes: oddities worth telling, one line each.
         closing: closes all its files.
     """

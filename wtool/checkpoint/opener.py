@@ -12,11 +12,13 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from wtool.checkpoint import other_formats
+from wtool.checkpoint.layouts import tensorflow
 from wtool.checkpoint.layouts.keras_archive import folder_configurations, open_folder
 from wtool.checkpoint.layouts.layout import Layout, Opening
 from wtool.checkpoint.layouts.registry import ALL, EXTENSIONS, LAYOUTS, extension
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.optimizer.lost import noted
+from wtool.checkpoint.unzipped import is_saved_model
 from wtool.errors import Note, Refused, WtoolError
 from wtool.io.source import Source
 
@@ -24,13 +26,17 @@ OPTIMIZER_GROUPS = ("optimizer", "optimizer_weights")
 """Groups at the root of HDF5 files in which Keras stores an optimizer's state."""
 
 
-def open_checkpoint(path: str, like: Checkpoint | None = None, drop_optimizer: bool = False) -> Checkpoint:
+def open_checkpoint(
+    path: str, like: Checkpoint | None = None, drop_optimizer: bool = False, foreign: bool = False
+) -> Checkpoint:
     """Open a saved Keras model or weights file, reading its index but not its weights.
 
     Args:
         path: a file, the folder of an unzipped model, or `-` for standard input.
         like: an open checkpoint that probably has the same layout; where it does, its index serves this file too.
         drop_optimizer: leave the optimizer's state out, as if it had never been saved.
+        foreign: open also what wtool reads and never writes: SavedModels and checkpoints of TensorFlow. The path of
+            such a checkpoint is that of its index, or the prefix of its files.
 
     Returns:
         The open checkpoint, which the caller closes.
@@ -42,10 +48,15 @@ def open_checkpoint(path: str, like: Checkpoint | None = None, drop_optimizer: b
     with ExitStack() as stack:
         opening = Opening(stack, like, OPTIMIZER_GROUPS if drop_optimizer else ())
         try:
+            if foreign and os.path.isdir(path) and is_saved_model(path):
+                return tensorflow.open_saved_model(path, opening)
             if os.path.isdir(path):
                 return open_folder(path, opening)
-            source = opening.adopt(Source(_descriptor(path), path))
+            file = (tensorflow.index_of(path) if foreign else None) or path
+            source = opening.adopt(Source(_descriptor(file), file))
             layout = _layout_of(source)
+            if layout is None and foreign and tensorflow.recognises(source):
+                return tensorflow.open_bundle(source, path, opening)
             if layout is None:
                 raise Refused(other_formats.described(source))
             found = layout.open(source, opening)
@@ -77,15 +88,15 @@ class Opener:
     def __init__(self) -> None:
         self._last: Checkpoint | None = None
 
-    def open(self, path: str, stack: ExitStack, drop_optimizer: bool = False) -> Checkpoint:
+    def open(self, path: str, stack: ExitStack, drop_optimizer: bool = False, foreign: bool = False) -> Checkpoint:
         """Open a checkpoint like `open_checkpoint`.
 
         Args:
             path: see `open_checkpoint`.
             stack: when it closes, the checkpoint is closed, or kept open by this opener to serve those that follow.
-            drop_optimizer: see `open_checkpoint`.
+            drop_optimizer, foreign: see `open_checkpoint`.
         """
-        found = open_checkpoint(path, self._last, drop_optimizer)
+        found = open_checkpoint(path, self._last, drop_optimizer, foreign)
         if self._last is not None and found.indexes and found.indexes[0] is self._last.indexes[0]:
             return stack.enter_context(found)
         stack.callback(self._keep, found)

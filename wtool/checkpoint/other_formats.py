@@ -12,13 +12,10 @@ HEAD = 512
 _TENSORFLOW_TABLE = bytes.fromhex("57fb808b247547db")
 _DATA_SHARD = re.compile(r"\.data-\d{5}-of-\d{5}$")
 
-SAVED_MODEL = (
-    "a TensorFlow SavedModel, which wtool does not read; load it with the Keras or TensorFlow that saved it, and save "
-    "it as .keras or .h5"
-)
+SAVED_MODEL = "a TensorFlow SavedModel; wtool convert makes a .keras or .h5 model of the whole folder"
 CHECKPOINT = (
-    "part of a TensorFlow checkpoint, which Keras 3 cannot read; load it with model.load_weights(...) in TensorFlow "
-    "2.15 or older, and save the model as .h5 or .keras"
+    "part of a TensorFlow checkpoint; wtool convert takes a checkpoint by the name of its .index file, and the "
+    "architecture with --architecture"
 )
 PICKLE = "a Python pickle, which runs code when it is opened; wtool reads models that Keras saved"
 PYTORCH = "a PyTorch file, which holds a pickle; wtool reads models that Keras saved"

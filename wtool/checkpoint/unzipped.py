@@ -52,11 +52,18 @@ def is_model_folder(path: str) -> bool:
         return b"class_name" in text or b"\\u" in text
 
 
+def is_saved_model(path: str) -> bool:
+    """Returns whether a folder is a SavedModel of TensorFlow."""
+    return not OF_SAVED_MODEL.isdisjoint(_names(path))
+
+
 def kind_of_folder(path: str) -> str:
     """Returns what a folder is that wtool does not read, as the end of a sentence; empty for an unknown kind."""
     names = _names(path)
     if OF_SAVED_MODEL & names:
         return SAVED_MODEL
+    if checkpoint := min((name for name in names if name.endswith(".index")), default=None):
+        return f"a folder of TensorFlow checkpoints; wtool convert takes one by its name, such as {checkpoint}"
     steps = [name for name in names if name.isdigit()]
     if ORBAX & names or any(ORBAX & _names(os.path.join(path, step)) for step in steps):
         return "an Orbax checkpoint, which wtool does not read; load it with Keras, and save it as .keras"
@@ -99,18 +106,18 @@ def _parts(top: int) -> Iterator[tuple[str, int]]:
     there = set(os.listdir(top))
     for name in (METADATA, CONFIG):
         if name in there:
-            yield name, _opened(name, top, name)
+            yield name, open_inside(name, top, name)
     if ASSETS in there:
         yield from _below(ASSETS, top, ASSETS)
     if WEIGHTS in there:
-        yield WEIGHTS, _opened(WEIGHTS, top, WEIGHTS)
+        yield WEIGHTS, open_inside(WEIGHTS, top, WEIGHTS)
 
 
 def _below(name: str, outer: int, path: str, depth: int = 0) -> Iterator[tuple[str, int]]:
     """Yields path and descriptor of all files below a folder, in the order of their names."""
     if not path.isprintable():
         raise Refused(f"the name {one_line(path)!r} holds control characters, or is no text")
-    file = _opened(name, outer, path)
+    file = open_inside(name, outer, path)
     if not stat.S_ISDIR(os.fstat(file).st_mode):
         yield path, file
         return
@@ -123,7 +130,18 @@ def _below(name: str, outer: int, path: str, depth: int = 0) -> Iterator[tuple[s
         os.close(file)
 
 
-def _opened(name: str, folder: int, path: str) -> int:
+def open_inside(name: str, folder: int, path: str) -> int:
+    """Returns a descriptor of a file or folder in an open folder; symbolic links are not followed.
+
+    Args:
+        name: of the file.
+        folder: descriptor of the folder.
+        path: of the file in the model, for messages.
+
+    Raises:
+        Reaches: the file is a symbolic link.
+        Refused: the file cannot be opened.
+    """
     try:
         return os.open(name, UNFOLLOWED, dir_fd=folder)
     except OSError as error:

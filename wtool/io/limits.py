@@ -32,3 +32,14 @@ hundred thousand words."""
 
 MAX_JSON_DEPTH = 150
 """Brackets inside brackets. A model inside another adds five; Python's own JSON reader stops at about a thousand."""
+
+# --- tables of sorted strings ---
+
+MAX_TABLE = 64 * MIB
+"""Bytes of a table of sorted strings. A weight takes about a hundred."""
+
+MAX_TABLE_KEYS = 64 * MIB
+"""Bytes of all keys of such a table, which shares the first bytes of keys. A key takes about a hundred."""
+
+MAX_MESSAGE = 256 * MIB
+"""Bytes of a message that is read whole. The metadata of a thousand layers are about 5 MiB."""

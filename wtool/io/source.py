@@ -28,6 +28,7 @@ def scratch(count: int) -> memoryview:
 
 
 Stamp: TypeAlias = tuple[int, ...]
+Update: TypeAlias = Callable[[memoryview, int], int]
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
@@ -37,20 +38,22 @@ def stamp_of(status: os.stat_result) -> Stamp:
 
 @dataclass(slots=True)
 class Checksum:
-    """A CRC-32 that a range of a file's bytes must have.
+    """A checksum that a range of a file's bytes must have.
 
     Attributes:
         start: offset of the first byte.
         stop: offset behind the last byte.
-        expected: the CRC-32 that the bytes must have.
+        expected: the checksum that the bytes must have.
         what: names the bytes in the error.
-        running: the CRC-32 of the bytes that were seen so far.
+        update: gives the checksum of some bytes, which follow others whose checksum is known.
+        running: the checksum of the bytes that were seen so far.
     """
 
     start: int
     stop: int
     expected: int
     what: str
+    update: Update
     running: int = 0
 
 
@@ -129,19 +132,20 @@ class Source:
                 raise Refused("became shorter while it was being read", self.name)
             done += count
 
-    def expect(self, start: int, stop: int, crc: int, what: str) -> None:
-        """Have `finish` refuse the file unless the bytes [start, stop) have this CRC-32.
+    def expect(self, start: int, stop: int, crc: int, what: str, update: Update = isal_zlib.crc32) -> None:
+        """Have `finish` refuse the file unless the bytes [start, stop) have this checksum.
 
         Callers name ranges in file order and without overlaps, so that each byte feeds at most one checksum.
 
         Args:
             start: offset of the first byte.
             stop: offset behind the last byte.
-            crc: the CRC-32 that they must have.
+            crc: the checksum that they must have.
             what: names the bytes in the error.
+            update: gives the checksum of bytes behind others; CRC-32 by default.
         """
         assert not self._checksums or self._checksums[-1].stop <= start
-        self._checksums.append(Checksum(start, stop, crc, what))
+        self._checksums.append(Checksum(start, stop, crc, what, update))
 
     def take(self, offset: int, view: memoryview) -> None:
         """Read like `read_into`, and feed the content hash and the checksums with all bytes up to the end of `view`."""
@@ -159,7 +163,7 @@ class Source:
         self._catch_up(self.size)
         for checksum in self._checksums:
             if checksum.running != checksum.expected:
-                raise Refused(f"damaged: the archive's checksum of {checksum.what} does not match its bytes", self.name)
+                raise Refused(f"damaged: the file's checksum of {checksum.what} does not match its bytes", self.name)
         self.refuse_changed()
         return f"blake3:{self._hash.hexdigest()}"
 
@@ -186,7 +190,7 @@ class Source:
             checksum = self._checksums[self._reached]
             low, high = max(start, checksum.start), min(stop, checksum.stop)
             if low < high:
-                checksum.running = isal_zlib.crc32(view[low - start : high - start], checksum.running)
+                checksum.running = checksum.update(view[low - start : high - start], checksum.running)
             if stop < checksum.stop:
                 break
             self._reached += 1

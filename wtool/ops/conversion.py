@@ -111,8 +111,8 @@ def _of_weights(base: Checkpoint, recipe: Recipe) -> Conversion | None:
     how = "name the architecture with --architecture CONFIG.json (what model.to_json() wrote)"
     if recipe.format not in WEIGHTS_ALONE:
         raise Unconvertible(f"the file holds weights alone, and {recipe.format} needs an architecture; {how}")
-    if base.format == "h5-weights":
-        raise Unconvertible(f"weights of the older layout do not tell the classes of their layers; {how}")
+    if base.format in ("h5-weights", "tf-checkpoint"):
+        raise Unconvertible(f"weights of this layout do not tell the classes of their layers; {how}")
     if not _is_asked(base, recipe):
         return None
     variables: dict[str, Tensor | Fresh] = {tensor.path: tensor for tensor in base.weights}

@@ -132,7 +132,7 @@ class Converting:
         Raises:
             Unconvertible: rules cannot keep some layers.
         """
-        base = opener.open(model, stack)
+        base = opener.open(model, stack, foreign=True)
         if self.architecture is not None:
             base = with_architecture(base, self.architecture)
         conversion = conversion_of(base, self.recipe)

@@ -12,7 +12,7 @@ from functools import partial
 
 from wtool.checkpoint.inputs import expanded
 from wtool.checkpoint.layouts.registry import ALL, EXTENSIONS, KEPT, extension
-from wtool.checkpoint.unzipped import is_model_folder
+from wtool.checkpoint.unzipped import is_model_folder, is_saved_model
 from wtool.errors import Usage
 from wtool.io.places import Target, check_target, make_folders
 from wtool.io.source import Stamp
@@ -256,7 +256,7 @@ def one_place(path: str, other: str) -> bool:
 
 
 def _is_for_many(output: str, words: Sequence[str]) -> bool:
-    searched = any(os.path.isdir(word) and not is_model_folder(word) for word in words)
+    searched = any(os.path.isdir(each) and not is_model_folder(each) and not is_saved_model(each) for each in words)
     return is_folder(output) or searched
 
 

@@ -11,12 +11,13 @@ import base64
 import binascii
 import json
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+from wtool.io.protobuf import BYTES, FIXED32, VARINT, fields, varint
+
 NAME, OP, INPUT, DEVICE, ATTR = 1, 2, 3, 4, 5
 EXPERIMENTAL = (6, 7)  # fields for messages: where the operation stands in the source, and its type
 TEXTS = {NAME: "name", OP: "op", INPUT: "input", DEVICE: "device"}
@@ -148,7 +149,7 @@ def _of_message(message: bytes) -> OperationNode:
     strings: list[str] = []
     calls = False
     attributes: dict[str, Any] = {}
-    for number, kind, value in _fields(message):
+    for number, kind, value in fields(message):
         if kind == BYTES and number in TEXTS and (number == INPUT or number not in texts):
             texts[number] = value.decode("utf-8")
         elif kind == BYTES and number == ATTR:
@@ -165,9 +166,9 @@ def _of_message(message: bytes) -> OperationNode:
 
 def _named_value(entry: bytes) -> dict[str, Any]:
     """Returns name and value of an attribute in a message."""
-    name, value = (each for _, _, each in _fields(entry))
+    name, value = (each for _, _, each in fields(entry))
     found: Any = None
-    for number, kind, each in _fields(value):
+    for number, kind, each in fields(value):
         if kind == VARINT and number in (_A_WHOLE, _A_FLAG, _A_TYPE):
             signed = each - (1 << 64) if each >> 63 else each
             found = signed if number == _A_WHOLE else bool(each) if number == _A_FLAG else DTYPES.get(each)
@@ -183,26 +184,26 @@ def _named_value(entry: bytes) -> dict[str, Any]:
 def _whole_numbers(items: bytes) -> list[int]:
     """Returns the whole numbers in a list of values, packed or one by one."""
     found: list[int] = []
-    for number, kind, value in _fields(items):
+    for number, kind, value in fields(items):
         if number == _L_WHOLE and kind == VARINT:
             found.append(value)
         at = 0
         while number == _L_WHOLE and kind == BYTES and at < len(value):
-            each, at = _varint(value, at)
+            each, at = varint(value, at)
             found.append(each)
     return [each - (1 << 64) if each >> 63 else each for each in found]
 
 
 def _attribute(entry: bytes) -> tuple[list[str], bool]:
     """Returns the texts in an attribute (a map's entry: key and AttrValue), and whether the attribute is a function."""
-    fields = list(_fields(entry))
-    if [(number, kind) for number, kind, _ in fields] != [(1, BYTES), (2, BYTES)]:
+    parts = list(fields(entry))
+    if [(number, kind) for number, kind, _ in parts] != [(1, BYTES), (2, BYTES)]:
         raise Unreadable("an attribute without a name or value")
     strings: list[str] = []
     calls = False
-    for number, kind, value in _fields(fields[1][2]):
+    for number, kind, value in fields(parts[1][2]):
         if number == A_LIST and kind == BYTES:
-            items = list(_fields(value))
+            items = list(fields(value))
             strings += [_text(each) for item, wire, each in items if (item, wire) == (L_STRING, BYTES)]
             calls |= any(item == L_FUNCTION for item, _, _ in items)
         elif number == A_STRING and kind == BYTES:
@@ -216,35 +217,3 @@ def _attribute(entry: bytes) -> tuple[list[str], bool]:
 
 def _text(value: bytes) -> str:
     return value.decode(errors="replace")
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int, Any]]:
-    """Yields (number, wire type, value) of each field of a message: whole numbers, and bytes for all others."""
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        kind = tag & 7
-        if not tag >> 3:
-            raise Unreadable("field 0")
-        if kind == VARINT:
-            number, at = _varint(message, at)
-            yield tag >> 3, kind, number
-            continue
-        size = {FIXED64: 8, FIXED32: 4}.get(kind)
-        if kind == BYTES:
-            size, at = _varint(message, at)
-        if size is None or at + size > len(message):
-            raise Unreadable("not the wire format")
-        yield tag >> 3, kind, message[at : at + size]
-        at += size
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    number = 0
-    for shift in range(0, 70, 7):
-        byte = message[at]
-        at += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, at
-    raise Unreadable("a number of more than ten bytes")
