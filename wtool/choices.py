@@ -12,7 +12,7 @@ ORDERS = ("natural", "given", "mtime")
 OPTIMIZER_MODES = ("keep", "follow", "reset", "drop")
 """What becomes of an optimizer when weights were rewritten."""
 
-CONVERSION_FORMATS = ("keras", "h5", "weights.h5", "weights.json")
+CONVERSION_FORMATS = ("keras", "h5", "weights.h5", "weights.json", "safetensors")
 """The formats that a conversion writes; in `Checkpoint.format` they have the same names."""
 
 OPTIMIZER_CONVERSIONS = ("keep", "drop")

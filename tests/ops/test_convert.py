@@ -6,6 +6,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +216,7 @@ def test_odd_configurations_are_converted_or_refused_in_a_line(
     def change(config: Any) -> None:
         for _ in range(data.draw(st.integers(1, 3))):
             holder, key = data.draw(st.sampled_from(places(config)))
-            holder[key] = data.draw(ODD)
+            holder[key] = deepcopy(data.draw(ODD))  # a later change may be one inside
 
     with_config(path, change)
     told = ""

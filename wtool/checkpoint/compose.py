@@ -95,7 +95,7 @@ def _made(base: Checkpoint, composition: Composition, stack: ExitStack) -> tuple
         base, format=composition.format, keras_version=composition.keras_version, config=composition.config,
         contents=contents, regions=regions, indexes=indexes, texts=texts,
     )  # fmt: skip
-    return made, outlines
+    return (made if writer.contain is None else writer.contain(made, composition, stack)), outlines
 
 
 def _misread(tensors: Sequence[Tensor], outlines: Sequence[Outline]) -> Iterator[tuple[str, str]]:

@@ -27,7 +27,7 @@ from wtool.io.source import Source, copy
 from wtool.io.stream import RegionCopy
 from wtool.io.zip_format import DESCRIPTOR, STORED, UTF8, Member
 from wtool.io.zip_writer import directory, local_header, new_member
-from wtool.schema.archive_members import METADATA, WEIGHTS
+from wtool.schema.archive_members import CONFIG, METADATA, WEIGHTS
 
 ATTRIBUTE_HEAP = 8192  # bytes that an attribute takes of the limit besides its text, which counts in its heap too
 LOCAL_CRC = 14  # where a local header keeps its checksum
@@ -159,8 +159,8 @@ class _Archive:
         self._seal = Seal()
         self._metadata = _metadata(base, lineage)
         refuse_unreadable(self._metadata, METADATA)
-        for name, text in texts.items():
-            refuse_unreadable(text, name)
+        if CONFIG in texts:
+            refuse_unreadable(texts[CONFIG], CONFIG)
         there = [member.name for member in base.members]
         if METADATA not in there and len(there) == MAX_MEMBERS:
             raise WtoolError(f"nothing was written: it has {MAX_MEMBERS:,} members, and no room for a {METADATA}")
@@ -199,16 +199,12 @@ class _Archive:
 
     def _copy(self, member: Member) -> None:
         text = self._metadata.encode() if member.name == METADATA else self._texts.get(member.name)
+        renamed = _renamed(member, self._names.get(member.name, member.name))
         if text is not None:
-            self._begin(replace(_stored(member, len(text)), crc=isal_zlib.crc32(text)))
-            self._write(member.name)(text)
+            self._begin(replace(_stored(renamed, len(text)), crc=isal_zlib.crc32(text)))
+            self._write(renamed.name)(text)
             return
-        if member.name in self._names:
-            name = self._names[member.name]
-            flags = member.flags if name.isascii() else member.flags | UTF8
-            self._begin(replace(member, name=name, raw_name=name.encode(), flags=flags))
-        else:
-            self._begin(member, keep_header=not self._base.parts)
+        self._begin(renamed, keep_header=renamed is member and not self._base.parts)
         write = self._write(self._written[-1].name)
         if self._base.parts:
             self._copy_part(self._base.parts[member.name], write)
@@ -252,6 +248,14 @@ class _Archive:
     def _with_crc(self, at: int, crc: int) -> _Patch:
         self._written[at] = replace(self._written[at], crc=crc)
         return _Patch(self._written[at].header + LOCAL_CRC, crc.to_bytes(4, "little"))
+
+
+def _renamed(member: Member, name: str) -> Member:
+    """Returns a member with another name; the member itself where the name is its own."""
+    if name == member.name:
+        return member
+    flags = member.flags if name.isascii() else member.flags | UTF8
+    return replace(member, name=name, raw_name=name.encode(), flags=flags)
 
 
 def _stored(member: Member, size: int) -> Member:

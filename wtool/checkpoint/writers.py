@@ -15,6 +15,7 @@ from wtool.checkpoint.composition import Composition, Outline
 from wtool.checkpoint.layouts import keras3, legacy, legacy_compose
 from wtool.checkpoint.layouts.keras3_compose import outline_of
 from wtool.checkpoint.layouts.keras3_copy import same_outline
+from wtool.checkpoint.layouts.safetensors_compose import as_safetensors
 from wtool.checkpoint.layouts.shards import contents_of
 from wtool.checkpoint.layouts.shards_compose import file_names, in_shards, map_text, shard_files
 from wtool.checkpoint.lineage import Record
@@ -42,11 +43,14 @@ class Writer:
         begin: begins to write the files. The function gets the new checkpoint without values, whose regions and indexes
             are those of the new HDF5 files and whose other files are those of the base; for the other arguments see
             `compose`.
+        contain: puts the new checkpoint without values into another file than the HDF5 files; None where these are the
+            files of the format, or parts of one.
     """
 
     outlines: Callable[[Checkpoint, Composition], tuple[Outline, ...]]
     read: Callable[[Sequence[Index], Composition], Contents]
     begin: Begin
+    contain: Callable[[Checkpoint, Composition, ExitStack], Checkpoint] | None = None
 
 
 def _outlines(base: Checkpoint, composition: Composition) -> tuple[Outline, ...]:
@@ -99,7 +103,9 @@ def _begin_archive(
 ) -> Rewrite:
     """Start writing a `.keras` archive, with its members in the order in which Keras writes them."""
     assert composition.config is not None
+    files = {name: text for name, text in made.texts.items() if name in composition.assets}
     there = {member.name: member for member in made.members}
+    there.update((name, new_member(name, len(text))) for name, text in files.items())
     if missing := [name for name in composition.assets if name not in there]:
         raise Refused(f"it has no file {a_few(missing)}")
     texts = {METADATA: _metadata(made, composition), CONFIG: _config(made, composition)}
@@ -109,7 +115,14 @@ def _begin_archive(
         *(there[name] for name in composition.assets),
     )
     archive = replace(made, members=members, texts=texts)
-    return rewrite(archive, target, lineage, stack, {CONFIG: texts[CONFIG]}, composition.assets)
+    return rewrite(archive, target, lineage, stack, {CONFIG: texts[CONFIG], **files}, composition.assets)
+
+
+def _contain_in_safetensors(made: Checkpoint, composition: Composition, stack: ExitStack) -> Checkpoint:
+    """Returns the new checkpoint in a safetensors file, whose header holds the texts of an archive."""
+    is_whole = composition.config is not None
+    texts = {CONFIG: _config(made, composition), METADATA: _metadata(made, composition)} if is_whole else {}
+    return as_safetensors(made, composition, texts, stack)
 
 
 def _config(made: Checkpoint, composition: Composition) -> bytes:
@@ -136,5 +149,6 @@ WRITERS = {
     "h5": Writer(_outlines_of_legacy, _read_legacy, _begin_file),
     "weights.h5": Writer(_outlines_of_weights, _read, _begin_file),
     "weights.json": Writer(_outlines_of_shards, _read_shards, _begin_shards),
+    "safetensors": Writer(_outlines_of_weights, _read, _begin_file, _contain_in_safetensors),
 }
 """Format of a composed model -> its writer."""

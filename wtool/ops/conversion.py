@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from wtool.checkpoint.composition import Composition
-from wtool.checkpoint.layouts import keras3
+from wtool.checkpoint.layouts import keras3, safetensors
 from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.layouts.keras3_groups import Groups
 from wtool.checkpoint.layouts.keras3_places import places
@@ -33,6 +33,9 @@ ASSETS = "assets/"
 
 WEIGHTS_ALONE = ("weights.h5", "weights.json")
 """Formats without an architecture."""
+
+WITH_FILES = ("keras", "safetensors")
+"""Formats with a place for the files of layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,9 @@ def _of_weights(base: Checkpoint, recipe: Recipe) -> Conversion | None:
         Unconvertible: the wanted format needs more than the weights tell.
     """
     how = "name the architecture with --architecture CONFIG.json (what model.to_json() wrote)"
-    if recipe.format not in WEIGHTS_ALONE:
+    if base.format == safetensors.FORMAT and not safetensors.is_of_keras(base):
+        raise Unconvertible("another library wrote the file, which tells names alone; name a model with --like MODEL")
+    if recipe.format not in (*WEIGHTS_ALONE, safetensors.FORMAT):
         raise Unconvertible(f"the file holds weights alone, and {recipe.format} needs an architecture; {how}")
     if base.format in ("h5-weights", "tf-checkpoint"):
         raise Unconvertible(f"weights of this layout do not tell the classes of their layers; {how}")
@@ -163,8 +168,8 @@ def _counted(refused: Sequence[Change]) -> str:
 def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversion:
     """Returns the conversion of a model whose architecture is known."""
     compiled = upgraded.config.get(COMPILED)
-    files = [member.name for member in base.members if member.name.startswith(ASSETS)]
-    assets = _assets(base, files, upgraded) if recipe.format == "keras" else {}
+    files = [name for name in (*(each.name for each in base.members), *base.texts) if name.startswith(ASSETS)]
+    assets = _assets(base, files, upgraded) if recipe.format in WITH_FILES else {}
     variables = _variables(base, upgraded)
     state, lost = _state(base, upgraded, variables) if recipe.optimizer == "keep" else ({}, "")
     composition = Composition(
@@ -191,7 +196,7 @@ def _lost(files: Sequence[str], kept: Mapping[str, str], recipe: Recipe) -> Iter
     """Yields what is left out: the architecture and files that the wanted format has no place for, and stray files."""
     if recipe.format in WEIGHTS_ALONE:
         yield f"{recipe.format} holds weights alone: the architecture is left out"
-    if files and recipe.format != "keras":
+    if files and recipe.format not in WITH_FILES:
         yield f"{recipe.format} has no place for files: {a_few(files)} of lookup tables are left out"
     elif stray := [name for name in files if name not in kept]:
         yield f"nothing tells which layers {a_few(stray)} belong to: left out"

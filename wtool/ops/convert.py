@@ -174,6 +174,8 @@ def _verified(output: str, plan: Plan) -> tuple[str | None, tuple[str, ...]]:
     """
     if plan.format in WEIGHTS_ALONE:
         return None, ("not verified: weights alone cannot be run",)
+    if plan.format == "safetensors":
+        return None, ("not verified: Keras does not open safetensors files",)
     from wtool.training.quiet import silent_import, without_advice
 
     with silent_import():

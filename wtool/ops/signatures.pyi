@@ -665,7 +665,7 @@ def convert(
         models: files, folders (searched for models), patterns, or `-` for standard input.
         output: A file, a folder for many models (new/), or - for standard output.
         to: Format of the result; by default the ending of `output` tells it, else keras. One of keras,
-            h5, weights.h5, weights.json.
+            h5, weights.h5, weights.json, safetensors.
         replace: LAYER=CLASS:key=value,key=value or LAYER=FILE.json: what takes the place of a Lambda
             layer.
         rename: OLD=NEW: registered names of a custom class.

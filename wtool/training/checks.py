@@ -39,6 +39,8 @@ def refuse_weights_only(checkpoint: Checkpoint) -> None:
     if checkpoint.config is None:
         what = "holds weights only; training and predicting need a whole model (.keras, .h5)"
         raise WtoolError(what, checkpoint.name)
+    if checkpoint.format == "safetensors":
+        raise WtoolError("Keras does not open safetensors files; wtool convert makes a .keras model", checkpoint.name)
 
 
 def check_evaluate(models: Sequence[str], options: Evaluate) -> list[str]:

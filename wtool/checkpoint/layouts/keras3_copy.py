@@ -10,8 +10,8 @@ from wtool.checkpoint.layouts.shards import merged_index
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.errors import Refused
 
-KERAS3_FORMATS = ("keras", "weights.h5", "weights.json")
-"""Formats whose HDF5 files have the Keras-3 layout."""
+KERAS3_FORMATS = ("keras", "weights.h5", "weights.json", "safetensors")
+"""Formats with the Keras-3 layout of HDF5 files, whose places safetensors files of Keras models tell."""
 
 
 def same_outline(base: Checkpoint, composition: Composition) -> Outline:

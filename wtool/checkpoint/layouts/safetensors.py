@@ -91,8 +91,14 @@ def open_safetensors(source: Source, opening: Opening) -> Checkpoint:
 
 
 def _members(header: Header) -> dict[str, str]:
-    """Returns the texts of a header that are files of an archive."""
-    return {name: text for name, text in header.texts.items() if name in (CONFIG, METADATA) or name.startswith(ASSETS)}
+    """Returns the texts of a header that tell of a Keras model: the places, and the files of an archive."""
+    own = (CONFIG, METADATA, PLACES)
+    return {name: text for name, text in header.texts.items() if name in own or name.startswith(ASSETS)}
+
+
+def is_of_keras(checkpoint: Checkpoint) -> bool:
+    """Returns whether an open safetensors file tells the places of its arrays in a Keras model."""
+    return PLACES in checkpoint.texts
 
 
 def meaning_of(header: Header) -> Meaning:
