@@ -245,12 +245,13 @@ def attempt(path: Path) -> str:
     with suppress(wtool.WtoolError):
         wtool.swap(path, to="linked", layers=["*"], output=out)
         wtool.inspect(out)
-    converted = path.with_name("converted.weights.h5" if path.suffix == ".keras" else "converted.keras")
-    try:
-        wtool.convert(path, output=converted)
-        wtool.inspect(converted)
-    except wtool.WtoolError as error:
-        one_line(error)
+    for name in ("weights.h5", "h5") if path.suffix == ".keras" else ("keras", "weights.json"):
+        converted = path.with_name(f"converted.{name}")
+        try:
+            wtool.convert(path, output=converted)
+            wtool.inspect(converted)
+        except wtool.WtoolError as error:
+            one_line(error)
     return "accepted"
 
 
