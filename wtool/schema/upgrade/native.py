@@ -39,7 +39,7 @@ def native_model(
         Refused: the configuration is not one that Keras writes.
     """
     entry = _native(config, "the model", 0, renamed)
-    return entry if training is None else {**entry, COMPILED: compile_config_of(training)}
+    return {**entry, COMPILED: {} if training is None else compile_config_of(training)}
 
 
 def _native(entry: Any, what: str, depth: int, renamed: Mapping[str, str]) -> Entry:
