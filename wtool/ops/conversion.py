@@ -183,7 +183,7 @@ def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversio
         shard_size=recipe.shard_size,
         attributes=recipe.wishes.attributes,
     )
-    notes = (*base.notes, *upgraded.notes, *([lost] if lost else []), *_lost(files, assets, recipe))
+    notes = (*base.notes, *upgraded.notes, *([lost] if lost else []), *_lost(base, files, assets, recipe))
     return Conversion(composition, upgraded.changes, tuple(dict.fromkeys(notes)))
 
 
@@ -192,8 +192,10 @@ def _state(base: Checkpoint, upgraded: Upgraded, variables: Mapping[str, Tensor 
     return upgraded_state(base, upgraded, variables) if is_old(base) else (stored_state(base), "")
 
 
-def _lost(files: Sequence[str], kept: Mapping[str, str], recipe: Recipe) -> Iterator[str]:
-    """Yields what is left out: the architecture and files that the wanted format has no place for, and stray files."""
+def _lost(base: Checkpoint, files: Sequence[str], kept: Mapping[str, str], recipe: Recipe) -> Iterator[str]:
+    """Yields what the wanted format has no place for, and which files of lookup tables are left out besides."""
+    if recipe.format == "h5" and any(tensor.dtype == "bfloat16" for tensor in base.weights):
+        yield "h5 holds values of bfloat16 as float32, since Keras loads no others; the layers cast them again"
     if recipe.format in WEIGHTS_ALONE:
         yield f"{recipe.format} holds weights alone: the architecture is left out"
     if files and recipe.format not in WITH_FILES:
