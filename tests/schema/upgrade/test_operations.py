@@ -36,12 +36,21 @@ def test_an_operation_keeps_the_name_of_its_layer() -> None:
     entry = found.config["config"]["layers"][1]
     assert entry == {
         "module": "keras.src.ops.numpy", "class_name": "Sum", "registered_name": "Sum", "name": "sum",
-        "config": {"name": "sum", "axis": 2, "keepdims": True},
+        "config": {"name": "sum", "axis": [2], "keepdims": True},
         "inbound_nodes": [{"args": [told(["x", 0, 0], 5, 4)], "kwargs": {}}],
     }  # fmt: skip
     assert [(each.layer, each.text) for each in found.changes if each.rule == "operation"] == [
         ("sum", "It becomes Sum.")
     ]
+
+
+def test_names_that_older_kerases_refuse_are_left_out_where_nothing_needs_them() -> None:
+    inner = operation("inner", "math.reduce_max", ["x", 0, 0, {"axis": 1, "keepdims": True}])
+    clash = operation("clash", "math.reduce_min", ["inner", 0, 0, {"axis": 1, "keepdims": True}])
+    plain = operation("plain", "math.exp", ["clash", 0, 0, {}])
+    end = operation("end", "math.reduce_sum", ["min_3", 0, 0, {"axis": 1}])
+    entries = up(model(inner, clash, plain, layer("min_3", [["plain", 0, 0, {}]]), end)).config["config"]["layers"]
+    assert [entry["config"].get("name") for entry in entries] == ["x", None, "clash", "plain", "min_3", "end"]
 
 
 def test_several_operations_stand_behind_each_other() -> None:

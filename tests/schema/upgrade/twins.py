@@ -52,16 +52,14 @@ def assert_told_is_true(config: Mapping[str, Any], new: Any) -> None:
         return
     named = {operation.name: operation for operation in new.operations}
     for entry in config["layers"]:
-        if entry["name"] not in named:
-            continue
-        for node in entry["inbound_nodes"]:
-            for ref in refs_of_node(node):
-                name, call, output = ref.key
-                found = named[name]._inbound_nodes[call].output_tensors[output]
+        operation = named.get(entry["config"].get("name"))
+        for number, node in enumerate(entry["inbound_nodes"] if operation is not None else ()):
+            taken = keras.tree.flatten(operation._inbound_nodes[number].input_tensors)
+            for ref, tensor in zip(refs_of_node(node), taken, strict=False):  # Keras puts masks behind them
                 assert ref.told is not None
-                assert (ref.told["shape"], ref.told["dtype"]) == (list(found.shape), found.dtype), ref.key
-        if "layers" in entry["config"]:
-            assert_told_is_true(entry["config"], named[entry["name"]])
+                assert (ref.told["shape"], ref.told["dtype"]) == (list(tensor.shape), tensor.dtype), ref.key
+        if operation is not None and "layers" in entry["config"]:
+            assert_told_is_true(entry["config"], operation)
 
 
 def examples(model: Any, seed: int = 0) -> Any:

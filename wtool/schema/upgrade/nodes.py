@@ -29,7 +29,7 @@ from wtool.schema.layers import class_and_settings, class_of, compute_dtype
 from wtool.schema.upgrade.context import Context, Place
 from wtool.schema.upgrade.names import Names, renamed
 from wtool.schema.upgrade.operation_call import Cannot, Constant, noted
-from wtool.schema.upgrade.operations import OPERATIONS, operation
+from wtool.schema.upgrade.operations import OPERATIONS, leave_names_out, operation
 from wtool.schema.upgrade.recurrent_calls import takes_states, with_states
 from wtool.schema.upgrade.replacements import replacement_of
 from wtool.schema.upgrade.specs import Spec, Tensor, spec_of_input, specs_behind
@@ -59,12 +59,15 @@ def functional_config(settings: Mapping[str, Any], place: Place, context: Contex
     graph = _Graph(settings, place, context, upgraded_entry)
     graph.call_all()
     context.models[place.path] = graph.specs_of_outputs
+    outputs = graph.ends(settings.get("output_layers"))
+    layers = [entry for chain in graph.new.values() for entry in chain]
+    leave_names_out(layers, {ref.key[0] for ref in refs_of(outputs)} if not place.path else ())
     return {
         "name": settings.get("name"),
         "trainable": settings.get("trainable", True),
-        "layers": [entry for chain in graph.new.values() for entry in chain],
+        "layers": layers,
         "input_layers": graph.ends(settings.get("input_layers")),
-        "output_layers": graph.ends(settings.get("output_layers")),
+        "output_layers": outputs,
     }
 
 

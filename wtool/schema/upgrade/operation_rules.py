@@ -110,10 +110,14 @@ def _identity(at: OperationCall) -> Tensor:
 
 
 def _cast(at: OperationCall) -> Tensor:
-    dtype = at.get("dtype")
+    return _to(at, at.x, at.get("dtype"))
+
+
+def _to(at: OperationCall, x: Tensor, dtype: Any) -> Tensor:
+    """Puts a cast to the dtype that an argument names into the graph. Returns its output."""
     if not isinstance(dtype, str) or not (is_floating(dtype) or dtype in _WHOLE):
         raise Cannot(f"casts to {dtype!r:.40}")
-    return converted(at, at.x, dtype)
+    return converted(at, x, dtype)
 
 
 def converted(at: OperationCall, x: Tensor, dtype: str) -> Tensor:
@@ -127,7 +131,8 @@ _WHOLE = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16,
 def _alike(kind: str) -> Rule:
     def rule(at: OperationCall) -> Tensor:
         dtype = at.get("dtype", default=at.x.spec.dtype)
-        return at.op(kind, at.x, spec=Spec(at.x.spec.shape, dtype, at.x.spec.batch), dtype=dtype)
+        made = at.each(kind, at.x)
+        return made if dtype == at.x.spec.dtype else _to(at, made, dtype)
 
     return rule
 
@@ -151,8 +156,7 @@ def reduced(at: OperationCall, kind: str, x: Tensor, axis: Any, keepdims: Any) -
     keep = bool(keepdims)
     left = None if shape is None else _left(shape, axes, keep)
     batch = x.spec.batch and axes is not None and 0 not in axes and all(each >= 0 for each in axes)
-    one = axes[0] if axes is not None and len(axes) == 1 else axes
-    return at.op(kind, x, spec=Spec(left, x.spec.dtype, batch), axis=one, keepdims=keep)
+    return at.op(kind, x, spec=Spec(left, x.spec.dtype, batch), axis=axes, keepdims=keep)
 
 
 def _left(shape: PartialShape, axes: list[int] | None, keep: bool) -> PartialShape:

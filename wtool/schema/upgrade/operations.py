@@ -6,9 +6,12 @@ sizes of tensors is worked out (`operation_sizes`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
+from wtool.schema.config import is_operation
+from wtool.schema.layers import snake_case
 from wtool.schema.operations import function_of
 from wtool.schema.upgrade.names import Names
 from wtool.schema.upgrade.operation_call import Cannot, Entry, OperationCall
@@ -27,6 +30,11 @@ OPERATIONS = (
 
 TABLE: dict[str, Rule] = {**RULES, **MOVES, **PRODUCTS, **IMAGES}
 """Last part of the name of an operation of TensorFlow -> the rule that puts operations of Keras 3 in its place."""
+
+_NAMELESS = ("Elu", "Round", "StopGradient")
+"""Operations whose settings may be left out, and that take no name before Keras 3.11."""
+
+_UNNUMBERED = re.compile(r"_\d+$")
 
 _OTHER_MEANING = ("compat.v1.image.", "compat.v1.where", "image.transpose", "keras.activations.relu")
 """Beginnings of names whose last part is in the table, but means something else."""
@@ -84,3 +92,23 @@ def _named(at: OperationCall, outputs: list[Tensor]) -> tuple[list[Entry], list[
     old, last["name"], last["config"]["name"] = last["name"], at.name, at.name
     keys = [(at.name, *each.key[1:]) if each.key is not None and each.key[0] == old else each.key for each in outputs]
     return at.entries, [Tensor(key, each.spec) for key, each in zip(keys, outputs, strict=True)]
+
+
+def leave_names_out(entries: Iterable[Entry], outputs: Container[str]) -> None:
+    """Leaves the names of operations out of their settings where nothing needs them.
+
+    Before 3.11, Keras takes no name for operations that have settings. Such an operation gets a name of its class and
+    a number when it is loaded, so the name is left out unless a layer may be called so, or the operation gives one of
+    the whole model's outputs, which are known by its name.
+
+    Args:
+        entries: of a functional model.
+        outputs: names of the entries that give the whole model's outputs.
+    """
+    entries = list(entries)
+    taken = {_UNNUMBERED.sub("", str(entry["name"])) for entry in entries}
+    for entry in entries:
+        needed = entry["name"] in outputs or snake_case(entry["class_name"]) in taken
+        takes_none = len(entry["config"]) > 1 or entry["class_name"] in _NAMELESS
+        if is_operation(entry) and takes_none and not needed:
+            del entry["config"]["name"]
