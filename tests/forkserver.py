@@ -13,6 +13,7 @@ server, which forks. The server ends when the tests do, and kills whatever it fo
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import io
 import json
@@ -138,6 +139,9 @@ def serve(listener: socket.socket) -> dict[str, Any]:
         if listener in ready:
             client, _ = listener.accept()
             job = received(client)
+            if job is None:
+                client.close()
+                continue
             process = os.fork()
             if process == 0:
                 signal.set_wakeup_fd(-1)
@@ -150,7 +154,13 @@ def serve(listener: socket.socket) -> dict[str, Any]:
             for each in job["descriptors"].values():
                 os.close(each)
             clients[process] = client
-            client.sendall(f"{process}\n".encode())
+            tell(client, process)
+
+
+def tell(client: socket.socket, number: int) -> None:
+    """Sends a client a number, if the client is still there: whoever was killed meanwhile needs to know nothing."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        client.sendall(f"{number}\n".encode())
 
 
 def ended(clients: dict[int, socket.socket]) -> list[int]:
@@ -165,15 +175,23 @@ def ended(clients: dict[int, socket.socket]) -> list[int]:
             return found
         if process in clients:
             found.append(process)
-            clients[process].sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+            tell(clients[process], os.waitstatus_to_exitcode(status))
 
 
-def received(client: socket.socket) -> dict[str, Any]:
-    """Returns what a client asks for, with the open streams that it passed: its number -> its number here."""
+def received(client: socket.socket) -> dict[str, Any] | None:
+    """Returns what a client asks for, with the open streams that it passed: its number -> its number here.
+
+    None if the client was killed before it had said all.
+    """
     data, descriptors, _, _ = socket.recv_fds(client, 2**16, 3)
     size, _, rest = data.partition(b"\n")
-    while len(rest) < int(size):
-        rest += client.recv(2**16)
+    while data and len(rest) < int(size):
+        data = client.recv(2**16)
+        rest += data
+    if not data:
+        for each in descriptors:
+            os.close(each)
+        return None
     job: dict[str, Any] = json.loads(rest)
     job["descriptors"] = dict(zip(job["open"], descriptors, strict=True))
     return job

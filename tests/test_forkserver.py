@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -64,3 +65,17 @@ def test_a_killed_client_takes_its_process_along(tmp_path: Path) -> None:
     while Path(f"/proc/{forked}").exists() and time.monotonic() < end:
         time.sleep(0.01)
     assert not Path(f"/proc/{forked}").exists()
+
+
+def test_clients_that_are_killed_at_any_moment_do_not_end_the_server(tmp_path: Path) -> None:
+    """A client that is gone before it has asked, or before it was told the number of its process."""
+    for number in range(20):
+        process = subprocess.Popen(forkserver.python("-c", "pass"))
+        time.sleep(number * 0.004)
+        process.kill()
+        process.wait()
+    gone = socket.socket(socket.AF_UNIX)
+    gone.connect(str(Path(forkserver.python()[0]).parent / "socket"))
+    gone.sendall(b"100\n{")
+    gone.close()
+    assert subprocess.run(forkserver.python("-c", "print('there')"), capture_output=True).stdout == b"there\n"
