@@ -44,7 +44,7 @@ def made(folder: Path, *names: str) -> None:
 
 
 def names_of(words: list[str], output: str | None, is_free: bool = True) -> dict[str, str]:
-    found = goals_of(words, output, "converted", like="x.keras", is_free=lambda _, path: is_free)
+    found = goals_of(words, output, "converted", ending=".keras", is_free=lambda _, path: is_free)
     return {os.path.basename(path): goal.path for path, goal in found}
 
 

@@ -127,11 +127,11 @@ class _Hdf5:
 
     def _with(self, lineage: Sequence[Record]) -> tuple[bytes, list[tuple[int, bytes]]]:
         """Returns the bytes behind the old ones, and the replacements of old ones: both of the announced length."""
-        text = _padded(lineage_text(lineage), self._length)
+        text = padded(lineage_text(lineage), self._length)
         return with_root_attribute(self._region.read, self._region.size, KEY, text)
 
 
-def _padded(text: str, length: int) -> str:
+def padded(text: str, length: int) -> str:
     """Returns JSON of the announced length; blanks may stand at the end of JSON."""
     if len(text) > length:
         raise AssertionError("the lineage is longer than it was announced")
@@ -157,7 +157,7 @@ class _Archive:
         self._written: list[Member] = []
         self._checksums: list[_Patch] = []  # of members that nobody has told a checksum of
         self._seal = Seal()
-        self._metadata = _metadata(base, lineage)
+        self._metadata = metadata_text(base, lineage)
         refuse_unreadable(self._metadata, METADATA)
         if CONFIG in texts:
             refuse_unreadable(texts[CONFIG], CONFIG)
@@ -187,7 +187,7 @@ class _Archive:
             self._copy(member)
 
     def publish(self, lineage: Sequence[Record]) -> None:
-        unsealed = _padded(_metadata(self._base, with_result(lineage, UNHASHED)), len(self._metadata)).encode()
+        unsealed = padded(metadata_text(self._base, with_result(lineage, UNHASHED)), len(self._metadata)).encode()
         self._seal.part(METADATA).update(unsealed)
         metadata = put_hash(unsealed, UNHASHED, self._seal.hash())
         patches = [*self._checksums, self._with_crc(self._weights, self._stream.crc)]
@@ -262,8 +262,8 @@ def _stored(member: Member, size: int) -> Member:
     return replace(member, method=STORED, packed=size, size=size)
 
 
-def _metadata(base: Checkpoint, lineage: Sequence[Record]) -> str:
-    """Returns the new metadata.json; an old one that is no JSON object is replaced, since no reader understands it."""
+def metadata_text(base: Checkpoint, lineage: Sequence[Record]) -> str:
+    """Returns the new text of `metadata.json`; an old one that is no JSON object is replaced, as nobody can read it."""
     try:
         old = parse_object(base.texts[METADATA], METADATA) if METADATA in base.texts else {}
     except Refused:

@@ -91,7 +91,10 @@ def _feed(part: blake3, pieces: Sequence[Piece]) -> bool:
 def _parts(checkpoint: Checkpoint, told: str) -> Iterator[tuple[str, Sequence[Piece]]]:
     source = checkpoint.sources[0]
     if checkpoint.format == "keras":
-        for member in checkpoint.members:
+        for name, part in checkpoint.parts.items():
+            if name != METADATA:
+                yield name, [(part, 0, part.size)]
+        for member in () if checkpoint.parts else checkpoint.members:
             if member.name != METADATA:
                 yield member.name, [(source, member.data, member.data + member.packed)]
         yield METADATA, [put_hash(checkpoint.texts.get(METADATA, b""), told, UNHASHED)]

@@ -23,10 +23,12 @@ from wtool.checkpoint.model import Checkpoint, Contents
 from wtool.checkpoint.patch import Rewrite, rewrite
 from wtool.checkpoint.seal import MANIFEST
 from wtool.checkpoint.structure import structure_text
+from wtool.checkpoint.unzipping import Unzipping
 from wtool.errors import Refused, a_few
 from wtool.hdf5.reader import Index
 from wtool.io.json_text import parse_object
 from wtool.io.places import Target
+from wtool.io.zip_format import Member
 from wtool.io.zip_writer import new_member
 from wtool.schema.archive_members import CONFIG, METADATA, WEIGHTS
 
@@ -102,17 +104,13 @@ def _begin_archive(
     made: Checkpoint, composition: Composition, target: Target, lineage: Sequence[Record], stack: ExitStack
 ) -> Rewrite:
     """Start writing a `.keras` archive, with its members in the order in which Keras writes them."""
-    assert composition.config is not None
-    files = {name: text for name, text in made.texts.items() if name in composition.assets}
-    there = {member.name: member for member in made.members}
-    there.update((name, new_member(name, len(text))) for name, text in files.items())
-    if missing := [name for name in composition.assets if name not in there]:
-        raise Refused(f"it has no file {a_few(missing)}")
+    files = _texts(made, composition)
+    there = _assets(made, composition)
     texts = {METADATA: _metadata(made, composition), CONFIG: _config(made, composition)}
     members = (
         *(new_member(name, len(text)) for name, text in texts.items()),
         new_member(WEIGHTS, made.regions[0].size),
-        *(there[name] for name in composition.assets),
+        *there,
     )
     archive = replace(made, members=members, texts=texts)
     return rewrite(archive, target, lineage, stack, {CONFIG: texts[CONFIG], **files}, composition.assets)
@@ -123,6 +121,32 @@ def _contain_in_safetensors(made: Checkpoint, composition: Composition, stack: E
     is_whole = composition.config is not None
     texts = {CONFIG: _config(made, composition), METADATA: _metadata(made, composition)} if is_whole else {}
     return as_safetensors(made, composition, texts, stack)
+
+
+def _begin_folder(
+    made: Checkpoint, composition: Composition, target: Target, lineage: Sequence[Record], stack: ExitStack
+) -> Rewrite:
+    _assets(made, composition)
+    folder = replace(made, texts={METADATA: _metadata(made, composition), **_texts(made, composition)})
+    return Unzipping(folder, _config(made, composition), composition.assets, target, lineage, stack)
+
+
+def _texts(base: Checkpoint, composition: Composition) -> dict[str, bytes]:
+    """Returns the files of layers that a base holds as texts, by their names in the base."""
+    return {name: text for name, text in base.texts.items() if name in composition.assets}
+
+
+def _assets(base: Checkpoint, composition: Composition) -> list[Member]:
+    """Returns the members of a base, or new ones, that hold the files of a composed model.
+
+    Raises:
+        Refused: the base lacks one.
+    """
+    there = {member.name: member for member in base.members}
+    there |= {name: new_member(name, len(text)) for name, text in _texts(base, composition).items()}
+    if missing := [name for name in composition.assets if name not in there]:
+        raise Refused(f"it has no file {a_few(missing)}")
+    return [there[name] for name in composition.assets]
 
 
 def _config(made: Checkpoint, composition: Composition) -> bytes:
@@ -146,6 +170,7 @@ def _metadata(base: Checkpoint, composition: Composition) -> bytes:
 
 WRITERS = {
     "keras": Writer(_outlines, _read, _begin_archive),
+    "unzipped": Writer(_outlines, _read, _begin_folder),
     "h5": Writer(_outlines_of_legacy, _read_legacy, _begin_file),
     "weights.h5": Writer(_outlines_of_weights, _read, _begin_file),
     "weights.json": Writer(_outlines_of_shards, _read_shards, _begin_shards),

@@ -33,16 +33,23 @@ class Target:
             target itself: then the file that a link leads to is written, as `cp` does.
         seen: stamp of the file that was there when the work began; only that file may be replaced. None if there was
             no file.
+        is_folder: whether the result is a folder of files.
     """
 
     path: str
     force: bool = False
     below: str | None = None
     seen: Stamp | None = None
+    is_folder: bool = False
 
     @classmethod
     def at(
-        cls, path: str, force: bool = False, below: str | None = None, read: Iterable[tuple[str, Stamp]] = ()
+        cls,
+        path: str,
+        force: bool = False,
+        below: str | None = None,
+        read: Iterable[tuple[str, Stamp]] = (),
+        is_folder: bool = False,
     ) -> Target:
         """Returns a target with the stamp of the file that is there now.
 
@@ -52,10 +59,11 @@ class Target:
             below: see `Target`.
             read: (path, stamp when it was opened) of files that were read already. Where the target is one of them, the
                 stamp of that moment counts, so that no change since then is lost.
+            is_folder: see `Target`.
         """
         place = os.path.realpath(path)
         seen = next((stamp for name, stamp in read if os.path.realpath(name) == place), None) or _seen(path)
-        return cls(path, force, below, seen)
+        return cls(path, force, below, seen, is_folder)
 
     @property
     def is_stream(self) -> bool:
@@ -195,7 +203,10 @@ def check_target(target: Target) -> None:
         return
     place = open_place(target)
     os.close(place.folder)
-    if os.path.isdir(target.path):
+    if target.is_folder:
+        if os.path.exists(target.path) and not os.path.isdir(target.path):
+            raise WtoolError("is a file, which no folder replaces; choose another --output", target.path)
+    elif os.path.isdir(target.path):
         raise WtoolError("is a folder; a model is written as a single file: name one with --output", target.path)
     if os.path.exists(target.path) and not target.is_stream and not target.force:
         raise WtoolError("exists already; --force replaces it", target.path)

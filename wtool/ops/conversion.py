@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,8 +16,9 @@ from wtool.checkpoint.optimizer.composed import State, stored_state, upgraded_st
 from wtool.checkpoint.structure import Fresh
 from wtool.checkpoint.weight_order import owner_of
 from wtool.dtypes import Array
-from wtool.errors import Refused, a_few, in_short
+from wtool.errors import Refused, in_short
 from wtool.ops.converted import Unconvertible
+from wtool.ops.left_out import FILES, HOLDS, left_out
 from wtool.ops.untold_attributes import untold_attributes
 from wtool.schema.config import is_keras2, read_architecture
 from wtool.schema.upgrade.model import upgrade
@@ -33,9 +34,6 @@ ASSETS = "assets/"
 
 WEIGHTS_ALONE = ("weights.h5", "weights.json")
 """Formats without an architecture."""
-
-WITH_FILES = ("keras", "safetensors")
-"""Formats with a place for the files of layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +167,7 @@ def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversio
     """Returns the conversion of a model whose architecture is known."""
     compiled = upgraded.config.get(COMPILED)
     files = [name for name in (*(each.name for each in base.members), *base.texts) if name.startswith(ASSETS)]
-    assets = _assets(base, files, upgraded) if recipe.format in WITH_FILES else {}
+    assets = _assets(base, files, upgraded) if FILES in HOLDS[recipe.format] else {}
     variables = _variables(base, upgraded)
     state, lost = _state(base, upgraded, variables) if recipe.optimizer == "keep" else ({}, "")
     composition = Composition(
@@ -183,25 +181,14 @@ def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversio
         shard_size=recipe.shard_size,
         attributes=recipe.wishes.attributes,
     )
-    notes = (*base.notes, *upgraded.notes, *([lost] if lost else []), *_lost(base, files, assets, recipe))
+    dropped = left_out(base, recipe.format, files, assets, bool(compiled), bool(state))
+    notes = (*base.notes, *upgraded.notes, *([lost] if lost else []), *dropped)
     return Conversion(composition, upgraded.changes, tuple(dict.fromkeys(notes)))
 
 
 def _state(base: Checkpoint, upgraded: Upgraded, variables: Mapping[str, Tensor | Fresh]) -> tuple[State, str]:
     """Returns the state of the optimizer, by its groups, and why it is left out where it is."""
     return upgraded_state(base, upgraded, variables) if is_old(base) else (stored_state(base), "")
-
-
-def _lost(base: Checkpoint, files: Sequence[str], kept: Mapping[str, str], recipe: Recipe) -> Iterator[str]:
-    """Yields what the wanted format has no place for, and which files of lookup tables are left out besides."""
-    if recipe.format == "h5" and any(tensor.dtype == "bfloat16" for tensor in base.weights):
-        yield "h5 holds values of bfloat16 as float32, since Keras loads no others; the layers cast them again"
-    if recipe.format in WEIGHTS_ALONE:
-        yield f"{recipe.format} holds weights alone: the architecture is left out"
-    if files and recipe.format not in WITH_FILES:
-        yield f"{recipe.format} has no place for files: {a_few(files)} of lookup tables are left out"
-    elif stray := [name for name in files if name not in kept]:
-        yield f"nothing tells which layers {a_few(stray)} belong to: left out"
 
 
 def _assets(base: Checkpoint, files: Sequence[str], upgraded: Upgraded) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import isfinite
 from typing import Any
@@ -50,7 +50,7 @@ def convert(words: Sequence[str], options: Convert, execution: Execution) -> lis
         words,
         output,
         "converted",
-        like="x" if recipe.unzipped else f"x{EXTENSIONS[recipe.format][0]}",
+        ending="" if recipe.unzipped else EXTENSIONS[recipe.format][0],
         force=execution.force,
         dry_run=execution.dry_run,
         is_free=_is_free,
@@ -59,7 +59,7 @@ def convert(words: Sequence[str], options: Convert, execution: Execution) -> lis
         raise Usage(f"{len(found)} models, but - is a single one")
     if options.verify and (execution.dry_run or any("-" in (model, goal.path) for model, goal in found)):
         raise Usage("verifying needs the old and the new model as files: no dry run, no pipe")
-    return do_all([Task(model, goal, planner) for model, goal in found], execution)
+    return do_all([Task(model, replace(goal, is_folder=recipe.unzipped), planner) for model, goal in found], execution)
 
 
 def _recipe(options: Convert, output: str | None) -> Recipe:

@@ -17,7 +17,7 @@ from wtool.run.executors import in_processes, in_turn
 from wtool.run.options import Common, Execution, Options, Output
 from wtool.run.pipeline import Progress
 from wtool.run.progress import Meter
-from wtool.run.target import goals_of
+from wtool.run.target import goals_of, stem_and_ending
 from wtool.run.task import Planner, Task
 from wtool.run.transform import Transformed, Transforming
 from wtool.transforms.change import Transform
@@ -71,7 +71,8 @@ def tasks_of(
         Usage: words that do not go together.
     """
     where = None if options.output is None else os.fspath(options.output)
-    found = goals_of(words, where, suffix, like, options.in_place, options.force, options.dry_run)
+    ending = None if like is None else stem_and_ending(like)[1]
+    found = goals_of(words, where, suffix, ending, options.in_place, options.force, options.dry_run)
     if len(found) > 1 and "-" in (initial, *(goal.path for _, goal in found)):
         raise Usage(f"{len(found)} models, but - is a single one")
     return [Task(model, goal, planner) for model, goal in found]

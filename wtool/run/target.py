@@ -28,6 +28,7 @@ class Goal:
         makes_folder: whether the folder of the result may be made.
         force: whether a file that is there may be replaced.
         dry_run: do everything but write.
+        is_folder: whether the result is a folder: an unzipped model.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Goal:
     makes_folder: bool = False
     force: bool = False
     dry_run: bool = False
+    is_folder: bool = False
 
     def target(self, read: Iterable[tuple[str, Stamp]] = ()) -> Target:
         """The file of the result, with what is there now.
@@ -42,7 +44,7 @@ class Goal:
         Args:
             read: path and stamp of each file that was opened already; a result that replaces one of them was seen then.
         """
-        return Target.at(self.path, self.force, self.below, read)
+        return Target.at(self.path, self.force, self.below, () if self.is_folder else read, self.is_folder)
 
 
 def make_ready(goal: Goal) -> None:
@@ -51,15 +53,16 @@ def make_ready(goal: Goal) -> None:
     Raises:
         WtoolError: something else is there, or nothing can be written there.
     """
-    target = Target(goal.path, goal.force, goal.below)
+    target = Target(goal.path, goal.force, goal.below, is_folder=goal.is_folder)
     if goal.makes_folder:
         make_folders(target)
     check_target(target)
 
 
 def is_folder(output: str) -> bool:
-    """Whether an output is a folder: one that exists, or a path that ends in a slash."""
-    return output != "-" and (output.endswith(os.sep) or os.path.isdir(output))
+    """Whether an output is a folder for models: one that exists and is none itself, or a path that ends in a slash."""
+    is_there = output != "-" and os.path.isdir(output)
+    return output.endswith(os.sep) or (is_there and not is_model_folder(output))
 
 
 def goal_of(
@@ -95,7 +98,7 @@ def goal_beside(
     output: str | None,
     suffix: str,
     *,
-    like: str | None = None,
+    ending: str | None = None,
     root: str | None = None,
     folder: bool | None = None,
     is_free: Callable[[str, str], bool] | None = None,
@@ -107,7 +110,7 @@ def goal_beside(
     Args:
         model: its path, or `-`.
         suffix: of the default name.
-        like: a path whose extension the result has; that of the model by default.
+        ending: extension of the result; that of the model by default.
         root: the folder that stands for an output folder; by default the one that the model is in.
         is_free: whether a model's result may have a path; the default name is `<stem><ext>` where it may.
         output, folder, force, dry_run: see `goal_of`.
@@ -118,7 +121,7 @@ def goal_beside(
     if model == "-" and (output is None or (is_folder(output) if folder is None else folder)):
         raise Usage("a model from standard input needs an --output: a file, or - for standard output")
     stem, own = stem_and_ending(model)
-    ending = own if like is None else stem_and_ending(like)[1]
+    ending = own if ending is None else ending
     above = os.path.dirname(stem) or "." if root is None else root
     inside = os.path.relpath(stem + ending, above)
     has_own_name = is_free is not None and stem + ending != model and is_free(model, stem + ending)
@@ -149,7 +152,7 @@ def goals_of(
     words: Sequence[str],
     output: str | None,
     suffix: str,
-    like: str | None = None,
+    ending: str | None = None,
     in_place: bool = False,
     force: bool = False,
     dry_run: bool = False,
@@ -165,7 +168,7 @@ def goals_of(
         words: files, folders, patterns, or `-`.
         output: a file, a folder, `-`, or None.
         suffix: of default names.
-        like: a path whose extension the results have; that of each model by default.
+        ending: extension of the results; that of each model by default.
         in_place: each model is its own result, whatever is there.
         force: whether files that are there may be replaced.
         dry_run: nothing is written.
@@ -192,7 +195,7 @@ def goals_of(
         goal_beside,
         output=output,
         suffix=suffix,
-        like=like,
+        ending=ending,
         folder=folder,
         is_free=is_free,
         force=force,
