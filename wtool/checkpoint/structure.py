@@ -24,12 +24,19 @@ class Fresh:
         shape, dtype: of the array.
         make: gives all values at once.
         block: gives the values [start, stop) of the flat array; None where none can be told without the others.
+        instead: the tensor of the base in whose place the array stands; None where nothing tells.
     """
 
     shape: tuple[int, ...]
     dtype: str
     make: Make
     block: Callable[[int, int], Array] | None = None
+    instead: Tensor | None = None
+
+
+def old_tensor(source: Tensor | Fresh) -> Tensor | None:
+    """Returns the tensor of the base that is in the place of a source, or is the source; None where nothing tells."""
+    return source.instead if isinstance(source, Fresh) else source
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,10 +87,27 @@ def conversion_of(base: Checkpoint, recipe: Recipe) -> Conversion | None:
     if upgraded is None and not _is_asked(base, recipe):
         return None
     if upgraded is None:
-        training = training_config(base)
         _refuse_wishes(recipe.wishes)
-        renamed = recipe.wishes.renamed
-        upgraded = Upgraded(native_model(base.config, training, renamed) if base.format == "h5" else base.config)
+        return kept_model(base, recipe)
+    return _of_model(base, upgraded, recipe)
+
+
+def kept_model(base: Checkpoint, recipe: Recipe) -> Conversion:
+    """Returns what becomes of a whole model of Keras 3, whose architecture stays.
+
+    For the arguments see `conversion_of`.
+
+    Raises:
+        Unconvertible: the format needs to know what nothing tells of custom classes.
+        Refused: the checkpoint holds what Keras does not write, or lacks what the format needs.
+    """
+    assert base.config is not None
+    training, renamed = training_config(base), recipe.wishes.renamed
+    is_h5 = base.format == "h5"
+    return _of_model(base, Upgraded(native_model(base.config, training, renamed) if is_h5 else base.config), recipe)
+
+
+def _of_model(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversion:
     refused = (*upgraded.refused, *untold_attributes(base, upgraded, recipe.format, recipe.wishes.attributes))
     if refused:
         raise Unconvertible(_counted(refused), refused)

@@ -13,12 +13,14 @@ from typing import Any
 from wtool.checkpoint.completed import with_architecture
 from wtool.checkpoint.layouts.registry import EXTENSIONS, format_of
 from wtool.checkpoint.lineage import Record, last_record
+from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.errors import Usage, WtoolError
 from wtool.ops.conversion import WEIGHTS_ALONE, Conversion, Recipe, conversion_of, is_old
 from wtool.ops.convert_options import Convert
 from wtool.ops.convert_words import bytes_of, entry_in, wishes_of
 from wtool.ops.converted import Converted
+from wtool.ops.filling import Filling, filled_model, filling_of
 from wtool.ops.verification import refuse_difference
 from wtool.run.batch import do_all
 from wtool.run.changes import Changes, Edited
@@ -28,6 +30,9 @@ from wtool.run.plan import Operand, Operation, Plan
 from wtool.run.progress import Passes
 from wtool.run.target import goals_of, is_folder
 from wtool.run.task import Task
+
+LIKE = "like"
+"""What the lineage calls the model that gets the weights of another file."""
 
 
 def convert(words: Sequence[str], options: Convert, execution: Execution) -> list[Converted]:
@@ -45,7 +50,10 @@ def convert(words: Sequence[str], options: Convert, execution: Execution) -> lis
     output = None if options.output is None else os.fspath(options.output)
     recipe = _recipe(options, output)
     architecture, told = (None, None) if options.architecture is None else entry_in(options.architecture)
-    planner = Converting(recipe, _parameters(recipe, told), architecture, options.verify)
+    filling = filling_of(options)
+    if filling is not None and options.verify:
+        raise Usage("--verify compares a model with what it was, and --like gives it other weights")
+    planner = Converting(recipe, _parameters(recipe, told, filling), architecture, options.verify, filling)
     found = goals_of(
         words,
         output,
@@ -80,7 +88,7 @@ def _recipe(options: Convert, output: str | None) -> Recipe:
     return Recipe(kind, wishes_of(options), options.optimizer, size, options.unzipped)
 
 
-def _parameters(recipe: Recipe, architecture: str | None) -> dict[str, Any]:
+def _parameters(recipe: Recipe, architecture: str | None, filling: Filling | None) -> dict[str, Any]:
     """Returns what the lineage tells of a conversion, without what is not given."""
     wishes = recipe.wishes
     told = {
@@ -93,6 +101,8 @@ def _parameters(recipe: Recipe, architecture: str | None) -> dict[str, Any]:
         "architecture": architecture,
         "shard_size": recipe.shard_size,
         "unzipped": recipe.unzipped or None,
+        "map": None if filling is None else filling.names_hash,
+        "transpose": None if filling is None else list(filling.transposed) or None,
     }
     return {name: value for name, value in told.items() if value not in (None, {})}
 
@@ -106,7 +116,7 @@ def _is_free(model: str, path: str) -> bool:
             last = last_record(there.lineage)
     except WtoolError:
         return False
-    made_of = [each.name for each in last.inputs]
+    made_of = [each.name for each in last.inputs if each.told.get("as") != LIKE]
     return last.operation == "convert" and made_of == [os.path.basename(model)]
 
 
@@ -119,12 +129,14 @@ class Converting:
         parameters: what the lineage tells of it.
         architecture: of weights alone; None where models tell their own.
         verify: run the result with Keras.
+        filling: how another model gets the weights; None where the models themselves are converted.
     """
 
     recipe: Recipe
     parameters: Mapping[str, Any]
     architecture: Mapping[str, Any] | None = None
     verify: bool = False
+    filling: Filling | None = None
 
     def plan(self, model: str, opener: Opener, stack: ExitStack) -> Plan:
         """Open a model, and see what becomes of it.
@@ -133,6 +145,8 @@ class Converting:
             Unconvertible: rules cannot keep some layers.
         """
         base = opener.open(model, stack, foreign=True)
+        if self.filling is not None:
+            return self._filled(base, self.filling, stack)
         if self.architecture is not None:
             base = with_architecture(base, self.architecture)
         conversion = conversion_of(base, self.recipe)
@@ -141,6 +155,14 @@ class Converting:
             record, operand = Record("convert", self.parameters), Operand(base, {"as": "model"})
             operations = (Operation(record, (operand,), partial(_changes, conversion)),)
         return Plan(base, operations, result_format=self.recipe.format)
+
+    def _filled(self, weights: Checkpoint, filling: Filling, stack: ExitStack) -> Plan:
+        """Returns the plan for a model that gets the weights of another file; its history is that of the weights."""
+        model = stack.enter_context(open_checkpoint(filling.model))
+        conversion = filled_model(model, weights, filling, self.recipe)
+        operands = (Operand(weights, {"as": "weights"}), Operand(model, {"as": LIKE}))
+        operation = Operation(Record("convert", self.parameters), operands, partial(_changes, conversion))
+        return Plan(model, (operation,), weights.lineage, result_format=self.recipe.format)
 
     def told(self, task: Task[Converted], plan: Plan, derived: Derived) -> Converted:
         """What was done to a model; the result is verified now, if that was asked for."""

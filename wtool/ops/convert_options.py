@@ -50,6 +50,13 @@ class Convert(Checked):
     architecture: Path | None = option(
         None, "What model.to_json() wrote, for a file that has weights alone.", metavar="CONFIG.json"
     )
+    like: Path | None = option(None, "A model that gets the weights of the files in place of its own.", metavar="MODEL")
+    map: Path | None = option(
+        None, "With --like: a JSON object, name of a tensor in the file to path in the model.", metavar="NAMES.json"
+    )
+    transpose: Sequence[str] = option(
+        (), "With --like: names of kernels that stand as in PyTorch, outputs first; * is any text.", metavar="GLOB"
+    )
     shard_size: str | None = option(None, "Most bytes of a shard of weights.json (500MB, 2GB).", metavar="SIZE")
     unzipped: bool = option(False, "Write a .keras model as a folder.")
     optimizer: str = option(

@@ -645,6 +645,9 @@ def convert(
     attribute: Sequence[str] = (),
     input_shape: str | None = None,
     architecture: Path | None = None,
+    like: Path | None = None,
+    map: Path | None = None,
+    transpose: Sequence[str] = (),
     shard_size: str | None = None,
     unzipped: bool = False,
     optimizer: str = "keep",
@@ -673,6 +676,9 @@ def convert(
             layers.
         input_shape: Shape of an input (28,28,1) that the model does not tell; none for any size.
         architecture: What model.to_json() wrote, for a file that has weights alone.
+        like: A model that gets the weights of the files in place of its own.
+        map: With `like`: a JSON object, name of a tensor in the file to path in the model.
+        transpose: With `like`: names of kernels that stand as in PyTorch, outputs first; * is any text.
         shard_size: Most bytes of a shard of weights.json (500MB, 2GB).
         unzipped: Write a .keras model as a folder.
         optimizer: What becomes of the optimizer's state. One of keep, drop.

@@ -17,7 +17,7 @@ from wtool.checkpoint.layouts.keras3_groups import Groups
 from wtool.checkpoint.layouts.keras3_places import Place
 from wtool.checkpoint.layouts.shards import merged_index
 from wtool.checkpoint.model import Checkpoint, Tensor
-from wtool.checkpoint.structure import Fresh
+from wtool.checkpoint.structure import Fresh, old_tensor
 from wtool.checkpoint.weight_order import owner_of
 from wtool.errors import a_few
 from wtool.hdf5.reader import Index
@@ -77,17 +77,19 @@ class CustomLayers:
 
     def _told(self, source: Tensor | Fresh) -> str | None:
         """Returns the place of a variable in the group of its layer, as the base tells it; None where nothing tells."""
-        if self._index is None or isinstance(source, Fresh):
+        tensor = old_tensor(source)
+        if self._index is None or tensor is None:
             return None
-        group = owner_of(source.stored, self._groups) or ""
-        rest = source.stored[len(group) :].lstrip("/")
+        group = owner_of(tensor.stored, self._groups) or ""
+        rest = tensor.stored[len(group) :].lstrip("/")
         return "/".join("layers" if part == keras3.OLD_ROOT else part for part in rest.split("/"))
 
     def _add_names(self, outline: Outline, place: Place, source: Tensor | Fresh, below: str) -> None:
         """Keep the names of the objects around a variable, by which files without an architecture are read."""
         assert self._index is not None
-        assert isinstance(source, Tensor)
-        old, new = source.stored.rpartition("/vars/")[0], below.rpartition("/vars/")[0]
+        tensor = old_tensor(source)
+        assert tensor is not None
+        old, new = tensor.stored.rpartition("/vars/")[0], below.rpartition("/vars/")[0]
         if new:
             attributes = self._index.groups.get(f"{old}/vars", {})
             outline.skeleton.groups.setdefault(f"{inside(place.group, new)}/vars", attributes)

@@ -25,7 +25,7 @@ from wtool.checkpoint.layouts.legacy_matching import ExpectedLayer, ListedWeight
 from wtool.checkpoint.layouts.legacy_names import names_attribute
 from wtool.checkpoint.layouts.legacy_order import keras_order
 from wtool.checkpoint.model import Checkpoint, Slot, Tensor
-from wtool.checkpoint.structure import Fresh, structure_text
+from wtool.checkpoint.structure import Fresh, old_tensor, structure_text
 from wtool.checkpoint.weight_order import owner_of
 from wtool.dtypes import Array
 from wtool.errors import Refused, a_few
@@ -163,7 +163,7 @@ class _Listing:
         if self.base.format not in KERAS3_FORMATS:
             return ""  # an .h5 lists them in their order
         objects = {path.rpartition("/")[0] for path in own}
-        keys = [source.stored.rpartition("/")[2] for source in own.values() if isinstance(source, Tensor)]
+        keys = [tensor.stored.rpartition("/")[2] for tensor in map(old_tensor, own.values()) if tensor is not None]
         if len(objects) > 1:
             return (
                 "holds variables of several objects; an .h5 needs their order, which only the code of the class tells"
