@@ -117,6 +117,7 @@ def normalizing() -> Iterator[Case]:
     yield Case("BatchNormalization", {}, images(2))
     yield Case("BatchNormalization", {"axis": 1, "scale": False, "momentum": 0.9, "epsilon": 1e-2}, images(2))
     yield Case("BatchNormalization", {"center": False, "synchronized": True}, images(2))
+    yield Case("BatchNormalization", {"dtype": "float16"}, images(2))
     yield Case("SyncBatchNormalization", {}, images(2))
     yield Case("LayerNormalization", {}, images(2))
     yield Case("LayerNormalization", {"axis": [1, 2, 3]}, images(2))

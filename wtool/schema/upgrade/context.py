@@ -55,6 +55,7 @@ class Context:
         arrays: path of a new variable -> how it is computed. The layers in the path are called as in the old model;
             `model.upgrade` moves them.
         floatx: dtype of layers that name none, as Keras calls it.
+        masks: whether any layer of the model makes masks.
         replaced: the keys of `wishes.replacements` that named a layer.
         stale: paths of variables whose optimizer slots cannot go on; their layers are called as in the old model, too.
         models: path of a functional model in the old model -> what is known of its outputs behind given inputs.
@@ -72,6 +73,7 @@ class Context:
     stale: set[str] = field(default_factory=set)
     models: dict[str, Behind] = field(default_factory=dict)
     floatx: str = "float32"
+    masks: bool = False
     replaced: set[str] = field(default_factory=set)
 
     def change(self, place: Place, rule: str, text: str) -> None:

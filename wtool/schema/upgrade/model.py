@@ -8,10 +8,11 @@ from typing import Any
 
 from wtool.errors import Refused
 from wtool.schema.config import is_keras2
-from wtool.schema.inbound_nodes import is_of_keras3
+from wtool.schema.inbound_nodes import is_of_keras3, layer_settings
 from wtool.schema.layers import Shape
 from wtool.schema.upgrade.context import Context, Place
 from wtool.schema.upgrade.layers import upgraded_entry
+from wtool.schema.upgrade.masks import has_masks, layers_within
 from wtool.schema.upgrade.native import COMPILED
 from wtool.schema.upgrade.training import upgraded_training
 from wtool.schema.upgrade.upgraded import Upgraded, Wishes, moved_path
@@ -44,7 +45,7 @@ def upgrade(
     """
     if is_keras3(config, version):
         return Upgraded(dict(config))
-    context = Context(wishes, version, backend, shapes, floatx=floatx_of(whole(config)))
+    context = Context(wishes, version, backend, shapes, floatx=floatx_of(whole(config)), masks=has_masks(config))
     entry = upgraded_entry(whole(config), Place("", class_of_model(config)), context)
     for name in sorted(set(wishes.replacements) - context.replaced):
         context.refuse(Place(name, ""), "unused wish", f"--replace names {name}, but no layer is called so")
@@ -86,15 +87,8 @@ def floatx_of(entry: Mapping[str, Any]) -> str:
     Args:
         entry: of the model.
     """
-    waiting: list[Any] = [entry]
-    while waiting:
-        each = waiting.pop()
-        if not isinstance(each, Mapping):
-            continue
-        config = each.get("config")
-        settings = config if isinstance(config, Mapping) else {"layers": config}
-        layers = settings.get("layers")
-        waiting += layers[::-1] if isinstance(layers, list) else []
+    for each in layers_within(entry):
+        settings = layer_settings(each)
         if isinstance(settings.get("batch_input_shape"), list) and settings.get("dtype") in FLOATS:
             return str(settings["dtype"])
     return "float32"

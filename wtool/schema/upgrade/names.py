@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from wtool.schema.upgrade.context import Context, Place
 
@@ -26,17 +26,21 @@ class Names:
         return name
 
 
-def renamed(names: Iterable[str], place: Place, context: Context) -> dict[str, str]:
+def renamed(
+    names: Iterable[str], place: Place, context: Context, taken: Collection[str] = frozenset()
+) -> dict[str, str]:
     """Returns old name -> new name for the layers of one model, in which every name is there once.
 
     Args:
         names: of all layers of the model. Names that Keras 3 takes stay; in the others `/` becomes `_`.
         place: of the model.
         context: notes the layers that are called otherwise.
+        taken: names among them that Keras will give to something else.
     """
     old = list(names)
-    free = Names(name for name in old if "/" not in name)
-    new = {name: free.free(name.replace("/", "_")) if "/" in name else name for name in old}
+    wanted = {name: f"{name}_layer" if name in taken else name.replace("/", "_") for name in old}
+    free = Names(name for name in old if wanted[name] == name)
+    new = {name: name if wanted[name] == name else free.free(wanted[name]) for name in old}
     for name in old:
         if new[name] != name:
             context.move(place.path, name, new[name])

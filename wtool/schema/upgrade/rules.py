@@ -105,7 +105,8 @@ _PLAIN = (
 _DONE_ELSEWHERE = (
     Rule("form", "Entries are written as Keras 3 writes them, with the module of their class."),
     Rule("input shape", "The input shape of a Sequential model's first layer becomes an InputLayer before that layer."),
-    Rule("name", "A slash in the name of a layer becomes `_`, with a number where another layer has that name."),
+    Rule("name", "A slash in the name of a layer becomes `_`, with a number where another layer has that name; a "
+         "Concatenate that may join masks is not called as Keras 3 calls what joins them."),
     Rule("inferred input shape", "A Sequential model without an input shape takes what its first kernel takes."),
     Rule("dtype", "A dtype policy is written as its name; layers that name no dtype get that of the model's input."),
     Rule(
@@ -117,6 +118,8 @@ _DONE_ELSEWHERE = (
     Rule("cuDNN", "The layers that ran on cuDNN alone become LSTM and GRU; their arrays are laid out anew.", CUDNN),
     Rule("one axis", "A list of one axis becomes that axis."),
     Rule("bins", "Discretization's dtype is that of its input: whole numbers would be cut off.", ("Discretization",)),
+    Rule("statistics", "In half precision, BatchNormalization keeps its numbers in float32, as a mixed policy says.",
+         ("BatchNormalization", "SyncBatchNormalization")),
     Rule("synchronized", "It becomes a synchronized BatchNormalization.", ("SyncBatchNormalization",)),
     Rule("shapes of attention", "The shapes of query, key and value move to `build_config`.", ("MultiHeadAttention",)),
     Rule("frozen", "What is inside a layer that is not trainable says so itself, as Keras 3 wants."),

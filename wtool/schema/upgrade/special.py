@@ -23,6 +23,9 @@ def _batch_axis(settings: Settings, place: Place, context: Context) -> None:
     _one_axis(settings, place, context)
     if isinstance(settings.get("axis"), list):
         context.refuse(place, "unknown setting", f"it normalizes axes {settings['axis']!r:.40}; Keras 3 takes one axis")
+    if settings.get("dtype") in ("float16", "bfloat16"):
+        settings["dtype"] = f"mixed_{settings['dtype']}"
+        context.change(place, "statistics", f"dtype is {settings['dtype']}: its numbers are float32, as in Keras 2")
     if settings.get("virtual_batch_size") or settings.get("adjustment"):
         context.refuse(place, "virtual batches", "it divides batches into virtual ones, which Keras 3 cannot do")
 
