@@ -201,11 +201,17 @@ def operations_between_layers() -> Any:
     return model(words, [found[:, -1] + state, L.Dense(2)(tf.concat([found, masked], axis=-1))])
 
 
+def images_of_any_size() -> Any:
+    x = Input((None, None, 3))
+    large = tf.nn.depth_to_space(L.Conv2D(8, 3, padding="same")(x), 2)
+    return model(x, [large, tf.nn.space_to_depth(large, 2), tf.image.resize(x, [4, 4])])
+
+
 GRAPHS: tuple[Callable[[], Any], ...] = (
     chain, merging, shared, nested, nested_is_the_output, nested_sequences, several_outputs_of_a_nested_model,
     named_inputs_and_outputs, lists_in_outputs, nested_model_of_named_inputs, states, states_both_ways, states_of_cells,
     attention, masks, mask_by_name, training_is_said, images, steps, half, whole_numbers, slashes,
-    operations_in_nested_models, operations_between_layers,
+    operations_in_nested_models, operations_between_layers, images_of_any_size,
 )  # fmt: skip
 
 

@@ -163,6 +163,10 @@ OPERATIONS: dict[str, Behind] = {
     "resize images": lambda x: K.resize_images(x[..., tf.newaxis], 2, 2, "channels_last", interpolation="bilinear"),
     "max pool": lambda x: tf.nn.max_pool2d(x[..., tf.newaxis], 2, 2, "SAME"),
     "average pool": lambda x: tf.nn.avg_pool2d(x[..., tf.newaxis], [1, 3, 2, 1], [1, 2, 1, 1], "VALID"),
+    "depth to space": lambda x: tf.nn.depth_to_space(tf.stack([x, x * 2.0, x * 3.0, -x], -1), 2),
+    "space to depth": lambda x: tf.nn.space_to_depth(x[:, :4, :, tf.newaxis] * ROW, 2),
+    "flip": lambda x: tf.image.flip_left_right(x[..., tf.newaxis]) - tf.image.flip_up_down(x[..., tf.newaxis]),
+    "both signs": lambda x: tf.nn.crelu(x, axis=1),
     "attention": lambda x: tf.matmul(tf.nn.softmax(tf.matmul(x, x, transpose_b=True) / 2.0), L.Dense(3)(x)),
 }  # fmt: skip
 

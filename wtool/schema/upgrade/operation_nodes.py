@@ -84,6 +84,8 @@ SIGNATURES: dict[str, Signature] = {
     "BatchMatMulV2": _of("matmul", FIRST, "b", adj_x="adjoint_a", adj_y="adjoint_b"),
     "MaxPool": _of("max_pool", ksize="ksize", strides="strides", padding="padding", data_format="data_format"),
     "AvgPool": _of("avg_pool", ksize="ksize", strides="strides", padding="padding", data_format="data_format"),
+    "DepthToSpace": _of("depth_to_space", block_size="block_size", data_format="data_format"),
+    "SpaceToDepth": _of("space_to_depth", block_size="block_size", data_format="data_format"),
     "Shape": _of("shape", out_type="out_type"),
     "Size": _of("size", out_type="out_type"),
 }

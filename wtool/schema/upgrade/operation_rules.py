@@ -198,6 +198,16 @@ def _gelu(at: OperationCall) -> Tensor:
     return at.each("nn.Gelu", at.x, approximate=bool(at.get("approximate", default=False)))
 
 
+def _both_signs(at: OperationCall) -> Tensor:
+    axis = at.axis(at.get("axis", default=-1), None if at.x.spec.shape is None else len(at.x.spec.shape))
+    parts = [at.each("nn.Relu", at.x), at.each("nn.Relu", at.each("numpy.Negative", at.x))]
+    shape = at.x.spec.shape
+    grown = None if shape is None else tuple(
+        size if place != axis or size is None else 2 * size for place, size in enumerate(shape)
+    )  # fmt: skip
+    return at.op("numpy.Concatenate", parts, spec=Spec(grown, at.x.spec.dtype, at.x.spec.batch and axis > 0), axis=axis)
+
+
 def _hard_sigmoid(at: OperationCall) -> Tensor:
     line = at.pair("numpy.Add", at.pair("numpy.Multiply", at.x, 0.2), 0.5)
     return at.each("numpy.Clip", line, x_min=0.0, x_max=1.0)
@@ -262,6 +272,7 @@ RULES: dict[str, Rule] = {
     "log_softmax": _softmax("nn.LogSoftmax"),
     "leaky_relu": _leaky,
     "gelu": _gelu,
+    "crelu": _both_signs,
     "hard_sigmoid": _hard_sigmoid,
     "clip_by_value": _clipped,
     "where": _where,
