@@ -1,0 +1,193 @@
+"""What tf_keras saves as SavedModels and checkpoints becomes models that Keras 3 loads and that compute the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wtool
+from tests.schema.upgrade.twins import assert_same
+from wtool.checkpoint.opener import open_checkpoint
+
+tf = pytest.importorskip("tensorflow")
+keras2 = pytest.importorskip("tf_keras")
+keras = pytest.importorskip("keras")
+L = keras2.layers
+
+pytestmark = pytest.mark.tensorflow
+FORMS = ("folder", "checkpoint")
+"""`model.save(folder)` and `model.save_weights(prefix)`."""
+
+
+def sequential() -> Any:
+    """Layers in a row, with statistics."""
+    return keras2.Sequential(
+        [
+            L.Conv2D(4, 3, activation="relu", input_shape=(8, 8, 3), name="first"),
+            L.BatchNormalization(name="norm"),
+            L.DepthwiseConv2D(3),
+            L.SeparableConv2D(3, 2),
+            L.PReLU(),
+            L.LayerNormalization(),
+            L.Flatten(),
+            L.Dense(2),
+        ]
+    )
+
+
+def shared() -> Any:
+    """A layer that is called twice, and branches whose order is not that of their names."""
+    one, other = L.Input((5,), name="z"), L.Input((5,), name="a")
+    dense = L.Dense(5, activation="tanh", name="twice")
+    left, right = L.Dense(5, name="later")(dense(one)), L.Dense(5, name="earlier")(dense(other))
+    return keras2.Model([one, other], L.Dense(1)(L.Concatenate()([left, right])))
+
+
+def nested() -> Any:
+    """Models inside models, one of them frozen."""
+    inside = keras2.Sequential([L.Dense(4, input_shape=(3,)), L.BatchNormalization(), L.Dense(4)], name="inside")
+    entry = L.Input((3,))
+    branch = keras2.Model(entry, L.Add()([L.Dense(4)(entry), inside(entry)]), name="branch")
+    frozen = keras2.Sequential([L.Dense(4, input_shape=(4,))], name="frozen")
+    frozen.trainable = False
+    outer = L.Input((3,))
+    return keras2.Model(outer, L.Dense(2)(frozen(branch(outer))))
+
+
+def recurrent() -> Any:
+    """Cells of recurrent layers, both ways, in lists."""
+    steps = L.Input((6, 4))
+    backward = L.GRU(2, return_sequences=True, go_backwards=True)
+    both = L.Bidirectional(L.LSTM(3, return_sequences=True), backward_layer=backward)
+    cells = L.RNN([L.LSTMCell(3), L.GRUCell(2)], return_sequences=True)
+    return keras2.Model(steps, L.TimeDistributed(L.Dense(2))(cells(both(steps))))
+
+
+def attending() -> Any:
+    """An attention layer, and embeddings."""
+    words = L.Input((5,), dtype="int32")
+    found = L.Embedding(7, 6)(words)
+    return keras2.Model(words, L.Dense(2)(L.MultiHeadAttention(2, 3)(found, found)))
+
+
+MODELS = {each.__name__: each for each in (sequential, shared, nested, recurrent, attending)}
+
+
+def saved(model: Any, form: str, folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Save a model in a form of TensorFlow's; gives its path, and further words for its conversion."""
+    if form == "folder":
+        model.save(folder / "saved", save_format="tf")
+        return folder / "saved", {}
+    model.save_weights(str(folder / "ckpt"))
+    (folder / "model.json").write_text(model.to_json())
+    return folder / "ckpt", {"architecture": folder / "model.json"}
+
+
+def randomized(model: Any, seed: int = 0) -> Any:
+    """The model with random weights: fresh biases and statistics would hide mistakes."""
+    generator = np.random.default_rng(seed)
+    model.set_weights([generator.uniform(0.1, 1, each.shape).astype(each.dtype) for each in model.get_weights()])
+    return model
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", MODELS)
+def test_the_converted_model_computes_the_same(name: str, form: str, tmp_path: Path) -> None:
+    model = randomized(MODELS[name]())
+    path, words = saved(model, form, tmp_path)
+    wtool.convert(path, output=tmp_path / "new.keras", **words)
+    new = keras.models.load_model(tmp_path / "new.keras")
+    assert_same(model, new)
+
+
+def test_wtool_and_tensorflow_read_the_same(tmp_path: Path) -> None:
+    model = randomized(recurrent())
+    path, _ = saved(model, "folder", tmp_path)
+    reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
+    with open_checkpoint(str(path), foreign=True) as found:
+        read = {tensor.stored: found.read(tensor) for tensor in found.weights}
+    assert len(read) == len(model.weights)
+    assert all((reader.get_tensor(key) == values).all() for key, values in read.items())
+
+
+OPTIMIZERS: dict[str, Callable[[], Any]] = {
+    "Adam": lambda: keras2.optimizers.Adam(0.01, amsgrad=True),
+    "SGD": lambda: keras2.optimizers.SGD(0.01, momentum=0.9),
+    "RMSprop": lambda: keras2.optimizers.RMSprop(0.01, centered=True, momentum=0.5),
+    "Nadam": lambda: keras2.optimizers.Nadam(0.01),
+    "older Adam": lambda: keras2.optimizers.legacy.Adam(0.01),
+    "older SGD": lambda: keras2.optimizers.legacy.SGD(0.01, momentum=0.9),
+    "older RMSprop": lambda: keras2.optimizers.legacy.RMSprop(0.01, centered=True, momentum=0.5),
+    "older Adagrad": lambda: keras2.optimizers.legacy.Adagrad(0.01),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_training_goes_on_as_it_would_have(name: str, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    inputs, targets = generator.normal(size=(16, 3)).astype("f4"), generator.normal(size=(16, 1)).astype("f4")
+    model = keras2.Sequential([L.Dense(4, activation="tanh", input_shape=(3,)), L.Dense(1)])
+    model.compile(OPTIMIZERS[name](), "mse")
+    for _ in range(3):
+        model.train_on_batch(inputs, targets)
+    path, _ = saved(model, "folder", tmp_path)
+    wtool.convert(path, output=tmp_path / "new.keras")
+    new = keras.models.load_model(tmp_path / "new.keras")
+    assert int(new.optimizer.iterations) == 3
+    new.compile(new.optimizer, "mse")
+    for _ in range(3):
+        model.train_on_batch(inputs, targets)
+        new.train_on_batch(inputs, targets)
+    for one, other in zip(model.get_weights(), new.get_weights(), strict=True):
+        assert np.allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_that_trackables_hold(tmp_path: Path) -> None:
+    model = randomized(shared())
+    manager = tf.train.CheckpointManager(tf.train.Checkpoint(model=model), str(tmp_path / "all"), 1)
+    prefix = manager.save()
+    (tmp_path / "model.json").write_text(model.to_json())
+    wtool.convert(prefix, output=tmp_path / "new.keras", architecture=tmp_path / "model.json")
+    new = keras.models.load_model(tmp_path / "new.keras")
+    assert_same(model, new)
+
+
+class Subclassed(keras2.Model):  # type: ignore[misc,name-defined]
+    """A model whose code connects its layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = L.Dense(2)
+
+    def call(self, inputs: Any) -> Any:
+        """One layer."""
+        return self.dense(inputs)
+
+
+def test_subclassed_models_are_refused(tmp_path: Path) -> None:
+    model = Subclassed()
+    model(np.zeros((1, 3), np.float32))
+    model.save(tmp_path / "saved", save_format="tf")
+    with pytest.raises(
+        wtool.Refused, match=r"of the class 'Subclassed', whose layers only its code connects.*TFSMLayer"
+    ):
+        wtool.convert(tmp_path / "saved")
+
+
+def test_what_is_not_of_keras_is_refused(tmp_path: Path) -> None:
+    tf.saved_model.save(tf.Module(), str(tmp_path / "saved"))
+    with pytest.raises(wtool.Refused, match=r"without keras_metadata\.pb.*TFSMLayer"):
+        wtool.convert(tmp_path / "saved")
+
+
+def test_vocabularies_that_layers_learned_are_refused(tmp_path: Path) -> None:
+    lookup = L.StringLookup()
+    lookup.adapt(np.array(["a", "b", "a"]))
+    model = keras2.Sequential([keras2.Input((2,), dtype="string"), lookup])
+    model.save(tmp_path / "saved", save_format="tf")
+    with pytest.raises(wtool.WtoolError, match="learned by adapt"):
+        wtool.convert(tmp_path / "saved")
