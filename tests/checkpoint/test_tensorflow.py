@@ -7,11 +7,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import wtool
 from tests import bundles, forkserver
@@ -299,3 +302,27 @@ def test_an_index_of_another_name(index: Path) -> None:
     shutil.copy(index, index.parent / "renamed")
     with pytest.raises(Refused, match=r"without the ending \.index"):
         open_checkpoint(os.fspath(index.parent / "renamed"), foreign=True)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a SavedModel."""
+    folder = bundles.write_saved_model(tmp_path_factory.mktemp("whole"), *SIZES)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_changed_bytes_are_seen_or_harmless(
+    data: st.DataObject, whole: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever bytes are changed, cut off or put in: the file is refused, or is a model."""
+    name = data.draw(st.sampled_from([name for name in sorted(whole) if name != "saved_model.pb"]))
+    at = data.draw(st.integers(0, len(whole[name]) - 1))
+    new, gone = data.draw(st.binary(max_size=4)), data.draw(st.integers(0, 4))
+    folder = tmp_path_factory.getbasetemp() / "changed"
+    for each, content in whole.items():
+        (folder / each).parent.mkdir(parents=True, exist_ok=True)
+        (folder / each).write_bytes(content[:at] + new + content[at + gone :] if each == name else content)
+    with suppress(Refused), open_checkpoint(str(folder), foreign=True) as found:
+        found.finish()

@@ -111,7 +111,9 @@ def indexed_arrays(entries: Mapping[str, BundleEntry], data: Sequence[Source]) -
     """
     indexes = []
     for shard, source in enumerate(data):
-        here = sorted((each for each in entries.values() if each.shard == shard), key=lambda each: (each.offset, each.size))
+        here = sorted(
+            (each for each in entries.values() if each.shard == shard), key=lambda each: (each.offset, each.size)
+        )
         reached = 0
         for each in here:
             if each.offset < reached or each.offset + each.size > source.size:
