@@ -249,3 +249,12 @@ def test_many_layers_take_no_square_of_the_time(tmp_path: Path) -> None:
 
     with pytest.raises(WtoolError):
         wtool.convert(mlp(tmp_path, many))
+
+
+def test_what_lookup_tables_learned_has_no_place_in_an_h5(tmp_path: Path) -> None:
+    model = ZOO / "tf2.13" / "lookup_adapted.keras"
+    with pytest.raises(wtool.Unconvertible) as raised:
+        wtool.convert(model, output=tmp_path / "new.h5")
+    assert [(each.class_name, each.rule) for each in raised.value.refused] == [("StringLookup", "vocabulary")]
+    (done,) = wtool.convert(model, output=tmp_path / "new.weights.h5")
+    assert any("has no place for files: assets/" in note for note in done.notes)

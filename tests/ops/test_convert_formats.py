@@ -144,7 +144,6 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
         "weights.h5 holds weights alone", "weights.h5 does not tell how a model was compiled",
     }  # fmt: skip
     assert notes(TEXT, "b.weights.json") == {"weights.json holds weights alone", "weights.json has no place for files"}
-    assert notes(TEXT, "c.h5") == {"h5 has no place for files"}
     assert notes(MLP, "d.h5") == {"Keras 3 does not load the state of an optimizer from an .h5"}
 
 

@@ -7,20 +7,18 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from wtool.checkpoint.composition import Composition
-from wtool.checkpoint.layouts import keras3, safetensors
+from wtool.checkpoint.layouts import safetensors
 from wtool.checkpoint.layouts.hdf5_file import training_config
-from wtool.checkpoint.layouts.keras3_groups import Groups
-from wtool.checkpoint.layouts.keras3_places import places
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.optimizer.composed import State, stored_state, upgraded_state
 from wtool.checkpoint.structure import Fresh
-from wtool.checkpoint.weight_order import owner_of
 from wtool.dtypes import Array
 from wtool.errors import Refused, in_short
+from wtool.ops.assets import files_of, homeless, moved_files
 from wtool.ops.converted import Unconvertible
 from wtool.ops.left_out import FILES, HOLDS, left_out
 from wtool.ops.untold_attributes import untold_attributes
-from wtool.schema.config import is_keras2, read_architecture
+from wtool.schema.config import is_keras2
 from wtool.schema.upgrade.model import upgrade
 from wtool.schema.upgrade.native import COMPILED, native_model, training_config_of
 from wtool.schema.upgrade.upgraded import ArrayChange, Change, Upgraded, Wishes, moved_path
@@ -28,9 +26,6 @@ from wtool.transforms.relaying import FUNCTIONS
 
 KERAS = "3.15.1"
 """The Keras whose format the results have."""
-
-ASSETS = "assets/"
-"""Beginning of the names of files in an archive that layers keep there, such as vocabularies."""
 
 WEIGHTS_ALONE = ("weights.h5", "weights.json")
 """Formats without an architecture."""
@@ -108,7 +103,8 @@ def kept_model(base: Checkpoint, recipe: Recipe) -> Conversion:
 
 
 def _of_model(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversion:
-    refused = (*upgraded.refused, *untold_attributes(base, upgraded, recipe.format, recipe.wishes.attributes))
+    untold = untold_attributes(base, upgraded, recipe.format, recipe.wishes.attributes)
+    refused = (*upgraded.refused, *untold, *homeless(base, recipe.format))
     if refused:
         raise Unconvertible(_counted(refused), refused)
     return _composed(base, upgraded, recipe)
@@ -183,8 +179,7 @@ def _counted(refused: Sequence[Change]) -> str:
 def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversion:
     """Returns the conversion of a model whose architecture is known."""
     compiled = upgraded.config.get(COMPILED)
-    files = [name for name in (*(each.name for each in base.members), *base.texts) if name.startswith(ASSETS)]
-    assets = _assets(base, files, upgraded) if FILES in HOLDS[recipe.format] else {}
+    assets = moved_files(base, upgraded) if FILES in HOLDS[recipe.format] else {}
     variables = _variables(base, upgraded)
     state, lost = _state(base, upgraded, variables) if recipe.optimizer == "keep" else ({}, "")
     composition = Composition(
@@ -198,7 +193,7 @@ def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversio
         shard_size=recipe.shard_size,
         attributes=recipe.wishes.attributes,
     )
-    dropped = left_out(base, recipe.format, files, assets, bool(compiled), bool(state))
+    dropped = left_out(base, recipe.format, files_of(base), assets, bool(compiled), bool(state))
     notes = (*base.notes, *upgraded.notes, *([lost] if lost else []), *dropped)
     return Conversion(composition, upgraded.changes, tuple(dict.fromkeys(notes)))
 
@@ -206,24 +201,6 @@ def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversio
 def _state(base: Checkpoint, upgraded: Upgraded, variables: Mapping[str, Tensor | Fresh]) -> tuple[State, str]:
     """Returns the state of the optimizer, by its groups, and why it is left out where it is."""
     return upgraded_state(base, upgraded, variables) if is_old(base) else (stored_state(base), "")
-
-
-def _assets(base: Checkpoint, files: Sequence[str], upgraded: Upgraded) -> dict[str, str]:
-    """Returns name of each file that a layer keeps in an archive -> its name in the new archive."""
-    if not files:
-        return {}
-    assert base.config is not None
-    root, _ = read_architecture(base.config, base.keras_version)
-    old = {group: path for path, group in keras3.places(Groups(base.indexes[0]), root)}
-    new = {place.path: place.group for place in places(read_architecture(upgraded.config, KERAS)[0])}
-    found = {}
-    for name in files:
-        inner = name.removeprefix(ASSETS)
-        group = owner_of(inner, old)
-        layer = moved_path(old[group], upgraded.moved) if group is not None else None
-        if group is not None and layer in new:
-            found[name] = f"{ASSETS}{new[layer]}{inner.removeprefix(group)}"
-    return found
 
 
 def _variables(base: Checkpoint, upgraded: Upgraded) -> dict[str, Tensor | Fresh]:
