@@ -184,6 +184,15 @@ def slashes() -> Any:
     return model(x, L.Add(name="out/put")([kept, x]))
 
 
+def slashes_inside() -> Any:
+    x = Input((5, 4))
+    steps = L.TimeDistributed(L.Dense(3, name="p/q"), name="t/d")(x)
+    ways = L.Bidirectional(L.LSTM(3, name="l/s"))(steps)
+    cells = L.RNN([L.LSTMCell(3, name="c/1"), L.GRUCell(2, name="c/2")])(x)
+    inner = keras2.Sequential([L.Dense(3, name="d/1"), L.Dense(2, name="d_1")], name="s/1")
+    return model(x, [ways, cells, inner(x)], name="m/n")
+
+
 def operations_in_nested_models() -> Any:
     x = Input((None, 4))
     turned = tf.transpose(tf.reshape(x, [tf.shape(x)[0], -1, 2, 2]), [0, 2, 1, 3])
@@ -211,7 +220,7 @@ GRAPHS: tuple[Callable[[], Any], ...] = (
     chain, merging, shared, nested, nested_is_the_output, nested_sequences, several_outputs_of_a_nested_model,
     named_inputs_and_outputs, lists_in_outputs, nested_model_of_named_inputs, states, states_both_ways, states_of_cells,
     attention, masks, mask_by_name, training_is_said, images, steps, half, whole_numbers, slashes,
-    operations_in_nested_models, operations_between_layers, images_of_any_size,
+    slashes_inside, operations_in_nested_models, operations_between_layers, images_of_any_size,
 )  # fmt: skip
 
 

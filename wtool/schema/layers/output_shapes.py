@@ -271,3 +271,13 @@ def linked(shape: PartialShape, config: Settings, _: Shapes) -> PartialShape | N
     axis = int(config.get("axis", -1)) % len(shape)
     size = shape[axis]
     return (*shape[:axis], None if size is None else 2 * size, *shape[axis + 1 :])
+
+
+def looked_up(shape: PartialShape, config: Settings, _: Shapes) -> PartialShape | None:
+    """Lookups of words and numbers, which give an index for each."""
+    return shape if config.get("output_mode", "int") == "int" else None
+
+
+def words(shape: PartialShape, config: Settings, _: Shapes) -> PartialShape | None:
+    """TextVectorization, which gives the indices of the words in each text."""
+    return (shape[0], config.get("output_sequence_length")) if config.get("output_mode", "int") == "int" else None

@@ -218,10 +218,11 @@ def _moving() -> Iterator[LayerClass]:
 
 def _preparing() -> Iterator[LayerClass]:
     for name in ("IntegerLookup", "StringLookup"):
-        yield LayerClass(name, variables=specs.lookup, flags=("idf",))
+        yield LayerClass(name, variables=specs.lookup, flags=("idf",), output_shape=outputs.looked_up)
     yield LayerClass(
-        "TextVectorization", variables=specs.lookup, flags=("idf",), parts=(Part("_lookup_layer", "StringLookup"),)
-    )
+        "TextVectorization", variables=specs.lookup, flags=("idf",), parts=(Part("_lookup_layer", "StringLookup"),),
+        output_shape=outputs.words,
+    )  # fmt: skip
     yield LayerClass("STFTSpectrogram", variables="real_kernel/3 imag_kernel/3")
     names = """
         AugMix AutoContrast CategoryCrossing CategoryEncoding CenterCrop ContrastLimitedAdaptiveHistogramEqualization

@@ -12,6 +12,7 @@ from wtool.schema.upgrade.cudnn import from_cudnn
 from wtool.schema.upgrade.custom import custom_entry
 from wtool.schema.upgrade.finishing import finished, written
 from wtool.schema.upgrade.keras1 import relaid_arrays, renamed_settings
+from wtool.schema.upgrade.names import renamed
 from wtool.schema.upgrade.nodes import functional_config
 from wtool.schema.upgrade.objects import custom_part, registered_name
 from wtool.schema.upgrade.replacements import replacement_of
@@ -75,6 +76,10 @@ def upgraded_entry(entry: Any, place: Place, context: Context) -> Entry:
 
 def _model(kind: str, settings: Mapping[str, Any], place: Place, context: Context) -> Entry:
     """Returns the entry of a model; one without inputs is a sequence of layers, whatever its class is called."""
+    name = settings.get("name")
+    if isinstance(name, str) and "/" in name and not place.path:  # a model inside is named where it is listed
+        context.change(place, "name", f"The model is called {name.replace('/', '_')!r} now.")
+        settings = {**settings, "name": name.replace("/", "_")}
     if kind == "Sequential" or "input_layers" not in settings:
         return written("Sequential", sequential_config(settings, place, context, upgraded_entry), "keras")
     config = functional_config(settings, place, context, upgraded_entry)
@@ -89,7 +94,9 @@ def _with_inner(kind: str, settings: Mapping[str, Any], place: Place, context: C
     if wraps == "both ways":
         name = _name(settings.get("layer")).removeprefix("forward_")
         new["layer"] = _inner(settings.get("layer"), f"forward_{name}", place, context)
-        if settings.get("backward_layer") is not None:
+        if settings.get("backward_layer") is None:
+            renamed([f"backward_{name}"], place, context)
+        else:
             new["backward_layer"] = _inner(settings["backward_layer"], None, place, context)
     elif wraps == "cell":
         cell = settings.get("cell")
@@ -97,8 +104,8 @@ def _with_inner(kind: str, settings: Mapping[str, Any], place: Place, context: C
             cell = {"class_name": "StackedRNNCells", "config": {"name": "stacked_rnn_cells", "cells": cell}}
         new["cell"] = _inner(cell, None, place, context)
     elif wraps == "cells":
-        cells = settings.get("cells")
-        new["cells"] = [_inner(cell, None, place, context) for cell in (cells if isinstance(cells, list) else [cells])]
+        cells = settings["cells"] if isinstance(settings.get("cells"), list) else [settings.get("cells")]
+        new["cells"] = [_inner(cell, None, place, context) for cell in cells]
     elif isinstance(settings.get("layer"), Mapping):
         new["layer"] = _inner(settings["layer"], None, place, context)
     return new
@@ -107,7 +114,12 @@ def _with_inner(kind: str, settings: Mapping[str, Any], place: Place, context: C
 def _inner(entry: Any, name: str | None, place: Place, context: Context) -> Entry:
     class_name, _ = class_and_settings(entry, f"the layer inside {place.path}")
     kind = class_of(entry) or class_name.rpartition(">")[2]
-    return upgraded_entry(entry, place.inner(name or _name(entry), kind), context)
+    new = upgraded_entry(entry, place.inner(name or _name(entry), kind), context)
+    if "/" not in _name(new):
+        return new
+    old = name or _name(entry)
+    plain = renamed([old], place, context)[old].removeprefix("forward_" if name else "")
+    return {**new, "config": {**new["config"], "name": plain}}
 
 
 def _name(entry: Any) -> str:
