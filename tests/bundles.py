@@ -172,6 +172,19 @@ def saved_nodes(model: Mapping[str, Any], layers: Sequence[tuple[int, str, Mappi
     return found
 
 
+def saved_objects(model: Mapping[str, Any], layers: int = 0) -> bytes:
+    """The bytes of `saved_model.pb` as TensorFlow 2.4 wrote them, with what Keras tells of a model in its objects.
+
+    Args:
+        model: metadata of the model, and its `identifier`.
+        layers: number of the layers.
+    """
+    told = json.dumps({name: value for name, value in model.items() if name != "identifier"})
+    user = field(4, field(1, model["identifier"]) + field(3, told))
+    objects = field(1, user) + field(1, field(7, b"")) * layers
+    return field(1, 1) + field(2, field(2, b"the graph") + field(7, objects))
+
+
 def sequential(*sizes: int, name: str = "model") -> dict[str, Any]:
     """The architecture of a Sequential model of Keras 2 with Dense layers `d0`, `d1`, ..., of these sizes."""
     shape = {"batch_input_shape": [None, sizes[0]], "dtype": "float32", "sparse": False, "ragged": False}

@@ -239,7 +239,7 @@ METADATA: dict[str, dict[str, Any]] = {
     },
     "no Keras model but a part of one": {"identifier": "_tf_keras_layer", "class_name": "Dense"},
     "whose layers only its code": {"model_config": []},
-    "does not tell the version": {"keras_version": 2},
+    "do not tell the version": {"keras_version": 2},
 }  # fmt: skip
 
 
@@ -251,7 +251,7 @@ def test_models_that_metadata_do_not_tell(reason: str, words: dict[str, Any], tm
 
 
 BYTES: dict[str, bytes] = {
-    "does not tell of the model itself": b"",
+    "do not tell of the model itself": b"",
     "damaged: its keras_metadata.pb has": b"\xff",
     "what it tells of 'root' holds a list": bundles.field(1, bundles.field(3, "root") + bundles.field(5, "[]")),
     "what it tells of 'root' ": bundles.field(1, bundles.field(3, "root") + bundles.field(5, "{")),
@@ -266,12 +266,44 @@ def test_damaged_metadata(reason: str, message: bytes, folder: Path) -> None:
         open_checkpoint(str(folder), foreign=True)
 
 
+MODEL = {
+    "identifier": "_tf_keras_sequential",
+    "class_name": "Sequential",
+    "keras_version": "2.4.0",
+    "model_config": bundles.sequential(*SIZES),
+}
+
+
 def test_layers_that_are_called_otherwise(folder: Path) -> None:
-    model = {"identifier": "_tf_keras_sequential", "class_name": "Sequential", "keras_version": "2.10.0",
-             "model_config": bundles.sequential(*SIZES)}  # fmt: skip
-    message = bundles.saved_nodes(model, [(1, "root.layer-0", {"name": "other"})])
+    message = bundles.saved_nodes(MODEL, [(1, "root.layer-0", {"name": "other"})])
     (folder / "keras_metadata.pb").write_bytes(message)
     with pytest.raises(Refused, match="layer-0 is d0 in the architecture, and 'other' among the saved layers"):
+        open_checkpoint(str(folder), foreign=True)
+
+
+def test_older_versions_keep_metadata_in_the_graph(folder: Path) -> None:
+    (folder / "keras_metadata.pb").unlink()
+    (folder / "saved_model.pb").write_bytes(bundles.saved_objects(MODEL, layers=9))
+    with open_checkpoint(str(folder), foreign=True) as found:
+        assert found.keras_version == "2.4.0"
+        read = values(found)
+    assert all((read[path] == array).all() for path, array in expected(*SIZES))
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    {
+        "damaged: its saved_model.pb has": b"\xff",
+        "without metadata of Keras": bundles.saved_objects({"identifier": "_generic_user_object"}),
+        "no Keras model but a part of one": bundles.saved_objects({"identifier": "_tf_keras_layer"}),
+        "what it tells of 'object 0'": bundles.field(2, bundles.field(7, bundles.field(1, bundles.field(
+            4, bundles.field(1, "_tf_keras_model") + bundles.field(3, "{"))))),
+    }.items(),
+)  # fmt: skip
+def test_graphs_that_tell_no_model(reason: str, message: bytes, folder: Path) -> None:
+    (folder / "keras_metadata.pb").unlink()
+    (folder / "saved_model.pb").write_bytes(message)
+    with pytest.raises(Refused, match=reason):
         open_checkpoint(str(folder), foreign=True)
 
 

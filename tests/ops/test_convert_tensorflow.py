@@ -196,7 +196,7 @@ def test_subclassed_models_are_refused(tmp_path: Path) -> None:
 
 def test_what_is_not_of_keras_is_refused(tmp_path: Path) -> None:
     tf.saved_model.save(tf.Module(), str(tmp_path / "saved"))
-    with pytest.raises(wtool.Refused, match=r"without keras_metadata\.pb.*TFSMLayer"):
+    with pytest.raises(wtool.Refused, match=r"without metadata of Keras.*TFSMLayer"):
         wtool.convert(tmp_path / "saved")
 
 

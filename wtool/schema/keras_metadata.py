@@ -1,14 +1,18 @@
-"""What Keras 2 tells of a model in a SavedModel: the file `keras_metadata.pb`.
+"""What Keras 2 tells of a model in a SavedModel: `keras_metadata.pb`, or up to TensorFlow 2.4 `saved_model.pb` itself.
 
-The file is a message `SavedMetadata`. Each node is an object that Keras saved: its number and path in the object graph,
-what it is, and JSON that describes it. The first node is the model.
+The former is a message `SavedMetadata`. Each node is an object that Keras saved: its number and path in the object
+graph, what it is, and JSON that describes it. Node 0 is the model. Older versions keep the same JSON in the objects of
+the SavedModel. The graph of operations beside them is passed over.
 
-Source: tf_keras/protobuf/saved_metadata.proto, tf_keras/saving/legacy/saved_model/.
+Source: tf_keras/protobuf/saved_metadata.proto, tf_keras/saving/legacy/saved_model/, and the files saved_model.proto,
+meta_graph.proto and saved_object_graph.proto of tensorflow/core/protobuf/.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from wtool.errors import Refused
@@ -16,8 +20,8 @@ from wtool.io.json_text import parse_as_python
 from wtool.io.protobuf import Message, NotProtobuf
 from wtool.schema.keras2_json import with_decoded_marks
 
-ROOT = "root"
-"""Path of the model."""
+KERAS = "_tf_keras"
+"""Beginning of what Keras calls its objects."""
 
 MODELS = ("_tf_keras_network", "_tf_keras_sequential", "_tf_keras_model")
 """What Keras calls models: functional ones, Sequential ones, and those of a class of the user's."""
@@ -57,23 +61,52 @@ def read_keras_metadata(message: bytes) -> SavedKerasModel:
         Refused: the message is none that Keras writes, or the model is of a class that only its author knows.
     """
     try:
-        nodes = [_node(each) for each in Message(message).messages(1)]
+        nodes = [
+            _Node(each.number(2), each.text(4), each.text(3), each.data(5)) for each in Message(message).messages(1)
+        ]
     except NotProtobuf as error:
         raise Refused(f"damaged: its keras_metadata.pb has {error}") from None
-    root = next((each for number, _, each in nodes if number == 0), None)
-    if root is None or root.path != ROOT:
-        raise Refused("its keras_metadata.pb does not tell of the model itself; what was saved is no Keras model")
-    kind = next(kind for number, kind, _ in nodes if number == 0)
-    layers = {number: each for number, kind, each in nodes if kind.startswith("_tf_keras") and "metric" not in kind}
-    return _model(kind, root.metadata, layers)
+    return _told(nodes)
 
 
-def _node(message: Message) -> tuple[int, str, SavedLayer]:
-    """Returns the number of a node, what it is, and the layer."""
-    path = message.text(3)
-    metadata = with_decoded_marks(parse_as_python(message.data(5) or b"{}", f"what it tells of {path!r:.80}"))
-    assert isinstance(metadata, dict)
-    return message.number(2), message.text(4), SavedLayer(path, metadata)
+def read_saved_model(message: bytes) -> SavedKerasModel | None:
+    """Returns what the objects in `saved_model.pb` tell of a model; None where Keras has told nothing there.
+
+    Raises:
+        Refused: the message is none that TensorFlow writes, or the model is of a class that only its author knows.
+    """
+    try:
+        objects = [Message(graph.data(7)).messages(1) for graph in Message(message).messages(2)][:1]
+        users = [(number, Message(each.data(4))) for number, each in enumerate(chain(*objects))]
+        nodes = [_Node(number, user.text(1), f"object {number}", user.data(3)) for number, user in users]
+    except NotProtobuf as error:
+        raise Refused(f"damaged: its saved_model.pb has {error}") from None
+    nodes = [each for each in nodes if each.metadata and each.kind.startswith(KERAS)]
+    return _told(nodes) if nodes else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """An object of Keras: its number, what it is, its path, and JSON."""
+
+    number: int
+    kind: str
+    path: str
+    metadata: bytes
+
+    def layer(self) -> SavedLayer:
+        """Returns the layer that the node is."""
+        metadata = with_decoded_marks(parse_as_python(self.metadata or b"{}", f"what it tells of {self.path!r:.80}"))
+        assert isinstance(metadata, dict)
+        return SavedLayer(self.path, metadata)
+
+
+def _told(nodes: Sequence[_Node]) -> SavedKerasModel:
+    root = next((each for each in nodes if each.number == 0), None)
+    if root is None:
+        raise Refused("its metadata do not tell of the model itself: what was saved is no Keras model")
+    layers = {each.number: each.layer() for each in nodes if each.kind.startswith(KERAS) and "metric" not in each.kind}
+    return _model(root.kind, root.layer().metadata, layers)
 
 
 def _model(kind: str, metadata: dict[str, Any], layers: dict[int, SavedLayer]) -> SavedKerasModel:
@@ -88,5 +121,5 @@ def _model(kind: str, metadata: dict[str, Any], layers: dict[int, SavedLayer]) -
         )
     training, version = metadata.get("training_config"), metadata.get("keras_version")
     if not isinstance(version, str):
-        raise Refused("its keras_metadata.pb does not tell the version of Keras")
+        raise Refused("its metadata do not tell the version of Keras")
     return SavedKerasModel(entry, training if isinstance(training, dict) else None, version, layers)

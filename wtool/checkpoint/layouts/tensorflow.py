@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from wtool.checkpoint.layouts.layout import Opening
@@ -17,16 +16,16 @@ from wtool.checkpoint.layouts.tensorflow_layers import CHECKPOINT, Bundle, anony
 from wtool.checkpoint.model import Checkpoint, Contents
 from wtool.checkpoint.tensor_bundle import data_name, indexed_arrays, read_bundle, text_of
 from wtool.checkpoint.unzipped import open_inside
-from wtool.errors import Refused, WtoolError
+from wtool.errors import Refused
 from wtool.io.limits import MAX_MESSAGE
 from wtool.io.places import FOLDER
 from wtool.io.sorted_table import is_sorted_table
 from wtool.io.source import Region, Source
-from wtool.schema.keras_metadata import SavedKerasModel, read_keras_metadata
+from wtool.schema.keras_metadata import SavedKerasModel, read_keras_metadata, read_saved_model
 from wtool.schema.object_graph import read_object_graph
 
 SAVED_MODEL = "saved-model"
-METADATA, VARIABLES = "keras_metadata.pb", "variables"
+METADATA, GRAPHS, VARIABLES = "keras_metadata.pb", "saved_model.pb", "variables"
 INDEX = ".index"
 """Ending of the index of a checkpoint, behind the checkpoint's own name (its prefix)."""
 
@@ -37,7 +36,7 @@ KERAS_2 = "2"
 """The version that a checkpoint stands for, as it tells none: Keras 3 writes no checkpoints of TensorFlow."""
 
 NOT_KERAS = (
-    "a TensorFlow SavedModel without keras_metadata.pb: nothing tells its layers. keras.layers.TFSMLayer runs it as a "
+    "a TensorFlow SavedModel without metadata of Keras: nothing tells its layers. keras.layers.TFSMLayer runs it as a "
     "single layer in Keras 3; for a real conversion, save the model again with the Keras that made it"
 )
 
@@ -55,12 +54,10 @@ def open_saved_model(path: str, opening: Opening) -> Checkpoint:
         Reaches: a file is a symbolic link.
         Refused: the model has no metadata of Keras, is of a class of the user's, or is damaged or hostile.
     """
-    if not os.path.lexists(os.path.join(path, METADATA)):
-        raise Refused(NOT_KERAS)
     parts: dict[str, Source] = {}
     top = os.open(path, FOLDER)
     try:
-        parts[METADATA] = opening.adopt(Source(open_inside(METADATA, top, METADATA), METADATA))
+        model = _model_in(path, top, parts, opening)
         folder = open_inside(VARIABLES, top, VARIABLES)
     finally:
         os.close(top)
@@ -71,12 +68,26 @@ def open_saved_model(path: str, opening: Opening) -> Checkpoint:
         return parts[inner]
 
     try:
-        model = read_keras_metadata(_whole(parts[METADATA]))
         bundle, graph = _bundle(opened(VARIABLES + INDEX), opened)
     finally:
         os.close(folder)
     found = contents(bundle, model.config, model.keras_version, model)
     return _checkpoint(path, SAVED_MODEL, parts, bundle, graph, found, opening, model)
+
+
+def _model_in(path: str, top: int, parts: dict[str, Source], opening: Opening) -> SavedKerasModel:
+    """Returns what a SavedModel tells of its model; the file that tells it becomes one of the parts.
+
+    Raises:
+        Refused: no file tells of a model.
+    """
+    name = METADATA if os.path.lexists(os.path.join(path, METADATA)) else GRAPHS
+    parts[name] = opening.adopt(Source(open_inside(name, top, name), name))
+    message = _whole(parts[name])
+    model = read_keras_metadata(message) if name == METADATA else read_saved_model(message)
+    if model is None:
+        raise Refused(NOT_KERAS)
+    return model
 
 
 def recognises(source: Source) -> bool:
@@ -149,21 +160,9 @@ def _checkpoint(
     config = None
     if model is not None:
         config = {**model.config, **({"compile_config": model.training} if model.training else {})}
-    data = [source for part, source in parts.items() if not part.endswith(INDEX) and part != METADATA]
+    data = [source for part, source in parts.items() if not part.endswith((INDEX, METADATA, GRAPHS))]
     return Checkpoint(
         name=name, format=kind, keras_version=model.keras_version if model else KERAS_2, config=config, contents=found,
         lineage=(), sources=tuple(parts.values()), regions=tuple(Region(each, 0, each.size) for each in data),
         indexes=bundle.indexes, parts=parts, texts={GRAPH: graph}, notes=found.notes, closing=opening.stack.pop_all(),
     )  # fmt: skip
-
-
-def configurations(path: str, opening: Opening) -> list[tuple[str, dict[str, Any]]]:
-    """Returns what a SavedModel says of its model, whatever else is wrong with it, as (label, parsed JSON)."""
-    with suppress(WtoolError, OSError):
-        top = os.open(path, FOLDER)
-        try:
-            source = opening.adopt(Source(open_inside(METADATA, top, METADATA), METADATA))
-        finally:
-            os.close(top)
-        return [("", read_keras_metadata(_whole(source)).config)]
-    return []
