@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -83,7 +83,7 @@ def _made(base: Checkpoint, composition: Composition, stack: ExitStack) -> tuple
     files = [unfilled(outline.skeleton, base.name, stack) for outline in outlines]
     regions, indexes = (tuple(each) for each in zip(*files, strict=True))
     contents = writer.read(indexes, composition)
-    if wrong := list(_misread(contents.tensors, outlines)):
+    if wrong := list(_misread(contents.tensors, outlines, composition)):
         all_slots = all(path.startswith("optimizer") for path, _ in wrong)
         way_out = "; --optimizer drop leaves the state of the optimizer out" if all_slots else ""
         told = a_few([words for _, words in wrong])
@@ -98,7 +98,9 @@ def _made(base: Checkpoint, composition: Composition, stack: ExitStack) -> tuple
     return (made if writer.contain is None else writer.contain(made, composition, stack)), outlines
 
 
-def _misread(tensors: Sequence[Tensor], outlines: Sequence[Outline]) -> Iterator[tuple[str, str]]:
+def _misread(
+    tensors: Sequence[Tensor], outlines: Sequence[Outline], composition: Composition
+) -> Iterator[tuple[str, str]]:
     """Yields the arrays of new files that wtool would take for something else than they are: paths, and words.
 
     Keras tells many variables apart only by their order. So a value in another variable's place would be noticed by
@@ -106,13 +108,19 @@ def _misread(tensors: Sequence[Tensor], outlines: Sequence[Outline]) -> Iterator
     """
     meanings = {path: meaning for outline in outlines for path, meaning in outline.meanings.items()}
     sources = {path: source for outline in outlines for path, source in outline.skeleton.sources.items()}
+    paths = {id(source): path for path, source in composition.variables.items()}
+    unnamed = {
+        tensor.path: paths[id(sources[tensor.stored])]
+        for tensor in tensors
+        if tensor.stored in meanings and meanings[tensor.stored] is None
+    }
     for tensor in tensors:
         if tensor.stored not in meanings:
             yield tensor.stored, f"{tensor.stored} would be {tensor.path}"
             continue
         meaning = meanings.pop(tensor.stored)
         is_same = isinstance(meaning, Slot) == (tensor.slot is not None) and (
-            meaning is None or _name(meaning) == (_name(tensor.slot) if tensor.slot is not None else tensor.path)
+            meaning is None or _name(meaning) == (_told(tensor.slot, unnamed) if tensor.slot else tensor.path)
         )
         if not is_same:
             yield tensor.stored, f"{_words(meaning)} would be {tensor.path}"
@@ -124,6 +132,11 @@ def _misread(tensors: Sequence[Tensor], outlines: Sequence[Outline]) -> Iterator
 
 def _name(meaning: str | Slot) -> str | tuple[str, str | None]:
     return meaning if isinstance(meaning, str) else (meaning.name, meaning.weight)
+
+
+def _told(slot: Slot, unnamed: Mapping[str, str]) -> tuple[str, str | None]:
+    """Returns what a new file says of a slot; `unnamed` has the paths of weights that the file calls by numbers."""
+    return slot.name, unnamed.get(slot.weight or "", slot.weight)
 
 
 def _words(meaning: str | Slot | None) -> str:
