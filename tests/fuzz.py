@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import wtool
-from tests.fuzzing import arrays, headers, jsons, mutations, polyglots, zips
+from tests.fuzzing import arrays, configurations, headers, jsons, mutations, polyglots, zips
 from tests.fuzzing.summary import Summary
 
 ROOT = Path(__file__).parent.parent
@@ -25,7 +25,8 @@ STEP = 100
 
 KINDS: dict[str, tuple[Callable[[int, range], Summary], Callable[[int, int], Any], float]] = {
     "mutations": (mutations.run, mutations.case, 0.15),
-    "zips": (zips.run, zips.case, 0.4),
+    "configurations": (configurations.run, configurations.case, 0.1),
+    "zips": (zips.run, zips.case, 0.3),
     "jsons": (jsons.run, jsons.case, 0.3),
     "headers": (headers.run, headers.case, 0.05),
     "polyglots": (polyglots.run, polyglots.case, 0.06),

@@ -6,7 +6,7 @@ import pytest
 
 import wtool
 from tests.fuzz import KINDS, jobs
-from tests.fuzzing import arrays, headers, jsons, polyglots, zips
+from tests.fuzzing import arrays, configurations, headers, jsons, polyglots, zips
 from tests.fuzzing.mutations import SEEDS, case, run
 from wtool.checkpoint.layouts import keras_archive
 from wtool.io import json_text, safetensors_header, zip_reader
@@ -19,6 +19,14 @@ def test_mutated_files_are_refused_or_processed(start: int) -> None:
     assert not summary.failures
     assert summary.counts["refused"] > 20
     assert summary.counts["accepted"] > 5
+
+
+@pytest.mark.parametrize("start", [0, 100, 200])
+def test_mutated_configurations_are_upgraded_or_refused(start: int) -> None:
+    summary = configurations.run(0, range(start, start + 100))
+    assert not summary.failures
+    assert summary.counts["refused"] > 20
+    assert summary.counts["accepted"] > 20
 
 
 @pytest.mark.parametrize(("seed", "number"), [(7, 67357)])  # a line break in a name: messages had two lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from wtool.errors import Refused
@@ -34,9 +35,14 @@ def output_shape(
     known = [shape for shape in inputs if shape is not None]
     if not known or len(known) < len(inputs):
         return None
-    if entry.wraps:
-        return _of_wrapper(entry, config, known)
-    return None if entry.output_shape is None else entry.output_shape(known[0], config, known)
+    rule = partial(_of_wrapper, entry) if entry.wraps else entry.output_shape
+    if rule is None:
+        return None
+    try:
+        found = rule(known[0], config, known)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return None  # a setting is not what Keras writes there
+    return None if found is None else shapes.as_shape(found)
 
 
 def output_shapes(
@@ -81,8 +87,9 @@ def _stored(config: Settings, inputs: Sequence[PartialShape | None]) -> PartialS
     return (first[0] if first else None, *shape)
 
 
-def _of_wrapper(entry: LayerClass, config: Settings, known: Sequence[PartialShape]) -> PartialShape | None:
-    shape = known[0]
+def _of_wrapper(
+    entry: LayerClass, shape: PartialShape, config: Settings, known: Sequence[PartialShape]
+) -> PartialShape | None:
     class_name, inner = _inside(config.get("cell" if entry.wraps == "cell" else "layer"))
     if inner is None:
         return None
