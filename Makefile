@@ -15,7 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 VENV_OK := $(shell [ "$$(cat $(VENV)/.made 2>/dev/null)" = "$(CURDIR)" ] && [ ! -e $(VENV)/.installing ] \
 	&& $(PY) -c 'import pip' 2>/dev/null && echo yes)
 
-.PHONY: help demo install lint format check test bench fuzz mutants matrix packages docs plots fixtures clean FORCE
+.PHONY: help demo install lint format check test bench fuzz mutants matrix applications packages docs plots fixtures clean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -60,8 +60,13 @@ fuzz: $(VENV)/.full  ## 100,000 hostile files against second readers; writes doc
 mutants: $(VENV)/.dev  ## break 150 places of each of four rooms, and tell which breaks no test notices
 	for room in io hdf5 transforms run; do $(PY) -m tests.mutants $$room --sample 150 || exit 1; done
 
-matrix: $(VENV)/.full  ## try every operation on the models of every Keras version; writes docs/reference/formats.md
+matrix: $(VENV)/.full  ## try every operation on the models of every Keras version; writes formats.md and convert.md
 	$(PY) -m tests.matrix
+	$(PY) -m pip install --quiet --no-deps --target build/readers/keras-3.8.0 keras==3.8.0
+	WTOOL_READERS=build/readers/keras-3.8.0 $(PY) -m tests.converted
+
+applications: $(VENV)/.full  ## convert the models of tf_keras.applications; writes docs/reference/convert.md
+	$(PY) -m tests.converted_applications
 
 packages: $(VENV)/.full  ## try wtool on the models that public packages ship; writes docs/public-models.md
 	$(PY) -m tests.public_models

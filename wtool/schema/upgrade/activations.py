@@ -26,9 +26,9 @@ def hard_sigmoid(dtype: str | None) -> dict[str, Any]:
     """Returns the `hard_sigmoid` of Keras 2 as a model of Keras 3.
 
     Keras 2 means clip(0.2 x + 0.5, 0, 1), and Keras 3 clip(x / 6 + 0.5, 0, 1). A model can stand wherever an activation
-    does: Keras 3 saves and loads objects as activations. Weights before the activation could be multiplied by 1.2
-    instead, but not those of a state that goes through further kernels, and regularizers, constraints and the
-    optimizer's state would then mean something else.
+    does: Keras 3 saves objects as activations, and loads them from 3.10 on. Weights before the activation could be
+    multiplied by 1.2 instead, but not those of a state that goes through further kernels, and regularizers, constraints
+    and the optimizer's state would then mean something else.
 
     Args:
         dtype: of the layer whose activation it is.
@@ -82,7 +82,8 @@ def upgraded_activation(
         context.change(
             place,
             "hard_sigmoid",
-            f"its {setting} is written out as clip(0.2 x + 0.5, 0, 1); hard_sigmoid is another in Keras 3",
+            f"its {setting} is written out as clip(0.2 x + 0.5, 0, 1); hard_sigmoid is another in Keras 3 "
+            "(needs Keras 3.10 or newer)",
         )
         return hard_sigmoid(dtype)
     if value in KEPT:

@@ -112,7 +112,7 @@ _DONE_ELSEWHERE = (
     Rule(
         "hard_sigmoid",
         "Keras 2 means clip(0.2 x + 0.5, 0, 1), Keras 3 clip(x / 6 + 0.5, 0, 1): the activation becomes a small model "
-        "of Rescaling and ReLU, wherever it stands. Weights stay as they are.",
+        "of Rescaling and ReLU, wherever it stands, which Keras 3.10 and newer load. Weights stay as they are.",
     ),
     Rule("reset gate", "A GRU without `reset_after` resets before its recurrent kernel.", ("GRU", "GRUCell")),
     Rule("cuDNN", "The layers that ran on cuDNN alone become LSTM and GRU; their arrays are laid out anew.", CUDNN),
