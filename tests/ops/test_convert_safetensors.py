@@ -15,6 +15,7 @@ from tests.checkpoint.test_safetensors import header, with_header
 from tests.models import FIXTURES
 from wtool.errors import Differs
 from wtool.ops.converted import Unconvertible
+from wtool.training.checks import refuse_weights_only
 
 safetensors = pytest.importorskip("safetensors")
 
@@ -141,6 +142,9 @@ def test_a_file_of_another_library_needs_a_model(tmp_path: Path) -> None:
     for to in ("keras", "weights.h5"):
         with pytest.raises(Unconvertible, match="--like MODEL"):
             wtool.convert(path, to=to, output=tmp_path / f"m.{to}")
+    (tmp_path / "c.json").write_text('{"class_name": "Sequential", "config": {"layers": []}}')
+    with pytest.raises(wtool.WtoolError, match="--like MODEL"):
+        wtool.convert(path, architecture=tmp_path / "c.json", output=tmp_path / "m.keras")
 
 
 def test_a_model_of_keras_2_becomes_one_of_keras_3(tmp_path: Path) -> None:
@@ -155,6 +159,34 @@ def test_weights_alone_stay_weights_alone(tmp_path: Path) -> None:
     wtool.convert(weights, output=tmp_path / "w.safetensors")
     wtool.convert(tmp_path / "w.safetensors", output=tmp_path / "back.weights.h5")
     assert whole(tmp_path / "back.weights.h5") == whole(weights)
+
+
+def test_an_architecture_makes_a_whole_model_of_weights_alone(tmp_path: Path) -> None:
+    weights = FIXTURES / "zoo" / "k3.15.1" / "mlp.weights.h5"
+    with wtool.open_checkpoint(str(MLP)) as model:
+        config = {name: each for name, each in (model.config or {}).items() if name != "compile_config"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    wtool.convert(weights, output=tmp_path / "w.safetensors")
+    words: dict[str, Any] = {"architecture": tmp_path / "config.json", "optimizer": "drop"}
+    wtool.convert(weights, output=tmp_path / "direct.keras", **words)
+    wtool.convert(tmp_path / "w.safetensors", output=tmp_path / "back.keras", **words)
+    assert whole(tmp_path / "back.keras") == whole(tmp_path / "direct.keras")
+
+
+def test_a_folder_of_a_model_is_made_of_a_header(tmp_path: Path) -> None:
+    made, back = there_and_back(TEXTS, tmp_path)
+    wtool.convert(made, unzipped=True, output=tmp_path / "folder")
+    assert whole(tmp_path / "folder")[:3] == whole(back)[:3]
+    for name in (each for each in whole(back)[3] if each.startswith("assets/")):
+        assert (tmp_path / "folder" / name).read_text() == header(made)["__metadata__"][name]
+
+
+def test_what_needs_keras_or_a_graph_says_what_to_do(tmp_path: Path) -> None:
+    made, _ = there_and_back(MLP, tmp_path)
+    with pytest.raises(wtool.WtoolError, match="wtool convert makes one"):
+        wtool.swap(made, to="linked", output=tmp_path / "s.safetensors")
+    with wtool.open_checkpoint(str(made)) as model, pytest.raises(wtool.WtoolError, match="wtool convert makes"):
+        refuse_weights_only(model)
 
 
 @pytest.mark.tensorflow

@@ -79,7 +79,9 @@ def _name_notes(name: str, kind: str) -> tuple[Note, ...]:
         return ()
     if ending == ".keras" and kind.startswith("h5"):
         return (Note("HDF5 under a name in .keras, as TensorFlow 2.12 and older wrote it; Keras 3 wants .h5", "note"),)
-    return (Note(f"its name ends in {ending}, but its format is {kind}: Keras expects {EXTENSIONS[kind][0]}", "odd"),)
+    usual = EXTENSIONS[kind][0]
+    wanted = f"such files end in {usual}" if kind == "safetensors" else f"Keras expects {usual}"
+    return (Note(f"its name ends in {ending}, but its format is {kind}: {wanted}", "odd"),)
 
 
 class Opener:

@@ -11,7 +11,7 @@ from functools import partial
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array, dtype_of, is_floating
-from wtool.errors import Usage, a_few
+from wtool.errors import Usage
 from wtool.ops.conversion import Conversion, Recipe, is_old, kept_model
 from wtool.ops.convert_options import Convert
 from wtool.ops.convert_words import entry_in
@@ -80,8 +80,8 @@ def filled_model(model: Checkpoint, weights: Checkpoint, filling: Filling, recip
         raise Unconvertible(f"--like names a whole model of Keras 3, and {model.name} is {what}")
     sources, changes, refused = _fitted(model, weights, filling)
     if refused:
-        told = a_few([each.text for each in refused])
-        raise Unconvertible(f"its tensors are not those of {model.name}: {told}", refused)
+        more = f"; and {len(refused) - 1:,} more" if len(refused) > 1 else ""
+        raise Unconvertible(f"its tensors are not those of {model.name}: {refused[0].text}{more}", refused)
     made = kept_model(model, replace(recipe, wishes=Wishes(), optimizer="drop"))
     notes = (*made.notes, *(["the state of the optimizer is left out: it was of other weights"] if model.slots else []))
     return replace(made, composition=replace(made.composition, variables=sources), changes=changes, notes=notes)
@@ -98,9 +98,9 @@ def _fitted(model: Checkpoint, weights: Checkpoint, filling: Filling) -> Fitted:
     for tensor in weights.weights:
         path = filling.names.get(tensor.path, tensor.path)
         if path in taken:
-            refused.append(_change(tensor, f"{path} would be filled by it and by {taken[path].path}"))
+            refused.append(_stray(tensor, f"{path} would be filled by it and by {taken[path].path}"))
         elif path is not None and path not in variables:
-            refused.append(_change(tensor, f"the model has no variable {path}; --map gives it another path, or null"))
+            refused.append(_stray(tensor, f"the model has no variable {path}; --map gives it another path, or null"))
         elif path is not None:
             taken[path] = tensor
     sources: dict[str, Tensor | Fresh] = {}
@@ -179,6 +179,11 @@ def _told(tensor: Tensor, variable: Tensor, is_turned: bool) -> Iterator[Change]
     ]
     if done:
         yield _change(variable, f"{variable.path} {', '.join(done)}")
+
+
+def _stray(tensor: Tensor, text: str) -> Change:
+    """Returns what is said of a tensor in the file that belongs to no layer of the model."""
+    return Change(tensor.path, "", RULE, text)
 
 
 def _change(tensor: Tensor, text: str) -> Change:

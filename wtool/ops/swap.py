@@ -78,6 +78,8 @@ class Swapping:
 
     def _changes(self, edited: Edited, passes: Passes) -> Changes:
         base = edited.base
+        if base.config is not None and base.format == "safetensors":
+            raise Refused("swap writes .keras and .h5 models; wtool convert makes one of a safetensors file")
         if base.config is None or base.format not in ("keras", "h5"):
             raise Refused("a file with weights only does not say which layers there are; swap needs a whole model")
         config = deepcopy(base.config)

@@ -20,7 +20,7 @@ from wtool.checkpoint.layouts.safetensors_places import PLACES, Places, read_pla
 from wtool.checkpoint.lineage import lineage_in
 from wtool.checkpoint.model import Checkpoint, Contents, Layer, Tensor
 from wtool.dtypes import is_floating
-from wtool.errors import Differs, Note
+from wtool.errors import Differs, Note, Refused
 from wtool.hdf5.reader import Dataset, Index, behind_user_block
 from wtool.io.json_text import parse_as_python, parse_object
 from wtool.io.safetensors_header import Entry, Header, has_header, header_text, laid_out, read_header, with_length
@@ -151,6 +151,21 @@ def _in_file(header: Header, found: Contents, entries: Mapping[str, Entry]) -> t
             name = entries[tensor.stored].name
             raise Differs(f"{name} is in the place of {tensor.path}; readers would take it for one or the other")
     return tuple(replace(each, offset=header.size + entries[each.stored].start) for each in found.tensors)
+
+
+def completed_contents(base: Checkpoint, config: Mapping[str, Any], version: str) -> Contents:
+    """Returns the contents of weights alone, read along an architecture.
+
+    Raises:
+        Refused: another library wrote the file, or weights and architecture contradict each other.
+    """
+    if not is_of_keras(base):
+        raise Refused("another library wrote the file, which tells names alone; name a model with --like MODEL")
+    header = read_header(base.regions[0].read, base.regions[0].size)
+    places = read_places(header.texts[PLACES], [each.name for each in header.entries])
+    starts = {places.arrays[each.name]: header.size + each.start for each in header.entries}
+    found = keras3.contents(base.indexes[0], config, version)
+    return replace(found, tensors=tuple(replace(each, offset=starts[each.stored]) for each in found.tensors))
 
 
 def _of_names(header: Header) -> Contents:
