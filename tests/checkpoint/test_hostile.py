@@ -26,7 +26,7 @@ NOT_LOOKED_AT = {  # what is wrong with a file, and why an operation need not mi
 NOTHING_TO_CHANGE = ("nothing is selected", "values of layers/dense_9/kernel do not")
 NOT_DONE = {
     "swap": ("no hidden layer", "needs a whole model", "author's code"),
-    "convert": ("holds weights alone", "cannot be converted", "has no place"),
+    "convert": ("holds weights alone", "cannot be converted", "has no place", "--like MODEL"),
 }
 """Words of refusals of files with nothing wrong in them."""
 
