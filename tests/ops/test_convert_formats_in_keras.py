@@ -201,6 +201,73 @@ def test_an_h5_is_compiled_as_the_model_was(tmp_path: Path) -> None:
     assert all(np.array_equal(np.asarray(one.value), np.asarray(other.value)) for one, other in pairs)
 
 
+@pytest.mark.parametrize("loss_scaled", [False, True])
+def test_wtool_restores_the_optimizer_of_an_h5(loss_scaled: bool, tmp_path: Path) -> None:
+    from wtool.training.loading.load import load
+
+    old = compiled()
+    if loss_scaled:
+        old = filled(keras.Sequential([keras.Input((6,)), L.Dense(4, dtype="mixed_float16"), L.Dense(1)]), 1)
+        old.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1, momentum=0.5)), "mse")
+        old.fit(np.ones((4, 6)), np.ones((4, 1)), verbose=0)
+    old.save(tmp_path / "old.keras")
+    found = load(str(converted(tmp_path / "old.keras", "h5", tmp_path)))
+    pairs = list(zip(old.optimizer.variables, found.model.optimizer.variables, strict=True))
+    assert len(pairs) > 4
+    assert all(np.array_equal(np.asarray(one.value), np.asarray(other.value)) for one, other in pairs)
+
+
+@keras.saving.register_keras_serializable("formats")  # type: ignore[untyped-decorator]
+class Scaled(L.Layer):  # type: ignore[misc]
+    """A layer of a custom class, with variables of its own alone."""
+
+    def build(self, shape: Any) -> None:
+        """One is trained, and one is not; the second one is made first."""
+        self.count = self.add_weight(shape=shape[-1:], name="count", trainable=False)
+        self.scale = self.add_weight(shape=shape[-1:], name="scale")
+
+    def call(self, x: Any) -> Any:
+        """x scale + count."""
+        return x * self.scale + self.count
+
+
+@keras.saving.register_keras_serializable("formats")  # type: ignore[untyped-decorator]
+class Holding(L.Layer):  # type: ignore[misc]
+    """A layer that holds layers in another order than that of their attributes."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.z, self.a = L.Dense(6), L.Dense(6)
+
+    def build(self, shape: Any) -> None:
+        """Build both."""
+        self.z.build(shape)
+        self.a.build(shape)
+
+    def call(self, x: Any) -> Any:
+        """One after the other."""
+        return self.a(self.z(x))
+
+
+def test_custom_layers_in_an_h5(tmp_path: Path) -> None:
+    start = keras.Input((6,))
+    old = filled(keras.Model(start, L.Dense(2)(Scaled(name="own")(L.Dense(6)(start)))), 1)
+    old.save(tmp_path / "old.keras")
+    assert_same(old, keras.models.load_model(converted(tmp_path / "old.keras", "h5", tmp_path)))
+
+
+def test_the_order_of_layers_in_a_custom_layer_is_kept_or_asked_for(tmp_path: Path) -> None:
+    start = keras.Input((6,))
+    old = filled(keras.Model(start, L.Dense(2)(Holding(name="own")(start))), 1)
+    old.save(tmp_path / "old.keras")
+    with pytest.raises(wtool.WtoolError, match=r"own \(Holding\) holds variables of several objects"):
+        converted(tmp_path / "old.keras", "h5", tmp_path)
+    old.save(tmp_path / "old.h5")
+    how: dict[str, Any] = {"attribute": ["own=z,a"], "output": tmp_path / "told.keras"}
+    wtool.convert(tmp_path / "old.h5", **how)
+    assert_same(old, keras.models.load_model(tmp_path / "told.keras"))
+
+
 few = settings(max_examples=3, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 
 
