@@ -147,6 +147,18 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     assert notes(MLP, "d.h5") == {"Keras 3 does not load the state of an optimizer from an .h5"}
 
 
+def test_an_optimizer_told_by_its_name_alone(tmp_path: Path) -> None:
+    config = json.loads(members(MLP)["config.json"])
+    config["compile_config"]["optimizer"] = "adam"
+    with zipfile.ZipFile(MLP) as old, zipfile.ZipFile(tmp_path / "named.keras", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, json.dumps(config) if name == "config.json" else old.read(name))
+    with wtool.open_checkpoint(str(converted(tmp_path / "named.keras", output=tmp_path / "m.h5"))) as made:
+        assert made.contents.optimizer is not None
+        assert made.contents.optimizer.class_name == "Adam"
+        assert {each.slot.name for each in made.slots if each.slot} >= {"momentum", "velocity"}
+
+
 ENDINGS = (".keras", ".h5", ".weights.h5", ".weights.json", "")
 
 

@@ -14,6 +14,7 @@ from wtool.errors import Refused
 from wtool.schema.config import MAX_NESTED_MODELS
 from wtool.schema.keras3_operations import MODULES
 from wtool.schema.layers import class_and_settings, class_of
+from wtool.schema.optimizer_settings import settings_of
 from wtool.schema.upgrade.finishing import Entry, written
 
 MODELS = ("Sequential", "Functional", "Model")
@@ -95,5 +96,5 @@ def training_config_of(compiled: Mapping[str, Any]) -> dict[str, Any]:
         name = optimizer.get("registered_name") or optimizer.get("class_name")
         found["optimizer_config"] = {"class_name": name, "config": optimizer.get("config")}
     elif isinstance(optimizer, str):
-        found["optimizer_config"] = {"class_name": optimizer, "config": {}}
+        found["optimizer_config"] = {"class_name": settings_of(optimizer).class_name or optimizer, "config": {}}
     return found
