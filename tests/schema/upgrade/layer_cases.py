@@ -169,7 +169,7 @@ def moving() -> Iterator[Case]:
         yield Case(f"Cropping{n}D", {"cropping": 1}, images(n))
         yield Case(f"UpSampling{n}D", {"size": 2}, images(n))
     yield Case("ZeroPadding2D", {"padding": ((1, 0), (2, 3))}, images(2))
-    for interpolation in ("bilinear", "bicubic", "lanczos3", "lanczos5"):
+    for interpolation in ("bilinear", "bicubic", "lanczos3", "lanczos5", "area"):
         yield Case("UpSampling2D", {"size": (2, 3), "interpolation": interpolation}, images(2))
     yield Case("Flatten", {}, images(2))
     yield Case("Flatten", {"data_format": "channels_first"}, images(2))
@@ -187,7 +187,7 @@ def preparing() -> Iterator[Case]:
     yield Case("Embedding", {"input_dim": 5, "output_dim": 3}, ((4,),), "int32", [[0, 1, 4, 3]])
     settings = {"input_dim": 5, "output_dim": 3, "mask_zero": True, "input_length": 4}
     yield Case("Embedding", settings, ((4,),), "float32", [[0.0, 1.0, 4.0, 3.0]])
-    for interpolation in ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"):
+    for interpolation in ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5", "area"):
         yield Case("Resizing", {"height": 9, "width": 4, "interpolation": interpolation}, images(2))
     yield Case("Resizing", {"height": 4, "width": 4, "crop_to_aspect_ratio": True}, images(2))
     yield Case("CenterCrop", {"height": 4, "width": 3}, images(2))

@@ -115,6 +115,53 @@ def test_paths_of_variables_follow_their_layers() -> None:
     assert result.slots_are_stale == {change.path for change in result.arrays}
 
 
+REFUSED = {
+    "time first": entry("GRU", time_major=True),
+    "constants": entry("RNN", cell=entry("LSTMCell", units=1), num_constants=1),
+    "virtual batches": entry("BatchNormalization", virtual_batch_size=4),
+    "robust masking": entry("Softmax", robust_masking=True),
+    "ragged input": entry("TextVectorization", ragged=True),
+    "learned bins": entry("Discretization", num_bins=3),
+    "callable setting": entry("TextVectorization", standardize=entry("function")),
+    "unknown setting": entry("UpSampling2D", interpolation="mitchellcubic"),
+    "no such layer": entry("RandomHeight", factor=0.1),
+}
+
+
+@pytest.mark.parametrize("rule", REFUSED)
+def test_what_keras_3_cannot_do_is_refused_by_its_rule(rule: str) -> None:
+    layer = {**REFUSED[rule], "config": {**REFUSED[rule]["config"], "name": "x"}}
+    (refused,) = upgraded(sequential(DENSE, layer)).refused
+    assert (refused.layer, refused.rule) == ("x", rule)
+    assert rules.RULES[rule].refuses
+
+
+OLD_NAMES = [
+    (entry("TextVectorization", output_mode="tf-idf"), {"output_mode": "tf_idf"}),
+    (entry("CategoryEncoding", output_mode="binary", max_tokens=4), {"output_mode": "multi_hot", "num_tokens": 4}),
+    (entry("Discretization", bins=[1.0, 2.0], dtype="int64"), {"bin_boundaries": [1.0, 2.0], "dtype": "float32"}),
+    (entry("LeakyReLU", alpha={"type": "ndarray", "value": 0.25}), {"negative_slope": 0.25}),
+    (entry("Dense", activation="softmax_v2"), {"activation": "softmax"}),
+    (entry("Dense", activation="Pkg>own"), {"activation": {
+        "module": "builtins", "class_name": "function", "config": "Pkg>own", "registered_name": "function",
+    }}),
+    (entry("Dense", kernel_initializer=entry("VarianceScaling", distribution="normal", dtype="float32")),
+     {"kernel_initializer": {
+         "module": "keras.initializers", "class_name": "VarianceScaling", "registered_name": None,
+         "config": {"distribution": "truncated_normal"},
+     }}),
+    (entry("Dense", dtype=entry("PolicyV1", name="mixed_float16", loss_scale={})), {"dtype": "mixed_float16"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(OLD_NAMES)))
+def test_settings_get_the_names_and_the_form_of_today(number: int) -> None:
+    layer, wanted = OLD_NAMES[number]
+    model = sequential(entry("Dense", name="d", units=2, batch_input_shape=[None, 3], dtype="float32"), layer)
+    found = upgraded(model).config["config"]["layers"][2]["config"]
+    assert {key: found[key] for key in wanted} == wanted
+
+
 @pytest.mark.parametrize(
     "model",
     [

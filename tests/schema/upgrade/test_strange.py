@@ -54,15 +54,15 @@ def test_anything_is_upgraded_or_refused_in_a_line(config: Any) -> None:
 
 
 def test_many_layers_take_no_longer_than_their_number() -> None:
-    """A hundred thousand layers in seconds of processor time: a quadratic walk would take hours."""
+    """Thirty thousand layers in seconds of processor time: a quadratic walk would take hours."""
     dense = [
-        {"class_name": "Dense", "config": {"name": f"d/{n}", "units": 1, "activation": "tanh"}} for n in range(100_000)
+        {"class_name": "Dense", "config": {"name": f"d/{n}", "units": 1, "activation": "tanh"}} for n in range(30_000)
     ]
     dense[0]["config"]["batch_input_shape"] = [None, 1]  # type: ignore[index]
     started = time.process_time()
     found = upgrade({"class_name": "Sequential", "config": {"name": "s", "layers": dense}}, None, "2.3.1", {}, Wishes())
-    assert time.process_time() - started < 30
-    assert len(found.moved) == 100_000
+    assert time.process_time() - started < 15
+    assert len(found.moved) == 30_000
 
 
 @pytest.mark.parametrize("kind", ["TimeDistributed", "Bidirectional"])

@@ -54,6 +54,7 @@ class Context:
             called in there now.
         arrays: path of a new variable -> how it is computed. The layers in the path are called as in the old model;
             `model.upgrade` moves them.
+        calls: path of a layer in the old model -> arguments of its calls that were settings.
         floatx: dtype of layers that name none, as Keras calls it.
         masks: whether any layer of the model makes masks.
         replaced: the keys of `wishes.replacements` that named a layer.
@@ -72,6 +73,7 @@ class Context:
     arrays: dict[str, ArrayChange] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
     models: dict[str, Behind] = field(default_factory=dict)
+    calls: dict[str, dict[str, bool]] = field(default_factory=dict)
     floatx: str = "float32"
     masks: bool = False
     replaced: set[str] = field(default_factory=set)

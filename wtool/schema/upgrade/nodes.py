@@ -225,7 +225,7 @@ class _Graph:
             str(word): filled(value, tensor)
             for word, value in _others(node).items()
             if value is not None or word not in ("training", "mask")
-        }
+        } | self.context.calls.get(self.places[call[0]].path, {})
         entry = self.new[call[0]][0]
         if self.places[call[0]].class_name in OPERATIONS:
             return [first], {}  # what the user puts in the place of an operation has settings instead

@@ -72,9 +72,8 @@ def _robust(settings: Settings, place: Place, context: Context) -> None:
 
 def _causal(settings: Settings, place: Place, context: Context) -> None:
     if settings.pop("causal", False):
-        context.refuse(
-            place, "causal attention", "it is causal by a setting; Keras 3 takes use_causal_mask with the call"
-        )
+        context.calls[place.path] = {"use_causal_mask": True}
+        context.change(place, "causal attention", "causal is an argument of its calls, use_causal_mask")
 
 
 def _input(settings: Settings, place: Place, context: Context) -> None:
@@ -93,6 +92,16 @@ def _depthwise(settings: Settings, place: Place, context: Context) -> None:
     context.move(place.path, "depthwise_kernel", "kernel")
 
 
+INTERPOLATIONS = ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5", "area")
+
+
+def _interpolation(settings: Settings, place: Place, context: Context) -> None:
+    way = settings.get("interpolation", "bilinear")
+    settings["interpolation"] = way.lower() if isinstance(way, str) else way
+    if settings["interpolation"] not in INTERPOLATIONS:
+        context.refuse(place, "unknown setting", f"its interpolation is {way!r:.40}, which Keras 3 does not have")
+
+
 _MODES = {"binary": "multi_hot", "tf-idf": "tf_idf"}
 
 
@@ -101,6 +110,9 @@ def _lookup(settings: Settings, place: Place, context: Context) -> None:
     if isinstance(mode, str) and mode in _MODES:
         settings["output_mode"] = _MODES[mode]
         context.change(place, "old name", f"output_mode {mode} is called {_MODES[mode]}")
+    if place.class_name == "CategoryEncoding" and "max_tokens" in settings:
+        settings["num_tokens"] = settings.pop("max_tokens")  # of TensorFlow 2.3 and 2.4
+        context.change(place, "old name", "max_tokens is called num_tokens")
     for key in ("standardize", "split"):
         if isinstance(settings.get(key), Mapping):
             context.refuse(place, "callable setting", f"its {key} is code; name another entry by --replace")
@@ -121,6 +133,7 @@ SPECIAL: Mapping[str, tuple[SpecialRule, ...]] = {
     "MultiHeadAttention": (_robust,),
     **dict.fromkeys(("Attention", "AdditiveAttention"), (_causal,)),
     "InputLayer": (_input,),
-    **dict.fromkeys(LOOKUPS, (_lookup,)),
+    **dict.fromkeys((*LOOKUPS, "CategoryEncoding"), (_lookup,)),
+    **dict.fromkeys(("Resizing", "UpSampling2D"), (_interpolation,)),
 }  # fmt: skip
 """Class of a layer -> its rules, in order."""
