@@ -172,6 +172,44 @@ def test_a_model_that_trackables_hold(tmp_path: Path) -> None:
     assert_same(model, new)
 
 
+def doubling(layers: Any) -> Any:
+    """A class of layers, in any Keras, that holds a layer of its own and a variable."""
+
+    class Doubling(layers.Layer):  # type: ignore[misc]
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            self.first = layers.Dense(3, name="one")
+            self.then = layers.Dense(3, name="two")
+
+        def build(self, shape: Any) -> None:
+            self.scale = self.add_weight(name="scale", shape=(3,), initializer="ones")
+            self.first.build(shape)
+            self.then.build((None, 3))
+            super().build(shape)
+
+        def call(self, inputs: Any) -> Any:
+            return self.then(self.first(inputs)) * self.scale
+
+    return Doubling
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_layers_of_custom_classes_keep_their_values(form: str, tmp_path: Path) -> None:
+    entry = L.Input((3,))
+    model = randomized(keras2.Model(entry, L.Dense(2)(doubling(L)(name="double")(entry))))
+    path, words = saved(model, form, tmp_path)
+    wtool.convert(path, output=tmp_path / "new.keras", **words)
+    new = keras.models.load_model(tmp_path / "new.keras", custom_objects={"Doubling": doubling(keras.layers)})
+    assert_same(model, new)
+
+
+def test_verify_runs_the_result_alone(tmp_path: Path) -> None:
+    path, words = saved(randomized(nested()), "checkpoint", tmp_path)
+    (done,) = wtool.convert(path, output=tmp_path / "new.keras", verify=True, **words)
+    assert done.verified == "runs, its outputs are finite"
+    assert "the old model was not run: TensorFlow saved it, with a graph that may hold any operation" in done.notes
+
+
 class Subclassed(keras2.Model):  # type: ignore[misc,name-defined]
     """A model whose code connects its layers."""
 

@@ -17,7 +17,7 @@ from wtool.errors import Refused, in_short
 from wtool.ops.assets import files_of, homeless, moved_files
 from wtool.ops.converted import Unconvertible
 from wtool.ops.left_out import FILES, HOLDS, left_out
-from wtool.ops.untold_attributes import untold_attributes
+from wtool.ops.untold_attributes import told_attributes, untold_attributes
 from wtool.schema.config import is_keras2
 from wtool.schema.upgrade.model import upgrade
 from wtool.schema.upgrade.native import COMPILED, native_model, training_config_of
@@ -191,7 +191,7 @@ def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversio
         training=training_config_of(compiled) if isinstance(compiled, Mapping) and compiled else None,
         assets=assets,
         shard_size=recipe.shard_size,
-        attributes=recipe.wishes.attributes,
+        attributes={**told_attributes(base, upgraded), **recipe.wishes.attributes},
     )
     dropped = left_out(base, recipe.format, files_of(base), assets, bool(compiled), bool(state))
     notes = (*base.notes, *upgraded.notes, *([lost] if lost else []), *dropped)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from wtool.checkpoint.layouts.tensorflow import FORMATS
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.weight_order import owner_of
 from wtool.ops.convert_words import MODEL
-from wtool.schema.config import read_architecture
+from wtool.schema.config import Node, read_architecture
 from wtool.schema.upgrade.upgraded import Change, Upgraded, moved_path
 
 
@@ -26,15 +27,8 @@ def untold_attributes(
     """
     if base.format not in ("h5", "h5-weights") or wanted == "h5":
         return
-    root, _ = read_architecture(upgraded.config)
-    nodes = dict(root.paths())
-    held: dict[str, dict[str, None]] = {}
-    for tensor in base.weights:
-        layer = moved_path(tensor.path, upgraded.moved).rpartition("/")[0]
-        owner = owner_of(layer, nodes) or ""
-        if nodes[owner].variants is None and layer != owner:
-            held.setdefault(owner, {})[layer[len(owner) :].lstrip("/")] = None
-    for owner, objects in held.items():
+    nodes = dict(read_architecture(upgraded.config)[0].paths())
+    for owner, objects in _held_inside(base, upgraded, nodes).items():
         if len(attributes.get(owner, ())) != len(objects):
             names = ",".join(f"NAME{number}" for number in range(1, len(objects) + 1))
             yield Change(
@@ -42,3 +36,33 @@ def untold_attributes(
                 f"it holds {', '.join(objects)} in attributes that an .h5 does not tell; name these in this order by "
                 f"--attribute '{owner or MODEL}={names}', or convert it to .h5",
             )  # fmt: skip
+
+
+def told_attributes(base: Checkpoint, upgraded: Upgraded) -> dict[str, tuple[str, ...]]:
+    """Returns path of each layer of a custom class -> the attributes that hold its layers, where TensorFlow tells them.
+
+    Args:
+        base: the checkpoint. TensorFlow calls what a layer holds by the attribute.
+        upgraded: the new architecture.
+    """
+    if base.format not in FORMATS:
+        return {}
+    nodes = dict(read_architecture(upgraded.config)[0].paths())
+    return {owner: tuple(objects) for owner, objects in _held_inside(base, upgraded, nodes).items()}
+
+
+def _held_inside(base: Checkpoint, upgraded: Upgraded, nodes: Mapping[str, Node]) -> dict[str, dict[str, None]]:
+    """Returns path of each layer of a custom class that holds layers -> paths of these inside the layer, in order.
+
+    Args:
+        base: the checkpoint.
+        upgraded: the new architecture.
+        nodes: path of each layer in the new architecture -> the layer.
+    """
+    held: dict[str, dict[str, None]] = {}
+    for tensor in base.weights:
+        layer = moved_path(tensor.path, upgraded.moved).rpartition("/")[0]
+        owner = owner_of(layer, nodes) or ""
+        if nodes[owner].variants is None and layer != owner:
+            held.setdefault(owner, {})[layer[len(owner) :].lstrip("/")] = None
+    return held

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from wtool.checkpoint.layouts.tensorflow import FORMATS
 from wtool.checkpoint.model import Checkpoint
 from wtool.dtypes import Array
 from wtool.errors import WtoolError, in_short
@@ -75,6 +76,8 @@ def compared(old: Checkpoint, new: Checkpoint, is_keras2: bool, seed: int = 0) -
     inputs = _inputs(model, seed)
     outputs = _outputs(model, inputs, name)
     largest = _largest(outputs)
+    if old.format in FORMATS:
+        return Comparison(None, None, largest, "TensorFlow saved it, with a graph that may hold any operation")
     by = "tf_keras" if is_keras2 else "keras"
     if is_keras2 and find_spec("tf_keras") is None:
         return Comparison(None, None, largest, "tf_keras is not installed")

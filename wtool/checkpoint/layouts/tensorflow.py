@@ -25,6 +25,7 @@ from wtool.schema.keras_metadata import SavedKerasModel, read_keras_metadata, re
 from wtool.schema.object_graph import read_object_graph
 
 SAVED_MODEL = "saved-model"
+FORMATS = (SAVED_MODEL, CHECKPOINT)
 METADATA, GRAPHS, VARIABLES = "keras_metadata.pb", "saved_model.pb", "variables"
 INDEX = ".index"
 """Ending of the index of a checkpoint, behind the checkpoint's own name (its prefix)."""
