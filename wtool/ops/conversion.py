@@ -10,7 +10,8 @@ from wtool.checkpoint.composition import Composition
 from wtool.checkpoint.layouts import safetensors
 from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.model import Checkpoint, Tensor
-from wtool.checkpoint.optimizer.composed import State, stored_state, upgraded_state
+from wtool.checkpoint.optimizer.composed import State
+from wtool.checkpoint.optimizer.kept import compiled_as, stored_state, upgraded_state
 from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array
 from wtool.errors import Refused, in_short
@@ -153,7 +154,7 @@ def _upgraded(base: Checkpoint, wishes: Wishes) -> Upgraded | None:
     assert base.config is not None
     if not is_old(base):
         return None
-    training = training_config(base) if base.format == "h5" else base.config.get("compile_config")
+    training = training_config(base) if base.format == "h5" else compiled_as(base)
     shapes = {tensor.path: tensor.shape for tensor in base.weights}
     try:
         found = upgrade(base.config, training, base.keras_version, shapes, wishes, _backend(base))
@@ -181,7 +182,7 @@ def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversio
     compiled = upgraded.config.get(COMPILED)
     assets = moved_files(base, upgraded) if FILES in HOLDS[recipe.format] else {}
     variables = _variables(base, upgraded)
-    state, lost = _state(base, upgraded, variables) if recipe.optimizer == "keep" else ({}, "")
+    state, lost = _state(base, upgraded, variables) if recipe.optimizer == "keep" else ({}, [])
     composition = Composition(
         format="unzipped" if recipe.unzipped else recipe.format,
         config=upgraded.config,
@@ -194,13 +195,13 @@ def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversio
         attributes={**told_attributes(base, upgraded), **recipe.wishes.attributes},
     )
     dropped = left_out(base, recipe.format, files_of(base), assets, bool(compiled), bool(state))
-    notes = (*base.notes, *upgraded.notes, *([lost] if lost else []), *dropped)
+    notes = (*base.notes, *upgraded.notes, *lost, *dropped)
     return Conversion(composition, upgraded.changes, tuple(dict.fromkeys(notes)))
 
 
-def _state(base: Checkpoint, upgraded: Upgraded, variables: Mapping[str, Tensor | Fresh]) -> tuple[State, str]:
-    """Returns the state of the optimizer, by its groups, and why it is left out where it is."""
-    return upgraded_state(base, upgraded, variables) if is_old(base) else (stored_state(base), "")
+def _state(base: Checkpoint, upgraded: Upgraded, variables: Mapping[str, Tensor | Fresh]) -> tuple[State, list[str]]:
+    """Returns the state of the optimizer, by its groups, and notes."""
+    return upgraded_state(base, upgraded, variables) if is_old(base) else (stored_state(base), [])
 
 
 def _variables(base: Checkpoint, upgraded: Upgraded) -> dict[str, Tensor | Fresh]:

@@ -67,7 +67,7 @@ def variable_orders(settings: Settings) -> Iterator[VariableOrder]:
     if isinstance(settings.config.get("learning_rate"), Mapping):
         heads.reverse()  # a schedule is no variable
     for before in _chosen(ANY, settings.config):
-        for groups in _variants(entry.groups, settings.config):
+        for groups in (*_variants(entry.groups, settings.config), *_keras2_variants(entry, settings.config)):
             for head in heads:
                 for tail in dict.fromkeys((entry.tail, ())):
                     yield VariableOrder(head, before + groups, tail)
@@ -80,6 +80,10 @@ def _older_orders(entry: OptimizerClass, config: Mapping[str, Any]) -> Iterator[
         apart = tuple((kind,) for group in groups for kind in group)
         for head in [entry.older_head, *heads] if entry.older_head else heads:
             yield VariableOrder(head, apart)
+
+
+def _keras2_variants(entry: OptimizerClass, config: Mapping[str, Any]) -> list[tuple[Slots, ...]]:
+    return _variants(entry.keras2_groups, config) if entry.keras2_groups else []
 
 
 def _chosen(groups: Sequence[Group], config: Mapping[str, Any]) -> list[tuple[Slots, ...]]:

@@ -64,6 +64,15 @@ def innermost_settings(settings: Settings) -> Settings:
     return innermost_settings(inner_settings(settings)) if scales_loss(settings) else settings
 
 
+def is_legacy(settings: Settings) -> bool:
+    """Returns whether settings of Keras 2 are those of the optimizers up to TensorFlow 2.10, which are legacy later.
+
+    All newer ones say whether they average weights.
+    """
+    config = innermost_settings(settings).config
+    return bool(config) and "use_ema" not in config
+
+
 def scaling(outer: Settings, inner: Settings) -> Settings:
     """Returns the settings of a LossScaleOptimizer around an optimizer.
 

@@ -117,6 +117,11 @@ class OptimizerClass:
         tail: scalars behind the slots.
         head: the scalars of an optimizer around others, before whatever these store; empty for all other optimizers.
         older: whether Keras 2 up to TensorFlow 2.10, or a package for it, has the class.
+        keras2_groups: its slots in Keras 2, if other weights have them there.
+        keras2_settings: its own settings in Keras 2, which mean the same in Keras 3; None if Keras 2 lacks the class.
+        keras2_rate: its learning rate in Keras 2 where the user names none.
+        older_decay: whether the setting `decay` of this Keras 2 is that of the learning rate.
+        older_difference: what the class does in Keras 3 that it did not do up to TensorFlow 2.10; empty for nothing.
         older_head: scalars that this Keras 2 writes before the slots, if they are others than those of all classes.
     """
 
@@ -125,6 +130,11 @@ class OptimizerClass:
     head: tuple[Scalar, ...] = ()
     older: bool = True
     older_head: tuple[Scalar, ...] = ()
+    keras2_groups: tuple[Group, ...] = ()
+    keras2_settings: tuple[str, ...] | None = None
+    keras2_rate: float = 0.001
+    older_decay: bool = True
+    older_difference: str = ""
 
 
 ITERATION = Scalar("iteration", ("iter", "iterations"))
@@ -155,6 +165,14 @@ def _columns(shape: Shape) -> Shape:
     return (*shape[:-2], shape[-1]) if len(shape) > 1 else ()
 
 
+ROWS = SlotKind("r", MAGNITUDE, shape=_rows)
+COLUMNS = SlotKind("c", MAGNITUDE, shape=_columns)
+
+
+def _is_matrix(shape: Shape, path: str, config: Mapping[str, Any]) -> bool:
+    return len(shape) > 1
+
+
 def _muon_leaves_to_adam(shape: Shape, path: str, config: Mapping[str, Any]) -> bool | None:
     """Whether Muon updates a weight as Adam does: all but matrices, embeddings, and layers whose paths match a pattern.
 
@@ -174,22 +192,38 @@ def _is_pattern(word: str) -> bool:
 
 
 _MOMENTS = (Group((MOMENTUM, VELOCITY)),)
+_RATES = ("beta_1", "beta_2", "epsilon")
 _MOMENTS_AND_HAT = (*_MOMENTS, Group((VELOCITY_HAT,), "amsgrad"))
 
 TABLE: dict[str, OptimizerClass] = {  # the commonest first
-    "Adam": OptimizerClass(_MOMENTS_AND_HAT),
-    "AdamW": OptimizerClass(_MOMENTS_AND_HAT),
-    "SGD": OptimizerClass((Group((MOMENTUM,), "momentum"),)),
+    "Adam": OptimizerClass(_MOMENTS_AND_HAT, keras2_settings=(*_RATES, "amsgrad")),
+    "AdamW": OptimizerClass(_MOMENTS_AND_HAT, keras2_settings=(*_RATES, "amsgrad")),
+    "SGD": OptimizerClass(
+        (Group((MOMENTUM,), "momentum"),), keras2_settings=("momentum", "nesterov"), keras2_rate=0.01
+    ),
     "RMSprop": OptimizerClass(
         (
             Group((VELOCITY,)),
             Group((MOMENTUM,), "momentum"),
             Group((SlotKind("average_gradient", MAGNITUDE, ("mg",)),), "centered"),
-        )
+        ),
+        keras2_settings=("rho", "momentum", "epsilon", "centered"),
+        older_difference="adds epsilon to the mean of squares, under the root",
     ),
-    "Nadam": OptimizerClass(_MOMENTS, tail=(U_PRODUCT,), older_head=(ITERATION, MOMENTUM_CACHE)),
+    "Nadam": OptimizerClass(
+        _MOMENTS,
+        tail=(U_PRODUCT,),
+        older_head=(ITERATION, MOMENTUM_CACHE),
+        keras2_settings=_RATES,
+        older_decay=False,
+        older_difference="has a momentum that grows faster in the first steps",
+    ),
     "Lamb": OptimizerClass(_MOMENTS),
-    "Adagrad": OptimizerClass((Group((ACCUMULATOR,)),)),
+    "Adagrad": OptimizerClass(
+        (Group((ACCUMULATOR,)),),
+        keras2_settings=("initial_accumulator_value", "epsilon"),
+        older_difference="adds epsilon to the sum of squares, under the root",
+    ),
     "Adadelta": OptimizerClass(
         (
             Group(
@@ -198,14 +232,27 @@ TABLE: dict[str, OptimizerClass] = {  # the commonest first
                     SlotKind("accumulated_delta_var", MAGNITUDE, ("accum_var",)),
                 )
             ),
-        )
+        ),
+        keras2_settings=("rho", "epsilon"),
     ),
-    "Adamax": OptimizerClass((Group((MOMENTUM, SlotKind("norm", MAGNITUDE, ("u",)))),)),
-    "Ftrl": OptimizerClass((Group((ACCUMULATOR, SlotKind("linear", MAGNITUDE))),)),
-    "Lion": OptimizerClass((Group((MOMENTUM,)),)),
-    # Sums of squares over rows and over columns of a weight; numbers for weights of fewer than two axes.
+    "Adamax": OptimizerClass((Group((MOMENTUM, SlotKind("norm", MAGNITUDE, ("u",)))),), keras2_settings=_RATES),
+    "Ftrl": OptimizerClass(
+        (Group((ACCUMULATOR, SlotKind("linear", MAGNITUDE))),),
+        keras2_settings=(
+            "learning_rate_power",
+            "initial_accumulator_value",
+            "l1_regularization_strength",
+            "l2_regularization_strength",
+            "l2_shrinkage_regularization_strength",
+            "beta",
+        ),
+    ),
+    "Lion": OptimizerClass((Group((MOMENTUM,)),), keras2_settings=_RATES[:2], keras2_rate=0.0001),
+    # Sums of squares over rows and over columns of a weight; numbers, or nothing, for weights of fewer than two axes.
     "Adafactor": OptimizerClass(
-        (Group((SlotKind("r", MAGNITUDE, shape=_rows), SlotKind("c", MAGNITUDE, shape=_columns), VELOCITY)),)
+        (Group((ROWS, COLUMNS, VELOCITY)),),
+        keras2_groups=(Group((replace(ROWS, keeps=_is_matrix), replace(COLUMNS, keeps=_is_matrix), VELOCITY)),),
+        keras2_settings=("beta_2_decay", "epsilon_1", "epsilon_2", "clip_threshold", "relative_step"),
     ),
     # Keras calls the running parameters "momentum", but they start from the weights and are averaged, as EMA slots are.
     "ScheduleFreeAdamW": OptimizerClass((Group((MOVING_AVERAGE, VELOCITY)),), older=False),

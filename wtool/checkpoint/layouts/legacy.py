@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from wtool.checkpoint.demands import stored_dtype
@@ -219,6 +220,8 @@ def _optimizer(
 ) -> tuple[optimizer_settings.Settings, list[Tensor], list[str]]:
     entry = training_config.get("optimizer_config") if training_config is not None else None
     settings = optimizer_settings.settings_of(entry, older=_is_older(version))
+    if is_keras2(version) and optimizer_settings.is_legacy(settings):
+        settings = replace(settings, older=True)
     if "optimizer_weights" not in index.groups:
         return settings, [], []
     policy = "bfloat16" if any(held.dtype == "bfloat16" for owner in model.walk() for held in owner.holds) else None

@@ -7,22 +7,21 @@ optimizer, and every value is looked for by what it means: name of the slot, pat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import NoneType
 from typing import Any
 
 import numpy as np
 
-from wtool.checkpoint.model import Checkpoint, Slot, Tensor
+from wtool.checkpoint.model import Slot, Tensor
 from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import dtype_of
 from wtool.errors import a_few
-from wtool.schema.config import Node, inside, read_architecture
+from wtool.schema.config import Node, inside
 from wtool.schema.layers import Shape
 from wtool.schema.optimizer_orders import VariableOrder, variable_orders
-from wtool.schema.optimizer_settings import Settings, initial_value, inner_settings, scales_loss, settings_of
-from wtool.schema.optimizers import ITERATION, LEARNING_RATE, STEP_COUNTER, TABLE, Scalar, SlotKind
-from wtool.schema.upgrade.upgraded import Upgraded, moved_path
+from wtool.schema.optimizer_settings import Settings, initial_value, inner_settings, scales_loss
+from wtool.schema.optimizers import ITERATION, LEARNING_RATE, STEP_COUNTER, TABLE, U_PRODUCT, Scalar, SlotKind
 
 Source = Tensor | Fresh
 State = dict[str, list[tuple[Slot, Source]]]
@@ -62,12 +61,16 @@ def composed_state(
     rate = _inside(settings).config.get(LEARNING_RATE.name)
     if LEARNING_RATE in order.head and not isinstance(rate, (int, float, NoneType)):
         return {}, f"the optimizer's state is left out: its learning rate is {rate!r:.60}, which is no number"
+    if scales_loss(settings):  # Keras does not track what the optimizer inside adds behind its slots
+        order = replace(order, tail=())
     trained = trained_weights(root, variables, list(kept.slots))
     kinds = [kind for group in order.groups for kind in group]
     bare = [path for path in trained if path not in kept.slots] if kinds else []
     if bare:
         return {}, f"the optimizer's state is left out: it has nothing for {a_few(bare)}, which would be trained"
     composer = _Composer(kept, _inside(settings), variables, value)
+    if missing := list(composer.missing(order, trained)):
+        return {}, f"the optimizer's state is left out: it has no {a_few(missing)}"
     own = list(composer.own(order, trained))
     if not scales_loss(settings):
         return {OUTER: own}, ""
@@ -126,6 +129,16 @@ class _Composer:
     variables: Mapping[str, Source]
     value: Callable[[Tensor], Any]
 
+    def missing(self, order: VariableOrder, trained: Sequence[str]) -> Iterator[str]:
+        """Yields the slots that the new optimizer wants and the old one did not have, in words."""
+        for path in trained:
+            shape = self.variables[path].shape
+            for kind in (kind for group in order.groups for kind in group):
+                is_wanted = kind.keeps is None or kind.keeps(shape, path, self.settings.config)
+                there = self.kept.slots.get(path, {}).get(kind.name)
+                if is_wanted and kind.shape(shape) and (there is None or there.shape != kind.shape(shape)):
+                    yield f"{kind.name} of {path}"
+
     def own(self, order: VariableOrder, trained: Sequence[str]) -> Iterator[tuple[Slot, Source]]:
         """Yields what an optimizer keeps that trains weights itself."""
         yield from self.scalars(order.head)
@@ -134,6 +147,7 @@ class _Composer:
                 for kind in group:
                     if kind.keeps is None or kind.keeps(self.variables[path].shape, path, self.settings.config):
                         yield self._slot(kind, path)
+        yield from self.scalars(order.tail)
 
     def scalars(self, head: Sequence[Scalar]) -> Iterator[tuple[Slot, Source]]:
         """Yields the numbers that an optimizer keeps."""
@@ -145,72 +159,37 @@ class _Composer:
         there = self.kept.scalars.get(scalar.name)
         if there is not None and (there.dtype, there.shape) == (dtype, ()):
             return there
-        rate = self.settings.config.get(LEARNING_RATE.name) if scalar is LEARNING_RATE else None
-        value: Any = initial_value(scalar.name, self.settings) if rate is None else rate
-        return filled((), dtype, value if there is None else self.value(there))
+        return filled((), dtype, self._number(scalar) if there is None else self.value(there))
+
+    def _number(self, scalar: Scalar) -> Any:
+        """Returns a number that the old file does not have."""
+        rate = self.settings.config.get(LEARNING_RATE.name)
+        if scalar is LEARNING_RATE and isinstance(rate, (int, float)):
+            return rate
+        step, momentum = self.kept.scalars.get(ITERATION.name), self.settings.config.get("beta_1", 0.9)
+        if scalar is U_PRODUCT and step is not None and isinstance(momentum, (int, float)):
+            return product_of_momenta(momentum, int(self.value(step)))
+        return initial_value(scalar.name, self.settings)
 
     def _slot(self, kind: SlotKind, path: str) -> tuple[Slot, Source]:
         initial = initial_value(kind.name, self.settings)
         weight = self.variables[path]
         shape = kind.shape(weight.shape)
         there = self.kept.slots.get(path, {}).get(kind.name)
-        source = there if there is not None and there.shape == shape else filled(shape, weight.dtype, initial)
-        return Slot(kind.name, path, initial), source
+        return Slot(kind.name, path, initial), filled(shape, weight.dtype, initial) if there is None else there
+
+
+def product_of_momenta(momentum: float, steps: int) -> float:
+    """Returns the product of the momenta of all steps so far, which Nadam needs and Keras 2 does not store.
+
+    The momentum of step t is `momentum * (1 - 0.96 ** t / 2)`. After ten thousand steps the product stays as it is.
+
+    Source: `_backend_update_step` of keras/src/optimizers/nadam.py.
+    """
+    numbers = np.arange(1, min(steps, 10_000) + 1)
+    return float(np.prod(momentum * (1 - 0.5 * 0.96**numbers)))
 
 
 def filled(shape: Shape, dtype: str, value: float) -> Fresh:
     """Returns an array whose values are all the same."""
     return Fresh(shape, dtype, lambda: np.full(shape, value, dtype_of(dtype)))
-
-
-def stored_state(base: Checkpoint) -> State:
-    """Returns the state of the optimizer of a model of Keras 3 as it is, in the groups of files of Keras 3.
-
-    An `.h5` file has a single group, in which the variables of an optimizer inside another follow those of that one.
-    """
-    found: State = {}
-    for tensor in base.slots:
-        assert tensor.slot is not None
-        group = OUTER if base.format == "h5" else tensor.stored.rpartition("/vars/")[0]
-        found.setdefault(group, []).append((tensor.slot, tensor))
-    head = [scalar.name for scalar in TABLE["LossScaleOptimizer"].head]
-    if base.format == "h5" and [slot.name for slot, _ in found.get(OUTER, ())][: len(head)] == head:
-        found[INNER] = found[OUTER][len(head) :]
-    return found
-
-
-def upgraded_state(base: Checkpoint, upgraded: Upgraded, variables: Mapping[str, Source]) -> tuple[State, str]:
-    """Returns the state of the optimizer of an upgraded model, by its groups, and why it has none.
-
-    Args:
-        base: the old model.
-        upgraded: what became of its architecture.
-        variables: path of each variable of the new model -> what fills it.
-    """
-    if not base.slots:
-        return {}, ""
-    entry = (upgraded.config.get("compile_config") or {}).get("optimizer")
-    if entry is None:
-        return {}, "the optimizer's state is left out, since the new model has no optimizer"
-    if unclear := [each.path for each in base.slots if each.slot and each.slot.weight is None and any(each.shape)]:
-        return {}, f"the optimizer's state is left out: the file does not tell what {a_few(unclear)} are"
-    root, _ = read_architecture(upgraded.config)
-    return composed_state(_kept(base, upgraded), settings_of(entry), root, variables, lambda each: base.read(each)[()])
-
-
-def _kept(base: Checkpoint, upgraded: Upgraded) -> Kept:
-    scalars = {each.slot.name: each for each in base.slots if each.slot and each.slot.weight is None}
-    old: dict[str, dict[str, Tensor]] = {}
-    for each in base.slots:
-        if each.slot is not None and each.slot.weight is not None:
-            old.setdefault(each.slot.weight, {})[each.slot.name] = each
-    read = {path for array in upgraded.arrays for path in array.reads}
-    slots: dict[str, Mapping[str, Source]] = {}
-    for path, own in old.items():
-        new = moved_path(path, upgraded.moved)
-        if path not in read:
-            slots[new] = {} if new in upgraded.slots_are_stale else own
-    for array in upgraded.arrays:
-        if all(path in old for path in array.reads):
-            slots[array.path] = {}
-    return Kept(scalars, slots)

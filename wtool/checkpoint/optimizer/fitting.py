@@ -141,7 +141,7 @@ class _Expansion:
                 keeps = self._keeps(kind, held)
                 if keeps is False:
                     continue
-                copy = replace(held)
+                copy = _as_slot(held, kind)
                 self.meaning[id(copy)] = kind.name, held
                 self.copies.append(copy)  # or its identity could be another's
                 if keeps or segment.loose:
@@ -157,6 +157,13 @@ class _Expansion:
         if kind.keeps is None or kind.keeps(held.shape or (), "", {}):
             return True
         return None if self.loosely else kind.keeps(held.shape or (), held.path, self.config)
+
+
+def _as_slot(held: StoredVariable, kind: SlotKind) -> StoredVariable:
+    """Returns a copy of a weight that has the shape of its slot."""
+    if held.dataset is None or kind.has_shape_of_weight:
+        return replace(held)
+    return replace(held, dataset=replace(held.dataset, shape=kind.shape(held.dataset.shape)))
 
 
 def first_part(shapes: Sequence[Shape], settings: Settings) -> PartVariables | None:

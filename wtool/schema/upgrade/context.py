@@ -58,7 +58,6 @@ class Context:
         floatx: dtype of layers that name none, as Keras calls it.
         masks: whether any layer of the model makes masks.
         replaced: the keys of `wishes.replacements` that named a layer.
-        stale: paths of variables whose optimizer slots cannot go on; their layers are called as in the old model, too.
         models: path of a functional model in the old model -> what is known of its outputs behind given inputs.
     """
 
@@ -71,7 +70,6 @@ class Context:
     notes: dict[str, None] = field(default_factory=dict)
     moved: dict[str, tuple[str, str]] = field(default_factory=dict)
     arrays: dict[str, ArrayChange] = field(default_factory=dict)
-    stale: set[str] = field(default_factory=set)
     models: dict[str, Behind] = field(default_factory=dict)
     calls: dict[str, dict[str, bool]] = field(default_factory=dict)
     floatx: str = "float32"

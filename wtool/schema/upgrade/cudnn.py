@@ -35,6 +35,5 @@ def from_cudnn(kind: str, settings: Mapping[str, Any], place: Place, context: Co
         path = f"{cell}/{name}"
         arguments = {} if name == "bias" else {"gates": gates}
         context.arrays[path] = ArrayChange(path, (f"{place.path}/{name}",), function, arguments)
-        context.stale.add(path)
     context.change(place, "cuDNN", f"it is {new}, and its kernels and biases are laid out as {new} has them")
     return new, {**settings, **_IMPLIED, **({"reset_after": True} if new == "GRU" else {})}

@@ -140,4 +140,3 @@ def _join(kind: str, place: Place, context: Context) -> None:
 
 def _note(path: str, reads: tuple[str, ...], function: str, arguments: Mapping[str, Any], context: Context) -> None:
     context.arrays[path] = ArrayChange(path, reads, function, arguments)
-    context.stale.add(path)

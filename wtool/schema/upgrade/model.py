@@ -49,14 +49,13 @@ def upgrade(
     entry = upgraded_entry(whole(config), Place("", class_of_model(config)), context)
     for name in sorted(set(wishes.replacements) - context.replaced):
         context.refuse(Place(name, ""), "unused wish", f"--replace names {name}, but no layer is called so")
-    if compiled := upgraded_training(training or {}, context):
-        entry[COMPILED] = compiled
     moved = context.moves()
+    if compiled := upgraded_training(training or {}, _outputs(whole(config)), moved, context):
+        entry[COMPILED] = compiled
     return Upgraded(
         entry,
         moved,
         tuple(replace(change, path=moved_path(path, moved)) for path, change in context.arrays.items()),
-        frozenset(moved_path(path, moved) for path in context.stale),
         tuple(context.changes),
         tuple(context.refused),
         tuple(context.notes),
@@ -74,6 +73,19 @@ def whole(config: Any) -> Mapping[str, Any]:
     if not isinstance(config, Mapping):
         raise Refused(f"the model's configuration is {config!r:.60}, not an object")
     return config
+
+
+def _outputs(entry: Mapping[str, Any]) -> list[str] | None:
+    """Returns what a model calls its outputs; None where only the author of its class knows."""
+    settings = entry.get("config")
+    told = settings.get("output_layers") if isinstance(settings, Mapping) else None
+    if isinstance(told, Mapping):
+        return list(told)
+    if not isinstance(told, list) or not told:
+        return None
+    if isinstance(told[0], str):  # a single output, not in a list
+        return told[:1]
+    return [str(each[0]) if isinstance(each, list) and each else str(each) for each in told]
 
 
 def class_of_model(config: Any) -> str:

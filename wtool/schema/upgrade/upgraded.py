@@ -68,7 +68,6 @@ class Upgraded:
         moved: path of a layer or a variable in the old model -> its path in the new one, where that differs. What is
             inside a moved layer moves along, unless it is named itself (`moved_path`).
         arrays: the new variables that do not simply hold the values of the old variable at their path.
-        slots_are_stale: paths of new variables whose optimizer slots cannot go on from the old ones.
         changes: what the rules did, in the order of the layers.
         refused: what no rule can keep, all of it at once; if there is any, `config` is not to be used.
         notes: what is worth knowing, one line each.
@@ -77,7 +76,6 @@ class Upgraded:
     config: dict[str, Any]
     moved: Mapping[str, str] = field(default_factory=dict)
     arrays: tuple[ArrayChange, ...] = ()
-    slots_are_stale: frozenset[str] = frozenset()
     changes: tuple[Change, ...] = ()
     refused: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()

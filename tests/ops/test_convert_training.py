@@ -1,0 +1,182 @@
+"""Models of Keras 2 that were trained, converted and trained on: both Kerases go on alike, with the same optimizer."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wtool
+
+pytestmark = pytest.mark.tensorflow
+keras = pytest.importorskip("keras")
+keras2 = pytest.importorskip("tf_keras")
+
+new, old, schedules = keras2.optimizers, keras2.optimizers.legacy, keras2.optimizers.schedules
+scaling = keras2.mixed_precision.LossScaleOptimizer
+
+OPTIMIZERS: dict[str, Callable[[], Any]] = {
+    "adam": lambda: new.Adam(0.01),
+    "amsgrad": lambda: new.Adam(0.01, amsgrad=True),
+    "adamw": lambda: new.AdamW(0.01, weight_decay=0.1),
+    "sgd": lambda: new.SGD(0.05, weight_decay=0.01),
+    "nesterov": lambda: new.SGD(0.05, momentum=0.9, nesterov=True),
+    "rmsprop": lambda: new.RMSprop(0.01),
+    "centered": lambda: new.RMSprop(0.01, centered=True, momentum=0.5),
+    "adagrad": lambda: new.Adagrad(0.1),
+    "adadelta": lambda: new.Adadelta(1.0),
+    "adamax": lambda: new.Adamax(0.01),
+    "adafactor": lambda: new.Adafactor(0.01),
+    "ftrl": lambda: new.Ftrl(0.1, l1_regularization_strength=0.01, l2_shrinkage_regularization_strength=0.01, beta=0.1),
+    "lion": lambda: new.Lion(0.01),
+    "averages": lambda: new.Adam(0.01, use_ema=True, ema_overwrite_frequency=3),
+    "clipnorm": lambda: new.Adam(0.01, clipnorm=0.1),
+    "global_clipnorm": lambda: new.SGD(0.1, global_clipnorm=0.1),
+    "clipvalue": lambda: new.SGD(0.1, clipvalue=0.01),
+    "exponential": lambda: new.Adam(schedules.ExponentialDecay(0.01, 3, 0.9, staircase=True)),
+    "inverse": lambda: new.SGD(schedules.InverseTimeDecay(0.1, 2, 0.5), momentum=0.9),
+    "piecewise": lambda: new.SGD(schedules.PiecewiseConstantDecay([5, 7], [0.1, 0.05, 0.01])),
+    "polynomial": lambda: new.SGD(schedules.PolynomialDecay(0.1, 20)),
+    "cosine": lambda: new.SGD(schedules.CosineDecay(0.05, 20, warmup_target=0.1, warmup_steps=5)),
+    "restarts": lambda: new.SGD(schedules.CosineDecayRestarts(0.05, 4)),
+    "scaled": lambda: scaling(new.Adam(0.01)),
+    "fixed scale": lambda: scaling(new.Adam(0.01), dynamic=False, initial_scale=8.0),
+}
+LEGACY: dict[str, Callable[[], Any]] = {
+    "adam": lambda: old.Adam(0.01, clipnorm=0.1),
+    "amsgrad": lambda: old.Adam(0.01, amsgrad=True),
+    "decay": lambda: old.Adam(0.01, decay=0.1),
+    "nesterov": lambda: old.SGD(0.05, momentum=0.9, nesterov=True, decay=0.01),
+    "schedule": lambda: old.SGD(schedules.ExponentialDecay(0.01, 3, 0.9)),
+    "centered": lambda: old.RMSprop(0.01, centered=True, momentum=0.5),
+    "adagrad": lambda: old.Adagrad(0.1),
+    "adadelta": lambda: old.Adadelta(1.0),
+    "adamax": lambda: old.Adamax(0.01),
+    "ftrl": lambda: old.Ftrl(0.1, l1_regularization_strength=0.01, l2_shrinkage_regularization_strength=0.01, beta=0.1),
+    "scaled": lambda: scaling(old.Adam(0.01, decay=0.1)),
+}
+STEPS = 4  # of an epoch
+
+
+def data() -> tuple[Any, Any]:
+    random = np.random.default_rng(0)
+    return random.normal(size=(8 * STEPS, 5)).astype("float32"), random.normal(size=(8 * STEPS, 2)).astype("float32")
+
+
+def trained(optimizer: Any, epochs: int = 2) -> Any:
+    """A small model of Keras 2, trained for some epochs. Steps run one by one, which is faster than tracing."""
+    keras2.utils.set_random_seed(1)
+    layers = keras2.layers
+    model = keras2.Sequential([
+        layers.Input((5,), name="i"), layers.Dense(3, "tanh", name="a"), layers.BatchNormalization(name="bn"),
+        layers.Dense(2, name="b"),
+    ])  # fmt: skip
+    model.compile(optimizer, "mse", metrics=["mae"], run_eagerly=True)
+    fitted(model, epochs)
+    return model
+
+
+def fitted(model: Any, epochs: int = 1) -> dict[str, list[float]]:
+    """What a model reports of the epochs that it is trained."""
+    x, y = data()
+    model.run_eagerly = True
+    history: dict[str, list[float]] = model.fit(x, y, 8, epochs, verbose=0, shuffle=False).history
+    return history
+
+
+def converted(model: Any, path: Path, result: str = "new.keras") -> tuple[Any, wtool.Converted]:
+    """A model of Keras 2, saved, converted and loaded by Keras 3, which has nothing to complain about."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save(path)
+    (done,) = wtool.convert(path, output=path.parent / result)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Skipping variable loading")
+        return keras.models.load_model(path.parent / result), done
+
+
+def assert_goes_on_alike(model: Any, upgraded: Any, tolerance: float = 1e-5) -> None:
+    steps = int(model.optimizer.iterations)
+    assert int(upgraded.optimizer.iterations) == steps > 0
+    first, second = fitted(model), fitted(upgraded)
+    for name in ("loss", "mae"):
+        np.testing.assert_allclose(first[name], second[name], rtol=tolerance, atol=tolerance)
+    for before, after in zip(model.get_weights(), upgraded.get_weights(), strict=True):
+        np.testing.assert_allclose(before, after, rtol=tolerance, atol=tolerance)
+    assert int(upgraded.optimizer.iterations) == steps + STEPS
+
+
+@pytest.mark.parametrize("ending", ["h5", "keras"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_training_goes_on_alike(name: str, ending: str, tmp_path: Path) -> None:
+    model = trained(OPTIMIZERS[name]())
+    upgraded, done = converted(model, tmp_path / f"old.{ending}")
+    assert done.notes == ()
+    assert_goes_on_alike(model, upgraded)
+
+
+@pytest.mark.parametrize("name", LEGACY)
+def test_training_with_a_legacy_optimizer_goes_on_alike(name: str, tmp_path: Path) -> None:
+    model = trained(LEGACY[name]())
+    upgraded, done = converted(model, tmp_path / "old.h5")
+    assert all("epsilon" in note for note in done.notes)
+    assert_goes_on_alike(model, upgraded)
+
+
+def test_an_optimizer_that_differs_in_keras_3_is_told(tmp_path: Path) -> None:
+    model = trained(old.RMSprop(0.01))
+    upgraded, done = converted(model, tmp_path / "old.h5")
+    assert done.notes == (
+        "the optimizer RMSprop of Keras 3 adds epsilon to the mean of squares, under the root: its steps differ a "
+        "little from the old ones",
+    )
+    assert_goes_on_alike(model, upgraded, tolerance=1e-3)
+
+
+def test_nadam_goes_on_with_the_product_of_its_momenta(tmp_path: Path) -> None:
+    model = trained(new.Nadam(0.01), epochs=3)
+    upgraded, _ = converted(model, tmp_path / "old.h5")
+    product = np.float64(1)
+    for step in range(1, 3 * STEPS + 1):
+        product *= 0.9 * (1 - 0.5 * 0.96**step)
+    assert float(upgraded.optimizer._u_product) == pytest.approx(product, rel=1e-6)
+    assert_goes_on_alike(model, upgraded, tolerance=2e-3)  # Keras 2 multiplies once for each weight
+
+
+def test_mixed_precision_goes_on_with_a_scaled_loss(tmp_path: Path) -> None:
+    keras2.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = trained(new.Adam(0.01))
+    finally:
+        keras2.mixed_precision.set_global_policy("float32")
+    upgraded, _ = converted(model, tmp_path / "old.keras")
+    assert type(upgraded.optimizer).__name__ == "LossScaleOptimizer"
+    assert_goes_on_alike(model, upgraded, tolerance=2e-3)
+
+
+def test_weights_of_frozen_layers_have_no_state(tmp_path: Path) -> None:
+    model = trained(new.Adam(0.01), epochs=1)
+    model.get_layer("a").trainable = False
+    model.compile(new.Adam(0.01), "mse", metrics=["mae"], run_eagerly=True)
+    fitted(model)
+    upgraded, _ = converted(model, tmp_path / "old.h5")
+    assert_goes_on_alike(model, upgraded)
+
+
+def test_state_of_other_weights_than_those_trained_is_left_out(tmp_path: Path) -> None:
+    model = trained(new.Adam(0.01), epochs=1)
+    model.get_layer("a").trainable = False
+    model.compile(new.Adam(0.01), "mse", metrics=["mae"], run_eagerly=True)
+    fitted(model)
+    model.get_layer("a").trainable = True
+    model.save(tmp_path / "old.h5")
+    (done,) = wtool.convert(tmp_path / "old.h5", output=tmp_path / "new.keras")
+    assert done.notes == (
+        "the optimizer's state is left out: it has nothing for a/kernel, a/bias, which would be trained",
+    )
+    with wtool.open_checkpoint(str(tmp_path / "new.keras")) as made:
+        assert made.slots == ()

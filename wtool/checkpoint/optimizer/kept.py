@@ -1,0 +1,119 @@
+"""What the optimizer of an old model has kept, as the new model can go on with it.
+
+A weight whose values are computed from old ones has slots that are computed alike: wherever a value goes, its slots go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.optimizer.composed import INNER, OUTER, Kept, Source, State, composed_state
+from wtool.checkpoint.structure import Fresh
+from wtool.dtypes import Array
+from wtool.errors import a_few
+from wtool.schema.config import read_architecture
+from wtool.schema.optimizer_settings import Settings, scales_loss, settings_of
+from wtool.schema.optimizers import AVERAGE, TABLE, rule_of
+from wtool.schema.upgrade.native import COMPILED
+from wtool.schema.upgrade.upgraded import ArrayChange, Upgraded, moved_path
+from wtool.transforms.relaying import FUNCTIONS, cudnn_bias_lstm
+
+SCALING = "LossScaleOptimizer"
+
+
+def stored_state(base: Checkpoint) -> State:
+    """Returns the state of the optimizer of a model of Keras 3 as it is, in the groups of files of Keras 3.
+
+    An `.h5` file has a single group, in which the variables of an optimizer inside another follow those of that one.
+    """
+    found: State = {}
+    for tensor in base.slots:
+        assert tensor.slot is not None
+        group = OUTER if base.format == "h5" else tensor.stored.rpartition("/vars/")[0]
+        found.setdefault(group, []).append((tensor.slot, tensor))
+    head = [scalar.name for scalar in TABLE[SCALING].head]
+    if base.format == "h5" and [slot.name for slot, _ in found.get(OUTER, ())][: len(head)] == head:
+        found[INNER] = found[OUTER][len(head) :]
+    return found
+
+
+def compiled_as(base: Checkpoint) -> Mapping[str, Any] | None:
+    """Returns how the model of an archive of Keras 2 was compiled; None where it was not.
+
+    For mixed_float16, Keras 2 wraps the optimizer in one that scales the loss, and only the file's groups tell that.
+    """
+    compiled = (base.config or {}).get(COMPILED)
+    if not isinstance(compiled, Mapping) or not compiled:
+        return None
+    optimizer, entry = base.contents.optimizer, compiled.get("optimizer")
+    is_wrapped = optimizer is not None and scales_loss(Settings(optimizer.class_name, {}))
+    if not is_wrapped or scales_loss(settings_of(entry)):
+        return compiled
+    return {**compiled, "optimizer": {"class_name": SCALING, "config": {"inner_optimizer": entry}}}
+
+
+def upgraded_state(base: Checkpoint, upgraded: Upgraded, variables: Mapping[str, Source]) -> tuple[State, list[str]]:
+    """Returns the state of the optimizer of an upgraded model, by its groups, and notes.
+
+    Args:
+        base: the old model.
+        upgraded: what became of its architecture.
+        variables: path of each variable of the new model -> what fills it.
+    """
+    if not base.slots:
+        return {}, []
+    compiled = upgraded.config.get(COMPILED)
+    entry = compiled.get("optimizer") if isinstance(compiled, Mapping) else None
+    if entry is None:
+        return {}, ["the optimizer's state is left out, since the new model has no optimizer"]
+    if unclear := [each.path for each in base.slots if each.slot and each.slot.weight is None and any(each.shape)]:
+        return {}, [f"the optimizer's state is left out: the file does not tell what {a_few(unclear)} are"]
+    old = _by_weight(base)
+    slots: dict[str, Mapping[str, Source]] = {}
+    read = {path for array in upgraded.arrays for path in array.reads}
+    for path, own in old.items():
+        if path not in read:
+            slots[moved_path(path, upgraded.moved)] = own
+    notes = []
+    for array in upgraded.arrays:
+        if array.path in variables and all(path in old for path in array.reads):
+            slots[array.path] = _followed(base, array, [old[path] for path in array.reads], variables[array.path])
+            if array.function == cudnn_bias_lstm.__name__:
+                notes.append(f"the two biases of {array.path} are one now, which moves half as far in a step")
+    scalars = {each.slot.name: each for each in base.slots if each.slot and each.slot.weight is None}
+    root, _ = read_architecture(upgraded.config)
+    state, lost = composed_state(
+        Kept(scalars, slots), settings_of(entry), root, variables, lambda each: base.read(each)[()]
+    )
+    return state, [lost] if lost else notes
+
+
+def _by_weight(base: Checkpoint) -> dict[str, dict[str, Tensor]]:
+    """Returns path of a weight -> its slots by their names."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for each in base.slots:
+        if each.slot is not None and each.slot.weight is not None:
+            found.setdefault(each.slot.weight, {})[each.slot.name] = each
+    return found
+
+
+def _followed(
+    base: Checkpoint, array: ArrayChange, read: Sequence[Mapping[str, Tensor]], weight: Source
+) -> dict[str, Source]:
+    """Returns the slots of a weight whose values are computed from those of other weights."""
+    names = [name for name in read[0] if all(name in own for own in read)]
+    return {
+        name: Fresh(weight.shape, own[0].dtype, partial(_computed, base, array, name, own))
+        for name in names
+        for own in [[each[name] for each in read]]
+    }
+
+
+def _computed(base: Checkpoint, array: ArrayChange, name: str, read: Sequence[Tensor]) -> Array:
+    """Returns the values of a slot. Two biases of which the sum counts have equal gradients, so their mean is taken."""
+    values: Array = FUNCTIONS[array.function](*(base.read(each) for each in read), **array.arguments)
+    is_mean = array.function == cudnn_bias_lstm.__name__ and rule_of(name) is not AVERAGE
+    return values / 2 if is_mean else values
