@@ -85,13 +85,20 @@ def calls_of(entries: Mapping[str, Mapping[str, Any]], outputs: Sequence[Ref]) -
     }
     taken = [ref.key for each in nodes.values() for _, refs in each for ref in refs] + [ref.key for ref in outputs]
     first: dict[str, int] = {}
+    last: dict[str, int] = {}
     for name, number, _ in taken:
         first[name] = min(number, first.get(name, number))
+        last[name] = max(number, last.get(name, number))
     return {
         (name, number): call
         for name, each in nodes.items()
-        for number, call in enumerate(each, first.get(name, 0) if _is_model(entries[name]) else 0)
+        for number, call in enumerate(each, _start(entries[name], len(each), first.get(name, 0), last.get(name, 0)))
     }
+
+
+def _start(entry: Mapping[str, Any], count: int, first: int, last: int) -> int:
+    """The index of a layer's first call: models, of an author's own class too, may be counted from 1."""
+    return first if _is_model(entry) or last == count else 0
 
 
 def _is_model(entry: Mapping[str, Any]) -> bool:

@@ -237,3 +237,23 @@ def test_a_slash_becomes_a_line_that_no_layer_has_yet() -> None:
         "in_put/y/z": "in_put/y_z", "in_put/a/b": "in_put/a_b",
     }  # fmt: skip
     assert {change.layer for change in found.changes if change.rule == "name"} == set(found.moved)
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_functional_model_of_an_own_class_keeps_its_place(tells: bool) -> None:
+    def start(self: Any, *given: Any, **named: Any) -> None:  # because of which Keras 2 stores no graph
+        keras2.Model.__init__(self, *given, **named)
+
+    x, y = Input((4,)), Input((4,))
+    own = type("Own", (keras2.Model,), {} if tells else {"__init__": start})
+    inner = own(x, L.Dense(3)(block()(block("other")(x)) * 2.0), name="inner")
+    result = upgraded(model(y, inner(L.Activation("tanh")(inner(y)[:, :1] + y))))
+    assert not result.refused
+    entry = next(each for each in result.config["config"]["layers"] if each["name"] == "inner")
+    assert len(entry["inbound_nodes"]) == 2
+    assert result.config["config"]["output_layers"] == ["inner", 2, 0]
+    if tells:
+        keras = pytest.importorskip("keras")
+        old = model(y, inner(L.Activation("tanh")(inner(y)[:, :1] + y)))
+        with keras.saving.CustomObjectScope({"Own": type("Own", (keras.Model,), {})}):
+            assert_same(old, twin(old))

@@ -7,6 +7,7 @@ from typing import Any
 
 from wtool.schema.layers import class_of
 from wtool.schema.upgrade.context import Context, Place
+from wtool.schema.upgrade.nodes import functional_config
 from wtool.schema.upgrade.objects import FAMILIES, registered_name, upgraded_dtype, upgraded_part
 
 Upgrade = Callable[[Any, Place, Context], dict[str, Any]]
@@ -35,7 +36,11 @@ def custom_entry(
     registered = context.registered(old, place)
     renamed = f", now {registered}" if registered != old else ""
     context.change(place, "custom class", f"the class {old}{renamed} is kept, with its settings")
-    config = {key: _inner(value, place, context, upgraded_entry) for key, value in settings.items()}
+    graph: dict[str, Any] = {}
+    if {"layers", "input_layers", "output_layers"} <= settings.keys() and isinstance(settings["layers"], list):
+        graph = functional_config(settings, place, context, upgraded_entry)
+    own = {key: value for key, value in settings.items() if key not in graph}
+    config = graph | {key: _inner(value, place, context, upgraded_entry) for key, value in own.items()}
     config.pop("batch_input_shape", None)
     if "dtype" in settings:
         config["dtype"] = upgraded_dtype(settings["dtype"], place, context)

@@ -100,7 +100,9 @@ class _Graph:
             for name, entry in ((name, self._upgraded(name, upgraded_entry)) for name in self.old)
         }
         self.counted = {
-            chain[-1]["name"] for chain in self.new.values() if chain and "input_layers" in chain[-1]["config"]
+            chain[-1]["name"]
+            for name, chain in self.new.items()
+            if chain and ("input_layers" in chain[-1]["config"] or self._is_own_model(name))
         }
         self.tensors: dict[Key, Tensor] = {}
         self.operations = {name for name, chain in self.new.items() if not chain}
@@ -124,6 +126,10 @@ class _Graph:
         if place.class_name not in OPERATIONS:
             return upgraded_entry(self.old[name], place, self.context)
         return replacement_of(layer_settings(self.old[name]), place, self.context)
+
+    def _is_own_model(self, name: str) -> bool:
+        """Whether a layer of an author's class, which does not tell its graph, was counted as functional models are."""
+        return class_of(self.old[name]) is None and self.first.get(name) == 1
 
     def call_all(self) -> None:
         """Notes every call in the new entries, and what comes out of each."""
@@ -217,7 +223,7 @@ class _Graph:
     def _arguments(self, call: CallKey) -> Arguments:
         """Returns the arguments of a layer's call for Keras 3."""
         node = self.calls[call][0]
-        tensor = lambda key: self._noted(key, self.places[call[0]])  # noqa: E731
+        tensor = partial(self._noted, self.places[call[0]])
         first = filled(node, tensor, partial(_constant, self.new[call[0]][0]))
         if isinstance(first, list) and len(first) == 1:
             first = first[0]
@@ -261,7 +267,7 @@ class _Graph:
             self.context.refuse(place, "unknown operation", f"it takes the size that {key[0]} gives as a tensor")
         return new or ("", 0, 0)
 
-    def _noted(self, key: Key, place: Place) -> Entry:
+    def _noted(self, place: Place, key: Key) -> Entry:
         """Returns a tensor as Keras 3 notes it among the arguments of a layer."""
         return Tensor(self._existing(key, place), self.tensor(key).spec).entry
 

@@ -194,13 +194,16 @@ def _known_part(at: OperationCall, part: Any) -> Any:
 def _cut(at: OperationCall, parts: list[Any]) -> Tensor:
     """Puts the taking of a part of a tensor into the graph, as `kept_axes` reads the parts of a key."""
     x = at.x
-    shape = known_shape(x)
-    kept = kept_axes(parts, len(shape))
+    shape = x.spec.shape
+    kept = kept_axes(parts, len(parts) if shape is None else len(shape))
     if kept is None:
         raise Cannot("takes a part of a tensor in a way that is not known")
+    key = [_key(part) for part in parts]
+    if shape is None:
+        return at.op("numpy.GetItem", x, key, spec=Spec(None, x.spec.dtype))
     new = tuple(1 if axis is None else _length(shape[axis], part) for axis, part in kept)
     batch = x.spec.batch and bool(kept) and kept[0] == (0, slice(None))
-    return at.op("numpy.GetItem", x, [_key(part) for part in parts], spec=Spec(new, x.spec.dtype, batch))
+    return at.op("numpy.GetItem", x, key, spec=Spec(new, x.spec.dtype, batch))
 
 
 def _length(size: int | None, part: slice) -> int | None:
