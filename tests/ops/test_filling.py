@@ -17,7 +17,6 @@ from tests.models import FIXTURES
 from tests.ops.test_convert_safetensors import whole
 from wtool.errors import Usage
 from wtool.ops.converted import Unconvertible
-from wtool.transforms.transposing import transposed, transposed_shape
 
 pytest.importorskip("safetensors")
 
@@ -171,32 +170,3 @@ def test_words_that_do_not_go_together(tmp_path: Path) -> None:
         wtool.convert(weights, like=FIXTURES / "zoo" / "tf2.10" / "mlp.h5", output=tmp_path / "x.keras")
     with pytest.raises(Unconvertible, match="weights alone"):
         wtool.convert(weights, like=ZOO / "mlp.weights.h5", output=tmp_path / "x.keras")
-
-
-# --- transpositions, against convolutions that are written out ---
-
-
-@pytest.mark.parametrize(
-    ("torch", "keras"),
-    [((5, 3), (3, 5)), ((5, 3, 4), (4, 3, 5)), ((6, 3, 2, 4), (2, 4, 3, 6)), ((6, 3, 2, 4, 5), (2, 4, 5, 3, 6))],
-)
-def test_kernels_of_every_rank_have_window_inputs_outputs(torch: tuple[int, ...], keras: tuple[int, ...]) -> None:
-    kernel = np.random.default_rng(0).normal(size=torch)
-    new = transposed(kernel, keras)
-    assert new.shape == keras == transposed_shape(torch, keras)
-    for place in np.ndindex(torch):
-        outputs, inputs, *window = place
-        assert new[(*window, inputs, outputs)] == kernel[place]
-
-
-def test_depthwise_kernels_get_their_channels_apart() -> None:
-    kernel = np.random.default_rng(0).normal(size=(6, 1, 2, 4))  # three channels, each with two outputs
-    new = transposed(kernel, (2, 4, 3, 2))
-    assert transposed_shape(kernel.shape, (2, 4, 3, 2)) == new.shape == (2, 4, 3, 2)
-    for channel, multiple in np.ndindex(3, 2):
-        np.testing.assert_array_equal(new[:, :, channel, multiple], kernel[channel * 2 + multiple, 0])
-
-
-def test_what_has_no_two_axes_stays() -> None:
-    assert transposed_shape((3,), (3,)) == (3,)
-    assert transposed(np.ones(()), ()).shape == ()

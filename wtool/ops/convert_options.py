@@ -23,6 +23,7 @@ class Convert(Checked):
         wtool convert zoo/ -o new-zoo/ -j 2
         wtool convert old.h5 --replace 'scale=Rescaling:scale=2,offset=1'
         wtool convert model.keras --to weights.h5
+        wtool convert weights.safetensors --like model.keras -o new.keras
         >>> wtool.convert("old.h5", output="new.keras")  # doctest: +SKIP
     """
 
