@@ -81,11 +81,11 @@ def copy(model: Path, out: Path) -> Contender:
     return Contender("cp", ["cp", str(model), str(out)], lambda: remove(out))
 
 
-def wtool_on(command: Sequence[str], words: Sequence[str], models: Path, out: Path) -> Contender:
-    """A transform of one model, or of a folder of them (then `out` is one as well)."""
+def wtool_on(command: Sequence[str], words: Sequence[str], models: Path, out: Path, what: str = "") -> Contender:
+    """A transform of one model, or of a folder of them (then `out` is one as well); `what` ends its name."""
     target = f"{out}/" if models.is_dir() else str(out)
     return Contender(
-        f"wtool {' '.join(words)}", [*command, *words, str(models), "-q", "-o", target], lambda: remove(out)
+        f"wtool {' '.join(words)}{what}", [*command, *words, str(models), "-q", "-o", target], lambda: remove(out)
     )
 
 

@@ -4,7 +4,8 @@
 
 `resnet50/` holds 20 checkpoints of ResNet50 (about 100 MB each) and `wide/` ten of stacked Dense layers (about four
 times as large); `huge/` one model of 1 GB; `zoo/` 500 of ResNet-20 for CIFAR, 1.3 MB each. Every one is
-the same model plus small noise of its own. Needs the `train` extra.
+the same model plus small noise of its own. `old/` holds ResNet50 and a small model as Keras 2 saves them in `.h5`.
+Needs the extras `train` and `readers`.
 """
 
 from __future__ import annotations
@@ -77,6 +78,19 @@ def make(folder: Path, name: str, count: int) -> None:
             print(f"{path}  {path.stat().st_size / 1e6:.1f} MB", flush=True)
 
 
+def make_old(folder: Path) -> None:
+    """Save ResNet50 and a small model with the old Keras; files that are there already are kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "small.h5").exists():
+        return
+    import tf_keras
+
+    tf_keras.utils.set_random_seed(0)
+    tf_keras.applications.ResNet50(weights=None).save(folder / "resnet50.h5")
+    tf_keras.Sequential([tf_keras.layers.Dense(8, input_shape=(8,))]).save(folder / "small.h5")
+
+
 if __name__ == "__main__":
     for name, count in SETS.items():
         make(Path(sys.argv[1]), name, count)
+    make_old(Path(sys.argv[1]) / "old")

@@ -144,6 +144,19 @@ class Bench:
             self.measure(contender)
         return self.in_turns(taking_part, {each.name: 1 if self.smoke else ROUNDS for each in taking_part})
 
+    def conversions(self) -> dict[str, list[Run]]:
+        """Runs of `cp` on a model of Keras 2, and of conversions of a small model and of that one."""
+        folder, out = self.folder / "old", self.out / "converted.keras"
+        small, model = folder / "small.h5", folder / "resnet50.h5"
+        taking_part = [
+            contenders.copy(model, self.out / "copy.h5"),
+            contenders.wtool_on(self.command, ["convert"], small, out, " small.h5"),
+            contenders.wtool_on(self.command, ["convert"], model, out),
+        ]
+        for contender in taking_part:
+            self.measure(contender)
+        return self.in_turns(taking_part, {each.name: 1 if self.smoke else ROUNDS for each in taking_part})
+
     def zoo(self) -> dict[str, list[float]]:
         """Seconds for each of many small models: wtool's whole run, and a Keras loop without its start."""
         folder, out, seconds = self.folder / "zoo", self.out / "zoo", self.out / "seconds"
@@ -253,7 +266,7 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
     averages, large, peaks, start = bench.averages(), bench.large(), bench.memory(), bench.start()
     huge, usual_size, zoo = bench.transforms("huge"), bench.transforms("resnet50"), bench.zoo()
     each = {name: median(found) for name, found in zoo.items()}
-    steps = bench.steps()
+    steps, conversions = bench.steps(), bench.conversions()
     dense, convolutions, linked = ([median(found) for found in models.values()] for models in steps.values())
     held = {name: {how: median(found) for how, found in both.items()} for name, both in bench.held().items()}
     usual = peaks["10 checkpoints"]
@@ -284,6 +297,12 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
         at_most(
             "peak memory of these", max(run.peak_mb for runs in list(huge.values())[1:] for run in runs), 150, " MB"
         ),
+        at_most(
+            "`wtool convert` to `cp` and start-up, ResNet50 of Keras 2",
+            medians(conversions, 2) / (medians(conversions, 0) + medians(conversions, 1)),
+            3,
+        ),
+        at_most("peak memory of `wtool convert`", max(run.peak_mb for run in conversions["wtool convert"]), 150, " MB"),
         at_least("models per second, zoo, to the Keras loop", each["Keras loop"] / min(each.values()), 50),
         at_most("`wtool --help` to `import click`", seconds["wtool --help"] / seconds["import click"], 2),
         at_most("training step, `AutoRotDense` to `Dense`", dense[1] / dense[0], 1.15),
@@ -301,6 +320,7 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
         table(["`wtool average`", "peak MB"], [[name, f"{peak:.0f}"] for name, peak in peaks.items()]),
         table(["one model of 1 GB", "seconds", "to `cp`", "peak MB", "runs"], rows(huge)),
         table(["ResNet50, 103 MB", "seconds", "to `cp`", "peak MB", "runs"], rows(usual_size)),
+        table(["ResNet50 of Keras 2, 103 MB", "seconds", "to `cp`", "peak MB", "runs"], rows(conversions)),
         table(
             ["500 models of 1.3 MB (ResNet-20)", "ms per model", "runs"],
             [[name, f"{each[name] * 1000:.2f}", str(len(found))] for name, found in zoo.items()],
