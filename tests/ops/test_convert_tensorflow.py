@@ -203,6 +203,17 @@ def test_layers_of_custom_classes_keep_their_values(form: str, tmp_path: Path) -
     assert_same(model, new)
 
 
+def test_layers_of_another_order_are_told(tmp_path: Path) -> None:
+    model = keras2.Sequential([L.Dense(3, input_shape=(3,), name="one"), L.Dense(3, name="two")])
+    path, words = saved(model, "checkpoint", tmp_path)
+    (right,) = wtool.convert(path, output=tmp_path / "right.keras", **words)
+    text = (tmp_path / "model.json").read_text()
+    (tmp_path / "model.json").write_text(text.replace('"two"', '"x"').replace('"one"', '"two"').replace('"x"', '"one"'))
+    (wrong,) = wtool.convert(path, output=tmp_path / "wrong.keras", **words)
+    assert "two gets what the checkpoint calls one" in " ".join(wrong.notes)
+    assert not right.notes
+
+
 def test_verify_runs_the_result_alone(tmp_path: Path) -> None:
     path, words = saved(randomized(nested()), "checkpoint", tmp_path)
     (done,) = wtool.convert(path, output=tmp_path / "new.keras", verify=True, **words)

@@ -71,11 +71,13 @@ class _Walk:
         bundle: the arrays and the graph.
         layers: number of an object -> what a SavedModel tells of the layer; empty where nothing does.
         variables: number of an object -> the variable of the model that it is.
+        named: path of each layer in the list of a model, and the names of layers in the names of its variables.
     """
 
     bundle: Bundle
     layers: Mapping[int, SavedLayer]
     variables: dict[int, StoredVariable] = field(default_factory=dict)
+    named: dict[str, set[str]] = field(default_factory=dict)
 
     def layer(self, node: Node, path: str, number: int, group: str) -> StoredLayer:
         """Returns a layer with its variables and the layers inside it.
@@ -103,7 +105,10 @@ class _Walk:
             if inner is None:
                 raise Refused(f"the checkpoint has no {inside(group, name)}, which would be {inside(path, child.name)}")
             self._check_name(child, inner, name)
-            owner.parts.append(self.layer(child, inside(path, child.name), inner, inside(group, name)))
+            part = self.layer(child, inside(path, child.name), inner, inside(group, name))
+            owner.parts.append(part)
+            if child.attribute == "layers":
+                self.named[part.path] = {held.key.split("/")[-2] for held in part.holds if "/" in held.key}
         beyond = f"layer-{len(node.children)}"
         if node.is_model and beyond in tracked.children:
             raise Refused(f"the checkpoint has a layer {inside(group, beyond)}, which the architecture does not have")
@@ -224,8 +229,20 @@ def contents(
         tensors=unique([_placed(bundle, each) for each in (*tensors_of(stored), *tensors)]),
         layers=tuple(layers_of(stored)),
         optimizer=described(settings_of(entry), tensors),
-        notes=(*notes, *told),
+        notes=(*notes, *told, *_named_otherwise(walk)),
     )
+
+
+def _named_otherwise(walk: _Walk) -> Iterator[str]:
+    """Yields a note where names say that the checkpoint is of another architecture: Keras goes by the order alone."""
+    names = {path.rpartition("/")[2] for path in walk.named}
+    for path, told in walk.named.items():
+        if others := (told & names) - {path.rpartition("/")[2]}:
+            yield (
+                f"{path} gets what the checkpoint calls {min(others)}: layers are told by their order, as in Keras; is "
+                "the architecture that of the checkpoint?"
+            )
+            return
 
 
 def anonymous_contents(bundle: Bundle) -> Contents:
