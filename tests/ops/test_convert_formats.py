@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import wtool
 from tests.models import ZOO, arrays
+from tests.ops.test_convert import ODD, places
 from wtool.checkpoint.seal import is_sealed
 from wtool.errors import WtoolError
 
@@ -190,3 +191,27 @@ def test_values_stay_through_any_chain_of_formats(
             assert new.config["config"] == old.config["config"]
             assert new.config["build_config"] == old.config["build_config"]
     shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("ending", [".h5", ".weights.json", ""])
+@given(data=st.data())
+@settings(deadline=None, max_examples=25)
+def test_odd_configurations_are_written_or_refused_in_a_line(
+    ending: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("odd")
+    config = json.loads(members(MLP)["config.json"])
+    for _ in range(data.draw(st.integers(1, 3))):
+        holder, key = data.draw(st.sampled_from(places(config)))
+        holder[key] = data.draw(ODD)
+    with zipfile.ZipFile(MLP) as old, zipfile.ZipFile(folder / "odd.keras", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, json.dumps(config) if name == "config.json" else old.read(name))
+    told = ""
+    try:
+        wtool.convert(folder / "odd.keras", output=folder / f"new{ending}", unzipped=not ending)
+    except WtoolError as error:
+        told = str(error)
+    shutil.rmtree(folder)
+    assert "this is a bug" not in told
+    assert "\n" not in told
