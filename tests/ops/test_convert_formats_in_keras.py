@@ -260,8 +260,11 @@ def test_the_order_of_layers_in_a_custom_layer_is_kept_or_asked_for(tmp_path: Pa
     start = keras.Input((6,))
     old = filled(keras.Model(start, L.Dense(2)(Holding(name="own")(start))), 1)
     old.save(tmp_path / "old.keras")
-    with pytest.raises(wtool.WtoolError, match=r"own \(Holding\) holds variables of several objects"):
+    with pytest.raises(wtool.Unconvertible, match="1 layer cannot be converted") as raised:
         converted(tmp_path / "old.keras", "h5", tmp_path)
+    (refused,) = raised.value.refused
+    assert (refused.layer, refused.class_name, refused.rule) == ("own", "Holding", "untold order")
+    assert refused.text.startswith("it holds variables of several objects")
     old.save(tmp_path / "old.h5")
     how: dict[str, Any] = {"attribute": ["own=z,a"], "output": tmp_path / "told.keras"}
     wtool.convert(tmp_path / "old.h5", **how)

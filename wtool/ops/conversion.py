@@ -19,6 +19,7 @@ from wtool.ops.assets import files_of, homeless, moved_files
 from wtool.ops.converted import Unconvertible
 from wtool.ops.left_out import FILES, HOLDS, left_out
 from wtool.ops.untold_attributes import told_attributes, untold_attributes
+from wtool.ops.untold_order import untold_order
 from wtool.schema.config import is_keras2
 from wtool.schema.upgrade.model import upgrade
 from wtool.schema.upgrade.native import COMPILED, native_model, training_config_of
@@ -194,6 +195,8 @@ def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversio
         shard_size=recipe.shard_size,
         attributes={**told_attributes(base, upgraded), **recipe.wishes.attributes},
     )
+    if refused := tuple(untold_order(base, composition)):
+        raise Unconvertible(_counted(refused), refused)
     dropped = left_out(base, recipe.format, files_of(base), assets, bool(compiled), bool(state))
     notes = (*base.notes, *upgraded.notes, *lost, *dropped)
     return Conversion(composition, upgraded.changes, tuple(dict.fromkeys(notes)))

@@ -41,6 +41,24 @@ WEIGHTS, OWN, SLOTS = "model_weights", "top_level_model_weights", "optimizer_wei
 Source = Tensor | Fresh
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a layer cannot be in an `.h5`.
+
+    Attributes:
+        layer: path of the layer; "" for the model.
+        class_name: of the layer.
+        text: what is wrong, as the end of a sentence about the layer.
+    """
+
+    layer: str
+    class_name: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{f'layer {self.layer}' if self.layer else 'the model'} ({self.class_name}) {self.text}"
+
+
 def outline_of(base: Checkpoint, composition: Composition) -> Outline:
     """Returns the HDF5 file of a composed model.
 
@@ -52,6 +70,19 @@ def outline_of(base: Checkpoint, composition: Composition) -> Outline:
         Refused: the architecture has variables that the composition lacks, or the other way round; or nothing tells the
             order of the weights.
     """
+    listing = _listed(base, composition)
+    if listing.faults:
+        raise Refused(a_few([str(fault) for fault in listing.faults]))
+    listing.add_slots(composition)
+    return listing.outline
+
+
+def faults_of(base: Checkpoint, composition: Composition) -> tuple[Fault, ...]:
+    """Returns what keeps a model from being an `.h5`, layer by layer; see `outline_of`."""
+    return tuple(_listed(base, composition).faults)
+
+
+def _listed(base: Checkpoint, composition: Composition) -> _Listing:
     if composition.config is None:
         raise Refused("it has no architecture, only weights, and an .h5 of a whole model needs one")
     root, _ = read_architecture(composition.config, composition.keras_version)
@@ -64,10 +95,7 @@ def outline_of(base: Checkpoint, composition: Composition) -> Outline:
     for child in root.children:
         listing.add_layer(child, given.get(child.name, {}))
     listing.add_own(root, given.get("", {}))
-    if listing.faults:
-        raise Refused(a_few(listing.faults))
-    listing.add_slots(composition)
-    return listing.outline
+    return listing
 
 
 def model_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +139,7 @@ class _Listing:
     base: Checkpoint
     composition: Composition
     outline: Outline = field(default_factory=Outline)
-    faults: list[str] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
 
     def add_layer(self, node: Node, given: Mapping[str, Source]) -> None:
         """Add the group of a layer of the outermost model, with the weights of all layers inside."""
@@ -134,15 +162,12 @@ class _Listing:
 
     def _settled(self, layer: ExpectedLayer, own: Mapping[str, Source]) -> Mapping[str, Source]:
         """Returns the variables of a layer, and notes which set these are, or what is wrong."""
-        path = layer.owner.path
         if layer.node.variants is None:
             if why := self._unordered(own):
-                self.faults.append(f"layer {path} ({layer.node.class_name}) {why}")
+                self._note(layer, why)
             return own
         if quantisation(layer.node.config)[0] == "float8":
-            self.faults.append(
-                f"layer {path} ({layer.node.class_name}) has float8 scales, which Keras cannot load again from an .h5"
-            )
+            self._note(layer, "has float8 scales, which Keras cannot load again from an .h5")
             return {}
         for choice in layer.node.variants:
             names = {variable.name for variable in choice.created if not variable.alias}
@@ -154,9 +179,11 @@ class _Listing:
         if self.composition.variables:
             wanted = ", ".join(variable.name for variable in layer.node.variants[0].created) or "no variables"
             found = ", ".join(own) or "none"
-            who = f"layer {path} ({layer.node.class_name})"
-            self.faults.append(f"{who} has {wanted} in an .h5 of Keras 3, but {found} would be written")
+            self._note(layer, f"has {wanted} in an .h5 of Keras 3, but {found} would be written")
         return {}
+
+    def _note(self, layer: ExpectedLayer, text: str) -> None:
+        self.faults.append(Fault(layer.owner.path, layer.node.class_name, text))
 
     def _unordered(self, own: Mapping[str, Source]) -> str:
         """Returns why nobody can tell the order of a custom layer's variables; empty where the order is known."""
@@ -180,9 +207,9 @@ class _Listing:
         """Add the variables that belong to no layer of the model."""
         if root.variants is None and self.base.format in KERAS3_FORMATS:
             why = "an .h5 needs the order of its layers, which only the code of the class tells"
-            self.faults.append(f"the model is of a class of its own ({root.class_name}); {why}")
+            self.faults.append(Fault("", root.class_name, f"is of a class of its own; {why}"))
         elif given and root.variants is not None:
-            self.faults.append(f"{a_few(list(given))} would be written, but no layer of the architecture has it")
+            self.faults.append(Fault("", root.class_name, f"has no layer for {a_few(list(given))}"))
         self._add_group(f"{WEIGHTS}/{OWN}", [(path, source, None) for path, source in given.items()])
 
     def add_slots(self, composition: Composition) -> None:

@@ -161,6 +161,9 @@ _REFUSING = (
     Rule("untold attributes",
          "An .h5 file does not tell the attributes in which a custom layer holds its layers, and a .keras file has to.",
          refuses=True),
+    Rule("untold order",
+         "An .h5 file lists weights in an order that only the code of a custom class tells, or Keras cannot load them.",
+         refuses=True),
     Rule("unused wish", "What the user says of a layer has to name one.", refuses=True),
 )  # fmt: skip
 
