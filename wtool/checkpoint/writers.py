@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
 from wtool.checkpoint.composition import Composition, Outline
-from wtool.checkpoint.layouts import keras3, legacy, legacy_compose
+from wtool.checkpoint.layouts import keras3, legacy, legacy_compose, legacy_words
 from wtool.checkpoint.layouts.keras3_compose import outline_of
 from wtool.checkpoint.layouts.keras3_copy import same_outline
 from wtool.checkpoint.layouts.safetensors_compose import as_safetensors
@@ -83,7 +83,7 @@ def _outlines_of_legacy(base: Checkpoint, composition: Composition) -> tuple[Out
 
 def _read_legacy(indexes: Sequence[Index], composition: Composition) -> Contents:
     assert composition.config is not None
-    config, training = legacy_compose.model_config(composition.config), legacy_compose.training_config(composition)
+    config, training = legacy_words.model_config(composition.config), legacy_words.training_config(composition)
     return legacy.contents(indexes[0], config, training, composition.keras_version)
 
 

@@ -11,11 +11,9 @@ keras/src/models/functional.py and sequential.py.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -24,21 +22,17 @@ from wtool.checkpoint.layouts.keras3_copy import KERAS3_FORMATS
 from wtool.checkpoint.layouts.legacy_matching import ExpectedLayer, ListedWeight, expected_layer
 from wtool.checkpoint.layouts.legacy_names import names_attribute
 from wtool.checkpoint.layouts.legacy_order import keras_order
-from wtool.checkpoint.model import Checkpoint, Slot, Tensor
-from wtool.checkpoint.structure import Fresh, old_tensor, structure_text
+from wtool.checkpoint.layouts.legacy_words import Source, configurations, optimizer_names, readable
+from wtool.checkpoint.model import Checkpoint, Slot
+from wtool.checkpoint.structure import Fresh, old_tensor
 from wtool.checkpoint.weight_order import owner_of
-from wtool.dtypes import Array
 from wtool.errors import Refused, a_few
 from wtool.hdf5.reader import Dataset
 from wtool.schema.config import Node, read_architecture
 from wtool.schema.layers import Variables, quantisation
-from wtool.schema.losses import with_long_names
-from wtool.schema.optimizer_settings import Settings, inner_settings, scales_loss, settings_of
 
 WEIGHTS, OWN, SLOTS = "model_weights", "top_level_model_weights", "optimizer_weights"
 """Groups of all layers, of the variables that belong to the model itself, and of the optimizer's variables."""
-
-Source = Tensor | Fresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,36 +83,13 @@ def _listed(base: Checkpoint, composition: Composition) -> _Listing:
     listing = _Listing(base, composition)
     written = {"keras_version": str(composition.keras_version), "backend": "tensorflow"}
     groups = listing.outline.skeleton.groups
-    groups[""] = {**written, **_configurations(composition)}
+    groups[""] = {**written, **configurations(composition)}
     groups[WEIGHTS] = {**written, **names_attribute("layer_names", [child.name for child in root.children])}
     given = _by_layer(composition.variables, [child.name for child in root.children])
     for child in root.children:
         listing.add_layer(child, given.get(child.name, {}))
     listing.add_own(root, given.get("", {}))
     return listing
-
-
-def model_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the entry of a model as an `.h5` has it, from that in `config.json`."""
-    name = config.get("class_name") if config.get("module") else config.get("registered_name")
-    rest = {key: value for key, value in config.items() if key == "build_config"}
-    return {"class_name": name or config.get("class_name"), "config": config.get("config"), **rest}
-
-
-def training_config(composition: Composition) -> dict[str, Any] | None:
-    """Returns how a model was compiled, in the words that the loader of `.h5` files knows; None where it was not."""
-    training = composition.training
-    if not training or "optimizer_config" not in training:
-        return None
-    named = {name: with_long_names(training.get(name)) for name in ("loss", "metrics", "weighted_metrics")}
-    return {"loss_weights": None, **training, **named}
-
-
-def _configurations(composition: Composition) -> dict[str, str]:
-    assert composition.config is not None
-    found = {"model_config": structure_text(model_config(composition.config)).decode()}
-    training = training_config(composition)
-    return found if training is None else {**found, "training_config": json.dumps(training)}
 
 
 def _by_layer(variables: Mapping[str, Source], names: Sequence[str]) -> dict[str, dict[str, Source]]:
@@ -217,7 +188,7 @@ class _Listing:
         slots = composition.slots.get("optimizer", ())
         if not slots:
             return
-        outer, inner = _optimizer_names(composition, slots)
+        outer, inner = optimizer_names(composition, slots)
         rows: dict[str, tuple[Source, Slot]] = {}
         for slot, source in slots:
             plain = f"{slot.weight.replace('/', '_')}_{slot.name}" if slot.weight else slot.name
@@ -232,25 +203,7 @@ class _Listing:
     def _add_group(self, group: str, rows: Sequence[tuple[str, Source, str | Slot | None]]) -> None:
         self.outline.skeleton.groups[group] = names_attribute("weight_names", [name for name, _, _ in rows])
         for name, source, meaning in rows:
-            self.outline.add(f"{group}/{name}", _readable(self.base, source), meaning)
-
-
-def _optimizer_names(composition: Composition, slots: Sequence[tuple[Slot, Source]]) -> tuple[str, str]:
-    """Returns the name of the optimizer, and that of the one inside where it scales the loss for another one.
-
-    For mixed_float16, Keras wraps optimizers unasked. Then the variables of both are listed, and names occur twice.
-    """
-    told = settings_of((composition.training or {}).get("optimizer_config"))
-    inside = inner_settings(told) if scales_loss(told) else told
-    scalars = [slot.name for slot, _ in slots if slot.weight is None]
-    wraps = scales_loss(told) or len(set(scalars)) < len(scalars)
-    outer = _name(told) if scales_loss(told) or not wraps else "loss_scale_optimizer"
-    return outer, _name(inside)
-
-
-def _name(settings: Settings) -> str:
-    name = settings.config.get("name")
-    return name if isinstance(name, str) and name else (settings.class_name or "optimizer").lower()
+            self.outline.add(f"{group}/{name}", readable(self.base, source), meaning)
 
 
 def _yet_to_be(source: Source) -> Dataset:
@@ -272,24 +225,3 @@ def _zero_factors(choice: Variables, node: Node, own: Mapping[str, Source]) -> d
             made = (*shape[:-1], rank) if variable.name.endswith("_a") else (rank, *shape[-1:])
             found[variable.name] = Fresh(made, "float32", partial(np.zeros, made, np.float32))
     return found
-
-
-def _readable(base: Checkpoint, source: Source) -> Source:
-    """Returns what fills an array so that Keras can read the array: bfloat16 becomes float32, which has all its values.
-
-    The loader takes arrays of bfloat16 for bytes, but casts others to the dtype of the variable.
-    """
-    if source.dtype != "bfloat16":
-        return source
-    if isinstance(source, Tensor):
-        return Fresh(source.shape, "float32", partial(_widened, base, source), partial(_widened_block, base, source))
-    return Fresh(source.shape, "float32", partial(_widened, base, source))
-
-
-def _widened(base: Checkpoint, source: Source) -> Array:
-    values: Array = base.read(source) if isinstance(source, Tensor) else source.make()
-    return values.astype(np.float32)
-
-
-def _widened_block(base: Checkpoint, source: Tensor, start: int, stop: int) -> Array:
-    return base.read_range(source, start, stop).astype(np.float32)
