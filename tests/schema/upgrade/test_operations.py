@@ -151,7 +151,7 @@ def try_out(odd: Entry, shape: tuple[int | None, ...] = (5, 4)) -> None:
         up(model(sizes, one, odd, shape=shape))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_no_arguments_break_a_rule(data: Any) -> None:
     function = data.draw(st.sampled_from(FUNCTIONS))
@@ -162,7 +162,7 @@ def test_no_arguments_break_a_rule(data: Any) -> None:
     try_out(operation("odd", f"math.{function}", node), data.draw(st.sampled_from([(5, 4), (None, 4), (), (4, 4, 1)])))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_no_node_breaks_a_rule(data: Any) -> None:
     op = data.draw(st.sampled_from([*sorted(SIGNATURES), "StridedSlice", "ResizeBilinear", "Unknown"]))
