@@ -159,7 +159,8 @@ class _Composer:
         there = self.kept.scalars.get(scalar.name)
         if there is not None and (there.dtype, there.shape) == (dtype, ()):
             return there
-        return filled((), dtype, self._number(scalar) if there is None else self.value(there))
+        value = None if there is None else self.value(there)
+        return filled((), dtype, self._number(scalar) if value is None or not np.isfinite(value) else value)
 
     def _number(self, scalar: Scalar) -> Any:
         """Returns a number that the old file does not have."""
@@ -167,8 +168,9 @@ class _Composer:
         if scalar is LEARNING_RATE and isinstance(rate, (int, float)):
             return rate
         step, momentum = self.kept.scalars.get(ITERATION.name), self.settings.config.get("beta_1", 0.9)
-        if scalar is U_PRODUCT and step is not None and isinstance(momentum, (int, float)):
-            return product_of_momenta(momentum, int(self.value(step)))
+        steps = 0 if step is None else self.value(step)
+        if scalar is U_PRODUCT and np.isfinite(steps) and isinstance(momentum, (int, float)):
+            return product_of_momenta(momentum, int(steps))
         return initial_value(scalar.name, self.settings)
 
     def _slot(self, kind: SlotKind, path: str) -> tuple[Slot, Source]:

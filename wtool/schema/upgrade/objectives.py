@@ -118,6 +118,8 @@ def upgraded_metric(metric: Any, context: Context, prefix: str = "") -> Any:
         long = "accuracy" if name == "ACC" else _long(name)
         if long in _AS_METRICS:
             return written(_AS_METRICS[long], {"name": name}, "keras.metrics")
+        if long in _FUNCTIONS:
+            return _mean_of({"name": name, "fn": long}, context)
         return _own(name, "metric", context, METRICS)
     kept = _without_nulls(settings)
     if isinstance(kept.get("name"), str):
@@ -137,7 +139,8 @@ def _mean_of(settings: Mapping[str, Any], context: Context) -> Entry | None:
     if called is not None and _long(called) in _AS_METRICS and own.keys() <= {"name", "dtype"}:
         return written(_AS_METRICS[_long(called)], own, "keras.metrics")
     fn = _function(settings.get("fn"), "metric", context)
-    if fn is not None and own.get("name") == called and own.keys() <= {"name", "dtype"}:
+    is_own = fn is not None and fn["config"] not in _FUNCTIONS
+    if is_own and own.get("name") == called and own.keys() <= {"name", "dtype"}:
         return fn  # Keras 3 takes a name in an entry for the registered function of that name
     return None if fn is None else written("MeanMetricWrapper", {**own, "fn": fn}, "keras.metrics")
 
