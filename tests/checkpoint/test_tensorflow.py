@@ -324,6 +324,13 @@ def test_other_commands_name_the_conversion(command: str, folder: Path, index: P
         assert done.stderr.count("\n") == 1
 
 
+def test_messages_of_very_many_fields_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wtool.io.protobuf.MAX_FIELDS", 1000)
+    (folder / "keras_metadata.pb").write_bytes(bundles.field(1, b"") * 1001)
+    with pytest.raises(Refused, match=r"its keras_metadata\.pb has more than 1,000 fields"):
+        open_checkpoint(str(folder), foreign=True)
+
+
 def test_a_folder_of_checkpoints_is_told(tmp_path: Path) -> None:
     bundles.write_bundle(tmp_path / "f" / "ckpt", bundles.dense_tree(*SIZES))
     with pytest.raises(wtool.WtoolError, match=r"takes one by its name, such as ckpt\.index"):

@@ -43,3 +43,7 @@ MAX_TABLE_KEYS = 64 * MIB
 
 MAX_MESSAGE = 256 * MIB
 """Bytes of a message that is read whole. The metadata of a thousand layers are about 5 MiB."""
+
+MAX_FIELDS = 4_000_000
+"""Fields of such a message and of those inside it: each takes some hundred bytes once it is read. An object of a
+SavedModel has about ten."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from wtool.io.limits import MAX_FIELDS
+
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """Wire types. Groups (3 and 4) are of a version that nobody writes any more."""
 
@@ -67,14 +69,19 @@ class Message:
 
     Args:
         data: the bytes of the message.
+        room: how many fields the message, and those inside that are asked for, may still have: a list of one number.
 
     Raises:
-        NotProtobuf: the bytes are no message.
+        NotProtobuf: the bytes are no message, or have more than `MAX_FIELDS` fields.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, room: list[int] | None = None) -> None:
+        self._room = [MAX_FIELDS] if room is None else room
         self._fields: dict[int, list[tuple[int, Any]]] = {}
         for number, kind, value in fields(data):
+            self._room[0] -= 1
+            if self._room[0] < 0:
+                raise NotProtobuf(f"more than {MAX_FIELDS:,} fields")
             self._fields.setdefault(number, []).append((kind, value))
 
     def number(self, field: int, kind: int = VARINT) -> int:
@@ -106,6 +113,14 @@ class Message:
         except UnicodeDecodeError:
             raise NotProtobuf(f"bytes that are no text in field {field}") from None
 
+    def message(self, field: int) -> Message:
+        """Returns the message in a field; an empty one where the message does not have the field.
+
+        Raises:
+            NotProtobuf: the field comes twice, or holds something else.
+        """
+        return Message(self.data(field), self._room)
+
     def messages(self, field: int) -> Iterator[Message]:
         """Yields the messages in a field that may come many times.
 
@@ -115,7 +130,7 @@ class Message:
         for kind, value in self._fields.get(field, ()):
             if kind != BYTES:
                 raise NotProtobuf(f"field {field} of another type")
-            yield Message(value)
+            yield Message(value, self._room)
 
     def has(self, field: int) -> bool:
         """Returns whether the message has a field."""

@@ -76,8 +76,8 @@ def read_saved_model(message: bytes) -> SavedKerasModel | None:
         Refused: the message is none that TensorFlow writes, or the model is of a class that only its author knows.
     """
     try:
-        objects = [Message(graph.data(7)).messages(1) for graph in Message(message).messages(2)][:1]
-        users = [(number, Message(each.data(4))) for number, each in enumerate(chain(*objects))]
+        objects = [graph.message(7).messages(1) for graph in Message(message).messages(2)][:1]
+        users = [(number, each.message(4)) for number, each in enumerate(chain(*objects))]
         nodes = [_Node(number, user.text(1), f"object {number}", user.data(3)) for number, user in users]
     except NotProtobuf as error:
         raise Refused(f"damaged: its saved_model.pb has {error}") from None
