@@ -60,5 +60,5 @@ def test_a_new_format_is_one_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_every_format_has_an_extension_that_a_search_takes() -> None:
-    assert sorted(EXTENSIONS) == ["h5", "h5-weights", "keras", "weights.h5", "weights.json"]
+    assert sorted(EXTENSIONS) == ["h5", "h5-weights", "keras", "safetensors", "weights.h5", "weights.json"]
     assert {ending for endings in EXTENSIONS.values() for ending in endings} <= ALL

@@ -270,7 +270,7 @@ def test_targets(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return sorted(goal.path for _, goal in goals_of(words, output, "prune", **options))
 
     assert targets(["zoo/a.keras"], None) == ["zoo/a-prune.keras"]
-    assert targets(["zoo/a.keras"], None, like="x.h5") == ["zoo/a-prune.h5"]
+    assert targets(["zoo/a.keras"], None, ending=".h5") == ["zoo/a-prune.h5"]
     assert targets(["zoo/deep/d.weights.h5"], None) == ["zoo/deep/d-prune.weights.h5"]
     assert targets(["zoo/a.keras"], "new.keras") == ["new.keras"]
     assert targets(["zoo/a.keras"], "out/") == ["out/a.keras"]
