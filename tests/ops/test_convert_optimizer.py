@@ -112,3 +112,15 @@ def old_h5(path: Path, class_name: str, weights: dict[str, np.ndarray[Any, Any]]
         state[names[0]] = np.int64(7)
         for name, slot in zip(weights, names[1:], strict=True):
             own[f"r/{name}:0"] = state[slot] = weights[name]
+
+
+def test_state_that_a_file_would_not_tell_apart_is_left_out(tmp_path: Path) -> None:
+    model = ZOO / "tf2.10" / "custom_layer.h5"
+    (done,) = wtool.convert(model, output=tmp_path / "new.keras", attribute=["ss=inner_dense,a,b"])
+    told = "the optimizer's state is left out: layers of the user's own classes hide whose it is"
+    assert told in done.notes
+    assert not state(tmp_path / "new.keras")
+    (done,) = wtool.convert(model, output=tmp_path / "new.h5")
+    assert told not in done.notes
+    old, new = state(model), state(tmp_path / "new.h5")
+    assert all((new[key] == value).all() for key, value in old.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from wtool.checkpoint.composition import Composition
@@ -11,7 +11,7 @@ from wtool.checkpoint.layouts import safetensors
 from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.optimizer.composed import State
-from wtool.checkpoint.optimizer.kept import compiled_as, stored_state, upgraded_state
+from wtool.checkpoint.optimizer.kept import compiled_as, stored_state, tells_slots, upgraded_state
 from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array
 from wtool.errors import Refused, in_short
@@ -197,6 +197,9 @@ def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversio
     )
     if refused := tuple(untold_order(base, composition)):
         raise Unconvertible(_counted(refused), refused)
+    if state and not tells_slots(base, composition):
+        composition, state = replace(composition, slots={}), {}
+        lost = ["the optimizer's state is left out: layers of the user's own classes hide whose it is"]
     dropped = left_out(base, recipe.format, files_of(base), assets, bool(compiled), bool(state))
     notes = (*base.notes, *upgraded.notes, *lost, *dropped)
     return Conversion(composition, upgraded.changes, tuple(dict.fromkeys(notes)))

@@ -6,14 +6,17 @@ A weight whose values are computed from old ones has slots that are computed ali
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+from wtool.checkpoint.compose import check_composition
+from wtool.checkpoint.composition import Composition
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.optimizer.composed import INNER, OUTER, Kept, Source, State, composed_state
 from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array
-from wtool.errors import a_few
+from wtool.errors import Refused, a_few
 from wtool.schema.config import read_architecture
 from wtool.schema.optimizer_settings import Settings, scales_loss, settings_of
 from wtool.schema.optimizers import AVERAGE, TABLE, rule_of
@@ -38,6 +41,26 @@ def stored_state(base: Checkpoint) -> State:
     if base.format == "h5" and [slot.name for slot, _ in found.get(OUTER, ())][: len(head)] == head:
         found[INNER] = found[OUTER][len(head) :]
     return found
+
+
+def tells_slots(base: Checkpoint, composition: Composition) -> bool:
+    """Returns whether a composed model tells whose slots are whose, as far as classes of the user's own are concerned.
+
+    Args:
+        base: the checkpoint of whose tensors the model is composed.
+        composition: the model.
+    """
+    if composition.config is None:
+        return True
+    root, _ = read_architecture(composition.config, composition.keras_version)
+    if all(node.variants is not None for node in root.walk()):
+        return True
+    with ExitStack() as stack:
+        try:
+            check_composition(base, composition, stack)
+        except Refused:
+            return False
+    return True
 
 
 def compiled_as(base: Checkpoint) -> Mapping[str, Any] | None:
