@@ -35,6 +35,11 @@ def optimizer(config: Entry, version: str = "2.10.0") -> tuple[Any, list[str], l
     return found, [change.rule for change in context.changes], list(context.notes)
 
 
+def test_a_learning_rate_of_nothing_is_the_usual_one() -> None:
+    found, _, _ = optimizer(entry("SGD", learning_rate=None, lr=None, momentum=0.5))
+    assert found["config"]["learning_rate"] == 0.01
+
+
 def test_a_model_that_was_not_compiled_is_not() -> None:
     assert upgraded_training({}, ["a"], {}, Context()) == {}
 

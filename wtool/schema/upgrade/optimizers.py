@@ -70,8 +70,9 @@ def _settings(kind: str, settings: Mapping[str, Any], context: Context) -> dict[
     """Returns the settings of an optimizer that trains weights itself."""
     known, is_older = TABLE[kind], is_legacy(Settings(kind, settings))
     own = known.keras2_settings or ()
-    given = {"learning_rate": settings.get("lr", known.keras2_rate), **settings}
-    kept = {name: given[name] for name in (*COMMON, *own) if given.get(name) is not None}
+    told = {name: value for name, value in settings.items() if value is not None}
+    given = {"learning_rate": told.get("lr", known.keras2_rate), **told}
+    kept = {name: given[name] for name in (*COMMON, *own) if name in given}
     if isinstance(kept["learning_rate"], Mapping):
         kept["learning_rate"] = upgraded_schedule(kept["learning_rate"], context)
     if is_older and ACCUMULATOR.initial_setting in own:
