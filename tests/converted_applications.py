@@ -1,4 +1,4 @@
-"""The models of tf_keras.applications with random weights, saved as `.h5`, converted, and loaded by Keras 3.
+"""The models of tf_keras.applications with random weights, saved, converted, and loaded by Keras 3.
 
     python -m tests.converted_applications [NAME...]   all of them (an hour), or some; writes docs/reference/convert.md
 
@@ -28,11 +28,9 @@ BEGIN, END = (
 SIZE = 96
 """Height and width of the images: far less than usual, since what a layer computes does not depend on it."""
 
-CLASSES = {
-    "ConvNeXt": ("convnext", ("LayerScale", "StochasticDepth")),
-    "InceptionResNet": ("inception_resnet_v2", ("CustomScaleLayer",)),
-}
-"""Beginning of an application's name -> the module of Keras 3 with its classes that are no layers of Keras."""
+
+ARCHIVES = ("ConvNeXt", "InceptionResNet")
+"""Beginnings of the names of applications with layers of their own, whose module an `.h5` does not tell."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def _off(values: Array) -> Array:
 
 
 def tried(name: str, folder: Path, **settings: Any) -> Trial:
-    """Save an application as `.h5`, convert it, and compare what both Kerases compute.
+    """Save an application, convert it, and compare what both Kerases compute.
 
     In some models the rounding errors of hundreds of layers come to more than 1e-5: those run in double precision.
 
@@ -119,29 +117,19 @@ def tried_as(dtype: str, name: str, folder: Path, **settings: Any) -> Trial:
     import keras
 
     model = made(name, dtype, **settings)
-    model.save(folder / "old.h5")
+    old = folder / f"old.{'keras' if name.startswith(ARCHIVES) else 'h5'}"
+    model.save(old)
     given = images(model, 2)
     expected = np.asarray(model(given, training=False))
     assert np.abs(expected[0] - expected[1]).max() > 1e-3 * np.abs(expected).max(), f"{name}: images make no difference"
     layers = len(model.layers)
     del model
     keras.backend.clear_session()
-    wtool.convert(folder / "old.h5", output=folder / "new.keras", force=True)
+    wtool.convert(old, output=folder / "new.keras", force=True)
     assert_nothing_to_convert(folder / "new.keras")
-    new = keras.models.load_model(folder / "new.keras", custom_objects=_classes(name), safe_mode=True)
+    new = keras.models.load_model(folder / "new.keras", safe_mode=True)
     difference = farthest([np.asarray(new(given, training=False))], [expected])
     return Trial(name, layers, difference)
-
-
-def _classes(name: str) -> dict[str, Any]:
-    """Returns the classes that an application needs registered: Keras 3 has them, but under no name of its own."""
-    from importlib import import_module
-
-    for beginning, (module, classes) in CLASSES.items():
-        if name.startswith(beginning):
-            found = import_module(f"keras.src.applications.{module}")
-            return {prefix + each: getattr(found, each) for each in classes for prefix in ("", "Custom>")}
-    return {}
 
 
 def table(trials: Sequence[Trial]) -> str:

@@ -102,6 +102,19 @@ def test_custom_classes_are_kept_under_their_registered_names() -> None:
     assert any("New>Own" in note for note in result.notes)
 
 
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [("tf_keras.src.applications.convnext", "keras.src.applications.convnext"), ("mine.convnext", None), (None, None)],
+)
+def test_layers_of_applications_are_those_of_keras_3(module: str | None, expected: str | None) -> None:
+    """Only an entry that tells the module is known to be that class; any author may call a layer so."""
+    layer = entry("LayerScale", name="l", init_values=0.1, projection_dim=3, dtype=entry("Policy", name="float64"))
+    result = upgraded(sequential(DENSE, {**layer, "module": module, "registered_name": "LayerScale"}))
+    kept = result.config["config"]["layers"][2]
+    assert (kept["module"], kept["class_name"], kept["config"]["dtype"]) == (expected, "LayerScale", "float64")
+    assert any("register LayerScale" in note for note in result.notes) == (expected is None)
+
+
 def test_paths_of_variables_follow_their_layers() -> None:
     model = sequential(
         entry("DepthwiseConv2D", name="dw", kernel_size=[3, 3], batch_input_shape=[None, 5, 5, 2]),

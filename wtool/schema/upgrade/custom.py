@@ -12,6 +12,13 @@ from wtool.schema.upgrade.objects import FAMILIES, registered_name, upgraded_dty
 
 Upgrade = Callable[[Any, Place, Context], dict[str, Any]]
 
+APPLICATIONS = {
+    "LayerScale": "applications.convnext",
+    "StochasticDepth": "applications.convnext",
+    "CustomScaleLayer": "applications.inception_resnet_v2",
+}
+"""Layer of Keras's applications that has no public name -> the module with its class, in both Kerases."""
+
 
 def custom_entry(
     entry: Mapping[str, Any],
@@ -32,6 +39,11 @@ def custom_entry(
         context: notes what is done.
         upgraded_entry: upgrades the entry of a layer.
     """
+    of_application = _of_application(entry)
+    if of_application is not None:
+        context.change(place, "layer of an application", "its class is that of the same application in Keras 3")
+        dtype = upgraded_dtype(settings.get("dtype"), place, context)
+        return of_application | {"config": dict(settings) | ({} if dtype is None else {"dtype": dtype})}
     old = registered_name(entry)
     registered = context.registered(old, place)
     renamed = f", now {registered}" if registered != old else ""
@@ -49,6 +61,15 @@ def custom_entry(
     plain = registered.rpartition(">")[2]
     new = {"module": None, "class_name": plain, "config": config, "registered_name": registered}
     return new | {key: entry[key] for key in ("build_config",) if key in entry}
+
+
+def _of_application(entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns the entry, without settings, of a layer that the applications of both Kerases have; else None."""
+    name = str(entry.get("class_name")).rpartition(">")[2]
+    module = APPLICATIONS.get(name)
+    if module is None or entry.get("module") not in [f"{root}.{module}" for root in ("tf_keras.src", "keras.src")]:
+        return None
+    return {"module": f"keras.src.{module}", "class_name": name, "registered_name": name}
 
 
 def _inner(value: Any, place: Place, context: Context, upgraded_entry: Upgrade) -> Any:

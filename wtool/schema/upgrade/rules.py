@@ -132,6 +132,11 @@ _DONE_ELSEWHERE = (
     Rule("decay", "An optimizer's `decay` becomes an InverseTimeDecay of its learning rate: the same numbers."),
     Rule("clipnorm", "The `clipnorm` of a Keras that was no part of TensorFlow becomes `global_clipnorm`."),
     Rule("scale of the loss", "A fixed scale of the loss becomes `loss_scale_factor` of the optimizer itself."),
+    Rule(
+        "layer of an application",
+        "Layers of keras.applications without a public name are found by their module.",
+        ("LayerScale", "StochasticDepth", "CustomScaleLayer"),
+    ),
     Rule("custom class", "The entry of a class that is not Keras's own is kept, under its registered name."),
     Rule("replaced", "The user's entry takes the place of the layer."),
     Rule("operation", "An operation of TensorFlow becomes operations of Keras 3 that compute the same.",
