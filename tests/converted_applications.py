@@ -2,7 +2,7 @@
 
     python -m tests.converted_applications [NAME...]   all of them (an hour), or some; writes docs/reference/convert.md
 
-Two small ones are tests (ops/test_converted_applications.py).
+A small one is a test (ops/test_converted_applications.py).
 """
 
 from __future__ import annotations

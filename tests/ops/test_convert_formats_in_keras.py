@@ -8,6 +8,7 @@ import logging
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,20 @@ def made_as(name: str, folder: Path) -> tuple[Any, Path]:
     return keras.models.load_model(folder / "old.keras"), folder / "old.keras"
 
 
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Any, Path]]:
+    """Gives a model by its name, and its archive; each is made once."""
+    return cache(lambda name: made_as(name, tmp_path_factory.mktemp(name)))
+
+
+@pytest.fixture
+def saved(known: Callable[[str], tuple[Any, Path]], name: str, tmp_path: Path) -> tuple[Any, Path]:
+    """A model, and its archive in the folder of the test."""
+    old, archive = known(name)
+    shutil.copytree(archive.parent, tmp_path, dirs_exist_ok=True)
+    return old, tmp_path / archive.name
+
+
 def converted(here: Path, kind: str, folder: Path, name: str = "new") -> Path:
     """A model in another format."""
     whole = here.suffix in ("", ".keras") or (here.suffix == ".h5" and not here.name.endswith(".weights.h5"))
@@ -143,14 +158,14 @@ def assert_same(old: Any, new: Any) -> None:
 
 @pytest.mark.parametrize("kind", ENDINGS)
 @pytest.mark.parametrize("name", MAKERS)
-def test_keras_loads_every_format(name: str, kind: str, tmp_path: Path) -> None:
-    old, archive = made_as(name, tmp_path)
+def test_keras_loads_every_format(saved: tuple[Any, Path], kind: str, tmp_path: Path) -> None:
+    old, archive = saved
     assert_same(old, loaded(converted(archive, kind, tmp_path), kind, old, tmp_path))
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_each_format_becomes_each(name: str, tmp_path: Path) -> None:
-    old, archive = made_as(name, tmp_path)
+def test_each_format_becomes_each(saved: tuple[Any, Path], tmp_path: Path) -> None:
+    old, archive = saved
     files = {kind: converted(archive, kind, tmp_path) for kind in ENDINGS}
     wanted = arrays(archive)
     for one, other in itertools.permutations(ENDINGS, 2):

@@ -76,7 +76,7 @@ def cells() -> Any:
 
 def gates() -> Any:
     """A recurrent layer as most users have it."""
-    return keras2.Sequential([L.Bidirectional(L.LSTM(3), input_shape=(6, 4)), L.Dense(2)])
+    return keras2.Sequential([L.LSTM(3, input_shape=(6, 4)), L.Dense(2)])
 
 
 def attending() -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+
+from tests import forkserver
 
 pytestmark = pytest.mark.tensorflow
 tf_keras = pytest.importorskip("tf_keras")
@@ -20,7 +21,7 @@ WORDS = np.array([[1, 2, 3, 0, 0, 0], [4, 0, 2, 1, 0, 0], [1, 1, 1, 1, 1, 1], [0
 
 
 def both(kind: Any) -> Callable[[Any], Any]:
-    return lambda x: L.LSTM(2)(kind([x, L.Dense(4)(x)]))
+    return lambda x: L.SimpleRNN(2)(kind([x, L.Dense(4)(x)]))
 
 
 CASES: dict[str, Callable[[Any], Any]] = {
@@ -28,21 +29,21 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "GRU": lambda x: L.Dense(2)(L.GRU(3, return_sequences=True, reset_after=False)(x)),
     "backwards": lambda x: L.LSTM(3, return_sequences=True, go_backwards=True)(x),
     "zeros": lambda x: L.LSTM(3, return_sequences=True, zero_output_for_mask=True)(x),
-    "Bidirectional": lambda x: L.LSTM(2)(L.Bidirectional(L.GRU(3, return_sequences=True), merge_mode="mul")(x)),
+    "Bidirectional": lambda x: L.SimpleRNN(2)(L.Bidirectional(L.GRU(3, return_sequences=True), merge_mode="mul")(x)),
     "cells": lambda x: L.RNN([L.LSTMCell(3), L.GRUCell(2)], return_sequences=True)(x),
-    "TimeDistributed": lambda x: L.LSTM(2)(L.TimeDistributed(L.Dense(3))(x)),
+    "TimeDistributed": lambda x: L.SimpleRNN(2)(L.TimeDistributed(L.Dense(3))(x)),
     "pooling": lambda x: L.GlobalAveragePooling1D()(L.Dense(3)(x)),
-    "convolution": lambda x: L.LSTM(2)(L.Conv1D(3, 2, padding="same")(x)),
-    "Attention": lambda x: L.LSTM(2)(L.Attention()([x, x])),
+    "convolution": lambda x: L.SimpleRNN(2)(L.Conv1D(3, 2, padding="same")(x)),
+    "Attention": lambda x: L.SimpleRNN(2)(L.Attention()([x, x])),
     "MultiHeadAttention": lambda x: L.GlobalAveragePooling1D()(L.MultiHeadAttention(2, 3)(x, x)),
-    "Masking": lambda x: L.LSTM(2)(L.Masking(0.0)(x)),
-    "Reshape": lambda x: L.LSTM(2)(L.Reshape((3, 8))(x)),
+    "Masking": lambda x: L.SimpleRNN(2)(L.Masking(0.0)(x)),
+    "Reshape": lambda x: L.SimpleRNN(2)(L.Reshape((3, 8))(x)),
     "Concatenate": both(L.Concatenate(name="concatenate")),
     "Concatenate of steps": both(L.Concatenate(axis=1, name="concatenate_1")),
     "Add": both(L.Add()), "Average": both(L.Average()), "Multiply": both(L.Multiply()), "Maximum": both(L.Maximum()),
-    "written out": lambda x: L.LSTM(2)(L.Activation("hard_sigmoid")(x)),
-    "threshold": lambda x: L.LSTM(2)(L.ThresholdedReLU()(x)),
-    "nested": lambda x: L.LSTM(2)(tf_keras.Sequential([L.Input((6, 4)), L.Dense(3), L.Dropout(0.2)])(x)),
+    "written out": lambda x: L.SimpleRNN(2)(L.Activation("hard_sigmoid")(x)),
+    "threshold": lambda x: L.SimpleRNN(2)(L.ThresholdedReLU()(x)),
+    "nested": lambda x: L.SimpleRNN(2)(tf_keras.Sequential([L.Input((6, 4)), L.Dense(3), L.Dropout(0.2)])(x)),
 }  # fmt: skip
 
 
@@ -69,8 +70,7 @@ def test_a_mask_that_is_made_of_a_layers_output_is_told() -> None:
     assert any("--verify" in note for note in twins.upgraded(model_of(CASES["Masking"])).notes)
 
 
-@pytest.mark.slow
 def test_the_first_model_that_a_process_loads_has_no_name_twice() -> None:
     config = json.dumps(twins.upgraded(model_of(CASES["Concatenate"])).config)
     code = "import json, sys, keras; keras.saving.deserialize_keras_object(json.load(sys.stdin), safe_mode=True)"
-    subprocess.run([sys.executable, "-c", code], input=config.encode(), check=True, capture_output=True)
+    subprocess.run(forkserver.python("-c", code, readers=True), input=config.encode(), check=True, capture_output=True)
