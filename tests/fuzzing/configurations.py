@@ -152,7 +152,8 @@ def mutate(whole: list[Any], rng: Rng) -> None:
             if names:
                 names[int(rng.integers(len(names)))]["function"] = FUNCTIONS[int(rng.integers(len(FUNCTIONS)))]
         case 7:
-            holder[key] = [there] * int(rng.choice([2, 3, 2000])) if len(json.dumps(there)) < 300 else [there]
+            count = int(rng.choice([2, 3, 2000])) if len(json.dumps(there)) < 300 else 1
+            holder[key] = [copy.deepcopy(there) for _ in range(count)]
         case _:
             for _ in range(int(rng.choice([1, 5, 60]))):
                 there = {"class_name": "Sequential", "config": {"name": "s", "layers": [there]}}
