@@ -153,6 +153,16 @@ def test_what_is_passed_by_is_said_and_counted(command: str, tmp_path: Path) -> 
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["A.KERAS"]
 
 
+def test_saved_models_that_are_passed_by_are_told_with_the_way_out(tmp_path: Path) -> None:
+    shutil.copy(BLOBS[0], tmp_path / "a.keras")
+    for name in ("old", "older"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "saved_model.pb").touch()
+    done = run("inspect", ".", cwd=tmp_path)
+    told = "2 SavedModels of TensorFlow (wtool convert takes the names of their folders)"
+    assert f"wtool: .: passed by {told}\n" in done.stderr
+
+
 def test_a_folder_without_models_says_what_is_there(tmp_path: Path) -> None:
     (tmp_path / ".a.keras").touch()
     with pytest.raises(wtool.WtoolError, match=r"a folder without models .*: 1 hidden file$"):

@@ -258,3 +258,22 @@ def test_what_lookup_tables_learned_has_no_place_in_an_h5(tmp_path: Path) -> Non
     assert [(each.class_name, each.rule) for each in raised.value.refused] == [("StringLookup", "vocabulary")]
     (done,) = wtool.convert(model, output=tmp_path / "new.weights.h5")
     assert any("has no place for files: assets/" in note for note in done.notes)
+
+
+def test_words_that_a_model_has_no_use_for_are_not_ignored(tmp_path: Path) -> None:
+    with pytest.raises(wtool.Unconvertible) as raised:
+        wtool.convert(MLP, output=tmp_path / "new.keras", attribute=["nobody=a,b"])
+    (refused,) = raised.value.refused
+    assert (refused.layer, refused.rule) == ("nobody", "unused wish")
+    assert refused.text == "--attribute names nobody, but no layer is called so"
+    (done,) = wtool.convert(MLP, output=tmp_path / "new.keras", rename=["A=B"])
+    assert "--rename names A, but the model uses no class or function that is called so" in done.notes
+    with pytest.raises(wtool.Unconvertible, match="--rename is for models of Keras 2"):
+        wtool.convert(tmp_path / "new.keras", output=tmp_path / "new.h5", rename=["A=B"])
+
+
+def test_a_name_under_which_keras_takes_the_result_for_no_model_is_told(tmp_path: Path) -> None:
+    (done,) = wtool.convert(MLP, output=tmp_path / "new.txt")
+    assert f"{tmp_path}/new.txt has the format keras; Keras loads it under a name in .keras" in done.notes
+    (done,) = wtool.convert(MLP, output=tmp_path / "new.keras")
+    assert not any("loads it under" in note for note in done.notes)

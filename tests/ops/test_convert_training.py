@@ -176,7 +176,7 @@ def test_state_of_other_weights_than_those_trained_is_left_out(tmp_path: Path) -
     model.save(tmp_path / "old.h5")
     (done,) = wtool.convert(tmp_path / "old.h5", output=tmp_path / "new.keras")
     assert done.notes == (
-        "the optimizer's state is left out: it has nothing for a/kernel, a/bias, which would be trained",
+        "the optimizer's state is left out: it has no slots for a/kernel, a/bias, which the model trains",
     )
     with wtool.open_checkpoint(str(tmp_path / "new.keras")) as made:
         assert made.slots == ()

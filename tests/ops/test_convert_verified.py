@@ -102,3 +102,13 @@ def test_a_model_of_texts_is_run_on_texts_and_keeps_its_vocabulary(tmp_path: Pat
     layers = keras.models.load_model(tmp_path / "new.keras").layers
     (lookup,) = [each for each in layers if isinstance(each, keras.layers.StringLookup)]
     assert lookup.get_vocabulary() == words
+
+
+def test_code_in_the_old_model_is_not_run_and_no_option_is_named_that_is_not_there(tmp_path: Path) -> None:
+    old_keras = pytest.importorskip("tf_keras")
+    layers = [old_keras.layers.Dense(2, input_shape=(3,)), old_keras.layers.Lambda(lambda x: x * 2, name="lam")]
+    old_keras.Sequential(layers).save(tmp_path / "old.h5")
+    how = {"replace": ["lam=Rescaling:scale=2"], "verify": True}
+    (done,) = wtool.convert(tmp_path / "old.h5", output=tmp_path / "new.keras", **how)
+    (told,) = (note for note in done.notes if note.startswith("the old model was not run"))
+    assert told.endswith("which --verify does not do")

@@ -158,7 +158,7 @@ def test_names_and_patterns_of_nothing_are_told(tmp_path: Path) -> None:
 
 def test_words_that_do_not_go_together(tmp_path: Path) -> None:
     weights, table = write(tmp_path / "w.safetensors", new_values()), written_json(tmp_path / "n.json", {"a": 1})
-    with pytest.raises(Usage, match="go with --like"):
+    with pytest.raises(Usage, match="only with --like"):
         wtool.convert(weights, transpose=["*"])
     with pytest.raises(Usage, match="a path, or null"):
         wtool.convert(weights, like=MLP, map=table)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from wtool.checkpoint.layouts.registry import ALL
 from wtool.checkpoint.layouts.shards import shard_map, shard_names
-from wtool.checkpoint.unzipped import ASSETS, PARTS, is_model_folder
+from wtool.checkpoint.unzipped import ASSETS, OF_SAVED_MODEL, PARTS, is_model_folder
 from wtool.errors import Refused
 from wtool.io.limits import MAX_JSON
 
@@ -21,13 +21,18 @@ SUFFIXES = tuple(sorted(ALL))
 SHARD = re.compile(r".+_\d{5}\.weights\.h5", re.IGNORECASE)
 """Pattern of the names that Keras gives the shards of a `.weights.json`."""
 
-MODEL, PART, HIDDEN, LINK, SPECIAL, CLOSED, OTHER = "model", "part", "hidden", "link", "special", "closed", "other"
+MODEL, PART, HIDDEN, LINK, SPECIAL, CLOSED = "model", "part", "hidden", "link", "special", "closed"
+SAVED, OTHER = "saved", "other"
 
 TOLD = {
     HIDDEN: ("hidden file", "hidden files"),
     LINK: ("symbolic link", "symbolic links"),
     SPECIAL: ("pipe, socket or device", "pipes, sockets or devices"),
     CLOSED: ("folder that cannot be read", "folders that cannot be read"),
+    SAVED: (
+        "SavedModel of TensorFlow (wtool convert takes the name of its folder)",
+        "SavedModels of TensorFlow (wtool convert takes the names of their folders)",
+    ),
     OTHER: ("file that is no model by its name", "files that are no models by their names"),
 }
 """Kind of file that a search passes by -> its name for messages, singular and plural."""
@@ -42,7 +47,7 @@ class FoundFile:
         kind: `model` (by its name, or an unzipped one: a folder), `part` (a shard that a `.weights.json` beside it
             names, or a file of an unzipped model), `hidden` (its name or that of a folder around it begins with a dot),
             `link` (symbolic; links are never followed here), `special` (a pipe, socket or device), `closed` (a folder
-            that cannot be read) or `other` (no model by its name).
+            that cannot be read), `saved` (the graph of a TensorFlow SavedModel) or `other` (no model by its name).
         of: path of the model that a part, or a link among the parts, belongs to; empty for all others.
         is_hidden: whether its name or that of a folder around it begins with a dot.
     """
@@ -92,6 +97,8 @@ def _listed(entry: os.DirEntry[str], hidden: bool, parts: Mapping[str, str]) -> 
         return FoundFile(entry.path, PART, parts[entry.name])
     if is_hidden:
         return FoundFile(entry.path, HIDDEN)
+    if entry.name in OF_SAVED_MODEL:
+        return FoundFile(entry.path, SAVED)
     return FoundFile(entry.path, MODEL if is_model_name(entry.name) else OTHER)
 
 

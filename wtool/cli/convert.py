@@ -128,5 +128,7 @@ def _say(done: Converted) -> None:
         layers = len({each.layer for each in done.changes if each.layer})
         changed = f", {layers:,} layer{'s' if layers != 1 else ''} changed" if layers else ""
         verified = f"; {done.verified}" if done.verified else ""
-        where = "nothing written" if done.output is None else f"written to {done.output}"
-        say(f"{done.model}: converted to {done.format}{changed}{verified}; {where}")
+        done_or_not, where = "converted", f"written to {done.output}"
+        if done.output is None:
+            done_or_not, where = "would be converted", "nothing written"
+        say(f"{done.model}: {done_or_not} to {done.format}{changed}{verified}; {where}")

@@ -84,7 +84,7 @@ def conversion_of(base: Checkpoint, recipe: Recipe) -> Conversion | None:
     if upgraded is None and not _is_asked(base, recipe):
         return None
     if upgraded is None:
-        _refuse_wishes(recipe.wishes)
+        _refuse_wishes(recipe.wishes, base.format)
         return kept_model(base, recipe)
     return _of_model(base, upgraded, recipe)
 
@@ -112,10 +112,12 @@ def _of_model(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversio
     return _composed(base, upgraded, recipe)
 
 
-def _refuse_wishes(wishes: Wishes) -> None:
-    """Refuse words that only the upgrade of a model of Keras 2 takes, so that none is passed over in silence."""
+def _refuse_wishes(wishes: Wishes, kind: str) -> None:
+    """Refuse words that a model of Keras 3 in the format `kind` has no use for, so that none is silently ignored."""
     if wishes.replacements or wishes.input_shape is not None:
         raise Unconvertible("the model is one of Keras 3: --replace and --input-shape are for models of Keras 2")
+    if wishes.renamed and kind != "h5":
+        raise Unconvertible("the model is one of Keras 3: --rename is for models of Keras 2, and for .h5 files")
 
 
 def _of_weights(base: Checkpoint, recipe: Recipe) -> Conversion | None:

@@ -175,7 +175,7 @@ class Converting:
         assert isinstance(changes, Conversions)
         found = changes.conversion
         verified, told = _verified(task.goal.path, plan) if self.verify else (None, ())
-        notes = (*found.notes, *told)
+        notes = (*found.notes, *_odd_name(task.output, plan.format), *told)
         return Converted(
             task.model, task.output, format=plan.format, changes=found.changes, notes=notes, verified=verified
         )
@@ -186,6 +186,13 @@ class Conversions(Changes):
     """What a conversion makes of a checkpoint; `conversion` is what the rules did."""
 
     conversion: Conversion
+
+
+def _odd_name(output: str | None, kind: str) -> tuple[str, ...]:
+    """Returns a note if a result in the format `kind` has a name by which Keras does not take it for a model."""
+    if output is None or output == "-" or os.path.isdir(output) or format_of(output) is not None:
+        return ()
+    return (f"{output} has the format {kind}; Keras loads it under a name in {EXTENSIONS[kind][0]}",)
 
 
 def _verified(output: str, plan: Plan) -> tuple[str | None, tuple[str, ...]]:

@@ -51,7 +51,9 @@ def filling_of(options: Convert) -> Filling | None:
     others = {"--map": options.map is not None, "--transpose": bool(options.transpose)}
     if options.like is None:
         if any(others.values()):
-            raise Usage(f"{' and '.join(name for name, is_given in others.items() if is_given)} go with --like MODEL")
+            raise Usage(
+                f"{' and '.join(name for name, is_given in others.items() if is_given)}: only with --like MODEL"
+            )
         return None
     own = (options.replace, options.rename, options.attribute, options.input_shape, options.architecture)
     if any(own):

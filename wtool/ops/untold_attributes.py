@@ -17,6 +17,8 @@ def untold_attributes(
 ) -> Iterator[Change]:
     """Yields a refusal for each layer of a custom class whose attributes nobody tells, though the result needs them.
 
+    What the user says of a layer that the model does not have is refused as well.
+
     Files in the layout of Keras 3 call what a layer holds by the attribute; an `.h5` calls it by its name.
 
     Args:
@@ -25,9 +27,12 @@ def untold_attributes(
         wanted: format of the result.
         attributes: path of a layer -> what the user says.
     """
-    if base.format not in ("h5", "h5-weights") or wanted == "h5":
+    is_needed = base.format in ("h5", "h5-weights") and wanted != "h5"
+    nodes = dict(read_architecture(upgraded.config)[0].paths()) if attributes or is_needed else {}
+    for name in sorted(set(attributes) - set(nodes)):
+        yield Change(name, "", "unused wish", f"--attribute names {name}, but no layer is called so")
+    if not is_needed:
         return
-    nodes = dict(read_architecture(upgraded.config)[0].paths())
     for owner, objects in _held_inside(base, upgraded, nodes).items():
         if len(attributes.get(owner, ())) != len(objects):
             names = ",".join(f"NAME{number}" for number in range(1, len(objects) + 1))

@@ -94,7 +94,7 @@ def _outputs_of_keras2(seen: Checkpoint, inputs: list[Array]) -> list[Array]:
     import tf_keras
 
     with private(seen) as (path, checkpoint):
-        refuse_unsafe(checkpoint)
+        refuse_unsafe(checkpoint, verifies=True)
         try:
             model = tf_keras.models.load_model(path, compile=False)
             form = getattr(model, "input", model.inputs[0] if len(inputs) == 1 else model.inputs)
@@ -131,7 +131,7 @@ def _largest(outputs: list[Array]) -> float:
 
 def _loaded(seen: Checkpoint) -> Any:
     with private(seen) as (path, checkpoint):
-        refuse_unsafe(checkpoint)
+        refuse_unsafe(checkpoint, verifies=True)
         try:
             with older_objects(checkpoint) as known:
                 return keras.models.load_model(path, custom_objects=known, compile=False)

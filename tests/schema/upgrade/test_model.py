@@ -88,7 +88,7 @@ def test_the_users_entry_takes_the_place_of_a_layer() -> None:
     assert not result.refused
     assert result.config["config"]["layers"][2] == {
         "module": "keras.layers", "class_name": "Rescaling", "registered_name": None,
-        "config": {"name": "lam", "dtype": "float64", "scale": 2.0},
+        "config": {"name": "lam", "dtype": "float64", "scale": 2.0, "offset": 0.0},
     }  # fmt: skip
 
 
@@ -200,3 +200,11 @@ def test_every_change_names_a_rule_of_the_table() -> None:
     named = re.findall(r"context\.(?:change|refuse)\(\s*[\w().\[\]\", ]*?,\s*\"([^\"]+)\"", source)
     assert len(named) > 20
     assert not set(named) - set(rules.RULES)
+
+
+def test_a_new_name_for_what_a_model_does_not_use_is_told() -> None:
+    custom = entry("Pkg>Own", name="o", units=3)
+    result = upgraded(sequential(DENSE, custom), renamed={"Pkg>Own": "New>Own", "Own": "New>Own"})
+    assert [note for note in result.notes if "--rename" in note] == [
+        "--rename names Own, but the model uses no class or function that is called so"
+    ]

@@ -33,7 +33,9 @@ def in_shards(whole: Outline, most: int | None) -> tuple[Outline, ...]:
     for path, source in whole.skeleton.sources.items():
         size = _bytes_in(whole, path)
         if size > most:
-            raise Refused(f"{path} has {size:,} bytes, more than a shard may have ({most:,}); make shards larger")
+            raise Refused(
+                f"{path} has {size:,} bytes, more than a shard may have ({most:,}); make shards larger (--shard-size)"
+            )
         if filled + size > most:
             shards.append(Outline())
             filled = 0

@@ -277,7 +277,7 @@ def _refuse_others(walk: _Walk, top: int) -> None:
     if others:
         raise Refused(
             f"the checkpoint holds {a_few(others)}, which the layers of the architecture do not explain (what layers "
-            "learned by adapt, or what a class of the user's holds); save the model as .keras or .h5 with its own Keras"
+            "learned by adapt, or what a class of the user's holds); save the model as .keras (TensorFlow 2.12 to 2.15)"
         )
 
 

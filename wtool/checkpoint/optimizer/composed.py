@@ -67,7 +67,7 @@ def composed_state(
     kinds = [kind for group in order.groups for kind in group]
     bare = [path for path in trained if path not in kept.slots] if kinds else []
     if bare:
-        return {}, f"the optimizer's state is left out: it has nothing for {a_few(bare)}, which would be trained"
+        return {}, f"the optimizer's state is left out: it has no slots for {a_few(bare)}, which the model trains"
     composer = _Composer(kept, _inside(settings), variables, value)
     if missing := list(composer.missing(order, trained)):
         return {}, f"the optimizer's state is left out: it has no {a_few(missing)}"

@@ -58,6 +58,7 @@ class Context:
         floatx: dtype of layers that name none, as Keras calls it.
         masks: whether any layer of the model makes masks.
         replaced: the keys of `wishes.replacements` that named a layer.
+        named: registered names of the classes and functions of the author's that the old model uses.
         models: path of a functional model in the old model -> what is known of its outputs behind given inputs.
     """
 
@@ -75,6 +76,7 @@ class Context:
     floatx: str = "float32"
     masks: bool = False
     replaced: set[str] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)
 
     def change(self, place: Place, rule: str, text: str) -> None:
         """Note what a rule did to a layer: one sentence."""
@@ -88,6 +90,15 @@ class Context:
         """Note what is worth knowing, once."""
         self.notes.setdefault(one_line(text))
 
+    def new_name(self, name: str) -> str:
+        """Returns the name under which the new model has a class or a function of its author's.
+
+        Args:
+            name: registered name in the old model.
+        """
+        self.named.add(name)
+        return self.wishes.renamed.get(name, name)
+
     def registered(self, name: str, place: Place) -> str:
         """Returns the name under which the new model has a class or a function of its author's, and notes it.
 
@@ -95,8 +106,9 @@ class Context:
             name: registered name in the old model.
             place: of the layer that it is, or that uses it.
         """
-        name = self.wishes.renamed.get(name, name)
-        self.note(f"register {name}, which layer {place.path} needs, before the new model is loaded")
+        name = self.new_name(name)
+        who = f"layer {place.path}" if place.path else "the model"
+        self.note(f"register {name}, which {who} needs, before the new model is loaded")
         return name
 
     def move(self, layer: str, old: str, new: str) -> None:

@@ -52,6 +52,8 @@ def upgrade(
     moved = context.moves()
     if compiled := upgraded_training(training or {}, _outputs(whole(config)), moved, context):
         entry[COMPILED] = compiled
+    for name in sorted(set(wishes.renamed) - context.named):
+        context.note(f"--rename names {name}, but the model uses no class or function that is called so")
     return Upgraded(
         entry,
         moved,

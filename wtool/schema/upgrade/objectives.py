@@ -196,7 +196,7 @@ def _class(part: Mapping[str, Any], name: str, kept: Mapping[str, Any], what: st
 
 
 def _registered(name: str, what: str, context: Context) -> str:
-    name = context.wishes.renamed.get(name, name)
+    name = context.new_name(name)
     context.note(f"register the {what} {name} before the new model is loaded, or load the model with compile=False")
     return name
 

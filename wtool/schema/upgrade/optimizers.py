@@ -130,7 +130,7 @@ def upgraded_schedule(entry: Mapping[str, Any], context: Context) -> Any:
         kept = {name: settings[name] for name in SCHEDULES[kind] if settings.get(name) is not None}
         return written(kind, kept, SCHEDULES_MODULE)
     name = str(entry.get("registered_name") or kind)
-    name = context.wishes.renamed.get(name, name)
+    name = context.new_name(name)
     context.note(f"register the schedule {name} before the new model is loaded, or load it with compile=False")
     own = {key: upgraded_schedule(value, context) if _is_schedule(value) else value for key, value in settings.items()}
     return {"module": None, "class_name": name.rpartition(">")[2], "config": own, "registered_name": name}

@@ -9,6 +9,9 @@ from wtool.schema.layers import class_of
 from wtool.schema.upgrade.context import Context, Place
 from wtool.schema.upgrade.objects import upgraded_dtype
 
+DEMANDED = {"Rescaling": {"offset": 0.0}}
+"""Class of a layer -> settings with a default value that Keras nevertheless demands of an entry."""
+
 
 def replacement_of(settings: Mapping[str, Any], place: Place, context: Context) -> dict[str, Any] | None:
     """Returns the entry that the user puts in the place of a layer; None where the user says nothing of the layer.
@@ -37,4 +40,5 @@ def replacement_of(settings: Mapping[str, Any], place: Place, context: Context) 
         registered = context.registered(str(wish.get("registered_name") or class_name), place)
         plain = class_name.rpartition(">")[2]
         return {"module": wish.get("module"), "class_name": plain, "config": config, "registered_name": registered}
-    return {"module": "keras.layers", "class_name": kind, "config": config, "registered_name": None}
+    whole = DEMANDED.get(kind, {}) | config
+    return {"module": "keras.layers", "class_name": kind, "config": whole, "registered_name": None}

@@ -159,8 +159,12 @@ def imported(name: str) -> Any:
         raise Usage(f"cannot import {name} ({type(error).__name__}: {error})") from error
 
 
-def refuse_unsafe(checkpoint: Checkpoint) -> None:
+def refuse_unsafe(checkpoint: Checkpoint, verifies: bool = False) -> None:
     """Refuse a model whose loading would do more than build layers of Keras or registered ones.
+
+    Args:
+        checkpoint: the model.
+        verifies: whether `--verify` loads the model: the commands that have it have neither --unsafe nor --import.
 
     Raises:
         WtoolError: the configuration has an unsafe part.
@@ -168,13 +172,17 @@ def refuse_unsafe(checkpoint: Checkpoint) -> None:
     for config in (checkpoint.config, training_config(checkpoint)):
         found = next(unsafe_parts(_without_registered(config, keras.saving.get_custom_objects())), None)
         if found is not None:
-            raise WtoolError(_reason(found))
+            raise WtoolError(_reason(found, verifies))
 
 
-def _reason(found: UnsafePart) -> str:
-    own = "; --import the module that registers it, or" if found.kind == "imports" else ";"
+def _reason(found: UnsafePart, verifies: bool) -> str:
     where = f" ({found.where})" if found.where else ""
-    return f"loading it {found.kind} {found.what}{where}{own} --unsafe if you trust the file"
+    reason = f"loading it {found.kind} {found.what}{where}"
+    if verifies:
+        own = "; in Python, it loads classes that are registered" if found.kind == "imports" else ""
+        return f"{reason}, which --verify does not do{own}"
+    own = "; --import the module that registers it, or" if found.kind == "imports" else ";"
+    return f"{reason}{own} --unsafe if you trust the file"
 
 
 def _without_registered(value: Any, known: Mapping[str, Any]) -> Any:
