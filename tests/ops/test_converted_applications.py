@@ -8,7 +8,7 @@ import pytest
 
 from tests.converted_applications import tried
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
 
 def test_an_application_computes_what_it_did(tmp_path: Path) -> None:
