@@ -12,12 +12,14 @@ from wtool.checkpoint.layouts.keras3_custom import CustomLayers
 from wtool.checkpoint.layouts.keras3_lora import with_merged_factors
 from wtool.checkpoint.layouts.keras3_places import Place, places
 from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.optimizer.composed import INNER, OUTER
 from wtool.checkpoint.structure import Fresh
 from wtool.checkpoint.weight_order import owner_of
 from wtool.errors import Refused, a_few
 from wtool.schema.config import inside, read_architecture
 from wtool.schema.layers import MATRICES, Variables
 from wtool.schema.optimizer_settings import inner_settings, scales_loss, settings_of
+from wtool.schema.upgrade.native import COMPILED
 
 Sources = Mapping[str, Tensor | Fresh]
 
@@ -135,19 +137,16 @@ def _named(name: Any) -> dict[str, str]:
     return {}
 
 
-INNER = "optimizer/inner_optimizer"
-"""The group of the optimizer that one for scaled losses wraps; for mixed_float16, Keras wraps optimizers unasked."""
-
-
 def _add_optimizer(outline: Outline, composition: Composition) -> None:
-    compiled = (composition.config or {}).get("compile_config")
+    """Add the state of the optimizer. For mixed_float16, Keras wraps optimizers unasked in one that scales the loss."""
+    compiled = (composition.config or {}).get(COMPILED)
     entry = compiled.get("optimizer") if isinstance(compiled, Mapping) else None
     settings = settings_of(entry or (composition.training or {}).get("optimizer_config"))
-    names = {"optimizer": settings.config.get("name")}
+    names = {OUTER: settings.config.get("name")}
     if INNER in composition.slots:
         is_told = scales_loss(settings)
         names[INNER] = (inner_settings(settings) if is_told else settings).config.get("name")
-        names["optimizer"] = names["optimizer"] if is_told else "loss_scale_optimizer"
+        names[OUTER] = names[OUTER] if is_told else "loss_scale_optimizer"
     for group, slots in composition.slots.items():
         outline.skeleton.groups[f"{group}/vars"] = _named(names.get(group))
         for number, (slot, source) in enumerate(slots):

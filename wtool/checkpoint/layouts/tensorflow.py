@@ -23,6 +23,7 @@ from wtool.io.sorted_table import is_sorted_table
 from wtool.io.source import Region, Source
 from wtool.schema.keras_metadata import SavedKerasModel, read_keras_metadata, read_saved_model
 from wtool.schema.object_graph import read_object_graph
+from wtool.schema.upgrade.native import COMPILED
 
 SAVED_MODEL = "saved-model"
 FORMATS = (SAVED_MODEL, CHECKPOINT)
@@ -160,7 +161,7 @@ def _checkpoint(
 ) -> Checkpoint:  # fmt: skip
     config = None
     if model is not None:
-        config = {**model.config, **({"compile_config": model.training} if model.training else {})}
+        config = {**model.config, **({COMPILED: model.training} if model.training else {})}
     data = [source for part, source in parts.items() if not part.endswith((INDEX, METADATA, GRAPHS))]
     return Checkpoint(
         name=name, format=kind, keras_version=model.keras_version if model else KERAS_2, config=config, contents=found,

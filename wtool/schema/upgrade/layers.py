@@ -78,7 +78,7 @@ def _model(kind: str, settings: Mapping[str, Any], place: Place, context: Contex
     """Returns the entry of a model; one without inputs is a sequence of layers, whatever its class is called."""
     name = settings.get("name")
     if isinstance(name, str) and "/" in name and not place.path:  # a model inside is named where it is listed
-        context.change(place, "name", f"The model is called {name.replace('/', '_')!r} now.")
+        context.change(place, "name", f"the model is called {name.replace('/', '_')!r} now")
         settings = {**settings, "name": name.replace("/", "_")}
     if kind == "Sequential" or "input_layers" not in settings:
         return written("Sequential", sequential_config(settings, place, context, upgraded_entry), "keras")

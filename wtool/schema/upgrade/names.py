@@ -44,5 +44,5 @@ def renamed(
     for name in old:
         if new[name] != name:
             context.move(place.path, name, new[name])
-            context.change(place.inner(name, ""), "name", f"The layer is called {new[name]!r} now.")
+            context.change(place.inner(name, ""), "name", f"it is called {new[name]!r} now")
     return new

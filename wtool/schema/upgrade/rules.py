@@ -149,7 +149,7 @@ _REFUSING = (
          ("Lambda",), refuses=True),
     Rule("no such layer", "Keras 3 has no such layer.", tuple(GONE), refuses=True),
     Rule("time first", "Keras 3 has no recurrent layers whose first axis is the time.", RECURRENT, refuses=True),
-    Rule("constants", "Keras 3 has no constants of recurrent layers.", ("RNN", *RECURRENT), refuses=True),
+    Rule("constants", "Keras 3 has no constants of recurrent layers.", RECURRENT, refuses=True),
     Rule("virtual batches", "Keras 3 has no virtual batches.", ("BatchNormalization",), refuses=True),
     Rule("robust masking", "Keras 3 has no robust masking.", ("Softmax", "MultiHeadAttention"), refuses=True),
     Rule("ragged input", "Layers of Keras 3 take no ragged tensors.", ("InputLayer", "TextVectorization"),
