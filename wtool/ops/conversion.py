@@ -20,9 +20,9 @@ from wtool.ops.converted import Unconvertible
 from wtool.ops.left_out import FILES, HOLDS, left_out
 from wtool.ops.untold_attributes import told_attributes, untold_attributes
 from wtool.ops.untold_order import untold_order
-from wtool.schema.config import is_keras2
+from wtool.schema.config import COMPILED, is_keras2
 from wtool.schema.upgrade.model import upgrade
-from wtool.schema.upgrade.native import COMPILED, native_model, training_config_of
+from wtool.schema.upgrade.native import native_model, training_config_of
 from wtool.schema.upgrade.upgraded import ArrayChange, Change, Upgraded, Wishes, moved_path
 from wtool.transforms.relaying import FUNCTIONS
 

@@ -24,6 +24,9 @@ from wtool.schema.layers import (
     variants,
 )
 
+COMPILED = "compile_config"
+"""Key of a model's entry that tells how the model was compiled."""
+
 MAX_NESTED_MODELS = 40
 """Layers inside layers. Real models nest three or four deep."""
 

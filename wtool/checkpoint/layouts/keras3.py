@@ -21,7 +21,7 @@ from wtool.checkpoint.optimizer import nested as optimizer_tree
 from wtool.checkpoint.optimizer import slots as optimizer
 from wtool.errors import Differs, Note, Refused
 from wtool.hdf5.reader import Dataset, Index
-from wtool.schema.config import Node, inside, read_architecture
+from wtool.schema.config import COMPILED, Node, inside, read_architecture
 from wtool.schema.lost_settings import lost_settings
 
 OLD_ROOT = "_layer_checkpoint_dependencies"  # TensorFlow 2.12 and 2.13; `layers` since
@@ -46,7 +46,7 @@ def contents(index: Index, config: Mapping[str, Any] | None, version: str | None
     model = _model(groups, config, "2" if keras2 else version, notes)
     metrics = list(_metrics(groups))
     settle_paths([model, *metrics])
-    compiled = config.get("compile_config") if config is not None else None
+    compiled = config.get(COMPILED) if config is not None else None
     entry = compiled.get("optimizer") if isinstance(compiled, Mapping) else None
     settings, slots, told = optimizer_tree.read(groups, entry, model)
     notes += told

@@ -16,10 +16,9 @@ from wtool.checkpoint.optimizer.composed import INNER, OUTER
 from wtool.checkpoint.structure import Fresh
 from wtool.checkpoint.weight_order import owner_of
 from wtool.errors import Refused, a_few
-from wtool.schema.config import inside, read_architecture
+from wtool.schema.config import COMPILED, inside, read_architecture
 from wtool.schema.layers import MATRICES, Variables
 from wtool.schema.optimizer_settings import inner_settings, scales_loss, settings_of
-from wtool.schema.upgrade.native import COMPILED
 
 Sources = Mapping[str, Tensor | Fresh]
 

@@ -21,9 +21,9 @@ from wtool.io.limits import MAX_MESSAGE
 from wtool.io.places import FOLDER
 from wtool.io.sorted_table import is_sorted_table
 from wtool.io.source import Region, Source
+from wtool.schema.config import COMPILED
 from wtool.schema.keras_metadata import SavedKerasModel, read_keras_metadata, read_saved_model
 from wtool.schema.object_graph import read_object_graph
-from wtool.schema.upgrade.native import COMPILED
 
 SAVED_MODEL = "saved-model"
 FORMATS = (SAVED_MODEL, CHECKPOINT)

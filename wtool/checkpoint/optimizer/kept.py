@@ -17,10 +17,9 @@ from wtool.checkpoint.optimizer.composed import INNER, OUTER, Kept, Source, Stat
 from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array
 from wtool.errors import Refused, a_few
-from wtool.schema.config import read_architecture
+from wtool.schema.config import COMPILED, read_architecture
 from wtool.schema.optimizer_settings import Settings, scales_loss, settings_of
 from wtool.schema.optimizers import AVERAGE, TABLE, rule_of
-from wtool.schema.upgrade.native import COMPILED
 from wtool.schema.upgrade.upgraded import ArrayChange, Upgraded, moved_path
 from wtool.transforms.relaying import FUNCTIONS, cudnn_bias_lstm
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from wtool.checkpoint.model import Checkpoint
 from wtool.errors import Note
+from wtool.schema.config import COMPILED
 from wtool.schema.optimizer_settings import Settings, keeps_slots
 
 
@@ -41,7 +42,7 @@ def lost_optimizer(checkpoint: Checkpoint) -> str:
             f"the state of its optimizer is lost: only its step is stored ({step:,}); Keras 3 restores no optimizer "
             "from an .h5 file, so a model that was loaded from one and saved again has none"
         )
-    compiled = checkpoint.config.get("compile_config") if checkpoint.config is not None else None
+    compiled = checkpoint.config.get(COMPILED) if checkpoint.config is not None else None
     if isinstance(compiled, Mapping) and compiled and not compiled.get("optimizer") and step:
         return (
             f"its configuration lost the optimizer whose state is stored (step {step:,}), so that Keras loads it "

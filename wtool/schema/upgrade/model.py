@@ -7,13 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from wtool.errors import Refused
-from wtool.schema.config import is_keras2
+from wtool.schema.config import COMPILED, is_keras2
 from wtool.schema.inbound_nodes import is_of_keras3, layer_settings
 from wtool.schema.layers import Shape
 from wtool.schema.upgrade.context import Context, Place
 from wtool.schema.upgrade.layers import upgraded_entry
 from wtool.schema.upgrade.masks import has_masks, layers_within
-from wtool.schema.upgrade.native import COMPILED
 from wtool.schema.upgrade.training import upgraded_training
 from wtool.schema.upgrade.upgraded import Upgraded, Wishes, moved_path
 

@@ -11,16 +11,13 @@ from types import MappingProxyType
 from typing import Any
 
 from wtool.errors import Refused
-from wtool.schema.config import MAX_NESTED_MODELS
+from wtool.schema.config import COMPILED, MAX_NESTED_MODELS
 from wtool.schema.keras3_operations import MODULES
 from wtool.schema.layers import class_and_settings, class_of
 from wtool.schema.optimizer_settings import settings_of
 from wtool.schema.upgrade.finishing import Entry, written
 
 MODELS = ("Sequential", "Functional", "Model")
-
-COMPILED = "compile_config"
-"""Key of a model's entry that tells how the model was compiled."""
 
 
 def native_model(

@@ -25,6 +25,7 @@ from wtool.io.json_text import as_read, parse_object
 from wtool.io.publish import write_whole
 from wtool.run.selection import by_role
 from wtool.run.target import stem_and_ending
+from wtool.schema.config import COMPILED
 from wtool.training.fitting import logs
 from wtool.training.lottery import learning_rate, summaries
 from wtool.training.lottery.plan import COPY, DRAW, NONE, PRUNE, TRAIN, Experiment, Step
@@ -68,7 +69,7 @@ def looked_at(model: str, experiment: Experiment) -> Base:
             single = f"wtool average {model} --optimizer keep -o {stem_and_ending(model)[0]}.keras"
             raise Usage(f"an experiment begins with a single file, and this is an unzipped model; {single}", model)
         config = checkpoint.config
-        if not isinstance(config, dict) or not (config.get("compile_config") or training_config(checkpoint)):
+        if not isinstance(config, dict) or not (config.get(COMPILED) or training_config(checkpoint)):
             raise WtoolError("an experiment needs a whole model that is compiled (.keras, .h5)", model)
         step = saved_step(checkpoint) if experiment.trials > 1 else None
         if step:
