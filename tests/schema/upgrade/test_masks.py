@@ -74,3 +74,32 @@ def test_the_first_model_that_a_process_loads_has_no_name_twice() -> None:
     config = json.dumps(twins.upgraded(model_of(CASES["Concatenate"])).config)
     code = "import json, sys, keras; keras.saving.deserialize_keras_object(json.load(sys.stdin), safe_mode=True)"
     subprocess.run(forkserver.python("-c", code, readers=True), input=config.encode(), check=True, capture_output=True)
+
+
+def ends_of(x: Any) -> Any:
+    return L.Masking(1.0)(L.Dense(4)(x))
+
+
+JOINED: dict[str, Callable[[Any], Any]] = {
+    "two masks": lambda x: L.Add()([x, ends_of(x)]),
+    "one mask, and none": lambda x: L.Multiply()([x, L.Reshape((6, 4))(x)]),
+    "features": lambda x: L.Concatenate(name="joined")([x, ends_of(x)]),
+    "in a model": lambda x: tf_keras.Model(given := L.Input((6, 4)), L.Add()([given, ends_of(given)]))(x),
+}
+
+
+def of_joining(make: Callable[[Any], Any]) -> list[str]:
+    return [note for note in twins.upgraded(model_of(make)).notes if "masks of several inputs meet" in note]
+
+
+@pytest.mark.parametrize("name", JOINED)
+def test_masks_that_keras_3_joins_otherwise_are_told(name: str) -> None:
+    assert of_joining(JOINED[name])
+
+
+@pytest.mark.parametrize("make", [
+    CASES["Add"], CASES["Concatenate"], lambda x: L.Concatenate(axis=1, name="steps")([x, ends_of(x)]),
+    lambda x: L.Add()([L.LSTM(3)(x), L.GRU(3)(x)]),
+])  # fmt: skip
+def test_one_mask_of_all_inputs_needs_no_word(make: Callable[[Any], Any]) -> None:
+    assert not of_joining(make)

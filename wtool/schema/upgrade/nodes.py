@@ -27,7 +27,7 @@ from wtool.schema.inbound_nodes import (
 )
 from wtool.schema.layers import class_and_settings, class_of, compute_dtype
 from wtool.schema.upgrade.context import Context, Place
-from wtool.schema.upgrade.masks import names_of_masks, note_order
+from wtool.schema.upgrade.masks import names_of_masks, note_merged, note_order
 from wtool.schema.upgrade.names import Names, renamed
 from wtool.schema.upgrade.operation_call import Cannot, Constant, noted
 from wtool.schema.upgrade.operations import OPERATIONS, leave_names_out, operation
@@ -92,6 +92,7 @@ class _Graph:
         for name, number in self.calls:
             self.first[name] = min(number, self.first.get(name, number))
         note_order(self.old, context)
+        note_merged(self.order, self.calls, self.old, self.places, context)
         names = renamed(self.old, place, context, names_of_masks(self.old, context))
         self.free = Names(names.values())
         self.names = names
