@@ -58,8 +58,13 @@ def relaid(
     return np.flip(new, tuple(range(new.ndim - 2))) if turned else new
 
 
+def reshaped(array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Returns the same numbers in the same order, in another shape."""
+    return array.reshape(tuple(shape))
+
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     function.__name__: function
-    for function in (cudnn_kernel, cudnn_recurrent_kernel, cudnn_bias_lstm, cudnn_bias_gru, joined, relaid)
+    for function in (cudnn_kernel, cudnn_recurrent_kernel, cudnn_bias_lstm, cudnn_bias_gru, joined, relaid, reshaped)
 }
 """Name of a function, as in `ArrayChange` -> the function: from arrays, and further arguments by name, to an array."""

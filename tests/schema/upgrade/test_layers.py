@@ -159,3 +159,22 @@ def test_states_are_kept_from_batch_to_batch(kind: str) -> None:
     for _ in range(3):
         values = generator.normal(size=(2, 5, 4)).astype("float32")
         assert np.asarray(new(values)) == pytest.approx(np.asarray(old(values)), abs=1e-5)
+
+
+def test_statistics_of_each_step_in_training_are_told() -> None:
+    L = tf_keras.layers
+    given = tf_keras.Input((3, 4))
+    inner = tf_keras.Sequential([L.Dense(4), L.BatchNormalization()])
+    result = twins.upgraded(tf_keras.Model(given, L.TimeDistributed(inner, name="steps")(given)))
+    assert [note for note in result.notes if "inside steps" in note]
+    assert not twins.upgraded(tf_keras.Model(given, L.TimeDistributed(L.Dense(4))(given))).notes
+
+
+@pytest.mark.parametrize("axis", [[2, 1], [1, -1]])
+def test_axes_that_keras_3_sorts(axis: list[int]) -> None:
+    given = tf_keras.Input((3, 3))
+    config = json.loads(tf_keras.Model(given, tf_keras.layers.LayerNormalization(axis=[1, 2])(given)).to_json())
+    config["config"]["layers"][1]["config"]["axis"] = axis
+    result = twins.upgrade(config, None, "2.15.0", {}, twins.Wishes())
+    assert [each.rule for each in result.refused] == ([] if axis == [2, 1] else ["unknown setting"])
+    assert axis != [2, 1] or result.config["config"]["layers"][1]["config"]["axis"] == [1, 2]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wtool.schema.upgrade.context import Context, Place
-from wtool.schema.upgrade.masks import note_passed_mask
+from wtool.schema.upgrade.masks import layers_within, note_passed_mask
 
 Entry = dict[str, Any]
 
@@ -56,7 +56,18 @@ def _crop(entry: Entry, place: Place, context: Context) -> Entry:
     return written("Sequential", {"name": crop.get("name"), "trainable": True, "layers": layers}, "keras")
 
 
+def _each_step(entry: Entry, place: Place, context: Context) -> Entry:
+    """Keras 2 gave all steps to the layer inside at once, as one batch; Keras 3 gives it one step after the other."""
+    if any(each.get("class_name") == "BatchNormalization" for each in layers_within(entry["config"].get("layer"))):
+        context.note(
+            f"BatchNormalization inside {place.path} takes the mean of each step apart when Keras 3 trains it, and of "
+            "all steps together in Keras 2; what it predicts is the same"
+        )
+    return entry
+
+
 _FINISHES: Mapping[str, Callable[[Entry, Place, Context], Entry]] = {
     "MultiHeadAttention": _attention,
     "RandomCrop": _crop,
+    "TimeDistributed": _each_step,
 }

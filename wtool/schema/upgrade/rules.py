@@ -117,6 +117,8 @@ _DONE_ELSEWHERE = (
     Rule("reset gate", "A GRU without `reset_after` resets before its recurrent kernel.", ("GRU", "GRUCell")),
     Rule("cuDNN", "The layers that ran on cuDNN alone become LSTM and GRU; their arrays are laid out anew.", CUDNN),
     Rule("one axis", "A list of one axis becomes that axis."),
+    Rule("sorted axes", "Axes are sorted, and gamma and beta have the shape that Keras 3 makes for sorted axes.",
+         ("LayerNormalization",)),
     Rule("bins", "Discretization's dtype is that of its input: whole numbers would be cut off.", ("Discretization",)),
     Rule("statistics", "In half precision, BatchNormalization keeps its numbers in float32, as a mixed policy says.",
          ("BatchNormalization", "SyncBatchNormalization")),

@@ -7,6 +7,7 @@ from typing import Any
 
 from wtool.schema.upgrade.context import Context, Place
 from wtool.schema.upgrade.rules import LOOKUPS, RECURRENT
+from wtool.schema.upgrade.upgraded import ArrayChange
 
 Settings = dict[str, Any]
 SpecialRule = Callable[[Settings, Place, Context], None]
@@ -17,6 +18,30 @@ def _one_axis(settings: Settings, place: Place, context: Context) -> None:
     if isinstance(axis, list) and len(axis) == 1:
         settings["axis"] = axis[0]
         context.change(place, "one axis", f"axis is {axis[0]!r:.20}, no longer a list")
+
+
+def _layer_axes(settings: Settings, place: Place, context: Context) -> None:
+    """Keras 2 kept a LayerNormalization's numbers in the order of its axes; Keras 3 sorts the axes first.
+
+    Both reshape these numbers, without a transpose, to the sizes of the input's axes in their own order.
+    """
+    _one_axis(settings, place, context)
+    axes = settings.get("axis")
+    if not isinstance(axes, list) or not all(type(axis) is int for axis in axes):
+        return
+    if min(axes, default=0) < 0 <= max(axes, default=0):
+        context.refuse(
+            place, "unknown setting", f"its axes {axes!r:.40} are counted from both ends; Keras 3 sorts them"
+        )
+    elif axes != sorted(axes):
+        settings["axis"] = sorted(axes)
+        context.change(place, "sorted axes", f"axis is {settings['axis']!r:.40}, as Keras 3 sorts it")
+        for name in ("gamma", "beta"):
+            path = f"{place.path}/{name}"
+            shape = context.shapes.get(path, ())
+            sizes = [size for _, size in sorted(zip(axes, shape, strict=False))]
+            if len(shape) == len(axes) and sizes != list(shape):
+                context.arrays[path] = ArrayChange(path, (path,), "reshaped", {"shape": sizes})
 
 
 def _batch_axis(settings: Settings, place: Place, context: Context) -> None:
@@ -123,7 +148,8 @@ def _lookup(settings: Settings, place: Place, context: Context) -> None:
 SPECIAL: Mapping[str, tuple[SpecialRule, ...]] = {
     "BatchNormalization": (_batch_axis,),
     "SyncBatchNormalization": (_batch_axis, _synchronized),
-    **dict.fromkeys(("LayerNormalization", "UnitNormalization", "Normalization"), (_one_axis,)),
+    "LayerNormalization": (_layer_axes,),
+    **dict.fromkeys(("UnitNormalization", "Normalization"), (_one_axis,)),
     "Softmax": (_one_axis, _robust),
     **dict.fromkeys(RECURRENT, (_recurrent,)),
     "GRU": (_recurrent, _reset_gate),
