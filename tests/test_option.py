@@ -39,7 +39,7 @@ from wtool.transforms.tickets import Constant, Jitter
         (Swap, {"to": "linkd"}, "'linkd' is no variant; choose linked, "),
         (Swap, {"to": "linked", "fill": "one"}, "'one' is no fill; choose zero, initializer, mirror"),
         (Swap, {"to": "linked", "layers": "block1"}, "layers is a list of texts, not a single text"),
-        (Swap, {"to": "autorot", "L": -2.0}, "L is above 0, and not -2"),
+        (Swap, {"to": "autorot", "L": -2.0}, "L is a finite number above 0, and not -2"),
         (Swap, {"to": "autorot", "L": math.inf}, "limits and L are finite numbers"),
         (Options, {"seed": -1}, "a seed is a whole number from 0 up, and not negative"),
         (Options, {"seed": 1.5}, "a seed is a whole number from 0 up, and not negative"),

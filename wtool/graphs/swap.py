@@ -42,7 +42,7 @@ class Swap:
         metavar="L",
         above=0,
         high=inf,
-        wrong="L is above 0, and not {:g}",
+        wrong="L is a finite number above 0, and not {:g}",
     )
     auto_rot: bool = option(True, "AutoRot: switched on or off.")
 

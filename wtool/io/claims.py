@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 
 from wtool.io.places import NO_LINK, Place
+from wtool.io.uninterrupted import uninterrupted
 
 
 def hidden_name(place: Place, ending: str) -> str:
@@ -29,26 +30,54 @@ def claimed(place: Place) -> Iterator[int]:
     trusted: its text is removed. Where the file system has no locks, the claim keeps nobody out.
     """
     hidden = hidden_name(place, "claim")
-    while True:
-        claim = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | NO_LINK, 0o600, dir_fd=place.folder)
-        try:
-            with contextlib.suppress(OSError):
-                fcntl.flock(claim, fcntl.LOCK_EX)
-            # Between our open and our lock the former holder may have removed the claim: we then hold a nameless file.
-            if _is_there(claim, hidden, place.folder):
-                break
-        except BaseException:
-            os.close(claim)
-            raise
-        os.close(claim)
+    claim: int | None = None
     try:
+        while claim is None:
+            with (
+                uninterrupted()
+            ):  # else a signal could end the process between the making of the claim and this function's end
+                claim = _new_claim(hidden, place.folder)
+            if claim is None:
+                _wait_for(hidden, place.folder)
         if os.fstat(claim).st_uid != os.geteuid():
             os.ftruncate(claim, 0)
         yield claim
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(hidden, dir_fd=place.folder)
+        if claim is not None:
+            with uninterrupted():
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(hidden, dir_fd=place.folder)
+                os.close(claim)
+
+
+def _new_claim(hidden: str, folder: int) -> int | None:
+    """Returns a descriptor of the claim, which is locked now; None if another process has it."""
+    claim = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | NO_LINK, 0o600, dir_fd=folder)
+    try:
+        with contextlib.suppress(OSError):
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(claim)
+                return None
+        # Between our open and our lock the former holder may have removed the claim: we then hold a nameless file.
+        if _is_there(claim, hidden, folder):
+            return claim
+    except BaseException:
         os.close(claim)
+        raise
+    os.close(claim)
+    return None
+
+
+def _wait_for(hidden: str, folder: int) -> None:
+    """Wait until the process that has the claim gives it back."""
+    with contextlib.suppress(FileNotFoundError):
+        claim = os.open(hidden, os.O_RDWR | os.O_CLOEXEC | NO_LINK, dir_fd=folder)
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX)
+        finally:
+            os.close(claim)
 
 
 def write_claim(claim: int, text: bytes) -> None:

@@ -20,6 +20,7 @@ from wtool.errors import WtoolError
 from wtool.io.claims import claimed, hidden_name, lock_if_alone
 from wtool.io.places import NO_LINK, Place, Target, check_target, open_place
 from wtool.io.source import stamp_of
+from wtool.io.uninterrupted import uninterrupted
 
 BUFFER = 1 << 18
 """Bytes of a draft's buffer: no more than small pieces need, since fresh memory costs a page fault every 4 KiB."""
@@ -176,9 +177,12 @@ class Draft:
             with contextlib.suppress(FileNotFoundError):
                 # The file of a process that was killed: we hold the claim, so that nobody else uses the name.
                 os.unlink(hidden, dir_fd=place.folder)
-            if self._linked(place, hidden):
-                self._hidden = hidden
-            else:
+            with (
+                uninterrupted()
+            ):  # else a signal could come between the link and the note of it, and the link would stay
+                if self._linked(place, hidden):
+                    self._hidden = hidden
+            if self._hidden is None:
                 self._copy_to_hidden(place)
         assert self._hidden is not None
         return self._hidden
