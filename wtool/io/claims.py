@@ -33,9 +33,8 @@ def claimed(place: Place) -> Iterator[int]:
     claim: int | None = None
     try:
         while claim is None:
-            with (
-                uninterrupted()
-            ):  # else a signal could end the process between the making of the claim and this function's end
+            # Else a signal could come between the making of the claim and the note of it.
+            with uninterrupted():
                 claim = _new_claim(hidden, place.folder)
             if claim is None:
                 _wait_for(hidden, place.folder)
@@ -54,20 +53,27 @@ def _new_claim(hidden: str, folder: int) -> int | None:
     """Returns a descriptor of the claim, which is locked now; None if another process has it."""
     claim = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | NO_LINK, 0o600, dir_fd=folder)
     try:
-        with contextlib.suppress(OSError):
-            try:
-                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(claim)
-                return None
-        # Between our open and our lock the former holder may have removed the claim: we then hold a nameless file.
-        if _is_there(claim, hidden, folder):
-            return claim
+        is_ours = _lock(claim) and _is_there(claim, hidden, folder)
     except BaseException:
         os.close(claim)
         raise
+    if is_ours:
+        return claim
+    # Another process has the lock; or its former holder removed the claim between our open and our lock, and our file
+    # is a nameless one.
     os.close(claim)
     return None
+
+
+def _lock(claim: int) -> bool:
+    """Lock a claim. Returns False if another process has the lock, and True where the file system has no locks."""
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _wait_for(hidden: str, folder: int) -> None:

@@ -177,9 +177,8 @@ class Draft:
             with contextlib.suppress(FileNotFoundError):
                 # The file of a process that was killed: we hold the claim, so that nobody else uses the name.
                 os.unlink(hidden, dir_fd=place.folder)
-            with (
-                uninterrupted()
-            ):  # else a signal could come between the link and the note of it, and the link would stay
+            # Else a signal could come between the link and the note of it.
+            with uninterrupted():
                 if self._linked(place, hidden):
                     self._hidden = hidden
             if self._hidden is None:
