@@ -136,9 +136,14 @@ kinds = st.sampled_from(("functional", "sequential"))
 def test_random_models_of_keras_3(tmp_path_factory: Any, kind: str, recipe: Recipe, seed: int) -> None:
     folder = tmp_path_factory.mktemp("made")
     old = filled(model(keras, kind, recipe, "m"), seed)
+    assert_comes_back(old, folder, ".h5")
+
+
+def assert_comes_back(old: Any, folder: Path, ending: str) -> None:
+    """A `.keras` file composed of a file of another ending is what Keras writes, and loads with equal weights."""
     old.save(folder / "old.keras")
-    old.save(folder / "old.h5")
-    with open_checkpoint(str(folder / "old.keras")) as like, open_checkpoint(str(folder / "old.h5")) as base:
+    old.save(folder / f"old{ending}")
+    with open_checkpoint(str(folder / "old.keras")) as like, open_checkpoint(str(folder / f"old{ending}")) as base:
         variables = {tensor.path: tensor for tensor in base.weights}
         composition = Composition("keras", like.config, like.keras_version, variables, slots_of(base))
         made = composed(base, composition, folder / "new.keras")
@@ -196,15 +201,7 @@ MAKERS = (attending, normalized, with_operations, many_layers)
 )
 def test_models_of_keras_3(tmp_path: Path, make: Any, ending: str) -> None:
     old = filled(make(), 1)
-    old.save(tmp_path / "old.keras")
-    old.save(tmp_path / f"old{ending}")
-    with open_checkpoint(str(tmp_path / "old.keras")) as like, open_checkpoint(str(tmp_path / f"old{ending}")) as base:
-        variables = {tensor.path: tensor for tensor in base.weights}
-        composition = Composition("keras", like.config, like.keras_version, variables, slots_of(base))
-        made = composed(base, composition, tmp_path / "new.keras")
-    assert_equal_arrays(tmp_path / "old.keras", made)
-    new = keras.models.load_model(made)
-    assert all(np.array_equal(one, other) for one, other in zip(old.get_weights(), new.get_weights(), strict=True))
+    assert_comes_back(old, tmp_path, ending)
 
 
 ADAPTED = {
