@@ -90,6 +90,31 @@ def test_signals_have_their_exit_status(number: signal.Signals) -> None:
     assert process.wait() == 128 + number
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_a_library_reports_as_its_own_error_has_its_exit_status(number: signal.Signals) -> None:
+    """Python before 3.12 makes a RuntimeError of what comes while a class names its fields; so do other libraries."""
+    program = f"""
+import os
+from wtool import cli
+
+class Field:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), {int(number)})
+
+def command(*_, **__):
+    try:
+        type("Layer", (), {{"field": Field()}})
+    except BaseException as error:
+        raise ImportError("the library cannot be imported") from error
+
+cli.cli.main = command
+cli.main([])
+"""
+    ended = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE)
+    assert ended.returncode == 128 + number
+    assert ended.stderr == {signal.SIGTERM: b"", signal.SIGINT: b"wtool: interrupted\n"}[number]
+
+
 def test_a_command_in_the_background_keeps_sigint_ignored() -> None:
     """A shell ignores SIGINT for `wtool ... &`, so that Ctrl-C ends only what is in the foreground."""
     process = subprocess.Popen(

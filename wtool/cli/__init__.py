@@ -104,17 +104,20 @@ def _exit_status(arguments: list[str]) -> int:
     except Exception as error:
         if "--debug" in arguments:
             raise
-        if _interrupted(error):
+        ended = _ended_by(error)
+        if isinstance(ended, SystemExit):
+            raise ended from None
+        if ended is not None:
             return _exit_interrupted()
         say(str(explained(error)))
         return status_of_error(explained(error))
 
 
-def _interrupted(error: BaseException | None) -> bool:
-    """Whether an interrupt is behind an error: libraries that are being imported report it as theirs."""
-    if error is None or isinstance(error, KeyboardInterrupt):
-        return error is not None
-    return _interrupted(error.__cause__) or _interrupted(error.__context__)
+def _ended_by(error: BaseException | None) -> KeyboardInterrupt | SystemExit | None:
+    """The SIGINT or SIGTERM behind an error: libraries, and Python before 3.12, report what comes while they import."""
+    if error is None or isinstance(error, KeyboardInterrupt | SystemExit):
+        return error
+    return _ended_by(error.__cause__) or _ended_by(error.__context__)
 
 
 def _exit_interrupted() -> int:
