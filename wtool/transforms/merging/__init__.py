@@ -1,0 +1,1 @@
+"""Several models into one: the methods, what each needs, and the numbers that they take."""
