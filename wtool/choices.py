@@ -18,6 +18,9 @@ CONVERSION_FORMATS = ("keras", "h5", "weights.h5", "weights.json", "safetensors"
 OPTIMIZER_CONVERSIONS = ("keep", "drop")
 """What becomes of an optimizer when its model is converted."""
 
+MODES = ("min", "max")
+"""Which values of a loss or metric are better."""
+
 SCOPES = ("tensor", "global")
 """What a sparsity is a share of: each tensor, or all selected ones together."""
 

@@ -1,9 +1,12 @@
-"""Short names of losses and metrics, under which some readers of files do not find them."""
+"""Losses and metrics by name: short names, which some readers of files do not find, and which scores are better."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+from wtool.errors import Usage
 
 SHORT = {
     "bce": "binary_crossentropy",
@@ -14,6 +17,46 @@ SHORT = {
     "msle": "mean_squared_logarithmic_error",
 }
 """Short name of a loss -> name of its function. Keras knows the short names in capital letters too."""
+
+Mode = Literal["min", "max"]
+"""Whether a low or a high value is the better one."""
+
+BETTER: dict[Mode, tuple[str, ...]] = {
+    "min": (
+        *("loss", "crossentropy", "ce", "hinge", "kl_divergence", "kullback_leibler_divergence", "logcosh", "log_cosh"),
+        *("mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error", "poisson", "huber"),
+        *("mean_squared_logarithmic_error", "root_mean_squared_error", "false_negatives", "false_positives"),
+        *SHORT,
+        *("kldivergence", "rmse", "perplexity"),
+    ),
+    "max": (
+        *("accuracy", "acc", "auc", "precision", "recall", "f1_score", "fbeta_score", "f1", "r2_score", "io_u", "iou"),
+        *("precision_at_recall", "recall_at_precision", "sensitivity_at_specificity", "specificity_at_sensitivity"),
+        *("cosine_similarity", "pearson_correlation", "concordance_correlation", "true_negatives", "true_positives"),
+    ),
+}
+"""Endings of the names of losses and metrics, whose low or high values are the better ones."""
+
+
+def mode_of(metric: str) -> Mode:
+    """Returns whether a low or a high value of a loss or metric is better, by its name, as Keras's callbacks do.
+
+    Args:
+        metric: such as `val_loss`, `accuracy`, `out_auc_1` (of an output, the second of its kind).
+
+    Raises:
+        Usage: the name tells nothing.
+    """
+    name = re.sub(r"_\d+$", "", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", metric).lower())
+    fitting = [
+        (len(ending), mode)
+        for mode, endings in BETTER.items()
+        for ending in endings
+        if name == ending or name.endswith(f"_{ending}")
+    ]
+    if not fitting:
+        raise Usage(f"nothing tells whether a high or a low {metric} is better; say --mode max or --mode min")
+    return max(fitting)[1]
 
 
 def with_long_names(told: Any) -> Any:
