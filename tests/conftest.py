@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     left_out = config.option.markexpr.replace("not ", "").split(" and ")
     marks = [name for line in OF_ALL_TESTS.findall(collection_path.read_text("utf-8")) for name in MARK.findall(line)]
     return True if set(marks).intersection(left_out) else None
+
+
+@pytest.fixture
+def quiet_keras() -> Iterator[None]:
+    """Keras warns of nothing in a test, and keeps none of the test's models afterwards."""
+    import keras
+
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+    keras.utils.clear_session()

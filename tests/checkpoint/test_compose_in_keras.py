@@ -7,8 +7,6 @@ a value in another variable's place would be loaded without an error, and only t
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from wtool.checkpoint.model import Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Refused
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("quiet_keras")]
 keras = pytest.importorskip("keras")
 L = keras.layers
 STEPS, WIDTH = 4, 6
@@ -117,14 +115,6 @@ def filled(made: Any, seed: int) -> Any:
     rng = np.random.default_rng(seed)
     made.set_weights([rng.uniform(0.1, 0.5, np.shape(each)) for each in made.get_weights()])
     return made
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
-    keras.utils.clear_session()
 
 
 few = settings(max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-import logging
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,19 +20,11 @@ import wtool
 from tests.checkpoint.test_compose_in_keras import filled, model, recipes
 from tests.models import ZOO, arrays
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("quiet_keras")]
 keras = pytest.importorskip("keras")
 L = keras.layers
 ENDINGS = {"keras": ".keras", "unzipped": "", "h5": ".h5", "weights.h5": ".weights.h5", "weights.json": ".weights.json"}
 WHOLE = ("keras", "unzipped", "h5")
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
-    keras.utils.clear_session()
 
 
 def nested() -> Any:

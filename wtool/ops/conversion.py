@@ -12,8 +12,8 @@ from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.optimizer.composed import State
 from wtool.checkpoint.optimizer.kept import compiled_as, stored_state, tells_slots, upgraded_state
+from wtool.checkpoint.relaid import relaid_values
 from wtool.checkpoint.structure import Fresh
-from wtool.dtypes import Array
 from wtool.errors import Refused, in_short
 from wtool.ops.assets import files_of, homeless, moved_files
 from wtool.ops.converted import Unconvertible
@@ -24,7 +24,6 @@ from wtool.schema.config import COMPILED, is_keras2
 from wtool.schema.upgrade.model import upgrade
 from wtool.schema.upgrade.native import native_model, training_config_of
 from wtool.schema.upgrade.upgraded import ArrayChange, Change, Upgraded, Wishes, moved_path
-from wtool.transforms.relaying import FUNCTIONS
 
 KERAS = "3.15.1"
 """The Keras whose format the results have."""
@@ -238,11 +237,6 @@ def _put(found: dict[str, Tensor | Fresh], path: str, source: Tensor | Fresh) ->
 def _fresh(base: Checkpoint, array: ArrayChange, old: Mapping[str, Tensor]) -> Fresh:
     """Returns the values of a new variable that are computed from old ones."""
     read = [old[path] for path in array.reads]
-    make = partial(_computed, base, array, read)
+    make = partial(relaid_values, base, array, read)
     values = make()
     return Fresh(values.shape, values.dtype.name, make)
-
-
-def _computed(base: Checkpoint, array: ArrayChange, read: Sequence[Tensor]) -> Array:
-    values: Array = FUNCTIONS[array.function](*(base.read(tensor) for tensor in read), **array.arguments)
-    return values

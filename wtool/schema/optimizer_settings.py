@@ -10,6 +10,9 @@ from typing import Any
 from wtool.schema.layers import Shape
 from wtool.schema.optimizers import ANY, SCALARS, TABLE, OptimizerClass, Scalar, SlotKind
 
+WRAPPING = "loss_scale_optimizer"
+"""The name of the optimizer that Keras puts unasked around another one, for mixed_float16, to scale the loss."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

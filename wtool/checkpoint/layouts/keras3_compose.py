@@ -18,7 +18,7 @@ from wtool.checkpoint.weight_order import owner_of
 from wtool.errors import Refused, a_few
 from wtool.schema.config import COMPILED, inside, read_architecture
 from wtool.schema.layers import MATRICES, Variables
-from wtool.schema.optimizer_settings import inner_settings, scales_loss, settings_of
+from wtool.schema.optimizer_settings import WRAPPING, inner_settings, scales_loss, settings_of
 
 Sources = Mapping[str, Tensor | Fresh]
 
@@ -145,7 +145,7 @@ def _add_optimizer(outline: Outline, composition: Composition) -> None:
     if INNER in composition.slots:
         is_told = scales_loss(settings)
         names[INNER] = (inner_settings(settings) if is_told else settings).config.get("name")
-        names[OUTER] = names[OUTER] if is_told else "loss_scale_optimizer"
+        names[OUTER] = names[OUTER] if is_told else WRAPPING
     for group, slots in composition.slots.items():
         outline.skeleton.groups[f"{group}/vars"] = _named(names.get(group))
         for number, (slot, source) in enumerate(slots):

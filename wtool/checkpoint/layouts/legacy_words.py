@@ -17,7 +17,7 @@ from wtool.checkpoint.model import Checkpoint, Slot, Tensor
 from wtool.checkpoint.structure import Fresh, structure_text
 from wtool.dtypes import Array
 from wtool.schema.losses import with_long_names
-from wtool.schema.optimizer_settings import Settings, inner_settings, scales_loss, settings_of
+from wtool.schema.optimizer_settings import WRAPPING, Settings, inner_settings, scales_loss, settings_of
 
 Source = Tensor | Fresh
 
@@ -55,7 +55,7 @@ def optimizer_names(composition: Composition, slots: Sequence[tuple[Slot, Source
     inside = inner_settings(told) if scales_loss(told) else told
     scalars = [slot.name for slot, _ in slots if slot.weight is None]
     wraps = scales_loss(told) or len(set(scalars)) < len(scalars)
-    outer = _name(told) if scales_loss(told) or not wraps else "loss_scale_optimizer"
+    outer = _name(told) if scales_loss(told) or not wraps else WRAPPING
     return outer, _name(inside)
 
 

@@ -14,6 +14,7 @@ from wtool.checkpoint.compose import check_composition
 from wtool.checkpoint.composition import Composition
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.optimizer.composed import INNER, OUTER, Kept, Source, State, composed_state
+from wtool.checkpoint.relaid import relaid_values
 from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array
 from wtool.errors import Refused, a_few
@@ -21,7 +22,7 @@ from wtool.schema.config import COMPILED, read_architecture
 from wtool.schema.optimizer_settings import Settings, scales_loss, settings_of
 from wtool.schema.optimizers import AVERAGE, TABLE, rule_of
 from wtool.schema.upgrade.upgraded import ArrayChange, Upgraded, moved_path
-from wtool.transforms.relaying import FUNCTIONS, cudnn_bias_lstm
+from wtool.transforms.relaying import cudnn_bias_lstm
 
 SCALING = "LossScaleOptimizer"
 
@@ -136,6 +137,6 @@ def _followed(
 
 def _computed(base: Checkpoint, array: ArrayChange, name: str, read: Sequence[Tensor]) -> Array:
     """Returns the values of a slot. Two biases of which the sum counts have equal gradients, so their mean is taken."""
-    values: Array = FUNCTIONS[array.function](*(base.read(each) for each in read), **array.arguments)
+    values = relaid_values(base, array, read)
     is_mean = array.function == cudnn_bias_lstm.__name__ and rule_of(name) is not AVERAGE
     return values / 2 if is_mean else values
