@@ -270,6 +270,27 @@ def test_words_that_a_model_has_no_use_for_are_not_ignored(tmp_path: Path) -> No
     assert "--rename names A, but the model uses no class or function that is called so" in done.notes
     with pytest.raises(wtool.Unconvertible, match="--rename is for models of Keras 2"):
         wtool.convert(tmp_path / "new.keras", output=tmp_path / "new.h5", rename=["A=B"])
+    (done,) = wtool.convert(tmp_path / "new.keras", rename=["A=B"], input_shape="3")
+    assert done.notes == ("--rename and --input-shape: of no use where there is nothing to convert",)
+    (done,) = wtool.convert(MLP, output=tmp_path / "shaped.keras", input_shape="8")
+    assert "--input-shape has no use: the model tells the shape of its input" in done.notes
+
+
+@pytest.mark.parametrize(
+    "words", [{"replace": ["a=ReLU"]}, {"rename": ["A=B"]}, {"attribute": ["a=b"]}, {"input_shape": "3"}]
+)
+def test_weights_alone_have_no_use_for_words_about_layers(words: dict[str, Any], tmp_path: Path) -> None:
+    model = ZOO / "k3.15.1" / "mlp.weights.h5"
+    option = f"--{next(iter(words)).replace('_', '-')}"
+    with pytest.raises(wtool.Unconvertible, match=f"weights alone, for which {option} has no meaning"):
+        wtool.convert(model, output=tmp_path / "new.weights.json", **words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_h5_of_keras_3_tells_which_new_name_it_has_no_use_for(tmp_path: Path) -> None:
+    model = ZOO / "k3.15.1" / "mlp.h5"
+    (done,) = wtool.convert(model, output=tmp_path / "new.keras", rename=["A=B"])
+    assert "--rename names A, but the model uses no class or function that is called so" in done.notes
 
 
 def test_a_name_under_which_keras_takes_the_result_for_no_model_is_told(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from wtool.checkpoint.optimizer.composed import State
 from wtool.checkpoint.optimizer.kept import compiled_as, stored_state, tells_slots, upgraded_state
 from wtool.checkpoint.relaid import relaid_values
 from wtool.checkpoint.structure import Fresh
-from wtool.errors import Refused, in_short
+from wtool.errors import Refused, a_few, in_short
 from wtool.ops.assets import files_of, homeless, moved_files
 from wtool.ops.converted import Unconvertible
 from wtool.ops.left_out import FILES, HOLDS, left_out
@@ -23,6 +23,7 @@ from wtool.ops.untold_order import untold_order
 from wtool.schema.config import COMPILED, is_keras2
 from wtool.schema.upgrade.model import upgrade
 from wtool.schema.upgrade.native import native_model, training_config_of
+from wtool.schema.upgrade.own_names import training_with_new_names, with_new_names
 from wtool.schema.upgrade.upgraded import ArrayChange, Change, Upgraded, Wishes, moved_path
 
 KERAS = "3.15.1"
@@ -98,9 +99,14 @@ def kept_model(base: Checkpoint, recipe: Recipe) -> Conversion:
         Refused: the checkpoint holds what Keras does not write, or lacks what the format needs.
     """
     assert base.config is not None
-    training, renamed = training_config(base), recipe.wishes.renamed
-    is_h5 = base.format == "h5"
-    return _of_model(base, Upgraded(native_model(base.config, training, renamed) if is_h5 else base.config), recipe)
+    if base.format != "h5":
+        return _of_model(base, Upgraded(base.config), recipe)
+    names, found = recipe.wishes.renamed, set[str]()
+    training, config = training_config(base), with_new_names(base.config, names, found)
+    if training is not None:
+        training = training_with_new_names(training, names, found)
+    upgraded = Upgraded(native_model(config, training), notes=tuple(recipe.wishes.unused_names(found)))
+    return _of_model(base, upgraded, recipe)
 
 
 def _of_model(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversion:
@@ -134,6 +140,8 @@ def _of_weights(base: Checkpoint, recipe: Recipe) -> Conversion | None:
         raise Unconvertible(f"weights of this layout do not tell the classes of their layers; {how}")
     if not _is_asked(base, recipe):
         return None
+    if words := recipe.wishes.told:
+        raise Unconvertible(f"the file holds weights alone, for which {a_few(words)} has no meaning; {how}")
     variables: dict[str, Tensor | Fresh] = {tensor.path: tensor for tensor in base.weights}
     slots = {} if recipe.optimizer == "drop" else stored_state(base)
     composition = Composition(recipe.format, None, base.keras_version, variables, slots, shard_size=recipe.shard_size)

@@ -167,7 +167,9 @@ class Converting:
     def told(self, task: Task[Converted], plan: Plan, derived: Derived) -> Converted:
         """What was done to a model; the result is verified now, if that was asked for."""
         if not plan.operations:
-            return Converted(task.model, None, is_new=False, format=plan.format)
+            words = self.recipe.wishes.told
+            unused = (f"{' and '.join(words)}: of no use where there is nothing to convert",) if words else ()
+            return Converted(task.model, None, is_new=False, format=plan.format, notes=unused)
         if derived.there is not None:
             skipped = ("not verified: nothing was done",) if self.verify else ()
             return Converted(task.model, task.output, skipped=True, format=plan.format, notes=skipped)

@@ -17,6 +17,7 @@ from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.errors import Refused
 from wtool.schema.keras3_operations import MODULES
 from wtool.schema.upgrade.native import compile_config_of, native_model, training_config_of
+from wtool.schema.upgrade.own_names import training_with_new_names, with_new_names
 
 PAIRS = [
     path.relative_to(ZOO)
@@ -59,8 +60,38 @@ def test_an_h5_tells_what_the_archive_of_the_model_does(name: Any) -> None:
 def test_a_model_of_a_custom_class_is_called_as_the_user_says() -> None:
     config = {"class_name": "Own", "config": {}}
     assert native_model(config, None)["registered_name"] == "Own"
-    found = native_model(config, None, {"Own": "Pkg>Other"})
+    used: set[str] = set()
+    found = native_model(with_new_names(config, {"Own": "Pkg>Other", "Else": "X"}, used), None)
+    assert used == {"Own"}
     assert (found["class_name"], found["registered_name"]) == ("Other", "Pkg>Other")
+
+
+def test_new_names_reach_all_that_is_the_user_s_own() -> None:
+    dense = {"module": "keras.layers", "class_name": "Dense", "config": {}, "registered_name": None}
+    function = {"module": "builtins", "class_name": "function", "config": "P>act", "registered_name": "function"}
+    initializer = {"module": None, "class_name": "Init", "config": {}, "registered_name": "P>Init"}
+    inner = {"class_name": "P>D", "config": {"activation": function, "kernel_initializer": initializer, "layer": dense}}
+    config = {"class_name": "Sequential", "config": {"name": "P>D", "layers": [inner]}}
+    names, used = {f"P>{name}": f"Q>{name}2" for name in ("act", "Init", "D")} | {"Dense": "Q>Dense"}, set[str]()
+    (found,) = with_new_names(config, names, used)["config"]["layers"]
+    assert found["class_name"] == "Q>D2"
+    assert found["config"]["activation"] == {**function, "config": "Q>act2"}
+    assert found["config"]["kernel_initializer"] == {**initializer, "class_name": "Init2", "registered_name": "Q>Init2"}
+    assert found["config"]["layer"] == dense
+    assert used == set(names) - {"Dense"}
+
+
+def test_new_names_reach_losses_metrics_and_optimizers() -> None:
+    rate = {"module": None, "class_name": "S", "config": {}, "registered_name": "P>S"}
+    optimizer = {"class_name": "P>O", "config": {"name": "P>f", "learning_rate": rate}}
+    training = {"loss": {"a": "P>f", "b": {"class_name": "P>L", "config": {}}}, "metrics": ["mse", ["P>f"]]}
+    names, used = {f"P>{name}": f"Q>{name}" for name in "fLOS"}, set[str]()
+    found = training_with_new_names({**training, "optimizer_config": optimizer}, names, used)
+    assert found["loss"] == {"a": "Q>f", "b": {"class_name": "Q>L", "config": {}}}
+    assert found["metrics"] == ["mse", ["Q>f"]]
+    assert found["optimizer_config"]["class_name"] == "Q>O"
+    assert found["optimizer_config"]["config"] == {"name": "P>f", "learning_rate": {**rate, "registered_name": "Q>S"}}
+    assert used == set(names)
 
 
 def test_a_custom_optimizer_keeps_its_package() -> None:

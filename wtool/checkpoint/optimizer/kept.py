@@ -5,7 +5,7 @@ A weight whose values are computed from old ones has slots that are computed ali
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -19,12 +19,15 @@ from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array
 from wtool.errors import Refused, a_few
 from wtool.schema.config import COMPILED, read_architecture
-from wtool.schema.optimizer_settings import Settings, scales_loss, settings_of
-from wtool.schema.optimizers import AVERAGE, TABLE, rule_of
+from wtool.schema.optimizer_settings import Settings, innermost_settings, scales_loss, settings_of
+from wtool.schema.optimizers import AVERAGE, MOMENTUM_CACHE, TABLE, U_PRODUCT, rule_of
 from wtool.schema.upgrade.upgraded import ArrayChange, Upgraded, moved_path
 from wtool.transforms.relaying import cudnn_bias_lstm
 
 SCALING = "LossScaleOptimizer"
+
+NOTICEABLE = 1e-4
+"""Product of Nadam's momenta below which losses do not depend on the product any more, to five digits."""
 
 
 def stored_state(base: Checkpoint) -> State:
@@ -111,7 +114,32 @@ def upgraded_state(base: Checkpoint, upgraded: Upgraded, variables: Mapping[str,
     state, lost = composed_state(
         Kept(scalars, slots), settings_of(entry), root, variables, lambda each: base.read(each)[()]
     )
-    return state, [lost] if lost else notes
+    return state, [lost] if lost else [*notes, *_told_of_nadam(scalars, settings_of(entry), state)]
+
+
+def _told_of_nadam(scalars: Collection[str], settings: Settings, state: State) -> Iterator[str]:
+    """Yields notes where the next steps of a Nadam differ from those of the old one.
+
+    Neither the newer Nadam of Keras 2 nor a LossScaleOptimizer of Keras 3 stores the product of the momenta so far.
+    That product is next to nothing after some steps, and then nothing depends on it.
+    Source: `update_step` of tf_keras/src/optimizers/nadam.py, which counts in Python how often it has multiplied.
+
+    Args:
+        scalars: names of the numbers that the old optimizer keeps.
+        settings: of the new optimizer.
+        state: of the new optimizer.
+    """
+    if innermost_settings(settings).class_name != "Nadam":
+        return
+    if scales_loss(settings):
+        yield "Keras 3 stores no product of momenta for a Nadam that scales the loss: the next steps differ a little"
+    elif MOMENTUM_CACHE.name not in scalars:
+        sources = [source for slot, source in state[OUTER] if slot.name == U_PRODUCT.name]
+        if any(source.make() > NOTICEABLE for source in sources if isinstance(source, Fresh)):
+            yield (
+                "Nadam's product of momenta is what its formula gives for the step count; graphs of Keras 2 multiply "
+                "once for each weight, so the next losses may differ in the third digit"
+            )
 
 
 def _by_weight(base: Checkpoint) -> dict[str, dict[str, Tensor]]:

@@ -59,6 +59,7 @@ class Context:
         masks: whether any layer of the model makes masks.
         replaced: the keys of `wishes.replacements` that named a layer.
         named: registered names of the classes and functions of the author's that the old model uses.
+        shaped: whether `wishes.input_shape` became the shape of an input.
         models: path of a functional model in the old model -> what is known of its outputs behind given inputs.
     """
 
@@ -77,6 +78,7 @@ class Context:
     masks: bool = False
     replaced: set[str] = field(default_factory=set)
     named: set[str] = field(default_factory=set)
+    shaped: bool = False
 
     def change(self, place: Place, rule: str, text: str) -> None:
         """Note what a rule did to a layer: one sentence."""

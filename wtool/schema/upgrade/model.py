@@ -51,8 +51,10 @@ def upgrade(
     moved = context.moves()
     if compiled := upgraded_training(training or {}, _outputs(whole(config)), moved, context):
         entry[COMPILED] = compiled
-    for name in sorted(set(wishes.renamed) - context.named):
-        context.note(f"--rename names {name}, but the model uses no class or function that is called so")
+    for unused in wishes.unused_names(context.named):
+        context.note(unused)
+    if wishes.input_shape is not None and not context.shaped:
+        context.note("--input-shape has no use: the model tells the shape of its input")
     return Upgraded(
         entry,
         moved,

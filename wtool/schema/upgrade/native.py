@@ -7,7 +7,6 @@ how the model was compiled apart from that. The settings themselves are those of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from wtool.errors import Refused
@@ -20,27 +19,21 @@ from wtool.schema.upgrade.finishing import Entry, written
 MODELS = ("Sequential", "Functional", "Model")
 
 
-def native_model(
-    config: Mapping[str, Any],
-    training: Mapping[str, Any] | None,
-    renamed: Mapping[str, str] = MappingProxyType({}),
-) -> Entry:
+def native_model(config: Mapping[str, Any], training: Mapping[str, Any] | None) -> Entry:
     """Returns a model's entry as `config.json` has it.
 
     Args:
         config: the model's entry in an `.h5` of Keras 3.
         training: how it was compiled, as the `.h5` tells; None where it was not.
-        renamed: name of a custom class in the `.h5`, which leaves out the package of the model's own class -> the name
-            under which the class is registered.
 
     Raises:
         Refused: the configuration is not one that Keras writes.
     """
-    entry = _native(config, "the model", 0, renamed)
+    entry = _native(config, "the model", 0)
     return {**entry, COMPILED: {} if training is None else compile_config_of(training)}
 
 
-def _native(entry: Any, what: str, depth: int, renamed: Mapping[str, str]) -> Entry:
+def _native(entry: Any, what: str, depth: int) -> Entry:
     """Returns the entry of a layer with module and registered name; of a model, with its layers so as well."""
     if depth > MAX_NESTED_MODELS:
         raise Refused(f"the model's configuration nests more than {MAX_NESTED_MODELS} layers inside each other")
@@ -50,8 +43,7 @@ def _native(entry: Any, what: str, depth: int, renamed: Mapping[str, str]) -> En
     if kind in MODELS and isinstance(settings.get("layers"), list):
         name = settings.get("name") or what
         new["layers"] = [
-            _native(each, f"layer {number} of {name}", depth + 1, renamed)
-            for number, each in enumerate(settings["layers"])
+            _native(each, f"layer {number} of {name}", depth + 1) for number, each in enumerate(settings["layers"])
         ]
     rest = {key: value for key, value in entry.items() if key not in ("class_name", "config")}
     if "module" in entry:
@@ -59,9 +51,8 @@ def _native(entry: Any, what: str, depth: int, renamed: Mapping[str, str]) -> En
     if class_name in MODULES and "trainable" not in settings:  # every layer of Keras 3 has that setting
         return written(class_name, new, MODULES[class_name]) | {"registered_name": class_name} | rest
     if kind is None or ">" in kind:
-        registered = renamed.get(class_name, class_name)
-        plain = registered.rpartition(">")[2]
-        return {"module": None, "class_name": plain, "config": new, "registered_name": registered, **rest}
+        plain = class_name.rpartition(">")[2]
+        return {"module": None, "class_name": plain, "config": new, "registered_name": class_name, **rest}
     if kind in ("Functional", "Model"):
         functional = written("Functional", new, "keras.src.models.functional")
         return functional | {"registered_name": "Functional"} | rest

@@ -60,6 +60,7 @@ def _input_layer(first: Mapping[str, Any], settings: Mapping[str, Any], place: P
         return []  # the model is called by the model around it
     if shape is None and context.wishes.input_shape is not None:
         shape = [None, *context.wishes.input_shape]
+        context.shaped = True
         context.change(place, "input shape", f"its input has the shape {shape}, as --input-shape says")
     elif shape is None:
         shape = _taken(first, place, context)

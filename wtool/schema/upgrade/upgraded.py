@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,20 @@ class Wishes:
     renamed: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     input_shape: tuple[int | None, ...] | None = None
+
+    @property
+    def told(self) -> list[str]:
+        """The options that tell these wishes, in the order of the attributes."""
+        given = {
+            "--replace": self.replacements, "--rename": self.renamed, "--attribute": self.attributes,
+            "--input-shape": self.input_shape is not None,
+        }  # fmt: skip
+        return [option for option, is_given in given.items() if is_given]
+
+    def unused_names(self, used: Collection[str]) -> Iterator[str]:
+        """Yields a note for each old name that is none of those which the model uses."""
+        for name in sorted(set(self.renamed).difference(used)):
+            yield f"--rename names {name}, but the model uses no class or function that is called so"
 
 
 @dataclass(frozen=True, slots=True)
