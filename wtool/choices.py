@@ -12,6 +12,12 @@ ORDERS = ("natural", "given", "mtime")
 OPTIMIZER_MODES = ("keep", "follow", "reset", "drop")
 """What becomes of an optimizer when weights were rewritten."""
 
+STATISTICS_OF_AVERAGES = ("average", "pool", "newest")
+"""What becomes of the statistics of batch normalisation in an average."""
+
+STATISTICS_OF_MERGES = ("average", "pool", "first")
+"""What becomes of the statistics of batch normalisation in a merge."""
+
 CONVERSION_FORMATS = ("keras", "h5", "weights.h5", "weights.json", "safetensors")
 """The formats that a conversion writes; in `Checkpoint.format` they have the same names."""
 

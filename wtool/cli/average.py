@@ -11,7 +11,7 @@ import click
 from wtool.cli import options
 from wtool.cli.console import print_table, progress_bar, refuse_two_outputs, say, say_passed_by
 from wtool.cli.transforming import help_of
-from wtool.ops.average_options import Average, Averaged
+from wtool.ops.average_options import CALCULATED, Average, Averaged
 
 
 @click.command("average", help=help_of(Average, 2))
@@ -44,6 +44,6 @@ def _report(done: Averaged) -> None:
     if done.skipped:
         say(f"{done.output} is there already, made from the same checkpoints in the same way: skipped")
         return
-    averaged = sum(action == "averaged" for action in done.actions.values())
+    averaged = sum(action in CALCULATED for action in done.actions.values())
     what = f"{averaged} tensors averaged ({done.parameters:,} numbers), {len(done.actions) - averaged} others"
     say(f"{what}; nothing written" if done.output is None else f"{what}; written to {done.output}")

@@ -15,7 +15,7 @@ from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Refused
 from wtool.ops.average_inputs import STEM, inputs_but, ordered
-from wtool.ops.average_options import Average, Averaged
+from wtool.ops.average_options import CALCULATED, Average, Averaged
 from wtool.ops.functions import First, function_of
 from wtool.run.averaging import Averaging
 from wtool.run.derive import Derived, derive
@@ -40,7 +40,13 @@ def _average(paths: Sequence[Path], given: Mapping[str, Any]) -> Averaged:
     named, passed_by = inputs_but(output, [os.fspath(path) for path in paths])
     names, told = ordered(named, options.order, options.method)
     work = Averaging(
-        options.method, options.value, options.include, options.exclude, options.optimizer, options.allow_nonfinite
+        options.method,
+        options.value,
+        options.include,
+        options.exclude,
+        options.optimizer,
+        options.allow_nonfinite,
+        options.bn,
     )
     with ExitStack() as stack:
         checkpoints = _opened(names, options.optimizer == "drop", stack)
@@ -71,7 +77,7 @@ def _told(work: Averaging, plan: Plan, goal: Goal, derived: Derived, notes: Sequ
         None if goal.dry_run else goal.path,
         inputs,
         dict(change.actions),
-        sum(prod(tensor.shape) for tensor in plan.base.weights if change.actions[tensor.path] == "averaged"),
+        sum(prod(tensor.shape) for tensor in plan.base.weights if change.actions[tensor.path] in CALCULATED),
         (*notes, *_replacing(goal.path, checkpoints), *change.notes, *same, *work.kept_but_different()),
     )
 

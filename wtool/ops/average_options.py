@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wtool.choices import ORDERS
+from wtool.choices import ORDERS, STATISTICS_OF_AVERAGES
 from wtool.errors import Usage
 from wtool.option import Checked, like, option
 from wtool.run.options import Execution, Output, Selection
@@ -50,6 +50,13 @@ class Average(Checked):
         noun="order",
     )
     allow_nonfinite: bool = option(False, "Average NaN and infinities instead of refusing them.")
+    bn: str = option(
+        "average",
+        "Statistics of batch normalisation: averaged as all else, pooled (mean of variances plus variance of means), "
+        "or the newest's.",
+        choices=STATISTICS_OF_AVERAGES,
+        noun="treatment of batch normalisation",
+    )
     output: Path | None = like(Resume, "output")
     include: Sequence[str] = like(Selection, "include")
     exclude: Sequence[str] = like(Selection, "exclude")
@@ -80,6 +87,10 @@ class Average(Checked):
         values = {"exp": self.decay, "alpha": self.alpha, "coefficients": listed}
         given = {name: each for name, each in values.items() if each is not None}
         return {**{name: None for name, is_on in switches.items() if is_on}, **given}
+
+
+CALCULATED = ("averaged", "pooled")
+"""What becomes of tensors that take new values."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -520,6 +520,7 @@ def average(
     coefficients: Sequence[float] | None = None,
     order: str | None = None,
     allow_nonfinite: bool = False,
+    bn: str = "average",
     output: Path | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
@@ -550,6 +551,8 @@ def average(
             default for `coefficients` of files that are named one by one), or by time of change. One of
             natural, given, mtime.
         allow_nonfinite: Average NaN and infinities instead of refusing them.
+        bn: Statistics of batch normalisation: averaged as all else, pooled (mean of variances plus
+            variance of means), or the newest's. One of average, pool, newest.
         output: The new file; - for standard output.
         include: Only tensors with paths like this (dense*/kernel); repeatable.
         exclude: No tensors with paths like this; repeatable.

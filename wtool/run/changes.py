@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.lineage import Record
@@ -96,10 +97,10 @@ class Edited:
         edit = self.values.get(tensor.path)
         if edit is None:
             return self.base.read_range(tensor, start, stop)
-        pairs = zip(self.checkpoints(), edit.inputs, strict=False)
-        blocks = [each.read_range(own, start, stop) for each, own in pairs if own is not None]
-        new = edit.apply(blocks, start, stop)
-        return blocks[0] if new is None else new
+        if edit.is_whole:
+            whole: Array = self._new(edit, 0, prod(tensor.shape))
+            return whole[start:stop]
+        return self._new(edit, start, stop)
 
     def look(self, edit: Edit) -> Edit:
         """A look at the values that a tensor has now: the first block is what the operations before made of it."""
@@ -124,6 +125,14 @@ class Edited:
         values = self.behind(uncounted, self.values)
         return replace(self, lineage=(*self.lineage, record), others=(*self.others, *others), values=values)
 
+    def _new(self, edit: Edit, start: int, stop: int) -> Array:
+        """What an edit makes of the range [start, stop) of its target."""
+        pairs = zip(self.checkpoints(), edit.inputs, strict=False)
+        blocks = [each.read_range(own, start, stop) for each, own in pairs if own is not None]
+        new = edit.apply(blocks, start, stop)
+        made: Array = blocks[0] if new is None else new
+        return made
+
     def _before(self, edit: Edit, values: Mapping[str, Edit]) -> Edit | None:
         return values.get(edit.inputs[0].path) if edit.inputs and edit.inputs[0] is not None else None
 
@@ -134,7 +143,8 @@ class Edited:
         if first is not None:
             count = sum(tensor is not None for tensor in first.inputs)
             apply = partial(_in_turn, first.apply, count, apply)
-        return Edit(edit.target, (*own, *between, *gap, *others), apply)
+        is_whole = edit.is_whole or (first is not None and first.is_whole)
+        return Edit(edit.target, (*own, *between, *gap, *others), apply, is_whole)
 
 
 def _in_turn(first: Apply, count: int, second: Any, blocks: Sequence[Array], start: int, stop: int) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -162,8 +162,7 @@ def _averaged(tensor: Tensor, rewritten: Mapping[str, Edit]) -> Decision:
     weight = tensor.slot.weight if tensor.slot else None
     if weight is None or weight not in rewritten:
         return None, "kept"
-    edit = rewritten[weight]
-    return Edit(tensor, edit.inputs, edit.apply), f"as the new {weight}"
+    return replace(rewritten[weight], target=tensor), f"as the new {weight}"
 
 
 def _constant(tensor: Tensor, value: float) -> Apply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -109,20 +109,28 @@ def average(
     """
     size = blocks[0].size
     result = np.empty(size, blocks[0].dtype) if out is None else out
-    total = weights.sum()
-    if max(whole_size, size) == 1 and len(blocks) >= PAIRWISE:
-        terms = np.concatenate([block.astype(np.float64) for block in blocks]) * weights
-        round_into(result, np.atleast_1d(terms.sum() / total))
-        return result
     with np.errstate(all="ignore"):  # NaN and infinities are the caller's to judge
         for start in range(0, size, CACHE_BLOCK):
             stop = min(start + CACHE_BLOCK, size)
-            round_into(result[start:stop], _mean([block[start:stop] for block in blocks], weights, total))
+            part = [block[start:stop] for block in blocks]
+            round_into(result[start:stop], weighted_mean(part, weights, max(whole_size, size)))
     return result
 
 
-def _mean(blocks: Sequence[Array], weights: NDArray[np.float64], total: np.floating[Any]) -> NDArray[np.float64]:
-    """Mean of blocks of at most `CACHE_BLOCK` elements, in this thread's scratch memory."""
+def weighted_mean(blocks: Sequence[Array], weights: NDArray[np.float64], whole_size: int) -> NDArray[np.float64]:
+    """Weighted mean before the rounding: sum_i(w_i * x_i) / sum_i(w_i), in float64.
+
+    Args:
+        blocks: arrays of one shape (n,), n <= `CACHE_BLOCK`, and one floating dtype, oldest first.
+        weights: one for each block.
+        whole_size: elements of the tensor that the blocks are part of.
+
+    Returns:
+        shape (n,), in this thread's scratch memory: the next call overwrites the values.
+    """
+    if whole_size == 1 and len(blocks) >= PAIRWISE:
+        terms = np.concatenate([block.astype(np.float64) for block in blocks]) * weights
+        return np.atleast_1d(terms.sum() / weights.sum())
     if not hasattr(_scratch, "space"):
         _scratch.space = np.empty((2, CACHE_BLOCK))
     sums: NDArray[np.float64] = _scratch.space[0, : blocks[0].size]
@@ -134,7 +142,7 @@ def _mean(blocks: Sequence[Array], weights: NDArray[np.float64], total: np.float
         if weight != 1.0:  # equal coefficients need no multiplication
             np.multiply(term, weight, out=term)
         np.add(sums, term, out=sums)
-    np.divide(sums, total, out=sums)
+    np.divide(sums, weights.sum(), out=sums)
     return sums
 
 
