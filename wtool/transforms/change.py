@@ -22,6 +22,8 @@ class Site:
         shape, dtype: of its values.
         is_output: it is the kernel of the model's output layer.
         initializer: its layer's own, as the configuration has it; None where nothing tells.
+        unit_axes: axes along which each position is an output unit of its layer; () where the tensor is one row.
+        depth: of its layer among the layers that have weights, 0 for the first and 1 for the last.
     """
 
     path: str
@@ -29,6 +31,8 @@ class Site:
     dtype: str
     is_output: bool = False
     initializer: Any = field(default=None, compare=False)  # a dictionary, which has no hash
+    unit_axes: tuple[int, ...] = ()
+    depth: float = 0.0
 
     @property
     def size(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 from wtool.dtypes import Array, dtype_of
 from wtool.transforms.change import Apply, Blocks, Change, Data, Prepared, Site, single, within
 from wtool.transforms.criteria import CRITERIA, large_final, large_init_large_final, random
-from wtool.transforms.ranking import Cut, Equals, Group, Score, cuts, scored
+from wtool.transforms.ranking import Cut, Group, Score, cuts, stops
 from wtool.transforms.streams import drawn, stream
 
 if TYPE_CHECKING:
@@ -29,16 +29,16 @@ def prepare(prune: Prune, data: Data, seed: int) -> Prepared:
     groups, notes = _groups(prune, prune.sparsity, data.sites)
     score = _score(prune.criterion, data, groups, seed)
     found = cuts(data, groups, score)
-    stops: dict[str, int] = {}
+    up_to: dict[str, int] = {}
     scores: dict[str, float] = {}
     for group, cut in zip(groups, found, strict=True):
         done_before = cut.score == (0 if prune.criterion == "large-final" else -math.inf)
-        stops |= _stops(data, group, cut, score, done_before and prune.set_value == 0)
+        up_to |= stops(data, group, cut, score, done_before and prune.set_value == 0)
         scores |= {site.path: cut.score for site in group.sites}
     return Prepared(
         {
             site.path: _setting(
-                partial(_lowest, score, site, scores[site.path], stops[site.path]), site, prune.set_value
+                partial(_lowest, score, site, scores[site.path], up_to[site.path]), site, prune.set_value
             )
             for site in data.sites
             if site.path in scores
@@ -91,36 +91,6 @@ def _lowest(score: Score, site: Site, cut: float, stop: int, blocks: Blocks, sta
     before = max(0, stop - start)
     mask[:before] |= scores[:before] == cut
     return mask
-
-
-def _stops(data: Data, group: Group, cut: Cut, score: Score, all_alike: bool) -> Mapping[str, int]:
-    """For each tensor, the position up to which values equal to the cut are pruned: all where that is the same."""
-    everything = {site.path: site.size for site in group.sites}
-    if cut.within == cut.ties or all_alike:
-        return everything
-
-    order = {site.path: number for number, site in enumerate(group.sites)}
-    places = _ties(data, group, cut, score) if cut.places is None else cut.places
-    left = cut.within
-    for place in sorted(places, key=lambda place: (order[place.site.path], place.start)):
-        if place.ties >= left:
-            site, stop = place.site, place.start + place.size
-            scores = scored(site, data.read(site, place.start, stop), place.start, score)
-            last = place.start + int(np.flatnonzero(scores == cut.score)[left - 1]) + 1
-            later = {each.path: 0 for each in group.sites[order[site.path] + 1 :]}
-            return {**everything, site.path: last, **later}
-        left -= place.ties
-    raise AssertionError("fewer values are equal to the cut than were counted")
-
-
-def _ties(data: Data, group: Group, cut: Cut, score: Score) -> Iterator[Equals]:
-    """Where the values equal to the cut are, if they were only counted."""
-
-    def look(site: Site, blocks: Blocks, start: int) -> Equals:
-        count = int(np.count_nonzero(scored(site, blocks, start, score) == cut.score))
-        return Equals(site, start, len(blocks[0]), count)
-
-    return (found for _, _, found in data.walk(look, group.sites))
 
 
 def _final_magnitude(dtype: np.dtype[Any], site: Site, blocks: Blocks, start: int) -> Array:

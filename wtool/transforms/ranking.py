@@ -7,7 +7,7 @@ always that is all. Where too much is inside (or the bracket missed) another pas
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -163,6 +163,47 @@ def cuts(data: Data, groups: Sequence[Group], score: Score) -> list[Cut]:
         for site, _, part in data.walk(look, [site for search in pending for site in search.group.sites]):
             of_site[site.path].take(part)
     return [search.found for search in searches if search.found is not None]
+
+
+def stops(data: Data, group: Group, cut: Cut, score: Score, all_alike: bool = False) -> Mapping[str, int]:
+    """Where the value at a group's rank stands: values equal to it count as lower the earlier they come.
+
+    Args:
+        data: the tensors.
+        group: the tensors that were ranked together.
+        cut: what `cuts` found for the group.
+        score: what the values were ranked by.
+        all_alike: whether it makes no difference which of the equal values are meant.
+
+    Returns:
+        path of each tensor -> the position behind the last of its equal values that are not above the rank.
+    """
+    everything = {site.path: site.size for site in group.sites}
+    if cut.within == cut.ties or all_alike:
+        return everything
+
+    order = {site.path: number for number, site in enumerate(group.sites)}
+    places = _ties(data, group, cut, score) if cut.places is None else cut.places
+    left = cut.within
+    for place in sorted(places, key=lambda place: (order[place.site.path], place.start)):
+        if place.ties >= left:
+            site, stop = place.site, place.start + place.size
+            scores = scored(site, data.read(site, place.start, stop), place.start, score)
+            last = place.start + int(np.flatnonzero(scores == cut.score)[left - 1]) + 1
+            later = {each.path: 0 for each in group.sites[order[site.path] + 1 :]}
+            return {**everything, site.path: last, **later}
+        left -= place.ties
+    raise AssertionError("fewer values are equal to the cut than were counted")
+
+
+def _ties(data: Data, group: Group, cut: Cut, score: Score) -> Iterator[Equals]:
+    """Where the values equal to the cut are, if they were only counted."""
+
+    def look(site: Site, blocks: Blocks, start: int) -> Equals:
+        count = int(np.count_nonzero(scored(site, blocks, start, score) == cut.score))
+        return Equals(site, start, len(blocks[0]), count)
+
+    return (found for _, _, found in data.walk(look, group.sites))
 
 
 class _Part(NamedTuple):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -19,19 +19,13 @@ Base = Literal["needed", "taken", "unused"]
 Combine = Callable[[Blocks, int], "NDArray[np.float64]"]
 """From flat blocks of the same positions to the merged values, shape (n,), float64, not rounded yet.
 
-The block of the base is the first, if the method has one; those of the models follow in their order. The second
-argument is the position of the blocks' first values in the tensor. A function may run in any thread, and any number of
-times.
+The block of the base is the first, if there is a base; those of the models follow in their order. The second argument
+is the position of the blocks' first values in the tensor. A function may run in any thread, and any number of times.
 """
 
 
 class Settings(Protocol):
-    """The numbers that the user gave a method, for each tensor and model.
-
-    Attributes:
-        models: how many models there are, without the base.
-        seed: of the random numbers.
-    """
+    """The numbers that the user gave a method, for each tensor and model."""
 
     @property
     def models(self) -> int:
@@ -41,6 +35,14 @@ class Settings(Protocol):
     def seed(self) -> int:
         """Of the random numbers."""
 
+    @property
+    def has_base(self) -> bool:
+        """Whether the first block is that of a base."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the files for messages, in the order of the blocks; empty where nobody knows them."""
+
     def of_models(self, name: str, site: Site) -> NDArray[np.float64]:
         """The values of an option (`weight`, `density`) for a tensor, shape (models,)."""
 
@@ -48,7 +50,10 @@ class Settings(Protocol):
         """The value of an option (`lambda`, `t`, `epsilon`) for a tensor."""
 
     def word(self, name: str) -> str:
-        """The word or switch that was chosen for the whole merge (`scope`, `rescale`, `normalize`)."""
+        """The word that was chosen for the whole merge (`scope`, `rescale`)."""
+
+    def flag(self, name: str) -> bool:
+        """Whether a switch is on for the whole merge (`normalize`, `rows`)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,24 +72,35 @@ class Prepared:
 
 
 class Method(Protocol):
-    """A way to merge models.
+    """A way to merge models."""
 
-    Attributes:
-        name: on the command line and in lineages, `dare-ties`.
-        line: what the method does, for the tables of the docs.
-        base: whether it takes a base.
-        least, most: how many models it takes besides the base; None for any number.
-        takes: the names of the options that it has a use for.
-        is_random: whether it draws random numbers.
-    """
+    @property
+    def name(self) -> str:
+        """The method's name on the command line and in lineages, `dare-ties`."""
 
-    name: ClassVar[str]
-    line: ClassVar[str]
-    base: ClassVar[Base]
-    least: ClassVar[int]
-    most: ClassVar[int | None]
-    takes: ClassVar[frozenset[str]]
-    is_random: ClassVar[bool]
+    @property
+    def line(self) -> str:
+        """What the method does, for the tables of the docs."""
+
+    @property
+    def base(self) -> Base:
+        """Whether the method takes a base."""
+
+    @property
+    def least(self) -> int:
+        """How many models the method needs besides the base."""
+
+    @property
+    def most(self) -> int | None:
+        """How many models it takes besides the base; None for any number."""
+
+    @property
+    def takes(self) -> Collection[str]:
+        """The names of the options that the method has a use for."""
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the method draws random numbers."""
 
     def prepare(self, data: Data, settings: Settings) -> Prepared:
         """Look at the tensors as far as the definition needs; `data` gives the blocks that `Combine` describes.
