@@ -22,10 +22,14 @@ class Coefficients:
     Attributes:
         values: shape (models,); they need not add up to 1.
         seed: of no use to an average.
+        has_base: an average has none.
+        names: of the files, for messages; an average has no use for them.
     """
 
     values: NDArray[np.float64]
     seed: int = 0
+    has_base: bool = False
+    names: tuple[str, ...] = ()
 
     @property
     def models(self) -> int:
@@ -41,6 +45,10 @@ class Coefficients:
         raise KeyError(name)
 
     def word(self, name: str) -> str:
+        """An average takes no such option."""
+        raise KeyError(name)
+
+    def flag(self, name: str) -> bool:
         """An average takes no such option."""
         raise KeyError(name)
 
