@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 import wtool
 from tests.models import ZOO
+from tests.ops.test_convert import as_lambda, mlp, with_config
 from wtool.errors import WtoolError
 
 pytestmark = pytest.mark.tensorflow
@@ -34,7 +36,7 @@ def test_verify_runs_the_old_model_with_the_old_keras(tmp_path: Path) -> None:
     assert done.verified is not None
     assert done.verified.startswith("computes what tf_keras computed before")
     (again,) = wtool.convert(MLP, output=tmp_path / "new.keras", optimizer="drop", verify=True)
-    assert (again.verified, again.notes) == (None, ("not verified: nothing was done",))
+    assert (again.skipped, again.verified) == (True, done.verified)
 
 
 def test_verify_without_the_old_keras_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,13 +68,60 @@ def test_a_result_that_computes_something_else_is_an_error(tmp_path: Path, monke
         wtool.convert(MLP, output=tmp_path / "new.keras", optimizer="drop", verify=True)
 
 
+def test_a_result_that_keras_does_not_load_is_an_error_each_time(tmp_path: Path) -> None:
+    (tmp_path / "misspelt.json").write_text(json.dumps({"class_name": "ReLU", "config": {"max_valu": 6}}))
+    mlp(tmp_path, with_lambda).rename(tmp_path / "own.h5")
+    how: dict[str, Any] = {"optimizer": "drop", "verify": True, "replace": [f"own={tmp_path}/misspelt.json"]}
+    for _ in range(2):  # the second time, the result is there already
+        with pytest.raises(WtoolError, match=r"new.keras was written, but did not verify: Keras does not load new"):
+            wtool.convert(tmp_path / "own.h5", output=tmp_path / "new.keras", **how)
+    assert (tmp_path / "new.keras").exists()
+
+
+def test_of_several_results_those_that_keras_loads_are_verified(tmp_path: Path) -> None:
+    mlp(tmp_path, with_lambda).rename(tmp_path / "own.h5")
+    mlp(tmp_path, with_lambda)
+    how: dict[str, Any] = {"optimizer": "drop", "verify": True, "replace": ["own=ReLU"]}
+    with h5py.File(tmp_path / "own.h5", "r+") as file:
+        file.attrs["model_config"] = file.attrs["model_config"].replace('"use_bias"', '"use_biass": true, "use_bias"')
+    with pytest.raises(wtool.SomeFailed) as raised:
+        wtool.convert([tmp_path / "own.h5", tmp_path / "mlp.h5"], output=f"{tmp_path}/new/", **how)
+    failed, done = raised.value.results
+    assert "did not verify" in str(failed.error)
+    assert done.verified is not None
+
+
+def with_lambda(config: Any) -> None:
+    """Put a Lambda layer behind a Sequential model."""
+    lambda_layer = {"class_name": "Lambda", "config": {"name": "own"}}
+    as_lambda(lambda_layer)
+    config["config"]["layers"].append(lambda_layer)
+
+
+def test_random_input_that_no_model_takes_tells_nothing_of_the_result(tmp_path: Path) -> None:
+    layers = keras.layers
+    keras.Sequential([keras.Input((None,)), layers.Reshape((3, 3))]).save(tmp_path / "old.h5")
+    (done,) = wtool.convert(tmp_path / "old.h5", output=tmp_path / "new.keras", verify=True)
+    (told,) = (note for note in done.notes if note.startswith("not verified"))
+    assert "Keras does not run new.keras" in told
+    assert "Keras does not run old.h5" in told
+
+
+def test_values_that_are_no_numbers_are_alike(tmp_path: Path) -> None:
+    start = keras.Input((5,))
+    keras.Model(start, [keras.ops.log(start), keras.ops.sign(start) / keras.ops.relu(start)]).save(
+        tmp_path / "old.keras"
+    )
+    (done,) = wtool.convert(tmp_path / "old.keras", output=tmp_path / "new", unzipped=True, verify=True)
+    assert done.verified is not None
+    assert done.verified.startswith("computes what keras computed before (largest difference 0,")
+
+
 def without_axis(path: Path) -> Path:
     """An `.h5` of Keras 2 with a setting that Keras 3 does not know."""
 
     def change(config: dict[str, Any]) -> None:
         config["config"]["layers"][1]["config"]["groups"] = 1
-
-    from tests.ops.test_convert import with_config
 
     return with_config(path, change)
 

@@ -122,6 +122,8 @@ def _say(done: Converted) -> None:
     say_notes(done.model, done.notes)
     if done.skipped:
         say_skipped(done.model, done.output)
+        if done.verified:
+            say(f"{done.model}: {done.verified}")
     elif not done.is_new:
         say(f"{done.model}: nothing to convert")
     else:

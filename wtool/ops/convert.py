@@ -170,13 +170,12 @@ class Converting:
             words = self.recipe.wishes.told
             unused = (f"{' and '.join(words)}: of no use where there is nothing to convert",) if words else ()
             return Converted(task.model, None, is_new=False, format=plan.format, notes=unused)
+        verified, told = _verified(task.goal.path, plan) if self.verify else (None, ())
         if derived.there is not None:
-            skipped = ("not verified: nothing was done",) if self.verify else ()
-            return Converted(task.model, task.output, skipped=True, format=plan.format, notes=skipped)
+            return Converted(task.model, task.output, skipped=True, format=plan.format, notes=told, verified=verified)
         changes = derived.change
         assert isinstance(changes, Conversions)
         found = changes.conversion
-        verified, told = _verified(task.goal.path, plan) if self.verify else (None, ())
         notes = (*found.notes, *_odd_name(task.output, plan.format), *told)
         return Converted(
             task.model, task.output, format=plan.format, changes=found.changes, notes=notes, verified=verified
@@ -200,8 +199,10 @@ def _odd_name(output: str | None, kind: str) -> tuple[str, ...]:
 def _verified(output: str, plan: Plan) -> tuple[str | None, tuple[str, ...]]:
     """Returns what running the result came to, in words; or None, and a note why nobody ran it.
 
+    The result stays where it is, whatever running it comes to.
+
     Raises:
-        WtoolError: the result does not compute what the model did.
+        WtoolError: Keras does not load or run the result, or the result does not compute what the model did.
     """
     if plan.format in WEIGHTS_ALONE:
         return None, ("not verified: weights alone cannot be run",)
@@ -210,10 +211,13 @@ def _verified(output: str, plan: Plan) -> tuple[str | None, tuple[str, ...]]:
     from wtool.training.quiet import silent_import, without_advice
 
     with silent_import():
-        from wtool.training.compare import compared
+        from wtool.training.compare import Unusable, compared
     try:
         with without_advice(), open_checkpoint(output) as made:
             found = compared(plan.base, made, is_old(plan.base))
+    except Unusable as error:
+        told = f"{output} was written, but did not verify: {error.message}"
+        raise WtoolError(f"{told}; if this is the newest Keras, please report it") from None
     except WtoolError as error:
         return None, (f"not verified: {error.message}",)
     if found.by is None or found.difference is None:

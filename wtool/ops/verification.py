@@ -24,6 +24,6 @@ def refuse_difference(output: str, base: Checkpoint, difference: float, largest:
     narrow = any(tensor.dtype in ("float16", "bfloat16") for tensor in base.weights) or "mixed_" in str(base.config)
     if not difference <= (NARROW if narrow else WIDE) * max(1.0, largest):
         raise WtoolError(
-            f"{output} should compute the same, but differs by {difference:.3g} in outputs up to {largest:.3g}: do not "
-            "use it, and please report it"
+            f"{output} was written and should compute the same, but differs by {difference:.3g} in outputs up to "
+            f"{largest:.3g}: do not use it, and please report it"
         )

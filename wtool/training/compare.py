@@ -25,6 +25,10 @@ SIZES = {2: 8, 3: 16, 4: 64, 5: 24}
 """Rank of an input -> sizes that are taken for dimensions which the model leaves open."""
 
 
+class Unusable(WtoolError):
+    """A model that Keras does not load, or does not run on random input."""
+
+
 def largest_difference(first: Checkpoint, second: Checkpoint, seed: int = 0) -> tuple[float, float]:
     """Returns the largest absolute difference between the outputs of two models, and the first's largest output.
 
@@ -69,23 +73,44 @@ def compared(old: Checkpoint, new: Checkpoint, is_keras2: bool, seed: int = 0) -
         seed: of the inputs.
 
     Raises:
-        WtoolError: the new model does not run.
+        Unusable: Keras does not load the new model, or does not run it.
+        WtoolError: loading the new model would do more than build layers, or neither model runs on random input.
     """
-    name = os.path.basename(new.name)
     model = _loaded(new)
     inputs = _inputs(model, seed)
-    outputs = _outputs(model, inputs, name)
-    largest = _largest(outputs)
-    if old.format in FORMATS:
-        return Comparison(None, None, largest, "TensorFlow saved it, with a graph that may hold any operation")
-    by = "tf_keras" if is_keras2 else "keras"
-    if is_keras2 and find_spec("tf_keras") is None:
-        return Comparison(None, None, largest, "tf_keras is not installed")
+    before, why = _outputs_before(old, inputs, is_keras2)
     try:
-        before = _outputs_of_keras2(old, inputs) if is_keras2 else _outputs(_loaded(old), inputs, old.name)
+        outputs = _outputs(model, inputs, os.path.basename(new.name))
+    except Unusable as error:
+        if isinstance(why, Unusable):
+            raise WtoolError(f"{error.message}, and {why.message}") from None
+        raise
+    if before is None:
+        return Comparison(None, None, _largest(outputs), why.message if why else "")
+    return Comparison("tf_keras" if is_keras2 else "keras", _difference(before, outputs)[0], _largest(outputs))
+
+
+def _outputs_before(
+    old: Checkpoint, inputs: list[Array], is_keras2: bool
+) -> tuple[list[Array], None] | tuple[None, WtoolError]:
+    """Returns what the old model computes; or None, and why nobody ran the old model.
+
+    The reason is an `Unusable` where a Keras loaded the old model, but did not run it on these inputs.
+    """
+    if old.format in FORMATS:
+        return None, WtoolError("TensorFlow saved it, with a graph that may hold any operation")
+    if is_keras2 and find_spec("tf_keras") is None:
+        return None, WtoolError("tf_keras is not installed")
+    try:
+        if is_keras2:
+            return _outputs_of_keras2(old, inputs), None
+        try:
+            model = _loaded(old)
+        except Unusable as error:
+            return None, WtoolError(error.message)
+        return _outputs(model, inputs, os.path.basename(old.name)), None
     except WtoolError as error:
-        return Comparison(None, None, largest, error.message)
-    return Comparison(by, _difference(before, outputs)[0], largest)
+        return None, error
 
 
 def _outputs_of_keras2(seen: Checkpoint, inputs: list[Array]) -> list[Array]:
@@ -97,10 +122,13 @@ def _outputs_of_keras2(seen: Checkpoint, inputs: list[Array]) -> list[Array]:
         refuse_unsafe(checkpoint, verifies=True)
         try:
             model = tf_keras.models.load_model(path, compile=False)
+        except Exception as error:  # whatever a file makes Keras raise
+            raise WtoolError(f"tf_keras does not load the old model ({in_short(error)})") from error
+        try:
             form = getattr(model, "input", model.inputs[0] if len(inputs) == 1 else model.inputs)
             found = model(tf.nest.pack_sequence_as(form, inputs), training=False)
-        except Exception as error:  # whatever a file makes Keras raise
-            raise WtoolError(f"tf_keras does not run the old model ({in_short(error)})") from error
+        except Exception as error:  # whatever a model does with random input
+            raise Unusable(f"tf_keras does not run the old model ({in_short(error)})") from error
         return [np.asarray(each).astype(np.float64) for each in tf.nest.flatten(found)]
 
 
@@ -117,8 +145,15 @@ def _difference(one: list[Array], other: list[Array]) -> tuple[float, float]:
     """
     if [each.shape for each in one] != [each.shape for each in other]:
         raise WtoolError(f"outputs have the shapes {_shapes(one)} and {_shapes(other)}: please report it")
-    differences = [np.abs(left - right).max(initial=0) for left, right in zip(one, other, strict=True)]
+    differences = [_farthest(left, right) for left, right in zip(one, other, strict=True)]
     return float(np.max(differences)), _largest(one)
+
+
+def _farthest(one: Array, other: Array) -> Any:
+    """Returns the largest difference between two outputs; infinite values and NaN differ only from other values."""
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(one - other)
+    return np.where((one == other) | (np.isnan(one) & np.isnan(other)), 0, difference).max(initial=0)
 
 
 def _shapes(outputs: list[Array]) -> str:
@@ -137,7 +172,7 @@ def _loaded(seen: Checkpoint) -> Any:
                 return keras.models.load_model(path, custom_objects=known, compile=False)
         except Exception as error:  # whatever a file makes Keras raise
             name = os.path.basename(seen.name)
-            raise WtoolError(f"Keras does not load {name} ({in_short(error)}){way_out(seen)}") from error
+            raise Unusable(f"Keras does not load {name} ({in_short(error)}){way_out(seen)}") from error
 
 
 def _drawn(generator: np.random.Generator, tensor: Any) -> Array:
@@ -155,5 +190,5 @@ def _outputs(model: Any, inputs: list[Array], name: str) -> list[Array]:
         form = getattr(model, "input", model.inputs[0] if len(inputs) == 1 else model.inputs)  # Sequential has none
         found = model(keras.tree.pack_sequence_as(form, inputs), training=False)
     except Exception as error:  # whatever a model does with random input
-        raise WtoolError(f"Keras does not run {name} ({in_short(error)})") from error
+        raise Unusable(f"Keras does not run {name} ({in_short(error)})") from error
     return [keras.ops.convert_to_numpy(each).astype(np.float64) for each in keras.tree.flatten(found)]
