@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
 import signal
@@ -29,7 +30,12 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Have the fork servers that the chosen tests use import TensorFlow and Keras while other tests run."""
+    """Have the fork servers that the chosen tests use import TensorFlow and Keras while other tests run.
+
+    What the modules of the tests have imported by now stays to the end. Frozen, it is not looked through whenever
+    Python collects garbage, as `keras.utils.clear_session` does: TensorFlow's objects take 0.2 s each time.
+    """
+    gc.freeze()
     names = {name for item in session.items if item.get_closest_marker("tensorflow") for name in vars(item.module)}
     if "forkserver" in names:
         forkserver.begin(forkserver.TRAINING)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +35,15 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
     "adafactor": lambda: new.Adafactor(0.01),
     "ftrl": lambda: new.Ftrl(0.1, l1_regularization_strength=0.01, l2_shrinkage_regularization_strength=0.01, beta=0.1),
     "lion": lambda: new.Lion(0.01),
-    "averages": lambda: new.Adam(0.01, use_ema=True, ema_overwrite_frequency=3),
+    "averages": lambda: new.Adam(0.01, use_ema=True, ema_overwrite_frequency=2),
     "clipnorm": lambda: new.Adam(0.01, clipnorm=0.1),
     "global_clipnorm": lambda: new.SGD(0.1, global_clipnorm=0.1),
     "clipvalue": lambda: new.SGD(0.1, clipvalue=0.01),
-    "exponential": lambda: new.Adam(schedules.ExponentialDecay(0.01, 3, 0.9, staircase=True)),
+    "exponential": lambda: new.Adam(schedules.ExponentialDecay(0.01, 2, 0.9, staircase=True)),
     "inverse": lambda: new.SGD(schedules.InverseTimeDecay(0.1, 2, 0.5), momentum=0.9),
-    "piecewise": lambda: new.SGD(schedules.PiecewiseConstantDecay([5, 7], [0.1, 0.05, 0.01])),
+    "piecewise": lambda: new.SGD(schedules.PiecewiseConstantDecay([3, 4], [0.1, 0.05, 0.01])),
     "polynomial": lambda: new.SGD(schedules.PolynomialDecay(0.1, 20)),
-    "cosine": lambda: new.SGD(schedules.CosineDecay(0.05, 20, warmup_target=0.1, warmup_steps=5)),
+    "cosine": lambda: new.SGD(schedules.CosineDecay(0.05, 20, warmup_target=0.1, warmup_steps=4)),
     "restarts": lambda: new.SGD(schedules.CosineDecayRestarts(0.05, 4)),
     "scaled": lambda: scaling(new.Adam(0.01)),
     "fixed scale": lambda: scaling(new.Adam(0.01), dynamic=False, initial_scale=8.0),
@@ -59,7 +61,8 @@ LEGACY: dict[str, Callable[[], Any]] = {
     "ftrl": lambda: old.Ftrl(0.1, l1_regularization_strength=0.01, l2_shrinkage_regularization_strength=0.01, beta=0.1),
     "scaled": lambda: scaling(old.Adam(0.01, decay=0.1)),
 }
-STEPS = 4  # of an epoch
+STEPS = 3
+"""Steps of an epoch: with what changes after two or four of them, files and training begin in the midst."""
 
 
 def data() -> tuple[Any, Any]:
@@ -88,40 +91,91 @@ def fitted(model: Any, epochs: int = 1) -> dict[str, list[float]]:
     return history
 
 
-def converted(model: Any, path: Path, result: str = "new.keras") -> tuple[Any, wtool.Converted]:
-    """A model of Keras 2, saved, converted and loaded by Keras 3, which has nothing to complain about."""
+def saved(model: Any, path: Path) -> Path:
+    """The file of a model of Keras 2, which warns of `.h5` files."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.save(path)
+    return path
+
+
+def converted(model: Any, path: Path, result: str = "new.keras") -> tuple[Any, wtool.Converted]:
+    """A model of Keras 2, saved, converted and loaded by Keras 3."""
+    return loaded(saved(model, path), result)
+
+
+def loaded(path: Path, result: str) -> tuple[Any, wtool.Converted]:
+    """A file of Keras 2, converted and loaded by Keras 3, which has nothing to complain about."""
     (done,) = wtool.convert(path, output=path.parent / result)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Skipping variable loading")
         return keras.models.load_model(path.parent / result), done
 
 
-def assert_goes_on_alike(model: Any, upgraded: Any, tolerance: float = 1e-5) -> None:
+@dataclass(frozen=True)
+class Trained:
+    """What one more epoch made of a model.
+
+    Attributes:
+        steps: number of steps that the optimizer had made before.
+        history: what the model reports of the epoch.
+        weights: after the epoch.
+    """
+
+    steps: int
+    history: dict[str, list[float]]
+    weights: list[Any]
+
+
+def trained_on(model: Any) -> Trained:
+    """Train a model of either Keras for an epoch more."""
     steps = int(model.optimizer.iterations)
-    assert int(upgraded.optimizer.iterations) == steps > 0
-    first, second = fitted(model), fitted(upgraded)
+    return Trained(steps, fitted(model), model.get_weights())
+
+
+def assert_same_training(first: Trained, second: Trained, tolerance: float = 1e-5) -> None:
+    assert first.steps == second.steps > 0
     for name in ("loss", "mae"):
-        np.testing.assert_allclose(first[name], second[name], rtol=tolerance, atol=tolerance)
-    for before, after in zip(model.get_weights(), upgraded.get_weights(), strict=True):
+        np.testing.assert_allclose(first.history[name], second.history[name], rtol=tolerance, atol=tolerance)
+    for before, after in zip(first.weights, second.weights, strict=True):
         np.testing.assert_allclose(before, after, rtol=tolerance, atol=tolerance)
-    assert int(upgraded.optimizer.iterations) == steps + STEPS
 
 
-@pytest.mark.parametrize("ending", ["h5", "keras"])
+def assert_goes_on_alike(model: Any, upgraded: Any, tolerance: float = 1e-5) -> None:
+    assert_same_training(trained_on(model), trained_on(upgraded), tolerance)
+    assert int(upgraded.optimizer.iterations) == int(model.optimizer.iterations)
+
+
+ENDINGS = ("h5", "keras")
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Trained]]:
+    """Gives by the name of an optimizer, the files of a trained model of Keras 2, and how that model goes on."""
+
+    @cache
+    def known_by(name: str) -> tuple[Path, Trained]:
+        folder, model = tmp_path_factory.mktemp("trained"), trained(OPTIMIZERS[name](), epochs=1)
+        for ending in ENDINGS:
+            saved(model, folder / f"old.{ending}")
+        return folder, trained_on(model)
+
+    return known_by
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_training_goes_on_alike(name: str, ending: str, tmp_path: Path) -> None:
-    model = trained(OPTIMIZERS[name]())
-    upgraded, done = converted(model, tmp_path / f"old.{ending}")
+def test_training_goes_on_alike(name: str, ending: str, known: Callable[[str], tuple[Path, Trained]]) -> None:
+    folder, before = known(name)
+    upgraded, done = loaded(folder / f"old.{ending}", f"new-{ending}.keras")
     assert done.notes == ()
-    assert_goes_on_alike(model, upgraded)
+    assert_same_training(before, trained_on(upgraded))
+    assert int(upgraded.optimizer.iterations) == before.steps + STEPS
 
 
 @pytest.mark.parametrize("name", LEGACY)
 def test_training_with_a_legacy_optimizer_goes_on_alike(name: str, tmp_path: Path) -> None:
-    model = trained(LEGACY[name]())
+    model = trained(LEGACY[name](), epochs=1)
     upgraded, done = converted(model, tmp_path / "old.h5")
     assert all("epsilon" in note for note in done.notes)
     assert_goes_on_alike(model, upgraded)
