@@ -1,0 +1,1 @@
+"""Moving statistics of batch normalisation that become those of data."""
