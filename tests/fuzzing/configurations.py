@@ -21,6 +21,7 @@ import numpy as np
 from tests.fuzzing.summary import Summary
 from tests.models import FIXTURES
 from wtool.errors import Refused
+from wtool.io.json_text import parse_object
 from wtool.schema.config import read_architecture
 from wtool.schema.upgrade.model import upgrade
 from wtool.schema.upgrade.operations import TABLE
@@ -43,9 +44,18 @@ ODD: list[Any] = [
 ]  # fmt: skip
 CLASSES = sorted({name for rule in RULES.values() for name in rule.classes} | {
     "Dense", "Conv2D", "LSTM", "GRU", "Bidirectional", "TimeDistributed", "RNN", "StackedRNNCells", "Sequential",
-    "Functional", "Model", "InputLayer", "Own", "Pkg>Own", "Concatenate", "Reshape", "Activation", "Masking",
+    "Functional", "Model", "InputLayer", "Own", "Pkg>Own", "Concatenate", "Reshape", "Activation", "Masking", "Lambda",
 })  # fmt: skip
 FUNCTIONS = [*sorted(TABLE), "math.multiply", "__operators__.getitem", "compat.v1.transpose", "nn.no_such_function"]
+
+SHAPES = {
+    "j/kernel": (4, 3),
+    "k/v/kernel": (4, 16),
+    "k/v/recurrent_kernel": (4, 16),
+    "k/v/bias": (32,),
+    "k/w/gamma": (4, 5),
+}
+"""Path of a variable -> its shape in the file, where rules look at shapes."""
 
 Rng = np.random.Generator
 
@@ -54,7 +64,7 @@ def _node(name: str, **arguments: Any) -> list[Any]:
     return [[[name, 0, 0, arguments]]]
 
 
-def _graph() -> dict[str, Any]:
+def _operations() -> dict[str, Any]:
     """A small functional model with operations and wrappers."""
     regularizer = {"class_name": "L2", "config": {}}
     lstm = {"class_name": "LSTM", "config": {"name": "lstm", "units": 3, "recurrent_activation": "hard_sigmoid"}}
@@ -69,18 +79,49 @@ def _graph() -> dict[str, Any]:
         ("BatchNormalization", {"axis": [1], "momentum": 0.9, "fused": True}, _node("f")),
         ("Dense", {"units": 2, "activation": "softmax", "kernel_regularizer": regularizer}, _node("g")),
     ]  # fmt: skip
-    entries = [
-        {"class_name": kind, "name": name, "config": {"name": name, **settings}, "inbound_nodes": nodes}
-        for name, (kind, settings, nodes) in zip("abcdefgh", layers, strict=True)
+    return _functional("m", layers, "abcdefgh", "he")
+
+
+def _sequences() -> dict[str, Any]:
+    """A small functional model with masks, attention, old layers, and models inside."""
+    query = ["e", 0, 0, {"value": ["e", 0, 0], "return_attention_scores": True}]
+    inner = [
+        ("InputLayer", {"batch_input_shape": [None, 5, 4]}, []),
+        ("CuDNNLSTM", {"units": 4, "return_sequences": True}, _node("u")),
+        ("LayerNormalization", {"axis": [2, 1]}, _node("v")),
     ]
-    ends = {"input_layers": [["a", 0, 0]], "output_layers": [["h", 0, 0], ["e", 0, 0]]}
-    return {"class_name": "Functional", "config": {"name": "m", "layers": entries, **ends}}
+    dense = {"name": "x/y", "units": 4, "activation": "hard_sigmoid", "batch_input_shape": [None, 5, 4]}
+    row = [{"class_name": "Dense", "config": dense}, {"class_name": "ThresholdedReLU", "config": {"name": "z"}}]
+    layers = [
+        ("InputLayer", {"batch_input_shape": [None, 5], "dtype": "int32"}, []),
+        ("Embedding", {"input_dim": 9, "output_dim": 4, "mask_zero": True}, _node("a")),
+        ("Masking", {"mask_value": 0.0}, _node("b")),
+        ("Add", {}, [[["b", 0, 0, {}], ["c", 0, 0, {}]]]),
+        ("GRU", {"units": 4, "return_sequences": True, "return_state": True}, _node("d")),
+        ("MultiHeadAttention", {"num_heads": 2, "key_dim": 3, "query_shape": [None, 5, 4]}, [[query]]),
+        ("PReLU", {"shared_axes": [1]}, _node("f")),
+        ("BatchNormalization", {"axis": -1, "renorm": True}, [*_node("g"), *_node("f")]),
+        ("Sequential", {"layers": row}, _node("h")),
+        ("Activation", {"activation": "hard_sigmoid"}, _node("i")),
+        ("Functional", _functional("k", inner, "uvw", "w")["config"], [*_node("h"), *_node("i")]),
+    ]
+    return _functional("n", layers, "abcdefghijk", "jkh")
+
+
+def _functional(name: str, layers: list[tuple[str, Any, Any]], own: str, outputs: str) -> dict[str, Any]:
+    """A functional model: of each layer its class, its settings and its calls; `own` has a letter for each name."""
+    entries = [
+        {"class_name": kind, "name": letter, "config": {"name": letter, **settings}, "inbound_nodes": nodes}
+        for letter, (kind, settings, nodes) in zip(own, layers, strict=True)
+    ]
+    ends = {"input_layers": [[own[0], 0, 0]], "output_layers": [[letter, 0, 0] for letter in outputs]}
+    return {"class_name": "Functional", "config": {"name": name, "layers": entries, **ends}}
 
 
 @cache
 def seeds() -> list[tuple[Any, Any, str]]:
     """Returns configurations to begin with, each with that of the training and the version of Keras."""
-    found: list[tuple[Any, Any, str]] = [(_graph(), None, "2.15.0")]
+    found: list[tuple[Any, Any, str]] = [(_operations(), None, "2.15.0"), (_sequences(), None, "2.2.4")]
     for name in SEEDS:
         path = FIXTURES / "zoo" / name
         found.append(_in_hdf5(path) if name.endswith(".h5") else _in_archive(path))
@@ -164,10 +205,11 @@ def run(seed: int, numbers: range) -> Summary:
     """Go through some cases of a seed."""
     summary = Summary()
     for number in numbers:
-        config, training, version = json.loads(case(seed, number))
+        *texts, version = map(json.dumps, json.loads(case(seed, number)))
         begin = time.process_time()
         try:
-            found = upgrade(config, training, version, {}, Wishes())
+            config, training = (None if text == "null" else parse_object(text, "the configuration") for text in texts)
+            found = upgrade(config, training, json.loads(version), SHAPES, Wishes())
             if not found.refused:
                 json.dumps(found.config)
                 read_architecture(found.config)

@@ -14,7 +14,7 @@ from wtool.checkpoint.optimizer.composed import State
 from wtool.checkpoint.optimizer.kept import compiled_as, stored_state, tells_slots, upgraded_state
 from wtool.checkpoint.relaid import relaid_values
 from wtool.checkpoint.structure import Fresh
-from wtool.errors import Refused, a_few, in_short
+from wtool.errors import Refused, a_few
 from wtool.ops.assets import files_of, homeless, moved_files
 from wtool.ops.converted import Unconvertible
 from wtool.ops.left_out import FILES, HOLDS, left_out
@@ -166,13 +166,7 @@ def _upgraded(base: Checkpoint, wishes: Wishes) -> Upgraded | None:
         return None
     training = training_config(base) if base.format == "h5" else compiled_as(base)
     shapes = {tensor.path: tensor.shape for tensor in base.weights}
-    try:
-        found = upgrade(base.config, training, base.keras_version, shapes, wishes, _backend(base))
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise Refused(
-            f"its configuration has something where Keras has something else ({in_short(error):.120}); if Keras loads "
-            "the model, please report it"
-        ) from error
+    found = upgrade(base.config, training, base.keras_version, shapes, wishes, _backend(base))
     return None if not found.refused and found.config == base.config else found
 
 

@@ -53,6 +53,18 @@ def test_names_that_older_kerases_refuse_are_left_out_where_nothing_needs_them()
     assert [entry["config"].get("name") for entry in entries] == ["x", None, "clash", "plain", "min_3", "end"]
 
 
+@pytest.mark.parametrize(("batch", "told"), [(-1, None), (2**64 - 1, 2**64 - 3)])
+def test_sizes_below_zero_are_not_known_and_large_ones_are_counted(batch: int, told: int | None) -> None:
+    part = {"start": 2, "stop": None, "step": None}
+    entry = model(
+        layer("cut", ["x", 0, 0, {"slice_spec": [part]}], kind="SlicingOpLambda", function="getitem"), layer("d")
+    )
+    entry["config"]["layers"][0]["config"]["batch_input_shape"] = [batch, 5, 4]
+    entry["config"]["layers"][2]["inbound_nodes"] = [[["cut", 0, 0, {}]]]
+    (node,) = nodes_of(up(entry))["d"]
+    assert node["args"][0]["config"]["shape"] == ([None] if told is None else [told, 5, 4])
+
+
 def test_several_operations_stand_behind_each_other() -> None:
     found = up(model(operation("norm", "compat.v1.norm", ["x", 0, 0, {"ord": "euclidean", "axis": -1}])))
     classes = [entry["class_name"] for entry in found.config["config"]["layers"]]

@@ -15,7 +15,13 @@ Shapes = Sequence[PartialShape]
 
 
 def as_shape(value: Any) -> PartialShape | None:
-    """A shape in JSON; None for anything else."""
+    """Returns a shape in JSON; None for anything else, and for sizes below zero."""
+    sizes = _sizes(value)
+    return None if sizes is None or any(size is not None and size < 0 for size in sizes) else sizes
+
+
+def _sizes(value: Any) -> PartialShape | None:
+    """Returns the whole numbers in a list, where None and -1 may stand for sizes that are not told."""
     if not isinstance(value, (list, tuple)) or not all(each is None or type(each) is int for each in value):
         return None
     return tuple(value)
@@ -210,7 +216,7 @@ def flattened(shape: PartialShape, _: Settings, __: Shapes) -> PartialShape | No
 
 def reshaped(shape: PartialShape, config: Settings, _: Shapes) -> PartialShape | None:
     """Reshape."""
-    return reshaped_to(shape, as_shape(config.get("target_shape")))
+    return reshaped_to(shape, _sizes(config.get("target_shape")))
 
 
 def reshaped_to(shape: PartialShape, target: PartialShape | None) -> PartialShape | None:

@@ -207,9 +207,11 @@ def _cut(at: OperationCall, parts: list[Any]) -> Tensor:
 
 
 def _length(size: int | None, part: slice) -> int | None:
+    """Returns how many values a slice takes of an axis. `len` of a range is limited, and the sizes in files are not."""
     if size is None:
         return None
-    return len(range(*part.indices(size)))
+    start, stop, step = part.indices(size)
+    return max(0, -((start - stop) // step))
 
 
 def _key(part: Any) -> Any:
