@@ -28,6 +28,7 @@ from wtool.schema.upgrade.rules import RULES
 from wtool.training.evaluate_options import Evaluate
 from wtool.training.lottery.options import LotteryOptions
 from wtool.training.resume_options import Resume
+from wtool.training.soups.options import Soup
 from wtool.transforms.criteria import CRITERIA
 from wtool.transforms.registry import REGISTRY, transform, transforms
 
@@ -54,6 +55,7 @@ from wtool.training.evaluate_options import Evaluated
 from wtool.training.fitting.epoch import Epoch
 from wtool.training.lottery.options import Lottery, Trained
 from wtool.training.resume_options import Resumed
+from wtool.training.soups.options import Souped
 from wtool.words import Models, Path, Progress
 '''
 
@@ -65,6 +67,7 @@ GROUPS = {
     "resume": (Resume,),
     "evaluate": (Evaluate,),
     "lottery": (LotteryOptions,),
+    "soup": (Soup,),
 }
 """Every public function that is made of options, and the dataclasses of its arguments."""
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wtool.ops.converted import Converted, Unconvertible
     from wtool.ops.inspect import inspect
     from wtool.ops.signatures import *  # noqa: F403  the transforms
+    from wtool.ops.soup import soup
     from wtool.ops.swapped import Swapped
     from wtool.ops.training import evaluate, resume
     from wtool.ops.transforms import convert, swap
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from wtool.training.lottery.experiment import lottery
     from wtool.training.lottery.options import Lottery
     from wtool.training.resume_options import Resumed
+    from wtool.training.soups.options import Souped
 
 _HOMES = {
     "average": "wtool.ops.average",
@@ -59,6 +61,8 @@ _HOMES = {
     "open_checkpoint": "wtool.checkpoint.opener",
     "plot": "wtool.plotting.plot",
     "resume": "wtool.ops.training",
+    "soup": "wtool.ops.soup",
+    "Souped": "wtool.training.soups.options",
     "swap": "wtool.ops.transforms",
     "Swapped": "wtool.ops.swapped",
     **dict.fromkeys(REGISTRY, "wtool.ops.transforms"),
@@ -78,6 +82,7 @@ __all__ = [
     "Refused",
     "Resumed",
     "SomeFailed",
+    "Souped",
     "Swapped",
     "Tensor",
     "Transformed",
@@ -94,6 +99,7 @@ __all__ = [
     "open_checkpoint",
     "plot",
     "resume",
+    "soup",
     "swap",
     *REGISTRY,
 ]

@@ -113,6 +113,7 @@ REQUIRED = {
     "swap": {"to": "linked"},
     "resume": {"data": "d.npz", "epochs": 1},
     "evaluate": {"data": "d.npz"},
+    "soup": {"data": "d.npz"},
     "lottery": LOTTERY,
 }
 WRONG: dict[str, list[Any]] = {
@@ -165,7 +166,7 @@ def test_models_of_a_wrong_type_are_told(name: str, value: Any) -> None:
     assert str(raised.value).startswith(f"{word} is {what}, not ")
 
 
-@pytest.mark.parametrize("name", ["resume", "evaluate", "lottery"])
+@pytest.mark.parametrize("name", ["resume", "evaluate", "soup", "lottery"])
 def test_arguments_of_training_cost_no_import(name: str) -> None:
     """Keras and NumPy take seconds; help, signatures and words that do not go together need neither."""
     program = (
@@ -233,6 +234,6 @@ def test_type_checkers_see_the_signatures(name: str) -> None:
         assert each.annotation is not None
         assert eval(ast.unparse(each.annotation), names) == parameters[each.arg].annotation
     imported = ast.unparse(ast.parse(Path(wtool.__file__).read_text()))
-    rooms = r"(ops\.average|ops\.transforms|ops\.training|training\.lottery\.experiment)"
+    rooms = r"(ops\.average|ops\.soup|ops\.transforms|ops\.training|training\.lottery\.experiment)"
     what = r"wtool\.ops\.signatures import \*" if name in REGISTRY else rf"wtool\.{rooms} import .*\b{name}\b"
     assert re.search(f"from {what}", imported)

@@ -28,6 +28,7 @@ COMMANDS = {
     "lottery": "The lottery-ticket experiment: train, prune, re-initialise, and again.",
     "plot": "Weight histograms and masks of models, or the curves of a lottery experiment.",
     "resume": "Train a model for some more epochs, its pruned weights held at zero.",
+    "soup": "Average fine-tuned models, chosen by their scores on held-out data.",
     "swap": "Swap layers for Auto-Rotating or linked ones, and back.",
     **{name: entry.line for name, entry in REGISTRY.items()},
 }

@@ -11,6 +11,7 @@ from wtool.training.evaluate_options import Evaluated
 from wtool.training.fitting.epoch import Epoch
 from wtool.training.lottery.options import Lottery, Trained
 from wtool.training.resume_options import Resumed
+from wtool.training.soups.options import Souped
 from wtool.words import Models, Path, Progress
 
 def constant(
@@ -899,4 +900,73 @@ def lottery(
 
     Source: Frankle & Carbin, arXiv:1803.03635; Frankle, Dziugaite, Roy & Carbin, arXiv:1912.05671 (late rewinding);
     Renda, Frankle & Carbin, arXiv:2003.02389 (learning-rate rewinding: `none`).
+    """
+
+def soup(
+    models: Models,
+    *,
+    data: Any,
+    greedy: bool = False,
+    uniform: bool = False,
+    metric: str | None = None,
+    mode: str | None = None,
+    rounds: int = 1,
+    log: Path | None = None,
+    order: str | None = None,
+    optimizer: str = "follow",
+    output: Path | None = None,
+    batch_size: int = 32,
+    loss: str | None = None,
+    imports: Sequence[str] = (),
+    unsafe: bool = False,
+    dry_run: bool = False,
+    force: bool = False,
+    report: Callable[[Any], None] | None = None,
+) -> Souped:
+    """Average fine-tuned models, and choose which of them by their scores on held-out data.
+
+    A greedy soup begins with the model that has the best score alone. The others are tried from the best to the worst:
+    a model goes in if the mean of the soup and the model has a strictly better score than the soup. The mean is
+    computed anew from the files each time, in float64, and rounded once. A uniform soup is the mean of all models.
+
+    The held-out data is neither what the models were trained on nor what the soup will be judged by. Of a `.npz` file,
+    it is x_val and y_val, or x and y.
+
+    With `log`, each score is a line of a file, and the same command goes on from there. The output is `soup` with the
+    models' extension, in the current folder, unless `output` says otherwise; its configuration and its optimizer's
+    class are those of the last model in the soup.
+
+    Args:
+        models: files, folders (searched for models), or patterns: whole models of one architecture.
+        data: .npz, .csv, two .npy (twice `data`), a folder, or package.module:function.
+        greedy: Models go in one by one, if the score gets better (the default).
+        uniform: All models go in.
+        metric: The score: loss or a metric; the model's first metric by default, else its loss.
+        mode: Whether a low or a high score is better; by the metric's name by default. One of min, max.
+        rounds (N): How often models that did not go in are tried again.
+        log: A .jsonl file that gets a line for each score.
+        order: Which of equals comes first: by path (the default), as given, or by time. One of natural,
+            given, mtime.
+        optimizer: What becomes of the optimizer's state. One of keep, follow, reset, drop.
+        output: The new file; - for standard output.
+        batch_size (N): Samples in a batch, where data does not come in batches.
+        loss: Keras's name of a loss, instead of the model's own.
+        imports: A module that registers custom layers; repeatable.
+        unsafe: Load models also if that runs or imports code of theirs.
+        dry_run: Say what would be done, in a table; write nothing.
+        force: Replace an existing output.
+        report: called with every score, a `Tasted`.
+
+    Returns:
+        one `wtool.Souped`.
+
+    Raises:
+        WtoolError: a model is missing or damaged, models do not match, no score is a number, or the output exists.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.soup(["a.keras", "b.keras"], data="val.npz", output="soup.keras")  # doctest: +SKIP
+
+    Source: Wortsman et al., Model soups, arXiv:2203.05482.
     """

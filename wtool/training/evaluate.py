@@ -109,7 +109,7 @@ def _of_file(path: str, options: Evaluate, members: list[Any]) -> Evaluated | Fa
     except WtoolError as error:
         return Failed(path, error.about(path))
     except Exception as error:  # Keras raises what it likes where data does not fit a model
-        told = _unfit(error).about(path)
+        told = unfit(error).about(path)
         told.__cause__ = error
         return Failed(path, told)
     if options.ensemble:
@@ -129,8 +129,9 @@ def _of_members(members: Sequence[Any], options: Evaluate) -> Evaluated:
             ENSEMBLE, score(ensemble, reading.read_data(options.data, first, "test", batch_size), batch_size)
         )
     except (ValueError, TypeError) as error:
-        raise _unfit(error).about(ENSEMBLE) from error
+        raise unfit(error).about(ENSEMBLE) from error
 
 
-def _unfit(error: Exception) -> WtoolError:
+def unfit(error: Exception) -> WtoolError:
+    """Returns the error of data that does not fit a model, from whatever Keras raised."""
     return explained(error) if isinstance(error, (OSError, MemoryError)) else misfit(error, "evaluate")

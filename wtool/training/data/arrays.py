@@ -11,8 +11,13 @@ import numpy as np
 
 from wtool.dtypes import Array
 from wtool.errors import WtoolError, in_short
+from wtool.training.data.words import paths_of
 
-PARTS = {"train": ("train", ""), "test": ("test", "")}
+PARTS = {
+    "train": ("train", ""),
+    "test": ("test", ""),
+    "validation": ("val", "valid", "validation", "", "test"),
+}
 """Purpose of the data -> endings of the arrays' names in a `.npz` file, the most usual one first."""
 
 
@@ -35,7 +40,7 @@ def of_npz(path: str, inputs: Sequence[str], outputs: Sequence[str], part: str) 
     Args:
         path: of the file.
         inputs, outputs: what the model calls them.
-        part: `train` or `test`.
+        part: one of `PARTS`.
 
     Raises:
         WtoolError: it is none, has pickled objects, or has none of the names.
@@ -52,7 +57,8 @@ def of_npz(path: str, inputs: Sequence[str], outputs: Sequence[str], part: str) 
             return tuple(arrays[name] for name in usual if name in arrays)
     if inputs and set(inputs) <= arrays.keys():
         return _by_name(arrays, inputs, outputs)
-    wanted = f"x and y, x_{part} and y_{part}, or arrays called like the model's inputs ({', '.join(inputs)})"
+    usual_ending, called = PARTS[part][0], ", ".join(inputs)
+    wanted = f"x and y, x_{usual_ending} and y_{usual_ending}, or arrays called like the model's inputs ({called})"
     raise WtoolError(f"holds {', '.join(arrays) or 'nothing'}; wanted are {wanted}", path)
 
 
@@ -65,6 +71,12 @@ def names_in(path: str) -> set[str]:
             return set(stored.files)
     except Exception:  # NumPy's reader raises what it likes; reading it says what is wrong
         return set()
+
+
+def held_out_is_test(words: Any) -> bool:
+    """Returns whether the part `validation` of data is its test part: a `.npz` file has no other that is held out."""
+    names = names_in((paths_of(words) or [""])[0])
+    return "x_test" in names and not names & {"x", "x_val", "x_valid", "x_validation"}
 
 
 def _by_name(arrays: dict[str, Array], inputs: Sequence[str], outputs: Sequence[str]) -> Any:

@@ -35,7 +35,7 @@ def read_data(words: Any, model: Any, part: str = "train", batch_size: int = 32)
         words: a `.npz` or `.csv` file, two `.npy` files, a folder, or `package.module:function`; or data from Python:
             (x, y), anything that `fit` takes in every epoch anew, or a function that makes one of these.
         model: its inputs tell names, shapes and sizes of images.
-        part: `train` or `test`, for `.npz` files that have both.
+        part: `train`, `test` or `validation`, for `.npz` files that have several parts.
         batch_size: number of samples in a batch, for datasets that were saved without batches.
 
     Returns:

@@ -1,0 +1,57 @@
+"""`wtool soup`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from wtool.cli import options
+from wtool.cli.console import print_table, quiet_import, refuse_two_outputs, say, say_passed_by
+from wtool.cli.transforming import help_of
+from wtool.training.soups.options import Soup, Souped, Tasted
+
+
+@click.command("soup", help=help_of(Soup, 3))
+@options.models
+@options.of(Soup)
+@options.as_json
+@options.quiet
+def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> None:
+    """Average models that were chosen by their scores, and tell what was done."""
+    from wtool.ops.soup import check_soup
+
+    refuse_two_outputs(as_json, chosen["output"])
+    check_soup(models, Soup(**chosen))
+    with quiet_import():
+        from wtool.training.soups.soup import make_soup  # noqa: F401  Keras, which takes seconds
+    from wtool.ops.soup import soup
+
+    done = soup(models, report=None if quiet else _say_score, **chosen)
+    if as_json:
+        click.echo(json.dumps(asdict(done)))
+    elif chosen["dry_run"]:
+        rows = [[path, f"{done.alone[path]:.6g}", "in" if path in done.soup else ""] for path in done.alone]
+        print_table(["model", f"{done.metric} alone", "soup"], rows, right=[1])
+    if not quiet:
+        _report(done)
+        if not as_json:
+            say_passed_by(models)
+
+
+def _say_score(tasted: Tasted) -> None:
+    what = {None: "alone", True: "goes in", False: "stays out"}[tasted.kept]
+    say(f"{tasted.score:12.6g}  {what:9}  {tasted.candidate or 'all models'}")
+
+
+def _report(done: Souped) -> None:
+    for note in done.notes:
+        say(f"note: {note}")
+    best = done.alone[done.best]
+    say(f"{done.metric} {done.score:.6g} with {len(done.soup)} of {len(done.alone)}; {best:.6g} of {done.best} alone")
+    if done.skipped:
+        say(f"{done.output} is there already, made of the same models in the same way: skipped")
+    else:
+        say("nothing written" if done.output is None else f"written to {done.output}")

@@ -1,0 +1,63 @@
+"""A soup: the mean of models that were chosen by their scores on held-out data.
+
+`wtool/ops/signatures.pyi` has the function's signature for type checkers and editors; `make docs` writes it. Keras and
+NumPy are imported when the function is called.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from wtool.errors import Usage
+from wtool.ops.functions import First, function_of
+from wtool.training.soups.options import Soup, Souped
+from wtool.words import Models
+
+if TYPE_CHECKING:
+    from wtool.ops.signatures import soup as soup
+
+MODELS = First(
+    "models",
+    Models,
+    "files, folders (searched for models), or patterns: whole models of one architecture.",
+    "a model is missing or damaged, models do not match, no score is a number, or the output exists",
+)
+
+
+def check_soup(models: Sequence[str], options: Soup) -> tuple[list[str], list[str]]:
+    """Check the options of a soup, before Keras is imported; returns the models, in their order, and notes.
+
+    Raises:
+        WtoolError: data or a model is missing, or the log holds something else.
+        Usage: options do not go together.
+    """
+    from wtool.ops.average_inputs import inputs_but, ordered
+    from wtool.training.data.arrays import held_out_is_test
+    from wtool.training.data.words import check_data
+    from wtool.training.soups.log import check_log
+
+    check_data(options.data)
+    if options.log is not None:
+        check_log(os.fspath(options.log))
+    if "-" in models:
+        raise Usage("a soup reads its models several times, and standard input can be read only once")
+    named, passed_by = inputs_but(options.output, list(models), "soup")
+    names, told = ordered(named, options.order, "equal")
+    if held_out_is_test(options.data):
+        told.append("models are chosen by the test part of the data, whose score says nothing of new data from now on")
+    return names, [*passed_by, *told]
+
+
+def _soup(models: Models, given: Mapping[str, Any]) -> Souped:
+    from wtool.run.batch import words_of
+
+    options = Soup(**given)
+    names, notes = check_soup(words_of(models), options)
+    from wtool.training.soups.soup import make_soup
+
+    return make_soup(names, options, notes)
+
+
+globals()["soup"] = function_of(Soup, "soup", (Soup,), Souped, _soup, MODELS)

@@ -1,0 +1,1 @@
+"""Soups: averages whose ingredients are chosen by their scores on held-out data."""

@@ -1,0 +1,189 @@
+"""Soups of files: every mean is made anew of the files of its ingredients, and scored by a live model."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
+
+from wtool.checkpoint.lineage import Record
+from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.opener import open_checkpoint
+from wtool.errors import WtoolError
+from wtool.run.averaging import Averaging
+from wtool.run.derive import derive
+from wtool.run.matching import match
+from wtool.run.plan import Plan
+from wtool.run.target import Goal, goal_of, make_ready, result_name
+from wtool.schema.losses import Mode, mode_of
+from wtool.training.checks import refuse_weights_only
+from wtool.training.data import fingerprints, reading
+from wtool.training.data.words import paths_of
+from wtool.training.fitting.compiling import Compilation, compile_model
+from wtool.training.loading.load import import_all, load
+from wtool.training.soups.greedy import Chosen, Trial, greedy, names_of, uniform
+from wtool.training.soups.log import Log
+from wtool.training.soups.options import Soup, Souped, Tasted
+from wtool.training.soups.tasting import Taster, values_of
+
+STEM = OPERATION = "soup"
+"""Name, without its extension, of an output that nobody named; and of the operation in lineages."""
+
+
+def make_soup(names: Sequence[str], options: Soup, notes: Sequence[str] = ()) -> Souped:
+    """Choose models by their scores, and write their mean.
+
+    Args:
+        names: paths of the models, in their order.
+        options: see `training.soups.options.Soup`.
+        notes: what is known already.
+
+    Raises:
+        Refused: a model is damaged or hostile, or models do not match.
+        WtoolError: no score is a number, or the output exists.
+        Usage: the model has no such metric.
+    """
+    import_all(options.imports)
+    output = None if options.output is None else os.fspath(options.output)
+    with ExitStack() as stack:
+        checkpoints = _opened(names, stack)
+        name = result_name(STEM, checkpoints[-1].format, names[-1])
+        goal = goal_of(output, name, ".", name, force=options.force, dry_run=options.dry_run)
+        _refuse_in_the_way(goal, options)
+        work = _Souping(options, checkpoints, _taster(names[-1], options))
+        chosen = work.chosen()
+        plan = work.plan(chosen.soup)
+        try:
+            derived = derive(plan, goal)
+        except WtoolError as error:
+            raise error.about(plan.base.name) from None
+    return Souped(
+        output=None if options.dry_run else goal.path,
+        soup=tuple(names_of(chosen.soup, names)),
+        metric=work.taster.metric,
+        mode=work.mode,
+        score=chosen.score,
+        best=names[chosen.best],
+        alone=dict(zip(names, chosen.alone, strict=True)),
+        tried=tuple(work.tried),
+        notes=(*notes, *(() if derived.there else derived.change.notes)),
+        skipped=derived.there is not None,
+    )
+
+
+def _opened(names: Sequence[str], stack: ExitStack) -> list[Checkpoint]:
+    """All checkpoints; the last one first, since its index mostly serves the others too."""
+    last = stack.enter_context(open_checkpoint(names[-1]))
+    checkpoints = [*(stack.enter_context(open_checkpoint(name, like=last)) for name in names[:-1]), last]
+    for each in checkpoints:
+        refuse_weights_only(each)
+        match(last, each)
+    return checkpoints
+
+
+def _refuse_in_the_way(goal: Goal, options: Soup) -> None:
+    """Refuse an output that is there and not made by such a command, before models are scored for hours."""
+    if goal.dry_run or goal.force or goal.path == "-" or not os.path.exists(goal.path):
+        return
+    with suppress(WtoolError), open_checkpoint(goal.path) as there:
+        last = there.lineage[-1] if there.lineage else Record(None)
+        if last.operation == OPERATION and last.parameters.items() >= _told(options).items():
+            return
+    make_ready(goal)
+
+
+def _taster(path: str, options: Soup) -> Taster:
+    loaded = load(path, options.unsafe)
+    compile_model(loaded.model, Compilation(options.loss), trains=False, why=loaded.uncompiled)
+    data = reading.read_data(options.data, loaded.model, "validation", options.batch_size)
+    return Taster(loaded, data, options.metric or "", options.batch_size)
+
+
+def _told(options: Soup) -> dict[str, Any]:
+    """What the record says of a soup, but for its metric."""
+    rounds = {} if options.uniform else {"rounds": options.rounds}
+    return {"method": options.method, **rounds, "optimizer": options.optimizer}
+
+
+class _Souping:
+    """A soup in the making.
+
+    Args:
+        options: of the soup.
+        checkpoints: open models of one architecture, in their order; the last one is the taster's.
+        taster: scores values of the models' weights.
+    """
+
+    def __init__(self, options: Soup, checkpoints: Sequence[Checkpoint], taster: Taster) -> None:
+        self.taster = taster
+        self.tried: list[Tasted] = []
+        self._options = options
+        self._checkpoints = checkpoints
+        self._names = [each.name for each in checkpoints]
+        self._data = fingerprints.entries(options.data, "held out")
+        self.mode: Mode = "max"
+
+    def chosen(self) -> Chosen:
+        """Score the models and their means, and choose."""
+        first = self._scored((0,))
+        given = cast("Mode | None", self._options.mode)
+        self.mode = mode_of(self.taster.metric) if given is None else given
+        log = self._log()
+        log.known.setdefault(log.key((0,)), first)
+        score = partial(self._known_or_scored, log)
+        told = partial(self._tell, log)
+        count = len(self._checkpoints)
+        if self._options.uniform:
+            chosen = uniform(count, score, self.mode, told)
+        else:
+            chosen = greedy(count, score, self.mode, self._options.rounds, told)
+        if math.isnan(chosen.score):
+            raise WtoolError(f"the {self.taster.metric} of the soup is no number", self._names[chosen.best])
+        return chosen
+
+    def plan(self, numbers: Sequence[int]) -> Plan:
+        """What makes the mean of models."""
+        plan = self._averaging(numbers)
+        (operation,) = plan.operations
+        parameters = {"metric": self.taster.metric, "mode": self.mode, **_told(self._options)}
+        operation = replace(operation, record=Record(OPERATION, parameters, tuple(self._data)))
+        return replace(plan, operations=(operation,), is_determined=bool(self._data))
+
+    def _averaging(self, numbers: Sequence[int], allow_nonfinite: bool = False) -> Plan:
+        averaging = Averaging("equal", optimizer=self._options.optimizer, allow_nonfinite=allow_nonfinite)
+        return averaging.plan([self._checkpoints[number] for number in numbers])
+
+    def _log(self) -> Log:
+        path = None if self._options.log is None else os.fspath(self._options.log)
+        if path is None:
+            return Log(None, self._names, self._names, {})
+        data = [each.to_json() for each in self._data] or paths_of(self._options.data)
+        how = {"metric": self.taster.metric, "loss": self._options.loss, "data": data}
+        log = Log(path, self._names, [",".join(each.finish()) for each in self._checkpoints], how)
+        if data is not None:  # nothing tells whether arrays from Python are those of the last time
+            log.read()
+        return log
+
+    def _known_or_scored(self, log: Log, numbers: tuple[int, ...]) -> float:
+        known = log.known.get(log.key(numbers))
+        return self._scored(numbers) if known is None else known
+
+    def _scored(self, numbers: tuple[int, ...]) -> float:
+        # A model that diverged has a bad score, or none, and stays out.
+        live, plan = self._checkpoints[-1], self._averaging(numbers, allow_nonfinite=True)
+        called = zip(live.weights, match(live, plan.base).tensors, strict=True)
+        names = {own.path: tensor.path for own, tensor in called if own.path in self.taster.loaded.variables}
+        values = values_of(plan, list(names.values()))
+        self.taster.put({name: values[path] for name, path in names.items()})
+        return self.taster.score()
+
+    def _tell(self, log: Log, trial: Trial) -> None:
+        log.add(trial)
+        candidate = None if trial.candidate is None else self._names[trial.candidate]
+        self.tried.append(Tasted(candidate, trial.score, trial.kept, tuple(names_of(trial.soup, self._names))))
+        if self._options.report is not None:
+            self._options.report(self.tried[-1])
