@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 from wtool.cli import options
 from wtool.cli.console import print_table, progress_bar, refuse_two_outputs, say, say_passed_by
 from wtool.cli.transforming import help_of
-from wtool.ops.average_options import CALCULATED, Average, Averaged
+from wtool.ops.average_options import CALCULATED, Average, Averaged, Considered
 
 
 @click.command("average", help=help_of(Average, 2))
@@ -30,13 +31,18 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -
         click.echo(json.dumps(asdict(done)))
     elif chosen["dry_run"]:
         print_table(["tensor", "what would become of it"], list(done.actions.items()))
-    if not quiet:
-        _report(done)
+    if quiet:
+        for note in done.warnings:
+            say(f"note: {note}")
+    else:
+        _report(done, chosen["by"])
         if not as_json:
             say_passed_by(paths)
 
 
-def _report(done: Averaged) -> None:
+def _report(done: Averaged, metric: str | None) -> None:
+    if done.considered:
+        _print_considered(done.considered, metric)
     for path, coefficient in done.inputs:
         say(f"{coefficient:10.7f}  {path}")
     for note in done.notes:
@@ -47,3 +53,11 @@ def _report(done: Averaged) -> None:
     averaged = sum(action in CALCULATED for action in done.actions.values())
     what = f"{averaged} tensors averaged ({done.parameters:,} numbers), {len(done.actions) - averaged} others"
     say(f"{what}; nothing written" if done.output is None else f"{what}; written to {done.output}")
+
+
+def _print_considered(considered: Sequence[Considered], metric: str | None) -> None:
+    """Prints the checkpoints that could have been averaged, and which of them were, on standard error."""
+    values = [[] if metric is None else ["nan" if each.value is None else f"{each.value:g}"] for each in considered]
+    rows = [[each.path, *own, "yes" if each.is_taken else ""] for each, own in zip(considered, values, strict=True)]
+    header = ["checkpoint", *([] if metric is None else [metric]), "taken"]
+    print_table(header, rows, right=[] if metric is None else [1], is_error=True)

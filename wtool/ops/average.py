@@ -8,19 +8,25 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Refused
-from wtool.ops.average_inputs import STEM, inputs_but, ordered
+from wtool.ops.average_inputs import STEM, inputs_but
 from wtool.ops.average_options import CALCULATED, Average, Averaged
+from wtool.ops.average_order import against_steps, ordered
+from wtool.ops.average_times import step_of, times_of
 from wtool.ops.functions import First, function_of
+from wtool.ops.series import Choice, best, newest
 from wtool.run.averaging import Averaging
 from wtool.run.derive import Derived, derive
 from wtool.run.plan import Plan
 from wtool.run.target import Goal, goal_of, one_place, result_name
+from wtool.transforms.power import exponent_of
 from wtool.words import Path
 
 if TYPE_CHECKING:
@@ -38,18 +44,22 @@ def _average(paths: Sequence[Path], given: Mapping[str, Any]) -> Averaged:
     options = Average(**given)
     output = None if options.output is None else os.fspath(options.output)
     named, passed_by = inputs_but(output, [os.fspath(path) for path in paths])
-    names, told = ordered(named, options.order, options.method)
-    work = Averaging(
-        options.method,
-        options.value,
-        options.include,
-        options.exclude,
-        options.optimizer,
-        options.allow_nonfinite,
-        options.bn,
-    )
+    order = ordered(named, options.order, options.method, options.is_ordered)
+    choice = _chosen(options, order.paths)
     with ExitStack() as stack:
-        checkpoints = _opened(names, options.optimizer == "drop", stack)
+        checkpoints = _opened(choice.paths, options.optimizer == "drop", stack)
+        steps = [step_of(each) if options.is_ordered else None for each in checkpoints]
+        doubts = [*order.notes, *([] if options.order == "given" else against_steps(checkpoints, steps))]
+        value, told = _value(options, checkpoints, steps)
+        work = Averaging(
+            options.method,
+            value,
+            options.include,
+            options.exclude,
+            options.optimizer,
+            options.allow_nonfinite,
+            options.bn,
+        )
         base = checkpoints[-1]
         name = result_name(STEM, base.format, base.name)
         goal = goal_of(output, name, ".", name, force=options.force, dry_run=options.dry_run)
@@ -58,10 +68,39 @@ def _average(paths: Sequence[Path], given: Mapping[str, Any]) -> Averaged:
             derived = derive(plan, goal, options.progress)
         except Refused as error:
             raise error.about(base.name) from None
-        return _told(work, plan, goal, derived, [*passed_by, *told])
+        done = _told(work, plan, goal, derived, [*passed_by, *doubts, *choice.notes, *told])
+        considered = () if options.last is None and options.best is None else choice.considered
+        return replace(done, considered=considered, warnings=tuple(doubts if options.coefficients is not None else ()))
 
 
 globals()["average"] = function_of(Average, "average", (Average,), Averaged, _average, CHECKPOINTS)
+
+
+def _chosen(options: Average, paths: Sequence[str]) -> Choice:
+    """The checkpoints of a series, oldest first, that are averaged."""
+    if options.best is not None and options.by is not None:
+        log = None if options.log is None else os.fspath(options.log)
+        return best(paths, options.best, options.by, options.mode, log)
+    return newest(paths, len(paths) if options.last is None else options.last)
+
+
+def _value(options: Average, checkpoints: Sequence[Checkpoint], steps: Sequence[int | None]) -> tuple[Any, list[str]]:
+    """What the coefficients need besides the number of checkpoints, as the lineage tells it; and notes."""
+    if options.method != "power":
+        return options.value, []
+    exponent = options.power if options.sigma_rel is None else exponent_of(options.sigma_rel)
+    times = times_of(checkpoints, steps)
+    width = {} if options.sigma_rel is None else {"sigma_rel": options.sigma_rel}
+    value = {"exponent": exponent, **width, "times": list(times.values), "kind": times.kind}
+    return value, [*times.notes, *_long_before(checkpoints, times.values)]
+
+
+def _long_before(checkpoints: Sequence[Checkpoint], times: Sequence[int]) -> list[str]:
+    """A note where the oldest checkpoint stands for more time than any other, since the series begins late."""
+    longest = max((newer - older for older, newer in pairwise(times)), default=times[0])
+    if times[0] <= longest:
+        return []
+    return [f"{checkpoints[0].name} stands for all the time before it too, up to {times[0]:,}, since it is the oldest"]
 
 
 def _told(work: Averaging, plan: Plan, goal: Goal, derived: Derived, notes: Sequence[str]) -> Averaged:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wtool.choices import ORDERS, STATISTICS_OF_AVERAGES
+from wtool.choices import MODES, ORDERS, STATISTICS_OF_AVERAGES
 from wtool.errors import Usage
 from wtool.option import Checked, like, option
 from wtool.run.options import Execution, Output, Selection
@@ -22,13 +22,15 @@ class Average(Checked):
     extension, in the current folder, unless --output says otherwise.
 
     Every value is round(sum_i(c_i * x_i) / sum_i(c_i)) in the variable's own dtype, which is `numpy.average` to the
-    bit. One of `equal`, `linear`, `decay`, `alpha` and `coefficients` gives the coefficients c_i; `equal` is the
-    default. In the order `natural`, numbers in paths are compared as numbers; `given` is that of `paths`, and `mtime`
-    that of the times of change.
+    bit. One of `equal`, `linear`, `decay`, `alpha`, `coefficients`, `power` and `sigma_rel` gives the coefficients c_i;
+    `equal` is the default. In the order `natural`, numbers in paths are compared as numbers; `given` is that of
+    `paths`, and `mtime` that of the times of change.
 
     Examples:
         wtool average ckpt*.keras --exp 0.9
         wtool average run/ --linear -o mean.keras
+        wtool average run/ --last 10 --power 8
+        wtool average run/ --best 5 --by val_loss --log run/log.csv
         wtool average a.h5 b.h5 --coefficients 1,3 -o - | wtool inspect -
         >>> wtool.average(["ckpt-1.keras", "ckpt-2.keras"], decay=0.9, output="average.keras")  # doctest: +SKIP
 
@@ -42,6 +44,26 @@ class Average(Checked):
     )
     alpha: float | None = option(None, "The i-th newest counts e^(-i/A).", metavar="A")
     coefficients: Sequence[float] | None = option(None, "One for each checkpoint, in order.", metavar="C1,C2,...")
+    power: float | None = option(
+        None, "Each counts t^(G+1) - s^(G+1): t is its step, s that of the one before; G > -1.", metavar="G"
+    )
+    sigma_rel: float | None = option(None, "The same, with the G of this relative width; 0 < S <= 0.3.", metavar="S")
+    last: int | None = option(
+        None, "Only the N newest.", metavar="N", low=1, wrong="at least one checkpoint (--last 1)"
+    )
+    best: int | None = option(
+        None, "Only the K best by a metric (--by).", metavar="K", low=1, wrong="at least one checkpoint (--best 1)"
+    )
+    by: str | None = option(None, "The metric: its values are in names, or in a --log.", metavar="METRIC")
+    mode: str | None = option(
+        None,
+        "Whether low or high values are better; by default what the metric's name tells.",
+        choices=MODES,
+        noun="mode",
+    )
+    log: Path | None = option(
+        None, "Values by epoch: CSV of Keras's CSVLogger, or what `wtool resume --log` writes.", metavar="FILE"
+    )
     order: str | None = option(
         None,
         "From oldest to newest: by path with numbers as numbers (the default), as given (the default for "
@@ -69,28 +91,58 @@ class Average(Checked):
         super().__post_init__()
         if len(self._chosen) > 1:
             raise Usage(f"{' and '.join(self._chosen)} contradict each other; choose one")
+        if self.last is not None and self.best is not None:
+            raise Usage("last and best contradict each other; choose one")
+        if self.best is not None and self.by is None:
+            raise Usage("the best by which metric? Say, for instance, --by val_loss")
+        words = {"by": self.by, "mode": self.mode, "log": self.log}
+        without = [name for name, each in words.items() if each is not None and self.best is None]
+        if without:
+            raise Usage(f"--{without[0]} is for the best by a metric, such as --best 3 --by val_loss")
 
     @property
     def method(self) -> str:
         """Name of the coefficients in `transforms.averaging.COEFFICIENTS`."""
-        return next(iter(self._chosen), "equal")
+        chosen = next(iter(self._chosen), "equal")
+        return "power" if chosen == "sigma_rel" else chosen
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the values of the result depend on the order of the checkpoints."""
+        return self.method != "equal" or self.last is not None
 
     @property
     def value(self) -> float | list[float] | None:
-        """What the coefficients need besides the number of checkpoints; None where they need nothing."""
-        return self._chosen.get(self.method)
+        """What the coefficients need besides the checkpoints' number and times; None where they need nothing."""
+        return next(iter(self._chosen.values()), None)
 
     @property
     def _chosen(self) -> dict[str, float | list[float] | None]:
         listed = None if self.coefficients is None else list(self.coefficients)
         switches = {"equal": self.equal, "linear": self.linear}
         values = {"exp": self.decay, "alpha": self.alpha, "coefficients": listed}
+        values |= {"power": self.power, "sigma_rel": self.sigma_rel}
         given = {name: each for name, each in values.items() if each is not None}
         return {**{name: None for name, is_on in switches.items() if is_on}, **given}
 
 
 CALCULATED = ("averaged", "pooled")
 """What becomes of tensors that take new values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A checkpoint that could have been averaged.
+
+    Attributes:
+        path: of the checkpoint.
+        value: of the metric; None where nobody asked for the best by one, or where it is NaN.
+        is_taken: whether the checkpoint was averaged.
+    """
+
+    path: str
+    value: float | None
+    is_taken: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +156,8 @@ class Averaged:
         parameters: how many numbers were averaged.
         notes: what is worth knowing, one line each.
         skipped: the output was there already, made of the same checkpoints in the same way.
+        considered: with `last` or `best`, all checkpoints that could have been averaged, oldest first; none without.
+        warnings: those of the notes that are about the order of coefficients, which -q does not silence.
     """
 
     output: str | None
@@ -112,3 +166,5 @@ class Averaged:
     parameters: int
     notes: tuple[str, ...]
     skipped: bool = False
+    considered: tuple[Considered, ...] = ()
+    warnings: tuple[str, ...] = ()

@@ -519,6 +519,13 @@ def average(
     decay: float | None = None,
     alpha: float | None = None,
     coefficients: Sequence[float] | None = None,
+    power: float | None = None,
+    sigma_rel: float | None = None,
+    last: int | None = None,
+    best: int | None = None,
+    by: str | None = None,
+    mode: str | None = None,
+    log: Path | None = None,
     order: str | None = None,
     allow_nonfinite: bool = False,
     bn: str = "average",
@@ -537,9 +544,9 @@ def average(
     extension, in the current folder, unless `output` says otherwise.
 
     Every value is round(sum_i(c_i * x_i) / sum_i(c_i)) in the variable's own dtype, which is `numpy.average` to the
-    bit. One of `equal`, `linear`, `decay`, `alpha` and `coefficients` gives the coefficients c_i; `equal` is the
-    default. In the order `natural`, numbers in paths are compared as numbers; `given` is that of `paths`, and `mtime`
-    that of the times of change.
+    bit. One of `equal`, `linear`, `decay`, `alpha`, `coefficients`, `power` and `sigma_rel` gives the coefficients c_i;
+    `equal` is the default. In the order `natural`, numbers in paths are compared as numbers; `given` is that of
+    `paths`, and `mtime` that of the times of change.
 
     Args:
         paths: files, folders (searched for models), patterns, or `-` for standard input.
@@ -548,6 +555,14 @@ def average(
         decay (D): Each counts D^age, the newest having age 0; 0 < D <= 1.
         alpha (A): The i-th newest counts e^(-i/A).
         coefficients: One for each checkpoint, in order.
+        power (G): Each counts t^(G+1) - s^(G+1): t is its step, s that of the one before; G > -1.
+        sigma_rel (S): The same, with the G of this relative width; 0 < S <= 0.3.
+        last (N): Only the N newest.
+        best (K): Only the K best by a metric (`by`).
+        by: The metric: its values are in names, or in a `log`.
+        mode: Whether low or high values are better; by default what the metric's name tells. One of
+            min, max.
+        log: Values by epoch: CSV of Keras's CSVLogger, or what `wtool resume `log`` writes.
         order: From oldest to newest: by path with numbers as numbers (the default), as given (the
             default for `coefficients` of files that are named one by one), or by time of change. One of
             natural, given, mtime.

@@ -33,7 +33,8 @@ def check_soup(models: Sequence[str], options: Soup) -> tuple[list[str], list[st
         WtoolError: data or a model is missing, or the log holds something else.
         Usage: options do not go together.
     """
-    from wtool.ops.average_inputs import inputs_but, ordered
+    from wtool.ops.average_inputs import inputs_but
+    from wtool.ops.average_order import ordered
     from wtool.training.data.arrays import held_out_is_test
     from wtool.training.data.words import check_data
     from wtool.training.soups.log import check_log
@@ -44,10 +45,10 @@ def check_soup(models: Sequence[str], options: Soup) -> tuple[list[str], list[st
     if "-" in models:
         raise Usage("a soup reads its models several times, and standard input can be read only once")
     named, passed_by = inputs_but(options.output, list(models), "soup")
-    names, told = ordered(named, options.order, "equal")
-    if held_out_is_test(options.data):
-        told.append("models are chosen by the test part of the data, whose score says nothing of new data from now on")
-    return names, [*passed_by, *told]
+    order = ordered(named, options.order, "equal", matters=False)
+    is_test = held_out_is_test(options.data)
+    told = ["models are chosen by the test part of the data, whose score says nothing of new data from now on"]
+    return order.paths, [*passed_by, *order.notes, *(told if is_test else [])]
 
 
 def _soup(models: Models, given: Mapping[str, Any]) -> Souped:

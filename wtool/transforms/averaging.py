@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wtool.dtypes import Array, round_into
 from wtool.errors import Usage
+from wtool.transforms.power import power_coefficients
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,6 +68,19 @@ def given(count: int, coefficients: Sequence[float]) -> NDArray[np.float64]:
     return weights
 
 
+def power(count: int, over: Mapping[str, Any]) -> NDArray[np.float64]:
+    """The coefficients of a power-function average.
+
+    Args:
+        count: of checkpoints.
+        over: `exponent` -> the exponent, `times` -> the time of each checkpoint, oldest first.
+
+    Raises:
+        Usage: the times do not grow from above 0, or the exponent is not above -1.
+    """
+    return power_coefficients(over["times"], over["exponent"])
+
+
 def normalised(weights: NDArray[np.float64]) -> list[float]:
     """The weights divided by their sum.
 
@@ -86,6 +100,7 @@ COEFFICIENTS: dict[str, Callable[..., NDArray[np.float64]]] = {
     "exp": exponential,
     "alpha": polyak,
     "coefficients": given,
+    "power": power,
 }
 """Name on the command line -> function of (number of checkpoints[, the option's value])."""
 
