@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -143,25 +144,28 @@ def bracket(sample: Array, quantile: float, least: float, most: float) -> tuple[
 
 
 def cuts(data: Data, groups: Sequence[Group], score: Score) -> list[Cut]:
-    """For each group, the score at its rank.
+    """For each group, the score at its rank; a tensor may be in several groups.
 
     Raises:
         Refused: a score is NaN.
     """
     searches = [_Search(group) for group in groups]
-    of_site = {site.path: search for search in searches for site in search.group.sites}
     for search in searches:
         if search.group.size > UNSAMPLED:
             sample = _sample(data, search.group, score)
             quantile = (search.group.rank - 1) / search.group.size
             search.low, search.high = bracket(sample, quantile, -math.inf, math.inf)
 
-    def look(site: Site, blocks: Blocks, start: int) -> _Part:
-        return _counted(site, blocks, start, score, of_site[site.path])
-
     while pending := [search for search in searches if search.found is None]:
-        for site, _, part in data.walk(look, [site for search in pending for site in search.group.sites]):
-            of_site[site.path].take(part)
+        sites = {site.path: site for search in pending for site in search.group.sites}
+        of_site: dict[str, list[_Search]] = {path: [] for path in sites}
+        for search in pending:
+            for site in search.group.sites:
+                of_site[site.path].append(search)
+        look = partial(_looked, of_site, score)
+        for site, _, parts in data.walk(look, list(sites.values())):
+            for search, part in zip(of_site[site.path], parts, strict=True):
+                search.take(part)
     return [search.found for search in searches if search.found is not None]
 
 
@@ -217,17 +221,23 @@ class _Part(NamedTuple):
     values: Array
 
 
-def _counted(site: Site, blocks: Blocks, start: int, score: Score, search: _Search) -> _Part:
-    below = inside = 0
-    kept: list[Array] = []
+def _looked(
+    of_site: Mapping[str, Sequence[_Search]], score: Score, site: Site, blocks: Blocks, start: int
+) -> list[_Part]:
+    """What a block holds for each search that its tensor is part of; its scores are calculated once."""
+    searches = of_site[site.path]
     size = len(blocks[0])
+    below, inside = [0] * len(searches), [0] * len(searches)
+    kept: list[list[Array]] = [[] for _ in searches]
     for low in range(0, size, CACHE_BLOCK):
         scores = scored(site, [block[low : low + CACHE_BLOCK] for block in blocks], start + low, score)
-        less, upto = scores < search.low, scores <= search.high
-        below += int(np.count_nonzero(less))
-        inside += int(np.count_nonzero(upto))
-        kept.append(scores[less ^ upto] if search.low < search.high else scores[:0])
-    return _Part(site, start, size, below, inside - below, np.concatenate(kept))
+        for at, search in enumerate(searches):
+            less, upto = scores < search.low, scores <= search.high
+            below[at] += int(np.count_nonzero(less))
+            inside[at] += int(np.count_nonzero(upto))
+            kept[at].append(scores[less ^ upto] if search.low < search.high else scores[:0])
+    counts = zip(below, inside, kept, strict=True)
+    return [_Part(site, start, size, less, upto - less, np.concatenate(each)) for less, upto, each in counts]
 
 
 def scored(site: Site, blocks: Blocks, start: int, score: Score) -> Array:

@@ -24,12 +24,14 @@ class Coefficients:
         seed: of no use to an average.
         has_base: an average has none.
         names: of the files, for messages; an average has no use for them.
+        takes: the only option of an average.
     """
 
     values: NDArray[np.float64]
     seed: int = 0
     has_base: bool = False
     names: tuple[str, ...] = ()
+    takes: frozenset[str] = frozenset({"coefficients"})
 
     @property
     def models(self) -> int:

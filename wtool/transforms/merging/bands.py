@@ -1,188 +1,109 @@
-"""Which values of task vectors are kept by rank: exact thresholds, found for all tensors and models in one pass."""
+"""Which values are kept by rank: exact thresholds, and the positions from which and up to which equal values count."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wtool.dtypes import NUMPY_FLOATS, Array
-from wtool.transforms.change import Blocks, Data, Look, Site
-from wtool.transforms.ranking import Group, cuts, stops
+from wtool.transforms.change import Data, Site
+from wtool.transforms.ranking import Cut, Group, Score, cuts, stops
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BandOf = Callable[[int, int], tuple[int, int]]
-"""From a model's number and the number of values that are ranked together to [first, stop) of the ranks that are kept.
 
-Rank 0 is the lowest magnitude; of equal magnitudes, the one that stands earlier has the lower rank.
-"""
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """The ranks [first, stop) that are kept of the values of tensors that are ranked together.
+
+    Rank 0 is the lowest score; of equal scores, the one that stands earlier has the lower rank.
+    """
+
+    sites: tuple[Site, ...]
+    first: int
+    stop: int
+
+    @property
+    def low(self) -> Group | None:
+        """The group whose cut is the last value below the kept ones; None where there is none."""
+        return Group(self.sites, self.first) if 0 < self.first < self.stop else None
+
+    @property
+    def high(self) -> Group | None:
+        """The group whose cut is the last of the kept values; None where that is the highest value of all."""
+        size = sum(site.size for site in self.sites)
+        return Group(self.sites, self.stop) if self.first < self.stop < size else None
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The magnitudes of a task vector that are kept: those between two values, with those equal to them from and to
-    certain positions.
+    """The scores of a tensor that are kept: those between two values, and of those equal to one some by position.
 
     Attributes:
-        low: the smallest magnitude that may be kept.
-        low_from: from which position of the tensor on values equal to `low` are kept.
-        high: the largest magnitude that may be kept.
-        high_stop: before which position of the tensor values equal to `high` are kept.
-        size: values in the tensor.
+        low: the lowest score that may be kept.
+        low_from: from which position of the tensor on scores equal to `low` are kept.
+        high: the highest score that may be kept.
+        high_stop: before which position of the tensor scores equal to `high` are kept.
     """
 
-    low: float
-    low_from: int
-    high: float
-    high_stop: int
-    size: int
+    low: float = -math.inf
+    low_from: int = 0
+    high: float = math.inf
+    high_stop: int = 0
 
-    def kept(self, magnitudes: NDArray[np.float64], start: int) -> NDArray[np.bool_]:
+    def kept(self, scores: NDArray[np.float64], start: int) -> NDArray[np.bool_]:
         """Returns the mask of the values that are kept, for the block that begins at the position `start`."""
-        stop = start + len(magnitudes)
         if self.low_from <= start:
-            mask = magnitudes >= self.low
+            mask = scores >= self.low
         else:
-            mask = magnitudes > self.low
-            if self.low_from < stop:
-                mask[self.low_from - start :] |= magnitudes[self.low_from - start :] == self.low
+            mask = scores > self.low
+            later = scores[self.low_from - start :]
+            mask[self.low_from - start :] |= later == self.low
         if self.high < math.inf:
-            below = magnitudes <= self.high
-            first_off = max(0, self.high_stop - start)
-            below[first_off:] &= magnitudes[first_off:] < self.high
+            below = scores <= self.high
+            stop = max(0, self.high_stop - start)
+            below[stop:] = scores[stop:] < self.high
             mask &= below
         return mask
 
 
-def magnitude_bands(
-    data: Data, models: int, band: Callable[[Site], BandOf], is_global: bool
-) -> Mapping[str, list[Band]]:
-    """Ranks |m_i - b| of each tensor and model, or of each model over all tensors together.
+NOTHING = Band(low=math.inf)
+
+
+def bands(data: Data, asked: Sequence[Ranks], score: Score) -> list[dict[str, Band]]:
+    """Returns for each of the ranks that are asked for: path of each tensor -> the band of its scores.
+
+    All thresholds are found in one pass, or few; see `ranking`.
 
     Args:
-        data: the tensors; the base's block is the first.
-        models: how many there are.
-        band: from a tensor to the ranks that are kept of it.
-        is_global: whether all tensors of a model are ranked together; `band` is asked for the first one only.
-
-    Returns:
-        path of each tensor that is not empty -> the band of each model.
+        data: has the tensors.
+        asked: the ranks.
+        score: what values are ranked by; a score of 0 may be kept or not.
     """
-    sites = [site for site in data.sites if site.size]
-    together = [sites] if is_global and sites else [[site] for site in sites]
-    found: dict[str, list[Band]] = {site.path: [] for site in sites}
-    view = _TaskVectors(data, {})
-    asked: list[_Asked] = []
-    for number in range(models):
-        for each in together:
-            size = sum(site.size for site in each)
-            asked.append(_Asked(view, number, each, band(each[0])(number, size)))
-    groups = [group for each in asked for group in each.groups]
-    cut_of = dict(zip(map(id, groups), cuts(view, groups, _magnitude), strict=True))
-    for ranks in asked:
-        for site, kept in ranks.bands(cut_of):
-            found[site.path].append(kept)
-    return found
-
-
-class _Ranked(NamedTuple):
-    """A task vector of one tensor under a name of its own, and the model whose it is."""
-
-    site: Site
-    number: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _TaskVectors:
-    """Data in which each model's task vector of each tensor is a tensor of its own, with the blocks (base, model)."""
-
-    data: Data
-    known: dict[str, tuple[Site, int]]
-
-    @property
-    def sites(self) -> Sequence[Site]:
-        return [replace(site, path=path) for path, (site, _) in self.known.items()]
-
-    def named(self, site: Site, number: int, which: str) -> Site:
-        """Returns a task vector as a tensor, which is read and ranked by itself."""
-        path = f"{which} {number}: {site.path}"
-        self.known[path] = (site, number)
-        return replace(site, path=path)
-
-    def walk(self, look: Look, sites: Sequence[Site]) -> Iterator[tuple[Site, int, Any]]:
-        """Hand every block of the task vectors to `look`; each tensor is read once for all of its models."""
-        of_tensor: dict[str, list[_Ranked]] = {}
-        tensors: dict[str, Site] = {}
-        for site in sites:
-            tensor, number = self.known[site.path]
-            tensors[tensor.path] = tensor
-            of_tensor.setdefault(tensor.path, []).append(_Ranked(site, number))
-
-        def looked(tensor: Site, blocks: Blocks, start: int) -> list[Any]:
-            return [look(each.site, [blocks[0], blocks[1 + each.number]], start) for each in of_tensor[tensor.path]]
-
-        for tensor, start, found in self.data.walk(looked, list(tensors.values())):
-            for each, part in zip(of_tensor[tensor.path], found, strict=True):
-                yield each.site, start, part
-
-    def read(self, site: Site, start: int, stop: int) -> Blocks:
-        """The values [start, stop) of the base and of a model."""
-        tensor, number = self.known[site.path]
-        blocks = self.data.read(tensor, start, stop)
-        return [blocks[0], blocks[1 + number]]
-
-
-class _Asked:
-    """The ranks [first, stop) of a model's task vectors that are kept, and the groups whose cuts tell the values."""
-
-    def __init__(self, view: _TaskVectors, number: int, sites: Sequence[Site], ranks: tuple[int, int]) -> None:
-        first, stop = ranks
-        size = sum(site.size for site in sites)
-        self.view, self.sites, self.is_none = view, sites, stop <= first
-        self.low = self._group("low", number, first) if 0 < first < stop else None
-        self.high = self._group("high", number, stop) if first < stop < size else None
-
-    def _group(self, which: str, number: int, rank: int) -> Group:
-        return Group(tuple(self.view.named(site, number, which) for site in self.sites), rank)
-
-    @property
-    def groups(self) -> list[Group]:
-        return [each for each in (self.low, self.high) if each is not None]
-
-    def bands(self, cut_of: Mapping[int, Any]) -> Iterator[tuple[Site, Band]]:
-        """Each tensor with its band."""
-        low, low_from = self._end(self.low, cut_of, -math.inf)
-        high, high_stop = self._end(self.high, cut_of, math.inf)
-        if self.is_none:
-            low = math.inf
-        for at, site in enumerate(self.sites):
-            yield site, Band(low, low_from[at], high, high_stop[at], site.size)
-
-    def _end(self, group: Group | None, cut_of: Mapping[int, Any], otherwise: float) -> tuple[float, list[int]]:
-        """The magnitude at one end of the band, and in each tensor the position behind the last equal one below."""
-        if group is None:
-            return otherwise, [0] * len(self.sites)
-        cut = cut_of[id(group)]
-        up_to = stops(self.view, group, cut, _magnitude, all_alike=cut.score == 0)
-        return cut.score, [up_to[site.path] for site in group.sites]
-
-
-def _magnitude(site: Site, blocks: Blocks, start: int) -> Array:
-    difference = delta(blocks[1], blocks[0])
-    return np.abs(difference, out=difference)
-
-
-def delta(model: Array, base: Array) -> NDArray[np.float64]:
-    """Returns model - base in float64, shape (n,): exact for narrower types, unless one is 2**28 times the other."""
-    result: NDArray[np.float64] = model.astype(np.float64)
-    np.subtract(result, base if base.dtype.name in NUMPY_FLOATS else base.astype(np.float64), out=result)
+    groups = [group for each in asked for group in (each.low, each.high) if group is not None]
+    found = iter(zip(groups, cuts(data, groups, score), strict=True))
+    result = []
+    for each in asked:
+        kept = dict.fromkeys((site.path for site in each.sites), Band() if each.first < each.stop else NOTHING)
+        low = _end(data, *next(found), score) if each.low is not None else None
+        high = _end(data, *next(found), score) if each.high is not None else None
+        for path, band in kept.items():
+            kept[path] = Band(
+                *((band.low, band.low_from) if low is None else (low[0].score, low[1][path])),
+                *((band.high, band.high_stop) if high is None else (high[0].score, high[1][path])),
+            )
+        result.append(kept)
     return result
+
+
+def _end(data: Data, group: Group, cut: Cut, score: Score) -> tuple[Cut, Mapping[str, int]]:
+    """A cut, and for each tensor the position behind the last of its equal scores that are not above the rank."""
+    return cut, stops(data, group, cut, score, all_alike=cut.score == 0)
 
 
 def share_of(share: float, size: int) -> int:

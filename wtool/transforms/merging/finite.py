@@ -61,13 +61,18 @@ def looked_through(data: Data, settings: Settings) -> Data:
 
 
 def guarded(prepared: Prepared, sites: Sequence[Site], settings: Settings) -> Prepared:
-    """Returns a prepared method whose functions raise Refused for blocks that are not finite."""
+    """Returns a prepared method whose functions raise Refused for blocks that are not finite.
+
+    Tensors without values, of which a method has nothing to say, get a function as well.
+    """
     combines = {
-        site.path: partial(_combined, prepared.combines[site.path], site, settings)
-        for site in sites
-        if site.path in prepared.combines
+        site.path: partial(_combined, prepared.combines.get(site.path, _nothing), site, settings) for site in sites
     }
     return replace(prepared, combines=combines)
+
+
+def _nothing(blocks: Blocks, start: int) -> NDArray[np.float64]:
+    return blocks[0].astype(np.float64)
 
 
 def _combined(combine: Combine, site: Site, settings: Settings, blocks: Blocks, start: int) -> NDArray[np.float64]:

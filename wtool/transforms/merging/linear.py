@@ -32,6 +32,15 @@ def linear(data: Data, settings: Settings) -> Prepared:
     return Prepared(combines)
 
 
+def wise_ft(data: Data, settings: Settings) -> Prepared:
+    """(1 - t) b + t m, between a model before and after fine-tuning. No pass before the writing one.
+
+    Source: Wortsman et al., "Robust fine-tuning of zero-shot models", arXiv:2109.01903.
+    """
+    shares = {site.path: settings.number("t", site) for site in data.sites}
+    return Prepared({path: partial(_mean, np.array([1 - t, t]), 1.0) for path, t in shares.items()})
+
+
 def weight_sum(weights: NDArray[np.float64], path: str) -> float:
     """Returns the sum of a tensor's weights, shape (models,), for results to be divided by.
 

@@ -32,6 +32,10 @@ class Settings(Protocol):
         """How many models there are, without the base."""
 
     @property
+    def takes(self) -> Collection[str]:
+        """The names of the options that there are."""
+
+    @property
     def seed(self) -> int:
         """Of the random numbers."""
 

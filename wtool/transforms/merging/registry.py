@@ -67,7 +67,6 @@ class Method:
         takes: its options by name.
         least, most: how many models it takes besides the base; None for any number.
         is_random: whether it draws random numbers.
-        is_ordered: whether the order of the models matters.
     """
 
     name: str
@@ -78,7 +77,6 @@ class Method:
     least: int = 1
     most: int | None = None
     is_random: bool = False
-    is_ordered: bool = False
 
     def prepare(self, data: Data, settings: Settings) -> Prepared:
         """Look at the tensors as far as the definition needs; see `method.Method`."""
@@ -91,6 +89,8 @@ class Method:
 
 _WEIGHT = Parameter(1.0, per_model=True)
 _DENSITY = Parameter(1.0, per_model=True, low=0, high=1)
+_EPSILON = Parameter(0.15, low=0, high=0.5)
+_GAMMA = Parameter(0.01, low=0, high=1)
 _SHARE = Parameter(None, low=0, high=1)
 _SCOPE = Parameter(SCOPES[0], choices=SCOPES)
 _RESCALE = Parameter(RESCALES[0], choices=RESCALES)
@@ -113,6 +113,59 @@ _LISTED = (
     Method(
         "ties", "task_vectors.ties", "Task vectors trimmed to their largest values, with one elected sign.", "needed",
         _task_vectors(normalize=True, density=_DENSITY, scope=_SCOPE),
+    ),
+    Method(
+        "dare-linear", "task_vectors.dare_linear", "The weighted sum of task vectors from which values drop at random.",
+        "needed", _task_vectors(normalize=False, density=_DENSITY, rescale=_RESCALE), is_random=True,
+    ),
+    Method(
+        "dare-ties", "task_vectors.dare_ties", "Task vectors from which values drop at random, with one elected sign.",
+        "needed", _task_vectors(normalize=False, density=_DENSITY, rescale=_RESCALE), is_random=True,
+    ),
+    Method(
+        "della", "task_vectors.della", "The same, in which smaller values drop more often.", "needed",
+        _task_vectors(normalize=True, density=_DENSITY, epsilon=_EPSILON, rescale=_RESCALE), is_random=True,
+    ),
+    Method(
+        "della-linear", "task_vectors.della_linear", "The weighted sum of such task vectors.", "needed",
+        _task_vectors(normalize=False, density=_DENSITY, epsilon=_EPSILON, rescale=_RESCALE), is_random=True,
+    ),
+    Method(
+        "breadcrumbs", "task_vectors.breadcrumbs", "The weighted sum of task vectors without largest and small values.",
+        "needed", _task_vectors(normalize=False, density=_DENSITY, gamma=_GAMMA, scope=_SCOPE),
+    ),
+    Method(
+        "breadcrumbs-ties", "task_vectors.breadcrumbs_ties", "Such task vectors, with one elected sign.", "needed",
+        _task_vectors(normalize=False, density=_DENSITY, gamma=_GAMMA, scope=_SCOPE),
+    ),
+    Method(
+        "sce", "sce.sce", "The values that differ most between the models, weighted by their size.", "needed",
+        {"select_topk": Parameter(1.0, low=0, high=1)}, least=2,
+    ),
+    Method(
+        "model-stock", "model_stock.model_stock", "Between the base and the models' mean, by the angles between them.",
+        "needed", {"filter_wise": Parameter(default=False)}, least=2,
+    ),
+    Method("slerp", "spheres.slerp", "On the arc from the base to a model.", "needed", {"t": _SHARE}, most=1),
+    Method(
+        "nuslerp", "spheres.nuslerp", "On the arc between two models, or between their task vectors.", "taken",
+        {"weight": _WEIGHT, "rows": Parameter(default=False)}, least=2, most=2,
+    ),
+    Method(
+        "multislerp", "spheres.multislerp", "The mean direction of the models, with their mean length.", "taken",
+        {"weight": _WEIGHT, "normalize": Parameter(default=True)},
+    ),
+    Method(
+        "karcher", "spheres.karcher", "The point that is nearest to all models on the sphere of directions.", "unused",
+        {"max_iterations": Parameter(10.0, low=0, high=10_000), "tolerance": Parameter(1e-5, low=0)},
+    ),
+    Method(
+        "nearswap", "nearswap.nearswap", "The base, with a model's values where both are near each other.", "needed",
+        {"t": Parameter(None, low=0)}, most=1,
+    ),
+    Method(
+        "wise-ft", "linear.wise_ft", "On the line from the base to a model.", "needed",
+        {"t": Parameter(0.5, low=0, high=1)}, most=1,
     ),
 )  # fmt: skip
 

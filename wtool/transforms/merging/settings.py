@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,11 @@ class Settings:
     has_base: bool = True
     seed: int = 0
     names: Sequence[str] = ()
+
+    @property
+    def takes(self) -> Collection[str]:
+        """The names of the method's options."""
+        return self.method.takes
 
     def of_models(self, name: str, site: Site) -> NDArray[np.float64]:
         """The values of an option for a tensor, shape (models,).

@@ -16,27 +16,28 @@ and their defaults are those of mergekit 0.1.5.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wtool.errors import Usage
 from wtool.transforms.change import Blocks, Data, Site
-from wtool.transforms.merging.bands import Band, BandOf, delta, magnitude_bands, share_of
+from wtool.transforms.merging.della import Pruning, pruning
 from wtool.transforms.merging.linear import weighted_sum
-from wtool.transforms.merging.method import Prepared, Settings
+from wtool.transforms.merging.method import Combine, Prepared, Settings
+from wtool.transforms.merging.sparsifiers import Sparsifier, Sparsify, at_random, largest, without_outliers
+from wtool.transforms.merging.task_vector_data import delta
+from wtool.transforms.streams import CHUNK
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-STEP = 16_384  # values: a few float64 blocks of so many fit into the L2 cache
-EPSILON = float(np.finfo(np.float64).eps)
+STEP = 16_384
+"""Values that are merged at a time: a few float64 blocks of so many fit into the L2 cache."""
 
-Sparsify = Callable[[int, "NDArray[np.float64]", int], "NDArray[np.float64]"]
-"""From a model's number, a block of its task vector, and the block's position to the sparse block, in place."""
+EPSILON = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +51,25 @@ class Added:
         consensus: whether only values with the elected sign count.
         sparsify: makes a task vector sparse; None where it stays as it is.
         sign_of_zero: +1 or -1, the sign that is elected where the sum is zero.
+        step: values that are merged at a time.
     """
 
     weights: NDArray[np.float64]
     scale: float
     normalize: bool
     consensus: bool
-    sparsify: Sparsify | None = field(default=None)
+    sparsify: Sparsify | None = None
     sign_of_zero: int = 1
+    step: int = STEP
 
     def __call__(self, blocks: Blocks, start: int) -> NDArray[np.float64]:
         """Merges blocks of the base and of the models."""
         result = np.empty(len(blocks[0]))
-        for low in range(0, len(result), STEP):
-            part = [block[low : low + STEP] for block in blocks]
+        for low in range(0, len(result), self.step):
+            part = [block[low : low + self.step] for block in blocks]
             total = (self._agreeing if self.consensus else self._all)(part, start + low)
             np.multiply(total, self.scale, out=total)
-            np.add(total, part[0].astype(np.float64), out=result[low : low + STEP])
+            np.add(total, part[0].astype(np.float64), out=result[low : low + self.step])
         return result
 
     def sparse(self, number: int, blocks: Blocks, start: int) -> NDArray[np.float64]:
@@ -126,79 +129,100 @@ def elected(
     return np.asarray(up + down >= -room if sign_of_zero > 0 else up + down > room)
 
 
-def _prepared(
-    data: Data,
-    settings: Settings,
-    consensus: bool,
-    sparsifiers: Mapping[str, Sparsify] | None = None,
-    is_global: bool = False,
-) -> Prepared:
-    found = sparsifiers or {}
-    combines = {site.path: _added(site, settings, consensus, found.get(site.path)) for site in data.sites}
-    if is_global:
-        sign = _most_frequent_sign(data, combines)
-        combines = {path: replace(each, sign_of_zero=sign) for path, each in combines.items()}
-    return Prepared(combines)
+def task_arithmetic(data: Data, settings: Settings) -> Prepared:
+    """b + lambda sum_i(w_i d_i). No pass before the writing one."""
+    return Prepared(_added(data, settings, consensus=False))
 
 
-def _most_frequent_sign(data: Data, combines: Mapping[str, Added]) -> int:
+def ties(data: Data, settings: Settings) -> Prepared:
+    """Consensus of the `sparsifiers.largest` values.
+
+    In the scope `tensor`, the values of a tensor are ranked together, and a sum of zero counts as +1. In the scope
+    `global`, those of all tensors are, and a sum of zero counts as the sign that most sums have, as in the code of the
+    paper's authors.
+    """
+    return _sparse(data, settings, largest, consensus=True)
+
+
+def breadcrumbs(data: Data, settings: Settings) -> Prepared:
+    """The weighted sum of the task vectors `sparsifiers.without_outliers`.
+
+    Source: Davari & Belilovsky, "Model breadcrumbs", arXiv:2312.06795.
+    """
+    return _sparse(data, settings, without_outliers, consensus=False)
+
+
+def breadcrumbs_ties(data: Data, settings: Settings) -> Prepared:
+    """Consensus of the task vectors `sparsifiers.without_outliers`."""
+    return _sparse(data, settings, without_outliers, consensus=True)
+
+
+def dare_linear(data: Data, settings: Settings) -> Prepared:
+    """The weighted sum of the values that `sparsifiers.at_random` keeps."""
+    return _sparse(data, settings, at_random, consensus=False, step=CHUNK)
+
+
+def dare_ties(data: Data, settings: Settings) -> Prepared:
+    """Consensus of the values that `sparsifiers.at_random` keeps."""
+    return _sparse(data, settings, at_random, consensus=True, step=CHUNK)
+
+
+def della(data: Data, settings: Settings) -> Prepared:
+    """Consensus of the values that `della.Pruning` keeps."""
+    return _whole(data, settings, consensus=True)
+
+
+def della_linear(data: Data, settings: Settings) -> Prepared:
+    """The weighted sum of the values that `della.Pruning` keeps."""
+    return _whole(data, settings, consensus=False)
+
+
+def _added(
+    data: Data, settings: Settings, consensus: bool, sparse: Mapping[str, Sparsify] | None = None, step: int = STEP
+) -> Mapping[str, Added]:
+    return {
+        site.path: Added(
+            settings.of_models("weight", site),
+            settings.number("lambda", site),
+            settings.flag("normalize"),
+            consensus,
+            None if sparse is None else sparse.get(site.path),
+            step=step,
+        )
+        for site in data.sites
+    }
+
+
+def _sparse(data: Data, settings: Settings, sparsifier: Sparsifier, consensus: bool, step: int = STEP) -> Prepared:
+    added = _added(data, settings, consensus, sparsifier(data, settings), step)
+    if consensus and "scope" in settings.takes and settings.word("scope") == "global":
+        sign = _most_frequent_sign(data, added)
+        added = {path: replace(each, sign_of_zero=sign) for path, each in added.items()}
+    return Prepared(added)
+
+
+def _most_frequent_sign(data: Data, added: Mapping[str, Added]) -> int:
     """Returns the sign that most sums of all tensors together have; +1 where there are as many of both."""
 
     def look(site: Site, blocks: Blocks, start: int) -> int:
         total = 0
         for low in range(0, len(blocks[0]), STEP):
-            up, down, *_ = combines[site.path].sums([block[low : low + STEP] for block in blocks], start + low)
+            up, down, *_ = added[site.path].sums([block[low : low + STEP] for block in blocks], start + low)
             models = len(blocks) - 1
-            least, most = elected(up, down, models, sign_of_zero=-1), elected(up, down, models)
-            total += int(np.count_nonzero(least)) - int(np.count_nonzero(~most))
+            positive, negative = elected(up, down, models, sign_of_zero=-1), ~elected(up, down, models)
+            total += int(np.count_nonzero(positive)) - int(np.count_nonzero(negative))
         return total
 
     return -1 if sum(found for _, _, found in data.walk(look, data.sites)) < 0 else 1
 
 
-def _added(site: Site, settings: Settings, consensus: bool, sparsify: Sparsify | None) -> Added:
-    weights, scale = settings.of_models("weight", site), settings.number("lambda", site)
-    return Added(weights, scale, settings.flag("normalize"), consensus, sparsify)
+def _whole(data: Data, settings: Settings, consensus: bool) -> Prepared:
+    added, found = _added(data, settings, consensus), pruning(data, settings)
+    combines: dict[str, Combine] = {
+        path: partial(_pruned, each, found[path]) if path in found else each for path, each in added.items()
+    }
+    return Prepared(combines, frozenset(found))
 
 
-def task_arithmetic(data: Data, settings: Settings) -> Prepared:
-    """b + lambda * sum_i(w_i d_i). No pass before the writing one."""
-    return _prepared(data, settings, consensus=False)
-
-
-def ties(data: Data, settings: Settings) -> Prepared:
-    """Consensus of the k = max(1, floor(density * n)) largest values of each task vector; of none at density 0.
-
-    In the scope `tensor`, n are the values of a tensor, and a sum of zero counts as +1. In the scope `global`, n are
-    those of all tensors together, and a sum of zero counts as the sign that most sums have, as in the authors' code.
-    """
-    trimmed = _trimming(data, settings, lambda site: partial(_largest, settings.of_models("density", site)))
-    return _prepared(data, settings, True, trimmed, is_global=settings.word("scope") == "global")
-
-
-def _largest(densities: NDArray[np.float64], number: int, size: int) -> tuple[int, int]:
-    density = float(densities[number])
-    return size - (max(1, share_of(density, size)) if density > 0 else 0), size
-
-
-def _trimming(data: Data, settings: Settings, band: Callable[[Site], BandOf]) -> Mapping[str, Sparsify]:
-    """Path of each tensor -> what keeps the values of a band of magnitudes; nothing is looked at where all are kept."""
-    is_global = settings.word("scope") == "global"
-    if is_global:
-        _refuse_differing(data, settings)
-    dense = all((settings.of_models("density", site) >= 1).all() for site in data.sites)
-    if dense:
-        return {}
-    bands = magnitude_bands(data, settings.models, band, is_global)
-    return {path: partial(_keep, found) for path, found in bands.items()}
-
-
-def _refuse_differing(data: Data, settings: Settings) -> None:
-    every = {tuple(settings.of_models("density", site)) for site in data.sites}
-    if len(every) > 1:
-        raise Usage("in the scope global all tensors of a model are ranked together, and have one --density")
-
-
-def _keep(bands: list[Band], number: int, vector: NDArray[np.float64], start: int) -> NDArray[np.float64]:
-    mask = bands[number].kept(np.abs(vector), start)
-    return np.multiply(vector, mask, out=vector)
+def _pruned(added: Added, how: Pruning, blocks: Blocks, start: int) -> NDArray[np.float64]:
+    return replace(added, sparsify=how.sparsify(blocks))(blocks, start)
