@@ -248,3 +248,16 @@ def test_state_of_other_weights_than_those_trained_is_left_out(tmp_path: Path) -
     )
     with wtool.open_checkpoint(str(tmp_path / "new.keras")) as made:
         assert made.slots == ()
+
+
+@pytest.mark.parametrize("name", ["legacy", "untrained"])
+def test_a_file_without_the_state_of_its_optimizer_is_told(name: str, tmp_path: Path) -> None:
+    if name == "legacy":
+        model = trained(old.Adam(0.01), epochs=1)
+    else:
+        model = keras2.Sequential([keras2.layers.Dense(2, input_shape=(3,))])
+        model.compile(new.Adam(0.01), "mse")
+    model.save(tmp_path / "old.keras")
+    (done,) = wtool.convert(tmp_path / "old.keras", output=tmp_path / "new.keras")
+    (note,) = done.notes
+    assert note.startswith("the file stores no state of its optimizer, which starts anew")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from wtool.checkpoint.layouts import keras3
 from wtool.checkpoint.layouts.keras3_groups import Groups
@@ -10,6 +11,10 @@ from wtool.checkpoint.layouts.keras3_places import places
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.weight_order import owner_of
 from wtool.schema.config import read_architecture
+from wtool.schema.inbound_nodes import layer_settings
+from wtool.schema.layers import class_of
+from wtool.schema.upgrade.masks import layers_within
+from wtool.schema.upgrade.rules import LOOKUPS
 from wtool.schema.upgrade.upgraded import Change, Upgraded, moved_path
 
 FOLDER = "assets/"
@@ -53,6 +58,22 @@ def homeless(base: Checkpoint, wanted: str) -> Iterator[Change]:
             "what it has learned lies in a file of the archive, which an .h5 has no place for: convert the model to "
             ".keras",
         )  # fmt: skip
+
+
+def without_words(base: Checkpoint, config: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a note for each lookup without a vocabulary: an `.h5` does not have what a lookup learned.
+
+    Args:
+        base: the checkpoint.
+        config: the new architecture.
+    """
+    if base.format != "h5":
+        return
+    for entry in layers_within(config):
+        settings = layer_settings(entry)
+        if class_of(entry) in LOOKUPS and settings.get("vocabulary") is None:
+            name = settings.get("name")
+            yield f"layer {name} has no vocabulary in the file: call its adapt() or set_vocabulary() before it is used"
 
 
 def _owners(base: Checkpoint) -> Mapping[str, tuple[str, str]]:

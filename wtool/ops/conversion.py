@@ -15,7 +15,7 @@ from wtool.checkpoint.optimizer.kept import compiled_as, stored_state, tells_slo
 from wtool.checkpoint.relaid import relaid_values
 from wtool.checkpoint.structure import Fresh
 from wtool.errors import Refused, a_few
-from wtool.ops.assets import files_of, homeless, moved_files
+from wtool.ops.assets import files_of, homeless, moved_files, without_words
 from wtool.ops.converted import Unconvertible
 from wtool.ops.left_out import FILES, HOLDS, left_out
 from wtool.ops.untold_attributes import told_attributes, untold_attributes
@@ -31,6 +31,10 @@ KERAS = "3.15.1"
 
 WEIGHTS_ALONE = ("weights.h5", "weights.json")
 """Formats without an architecture."""
+
+
+WITHOUT_VARIABLES = ("Discretization",)
+"""Layers whose variables in Keras 2 have no place in Keras 3: there, the boundaries of bins are a setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +208,7 @@ def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversio
         composition, state = replace(composition, slots={}), {}
         lost = ["the optimizer's state is left out: layers of the user's own classes hide whose it is"]
     dropped = left_out(base, recipe.format, files_of(base), assets, bool(compiled), bool(state))
-    notes = (*base.notes, *upgraded.notes, *lost, *dropped)
+    notes = (*base.notes, *upgraded.notes, *without_words(base, upgraded.config), *lost, *dropped)
     return Conversion(composition, upgraded.changes, tuple(dict.fromkeys(notes)))
 
 
@@ -214,7 +218,7 @@ def _state(base: Checkpoint, upgraded: Upgraded, variables: Mapping[str, Tensor 
 
 
 def _variables(base: Checkpoint, upgraded: Upgraded) -> dict[str, Tensor | Fresh]:
-    """Returns path of each variable of the new model -> what fills it. Every old variable is used.
+    """Returns path of each variable of the new model -> what fills it. Every old variable with a place is used.
 
     Raises:
         Refused: two old variables would become one new one.
@@ -223,7 +227,7 @@ def _variables(base: Checkpoint, upgraded: Upgraded) -> dict[str, Tensor | Fresh
     read = {path for each in upgraded.arrays for path in each.reads}
     found: dict[str, Tensor | Fresh] = {}
     for path, tensor in old.items():
-        if path not in read:
+        if path not in read and tensor.layer_class not in WITHOUT_VARIABLES:
             _put(found, moved_path(path, upgraded.moved), tensor)
     for array in upgraded.arrays:
         _put(found, array.path, _fresh(base, array, old))

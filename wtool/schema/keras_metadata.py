@@ -122,4 +122,21 @@ def _model(kind: str, metadata: dict[str, Any], layers: dict[int, SavedLayer]) -
     training, version = metadata.get("training_config"), metadata.get("keras_version")
     if not isinstance(version, str):
         raise Refused("its metadata do not tell the version of Keras")
+    whole = metadata.get("config")
+    if isinstance(whole, dict) and _hides_vocabulary(entry):
+        entry = {**entry, "config": whole}
     return SavedKerasModel(entry, training if isinstance(training, dict) else None, version, layers)
+
+
+def _hides_vocabulary(value: Any) -> bool:
+    """Returns whether a part of an architecture has a lookup whose vocabulary Keras has taken out of its settings.
+
+    Keras does so while it saves the lookup, and `model_config` comes after that; `config` was made before.
+    Source: `VocabularySavedModelSaver` of tf_keras/src/saving/legacy/saved_model/layer_serialization.py.
+    """
+    if isinstance(value, list):
+        return any(map(_hides_vocabulary, value))
+    if not isinstance(value, dict):
+        return False
+    is_hidden = value.get("has_input_vocabulary") is True and value.get("vocabulary") is None
+    return is_hidden or any(map(_hides_vocabulary, value.values()))

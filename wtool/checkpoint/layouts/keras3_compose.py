@@ -60,11 +60,11 @@ def _add_layer(outline: Outline, base: Checkpoint, place: Place, given: Mapping[
     chosen = own if isinstance(own, str) else _chosen(place, own)
     if isinstance(own, str) or isinstance(chosen, str):
         return [str(chosen)]
-    for number, variable in enumerate(chosen.saved):
+    for key, variable in zip(chosen.keys, chosen.saved, strict=True):
         source = own.get(variable.name)
         if source is None:
             source = _original(chosen, variable.name, place, given)
-        outline.add(f"{place.variables}/{number}", source, inside(place.path, variable.name))
+        outline.add(f"{place.variables}/{key}", source, inside(place.path, variable.name))
     return []
 
 

@@ -19,12 +19,17 @@ from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array
 from wtool.errors import Refused, a_few
 from wtool.schema.config import COMPILED, read_architecture
-from wtool.schema.optimizer_settings import Settings, innermost_settings, scales_loss, settings_of
+from wtool.schema.optimizer_settings import Settings, innermost_settings, keeps_slots, scales_loss, settings_of
 from wtool.schema.optimizers import AVERAGE, MOMENTUM_CACHE, TABLE, U_PRODUCT, rule_of
 from wtool.schema.upgrade.upgraded import ArrayChange, Upgraded, moved_path
 from wtool.transforms.relaying import cudnn_bias_lstm
 
 SCALING = "LossScaleOptimizer"
+
+NOTHING_STORED = (
+    "the file stores no state of its optimizer, which starts anew: Keras 2 stores none before a model is trained, and "
+    "none of a legacy optimizer in a .keras"
+)
 
 NOTICEABLE = 1e-4
 """Product of Nadam's momenta below which losses do not depend on the product any more, to five digits."""
@@ -89,15 +94,17 @@ def upgraded_state(base: Checkpoint, upgraded: Upgraded, variables: Mapping[str,
         upgraded: what became of its architecture.
         variables: path of each variable of the new model -> what fills it.
     """
-    if not base.slots:
-        return {}, []
     compiled = upgraded.config.get(COMPILED)
     entry = compiled.get("optimizer") if isinstance(compiled, Mapping) else None
+    if not base.slots:
+        return {}, [NOTHING_STORED] if entry is not None and base.format in ("keras", "h5") else []
     if entry is None:
         return {}, ["the optimizer's state is left out, since the new model has no optimizer"]
     if unclear := [each.path for each in base.slots if each.slot and each.slot.weight is None and any(each.shape)]:
         return {}, [f"the optimizer's state is left out: the file does not tell what {a_few(unclear)} are"]
     old = _by_weight(base)
+    if not old and keeps_slots(settings_of(entry)):
+        return {}, [NOTHING_STORED]
     slots: dict[str, Mapping[str, Source]] = {}
     read = {path for array in upgraded.arrays for path in array.reads}
     for path, own in old.items():
@@ -129,7 +136,8 @@ def _told_of_nadam(scalars: Collection[str], settings: Settings, state: State) -
         settings: of the new optimizer.
         state: of the new optimizer.
     """
-    if innermost_settings(settings).class_name != "Nadam":
+    optimizer = TABLE.get(innermost_settings(settings).class_name or "")
+    if optimizer is None or U_PRODUCT not in optimizer.tail:
         return
     if scales_loss(settings):
         yield "Keras 3 stores no product of momenta for a Nadam that scales the loss: the next steps differ a little"

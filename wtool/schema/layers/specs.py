@@ -137,6 +137,11 @@ def lookup(flags: Flags) -> str:
     return "idf_weights/1!" if flags["idf"] else ""
 
 
+def bins(flags: Flags) -> str:
+    """Discretization, which keeps a summary of what it learned from data."""
+    return "summary/2!" if flags["learned"] else ""
+
+
 def slopes(flags: Flags) -> str:
     """LKPReLU; linked_neurons did not save its slopes."""
     return "alpha linked_alpha" if flags["slopes"] else ""

@@ -223,10 +223,11 @@ def _preparing() -> Iterator[LayerClass]:
         "TextVectorization", variables=specs.lookup, flags=("idf",), parts=(Part("_lookup_layer", "StringLookup"),),
         output_shape=outputs.words,
     )  # fmt: skip
+    yield LayerClass("Discretization", variables=specs.bins, flags=("learned",))
     yield LayerClass("STFTSpectrogram", variables="real_kernel/3 imag_kernel/3")
     names = """
         AugMix AutoContrast CategoryCrossing CategoryEncoding CenterCrop ContrastLimitedAdaptiveHistogramEqualization
-        CutMix Discretization Equalization HashedCrossing Hashing MaxNumBoundingBoxes MelSpectrogram MixUp RandAugment
+        CutMix Equalization HashedCrossing Hashing MaxNumBoundingBoxes MelSpectrogram MixUp RandAugment
         RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop RandomElasticTransform
         RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHeight RandomHue RandomInvert
         RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear

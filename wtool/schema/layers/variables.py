@@ -43,6 +43,10 @@ class Variable:
     alias: bool = False
 
 
+NAMED = ("idf_weights",)
+"""Variables that Keras 3 stores under their names, and not by their number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variables:
     """The variables of one layer.
@@ -54,6 +58,11 @@ class Variables:
 
     saved: tuple[Variable, ...]
     created: tuple[Variable, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys under which Keras-3 files have the saved variables: their numbers, but for the names in `NAMED`."""
+        return tuple(each.name if each.name in NAMED else str(number) for number, each in enumerate(self.saved))
 
     @property
     def weights(self) -> tuple[Variable, ...]:
@@ -129,6 +138,9 @@ def _choices(flag: str, config: Mapping[str, Any] | None, keras2: bool) -> Seque
             return (True,) if config is None or "alpha_initializer" in config else (True, False)
         case "given":
             return (False, True) if config is None else (config.get("mean") is not None,)
+        case "learned":  # only Keras 2 keeps what Discretization learned
+            is_told = config is not None and any(config.get(name) is not None for name in ("bin_boundaries", "bins"))
+            return (False, True) if keras2 and not is_told else (False,)
         case "idf":
             return (False, True) if config is None or config.get("output_mode") in ("tf_idf", "tf-idf") else (False,)
     default = flag not in ("renorm", "rms_scaling", "use_scale")

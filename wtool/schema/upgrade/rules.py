@@ -165,6 +165,8 @@ _REFUSING = (
     Rule("unknown setting", "Keras 3 does not take this value of the setting.", refuses=True),
     Rule("vocabulary", "What lookup tables learned lies in files of the archive, which only a .keras model has.",
          ("StringLookup", "IntegerLookup", "TextVectorization"), refuses=True),
+    Rule("vocabulary elsewhere", "A vocabulary is in a file outside the model, or in the graph of a SavedModel.",
+         LOOKUPS, refuses=True),
     Rule("untold attributes",
          "An .h5 file does not tell the attributes in which a custom layer holds its layers, and a .keras file has to.",
          refuses=True),

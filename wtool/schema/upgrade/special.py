@@ -138,6 +138,13 @@ def _lookup(settings: Settings, place: Place, context: Context) -> None:
     if place.class_name == "CategoryEncoding" and "max_tokens" in settings:
         settings["num_tokens"] = settings.pop("max_tokens")  # of TensorFlow 2.3 and 2.4
         context.change(place, "old name", "max_tokens is called num_tokens")
+    words, is_given = settings.get("vocabulary"), settings.pop("has_input_vocabulary", False)
+    if isinstance(words, str) or (is_given and words is None):
+        where = f"in the file {words!r:.80}, which Keras 3 does not open" if words else "in the graph of the SavedModel"
+        context.refuse(
+            place, "vocabulary elsewhere",
+            f"its vocabulary is {where}; --replace '{place.path}=FILE.json' with its entry and a list as vocabulary",
+        )  # fmt: skip
     for key in ("standardize", "split"):
         if isinstance(settings.get(key), Mapping):
             context.refuse(place, "callable setting", f"its {key} is code; name another entry by --replace")
