@@ -20,6 +20,7 @@ from wtool.cli import cli
 from wtool.graphs.swap import Swap, Verification
 from wtool.ops.average_options import Average
 from wtool.ops.convert_options import Convert
+from wtool.ops.merge_options import Merge
 from wtool.option import described
 from wtool.run.options import Common, Execution, Options, groups_of, needs_initial, shared_by
 from wtool.schema.upgrade.operation_sizes import OF_TENSORS
@@ -30,13 +31,15 @@ from wtool.training.lottery.options import LotteryOptions
 from wtool.training.resume_options import Resume
 from wtool.training.soups.options import Soup
 from wtool.transforms.criteria import CRITERIA
+from wtool.transforms.merging.registry import METHODS
 from wtool.transforms.registry import REGISTRY, transform, transforms
 
 ROOT = Path(__file__).parents[1]
 STUB = ROOT / "wtool" / "ops" / "signatures.pyi"
 PAGES = ROOT / "docs" / "reference"
 TABLE = re.compile(
-    r"(<!-- (own options|shared options|criteria|rules|refusals|operations|transforms)(?: of ([a-z, ]+))? -->\n)"
+    r"(<!-- (own options|shared options|criteria|methods|rules|refusals|operations|transforms)"
+    r"(?: of ([a-z, ]+))? -->\n)"
     r".*?(<!-- end -->)",
     re.DOTALL,
 )
@@ -49,6 +52,7 @@ from typing import Any
 
 from wtool.ops.average_options import Averaged
 from wtool.ops.converted import Converted
+from wtool.ops.merge_options import Merged
 from wtool.ops.swapped import Swapped
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
@@ -56,12 +60,13 @@ from wtool.training.fitting.epoch import Epoch
 from wtool.training.lottery.options import Lottery, Trained
 from wtool.training.resume_options import Resumed
 from wtool.training.soups.options import Souped
-from wtool.words import Models, Path, Progress
+from wtool.words import Models, Numbers, Path, Progress
 '''
 
 GROUPS = {
     **{name: groups_of(kind) for name, kind in sorted(transforms().items())},
     "average": (Average,),
+    "merge": (Merge,),
     "swap": (Swap, Verification, Common),
     "convert": (Convert, Execution),
     "resume": (Resume,),
@@ -133,8 +138,8 @@ def _table(what: str, commands: str | None, page: Path) -> str:
     if what == "criteria":
         rows = [(f"`{name}`", f"`{each.short}`" if each.short else "", each.formula) for name, each in CRITERIA.items()]
         return _rows(("criterion", "short", "score"), rows)
-    if what == "operations":
-        return ", ".join(f"`{name}`" for name in sorted({*OPERATIONS, *OF_TENSORS})) + "."
+    if what == "methods":
+        return _rows(("method", "", "base", "models", "options"), list(_methods()))
     if what == "operations":
         return ", ".join(f"`{name}`" for name in sorted({*OPERATIONS, *OF_TENSORS})) + "."
     if what in ("rules", "refusals"):
@@ -146,6 +151,21 @@ def _table(what: str, commands: str | None, page: Path) -> str:
     shared = [name for name, kind in transforms().items() if shared_by(kind) is Options]
     names = commands.split(", ") if commands else shared
     return _rows(("option", "default", "meaning"), _options(names, what == "own options"))
+
+
+def _methods() -> Iterator[tuple[str, ...]]:
+    """Rows of the methods of merging, with their options and defaults."""
+    for name, method in METHODS.items():
+        takes = [
+            f"`--{each.replace('_', '-')}`" + ("" if one.default is None else f" {_shown(one.default)}")
+            for each, one in method.takes.items()
+        ]
+        models = f"{method.least} or more" if method.most is None else f"{method.most}"
+        yield f"`{name}`", method.line, {"unused": ""}.get(method.base, method.base), models, ", ".join(takes)
+
+
+def _shown(default: Any) -> str:
+    return ("on" if default else "off") if isinstance(default, bool) else f"{default}".removesuffix(".0")
 
 
 def _rules(refuses: bool) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from wtool.ops.check import Checked, Finding, check
     from wtool.ops.converted import Converted, Unconvertible
     from wtool.ops.inspect import inspect
+    from wtool.ops.merge import merge
+    from wtool.ops.merge_options import Merged
     from wtool.ops.signatures import *  # noqa: F403  the transforms
     from wtool.ops.soup import soup
     from wtool.ops.swapped import Swapped
@@ -58,6 +60,8 @@ _HOMES = {
     "evaluate": "wtool.ops.training",
     "inspect": "wtool.ops.inspect",
     "lottery": "wtool.training.lottery.experiment",
+    "merge": "wtool.ops.merge",
+    "Merged": "wtool.ops.merge_options",
     "open_checkpoint": "wtool.checkpoint.opener",
     "plot": "wtool.plotting.plot",
     "resume": "wtool.ops.training",
@@ -78,6 +82,7 @@ __all__ = [
     "Failed",
     "Finding",
     "Lottery",
+    "Merged",
     "Plotted",
     "Refused",
     "Resumed",
@@ -96,6 +101,7 @@ __all__ = [
     "evaluate",
     "inspect",
     "lottery",
+    "merge",
     "open_checkpoint",
     "plot",
     "resume",

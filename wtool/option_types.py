@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
-_CALLED = {bool: "True or False", int: "a whole number", float: "a number", str: "a text", os.PathLike: "a path"}
-_SEVERAL = {float: "numbers", str: "texts", os.PathLike: "paths"}
+_CALLED = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    os.PathLike: "a path",
+    Mapping: "a dictionary",
+}
+_SEVERAL = {float: "numbers", str: "texts", os.PathLike: "paths", Any: "values"}
 
 
 def alternatives(kind: Any) -> tuple[Any, ...]:
@@ -31,7 +38,7 @@ def plain(kind: Any, value: Any) -> Any:
     lists = [one for one in alternatives(kind) if is_list(one)]
     if kind is Any:
         return value
-    if not lists or isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+    if not lists or isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
         return _plain_number(value)
     try:
         items = [_plain_number(each) for each in value]

@@ -115,6 +115,7 @@ REQUIRED = {
     "evaluate": {"data": "d.npz"},
     "soup": {"data": "d.npz"},
     "lottery": LOTTERY,
+    "merge": {"method": "linear"},
 }
 WRONG: dict[str, list[Any]] = {
     "bool": ["no", 3, 0.5, None],
@@ -125,6 +126,7 @@ WRONG: dict[str, list[Any]] = {
     "Sequence[str]": ["dense*", 3, [1], [["dense*"]], [None], None],
     "Sequence[float]": ["1,2", 3, [1, "a"], [[1.0]], [True], None],
     "tuple[float, float]": ["1,2", 1.0, (1.0,), (1, 2, 3), ("a", "b"), None],
+    "Numbers": [1j, b"1", True],
     "Progress": ["x", 3],
     "Callable[[Any], None]": ["x", 3],
     "Callable[[Epoch], None]": ["x", 3],
@@ -225,6 +227,7 @@ def test_type_checkers_see_the_signatures(name: str) -> None:
     names = {
         **vars(typing),
         **vars(collections.abc),
+        "Numbers": words.Numbers,
         "Path": words.Path,
         "Progress": words.Progress,
         "Epoch": Epoch,
@@ -234,6 +237,6 @@ def test_type_checkers_see_the_signatures(name: str) -> None:
         assert each.annotation is not None
         assert eval(ast.unparse(each.annotation), names) == parameters[each.arg].annotation
     imported = ast.unparse(ast.parse(Path(wtool.__file__).read_text()))
-    rooms = r"(ops\.average|ops\.soup|ops\.transforms|ops\.training|training\.lottery\.experiment)"
+    rooms = r"(ops\.average|ops\.merge|ops\.soup|ops\.transforms|ops\.training|training\.lottery\.experiment)"
     what = r"wtool\.ops\.signatures import \*" if name in REGISTRY else rf"wtool\.{rooms} import .*\b{name}\b"
     assert re.search(f"from {what}", imported)

@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": "Loss and metrics of models, and of their ensemble.",
     "inspect": "Layers, tensors, sizes, sparsity, optimizer and lineage of models.",
     "lottery": "The lottery-ticket experiment: train, prune, re-initialise, and again.",
+    "merge": "Several models into one: task arithmetic, TIES, spherical interpolation and more.",
     "plot": "Weight histograms and masks of models, or the curves of a lottery experiment.",
     "resume": "Train a model for some more epochs, its pruned weights held at zero.",
     "soup": "Average fine-tuned models, chosen by their scores on held-out data.",

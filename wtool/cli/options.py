@@ -66,6 +66,8 @@ def _type(known: Option, kind: Any) -> Any:
     if known.choices:
         return click.Choice(known.choices)
     kinds = alternatives(kind)
+    if str in kinds:
+        return str
     if int in kinds:
         return int if known.low is None else click.IntRange(int(known.low))
     if tuple[float, float] in kinds:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from wtool.checkpoint.layer_files import FOLDER
 from wtool.checkpoint.layouts import keras3
 from wtool.checkpoint.layouts.keras3_groups import Groups
 from wtool.checkpoint.layouts.keras3_places import places
@@ -16,9 +17,6 @@ from wtool.schema.layers import class_of
 from wtool.schema.upgrade.masks import layers_within
 from wtool.schema.upgrade.rules import LOOKUPS
 from wtool.schema.upgrade.upgraded import Change, Upgraded, moved_path
-
-FOLDER = "assets/"
-"""Beginning of the names of such files."""
 
 
 def files_of(base: Checkpoint) -> list[str]:

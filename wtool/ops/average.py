@@ -111,17 +111,18 @@ def _told(work: Averaging, plan: Plan, goal: Goal, derived: Derived, notes: Sequ
         return Averaged(goal.path, inputs, {}, 0, tuple(notes), skipped=True)
     checkpoints, change = [each.checkpoint for each in operands], derived.change
     hashes = [*derived.hashes[1:], *derived.hashes[:1]]  # oldest first: the base is the newest
-    same = _same_content(checkpoints, hashes) if hashes else []
+    same = same_content(checkpoints, hashes) if hashes else []
     return Averaged(
         None if goal.dry_run else goal.path,
         inputs,
         dict(change.actions),
         sum(prod(tensor.shape) for tensor in plan.base.weights if change.actions[tensor.path] in CALCULATED),
-        (*notes, *_replacing(goal.path, checkpoints), *change.notes, *same, *work.kept_but_different()),
+        (*notes, *replacing(goal.path, checkpoints), *change.notes, *same, *work.kept_but_different()),
     )
 
 
-def _replacing(target: str, checkpoints: Sequence[Checkpoint]) -> list[str]:
+def replacing(target: str, checkpoints: Sequence[Checkpoint]) -> list[str]:
+    """A note on an input that the output replaces."""
     same = [each.name for each in checkpoints if target != "-" and one_place(each.name, target)]
     return [f"{same[0]} was an input, and is the output now"] if same else []
 
@@ -133,7 +134,7 @@ def _opened(paths: Sequence[str], drop: bool, stack: ExitStack) -> list[Checkpoi
     return [*older, base]
 
 
-def _same_content(checkpoints: Sequence[Checkpoint], hashes: Sequence[tuple[str, ...]]) -> list[str]:
+def same_content(checkpoints: Sequence[Checkpoint], hashes: Sequence[tuple[str, ...]]) -> list[str]:
     """A note on copies: another name and the same bytes. One file under two names is noted before the run."""
     first: dict[tuple[str, ...], Checkpoint] = {}
     notes = []

@@ -35,7 +35,7 @@ def inputs_but(output: str | os.PathLike[str] | None, words: list[str], stem: st
         else:
             paths.append((word, path))
     if not paths:
-        raise Usage("no checkpoints to average")
+        raise Usage(f"no checkpoints to {STEM}" if stem == STEM else "no models")
     return paths, [f"{path} is the output of this command, not an input" for path in skipped]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from wtool.ops.average_options import Averaged
 from wtool.ops.converted import Converted
+from wtool.ops.merge_options import Merged
 from wtool.ops.swapped import Swapped
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
@@ -12,7 +13,7 @@ from wtool.training.fitting.epoch import Epoch
 from wtool.training.lottery.options import Lottery, Trained
 from wtool.training.resume_options import Resumed
 from wtool.training.soups.options import Souped
-from wtool.words import Models, Path, Progress
+from wtool.words import Models, Numbers, Path, Progress
 
 def constant(
     models: Models,
@@ -589,6 +590,93 @@ def average(
         >>> wtool.average(["ckpt-1.keras", "ckpt-2.keras"], decay=0.9, output="average.keras")  # doctest: +SKIP
 
     Source: the Polyak-averaging tutorial, whose coefficients are those of `alpha`.
+    """
+
+def merge(
+    models: Models,
+    *,
+    method: str,
+    base: Path | None = None,
+    weight: Numbers | None = None,
+    density: Numbers | None = None,
+    lambda_: Numbers | None = None,
+    t: Numbers | None = None,
+    gamma: Numbers | None = None,
+    epsilon: Numbers | None = None,
+    select_topk: Numbers | None = None,
+    max_iterations: Numbers | None = None,
+    tolerance: Numbers | None = None,
+    rescale: str | None = None,
+    normalize: bool | None = None,
+    scope: str | None = None,
+    rows: bool | None = None,
+    filter_wise: bool | None = None,
+    bn: str = "average",
+    seed: int | None = None,
+    output: Path | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    optimizer: str = "follow",
+    dry_run: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Merged:
+    """Merge models into one: fine-tuned ones against the base that they come from, or models with one another.
+
+    The result has the first model's format, configuration and optimizer class; the base only gives values. Every
+    floating variable is merged in float64 and rounded once. Whole numbers, such as those of lookup tables, have to be
+    the same in all models. The output is `merged` with the first model's extension, in the current folder, unless
+    `output` says otherwise.
+
+    A number (W, D, ...) is one for all models, or one for each in their order (`1,.5,.25`); `GLOB=W` is for the tensors
+    with paths like this, and may be repeated: the first pattern that matches counts, and a number without a pattern is
+    for all others. `0:.5:1` goes from the first layer to the last, linear in between. From Python, also lists and
+    dictionaries from patterns to numbers. An option that the method has no use for is refused.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        method: How models are merged; see above. One of linear, task-arithmetic, ties, dare-linear,
+            dare-ties, della, della-linear, breadcrumbs, breadcrumbs-ties, sce, model-stock, slerp,
+            nuslerp, multislerp, karcher, nearswap, wise-ft.
+        base: The model that the others were fine-tuned from.
+        weight (W): How much a model counts; 1 by default.
+        density (D): The share of a task vector that is kept, 0 to 1.
+        lambda_ (L): Factor of the merged task vector; 1 by default.
+        t (T): How far from the base to the model, or from one model to the other.
+        gamma (G): The share of largest values that breadcrumbs drops.
+        epsilon (E): By how much della's densities differ from `density`.
+        select_topk (K): The share of values that sce keeps, those that differ most.
+        max_iterations (N): How many steps karcher takes at most.
+        tolerance: The length of a step behind which karcher stops.
+        rescale: What makes up for values that were dropped at random. One of expected, l1, none.
+        normalize: Divide by the sum of the weights, or not.
+        scope: Whether shares are those of each tensor, or of all of a model together. One of tensor,
+            global.
+        rows: Take each output unit as a vector of its own, in nuslerp.
+        filter_wise: Take the angles of each output unit, in model-stock.
+        bn: Statistics of batch normalisation: averaged by the weights, pooled (mean of variances plus
+            variance of means), or the first model's. One of average, pool, first.
+        seed (N): Of the random numbers; a fresh one by default.
+        output: The new file; - for standard output.
+        include: Only tensors with paths like this (dense*/kernel); repeatable.
+        exclude: No tensors with paths like this; repeatable.
+        optimizer: What becomes of the optimizer's state. One of keep, follow, reset, drop.
+        dry_run: Say what would be done, in a table; write nothing.
+        force: Replace an existing output.
+        progress: called with bytes done and bytes in all.
+
+    Returns:
+        one `wtool.Merged`.
+
+    Raises:
+        WtoolError: a file is missing or damaged, models do not match, values are not finite, or the output exists.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.merge(["a.keras", "b.keras"], method="ties", base="base.keras", density=0.3)  # doctest: +SKIP
+
+    Source: the papers of the methods, which docs/reference/merge.md names, and mergekit's definitions.
     """
 
 def swap(

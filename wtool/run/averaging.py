@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint
-from wtool.run.merging import Merging, Words
+from wtool.run.merging import Merging, Recipe, Words
 from wtool.run.plan import Operand, Plan
 from wtool.transforms.averaging import COEFFICIENTS, normalised
-from wtool.transforms.merging.average import Average, Coefficients
+from wtool.transforms.change import Data
+from wtool.transforms.merging import average
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 WORDS = Words(
     "averaged",
+    "average",
     "the newest",
     "older checkpoints",
     "--allow-nonfinite averages them as well",
@@ -62,11 +65,8 @@ class Averaging:
 
     def _merging(self, coefficients: NDArray[np.float64]) -> Merging:
         return Merging(
-            Average(),
-            settings=lambda sites: Coefficients(coefficients),
-            shares=lambda settings, site: coefficients,
-            told=lambda settings, site: "",
-            words=WORDS,
+            partial(_recipe, coefficients),
+            WORDS,
             bn=self.bn,
             include=self.include,
             exclude=self.exclude,
@@ -88,3 +88,7 @@ class Averaging:
             chosen["bn"] = self.bn
         globs = (("include", self.include), ("exclude", self.exclude))
         return Record("average", chosen | {name: list(patterns) for name, patterns in globs if patterns})
+
+
+def _recipe(coefficients: NDArray[np.float64], data: Data) -> Recipe:
+    return Recipe(average.prepare(data, coefficients), lambda site: coefficients)

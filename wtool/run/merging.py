@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wtool.checkpoint.layer_files import contents_of
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array
@@ -23,9 +24,8 @@ from wtool.run.progress import Passes
 from wtool.run.selection import MASKS, arithmetic, selected
 from wtool.run.transform_data import FileData, sites_of
 from wtool.transforms.averaging import CACHE_BLOCK
-from wtool.transforms.change import Site
-from wtool.transforms.merging.method import Method, Settings
-from wtool.transforms.streams import CHUNK
+from wtool.transforms.change import Data, Site
+from wtool.transforms.merging.method import Prepared
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +40,7 @@ class Words:
 
     Attributes:
         merged: what becomes of a tensor, `averaged`.
+        result: what a tensor is then, `average`.
         keeper: the checkpoint that gives the result its format, configuration and optimizer, `the newest`.
         others: the other checkpoints, `older checkpoints`.
         nonfinite: what to do about NaN in a tensor.
@@ -47,6 +48,7 @@ class Words:
     """
 
     merged: str
+    result: str
     keeper: str
     others: str
     nonfinite: str
@@ -63,28 +65,39 @@ class Words:
         return [f"{self.keeper}'s {a_few(named)} kept; {self.others} have other values"] if named else []
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Recipe:
+    """How tensors are merged, once all was looked at that must be.
+
+    Attributes:
+        prepared: what merges the blocks of each tensor.
+        shares: from a statistic that is averaged to the coefficient of each operand, shape (operands,).
+        told: from a tensor to the numbers that it is merged with, in words.
+    """
+
+    prepared: Prepared
+    shares: Callable[[Site], NDArray[np.float64]]
+    told: Callable[[Site], str] = lambda site: ""
+
+
 @dataclass(frozen=True, eq=False)
 class Merging:
     """A merge of checkpoints, and how.
 
     Attributes:
-        method: what merges the values.
-        settings: from the tensors that the method merges to its numbers.
-        shares: from these numbers and a tensor to the coefficient of each operand in an average of statistics.
-        told: from these numbers and a tensor to those that the tensor is merged with, in words.
+        prepare: looks at the tensors that are merged, as far as it must.
         words: what the merge calls what it does.
         bn: what becomes of the statistics of batch normalisation; see `statistics.decided`.
         must_agree: whole numbers have to be the same in all checkpoints; otherwise those of one are kept.
         include, exclude: merge only tensors with paths like these, and none like those.
         optimizer: what becomes of it.
         allow_nonfinite: merge NaN and infinities instead of refusing them.
+        has_base: the first operand is the base of the others.
+        step: values that are merged at a time.
         differing: paths of tensors that are kept although the checkpoints disagree; known after the run only.
     """
 
-    method: Method
-    settings: Callable[[Sequence[Site]], Settings]
-    shares: Callable[[Settings, Site], NDArray[np.float64]]
-    told: Callable[[Settings, Site], str]
+    prepare: Callable[[Data], Recipe]
     words: Words
     bn: str = "average"
     must_agree: bool = False
@@ -92,6 +105,8 @@ class Merging:
     exclude: Sequence[str] = ()
     optimizer: str = "follow"
     allow_nonfinite: bool = False
+    has_base: bool = False
+    step: int = CACHE_BLOCK
     differing: dict[str, None] = field(default_factory=dict)
 
     def plan(self, operands: Sequence[Operand], keeper: int, record: Record, takes_any_seed: bool = False) -> Plan:
@@ -113,11 +128,13 @@ def _changes(work: Merging, checkpoints: Sequence[Checkpoint], keeper: int, edit
     others = [*checkpoints[:keeper], *checkpoints[keeper + 1 :]]
     found = [match(base, each) for each in others]
     columns = {row[0].path: row for row in zip(base.weights, *(each.tensors for each in found), strict=True)}
-    parts = _parts(work, base)
+    parts = parts_of(work, base)
     sites = sites_of((base, *others), [columns[each.path] for each in parts.merged], of_initial=False)
     order = [*range(1, keeper + 1), 0, *range(keeper + 1, len(checkpoints))]
     data = OperandData(FileData(edited, others, columns, sites, passes), checkpoints, order, sites)
-    _refuse_disagreement(work, data, parts.equal)
+    if work.must_agree:
+        _refuse_other_files(base, others)
+        _refuse_disagreement(work, data, parts.equal)
     decided, notes = _decided(work, data, parts.merged)
     edits = {path: edit for path, (edit, _) in decided.items() if edit is not None}
     watching = [Edit(each, columns[each.path], partial(_watch, work, each.path)) for each in parts.watched if others]
@@ -132,7 +149,7 @@ def _changes(work: Merging, checkpoints: Sequence[Checkpoint], keeper: int, edit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Parts:
+class Parts:
     """The weights of a model: those that are merged, those that must be equal, and those whose differences are told."""
 
     merged: Sequence[Tensor]
@@ -140,19 +157,20 @@ class _Parts:
     watched: Sequence[Tensor]
 
 
-def _parts(work: Merging, base: Checkpoint) -> _Parts:
+def parts_of(work: Merging, base: Checkpoint) -> Parts:
+    """Returns which weights of a model a merge is about."""
     numbers = arithmetic(base.weights)
     calculable = {tensor.path for tensor in numbers}
     if not work.must_agree:
         watched = [tensor for tensor in base.weights if tensor.path not in calculable]
-        return _Parts(selected(numbers, work.include, work.exclude), (), watched)
+        return Parts(selected(numbers, work.include, work.exclude), (), watched)
     wanted = selected(base.weights, work.include, work.exclude)
     merged = [tensor for tensor in wanted if tensor.path in calculable]
     if not merged:
         raise Usage("nothing is selected; --include and --exclude say what is")
     others = [tensor for tensor in wanted if tensor.path not in calculable]
     states = [tensor for tensor in others if tensor.role in STATES or MASKS.fullmatch(tensor.role)]
-    return _Parts(merged, [tensor for tensor in others if tensor not in states], states)
+    return Parts(merged, [tensor for tensor in others if tensor not in states], states)
 
 
 def _decided(
@@ -167,23 +185,24 @@ def _decided(
     own = [tensor for tensor in chosen if not statistics.is_followed(tensor)]
     origins = {tensor.path: tensor.copy_of if tensor.copy_of in sites else tensor.path for tensor in own}
     of_method = [sites[path] for path in dict.fromkeys(origins.values())]
-    settings = work.settings(of_method)
-    prepared = work.method.prepare(replace(data, sites=of_method), settings)
+    recipe = work.prepare(replace(data, sites=of_method))
+    prepared = recipe.prepared
     found: dict[str, tuple[Edit | None, str]] = {}
-    step = CHUNK if work.method.is_random else CACHE_BLOCK
     nonfinite = None if work.allow_nonfinite else work.words.nonfinite
     for tensor in own:
         origin = origins[tensor.path]
-        made = MergedTensor(data, sites[tensor.path], tensor, prepared.combines[origin], step, nonfinite)
-        action = f"{work.words.merged}{work.told(settings, sites[origin])}"
+        made = MergedTensor(
+            data, sites[tensor.path], tensor, prepared.combines[origin], work.step, work.words.result, nonfinite
+        )
+        action = f"{work.words.merged}{recipe.told(sites[origin])}"
         found[tensor.path] = made.edit(origin in prepared.whole), action
-    of_statistics = statistics.decided(work.bn, followed, sites, partial(work.shares, settings), data.read)
+    of_statistics = statistics.decided(work.bn, followed, sites, recipe.shares, data.read)
     for tensor in followed:
         combine, action = of_statistics[tensor.path]
         if combine is None:
             found[tensor.path] = None, work.words.kept
             continue
-        made = MergedTensor(data, sites[tensor.path], tensor, combine, CACHE_BLOCK, nonfinite)
+        made = MergedTensor(data, sites[tensor.path], tensor, combine, CACHE_BLOCK, "average", nonfinite)
         found[tensor.path] = made.edit(is_whole=False), action
     told = statistics.notes(work.bn, chosen, work.words.keeper) if len(data.checkpoints) > 1 else []
     return found, [*prepared.notes, *told]
@@ -204,8 +223,11 @@ def _slots(work: Merging, base: Checkpoint, merged: Mapping[str, Edit], is_all: 
 def _notes(work: Merging, checkpoints: Sequence[Checkpoint], matches: Sequence[Match]) -> list[str]:
     told: dict[str, list[str]] = {}
     seen: set[tuple[int, int]] = set()
+    base = checkpoints[0].sources[0].identity if work.has_base else None
     for checkpoint, found in zip(checkpoints, matches, strict=True):
         again = ["the same file twice, which counts twice"] if checkpoint.sources[0].identity in seen else []
+        if again and checkpoint.sources[0].identity == base:
+            again = ["a model and the base too: nothing distinguishes the two"]
         seen.add(checkpoint.sources[0].identity)
         for note in (*checkpoint.notes, *([found.note] if found.note else []), *again):
             told.setdefault(note, []).append(checkpoint.name)
@@ -222,22 +244,28 @@ def _refuse_disagreement(work: Merging, data: OperandData, tensors: Sequence[Ten
     Raises:
         Refused: not all checkpoints have the same values.
     """
-    files, names = data.files, [each.name for each in data.files.others]
-    looks = [Edit(each, files.columns[each.path], _unequal) for each in tensors if names]
+    files = data.files
+    looks = [files.edited.look(Edit(each, files.columns[each.path], _unequal)) for each in tensors if files.others]
     found: dict[str, set[int]] = {}
-    checkpoints = files.edited.checkpoints(files.others)
-    for tensor, _, unequal in pipeline.scan(
-        checkpoints, [files.edited.look(each) for each in looks], files.passes.look
-    ):
+    for tensor, _, unequal in pipeline.scan(files.edited.checkpoints(files.others), looks, files.passes.look):
         if unequal:
             found.setdefault(tensor.path, set()).update(unequal)
     if found:
-        having = sorted({at for each in found.values() for at in each})
+        names = [files.others[at].name for at in sorted(set().union(*found.values()))]
+        have = f"{a_few(names)} {'has' if len(names) == 1 else 'have'}"
         raise Refused(
-            f"{a_few(list(found))} cannot be merged, and {a_few([names[at] for at in having])} "
-            f"{'has' if len(having) == 1 else 'have'} other values; --exclude keeps those of {work.words.keeper}",
-            data.files.edited.base.name,
+            f"{a_few(list(found))} cannot be merged, and {have} other values; --exclude keeps {work.words.keeper}'s",
+            files.edited.base.name,
         )
+
+
+def _refuse_other_files(base: Checkpoint, others: Sequence[Checkpoint]) -> None:
+    """Raise Refused where layers of the checkpoints keep other files, such as vocabularies, beside their weights."""
+    own = contents_of(base)
+    for other in others:
+        theirs = contents_of(other)
+        if own and theirs and own != theirs:
+            raise Refused(f"its vocabularies, or other files of layers, are not those of {base.name}", other.name)
 
 
 def _unequal(blocks: Sequence[Array], start: int, stop: int) -> list[int]:

@@ -67,6 +67,7 @@ class MergedTensor:
         target: the same tensor, in the file.
         combine: from blocks of the operands to the merged values.
         step: values that are merged at a time, so that all stays in the cache.
+        result: what the tensor is then, for messages: `average`.
         nonfinite: what to do about NaN in the tensor, for the message; None where NaN may be.
     """
 
@@ -75,6 +76,7 @@ class MergedTensor:
     target: Tensor
     combine: Combine
     step: int
+    result: str
     nonfinite: str | None
 
     def edit(self, is_whole: bool) -> Edit:
@@ -114,4 +116,4 @@ class MergedTensor:
             if not all_finite(checkpoint.read_range(tensor, start, stop)):
                 raise Refused(f"{tensor.path} holds NaN or infinite values; {self.nonfinite}", checkpoint.name)
         last = self.data.tensors(path)[-1]
-        raise Refused(f"the average of {last.path} is too large for {last.dtype}", checkpoints[-1].name)
+        raise Refused(f"the {self.result} of {last.path} is too large for {last.dtype}", checkpoints[-1].name)

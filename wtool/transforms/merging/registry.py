@@ -67,6 +67,7 @@ class Method:
         takes: its options by name.
         least, most: how many models it takes besides the base; None for any number.
         is_random: whether it draws random numbers.
+        is_interpolation: the result lies between two operands, and `t` says where: statistics do too.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Method:
     least: int = 1
     most: int | None = None
     is_random: bool = False
+    is_interpolation: bool = False
 
     def prepare(self, data: Data, settings: Settings) -> Prepared:
         """Look at the tensors as far as the definition needs; see `method.Method`."""
@@ -123,11 +125,12 @@ _LISTED = (
         "needed", _task_vectors(normalize=False, density=_DENSITY, rescale=_RESCALE), is_random=True,
     ),
     Method(
-        "della", "task_vectors.della", "The same, in which smaller values drop more often.", "needed",
+        "della", "task_vectors.della", "Task vectors whose small values drop more often, with one elected sign.", "needed",
         _task_vectors(normalize=True, density=_DENSITY, epsilon=_EPSILON, rescale=_RESCALE), is_random=True,
     ),
     Method(
-        "della-linear", "task_vectors.della_linear", "The weighted sum of such task vectors.", "needed",
+        "della-linear", "task_vectors.della_linear", "The weighted sum of task vectors whose small values drop more often.",
+        "needed",
         _task_vectors(normalize=False, density=_DENSITY, epsilon=_EPSILON, rescale=_RESCALE), is_random=True,
     ),
     Method(
@@ -135,7 +138,8 @@ _LISTED = (
         "needed", _task_vectors(normalize=False, density=_DENSITY, gamma=_GAMMA, scope=_SCOPE),
     ),
     Method(
-        "breadcrumbs-ties", "task_vectors.breadcrumbs_ties", "Such task vectors, with one elected sign.", "needed",
+        "breadcrumbs-ties", "task_vectors.breadcrumbs_ties", "Task vectors without largest and small values, with one elected sign.",
+        "needed",
         _task_vectors(normalize=False, density=_DENSITY, gamma=_GAMMA, scope=_SCOPE),
     ),
     Method(
@@ -146,7 +150,10 @@ _LISTED = (
         "model-stock", "model_stock.model_stock", "Between the base and the models' mean, by the angles between them.",
         "needed", {"filter_wise": Parameter(default=False)}, least=2,
     ),
-    Method("slerp", "spheres.slerp", "On the arc from the base to a model.", "needed", {"t": _SHARE}, most=1),
+    Method(
+        "slerp", "spheres.slerp", "On the arc from the base to a model.", "needed", {"t": _SHARE}, most=1,
+        is_interpolation=True,
+    ),
     Method(
         "nuslerp", "spheres.nuslerp", "On the arc between two models, or between their task vectors.", "taken",
         {"weight": _WEIGHT, "rows": Parameter(default=False)}, least=2, most=2,
@@ -165,7 +172,7 @@ _LISTED = (
     ),
     Method(
         "wise-ft", "linear.wise_ft", "On the line from the base to a model.", "needed",
-        {"t": Parameter(0.5, low=0, high=1)}, most=1,
+        {"t": Parameter(0.5, low=0, high=1)}, most=1, is_interpolation=True,
     ),
 )  # fmt: skip
 

@@ -85,7 +85,7 @@ def settings_of(
     method: Method,
     models: int,
     given: Mapping[str, Any],
-    sites: Sequence[Site],
+    sites: Sequence[Site] | None,
     *,
     has_base: bool,
     seed: int = 0,
@@ -97,7 +97,7 @@ def settings_of(
         method: that they are for.
         models: how many models there are, without the base.
         given: name of each option -> its value as `numbers_of` takes it, a word or a switch; None for the default.
-        sites: the tensors that are merged.
+        sites: the tensors that are merged; None before they are known, and then no pattern is held against them.
         has_base: whether there is a base.
         seed: of the random numbers.
         names: of the files, the base first, for messages.
@@ -124,7 +124,7 @@ def settings_of(
             chosen[name] = _chosen(_option(name), parameter, values.get(name, parameter.default))
     found = Settings(method, models, numbers, chosen, has_base, seed, names)
     for name in numbers:
-        for site in sites:
+        for site in sites or ():
             found.number(name, site)  # an entry for each tensor
     return found
 
@@ -140,14 +140,18 @@ def _check_models(method: Method, models: int, has_base: bool) -> None:
         raise Usage(f"{method.name} merges {number} {'model' if number == 1 else 'models'}{beside}, not {models}")
 
 
-def _check_numbers(option: str, parameter: Parameter, numbers: Numbers, models: int, sites: Sequence[Site]) -> None:
+def _check_numbers(
+    option: str, parameter: Parameter, numbers: Numbers, models: int, sites: Sequence[Site] | None
+) -> None:
     for entry in numbers.entries:
         count = len(entry.gradients)
         if count > 1 and not parameter.per_model:
             raise Usage(f"--{option} {entry} has {count} numbers, and one is for all models; a gradient has colons")
         if count > 1 and count != models:
             raise Usage(f"--{option} {entry} has {count} numbers for {models} model{'s' if models > 1 else ''}")
-        if entry.pattern is not None and not any(fnmatchcase(site.path, entry.pattern) for site in sites):
+        if entry.pattern is None or sites is None:
+            continue
+        if not any(fnmatchcase(site.path, entry.pattern) for site in sites):
             raise Usage(
                 f"--{option} {entry}: no tensor that is merged has a path like {entry.pattern!r}; "
                 f"see `wtool inspect --tensors`"
