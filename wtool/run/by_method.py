@@ -108,9 +108,9 @@ class ByMethod:
     def _shares(self, settings: Settings, site: Site) -> NDArray[np.float64]:
         """The coefficients of a statistic: how much each operand counts in the merged weights.
 
-        Between the base and one model these are 1-t and t, or equal where the method does not say where between. A model
-        that is subtracted counts nothing, since variances are not subtracted; where no model counts, the base's
-        statistics are kept, or without a base those of all models are averaged.
+        Between the base and one model these are 1-t and t, or equal where the method does not say where between.
+        A model that is subtracted counts nothing, since variances are not subtracted; where no model counts, the
+        base's statistics are kept, or without a base those of all models are averaged.
         """
         if self.method.is_interpolation:
             t = settings.number("t", site)

@@ -125,11 +125,13 @@ _LISTED = (
         "needed", _task_vectors(normalize=False, density=_DENSITY, rescale=_RESCALE), is_random=True,
     ),
     Method(
-        "della", "task_vectors.della", "Task vectors whose small values drop more often, with one elected sign.", "needed",
+        "della", "task_vectors.della", "Task vectors whose small values drop more often, with one elected sign.",
+        "needed",
         _task_vectors(normalize=True, density=_DENSITY, epsilon=_EPSILON, rescale=_RESCALE), is_random=True,
     ),
     Method(
-        "della-linear", "task_vectors.della_linear", "The weighted sum of task vectors whose small values drop more often.",
+        "della-linear", "task_vectors.della_linear",
+        "The weighted sum of task vectors whose small values drop more often.",
         "needed",
         _task_vectors(normalize=False, density=_DENSITY, epsilon=_EPSILON, rescale=_RESCALE), is_random=True,
     ),
@@ -138,7 +140,8 @@ _LISTED = (
         "needed", _task_vectors(normalize=False, density=_DENSITY, gamma=_GAMMA, scope=_SCOPE),
     ),
     Method(
-        "breadcrumbs-ties", "task_vectors.breadcrumbs_ties", "Task vectors without largest and small values, with one elected sign.",
+        "breadcrumbs-ties", "task_vectors.breadcrumbs_ties",
+        "Task vectors without largest and small values, with one elected sign.",
         "needed",
         _task_vectors(normalize=False, density=_DENSITY, gamma=_GAMMA, scope=_SCOPE),
     ),
