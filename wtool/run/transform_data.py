@@ -12,6 +12,8 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.run import pipeline
 from wtool.run.changes import Edited
 from wtool.run.progress import Passes
+from wtool.schema.config import read_architecture
+from wtool.schema.layers import output_unit_axes
 from wtool.transforms.change import Apply, Blocks, Change, Look, Site
 
 
@@ -61,18 +63,24 @@ def _looked(look: Look, site: Site, blocks: Blocks, start: int, stop: int) -> An
     return look(site, blocks, start)
 
 
-def sites_of(checkpoints: Sequence[Checkpoint], columns: Sequence[tuple[Tensor, ...]], of_initial: bool) -> list[Site]:
+def sites_of(
+    checkpoints: Sequence[Checkpoint], columns: Sequence[tuple[Tensor, ...]], of_initial: bool, of_units: bool = False
+) -> list[Site]:
     """The tensors as a transform knows them.
 
     Args:
-        checkpoints: the base, and the other one where there is one.
+        checkpoints: the base, and the other ones where there are some.
         columns: a tensor of each of them.
         of_initial: whether the transform wants to know how tensors are initialised.
+        of_units: whether it wants to know where the output units of kernels are.
     """
     base = checkpoints[0]
     kernels = [tensor for tensor in base.weights if tensor.role.endswith("kernel") and tensor.copy_of is None]
     outputs = {tensor.path for tensor in output_kernels(base, kernels)}
     told = [initializers(each) for each in checkpoints] if of_initial else []
+    units = _unit_axes(base) if of_units else {}
+    layers = list(dict.fromkeys(tensor.layer for tensor in base.weights))
+    depths = {layer: place / max(1, len(layers) - 1) for place, layer in enumerate(layers)}
     return [
         Site(
             path=column[0].path,
@@ -80,6 +88,25 @@ def sites_of(checkpoints: Sequence[Checkpoint], columns: Sequence[tuple[Tensor, 
             dtype=column[0].dtype,
             is_output=column[0].path in outputs,
             initializer=next((each[tensor.path] for each, tensor in zip(told, column) if tensor.path in each), None),  # noqa: B905
+            unit_axes=units.get(column[0].path, ()),
+            depth=depths[column[0].layer],
         )
         for column in columns
     ]
+
+
+def _unit_axes(base: Checkpoint) -> dict[str, tuple[int, ...]]:
+    """Path of each weight -> the axes of its output units."""
+    nodes = {}
+    if base.config is not None and any(tensor.layer_class == "EinsumDense" for tensor in base.weights):
+        nodes = dict(read_architecture(base.config, base.keras_version)[0].paths())
+    return {
+        tensor.path: output_unit_axes(
+            tensor.layer_class,
+            tensor.role,
+            tensor.shape,
+            nodes[tensor.layer].config if tensor.layer in nodes else {},
+            tensor.layer.rpartition("/")[2],
+        )
+        for tensor in base.weights
+    }

@@ -19,6 +19,7 @@ from wtool.schema.layers.names import (
 )
 from wtool.schema.layers.output_dtypes import compute_dtype, output_dtype
 from wtool.schema.layers.output_shapes import as_shape, channel_axis, reshaped_to
+from wtool.schema.layers.output_units import output_unit_axes
 from wtool.schema.layers.outputs import output_range, output_shape, output_shapes
 from wtool.schema.layers.quantisation import QUANTISED, quantisation
 from wtool.schema.layers.table import LINKED, ROTATING, TABLE, VARIANTS, entry_of
@@ -71,6 +72,7 @@ __all__ = (
     "output_range",
     "output_shape",
     "output_shapes",
+    "output_unit_axes",
     "quantisation",
     "reshaped_to",
     "role_of",
