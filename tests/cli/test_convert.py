@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import pytest
 
-from tests import forkserver
+from tests import bundles, forkserver
 from tests.models import ZOO
 from tests.ops.test_convert import last_two_as_lambdas, mlp
 
@@ -88,3 +88,20 @@ def test_pipes(zoo: Path) -> None:
     (zoo / "w.h5").write_bytes(weights)
     with h5py.File(zoo / "w.h5") as file:
         assert "layers" in file
+
+
+def test_a_search_finds_the_saved_models_of_keras_and_no_others(tmp_path: Path) -> None:
+    bundles.write_saved_model(tmp_path / "zoo" / "deep" / "saved", 3, 4, 2)
+    (tmp_path / "zoo" / "graph").mkdir()
+    (tmp_path / "zoo" / "graph" / "saved_model.pb").touch()
+    done = run("zoo", "-o", "out/", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, last = done.stderr.splitlines()
+    assert first == "wtool: zoo/deep/saved: converted to keras; written to out/deep/saved.keras"
+    assert last.startswith("wtool: zoo: passed by 1 SavedModel of TensorFlow (wtool convert takes")
+    assert [path.name for path in (tmp_path / "out").rglob("*.keras")] == ["saved.keras"]
+    inspected = subprocess.run(
+        forkserver.wtool("inspect", "zoo"), capture_output=True, cwd=tmp_path, text=True, check=False
+    )
+    assert inspected.returncode == 1  # other commands do not read them
+    assert "2 SavedModels of TensorFlow (wtool convert takes the names of their folders)" in inspected.stderr

@@ -7,20 +7,24 @@ import os
 import re
 from collections.abc import Sequence
 
-from wtool.checkpoint.search import is_searched, listing, passed_by
+from wtool.checkpoint.search import models_in, passed_by
 from wtool.checkpoint.unzipped import is_saved_model, kind_of_folder
 from wtool.errors import Refused, Usage, WtoolError
 
 
-def expanded(words: Sequence[str]) -> list[tuple[str, str]]:
+def expanded(words: Sequence[str], foreign: bool = False) -> list[tuple[str, str]]:
     """Returns (word, path of a model) for each model that the words name: files, searched folders, patterns, `-`.
+
+    Args:
+        words: of the user.
+        foreign: see `search.models_in`.
 
     Raises:
         WtoolError: a folder or pattern has no model.
         Usage: `-` comes more than once, but standard input can be read only once.
     """
     refuse_two_streams(words)
-    return [(word, path) for word in words for path in models_of(word)]
+    return [(word, path) for word in words for path in models_of(word, foreign)]
 
 
 def refuse_two_streams(words: Sequence[str]) -> None:
@@ -33,8 +37,12 @@ def refuse_two_streams(words: Sequence[str]) -> None:
         raise Usage("standard input (-) can be only one of the inputs")
 
 
-def models_of(word: str) -> list[str]:
+def models_of(word: str, foreign: bool = False) -> list[str]:
     """Returns the paths of the models that one word names.
+
+    Args:
+        word: of the user.
+        foreign: see `search.models_in`.
 
     Raises:
         WtoolError: a folder or pattern has no model.
@@ -43,7 +51,7 @@ def models_of(word: str) -> list[str]:
     if word == "-" or os.path.isfile(word):
         return [word]
     if os.path.isdir(word):
-        found = sorted((entry.path for entry in listing(word) if is_searched(entry)), key=natural_key)
+        found = sorted(models_in(word, foreign), key=natural_key)
         if not found:
             if is_saved_model(word):
                 return [word]  # the opener says what can be done with one
@@ -53,7 +61,7 @@ def models_of(word: str) -> list[str]:
             raise WtoolError(f"a folder without models (.keras, .h5, .weights.json){there and f': {there}'}", word)
         return found
     if glob.has_magic(word):
-        return [path for match in matched(word) for path in models_of(match)]
+        return [path for match in matched(word) for path in models_of(match, foreign)]
     return [word]  # the file is missing or not a regular one: the opener will say so
 
 

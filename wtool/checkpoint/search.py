@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from wtool.checkpoint.layouts.registry import ALL
 from wtool.checkpoint.layouts.shards import shard_map, shard_names
-from wtool.checkpoint.unzipped import ASSETS, OF_SAVED_MODEL, PARTS, is_model_folder
+from wtool.checkpoint.unzipped import ASSETS, KERAS_METADATA, OF_SAVED_MODEL, PARTS, is_model_folder
 from wtool.errors import Refused
 from wtool.io.limits import MAX_JSON
 
@@ -126,15 +126,33 @@ def _named_shards(manifest: str) -> list[str]:
     return []
 
 
-def is_searched(entry: FoundFile) -> bool:
+def models_in(folder: str, foreign: bool = False) -> Iterator[str]:
+    """Yields the path of each model below a folder.
+
+    Args:
+        folder: that is searched.
+        foreign: whether SavedModels of Keras are among the models, which only a conversion reads.
+    """
+    for entry in listing(folder):
+        if is_searched(entry, foreign):
+            yield os.path.dirname(entry.path) if entry.kind == SAVED else entry.path
+
+
+def is_searched(entry: FoundFile, foreign: bool = False) -> bool:
     """Returns whether a search takes an entry for a model; links to files count if their names are models'."""
+    if foreign and entry.kind == SAVED:
+        return os.path.isfile(os.path.join(os.path.dirname(entry.path), KERAS_METADATA))
     if entry.kind != LINK:
         return entry.kind == MODEL
     is_own = not entry.is_hidden and not entry.of
     return is_own and is_model_name(entry.path) and not os.path.isdir(entry.path)
 
 
-def passed_by(folder: str) -> str:
-    """Returns counts of the files that a search passes by, `2 hidden files, 1 symbolic link`, or nothing."""
-    counts = Counter(entry.kind for entry in listing(folder) if not is_searched(entry))
+def passed_by(folder: str, foreign: bool = False) -> str:
+    """Returns counts of the files that a search passes by, `2 hidden files, 1 symbolic link`, or nothing.
+
+    Args:
+        folder, foreign: see `models_in`.
+    """
+    counts = Counter(entry.kind for entry in listing(folder) if not is_searched(entry, foreign))
     return ", ".join(f"{counts[kind]:,} {TOLD[kind][counts[kind] > 1]}" for kind in TOLD if counts[kind])

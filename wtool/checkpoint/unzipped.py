@@ -27,6 +27,9 @@ PARTS = frozenset({CONFIG, METADATA, WEIGHTS})
 OF_SAVED_MODEL = frozenset({"saved_model.pb", "saved_model.pbtxt"})
 """Names of files that make a folder a SavedModel, which Keras 2 loads by the folder's path."""
 
+KERAS_METADATA = "keras_metadata.pb"
+"""Name of the file in which Keras 2.5 and newer tells of the model in a SavedModel."""
+
 ORBAX = frozenset({"orbax.checkpoint", "pytree.orbax-checkpoint", "checkpoint_metadata", "_CHECKPOINT_METADATA"})
 
 

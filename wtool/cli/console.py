@@ -42,13 +42,13 @@ def status_of_error(error: WtoolError) -> int:
     return 2 if isinstance(error, Usage) else 1
 
 
-def say_passed_by(words: Sequence[str]) -> None:
-    """What the search of each folder among the words passes by: a line for each."""
+def say_passed_by(words: Sequence[str], foreign: bool = False) -> None:
+    """What the search of each folder among the words passes by: a line for each. For `foreign` see `models_in`."""
     from wtool.checkpoint.inputs import searched_folders
     from wtool.checkpoint.search import passed_by
 
     for folder in searched_folders(words):
-        if told := passed_by(folder):
+        if told := passed_by(folder, foreign):
             say(f"{folder}: passed by {told}")
 
 

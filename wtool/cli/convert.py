@@ -58,7 +58,7 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
     if not quiet and not as_json:
         if counts.total() > 1:
             say(_summary(counts, bool(chosen["dry_run"])))
-        say_passed_by(models)
+        say_passed_by(models, foreign=True)
     return status
 
 

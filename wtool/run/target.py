@@ -157,6 +157,7 @@ def goals_of(
     force: bool = False,
     dry_run: bool = False,
     is_free: Callable[[str, str], bool] | None = None,
+    foreign: bool = False,
 ) -> list[tuple[str, Goal]]:
     """Paths of the models that the words mean, each with where its own result goes.
 
@@ -172,13 +173,14 @@ def goals_of(
         in_place: each model is its own result, whatever is there.
         force: whether files that are there may be replaced.
         dry_run: nothing is written.
+        foreign: see `search.models_in`.
         is_free: see `goal_beside`. Results whose models differ in their endings alone then have these in their names.
 
     Raises:
         WtoolError: a folder or pattern without any model.
         Usage: several models for one output, or one model for none.
     """
-    found = _distinct(expanded(words))
+    found = _distinct(expanded(words, foreign))
     if not found:
         raise Usage("no models")
     if in_place:

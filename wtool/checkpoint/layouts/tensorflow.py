@@ -15,7 +15,7 @@ from wtool.checkpoint.layouts.shards import open_shard
 from wtool.checkpoint.layouts.tensorflow_layers import CHECKPOINT, Bundle, anonymous_contents, contents
 from wtool.checkpoint.model import Checkpoint, Contents
 from wtool.checkpoint.tensor_bundle import data_name, indexed_arrays, read_bundle, text_of
-from wtool.checkpoint.unzipped import open_inside
+from wtool.checkpoint.unzipped import KERAS_METADATA, open_inside
 from wtool.errors import Refused
 from wtool.io.limits import MAX_MESSAGE
 from wtool.io.places import FOLDER
@@ -27,7 +27,7 @@ from wtool.schema.object_graph import read_object_graph
 
 SAVED_MODEL = "saved-model"
 FORMATS = (SAVED_MODEL, CHECKPOINT)
-METADATA, GRAPHS, VARIABLES = "keras_metadata.pb", "saved_model.pb", "variables"
+METADATA, GRAPHS, VARIABLES = KERAS_METADATA, "saved_model.pb", "variables"
 INDEX = ".index"
 """Ending of the index of a checkpoint, behind the checkpoint's own name (its prefix)."""
 

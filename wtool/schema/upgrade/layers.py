@@ -62,8 +62,8 @@ def upgraded_entry(entry: Any, place: Place, context: Context) -> Entry:
     if kind == "Lambda":
         context.refuse(
             place, "Lambda",
-            "it is code of its author, which is never run here; `wtool inspect` and `wtool check` show what the file "
-            f"tells of it; say what stands for it by --replace '{place.path}=CLASS:key=value,...'",
+            "its function is compiled code, which is neither run nor read; look it up where the model was made, and "
+            f"name a layer that computes the same, of Keras or your own: --replace '{place.path}=CLASS:key=value,...'",
         )  # fmt: skip
     if kind in GONE or kind == "Lambda":
         return written(kind, dict(settings))
