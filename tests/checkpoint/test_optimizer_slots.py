@@ -174,7 +174,7 @@ def test_the_layout_of_every_optimizer(name: str) -> None:
         elif tensor.slot.name in ("r", "c"):
             assert tensor.slot.weight.endswith(f"/{last}")
         else:
-            slot = "momentum" if tensor.slot.name == "average" and "ScheduleFree" in name else tensor.slot.name
+            slot = "momentum" if tensor.slot.name == "sequence" else tensor.slot.name
             assert last == f"s_{tensor.slot.weight.replace('/', '_')}_{slot}"
 
 

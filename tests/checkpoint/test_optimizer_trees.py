@@ -17,7 +17,7 @@ from wtool.checkpoint.model import Tensor
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
-KERAS_NAMES = {"average": "momentum"}  # of ScheduleFreeAdamW, whose momentum is an average of weights
+KERAS_NAMES = {"sequence": "momentum"}  # of ScheduleFreeAdamW
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def _is_right(
     """Assert that a slot is told rightly or left open; 1 where it is told."""
     assert tensor.slot is not None
     assert weight is not None
-    called = KERAS_NAMES.get(tensor.slot.name, tensor.slot.name) if "average" not in slot else tensor.slot.name
+    called = KERAS_NAMES.get(tensor.slot.name, tensor.slot.name)
     assert called == slot or (numbered and (called.startswith("slot") or called == "unknown"))
     if tensor.slot.weight is None:
         return 0
@@ -198,7 +198,7 @@ def test_what_becomes_of_the_optimizer(name: str, ending: str, keras: Any, tmp_p
     for place, (tensor, old) in before.items():
         assert tensor.slot is not None
         weight, new, anew = tensor.slot.weight, followed[place][1], reset[place][1]
-        moves = tensor.slot.name in ("momentum", "average") and weight in kernels
+        moves = tensor.slot.name in ("momentum", "average", "sequence") and weight in kernels
         momenta += moves
         if moves:
             assert weight is not None
@@ -209,7 +209,7 @@ def test_what_becomes_of_the_optimizer(name: str, ending: str, keras: Any, tmp_p
             assert np.array_equal(new, old)
         if is_unclear or tensor.slot.name in ("learning_rate", "dynamic_scale"):
             assert np.array_equal(anew, old)
-        elif tensor.slot.name == "average":
+        elif tensor.slot.name in ("average", "sequence"):
             assert weight is not None
             assert np.array_equal(anew, weights[weight] if weight in kernels else old)
         else:

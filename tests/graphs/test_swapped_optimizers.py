@@ -142,7 +142,7 @@ def test_slots_follow_the_rule(name: str, build: Callable[[Any], Any], suffix: s
     new, new_values = state(new_model), weights(new_model)
     assert {key for key in new if key[0] in values or not key[0]} == set(old)
     for (path, keras_slot), value in new.items():
-        slot = "average" if (name, keras_slot) == ("ScheduleFreeAdamW", "momentum") else keras_slot
+        slot = "sequence" if (name, keras_slot) == ("ScheduleFreeAdamW", "momentum") else keras_slot
         if path in ("first_linked_project/kernel",):
             assert_new(slot, value, new_values[path], new, old)
         elif path == "last/kernel" and build is widened and value.shape:
@@ -162,7 +162,7 @@ def assert_widened(slot: str, value: Array, old: Array, weight: Array) -> None:
     assert same(value[:rows], old)
     if slot in ZERO:
         assert not value[rows:].any()
-    elif slot == "average":
+    elif slot in ("average", "sequence"):
         assert same(np.abs(value[rows:]), np.abs(old)) or not value[rows:].any()
     else:
         assert same(value[rows:], old)
@@ -171,7 +171,7 @@ def assert_widened(slot: str, value: Array, old: Array, weight: Array) -> None:
 
 def assert_new(slot: str, value: Array, weight: Array, new: dict[Any, Array], old: dict[Any, Array]) -> None:
     """The projection's kernel: no momentum, and sums of squares like those of the weight before it."""
-    if slot == "average":
+    if slot in ("average", "sequence"):
         assert same(value, weight)
     elif slot in ZERO:
         assert value.shape == weight.shape

@@ -101,7 +101,7 @@ def is_name_of(name: str, keras_path: str, class_name: str) -> bool:
     if kind in ("r", "c"):  # called as the weight, without its layer
         return last == weight.rpartition("/")[2]
     if class_name == "ScheduleFreeAdamW" and last.endswith("_momentum"):
-        return last == f"{weight.replace('/', '_')}_momentum" and kind == "average"
+        return last == f"{weight.replace('/', '_')}_momentum" and kind == "sequence"
     if name == "u_product":
         return last.startswith("variable")  # Keras gives it no name
     return last == name.replace("/", "_") or keras_path == name

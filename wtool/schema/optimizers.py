@@ -151,6 +151,8 @@ VELOCITY = SlotKind("velocity", MAGNITUDE, ("v", "rms"))
 VELOCITY_HAT = SlotKind("velocity_hat", MAGNITUDE, ("vhat",), placeholder=(1,))
 ACCUMULATOR = SlotKind("accumulator", MAGNITUDE, initial=0.1, initial_setting="initial_accumulator_value")
 MOVING_AVERAGE = SlotKind("average", AVERAGE)
+# Keras calls it "momentum", but it starts from the weights and is one of their sequences, as averages are.
+SEQUENCE = SlotKind("sequence", AVERAGE)
 GRADIENT_ACCUMULATOR = SlotKind("gradient_accumulator", FIRST_MOMENT)
 
 ANY = (Group((MOVING_AVERAGE,), "use_ema"), Group((GRADIENT_ACCUMULATOR,), "gradient_accumulation_steps"))
@@ -254,8 +256,7 @@ TABLE: dict[str, OptimizerClass] = {  # the commonest first
         keras2_groups=(Group((replace(ROWS, keeps=_is_matrix), replace(COLUMNS, keeps=_is_matrix), VELOCITY)),),
         keras2_settings=("beta_2_decay", "epsilon_1", "epsilon_2", "clip_threshold", "relative_step"),
     ),
-    # Keras calls the running parameters "momentum", but they start from the weights and are averaged, as EMA slots are.
-    "ScheduleFreeAdamW": OptimizerClass((Group((MOVING_AVERAGE, VELOCITY)),), older=False),
+    "ScheduleFreeAdamW": OptimizerClass((Group((SEQUENCE, VELOCITY)),), older=False),
     "Muon": OptimizerClass((Group((MOMENTUM, replace(VELOCITY, keeps=_muon_leaves_to_adam))),), older=False),
     "LossScaleOptimizer": OptimizerClass(head=(ITERATION, LEARNING_RATE, STEP_COUNTER, DYNAMIC_SCALE)),
     "MultiOptimizer": OptimizerClass(head=(ITERATION, LEARNING_RATE)),
