@@ -20,9 +20,10 @@ from wtool.cli import cli
 from wtool.graphs.swap import Swap, Verification
 from wtool.ops.average_options import Average
 from wtool.ops.convert_options import Convert
+from wtool.ops.ema_options import Ema
 from wtool.ops.merge_options import Merge
 from wtool.option import described
-from wtool.run.options import Common, Execution, Options, groups_of, needs_initial, shared_by
+from wtool.run.options import Common, Execution, Options, Unseeded, groups_of, needs_initial, shared_by
 from wtool.schema.upgrade.operation_sizes import OF_TENSORS
 from wtool.schema.upgrade.operations import TABLE as OPERATIONS
 from wtool.schema.upgrade.rules import RULES
@@ -54,6 +55,7 @@ from wtool.ops.average_options import Averaged
 from wtool.ops.converted import Converted
 from wtool.ops.merge_options import Merged
 from wtool.ops.swapped import Swapped
+from wtool.run.moving_average import MovingAverage
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
 from wtool.training.fitting.epoch import Epoch
@@ -70,6 +72,7 @@ GROUPS = {
     "swap": (Swap, Verification, Common),
     "convert": (Convert, Execution),
     "resume": (Resume,),
+    "ema": (Ema, Unseeded),
     "evaluate": (Evaluate,),
     "lottery": (LotteryOptions,),
     "soup": (Soup,),
@@ -205,7 +208,7 @@ def _params(name: str) -> Iterator[click.Option]:
 
 def _shared(name: str) -> set[str]:
     """Names of the options of a command that the table of shared options has."""
-    shared = [group for group in GROUPS[name] if issubclass(group, Common | Options) or group is Execution]
+    shared = [group for group in GROUPS[name] if issubclass(group, Common | Options | Unseeded) or group is Execution]
     return {"as_json", "quiet", *(each.name for group in shared for each in fields(group))}
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wtool.ops.average_options import Averaged
     from wtool.ops.check import Checked, Finding, check
     from wtool.ops.converted import Converted, Unconvertible
+    from wtool.ops.ema import ema
     from wtool.ops.inspect import inspect
     from wtool.ops.merge import merge
     from wtool.ops.merge_options import Merged
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from wtool.ops.transforms import convert, swap
     from wtool.plotting.plot import Plotted, plot
     from wtool.run.batch import Failed, SomeFailed
+    from wtool.run.moving_average import MovingAverage
     from wtool.run.transform import Transformed
     from wtool.training.evaluate_options import Evaluated
     from wtool.training.lottery.experiment import lottery
@@ -48,6 +50,7 @@ _HOMES = {
     "Tensor": "wtool.checkpoint.model",
     "Evaluated": "wtool.training.evaluate_options",
     "Failed": "wtool.run.batch",
+    "MovingAverage": "wtool.run.moving_average",
     "Lottery": "wtool.training.lottery.options",
     "Plotted": "wtool.plotting.plot",
     "Resumed": "wtool.training.resume_options",
@@ -57,6 +60,7 @@ _HOMES = {
     "Unconvertible": "wtool.ops.converted",
     "check": "wtool.ops.check",
     "convert": "wtool.ops.transforms",
+    "ema": "wtool.ops.ema",
     "evaluate": "wtool.ops.training",
     "inspect": "wtool.ops.inspect",
     "lottery": "wtool.training.lottery.experiment",
@@ -83,6 +87,7 @@ __all__ = [
     "Finding",
     "Lottery",
     "Merged",
+    "MovingAverage",
     "Plotted",
     "Refused",
     "Resumed",
@@ -98,6 +103,7 @@ __all__ = [
     "average",
     "check",
     "convert",
+    "ema",
     "evaluate",
     "inspect",
     "lottery",

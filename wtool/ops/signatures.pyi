@@ -7,6 +7,7 @@ from wtool.ops.average_options import Averaged
 from wtool.ops.converted import Converted
 from wtool.ops.merge_options import Merged
 from wtool.ops.swapped import Swapped
+from wtool.run.moving_average import MovingAverage
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
 from wtool.training.fitting.epoch import Epoch
@@ -882,6 +883,59 @@ def resume(
 
     Example:
         >>> wtool.resume("pruned.keras", data="digits.npz", epochs=5, seed=1)  # doctest: +SKIP
+    """
+
+def ema(
+    models: Models,
+    *,
+    sigma_rel: float | None = None,
+    step: int | None = None,
+    optimizer: str = "follow",
+    output: Path | None = None,
+    in_place: bool = False,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+) -> list[MovingAverage]:
+    """Give models moving averages of their weights: those that the optimizer keeps, or any length out of snapshots.
+
+    Without `sigma_rel`, each model's weights become the averages that its optimizer keeps (`use_ema`, or a
+    schedule-free optimizer). All other variables stay.
+
+    With `sigma_rel` S, the models are snapshots of one training by the callback `PowerEMA`. One model is made of them:
+    the power-function average of the weights at step T whose weighting of the steps has the standard deviation S*T.
+    The coefficients of the snapshots are those with which their own weightings come nearest to it.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        sigma_rel (S): Make one average of this relative width out of snapshots; 0.05 to 0.2 are usual.
+        step (T): With `sigma_rel`: the training step at which the average ends; that of the newest
+            snapshot by default.
+        optimizer: What becomes of the optimizer's state. One of keep, follow, reset, drop.
+        output: A file, a folder for many models (pruned/), or - for standard output.
+        in_place: The model itself is the output.
+        dry_run: Say what would be done, in a table; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.MovingAverage` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.ema("trained.keras", output="averaged.keras")  # doctest: +SKIP
+
+    Source: Karras et al., Analyzing and Improving the Training Dynamics of Diffusion Models, arXiv:2312.02696.
     """
 
 def evaluate(

@@ -14,7 +14,7 @@ from wtool.checkpoint.inputs import refuse_two_streams
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.errors import Usage, WtoolError, explained
 from wtool.run.executors import in_processes, in_turn
-from wtool.run.options import Common, Execution, Options, Output
+from wtool.run.options import Common, Execution, Options, Output, Unseeded
 from wtool.run.pipeline import Progress
 from wtool.run.progress import Meter
 from wtool.run.target import goals_of, stem_and_ending
@@ -53,7 +53,7 @@ def tasks_of(
     planner: Planner[Made],
     words: Sequence[str],
     suffix: str,
-    options: Common | Options,
+    options: Common | Options | Unseeded,
     like: str | None = None,
     initial: str | None = None,
 ) -> list[Task[Made]]:

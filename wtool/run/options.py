@@ -83,6 +83,11 @@ class Common(Execution, Seed, Output):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unseeded(Execution, Output):
+    """The same, where no random numbers are drawn."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Options(Execution, Seed, Selection, Output):
     """The options that all transforms of single models share."""
 

@@ -93,6 +93,17 @@ def trains_in_parts(settings: Settings) -> bool:
     return entry is not None and bool(entry.head)
 
 
+def parts_settings(settings: Settings) -> Iterator[Settings]:
+    """Yields the settings of the optimizers that the configuration of a MultiOptimizer lists."""
+    entry = settings.config.get("optimizer_map")
+    listed = entry.get("config") if isinstance(entry, Mapping) else None
+    if isinstance(listed, Mapping):
+        others = listed.get("optimizer_map")
+        for each in (*(others.values() if isinstance(others, Mapping) else ()), listed.get("default_optimizer")):
+            if isinstance(each, Mapping):
+                yield settings_of(each)
+
+
 def keeps_slots(settings: Settings) -> bool:
     """Returns whether an optimizer of this class, with these settings, stores something for each weight."""
     inner = innermost_settings(settings)

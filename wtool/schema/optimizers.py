@@ -123,6 +123,8 @@ class OptimizerClass:
         older_decay: whether the setting `decay` of this Keras 2 is that of the learning rate.
         older_difference: what the class does in Keras 3 that it did not do up to TensorFlow 2.10; empty for nothing.
         older_head: scalars that this Keras 2 writes before the slots, if they are others than those of all classes.
+        mixing: of a schedule-free class the setting b that ties the weights y, their sequence z and their average x
+            together: y = (1 - b) z + b x. Empty for all other classes.
     """
 
     groups: tuple[Group, ...] = ()
@@ -135,6 +137,7 @@ class OptimizerClass:
     keras2_rate: float = 0.001
     older_decay: bool = True
     older_difference: str = ""
+    mixing: str = ""
 
 
 ITERATION = Scalar("iteration", ("iter", "iterations"))
@@ -256,7 +259,7 @@ TABLE: dict[str, OptimizerClass] = {  # the commonest first
         keras2_groups=(Group((replace(ROWS, keeps=_is_matrix), replace(COLUMNS, keeps=_is_matrix), VELOCITY)),),
         keras2_settings=("beta_2_decay", "epsilon_1", "epsilon_2", "clip_threshold", "relative_step"),
     ),
-    "ScheduleFreeAdamW": OptimizerClass((Group((SEQUENCE, VELOCITY)),), older=False),
+    "ScheduleFreeAdamW": OptimizerClass((Group((SEQUENCE, VELOCITY)),), older=False, mixing="beta_1"),
     "Muon": OptimizerClass((Group((MOMENTUM, replace(VELOCITY, keeps=_muon_leaves_to_adam))),), older=False),
     "LossScaleOptimizer": OptimizerClass(head=(ITERATION, LEARNING_RATE, STEP_COUNTER, DYNAMIC_SCALE)),
     "MultiOptimizer": OptimizerClass(head=(ITERATION, LEARNING_RATE)),

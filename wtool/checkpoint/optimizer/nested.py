@@ -110,7 +110,7 @@ def _settings_of_part(groups: Groups, group: str, settings: Settings) -> Setting
     """Of one of a MultiOptimizer's: its entry has its name, or is the only one of its class."""
     name = groups.name(group)
     own = optimizer_settings.settings_of(None, name or group.rpartition("/")[2])
-    entries = list(_entries(settings.config))
+    entries = list(optimizer_settings.parts_settings(settings))
     for fitting in (
         [each for each in entries if name is not None and each.config.get("name") == name],
         [each for each in entries if each.class_name == own.class_name],
@@ -118,17 +118,6 @@ def _settings_of_part(groups: Groups, group: str, settings: Settings) -> Setting
         if len(fitting) == 1:
             return fitting[0]
     return own
-
-
-def _entries(config: Mapping[str, Any]) -> Iterator[Settings]:
-    """The optimizers that a MultiOptimizer's configuration lists."""
-    entry = config.get("optimizer_map")
-    listed = entry.get("config") if isinstance(entry, Mapping) else None
-    if isinstance(listed, Mapping):
-        others = listed.get("optimizer_map")
-        for each in (*(others.values() if isinstance(others, Mapping) else ()), listed.get("default_optimizer")):
-            if isinstance(each, Mapping):
-                yield optimizer_settings.settings_of(each)
 
 
 def _named(node: _Node, guesses: Candidates, model: StoredLayer) -> tuple[Sequence[Named], list[str]]:

@@ -39,16 +39,23 @@ def check_target(path: str, force: bool) -> None:
 
 
 def save(
-    model: Any, target: str, lineage: Sequence[Record], *, force: bool = False, fresh_optimizer: bool = False
+    model: Any,
+    target: str,
+    lineage: Sequence[Record],
+    *,
+    force: bool = False,
+    fresh_optimizer: bool = False,
+    drop_optimizer: bool = False,
 ) -> tuple[str, ...]:
     """Save a model with its lineage; until all of it is on the disk, the target is as it was.
 
     Args:
         model: Keras's.
-        target: path that ends in `.keras` or `.h5`, or `-` for standard output (`.keras`).
+        target: path that ends in `.keras`, `.h5` or `.weights.h5`, or `-` for standard output (`.keras`).
         lineage: what was done to it, oldest first.
         force: whether an existing file may be replaced.
         fresh_optimizer: start the optimizer anew, for weights that it did not make.
+        drop_optimizer: leave its state out.
 
     Returns:
         notes on what is not in the file, as wtool reads it again.
@@ -62,14 +69,14 @@ def save(
         path = os.path.join(draft, f"model{'.keras' if target == '-' else extension(target)}")
         with _compilation_kept(model):
             try:
-                model.save(path)
+                (model.save_weights if path.endswith(".weights.h5") else model.save)(path)
             except (ValueError, TypeError, NotImplementedError) as error:
                 raise WtoolError(f"Keras cannot save it: {in_short(error)}", target) from error
-        base = stack.enter_context(open_checkpoint(path))
+        base = stack.enter_context(open_checkpoint(path, drop_optimizer=drop_optimizer))
         *earlier, record = lineage
         operation = Operation(record, (), _restarted if fresh_optimizer else _kept)
         derive(Plan(base, (operation,), tuple(earlier), is_determined=False), Goal(target, force=force))
-        return unsaved_state(model, base)
+        return () if drop_optimizer else unsaved_state(model, base)
 
 
 def folder_of(target: str) -> str:

@@ -1,0 +1,68 @@
+"""`wtool ema`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wtool.cli import options
+from wtool.cli.console import (
+    print_table,
+    progress_bar,
+    refuse_two_outputs,
+    say,
+    say_notes,
+    say_passed_by,
+    say_skipped,
+)
+from wtool.cli.transforming import help_of, status_of
+from wtool.errors import one_line
+from wtool.ops.ema_options import Ema
+from wtool.run.options import Unseeded
+
+if TYPE_CHECKING:
+    from wtool.run.moving_average import MovingAverage
+
+
+@click.command("ema", help=help_of(Ema, 3))
+@options.models
+@options.of(Ema, Unseeded)
+@options.as_json
+@options.quiet
+def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
+    """Do `wtool.ema` to models, and tell of each; gives the exit status."""
+    import wtool
+
+    refuse_two_outputs(as_json, chosen["output"])
+
+    def report(done: MovingAverage) -> None:
+        if as_json:
+            click.echo(json.dumps(asdict(done)))
+        elif chosen["dry_run"]:
+            click.echo(one_line(done.model))
+            print_table(["tensor", "what would become of it"], list(done.actions.items()))
+        if not quiet:
+            _say(done)
+
+    with progress_bar("ema", quiet) as progress:
+        status = status_of(lambda told: wtool.ema(models, progress=progress, report=told, **chosen), report, as_json)
+    if not quiet and not as_json:
+        say_passed_by(models)
+    return status
+
+
+def _say(done: MovingAverage) -> None:
+    for path, coefficient in done.inputs:
+        say(f"{coefficient:12.7f}  {path}")
+    say_notes(done.model, done.notes)
+    if done.skipped:
+        say_skipped(done.model, done.output)
+        return
+    where = "nothing written" if done.output is None else f"written to {done.output}"
+    if done.error is None:
+        say(f"{done.model}: {done.rewritten:,} of {done.selected:,} weights differed from their averages; {where}")
+    else:
+        say(f"{done.selected:,} numbers averaged; the weighting of steps is {done.error:.2g} off; {where}")
