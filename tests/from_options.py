@@ -29,6 +29,7 @@ from wtool.schema.upgrade.operations import TABLE as OPERATIONS
 from wtool.schema.upgrade.rules import RULES
 from wtool.training.evaluate_options import Evaluate
 from wtool.training.lottery.options import LotteryOptions
+from wtool.training.recalibrate_options import Recalibrate
 from wtool.training.resume_options import Resume
 from wtool.training.soups.options import Soup
 from wtool.transforms.criteria import CRITERIA
@@ -60,6 +61,7 @@ from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
 from wtool.training.fitting.epoch import Epoch
 from wtool.training.lottery.options import Lottery, Trained
+from wtool.training.recalibrate_options import Recalibrated
 from wtool.training.resume_options import Resumed
 from wtool.training.soups.options import Souped
 from wtool.words import Models, Numbers, Path, Progress
@@ -74,6 +76,7 @@ GROUPS = {
     "resume": (Resume,),
     "ema": (Ema, Unseeded),
     "evaluate": (Evaluate,),
+    "recalibrate": (Recalibrate,),
     "lottery": (LotteryOptions,),
     "soup": (Soup,),
 }

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wtool.ops.signatures import *  # noqa: F403  the transforms
     from wtool.ops.soup import soup
     from wtool.ops.swapped import Swapped
-    from wtool.ops.training import evaluate, resume
+    from wtool.ops.training import evaluate, recalibrate, resume
     from wtool.ops.transforms import convert, swap
     from wtool.plotting.plot import Plotted, plot
     from wtool.run.batch import Failed, SomeFailed
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from wtool.training.evaluate_options import Evaluated
     from wtool.training.lottery.experiment import lottery
     from wtool.training.lottery.options import Lottery
+    from wtool.training.recalibrate_options import Drift, Recalibrated
     from wtool.training.resume_options import Resumed
     from wtool.training.soups.options import Souped
 
@@ -51,8 +52,10 @@ _HOMES = {
     "Evaluated": "wtool.training.evaluate_options",
     "Failed": "wtool.run.batch",
     "MovingAverage": "wtool.run.moving_average",
+    "Drift": "wtool.training.recalibrate_options",
     "Lottery": "wtool.training.lottery.options",
     "Plotted": "wtool.plotting.plot",
+    "Recalibrated": "wtool.training.recalibrate_options",
     "Resumed": "wtool.training.resume_options",
     "SomeFailed": "wtool.run.batch",
     "Transformed": "wtool.run.transform",
@@ -68,6 +71,7 @@ _HOMES = {
     "Merged": "wtool.ops.merge_options",
     "open_checkpoint": "wtool.checkpoint.opener",
     "plot": "wtool.plotting.plot",
+    "recalibrate": "wtool.ops.training",
     "resume": "wtool.ops.training",
     "soup": "wtool.ops.soup",
     "Souped": "wtool.training.soups.options",
@@ -82,6 +86,7 @@ __all__ = [
     "Checked",
     "Checkpoint",
     "Converted",
+    "Drift",
     "Evaluated",
     "Failed",
     "Finding",
@@ -89,6 +94,7 @@ __all__ = [
     "Merged",
     "MovingAverage",
     "Plotted",
+    "Recalibrated",
     "Refused",
     "Resumed",
     "SomeFailed",
@@ -110,6 +116,7 @@ __all__ = [
     "merge",
     "open_checkpoint",
     "plot",
+    "recalibrate",
     "resume",
     "soup",
     "swap",

@@ -114,6 +114,7 @@ REQUIRED = {
     "resume": {"data": "d.npz", "epochs": 1},
     "evaluate": {"data": "d.npz"},
     "soup": {"data": "d.npz"},
+    "recalibrate": {"data": "d.npz"},
     "lottery": LOTTERY,
     "merge": {"method": "linear"},
 }
@@ -168,7 +169,7 @@ def test_models_of_a_wrong_type_are_told(name: str, value: Any) -> None:
     assert str(raised.value).startswith(f"{word} is {what}, not ")
 
 
-@pytest.mark.parametrize("name", ["resume", "evaluate", "soup", "lottery"])
+@pytest.mark.parametrize("name", ["resume", "evaluate", "recalibrate", "soup", "lottery"])
 def test_arguments_of_training_cost_no_import(name: str) -> None:
     """Keras and NumPy take seconds; help, signatures and words that do not go together need neither."""
     program = (

@@ -29,6 +29,7 @@ COMMANDS = {
     "lottery": "The lottery-ticket experiment: train, prune, re-initialise, and again.",
     "merge": "Several models into one: task arithmetic, TIES, spherical interpolation and more.",
     "plot": "Weight histograms and masks of models, or the curves of a lottery experiment.",
+    "recalibrate": "Moving statistics of batch normalisation become those of data.",
     "resume": "Train a model for some more epochs, its pruned weights held at zero.",
     "soup": "Average fine-tuned models, chosen by their scores on held-out data.",
     "swap": "Swap layers for Auto-Rotating or linked ones, and back.",

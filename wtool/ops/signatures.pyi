@@ -12,6 +12,7 @@ from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
 from wtool.training.fitting.epoch import Epoch
 from wtool.training.lottery.options import Lottery, Trained
+from wtool.training.recalibrate_options import Recalibrated
 from wtool.training.resume_options import Resumed
 from wtool.training.soups.options import Souped
 from wtool.words import Models, Numbers, Path, Progress
@@ -976,6 +977,67 @@ def evaluate(
 
     Example:
         >>> wtool.evaluate(["a.keras", "b.keras"], data="digits.npz", ensemble=True)  # doctest: +SKIP
+    """
+
+def recalibrate(
+    models: Models,
+    *,
+    data: Any,
+    exact: bool = False,
+    batches: int | None = None,
+    batch_size: int = 32,
+    frozen: bool = False,
+    output: Path | None = None,
+    in_place: bool = False,
+    imports: Sequence[str] = (),
+    unsafe: bool = False,
+    dry_run: bool = False,
+    force: bool = False,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+) -> list[Recalibrated]:
+    """Set the moving statistics of batch normalisation to those of data; nothing else of the models changes.
+
+    The statistics of an average or a merge of models are those of no model, and so are its predictions until the
+    statistics are taken anew. Targets in the data are not looked at, and dropout is off. The statistics of a layer are
+    mean and biased variance of all its inputs, added up in float64. By default one pass does: a layer normalises each
+    batch by the statistics of all its inputs so far, which is exact for layers that are behind no other one. With
+    `exact`, every layer sees inputs that were normalised by the final statistics of the layers before it.
+
+    Frozen layers, and those that always run in inference mode, keep their statistics, which the training fitted all
+    other weights to; `frozen` sets them too. The output is `<stem>-recalibrate<ext>` beside each model, unless `output`
+    says otherwise. Of a `.npz` file, the data is the part for training.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        data: .npz, .npy, .csv, a folder, or package.module:function; targets in it do not matter.
+        exact: Exact for layers behind others too: a pass over the data for each depth.
+        batches (N): Use N batches of the data; all by default.
+        batch_size (N): Samples in a batch, where data does not come in batches.
+        frozen: Also layers that are frozen, or run in inference mode in training.
+        output: A file, a folder for many models (pruned/), or - for standard output.
+        in_place: The model itself is the output.
+        imports: A module that registers custom layers; repeatable.
+        unsafe: Load models also if that runs or imports code of theirs.
+        dry_run: Say what would be done, in a table; write nothing.
+        force: Replace an existing output.
+        fail_fast: Stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.Recalibrated` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.recalibrate("average.keras", data="train.npz", exact=True)  # doctest: +SKIP
+
+    Source: `torch.optim.swa_utils.update_bn`, whose averages of batch means and batch variances are pooled here.
     """
 
 def lottery(

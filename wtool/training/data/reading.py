@@ -54,6 +54,23 @@ def read_data(words: Any, model: Any, part: str = "train", batch_size: int = 32)
     return _one(paths[0], model, part, batch_size)
 
 
+def read_inputs(words: Any, model: Any, batch_size: int = 32) -> Any:
+    """Returns the data that words name, of which nobody reads targets; see `read_data`.
+
+    Args:
+        words: as for `read_data`; or a single `.npy` file or array, or a dictionary of arrays, of inputs alone.
+        model, batch_size: see `read_data`.
+    """
+    paths = paths_of(words)
+    if paths is None:
+        is_alone = isinstance(words, dict) or (hasattr(words, "shape") and hasattr(words, "__getitem__"))
+        return read_data((words,) if is_alone else words, model, "train", batch_size)
+    check_data(words, labelled=False)
+    if len(paths) == 1 and paths[0].endswith(".npy"):
+        return of_arrays((of_npy(paths[0]),))
+    return read_data(words, model, "train", batch_size)
+
+
 def has_test_part(words: Any) -> bool:
     """Returns whether data is a `.npz` file with test samples beside those for training."""
     return names_in((paths_of(words) or [""])[0]) >= {"x_train", "x_test"}

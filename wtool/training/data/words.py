@@ -25,8 +25,12 @@ def is_function(word: str) -> bool:
     return bool(colon) and all(part.isidentifier() for part in (*module.split("."), *name.split(".")))
 
 
-def check_data(words: Any) -> None:
+def check_data(words: Any, labelled: bool = True) -> None:
     """Check that words can name data; data from Python is not looked at.
+
+    Args:
+        words: see `reading.read_data`.
+        labelled: whether there have to be targets; without, a single `.npy` file will do.
 
     Raises:
         WtoolError: a file is missing, or of a kind that is no data.
@@ -40,6 +44,8 @@ def check_data(words: Any) -> None:
         return
     if len(paths) > 1:
         raise Usage("data is one file or folder, or two .npy files (x, then y)")
+    endings = (".npz", ".csv") if labelled else (".npz", ".csv", ".npy")
+    forms = FORMS if labelled else FORMS.replace("two .npy", ".npy")
     for path in paths:
-        if not (is_function(path) or os.path.isdir(path) or path.endswith((".npz", ".csv"))):
-            raise WtoolError(f"no data that wtool knows: {FORMS}", path)
+        if not (is_function(path) or os.path.isdir(path) or path.endswith(endings)):
+            raise WtoolError(f"no data that wtool knows: {forms}", path)

@@ -103,6 +103,27 @@ def load(path: str, unsafe: bool = False) -> Loaded:
         )
 
 
+def load_to_run(seen: Checkpoint, unsafe: bool = False) -> tuple[Any, dict[str, Any]]:
+    """Loads the model of an open checkpoint, without its optimizer, and with nothing compiled.
+
+    Args:
+        seen: a whole model, open: the file that was opened is loaded, whatever its name leads to now.
+        unsafe: see `load`.
+
+    Returns:
+        the model; and path of each weight of the file -> the model's variable, where Keras has one.
+
+    Raises:
+        Refused: the file is damaged, hostile or no Keras model.
+        WtoolError: the file holds weights only, or Keras cannot load it.
+    """
+    with private(seen) as (real, checkpoint):
+        if not unsafe:
+            refuse_unsafe(checkpoint)
+        model, _ = _loaded(real, checkpoint, unsafe, way_out(seen), compiles=False)
+        return model, _variables(model, checkpoint)
+
+
 @contextmanager
 def private(seen: Checkpoint) -> Iterator[tuple[str, Checkpoint]]:
     """Gives a copy of a whole model that no other process can change: the path for Keras, and the open checkpoint.
@@ -224,7 +245,7 @@ def way_out(seen: Checkpoint) -> str:
     return f"; `wtool convert{file}` makes a model that Keras 3 loads"
 
 
-def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool, hint: str) -> tuple[Any, str]:
+def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool, hint: str, compiles: bool = True) -> tuple[Any, str]:
     """Returns the model, and the reason why it is not compiled, if the file says that it was.
 
     Args:
@@ -232,12 +253,13 @@ def _loaded(path: str, checkpoint: Checkpoint, unsafe: bool, hint: str) -> tuple
         checkpoint: the file at the path, open.
         unsafe: see `load`.
         hint: end of the message that says that Keras cannot load the file.
+        compiles: whether the model is compiled as it was saved.
     """
     with warnings.catch_warnings(), _policy_of(checkpoint), _names_from_the_first(), older_objects(checkpoint) as known:
         warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")  # that is looked at below
         load_model = partial(keras.models.load_model, path, custom_objects=known, safe_mode=not unsafe)
         try:
-            return load_model(), ""
+            return load_model(compile=compiles), ""
         except MemoryError:
             raise
         except Exception as error:  # Keras raises what it likes, over many lines
