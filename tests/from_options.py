@@ -56,6 +56,7 @@ from wtool.ops.average_options import Averaged
 from wtool.ops.converted import Converted
 from wtool.ops.merge_options import Merged
 from wtool.ops.swapped import Swapped
+from wtool.run.diagnosis import Diagnosis
 from wtool.run.moving_average import MovingAverage
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated

@@ -229,3 +229,20 @@ def test_python_offers_the_same() -> None:
 )
 def test_errors_of_keras_in_short(text: str, told: str) -> None:
     assert errors.in_short(ValueError(text)) == f"ValueError: {told}"
+
+
+def test_the_doctor_looks_before_anything_is_written(tmp_path: Path) -> None:
+    """The table and the verdict come first, on standard error; then the command goes on."""
+    done = run("average", *BLOBS[:3], "--doctor", cwd=tmp_path)
+    assert done.returncode == 0
+    lines = done.stderr.decode().splitlines()
+    assert lines[0].split() == ["kernel", "values", "cosine", "signs", "that", "disagree", "norm", "kept", "finding"]
+    assert lines[1].split()[:2] == ["hidden/kernel", "50"]
+    assert lines[1].split()[-1] == "alike"
+    assert lines[3] == "wtool: doctor: safe: the models share their initialisation, and are near to each other"
+    assert (tmp_path / "average.keras").exists()
+    assert run("average", *BLOBS[:3], "--doctor", "-q", "-n", cwd=tmp_path).stderr == b""
+    found = run("average", *BLOBS[:3], "--doctor", "--json", "-n", cwd=tmp_path)
+    assert b"doctor:" not in found.stderr
+    assert json.loads(found.stdout)["diagnosis"]["is_safe"] is True
+    assert json.loads(run("average", *BLOBS[:3], "--json", "-n", cwd=tmp_path).stdout)["diagnosis"] is None

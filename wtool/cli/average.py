@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import click
 
 from wtool.cli import options
 from wtool.cli.console import print_table, progress_bar, refuse_two_outputs, say, say_passed_by
+from wtool.cli.doctor import say_diagnosis
 from wtool.cli.transforming import help_of
 from wtool.ops.average_options import CALCULATED, Average, Averaged, Considered
 
@@ -26,7 +28,7 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -
 
     refuse_two_outputs(as_json, chosen["output"])
     with progress_bar("averaging", quiet) as progress:
-        done = average(paths, progress=progress, **chosen)
+        done = average(paths, progress=progress, diagnosed=None if as_json else partial(say_diagnosis, quiet), **chosen)
     if as_json:
         click.echo(json.dumps(asdict(done)))
     elif chosen["dry_run"]:

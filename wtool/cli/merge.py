@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import click
 
 from wtool.cli import options
 from wtool.cli.console import print_table, progress_bar, refuse_two_outputs, say, say_passed_by
+from wtool.cli.doctor import say_diagnosis
 from wtool.cli.transforming import help_of
 from wtool.ops.merge_options import CALCULATED, Merge, Merged
 from wtool.transforms.merging.registry import METHODS
@@ -29,7 +31,7 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
 
     refuse_two_outputs(as_json, chosen["output"])
     with progress_bar("merging", quiet) as progress:
-        done = merge(models, progress=progress, **chosen)
+        done = merge(models, progress=progress, diagnosed=None if as_json else partial(say_diagnosis, quiet), **chosen)
     if as_json:
         click.echo(json.dumps(asdict(done)))
     elif chosen["dry_run"]:

@@ -20,6 +20,7 @@ from wtool.ops.average_inputs import STEM, inputs_but
 from wtool.ops.average_options import CALCULATED, Average, Averaged
 from wtool.ops.average_order import against_steps, ordered
 from wtool.ops.average_times import step_of, times_of
+from wtool.ops.doctor import diagnose
 from wtool.ops.functions import First, function_of
 from wtool.ops.series import Choice, best, newest
 from wtool.run.averaging import Averaging
@@ -65,12 +66,17 @@ def _average(paths: Sequence[Path], given: Mapping[str, Any]) -> Averaged:
         goal = goal_of(output, name, ".", name, force=options.force, dry_run=options.dry_run)
         plan = work.plan(checkpoints)
         try:
+            diagnosis = diagnose(options, plan, [each.told["coefficient"] for each in plan.operations[0].operands])
             derived = derive(plan, goal, options.progress)
         except Refused as error:
             raise error.about(base.name) from None
         done = _told(work, plan, goal, derived, [*passed_by, *doubts, *choice.notes, *told])
-        considered = () if options.last is None and options.best is None else choice.considered
-        return replace(done, considered=considered, warnings=tuple(doubts if options.coefficients is not None else ()))
+        return replace(
+            done,
+            diagnosis=diagnosis,
+            considered=() if options.last is None and options.best is None else choice.considered,
+            warnings=tuple(doubts if options.coefficients is not None else ()),
+        )
 
 
 globals()["average"] = function_of(Average, "average", (Average,), Averaged, _average, CHECKPOINTS)

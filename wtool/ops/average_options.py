@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wtool.choices import MODES, ORDERS, STATISTICS_OF_AVERAGES
 from wtool.errors import Usage
-from wtool.option import Checked, like, option
+from wtool.option import Checked, argument, like, option
+from wtool.run.diagnosis import Diagnosis
 from wtool.run.options import Execution, Output, Selection
 from wtool.training.resume_options import Resume
 from wtool.words import Path, Progress
@@ -71,6 +72,7 @@ class Average(Checked):
         choices=ORDERS,
         noun="order",
     )
+    doctor: bool = option(False, "Look first whether these models can be averaged, and say what speaks against it.")
     allow_nonfinite: bool = option(False, "Average NaN and infinities instead of refusing them.")
     bn: str = option(
         "average",
@@ -86,6 +88,9 @@ class Average(Checked):
     dry_run: bool = like(Execution, "dry_run")
     force: bool = like(Execution, "force")
     progress: Progress | None = like(Execution, "progress")
+    diagnosed: Callable[[Diagnosis], None] | None = argument(
+        None, "called with what `doctor` found, before anything is written."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -156,6 +161,7 @@ class Averaged:
         parameters: how many numbers were averaged.
         notes: what is worth knowing, one line each.
         skipped: the output was there already, made of the same checkpoints in the same way.
+        diagnosis: what `doctor` found; None without it.
         considered: with `last` or `best`, all checkpoints that could have been averaged, oldest first; none without.
         warnings: those of the notes that are about the order of coefficients, which -q does not silence.
     """
@@ -166,5 +172,6 @@ class Averaged:
     parameters: int
     notes: tuple[str, ...]
     skipped: bool = False
+    diagnosis: Diagnosis | None = None
     considered: tuple[Considered, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Refused
 from wtool.ops.average import replacing, same_content
 from wtool.ops.average_inputs import Named, inputs_but
+from wtool.ops.doctor import diagnose
 from wtool.ops.functions import First, function_of
 from wtool.ops.merge_options import CALCULATED, Merge, Merged
 from wtool.run.batch import fresh_seed, words_of
@@ -69,10 +71,11 @@ def _merge(models: Models, given: Mapping[str, Any]) -> Merged:
         goal = goal_of(output, name, ".", name, force=options.force, dry_run=options.dry_run)
         plan = work.plan([*before, first, *rest])
         try:
+            diagnosis = diagnose(options, plan)
             derived = derive(plan, goal, options.progress)
         except Refused as error:
             raise error.about(first.name) from None
-        return _told(work, plan, goal, derived, [*passed_by, *left_out])
+        return replace(_told(work, plan, goal, derived, [*passed_by, *left_out]), diagnosis=diagnosis)
 
 
 globals()["merge"] = function_of(Merge, "merge", (Merge,), Merged, _merge, MODELS, ("method",))

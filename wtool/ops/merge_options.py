@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from wtool.choices import SCOPES, STATISTICS_OF_MERGES
 from wtool.ops.average_options import Average
 from wtool.option import Checked, like, option, told
+from wtool.run.diagnosis import Diagnosis
 from wtool.run.options import Execution, Output, Seed
 from wtool.transforms.merging.registry import METHODS, RESCALES
 from wtool.words import Numbers, Path, Progress
@@ -86,6 +87,7 @@ class Merge(Checked):
         noun="treatment of batch normalisation",
     )
     seed: int | None = like(Seed, "seed")
+    doctor: bool = like(Average, "doctor")
     output: Path | None = like(Average, "output")
     include: Sequence[str] = like(Average, "include")
     exclude: Sequence[str] = like(Average, "exclude")
@@ -93,6 +95,7 @@ class Merge(Checked):
     dry_run: bool = like(Execution, "dry_run")
     force: bool = like(Execution, "force")
     progress: Progress | None = like(Execution, "progress")
+    diagnosed: Callable[[Diagnosis], None] | None = like(Average, "diagnosed")
 
     @property
     def of_method(self) -> Mapping[str, Any]:
@@ -133,6 +136,7 @@ class Merged:
         parameters: how many numbers were merged.
         notes: what is worth knowing, one line each.
         skipped: the output was there already, made of the same models in the same way.
+        diagnosis: what `doctor` found; None without it.
     """
 
     output: str | None
@@ -143,3 +147,4 @@ class Merged:
     parameters: int
     notes: tuple[str, ...]
     skipped: bool = False
+    diagnosis: Diagnosis | None = None

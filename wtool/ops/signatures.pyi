@@ -7,6 +7,7 @@ from wtool.ops.average_options import Averaged
 from wtool.ops.converted import Converted
 from wtool.ops.merge_options import Merged
 from wtool.ops.swapped import Swapped
+from wtool.run.diagnosis import Diagnosis
 from wtool.run.moving_average import MovingAverage
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
@@ -530,6 +531,7 @@ def average(
     mode: str | None = None,
     log: Path | None = None,
     order: str | None = None,
+    doctor: bool = False,
     allow_nonfinite: bool = False,
     bn: str = "average",
     output: Path | None = None,
@@ -539,6 +541,7 @@ def average(
     dry_run: bool = False,
     force: bool = False,
     progress: Progress | None = None,
+    diagnosed: Callable[[Diagnosis], None] | None = None,
 ) -> Averaged:
     """Average checkpoints of one run into a new model, with the newest's format, configuration and optimizer class.
 
@@ -569,6 +572,7 @@ def average(
         order: From oldest to newest: by path with numbers as numbers (the default), as given (the
             default for `coefficients` of files that are named one by one), or by time of change. One of
             natural, given, mtime.
+        doctor: Look first whether these models can be averaged, and say what speaks against it.
         allow_nonfinite: Average NaN and infinities instead of refusing them.
         bn: Statistics of batch normalisation: averaged as all else, pooled (mean of variances plus
             variance of means), or the newest's. One of average, pool, newest.
@@ -579,6 +583,7 @@ def average(
         dry_run: Say what would be done, in a table; write nothing.
         force: Replace an existing output.
         progress: called with bytes done and bytes in all.
+        diagnosed: called with what `doctor` found, before anything is written.
 
     Returns:
         one `wtool.Averaged`.
@@ -615,6 +620,7 @@ def merge(
     filter_wise: bool | None = None,
     bn: str = "average",
     seed: int | None = None,
+    doctor: bool = False,
     output: Path | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
@@ -622,6 +628,7 @@ def merge(
     dry_run: bool = False,
     force: bool = False,
     progress: Progress | None = None,
+    diagnosed: Callable[[Diagnosis], None] | None = None,
 ) -> Merged:
     """Merge models into one: fine-tuned ones against the base that they come from, or models with one another.
 
@@ -659,6 +666,7 @@ def merge(
         bn: Statistics of batch normalisation: averaged by the weights, pooled (mean of variances plus
             variance of means), or the first model's. One of average, pool, first.
         seed (N): Of the random numbers; a fresh one by default.
+        doctor: Look first whether these models can be averaged, and say what speaks against it.
         output: The new file; - for standard output.
         include: Only tensors with paths like this (dense*/kernel); repeatable.
         exclude: No tensors with paths like this; repeatable.
@@ -666,6 +674,7 @@ def merge(
         dry_run: Say what would be done, in a table; write nothing.
         force: Replace an existing output.
         progress: called with bytes done and bytes in all.
+        diagnosed: called with what `doctor` found, before anything is written.
 
     Returns:
         one `wtool.Merged`.
