@@ -64,3 +64,14 @@ def quiet_keras() -> Iterator[None]:
     yield
     logging.disable(logging.NOTSET)
     keras.utils.clear_session()
+
+
+@pytest.fixture(scope="module")
+def plain_recurrence() -> Iterator[None]:
+    """LSTM and GRU of tf_keras compute step by step, without their functions for GPUs, which take long to trace."""
+    layers = pytest.importorskip("tf_keras").layers
+    never = property(lambda layer: False, lambda layer, value: None)
+    with pytest.MonkeyPatch.context() as patch:
+        for each in (layers.LSTM, layers.GRU):
+            patch.setattr(each, "_could_use_gpu_kernel", never, raising=False)
+        yield

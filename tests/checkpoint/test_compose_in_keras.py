@@ -23,7 +23,7 @@ from wtool.checkpoint.model import Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Refused
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("quiet_keras")]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("quiet_keras", "plain_recurrence")]
 keras = pytest.importorskip("keras")
 L = keras.layers
 STEPS, WIDTH = 4, 6

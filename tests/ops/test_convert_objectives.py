@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,23 +57,70 @@ DOUBLE: list[dict[str, Any]] = [
 ]
 
 
-def assert_reports_alike(model: Any, targets: Any, path: Path, ending: str) -> None:
-    """Hold the reports of a model of Keras 2 against those of the converted model, which Keras loads in safe mode."""
+def with_one_output(number: int) -> tuple[Any, Any]:
+    """A compiled model of Keras 2, and its targets."""
+    targets, activation, how = SINGLE[number]
+    layers = keras2.layers
+    model = keras2.Sequential([layers.Input((5,), name="i"), layers.Dense(3, activation, name="a")])
+    model.compile("sgd", **how)
+    return model, targets
+
+
+def with_two_outputs(number: int) -> tuple[Any, Any]:
+    """A compiled model of Keras 2, and its targets."""
+    inputs = keras2.Input((5,), name="i")
+    model = keras2.Model(inputs, [keras2.layers.Dense(3, name=each)(inputs) for each in "ab"])
+    model.compile("sgd", **DOUBLE[number])
+    return model, [BITS, CLASSES]
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What a model of Keras 2 reports.
+
+    Attributes:
+        folder: with the model's files, one for each ending.
+        targets: of the model.
+        values: the reported ones, by the names that Keras 3 is to report.
+    """
+
+    folder: Path
+    targets: Any
+    values: dict[str, float]
+
+
+def reported(model: Any, targets: Any, folder: Path) -> Reported:
+    """Train a model for a step, and save it."""
     model.run_eagerly = True
     model.train_on_batch(X, targets)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model.save(path)
-    before = model.evaluate(X, targets, verbose=0, return_dict=True)
-    wtool.convert(path, output=path.with_name(f"new.{ending}"))
-    new = keras.models.load_model(path.with_name(f"new.{ending}"))
-    new.run_eagerly = True
-    after = new.evaluate(X, targets, verbose=0, return_dict=True)
+        for name in ("old.h5", "old.keras"):
+            model.save(folder / name)
+    values = model.evaluate(X, targets, verbose=0, return_dict=True)
     if any(part is None for part in _parts(model.loss)):
-        before.pop("a_loss")  # Keras 3 does not report the only loss twice
-    assert set(before) == set(after)
-    for name, value in before.items():
-        np.testing.assert_allclose(after[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+        values.pop("a_loss")  # Keras 3 does not report the only loss twice
+    return Reported(folder, targets, values)
+
+
+Known = Callable[[Callable[[int], tuple[Any, Any]], int], Reported]
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
+    """Gives what a model of Keras 2 reports; each model is made once."""
+    return cache(lambda make, number: reported(*make(number), tmp_path_factory.mktemp("saved")))
+
+
+def assert_reports_alike(before: Reported, name: str, path: Path) -> None:
+    """Hold the reports of a model of Keras 2 against those of the converted model, which Keras loads in safe mode."""
+    wtool.convert(before.folder / name, output=path)
+    new = keras.models.load_model(path)
+    new.run_eagerly = True
+    after = new.evaluate(X, before.targets, verbose=0, return_dict=True)
+    assert set(before.values) == set(after)
+    for metric_name, value in before.values.items():
+        np.testing.assert_allclose(after[metric_name], value, rtol=1e-4, atol=1e-6, err_msg=metric_name)
 
 
 def _parts(losses: Any) -> list[Any]:
@@ -82,21 +131,18 @@ def _parts(losses: Any) -> list[Any]:
 
 @pytest.mark.parametrize(("name", "ending"), [("old.h5", "keras"), ("old.keras", "keras"), ("old.h5", "h5")])
 @pytest.mark.parametrize("number", range(len(SINGLE)))
-def test_a_model_with_one_output_reports_alike(number: int, name: str, ending: str, tmp_path: Path) -> None:
-    targets, activation, how = SINGLE[number]
-    layers = keras2.layers
-    model = keras2.Sequential([layers.Input((5,), name="i"), layers.Dense(3, activation, name="a")])
-    model.compile("sgd", **how)
-    assert_reports_alike(model, targets, tmp_path / name, ending)
+def test_a_model_with_one_output_reports_alike(
+    number: int, name: str, ending: str, known: Known, tmp_path: Path
+) -> None:
+    assert_reports_alike(known(with_one_output, number), name, tmp_path / f"new.{ending}")
 
 
 @pytest.mark.parametrize(("name", "ending"), [("old.h5", "keras"), ("old.keras", "keras")])
-@pytest.mark.parametrize("how", DOUBLE, ids=str)
-def test_a_model_with_two_outputs_reports_alike(how: dict[str, Any], name: str, ending: str, tmp_path: Path) -> None:
-    inputs = keras2.Input((5,), name="i")
-    model = keras2.Model(inputs, [keras2.layers.Dense(3, name=each)(inputs) for each in "ab"])
-    model.compile("sgd", **how)
-    assert_reports_alike(model, [BITS, CLASSES], tmp_path / name, ending)
+@pytest.mark.parametrize("number", range(len(DOUBLE)), ids=map(str, DOUBLE))
+def test_a_model_with_two_outputs_reports_alike(
+    number: int, name: str, ending: str, known: Known, tmp_path: Path
+) -> None:
+    assert_reports_alike(known(with_two_outputs, number), name, tmp_path / f"new.{ending}")
 
 
 def test_functions_of_the_user_s_own_are_registered_and_work(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ keras2 = pytest.importorskip("tf_keras")
 keras = pytest.importorskip("keras")
 L = keras2.layers
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("plain_recurrence")]
 FORMS = ("folder", "checkpoint")
 """`model.save(folder)` and `model.save_weights(prefix)`."""
 
@@ -89,10 +90,13 @@ def attending() -> Any:
 MODELS = {each.__name__: each for each in (sequential, shared, nested, both_ways, cells, gates, attending)}
 
 
-def saved(model: Any, form: str, folder: Path) -> tuple[Path, dict[str, Any]]:
-    """Save a model in a form of TensorFlow's; gives its path, and further words for its conversion."""
+def saved(model: Any, form: str, folder: Path, traces: bool = False) -> tuple[Path, dict[str, Any]]:
+    """Save a model in a form of TensorFlow's; gives its path, and further words for its conversion.
+
+    With traces, which Keras saves where nothing else is said, each layer is traced eight times: that takes seconds.
+    """
     if form == "folder":
-        model.save(folder / "saved", save_format="tf")
+        model.save(folder / "saved", save_format="tf", save_traces=traces)
         return folder / "saved", {}
     model.save_weights(str(folder / "ckpt"))
     (folder / "model.json").write_text(model.to_json())
@@ -106,23 +110,28 @@ def randomized(model: Any, seed: int = 0) -> Any:
     return model
 
 
-SLOW = [(name, "folder") for name in ("both_ways", "cells", "gates")]  # Keras traces each recurrent layer eight times
-CASES = [(name, form) for name in MODELS for form in FORMS]
+TRACED = (sequential, nested, gates, attending)
 
 
-@pytest.mark.parametrize(
-    ("name", "form"), [pytest.param(*each, marks=[pytest.mark.slow] if each in SLOW else []) for each in CASES]
-)
-def test_the_converted_model_computes_the_same(name: str, form: str, tmp_path: Path) -> None:
-    model = randomized(MODELS[name]())
-    path, words = saved(model, form, tmp_path)
+@pytest.fixture(scope="module")
+def known() -> Callable[[str], Any]:
+    """Gives a model by its name; each is made once."""
+    return cache(lambda name: randomized(MODELS[name]()))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", MODELS)
+def test_the_converted_model_computes_the_same(
+    name: str, form: str, known: Callable[[str], Any], tmp_path: Path
+) -> None:
+    path, words = saved(known(name), form, tmp_path, MODELS[name] in TRACED)
     wtool.convert(path, output=tmp_path / "new.keras", **words)
     new = keras.models.load_model(tmp_path / "new.keras")
-    assert_same(model, new)
+    assert_same(known(name), new)
 
 
-def test_wtool_and_tensorflow_read_the_same(tmp_path: Path) -> None:
-    model = randomized(nested())
+def test_wtool_and_tensorflow_read_the_same(known: Callable[[str], Any], tmp_path: Path) -> None:
+    model = known("nested")
     path, _ = saved(model, "folder", tmp_path)
     reader = tf.train.load_checkpoint(str(path / "variables" / "variables"))
     with open_checkpoint(str(path), foreign=True) as found:
@@ -147,14 +156,14 @@ def test_training_goes_on_as_it_would_have(name: str, tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     inputs, targets = generator.normal(size=(16, 3)).astype("f4"), generator.normal(size=(16, 1)).astype("f4")
     model = keras2.Sequential([L.Dense(1, input_shape=(3,))])
-    model.compile(OPTIMIZERS[name](), "mse")
+    model.compile(OPTIMIZERS[name](), "mse", run_eagerly=True)
     for _ in range(3):
         model.train_on_batch(inputs, targets)
     path, _ = saved(model, "folder", tmp_path)
     wtool.convert(path, output=tmp_path / "new.keras")
     new = keras.models.load_model(tmp_path / "new.keras")
     assert int(new.optimizer.iterations) == 3
-    new.compile(new.optimizer, "mse")
+    new.compile(new.optimizer, "mse", run_eagerly=True)
     for _ in range(3):
         model.train_on_batch(inputs, targets)
         new.train_on_batch(inputs, targets)

@@ -11,7 +11,7 @@ import pytest
 
 import wtool
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("plain_recurrence")]
 keras = pytest.importorskip("keras")
 tf_keras = pytest.importorskip("tf_keras")
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.schema.upgrade.twins import assert_same, twin, upgraded
 
-pytestmark = pytest.mark.tensorflow
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("plain_recurrence")]
 tf = pytest.importorskip("tensorflow")
 keras2 = pytest.importorskip("tf_keras")
 L = keras2.layers

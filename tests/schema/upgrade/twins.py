@@ -90,6 +90,5 @@ def assert_same(model: Any, new: Any, tolerance: float = 1e-5) -> None:
     for expected, found in zip(old_outputs, new_outputs, strict=True):
         assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
         scale = float(np.abs(expected.astype("float64")).max(initial=0.0))
-        assert np.asarray(found, "float64") == pytest.approx(
-            np.asarray(expected, "float64"), abs=tolerance * max(1.0, scale), nan_ok=True
-        )
+        values = (np.asarray(each, "float64") for each in (found, expected))
+        np.testing.assert_allclose(*values, rtol=0, atol=tolerance * max(1.0, scale))
