@@ -117,7 +117,8 @@ class _Merge:
         is_up = elected(up, down, len(vectors))
         total, divisor = np.zeros((2, len(blocks[0])))
         for vector, weight in zip(vectors, self.weights, strict=True):
-            agrees = np.where(is_up, vector > 0, vector < 0)
-            total += weight * np.where(agrees, vector, 0)
+            agrees = (vector > 0) & is_up | (vector < 0) & ~is_up
+            np.multiply(vector, agrees, out=vector)
+            total += np.multiply(vector, weight, out=vector)
             divisor += weight * agrees
         return np.divide(total, np.maximum(divisor, 1e-6), out=total)

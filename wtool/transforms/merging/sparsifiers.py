@@ -76,9 +76,9 @@ def _by_rank(
     together = [tuple(sites)] if is_global and sites else [(site,) for site in sites]
     view = TaskVectorData(data, settings.models)
     asked: list[Ranks] = []
-    for number in range(settings.models):
-        for each in together:
-            size = sum(site.size for site in each)
+    for each in together:
+        size = sum(site.size for site in each)
+        for number in range(settings.models):
             first, stop = ranks(settings, each[0], number, size)
             if (first, stop) != (0, size):
                 asked.append(Ranks(tuple(view.site(site, number) for site in each), first, stop))

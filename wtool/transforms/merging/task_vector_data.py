@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from wtool.transforms.change import Blocks, Data, Look, Site
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+MOST_RECENT = 4096
+"""Blocks that are remembered, of the 256 values that a sample takes at a time."""
 
 
 def delta(model: Array, base: Array) -> NDArray[np.float64]:
@@ -35,10 +38,13 @@ class TaskVectorData:
     Attributes:
         data: tensors with the blocks of the base and of all models.
         models: how many models there are.
+        recent: the blocks of the last tensor that were read; the task vectors of all models are sampled at the same
+            positions, one model after the other.
     """
 
     data: Data
     models: int
+    recent: dict[tuple[str, int, int], Blocks] = field(default_factory=dict)
 
     @property
     def sites(self) -> Sequence[Site]:
@@ -68,5 +74,9 @@ class TaskVectorData:
     def read(self, site: Site, start: int, stop: int) -> Blocks:
         """The values [start, stop) of the base and of a model."""
         number, _, path = site.path.partition(":")
-        blocks = self.data.read(replace(site, path=path), start, stop)
+        blocks = self.recent.get((path, start, stop))
+        if blocks is None:
+            if self.recent and (next(iter(self.recent))[0] != path or len(self.recent) >= MOST_RECENT):
+                self.recent.clear()
+            blocks = self.recent[path, start, stop] = self.data.read(replace(site, path=path), start, stop)
         return [blocks[0], blocks[1 + int(number)]]

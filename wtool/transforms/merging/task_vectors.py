@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wtool.dtypes import Array
 from wtool.transforms.change import Blocks, Data, Site
 from wtool.transforms.merging.della import Pruning, pruning
 from wtool.transforms.merging.linear import weighted_sum
@@ -86,29 +87,46 @@ class Added:
     def _agreeing(self, blocks: Blocks, start: int) -> NDArray[np.float64]:
         up, down, weights_up, weights_down = self.sums(blocks, start)
         is_up = elected(up, down, len(self.weights), self.sign_of_zero)
-        total = np.where(is_up, up, down)
+        total = either(is_up, up, down)
         if self.normalize:
-            divisor = np.where(is_up, weights_up, weights_down)
-            divisor[divisor == 0] = 1
+            divisor = either(is_up, weights_up, weights_down)
+            np.add(divisor, divisor == 0, out=divisor)
             np.divide(total, divisor, out=total)
         return total
 
-    def sums(self, blocks: Blocks, start: int) -> tuple[NDArray[np.float64], ...]:
-        """The sums of the positive u_i, of the negative u_i, and of their weights (where they are divided by)."""
-        up, down, weights_up, weights_down = np.zeros((4, len(blocks[0])))
+    def sums(self, blocks: Blocks, start: int) -> tuple[Array, Array, Array, Array]:
+        """Sums of the positive u_i, of the negative u_i, and of the weights of both, where there is a division."""
+        size = len(blocks[0])
+        common = float(self.weights[0])
+        is_counted = common > 0 and bool((self.weights == common).all()) and len(self.weights) < 256
+        up, down = np.zeros((2, size))
+        weights_up, weights_down = np.zeros((2, size), np.uint8 if is_counted else np.float64)
         for number, weight in enumerate(self.weights):
             if weight == 0:
                 continue
             vector = self.sparse(number, blocks, start)
-            np.multiply(vector, weight, out=vector)
+            if weight != 1:
+                np.multiply(vector, weight, out=vector)
             if self.normalize:
-                weights_up += np.multiply(vector > 0, weight)
-                weights_down += np.multiply(vector < 0, weight)
+                weights_up += (vector > 0) if is_counted else np.multiply(vector > 0, weight)
+                weights_down += (vector < 0) if is_counted else np.multiply(vector < 0, weight)
             positive = np.maximum(vector, 0)
             np.add(up, positive, out=up)
             np.subtract(vector, positive, out=vector)
             np.add(down, vector, out=down)
+        if is_counted:
+            return up, down, weights_up * common, weights_down * common
         return up, down, weights_up, weights_down
+
+
+def either(condition: NDArray[np.bool_], values: Array, others: Array) -> Array:
+    """Returns finite values where a condition holds and others elsewhere; both arrays are overwritten.
+
+    Twice as fast as `numpy.where` for signs, which no processor can foresee.
+    """
+    np.multiply(values, condition, out=values)
+    np.multiply(others, ~condition, out=others)
+    return np.add(values, others, out=values)
 
 
 def elected(
