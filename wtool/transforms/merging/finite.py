@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from wtool.errors import Refused
 from wtool.transforms.averaging import all_finite
 from wtool.transforms.change import Blocks, Data, Look, Site
 from wtool.transforms.merging.method import Combine, Prepared, Settings
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 

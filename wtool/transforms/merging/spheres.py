@@ -1,6 +1,8 @@
 """Spherical means: merges that keep to the arc between the models' directions, instead of the chord below it.
 
-Every tensor is one vector, or with `rows` each of its output units. Lengths are |v_i|, directions v_i / |v_i|.
+Every tensor is one vector, or with `rows` each of its output units. Lengths are |v_i|, directions v_i / |v_i|. A vector
+of a single value has no direction but a sign, so that its plain mean is taken. (mergekit's `multislerp` and `karcher`
+give it the sign of the most.)
 
 Sources: Shoemake, "Animating rotation with quaternion curves" (1985); Karcher, "Riemannian center of mass" (1977); the
 thresholds are those of mergekit 0.1.5.
@@ -120,14 +122,14 @@ def _multislerp(settings: Settings, site: Site, dots: NDArray[np.float64]) -> ND
     if settings.flag("normalize"):
         weights = weights / weight_sum(weights, site.path)
     lengths = _lengths(dots)[:, 0]
+    if site.size == 1:
+        return weights[:, None]
     if not lengths.any():
         return np.zeros((len(lengths), 1))
     shares = weights / (lengths + 1e-8)
     mean = float(_length(shares[:, None], dots)[0])
     if mean < 1e-8 + COLLAPSED * float(np.abs(shares * lengths).sum()):
-        if site.size > 1:
-            raise _opposite(site, "other weights or --exclude")
-        return weights[:, None]
+        raise _opposite(site, "other weights or --exclude")
     return (shares / mean * float((weights * lengths).sum()))[:, None]
 
 
