@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from wtool.errors import Refused, one_line
 from wtool.schema.config import MAX_NESTED_MODELS, inside
 from wtool.schema.layers import Shape
+from wtool.schema.upgrade.mask_terms import Terms
 from wtool.schema.upgrade.specs import Behind
 from wtool.schema.upgrade.upgraded import ArrayChange, Change, Wishes, moved_path
+
+if TYPE_CHECKING:
+    from wtool.schema.upgrade.mask_flow import Flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class Context:
         replaced: the keys of `wishes.replacements` that named a layer.
         named: registered names of the classes and functions of the author's that the old model uses.
         shaped: whether `wishes.input_shape` became the shape of an input.
+        flows: path of a model in the old model -> how masks go through the model, where any layer makes masks.
+        terms: all masks of the model.
         models: path of a functional model in the old model -> what is known of its outputs behind given inputs.
     """
 
@@ -73,6 +80,8 @@ class Context:
     moved: dict[str, tuple[str, str]] = field(default_factory=dict)
     arrays: dict[str, ArrayChange] = field(default_factory=dict)
     models: dict[str, Behind] = field(default_factory=dict)
+    flows: dict[str, Flow] = field(default_factory=dict)
+    terms: Terms = field(default_factory=Terms)
     calls: dict[str, dict[str, bool]] = field(default_factory=dict)
     floatx: str = "float32"
     masks: bool = False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wtool.schema.upgrade.context import Context, Place
-from wtool.schema.upgrade.masks import layers_within, note_passed_mask
+from wtool.schema.upgrade.masks import layers_within
 
 Entry = dict[str, Any]
 
@@ -28,7 +28,6 @@ def finished(kind: str, settings: Mapping[str, Any], place: Place, context: Cont
         place: of the layer.
         context: notes what is done.
     """
-    note_passed_mask(kind, place, context)
     entry = written(STANDS_FOR.get(kind, kind), settings)
     finish = _FINISHES.get(kind)
     return entry if finish is None else finish(entry, place, context)

@@ -1,28 +1,15 @@
-"""Masks: what Keras 3 does with them otherwise than Keras 2, although no setting tells."""
+"""The layers that make masks, and what Keras 3 makes of masks as it loads a model."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wtool.errors import Refused
-from wtool.schema.inbound_nodes import CallKey, Ref, layer_settings, refs_of_node
+from wtool.schema.inbound_nodes import layer_settings, refs_of_node
 from wtool.schema.layers import class_of
-from wtool.schema.upgrade.context import Context, Place
-from wtool.schema.upgrade.rules import RECURRENT
-
-PASSING = ("Identity", "Normalization", "Rescaling")
-"""Layers behind which there is no mask in Keras 2, and the mask of the input in Keras 3."""
-
-MERGING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract")
-"""Layers that make one mask of those of their inputs."""
-
-STOPPING = (
-    "Flatten", "Reshape", "Permute", "RepeatVector", "Dot", "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Conv1D",
-    "MaxPooling1D", "AveragePooling1D",
-)  # fmt: skip
-"""Layers behind which there is no mask, in either Keras. Recurrent layers are, too, unless they return sequences."""
+from wtool.schema.upgrade.context import Context
 
 _JOINED = re.compile(r"concatenate(_\d+)?")
 
@@ -49,69 +36,6 @@ def names_of_masks(entries: Mapping[str, Mapping[str, Any]], context: Context) -
         context: knows whether anything in the model makes masks.
     """
     return frozenset(name for name in entries if context.masks and _JOINED.fullmatch(name))
-
-
-def note_passed_mask(kind: str, place: Place, context: Context) -> None:
-    """Note that a layer passes masks on that it dropped, where the model has any."""
-    if context.masks and kind in PASSING:
-        context.note(
-            f"if a mask reaches layer {place.path}, {kind} of Keras 3 passes the mask on, which that of Keras 2 did not"
-        )
-
-
-def note_merged(
-    order: Sequence[CallKey],
-    calls: Mapping[CallKey, tuple[Any, Sequence[Ref]]],
-    entries: Mapping[str, Mapping[str, Any]],
-    places: Mapping[str, Place],
-    context: Context,
-) -> None:
-    """Note the layers that make another mask of several masks than they did, where the model has any.
-
-    Keras 2 joined masks by `and`, and left inputs without a mask aside; Keras 3 joins them by `or`, and makes none
-    where an input has none. Source: `compute_mask` of base_merge.py and concatenate.py in both. Each call is looked at
-    once: what is known of a mask is the layer that made it.
-
-    Args:
-        order: every call of a functional model, each after those that it depends on.
-        calls: call -> its node, and the tensors that it takes.
-        entries: name of each layer -> its entry in the old model.
-        places: name of each layer -> where it is.
-        context: gets the notes.
-    """
-    if not context.masks:
-        return
-    makers = {name for name, entry in entries.items() if has_masks(entry)}
-    made: dict[CallKey, str | None] = {}
-    for call in order:
-        name, kind = call[0], places[call[0]].class_name
-        taken = [made.get(ref.key[:2], _of_input(ref.key[0], places)) for ref in calls[call][1]]
-        different = kind in MERGING and len(set(taken)) > 1
-        if different and not _along_time(kind, entries[name]):
-            context.note(
-                f"masks of several inputs meet in layer {places[name].path}: {kind} of Keras 2 lets a step pass that "
-                "every mask lets pass, that of Keras 3 one that any does, and none is masked where an input has no "
-                "mask; --verify does not try masks"
-            )
-        if different or name in makers:
-            made[call] = name
-        else:
-            made[call] = None if not taken or _stops(kind, entries[name]) else taken[0]
-
-
-def _of_input(name: str, places: Mapping[str, Place]) -> str | None:
-    """Returns what may mask an input: in a model inside another, what the outer model masks."""
-    inner = name in places and places[name].class_name == "InputLayer" and places[name].depth > 1
-    return name if inner else None
-
-
-def _along_time(kind: str, entry: Mapping[str, Any]) -> bool:
-    """Whether a layer puts steps behind steps: masks are put behind each other then, in both Kerases."""
-    return kind == "Concatenate" and layer_settings(entry).get("axis") in (1, -2)
-
-
-def _stops(kind: str, entry: Mapping[str, Any]) -> bool:
-    return kind in STOPPING or (kind in RECURRENT and not layer_settings(entry).get("return_sequences"))
 
 
 def note_order(entries: Mapping[str, Mapping[str, Any]], context: Context) -> None:

@@ -12,6 +12,7 @@ from wtool.schema.inbound_nodes import is_of_keras3, layer_settings
 from wtool.schema.layers import Shape
 from wtool.schema.upgrade.context import Context, Place
 from wtool.schema.upgrade.layers import upgraded_entry
+from wtool.schema.upgrade.mask_flow import follow_masks
 from wtool.schema.upgrade.masks import has_masks, layers_within
 from wtool.schema.upgrade.training import upgraded_training
 from wtool.schema.upgrade.upgraded import Upgraded, Wishes, moved_path
@@ -48,6 +49,7 @@ def upgrade(
     entry = upgraded_entry(whole(config), Place("", class_of_model(config)), context)
     for name in sorted(set(wishes.replacements) - context.replaced):
         context.refuse(Place(name, ""), "unused wish", f"--replace names {name}, but no layer is called so")
+    follow_masks(context, bool(training))
     moved = context.moves()
     if compiled := upgraded_training(training or {}, _outputs(whole(config)), moved, context):
         entry[COMPILED] = compiled

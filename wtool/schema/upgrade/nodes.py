@@ -27,7 +27,12 @@ from wtool.schema.inbound_nodes import (
 )
 from wtool.schema.layers import class_and_settings, class_of, compute_dtype
 from wtool.schema.upgrade.context import Context, Place
-from wtool.schema.upgrade.masks import names_of_masks, note_merged, note_order
+from wtool.schema.upgrade.mask_flow import Flow
+from wtool.schema.upgrade.mask_rules import Masked
+from wtool.schema.upgrade.mask_steps import Step
+from wtool.schema.upgrade.mask_terms import Terms
+from wtool.schema.upgrade.mask_writing import WrittenMasks
+from wtool.schema.upgrade.masks import names_of_masks, note_order
 from wtool.schema.upgrade.names import Names, renamed
 from wtool.schema.upgrade.operation_call import Cannot, Constant, noted
 from wtool.schema.upgrade.operations import OPERATIONS, leave_names_out, operation
@@ -63,6 +68,8 @@ def functional_config(settings: Mapping[str, Any], place: Place, context: Contex
     outputs = graph.ends(settings.get("output_layers"))
     layers = [entry for chain in graph.new.values() for entry in chain]
     leave_names_out(layers, {ref.key[0] for ref in refs_of(outputs)} if not place.path else ())
+    if context.masks:
+        context.flows[place.path] = graph.flow(layers)
     return {
         "name": settings.get("name"),
         "trainable": settings.get("trainable", True),
@@ -92,7 +99,6 @@ class _Graph:
         for name, number in self.calls:
             self.first[name] = min(number, self.first.get(name, number))
         note_order(self.old, context)
-        note_merged(self.order, self.calls, self.old, self.places, context)
         names = renamed(self.old, place, context, names_of_masks(self.old, context))
         self.free = Names(names.values())
         self.names = names
@@ -239,6 +245,31 @@ class _Graph:
         if takes_states(class_of(entry)):
             return with_states(first, kwargs, self.places[call[0]], self.context)
         return [first], kwargs
+
+    def flow(self, layers: list[Entry]) -> Flow:
+        """Returns how masks go through the model.
+
+        Args:
+            layers: the new entries, to which those of masks are added that are written out.
+        """
+        written = WrittenMasks(self.place.path, self.tensor, self.free)
+
+        def write(step: Step, masks: Sequence[Masked], terms: Terms) -> None:
+            entry = self.new[step.key[0]][0]
+            arguments, operations = written.arguments(step, entry["name"], masks, terms)
+            entry["inbound_nodes"][step.key[1] - self.first[step.key[0]]]["kwargs"] |= arguments
+            leave_names_out(operations, (), layers)
+            layers.extend(operations)
+
+        steps = [self._step(call) for call in self.order]
+        return Flow(self.place.path, steps, self.inputs, self.outputs, write, self.context)
+
+    def _step(self, call: CallKey) -> Step:
+        node, refs = self.calls[call]
+        shape = self.tensor(refs[0].key).spec.shape if refs else None
+        rank = len(shape) if shape is not None else None
+        inputs = tuple((ref.word, ref.key) for ref in refs)
+        return Step(call, self.places[call[0]], self.old[call[0]], inputs, _others(node), rank)
 
     def tensor(self, key: Key) -> Tensor:
         """Returns the new tensor in the place of an old one."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wtool.errors import Refused
 from wtool.schema.config import inside
-from wtool.schema.inbound_nodes import layer_name, layer_settings
+from wtool.schema.inbound_nodes import START, layer_name, layer_settings
 from wtool.schema.layers import Shape, class_and_settings, class_of
 from wtool.schema.upgrade.context import Context, Place
+from wtool.schema.upgrade.mask_flow import Flow
+from wtool.schema.upgrade.mask_rules import Masked
+from wtool.schema.upgrade.mask_steps import Step
+from wtool.schema.upgrade.mask_terms import Terms
 from wtool.schema.upgrade.names import renamed
+from wtool.schema.upgrade.operation_call import Cannot
+from wtool.schema.upgrade.specs import Spec, spec_of_input, specs_behind
 
 Entry = dict[str, Any]
 Upgrade = Callable[[Any, Place, Context], Entry]
@@ -43,11 +49,44 @@ def sequential_config(settings: Mapping[str, Any], place: Place, context: Contex
             new["config"]["name"] = names[layer_name(old)]
     if layers and layers[0]["class_name"] != "InputLayer":
         layers[:0] = _input_layer(entries[0], settings, place, context)
+    if context.masks:
+        context.flows[place.path] = _flow(entries, layers, place, context)
     return {
         "name": settings.get("name") or "sequential",
         "trainable": settings.get("trainable", True),
         "layers": layers,
     }
+
+
+def _flow(entries: Sequence[Entry], layers: Sequence[Entry], place: Place, context: Context) -> Flow:
+    """Returns how masks go through a Sequential model, whose calls take no argument that could say a mask.
+
+    Args:
+        entries: of its layers in the old model.
+        layers: of its layers in the new model.
+        place: of the model.
+        context: of the upgrade.
+    """
+    steps: list[Step] = []
+    taken = START
+    specs = [spec_of_input(layers[0])] if layers and layers[0]["class_name"] == "InputLayer" else [Spec()]
+    behind = layers[len(layers) - len(entries) :]
+    for number, (old, new) in enumerate(zip(entries, behind, strict=True)):
+        if class_of(old) == "InputLayer":
+            continue
+        name = layer_name(old)
+        inner = place.inner(name, class_of(old) or str(old.get("class_name")))
+        shape = specs[0].shape if specs else None
+        rank = len(shape) if shape is not None else None
+        steps.append(Step((name, number), inner, old, ((0, taken),), {}, rank))
+        taken = (name, number, 0)
+        specs = specs_behind(new, inner.path, specs, {}, context.models)
+    return Flow(place.path, steps, [START], [taken], _cannot_write, context)
+
+
+def _cannot_write(step: Step, masks: Sequence[Masked], terms: Terms) -> None:
+    """Raises Cannot: in a Sequential model, each layer is given the output of the one before, and nothing else."""
+    raise Cannot("is in a Sequential model, whose layers take no argument")
 
 
 def _input_layer(first: Mapping[str, Any], settings: Mapping[str, Any], place: Place, context: Context) -> list[Entry]:
