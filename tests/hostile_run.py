@@ -31,6 +31,8 @@ OPERATIONS: dict[str, Any] = {
     "check": lambda path, out: wtool.check(path),
     "average": lambda path, out: wtool.average([path, path], output=out),
     "average, drop": lambda path, out: wtool.average([path], output=out, optimizer="drop"),
+    "ema": lambda path, out: wtool.ema(path, output=out),
+    "ema, sigma_rel": lambda path, out: wtool.ema(path, sigma_rel=0.1, output=out),
     "prune": lambda path, out: wtool.prune(path, sparsity=0.5, output=out),
     "stroke": lambda path, out: wtool.stroke(path, seed=1, output=out),
     "rewind": lambda path, out: wtool.rewind(path, initial=path, output=out),

@@ -62,6 +62,8 @@ average {model} a/{model} b/{model} --optimizer drop -o average-drop{x}
 average {model} a/{model} --linear --dry-run
 average {model} a/{model} --linear --dry-run --json
 average {model} a/{model} --coefficients 1,3 -o -
+ema {model} -o ema{x}
+ema {model} --dry-run --json
 prune {model} --sparsity .5 -o pruned{x}
 prune {model} --sparsity .5 -o pruned{x}
 prune {model} --sparsity .9 -o pruned{x}

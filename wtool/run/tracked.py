@@ -6,16 +6,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from wtool.checkpoint.lineage import Record, own_records
 from wtool.checkpoint.model import Checkpoint
 from wtool.errors import Refused, Usage
-from wtool.run.averaging import WORDS, Averaging
 from wtool.run.changes import Changes, Edited
-from wtool.run.plan import Plan
+from wtool.run.merging import Merging, Recipe, Words
+from wtool.run.plan import Operand, Plan
 from wtool.run.progress import Passes
+from wtool.transforms.change import Data
+from wtool.transforms.merging import average
 from wtool.transforms.posthoc import Fit, fitted
 from wtool.transforms.power import NARROWEST, WIDEST, exponent_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 TRACKING = "power-ema"
 """The operation in the record of a snapshot."""
@@ -28,6 +35,15 @@ MOST_STEPS = 1 << 53
 
 WIDE = 0.2
 """Relative width above which averages depend much on the first steps, of which snapshots tell little."""
+
+WORDS = Words(
+    "averaged",
+    "average",
+    "the newest",
+    "older snapshots",
+    "the training that it is of diverged",
+    "it is a snapshot of the average that was asked for",
+)
 
 FAR_OFF = 0.05
 """Error of a weighting from which on it is no longer the one that was asked for."""
@@ -73,11 +89,11 @@ def tracked_of(checkpoint: Checkpoint) -> Tracked | None:
         return None
     width, step = (records[-1].parameters.get(name) for name in ("sigma_rel", "step"))
     iteration, training = (records[-1].more.get(name) for name in ("iteration", "training"))
-    if not isinstance(width, float) or not isinstance(step, int) or not isinstance(training, str):
+    if not isinstance(width, float) or type(step) is not int or not isinstance(training, str):
         return None
     if not NARROWEST <= width <= WIDEST or not 0 < step < MOST_STEPS:
         return None
-    return Tracked(width, step, iteration if isinstance(iteration, int) else None, training)
+    return Tracked(width, step, iteration if type(iteration) is int else None, training)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,13 +116,14 @@ class PostHoc:
 
     def plan(self) -> Plan:
         """What will be done to the newest snapshot."""
-        plan = Averaging("coefficients", list(self.fit.coefficients), optimizer=self.optimizer, bn="newest").plan(
-            self.snapshots
-        )
-        (operation,) = plan.operations
+        shares = self.fit.coefficients
+        pairs = zip(self.snapshots, shares, strict=True)
+        operands = [Operand(each, {"coefficient": float(share)}, "averaged") for each, share in pairs]
         record = Record("ema", {"sigma_rel": self.sigma_rel, "step": self.step, "optimizer": self.optimizer})
-        of_trained = replace(operation, record=record, work_out=partial(_of_trained, operation.work_out))
-        return replace(plan, operations=(of_trained,))
+        merging = Merging(partial(_recipe, shares), WORDS, bn="newest", optimizer=self.optimizer)
+        plan = merging.plan(operands, len(operands) - 1, record)
+        (operation,) = plan.operations
+        return replace(plan, operations=(replace(operation, work_out=partial(_of_trained, operation.work_out)),))
 
     def notes(self) -> list[str]:
         """What is worth knowing about how well the snapshots give the average."""
@@ -168,6 +185,10 @@ def _refuse_mixture(ordered: Sequence[tuple[Checkpoint, Tracked]]) -> None:
     for (checkpoint, one), (other, two) in pairwise(ordered):
         if (one.step, one.sigma_rel) == (two.step, two.sigma_rel):
             raise Refused(f"is of the same average and step as {checkpoint.name}; leave one of them out", other.name)
+
+
+def _recipe(coefficients: NDArray[np.float64], data: Data) -> Recipe:
+    return Recipe(average.prepare(data, coefficients), lambda site: coefficients)
 
 
 def _of_trained(work_out: Callable[[Edited, Passes], Changes], edited: Edited, passes: Passes) -> Changes:

@@ -14,7 +14,7 @@ from wtool.errors import Refused, a_few
 from wtool.schema.optimizer_settings import Settings, innermost_settings, parts_settings
 from wtool.schema.optimizers import MOVING_AVERAGE, SEQUENCE, TABLE
 
-OTHERWISE = "`wtool average` averages checkpoints, and the callback PowerEMA tracks averages during training"
+OTHERWISE = "`wtool average` averages checkpoints, and `wtool ema --sigma-rel` snapshots of the callback PowerEMA"
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,9 @@ class PowerEMA(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Bring the averages up to date."""
-        steps = batch + 1 - self._batches  # several in one execution
+        # An execution may have several steps. Keras counts the last one of an epoch full, whatever is left for it.
+        most = (self.params or {}).get("steps") or batch + 1
+        steps = min(batch + 1, most) - self._batches
         self._batches += steps
         before = self.step
         self.step += steps
@@ -145,7 +147,7 @@ class PowerEMA(keras.callbacks.Callback):
         own, told = self._iteration(), next(iter(last.values()))
         if len({each.training for each in found.values()}) > 1:
             raise Usage("the folder has snapshots of several trainings; name another one", self.folder)
-        if told.iteration is None or told.iteration != own:
+        if not told.iteration or told.iteration != own:
             raise Usage(
                 f"its newest snapshots were saved when the optimizer had done {told.iteration} steps, the model's has "
                 f"done {own}: name another folder, or go on from the checkpoint of that step",
