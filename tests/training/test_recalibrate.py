@@ -28,13 +28,13 @@ def numbers(samples: int = 70) -> Array:
 
 @pytest.fixture(scope="module")
 def trained() -> Any:
-    """A compiled model whose optimizer has moments; its first layer that normalises is behind a Dense layer."""
+    """A compiled model whose optimizer has slots; its first layer that normalises is behind a Dense layer."""
     keras.utils.set_random_seed(0)
     layers = [keras.layers.Dense(4, name="dense"), keras.layers.BatchNormalization(name="first")]
     layers += [keras.layers.Dropout(0.5), keras.layers.ReLU(), keras.layers.BatchNormalization(name="second")]
     model = keras.Sequential([keras.Input((6,)), *layers, keras.layers.Dense(1, name="last")])
     model.compile("adam", "mean_squared_error")
-    model.train_on_batch(numbers(), np.ones((70, 1)))
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
@@ -141,9 +141,8 @@ def test_the_command(saved: Path) -> None:
     """A model that fails does not hide the others; words go to standard error, and numbers to standard output."""
     (saved.parent / "broken.keras").write_bytes(b"PK")
     words = ["recalibrate", str(saved.parent), "--data", str(saved.parent / "data.npz"), "-o", f"{saved.parent}/out/"]
-    done = subprocess.run(
-        forkserver.wtool(*words, "--exact", "--json"), capture_output=True, text=True, env=ENV, check=False
-    )
+    argv = forkserver.wtool(*words, "--exact", "--json", training=True)
+    done = subprocess.run(argv, capture_output=True, text=True, env=ENV, check=False)
     assert done.returncode == 1
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [list(row) for row in rows] == [
@@ -158,7 +157,9 @@ def test_the_command(saved: Path) -> None:
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])
 def test_a_table_of_how_far_off_and_a_pipe(saved: Path, more: tuple[str, ...]) -> None:
-    argv = forkserver.wtool("recalibrate", "-", "--data", str(saved.parent / "data.npz"), "-o", "-", *more)
+    argv = forkserver.wtool(
+        "recalibrate", "-", "--data", str(saved.parent / "data.npz"), "-o", "-", *more, training=True
+    )
     done = subprocess.run(argv, capture_output=True, env=ENV, check=False, input=saved.read_bytes())
     assert done.returncode == 0, done.stderr
     table = (done.stdout if more else done.stderr).decode().splitlines()

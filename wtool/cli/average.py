@@ -27,12 +27,17 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -
     from wtool.ops.average import average
 
     refuse_two_outputs(as_json, chosen["output"])
+    chosen["recalibrate"] = chosen["recalibrate"] or None
     with progress_bar("averaging", quiet) as progress:
         done = average(paths, progress=progress, diagnosed=None if as_json else partial(say_diagnosis, quiet), **chosen)
     if as_json:
         click.echo(json.dumps(asdict(done)))
     elif chosen["dry_run"]:
         print_table(["tensor", "what would become of it"], list(done.actions.items()))
+    if done.drifts and not as_json and (chosen["dry_run"] or not quiet):
+        from wtool.cli.recalibrate import print_drifts
+
+        print_drifts(done.drifts, is_error=not chosen["dry_run"])
     if quiet:
         for note in done.warnings:
             say(f"note: {note}")

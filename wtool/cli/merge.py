@@ -30,12 +30,17 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
     from wtool.ops.merge import merge
 
     refuse_two_outputs(as_json, chosen["output"])
+    chosen["recalibrate"] = chosen["recalibrate"] or None
     with progress_bar("merging", quiet) as progress:
         done = merge(models, progress=progress, diagnosed=None if as_json else partial(say_diagnosis, quiet), **chosen)
     if as_json:
         click.echo(json.dumps(asdict(done)))
     elif chosen["dry_run"]:
         print_table(["tensor", "what would become of it"], list(done.actions.items()))
+    if done.drifts and not as_json and (chosen["dry_run"] or not quiet):
+        from wtool.cli.recalibrate import print_drifts
+
+        print_drifts(done.drifts, is_error=not chosen["dry_run"])
     if not quiet:
         _report(done)
         if not as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -22,7 +23,7 @@ from wtool.cli.console import (
 )
 from wtool.cli.transforming import help_of, status_of
 from wtool.errors import one_line
-from wtool.training.recalibrate_options import Recalibrate, Recalibrated
+from wtool.training.recalibrate_options import Drift, Recalibrate, Recalibrated
 
 HEADER = ("layer", "mean off by (deviations)", "variance of data / stored")
 
@@ -40,12 +41,10 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
 
     def report(result: Recalibrated) -> None:
         if as_json:
-            layers = {name: drift._asdict() for name, drift in result.layers.items()}
-            click.echo(json.dumps({**asdict(result), "layers": layers}))
+            click.echo(json.dumps(asdict(result)))
         elif result.layers and (chosen["dry_run"] or not quiet):
             click.echo(one_line(result.model), err=not chosen["dry_run"])
-            rows = [[name, *map(_told, drift)] for name, drift in result.layers.items()]
-            print_table(HEADER, rows, right=(1, 2), is_error=not chosen["dry_run"])
+            print_drifts(result.layers, is_error=not chosen["dry_run"])
         if not quiet:
             _say(result)
 
@@ -64,6 +63,12 @@ def _say(done: Recalibrated) -> None:
     seen = f"{counted(done.samples, 'sample')} in {done.passes:,} {'pass' if done.passes == 1 else 'passes'}"
     where = "nothing written" if done.output is None else f"written to {done.output}"
     say(f"{done.model}: statistics of {counted(len(done.layers), 'layer')} set, from {seen}; {where}")
+
+
+def print_drifts(drifts: Mapping[str, Drift], is_error: bool) -> None:
+    """Prints how far off the statistics of layers were, on standard output or standard error."""
+    rows = [[name, _told(drift.mean), _told(drift.variance)] for name, drift in drifts.items()]
+    print_table(HEADER, rows, right=(1, 2), is_error=is_error)
 
 
 def _told(value: float | None) -> str:

@@ -22,6 +22,7 @@ from wtool.ops.average_order import against_steps, ordered
 from wtool.ops.average_times import step_of, times_of
 from wtool.ops.doctor import diagnose
 from wtool.ops.functions import First, function_of
+from wtool.ops.recalibration import drifts_of, recalibrated_after
 from wtool.ops.series import Choice, best, newest
 from wtool.run.averaging import Averaging
 from wtool.run.derive import Derived, derive
@@ -60,17 +61,18 @@ def _average(paths: Sequence[Path], given: Mapping[str, Any]) -> Averaged:
             options.optimizer,
             options.allow_nonfinite,
             options.bn,
+            options.recalibrate is not None,
         )
         base = checkpoints[-1]
         name = result_name(STEM, base.format, base.name)
         goal = goal_of(output, name, ".", name, force=options.force, dry_run=options.dry_run)
-        plan = work.plan(checkpoints)
+        plan, about_data = recalibrated_after(work.plan(checkpoints), options.recalibrate)
         try:
             diagnosis = diagnose(options, plan, [each.told["coefficient"] for each in plan.operations[0].operands])
             derived = derive(plan, goal, options.progress)
         except Refused as error:
             raise error.about(base.name) from None
-        done = _told(work, plan, goal, derived, [*passed_by, *doubts, *choice.notes, *told])
+        done = _told(work, plan, goal, derived, [*passed_by, *doubts, *choice.notes, *told, *about_data])
         return replace(
             done,
             diagnosis=diagnosis,
@@ -115,15 +117,16 @@ def _told(work: Averaging, plan: Plan, goal: Goal, derived: Derived, notes: Sequ
     inputs = tuple((each.checkpoint.name, each.told["coefficient"]) for each in operands)
     if derived.there is not None:
         return Averaged(goal.path, inputs, {}, 0, tuple(notes), skipped=True)
-    checkpoints, change = [each.checkpoint for each in operands], derived.change
+    checkpoints, actions = [each.checkpoint for each in operands], derived.actions
     hashes = [*derived.hashes[1:], *derived.hashes[:1]]  # oldest first: the base is the newest
     same = same_content(checkpoints, hashes) if hashes else []
     return Averaged(
         None if goal.dry_run else goal.path,
         inputs,
-        dict(change.actions),
-        sum(prod(tensor.shape) for tensor in plan.base.weights if change.actions[tensor.path] in CALCULATED),
-        (*notes, *replacing(goal.path, checkpoints), *change.notes, *same, *work.kept_but_different()),
+        actions,
+        sum(prod(tensor.shape) for tensor in plan.base.weights if actions[tensor.path] in CALCULATED),
+        (*notes, *replacing(goal.path, checkpoints), *derived.notes, *same, *work.kept_but_different()),
+        drifts=drifts_of(derived),
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from wtool.choices import MODES, ORDERS, STATISTICS_OF_AVERAGES
 from wtool.errors import Usage
 from wtool.option import Checked, argument, like, option
 from wtool.run.diagnosis import Diagnosis
 from wtool.run.options import Execution, Output, Selection
+from wtool.training.recalibrate_options import Afterwards, Drift
 from wtool.training.resume_options import Resume
 from wtool.words import Path, Progress
 
@@ -81,6 +83,7 @@ class Average(Checked):
         choices=STATISTICS_OF_AVERAGES,
         noun="treatment of batch normalisation",
     )
+    recalibrate: Any = like(Afterwards, "recalibrate")
     output: Path | None = like(Resume, "output")
     include: Sequence[str] = like(Selection, "include")
     exclude: Sequence[str] = like(Selection, "exclude")
@@ -164,6 +167,7 @@ class Averaged:
         diagnosis: what `doctor` found; None without it.
         considered: with `last` or `best`, all checkpoints that could have been averaged, oldest first; none without.
         warnings: those of the notes that are about the order of coefficients, which -q does not silence.
+        drifts: path of each layer whose statistics were recalibrated -> how far off they were.
     """
 
     output: str | None
@@ -175,3 +179,4 @@ class Averaged:
     diagnosis: Diagnosis | None = None
     considered: tuple[Considered, ...] = ()
     warnings: tuple[str, ...] = ()
+    drifts: dict[str, Drift] = field(default_factory=dict)

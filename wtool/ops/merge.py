@@ -20,6 +20,7 @@ from wtool.ops.average_inputs import Named, inputs_but
 from wtool.ops.doctor import diagnose
 from wtool.ops.functions import First, function_of
 from wtool.ops.merge_options import CALCULATED, Merge, Merged
+from wtool.ops.recalibration import drifts_of, recalibrated_after
 from wtool.run.batch import fresh_seed, words_of
 from wtool.run.by_method import ByMethod
 from wtool.run.derive import Derived, derive
@@ -61,6 +62,7 @@ def _merge(models: Models, given: Mapping[str, Any]) -> Merged:
         options.include,
         options.exclude,
         options.optimizer,
+        options.recalibrate is not None,
     )
     with ExitStack() as stack:
         drop = options.optimizer == "drop"
@@ -69,13 +71,13 @@ def _merge(models: Models, given: Mapping[str, Any]) -> Merged:
         before = [] if base is None else [stack.enter_context(open_checkpoint(base, like=first))]
         name = result_name(STEM, first.format, first.name)
         goal = goal_of(output, name, ".", name, force=options.force, dry_run=options.dry_run)
-        plan = work.plan([*before, first, *rest])
+        plan, about_data = recalibrated_after(work.plan([*before, first, *rest]), options.recalibrate)
         try:
             diagnosis = diagnose(options, plan)
             derived = derive(plan, goal, options.progress)
         except Refused as error:
             raise error.about(first.name) from None
-        return replace(_told(work, plan, goal, derived, [*passed_by, *left_out]), diagnosis=diagnosis)
+        return replace(_told(work, plan, goal, derived, [*passed_by, *left_out, *about_data]), diagnosis=diagnosis)
 
 
 globals()["merge"] = function_of(Merge, "merge", (Merge,), Merged, _merge, MODELS, ("method",))
@@ -95,7 +97,7 @@ def _told(work: ByMethod, plan: Plan, goal: Goal, derived: Derived, notes: Seque
     inputs = tuple((each.checkpoint.name, each.role) for each in operands)
     if derived.there is not None:
         return Merged(goal.path, work.method.name, inputs, derived.there.seed, {}, 0, tuple(notes), skipped=True)
-    change = derived.change
+    actions = derived.actions
     in_order = {id(each): own for each, own in zip(plan.checkpoints, derived.hashes, strict=False)}
     checkpoints = [each.checkpoint for each in operands]
     same = same_content(checkpoints, [in_order[id(each)] for each in checkpoints]) if in_order else []
@@ -104,7 +106,8 @@ def _told(work: ByMethod, plan: Plan, goal: Goal, derived: Derived, notes: Seque
         work.method.name,
         inputs,
         work.seed if work.method.is_random else None,
-        dict(change.actions),
-        sum(prod(each.shape) for each in plan.base.weights if change.actions[each.path].startswith(CALCULATED)),
-        (*notes, *replacing(goal.path, checkpoints), *change.notes, *same, *work.kept_but_different()),
+        actions,
+        sum(prod(each.shape) for each in plan.base.weights if actions[each.path].startswith(CALCULATED)),
+        (*notes, *replacing(goal.path, checkpoints), *derived.notes, *same, *work.kept_but_different()),
+        drifts=drifts_of(derived),
     )

@@ -11,6 +11,7 @@ from wtool.ops.average_options import Average
 from wtool.option import Checked, like, option, told
 from wtool.run.diagnosis import Diagnosis
 from wtool.run.options import Execution, Output, Seed
+from wtool.training.recalibrate_options import Drift
 from wtool.transforms.merging.registry import METHODS, RESCALES
 from wtool.words import Numbers, Path, Progress
 
@@ -88,6 +89,7 @@ class Merge(Checked):
     )
     seed: int | None = like(Seed, "seed")
     doctor: bool = like(Average, "doctor")
+    recalibrate: Any = like(Average, "recalibrate")
     output: Path | None = like(Average, "output")
     include: Sequence[str] = like(Average, "include")
     exclude: Sequence[str] = like(Average, "exclude")
@@ -137,6 +139,7 @@ class Merged:
         notes: what is worth knowing, one line each.
         skipped: the output was there already, made of the same models in the same way.
         diagnosis: what `doctor` found; None without it.
+        drifts: path of each layer whose statistics were recalibrated -> how far off they were.
     """
 
     output: str | None
@@ -148,3 +151,4 @@ class Merged:
     notes: tuple[str, ...]
     skipped: bool = False
     diagnosis: Diagnosis | None = None
+    drifts: dict[str, Drift] = field(default_factory=dict)

@@ -534,6 +534,7 @@ def average(
     doctor: bool = False,
     allow_nonfinite: bool = False,
     bn: str = "average",
+    recalibrate: Any = None,
     output: Path | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
@@ -576,6 +577,8 @@ def average(
         allow_nonfinite: Average NaN and infinities instead of refusing them.
         bn: Statistics of batch normalisation: averaged as all else, pooled (mean of variances plus
             variance of means), or the newest's. One of average, pool, newest.
+        recalibrate: Then set the statistics of batch normalisation to those of this data, as `wtool
+            recalibrate` does.
         output: The new file; - for standard output.
         include: Only tensors with paths like this (dense*/kernel); repeatable.
         exclude: No tensors with paths like this; repeatable.
@@ -621,6 +624,7 @@ def merge(
     bn: str = "average",
     seed: int | None = None,
     doctor: bool = False,
+    recalibrate: Any = None,
     output: Path | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
@@ -667,6 +671,8 @@ def merge(
             variance of means), or the first model's. One of average, pool, first.
         seed (N): Of the random numbers; a fresh one by default.
         doctor: Look first whether these models can be averaged, and say what speaks against it.
+        recalibrate: Then set the statistics of batch normalisation to those of this data, as `wtool
+            recalibrate` does.
         output: The new file; - for standard output.
         include: Only tensors with paths like this (dense*/kernel); repeatable.
         exclude: No tensors with paths like this; repeatable.

@@ -40,6 +40,7 @@ class Averaging:
         optimizer: what becomes of it.
         allow_nonfinite: average NaN and infinities instead of refusing them.
         bn: what becomes of the statistics of batch normalisation: `average`, `pool` or `newest`.
+        recalibrates: these statistics are taken anew from data afterwards.
         differing: paths of tensors that are kept although the checkpoints disagree; known after the run only.
     """
 
@@ -50,6 +51,7 @@ class Averaging:
     optimizer: str = "follow"
     allow_nonfinite: bool = False
     bn: str = "average"
+    recalibrates: bool = False
     differing: dict[str, None] = field(default_factory=dict)
 
     def coefficients(self, count: int) -> NDArray[np.float64]:
@@ -68,6 +70,7 @@ class Averaging:
             partial(_recipe, coefficients),
             WORDS,
             bn=self.bn,
+            recalibrates=self.recalibrates,
             include=self.include,
             exclude=self.exclude,
             optimizer=self.optimizer,

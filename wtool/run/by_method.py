@@ -36,6 +36,7 @@ class ByMethod:
         seed: of the random numbers.
         seed_is_given: the user wants this seed; otherwise a result with any other is as good.
         bn: what becomes of the statistics of batch normalisation: `average`, `pool` or `first`.
+        recalibrates: these statistics are taken anew from data afterwards.
         include, exclude: merge only tensors with paths like these, and none like those.
         optimizer: what becomes of it.
         differing: paths of tensors that are kept although the models disagree; known after the run only.
@@ -54,6 +55,7 @@ class ByMethod:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
     optimizer: str = "follow"
+    recalibrates: bool = False
     differing: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -68,6 +70,7 @@ class ByMethod:
             lambda data: self._recipe(data, names),
             WORDS,
             bn=self.bn,
+            recalibrates=self.recalibrates,
             must_agree=True,
             include=self.include,
             exclude=self.exclude,

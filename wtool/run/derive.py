@@ -37,6 +37,16 @@ class Derived:
         (change,) = self.changes
         return change
 
+    @property
+    def actions(self) -> dict[str, str]:
+        """Path of each tensor -> what becomes of it, in words: what the last operation says that changes it."""
+        return {path: action for change in self.changes for path, action in change.actions.items()}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth knowing of all operations, one line each."""
+        return tuple(note for change in self.changes for note in change.notes)
+
 
 def derive(plan: Plan, goal: Goal, progress: pipeline.Progress | None = None) -> Derived:
     """Do what is planned: write the result with its lineage, whole or not at all.

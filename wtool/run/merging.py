@@ -93,6 +93,7 @@ class Merging:
         optimizer: what becomes of it.
         allow_nonfinite: merge NaN and infinities instead of refusing them.
         has_base: the first operand is the base of the others.
+        recalibrates: the statistics of batch normalisation are taken anew from data afterwards.
         step: values that are merged at a time.
         differing: paths of tensors that are kept although the checkpoints disagree; known after the run only.
     """
@@ -106,6 +107,7 @@ class Merging:
     optimizer: str = "follow"
     allow_nonfinite: bool = False
     has_base: bool = False
+    recalibrates: bool = False
     step: int = CACHE_BLOCK
     differing: dict[str, None] = field(default_factory=dict)
 
@@ -204,7 +206,8 @@ def _decided(
             continue
         made = MergedTensor(data, sites[tensor.path], tensor, combine, CACHE_BLOCK, "average", nonfinite)
         found[tensor.path] = made.edit(is_whole=False), action
-    told = statistics.notes(work.bn, chosen, work.words.keeper) if len(data.checkpoints) > 1 else []
+    is_worth_a_note = len(data.checkpoints) > 1 and not work.recalibrates
+    told = statistics.notes(work.bn, chosen, work.words.keeper) if is_worth_a_note else []
     return found, [*prepared.notes, *told]
 
 

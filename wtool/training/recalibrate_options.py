@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from wtool.option import Checked, like, option, told
 from wtool.run.options import Execution, Output
@@ -74,7 +74,20 @@ class Recalibrate(Checked):
         return Recalibration(exact=self.exact, batches=self.batches, batch_size=self.batch_size, frozen=self.frozen)
 
 
-class Drift(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Afterwards(Checked):
+    """A recalibration behind another operation, in the same file."""
+
+    recalibrate: Any = option(
+        None,
+        "Then set the statistics of batch normalisation to those of this data, as `wtool recalibrate` does.",
+        metavar="DATA",
+        is_repeatable=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
     """How far off the statistics of a layer were.
 
     Attributes:

@@ -124,11 +124,12 @@ def _changes(work: Recalibrating, edited: Edited, passes: Passes) -> Changes:
         data = read_inputs(work.data, model, work.how.batch_size)
         found = recalibrated(model, variables, data, work.how, passes.look)
     weights = {tensor.path: tensor for tensor in base.weights}
+    notes = [*(() if edited.values else base.notes), *found.notes]
     edits = tuple(Edit(weights[path], (), partial(_part, value.reshape(-1))) for path, value in found.values.items())
     return NewStatistics(
         edits=edits,
-        actions={path: "set to that of the data" if path in found.values else "kept" for path in weights},
-        notes=(*base.notes, *found.notes, *(() if found.layers or found.notes else (NOTHING,))),
+        actions=dict.fromkeys(found.values, "set to that of the data"),
+        notes=tuple(notes if found.layers or found.notes else [*notes, NOTHING]),
         found=found,
     )
 
