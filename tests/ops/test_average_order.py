@@ -87,6 +87,13 @@ def test_coefficients_keep_the_order_of_the_words(tmp_path: Path) -> None:
     assert set(done.warnings) <= set(done.notes)
 
 
+def test_coefficients_of_a_folder_with_a_name_without_a_number_are_told(tmp_path: Path) -> None:
+    paths = named(tmp_path, "ckpt-1.keras", "ckpt-2.keras", "final.keras")
+    (warning,) = wtool.average([tmp_path], coefficients=[1, 2, 3], dry_run=True).warnings
+    assert "final.keras has no number in its name, and comes as the newest" in warning
+    assert wtool.average(paths, coefficients=[1, 2, 3], dry_run=True).warnings == ()  # typed in this order
+
+
 def test_coefficients_of_a_part_that_a_shell_may_have_sorted_are_refused(tmp_path: Path) -> None:
     paths = named(tmp_path, "e1.keras", "e10.keras", "e2.keras", "best.keras")
     with pytest.raises(wtool.Usage, match="--order says which"):

@@ -47,11 +47,11 @@ def ordered(named: Named, order: str | None, method: str, matters: bool) -> Orde
         return _by_time(paths)
     natural = sorted(paths, key=natural_key)
     if order is None and method == "coefficients":
-        return _as_typed(paths, natural)
+        found, typed = _as_typed(paths, natural)
+        is_one_by_one = all(word == path for word, path in named)
+        return Order(found, (*typed, *(() if is_one_by_one else _of_names(found, matters))))
     typed = [] if order == "natural" else _otherwise_than_typed(named, natural, matters)
-    return Order(
-        natural, (*typed, *_without_number(natural, matters), *(_of_several_numbers(natural) if matters else ()))
-    )
+    return Order(natural, (*typed, *_of_names(natural, matters)))
 
 
 def _by_time(paths: list[str]) -> Order:
@@ -59,7 +59,7 @@ def _by_time(paths: list[str]) -> Order:
         raise Usage("standard input has no time of change; choose another --order")
     times = {path: _modified(path) for path in paths}
     found = sorted(paths, key=lambda path: (times[path], natural_key(path)))
-    same = [pair for pair in pairwise(found) if times[pair[0]] == times[pair[1]]]
+    same = [(a, b) for a, b in pairwise(found) if a != b and times[a] == times[b]]
     return Order(found, tuple(f"{a} and {b} changed at the same time: ordered by name" for a, b in same[:1]))
 
 
@@ -70,7 +70,7 @@ def _modified(path: str) -> int:
         raise WtoolError(error.strerror or str(error), path) from None
 
 
-def _as_typed(paths: list[str], natural: list[str]) -> Order:
+def _as_typed(paths: list[str], natural: list[str]) -> tuple[list[str], list[str]]:
     """The order of coefficients: that of the words, and within a folder or pattern that of the names.
 
     Shells sort what a pattern matches by characters, so words in such an order were perhaps not typed in any.
@@ -78,9 +78,8 @@ def _as_typed(paths: list[str], natural: list[str]) -> Order:
     keys = [natural_key(path) for path in paths]
     if any(a < b and left > right for (a, b), (left, right) in zip(pairwise(paths), pairwise(keys), strict=True)):
         raise Usage(f"the coefficients may be meant as typed or by number ({_sequence(natural)}); --order says which")
-    if paths == natural:
-        return Order(paths)
-    return Order(paths, (f"coefficients in the order of the words, not of the names: {_sequence(paths)}",))
+    differs = f"coefficients in the order of the words, not of the names: {_sequence(paths)}"
+    return paths, [] if paths == natural else [differs]
 
 
 def _otherwise_than_typed(named: Named, natural: list[str], matters: bool) -> list[str]:
@@ -92,28 +91,33 @@ def _otherwise_than_typed(named: Named, natural: list[str], matters: bool) -> li
     return [f"in the order of the names, {natural[-1]} is the newest, not {paths[-1]}; see --order"]
 
 
-def _without_number(natural: list[str], matters: bool) -> list[str]:
+def _of_names(paths: list[str], matters: bool) -> list[str]:
+    """Notes on what the names of checkpoints, in their order, leave open."""
+    return [*_without_number(paths, matters), *(_of_several_numbers(paths) if matters else [])]
+
+
+def _without_number(paths: list[str], matters: bool) -> list[str]:
     """Notes on names without a number among names that have one: these may be the newest or not."""
-    has_number = [re.search("[0-9]", name) is not None for name in own_names(natural)]
+    has_number = [re.search("[0-9]", name) is not None for name in own_names(paths)]
     if not any(has_number):
         return []
     found = []
-    for at, path in enumerate(natural):
-        is_newest = at == len(natural) - 1
+    for at, path in enumerate(paths):
+        is_newest = at == len(paths) - 1
         if not has_number[at] and (matters or is_newest):
-            place = "the newest" if is_newest else "the oldest" if at == 0 else f"number {at + 1} of {len(natural)}"
+            place = "the newest" if is_newest else "the oldest" if at == 0 else f"number {at + 1} of {len(paths)}"
             found.append(f"{path} has no number in its name, and comes as {place} because of its letters; see --order")
     return found
 
 
-def _of_several_numbers(natural: list[str]) -> list[str]:
+def _of_several_numbers(paths: list[str]) -> list[str]:
     """A note where the first number in which names differ may not be the one that counts: a loss, a day before a month.
 
     The numbers of names are compared one after the other. That is the order of each number, unless a later one falls
     while it should grow, or an earlier one is no whole number.
     """
     try:
-        found = [each for each in columns(natural) if each.varies]
+        found = [each for each in columns(paths) if each.varies]
     except Usage:
         return []  # names of several forms
     whole = [each for each in found if each.is_whole]
@@ -124,7 +128,7 @@ def _of_several_numbers(natural: list[str]) -> list[str]:
         return []
     seen = ", then ".join(each.texts[-1] for each in found)
     return [
-        f"names differ in several numbers, and are in the order of the first one ({natural[-1]}: {seen}); see --order"
+        f"names differ in several numbers, and are in the order of the first one ({paths[-1]}: {seen}); see --order"
     ]
 
 
