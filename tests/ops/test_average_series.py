@@ -214,3 +214,43 @@ def test_what_was_taken_is_told(tmp_path: Path) -> None:
     told = subprocess.run(forkserver.wtool(*words, "--json"), capture_output=True, cwd=tmp_path, check=True, text=True)
     found = json.loads(told.stdout)["considered"]
     assert found[1] == {"path": "run/ckpt-2.keras", "value": 0.7, "is_taken": True}
+
+
+@pytest.mark.tensorflow
+def test_the_best_is_the_one_that_keras_keeps(tmp_path: Path) -> None:
+    """Of a real run, by its names, by the log of CSVLogger, and by what ModelCheckpoint saves as the best."""
+    keras = pytest.importorskip("keras")
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(64, 4)), rng.normal(size=(64, 1))
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.5), "mse")  # so fast that the best epoch is not the last one
+    run = tmp_path / "run"
+    run.mkdir()
+    kept = [
+        keras.callbacks.ModelCheckpoint(run / "ckpt-{epoch}-{val_loss:.6f}.keras"),
+        keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", save_best_only=True),
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+    ]
+    model.fit(x[:48], y[:48], validation_data=(x[48:], y[48:]), epochs=6, callbacks=kept, verbose=0)
+    for options in ({}, {"log": tmp_path / "log.csv"}):
+        done = wtool.average([run], best=1, by="val_loss", dry_run=True, **options)  # type: ignore[arg-type]
+        (chosen,) = (Path(path) for path, _ in done.inputs)
+        best = arrays(tmp_path / "best.keras")
+        assert all(np.array_equal(value, best[name]) for name, value in arrays(chosen).items())
+        assert not chosen.name.startswith("ckpt-6"), "the best is not the last, so an epoch too far would be seen"
+
+
+@pytest.mark.tensorflow
+def test_the_log_and_the_checkpoints_of_resume(tmp_path: Path) -> None:
+    pytest.importorskip("keras")
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "data.npz", x=rng.normal(size=(32, 2)), y=np.eye(3)[rng.integers(0, 3, 32)])
+    options: dict[str, Any] = {"data": tmp_path / "data.npz", "validation_split": 0.25, "epochs": 3, "seed": 0}
+    where = {"checkpoints": tmp_path / "run", "log": tmp_path / "log.csv", "output": tmp_path / "trained.keras"}
+    wtool.resume(BLOBS[0], **options, **where)
+    done = wtool.average([tmp_path / "run"], best=2, by="val_loss", log=tmp_path / "log.csv", dry_run=True)
+    rows = [line.split(",") for line in (tmp_path / "log.csv").read_text().splitlines()]
+    at, epoch = rows[0].index("val_loss"), rows[0].index("epoch")
+    wanted = {f"ckpt-{int(row[epoch]):04d}.keras": float(row[at]) for row in rows[1:]}
+    assert {Path(each.path).name: each.value for each in done.considered} == wanted

@@ -29,8 +29,8 @@ from wtool.words import Progress
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CLOSE = 0.9
-"""Kernels with a larger cosine are alike: averages of such models were as good as the models, in all that was tried."""
+CLOSE = 0.8
+"""Kernels with a larger cosine are alike: all averages of such models that were tried are as good as the models."""
 
 FAR = 0.25
 """Kernels with a smaller cosine are unlike: no runs from the same initial values were that far apart."""
