@@ -97,7 +97,7 @@ def drift(path: str, seed: int) -> None:
     """The base, trained on with steps so large that two runs end up far from each other."""
     keras.utils.set_random_seed(100 + seed)
     model = keras.models.load_model("base.keras")
-    fit(model, path, keras.optimizers.SGD(0.3, momentum=0.9), epochs=12, share=1)
+    fit(model, path, keras.optimizers.SGD(1.0, momentum=0.9), epochs=20, share=1)
 
 
 def fit(model: keras.Model, path: str, optimizer: keras.optimizers.Optimizer, epochs: int, share: int) -> None:
