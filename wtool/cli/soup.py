@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import click
 
 from wtool.cli import options
 from wtool.cli.console import print_table, quiet_import, refuse_two_outputs, say, say_passed_by
+from wtool.cli.doctor import say_diagnosis
 from wtool.cli.transforming import help_of
 from wtool.training.soups.options import Soup, Souped, Tasted
 
@@ -24,12 +26,14 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
     from wtool.ops.soup import check_soup
 
     refuse_two_outputs(as_json, chosen["output"])
+    chosen["recalibrate"] = chosen["recalibrate"] or None
     check_soup(models, Soup(**chosen))
     with quiet_import():
         from wtool.training.soups.soup import make_soup  # noqa: F401  Keras, which takes seconds
     from wtool.ops.soup import soup
 
-    done = soup(models, report=None if quiet else _say_score, **chosen)
+    report = None if quiet else _say_score
+    done = soup(models, report=report, diagnosed=None if as_json else partial(say_diagnosis, quiet), **chosen)
     if as_json:
         click.echo(json.dumps(asdict(done)))
     elif chosen["dry_run"]:

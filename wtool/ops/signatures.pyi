@@ -1145,6 +1145,8 @@ def soup(
     metric: str | None = None,
     mode: str | None = None,
     rounds: int = 1,
+    recalibrate: Any = None,
+    doctor: bool = False,
     log: Path | None = None,
     order: str | None = None,
     optimizer: str = "follow",
@@ -1156,6 +1158,7 @@ def soup(
     dry_run: bool = False,
     force: bool = False,
     report: Callable[[Any], None] | None = None,
+    diagnosed: Callable[[Any], None] | None = None,
 ) -> Souped:
     """Average fine-tuned models, and choose which of them by their scores on held-out data.
 
@@ -1178,6 +1181,9 @@ def soup(
         metric: The score: loss or a metric; the model's first metric by default, else its loss.
         mode: Whether a low or a high score is better; by the metric's name by default. One of min, max.
         rounds (N): How often models that did not go in are tried again.
+        recalibrate: Set the statistics of batch normalisation of every mean to those of this data,
+            before it is scored.
+        doctor: Look first whether these models can be averaged, and say what speaks against it.
         log: A .jsonl file that gets a line for each score.
         order: Which of equals comes first: by path (the default), as given, or by time. One of natural,
             given, mtime.
@@ -1190,6 +1196,7 @@ def soup(
         dry_run: Say what would be done, in a table; write nothing.
         force: Replace an existing output.
         report: called with every score, a `Tasted`.
+        diagnosed: called with what `doctor` found, before anything is scored.
 
     Returns:
         one `wtool.Souped`.

@@ -40,6 +40,8 @@ def check_soup(models: Sequence[str], options: Soup) -> tuple[list[str], list[st
     from wtool.training.soups.log import check_log
 
     check_data(options.data)
+    if options.recalibrate is not None:
+        check_data(options.recalibrate, labelled=False)
     if options.log is not None:
         check_log(os.fspath(options.log))
     if "-" in models:

@@ -148,3 +148,45 @@ def test_the_command(models: list[Path], data: Path, tmp_path: Path) -> None:
 def test_words_that_do_not_go_together(models: list[Path], data: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(wtool.Usage, match=message):
         wtool.soup(models[:2], data=data, dry_run=True, **options)
+
+
+def test_a_mean_is_recalibrated_before_it_is_scored(data: Path, tmp_path: Path) -> None:
+    """Two models on either side of a good one, whose statistics of batch normalisation are anything."""
+    with np.load(data) as arrays:
+        x, y = arrays["x_val"], arrays["y_val"]
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((2,))
+    hidden = keras.layers.BatchNormalization()(keras.layers.Dense(25)(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(3, "softmax")(keras.layers.ReLU()(hidden)))
+    model.compile(keras.optimizers.Adam(0.05), "categorical_crossentropy", metrics=["accuracy"])
+    model.fit(x, y, batch_size=100, epochs=5, verbose=0)
+    good = model.get_weights()
+    for number, sign in enumerate((1, -1)):
+        new = [each.copy() for each in good]
+        new[0] += sign * 3.0
+        new[4], new[5] = new[4] + 50.0, new[5] * 100
+        model.set_weights(new)
+        model.save(tmp_path / f"model-{number}.keras")
+    paths = sorted(tmp_path.glob("*.keras"))
+    before = wtool.soup(paths, data=data, metric="loss", dry_run=True, uniform=True)
+    output = tmp_path / "out" / "soup.keras"
+    output.parent.mkdir()
+    np.savez(tmp_path / "x.npz", x_train=x)
+    options = {"data": data, "metric": "loss", "recalibrate": tmp_path / "x.npz", "log": tmp_path / "log.jsonl"}
+    done = wtool.soup(paths, output=output, **options)
+    assert done.soup == tuple(map(str, paths))
+    assert done.score < min(done.alone.values()) < before.score
+    assert done.score == pytest.approx(evaluated(output, data)["loss"], rel=1e-5)
+    mean = np.mean(np.float64([weights(path)[0] for path in paths]), axis=0).astype(np.float32)
+    expected = np.mean(np.float64(x) @ np.float64(mean), axis=0) + np.float64(weights(output)[1])
+    np.testing.assert_allclose(weights(output)[4], expected, rtol=1e-4, atol=1e-5)
+    assert [each["operation"] for each in wtool.inspect(output)["lineage"][-2:]] == ["soup", "recalibrate"]
+    assert wtool.soup(paths, output=output, **options).skipped
+
+
+def test_a_look_at_the_models_comes_first(models: list[Path], data: Path) -> None:
+    seen: list[Any] = []
+    options: dict[str, Any] = {"data": data, "dry_run": True, "doctor": True}
+    done = wtool.soup(models[:2], diagnosed=seen.append, report=seen.append, **options)
+    assert seen[0] is done.diagnosis
+    assert {each.path for each in done.diagnosis.kernels} == {"hidden/kernel", "output/kernel"}

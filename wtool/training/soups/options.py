@@ -9,6 +9,7 @@ from typing import Any
 from wtool.choices import MODES, ORDERS
 from wtool.errors import Usage
 from wtool.option import Checked, argument, like, option
+from wtool.run.diagnosis import Diagnosis
 from wtool.run.options import Execution, Output
 from wtool.training.resume_options import Resume
 from wtool.words import Path
@@ -48,6 +49,13 @@ class Soup(Checked):
         None, "Whether a low or a high score is better; by the metric's name by default.", choices=MODES, noun="mode"
     )
     rounds: int = option(1, "How often models that did not go in are tried again.", metavar="N", low=1)
+    recalibrate: Any = option(
+        None,
+        "Set the statistics of batch normalisation of every mean to those of this data, before it is scored.",
+        metavar="DATA",
+        is_repeatable=True,
+    )
+    doctor: bool = option(False, "Look first whether these models can be averaged, and say what speaks against it.")
     log: Path | None = option(None, "A .jsonl file that gets a line for each score.", metavar="FILE")
     order: str | None = option(
         None, "Which of equals comes first: by path (the default), as given, or by time.", choices=ORDERS, noun="order"
@@ -61,6 +69,9 @@ class Soup(Checked):
     dry_run: bool = like(Execution, "dry_run")
     force: bool = like(Execution, "force")
     report: Callable[[Any], None] | None = argument(None, "called with every score, a `Tasted`.")
+    diagnosed: Callable[[Any], None] | None = argument(
+        None, "called with what `doctor` found, before anything is scored."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,6 +118,7 @@ class Souped:
         tried: all scores, in the order in which they were looked at.
         notes: what is worth knowing, one line each.
         skipped: the output was there already, made of the same models in the same way.
+        diagnosis: what `doctor` found; None without it.
     """
 
     output: str | None
@@ -119,3 +131,4 @@ class Souped:
     tried: tuple[Tasted, ...]
     notes: tuple[str, ...] = ()
     skipped: bool = False
+    diagnosis: Diagnosis | None = None

@@ -10,12 +10,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
+import numpy as np
+
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
+from wtool.dtypes import is_floating
 from wtool.errors import WtoolError
 from wtool.run.averaging import Averaging
 from wtool.run.derive import derive
+from wtool.run.doctor import examine
 from wtool.run.matching import match
 from wtool.run.plan import Plan
 from wtool.run.target import Goal, goal_of, make_ready, result_name
@@ -25,6 +29,8 @@ from wtool.training.data import fingerprints, reading
 from wtool.training.data.words import paths_of
 from wtool.training.fitting.compiling import Compilation, compile_model
 from wtool.training.loading.load import import_all, load
+from wtool.training.recalibrate_options import Recalibration
+from wtool.training.recalibration.planning import Recalibrating
 from wtool.training.soups.greedy import Chosen, Trial, greedy, names_of, uniform
 from wtool.training.soups.log import Log
 from wtool.training.soups.options import Soup, Souped, Tasted
@@ -54,6 +60,9 @@ def make_soup(names: Sequence[str], options: Soup, notes: Sequence[str] = ()) ->
         name = result_name(STEM, checkpoints[-1].format, names[-1])
         goal = goal_of(output, name, ".", name, force=options.force, dry_run=options.dry_run)
         _refuse_in_the_way(goal, options)
+        diagnosis = examine(checkpoints, len(checkpoints) - 1) if options.doctor else None
+        if diagnosis is not None and options.diagnosed is not None:
+            options.diagnosed(diagnosis)
         work = _Souping(options, checkpoints, _taster(names[-1], options))
         chosen = work.chosen()
         plan = work.plan(chosen.soup)
@@ -70,8 +79,9 @@ def make_soup(names: Sequence[str], options: Soup, notes: Sequence[str] = ()) ->
         best=names[chosen.best],
         alone=dict(zip(names, chosen.alone, strict=True)),
         tried=tuple(work.tried),
-        notes=(*notes, *(() if derived.there else derived.change.notes)),
+        notes=(*notes, *(() if derived.there else derived.notes)),
         skipped=derived.there is not None,
+        diagnosis=diagnosis,
     )
 
 
@@ -90,8 +100,8 @@ def _refuse_in_the_way(goal: Goal, options: Soup) -> None:
     if goal.dry_run or goal.force or goal.path == "-" or not os.path.exists(goal.path):
         return
     with suppress(WtoolError), open_checkpoint(goal.path) as there:
-        last = there.lineage[-1] if there.lineage else Record(None)
-        if last.operation == OPERATION and last.parameters.items() >= _told(options).items():
+        made = [each for each in there.lineage[-2:] if each.operation == OPERATION]
+        if made and made[-1].parameters.items() >= _told(options).items():
             return
     make_ready(goal)
 
@@ -100,7 +110,14 @@ def _taster(path: str, options: Soup) -> Taster:
     loaded = load(path, options.unsafe)
     compile_model(loaded.model, Compilation(options.loss), trains=False, why=loaded.uncompiled)
     data = reading.read_data(options.data, loaded.model, "validation", options.batch_size)
-    return Taster(loaded, data, options.metric or "", options.batch_size)
+    statistics = None
+    if options.recalibrate is not None:
+        statistics = reading.read_inputs(options.recalibrate, loaded.model, options.batch_size)
+    return Taster(loaded, data, options.metric or "", options.batch_size, statistics, _how(options))
+
+
+def _how(options: Soup) -> Recalibration:
+    return Recalibration(batch_size=options.batch_size)
 
 
 def _told(options: Soup) -> dict[str, Any]:
@@ -151,10 +168,19 @@ class _Souping:
         (operation,) = plan.operations
         parameters = {"metric": self.taster.metric, "mode": self.mode, **_told(self._options)}
         operation = replace(operation, record=Record(OPERATION, parameters, tuple(self._data)))
-        return replace(plan, operations=(operation,), is_determined=bool(self._data))
+        plan = replace(plan, operations=(operation,), is_determined=bool(self._data))
+        if self._options.recalibrate is None:
+            return plan
+        behind = Recalibrating(self._options.recalibrate, _how(self._options), self._options.unsafe)
+        return plan.then(behind.plan_of(plan.base))
 
     def _averaging(self, numbers: Sequence[int], allow_nonfinite: bool = False) -> Plan:
-        averaging = Averaging("equal", optimizer=self._options.optimizer, allow_nonfinite=allow_nonfinite)
+        averaging = Averaging(
+            "equal",
+            optimizer=self._options.optimizer,
+            allow_nonfinite=allow_nonfinite,
+            recalibrates=self._options.recalibrate is not None,
+        )
         return averaging.plan([self._checkpoints[number] for number in numbers])
 
     def _log(self) -> Log:
@@ -163,6 +189,10 @@ class _Souping:
             return Log(None, self._names, self._names, {})
         data = [each.to_json() for each in self._data] or paths_of(self._options.data)
         how = {"metric": self.taster.metric, "loss": self._options.loss, "data": data}
+        if self._options.recalibrate is not None:
+            seen = [each.to_json() for each in fingerprints.entries(self._options.recalibrate, "statistics")]
+            how["recalibrated"] = seen or paths_of(self._options.recalibrate)
+            data = data if how["recalibrated"] else None
         log = Log(path, self._names, [",".join(each.finish()) for each in self._checkpoints], how)
         if data is not None:  # nothing tells whether arrays from Python are those of the last time
             log.read()
@@ -173,13 +203,15 @@ class _Souping:
         return self._scored(numbers) if known is None else known
 
     def _scored(self, numbers: tuple[int, ...]) -> float:
-        # A model that diverged has a bad score, or none, and stays out.
+        # A model that diverged has no score, and stays out.
         live, plan = self._checkpoints[-1], self._averaging(numbers, allow_nonfinite=True)
         called = zip(live.weights, match(live, plan.base).tensors, strict=True)
         names = {own.path: tensor.path for own, tensor in called if own.path in self.taster.loaded.variables}
         values = values_of(plan, list(names.values()))
-        self.taster.put({name: values[path] for name, path in names.items()})
-        return self.taster.score()
+        is_finite = all(np.isfinite(each).all() for each in values.values() if is_floating(each.dtype.name))
+        self.taster.put({name: values[path] for name, path in names.items()}, recalibrates=is_finite)
+        score = self.taster.score()
+        return score if is_finite else math.nan
 
     def _tell(self, log: Log, trial: Trial) -> None:
         log.add(trial)

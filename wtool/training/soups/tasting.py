@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -17,6 +17,8 @@ from wtool.run.progress import Passes
 from wtool.training.evaluate import score, unfit
 from wtool.training.fitting.compiling import Compilation, compile_model
 from wtool.training.loading.load import Loaded
+from wtool.training.recalibrate_options import Recalibration
+from wtool.training.recalibration.recalibrated import recalibrated
 
 
 def values_of(plan: Plan, paths: Sequence[str]) -> dict[str, Array]:
@@ -52,17 +54,24 @@ class Taster:
         metric: name of the score among the model's loss and metrics. Empty stands for the first metric, else the loss,
             until the model was scored once.
         batch_size: of the data.
+        statistics: data that the statistics of batch normalisation are set to before a score, a result of
+            `reading.read_inputs`; None where they stay.
+        how: of that.
     """
 
     loaded: Loaded
     data: Any
     metric: str = ""
     batch_size: int = 32
+    statistics: Any = None
+    how: Recalibration = field(default_factory=Recalibration)
 
-    def put(self, values: Mapping[str, Array]) -> None:
-        """Give the model's variables new values: path -> array."""
+    def put(self, values: Mapping[str, Array], recalibrates: bool = True) -> None:
+        """Give the model's variables new values, path -> array, and then set the statistics, if there is data."""
         for path, array in values.items():
             self.loaded.variables[path].assign(array)
+        if recalibrates and self.statistics is not None:
+            recalibrated(self.loaded.model, self.loaded.variables, self.statistics, self.how)
 
     def score(self) -> float:
         """The score of the values that the model has now.
