@@ -131,6 +131,37 @@ def test_bands_are_the_ranks_of_a_stable_sort(tensors: list[list[float]], data: 
     assert not own[lowest]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Counted(ModelArrays):
+    """Arrays that note each time a tensor is looked through."""
+
+    walked: list[str]
+
+    def walk(self, look: Look, sites: Sequence[Site]) -> Iterator[tuple[Site, int, Any]]:
+        self.walked.extend(site.path for site in sites)
+        return ModelArrays.walk(self, look, sites)
+
+
+LOOKS = {
+    "linear": 0, "task-arithmetic": 0, "dare-linear": 0, "dare-ties": 0, "nearswap": 0, "wise-ft": 0, "della": 0,
+    "della-linear": 0, "ties": 1, "breadcrumbs": 1, "breadcrumbs-ties": 1, "model-stock": 1, "slerp": 1, "nuslerp": 1,
+    "multislerp": 1, "karcher": 1, "sce": 3,
+}  # fmt: skip
+"""How often each tensor is looked through before the pass that writes."""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_as_many_looks_as_the_definition_needs(method: str) -> None:
+    known, arrays = METHODS[method], operands(method)
+    has_base = known.base != "unused"
+    sites = [Site(path, (size,), "float32") for path, size in SIZES.items()]
+    options = {"density": 0.5} if "density" in known.takes else OPTIONS.get(method, {})
+    numbers = settings_of(known, len(arrays) - has_base, options, sites, has_base=has_base)
+    data = Counted(arrays, sites, [])
+    known.prepare(data, numbers)
+    assert sorted(data.walked) == sorted(list(SIZES) * LOOKS[method])
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("place", [0, -1])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wtool.errors import Usage
@@ -97,6 +97,7 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.text() | ANYTHING)
 def test_anything_is_read_or_refused(value: Any) -> None:
     with suppress(Usage):

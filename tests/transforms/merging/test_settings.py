@@ -78,7 +78,8 @@ def test_a_pattern_alone_leaves_the_default_for_others() -> None:
         ("nuslerp", 3, {}, "nuslerp merges 2 models, not 3"),
         ("model-stock", 1, {}, "model-stock merges 2 or more models besides the base, not 1"),
         ("linear", 0, {}, "linear merges 1 or more models, not 0"),
-        ("karcher", 2, {"max_iterations": -1}, "--max-iterations -1 is not between 0 and 10000"),
+        ("karcher", 2, {"max_iterations": -1}, "--max-iterations -1 is not a whole number between"),
+        ("karcher", 2, {"max_iterations": 2.5}, "--max-iterations 2.5 is not a whole number between 0 and 10000"),
     ],
 )
 def test_what_does_not_fit(method: str, models: int, given: dict[str, Any], words: str) -> None:

@@ -20,7 +20,7 @@ def output_unit_axes(class_name: str | None, role: str, shape: Shape, settings: 
     axis 0.
 
     Args:
-        class_name: of the layer; None where nothing tells.
+        class_name: of the layer, that of wtool's own with or without the package; None where nothing tells.
         role: the variable's name in the layer, `kernel`.
         shape: of the variable.
         settings: of the layer; empty where nothing tells.
@@ -34,7 +34,7 @@ def output_unit_axes(class_name: str | None, role: str, shape: Shape, settings: 
         return ()
     if role == "embeddings":
         return (0,)
-    entry = None if class_name is None else entry_of(class_name)
+    entry = None if class_name is None else entry_of(class_name) or entry_of(f"wtool>{class_name}")
     channels = "together" if entry is None else entry.channels
     if role == "depthwise_kernel" or (channels == "depthwise" and role == "kernel"):
         return (rank - 2, rank - 1)

@@ -30,6 +30,7 @@ class Parameter:
         per_model: each model may have a number of its own.
         low, high: the smallest and the largest number; None for no such end.
         choices: the words that it may be.
+        is_whole: the number is a count.
     """
 
     default: float | bool | str | None
@@ -37,6 +38,7 @@ class Parameter:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    is_whole: bool = False
 
     @property
     def is_number(self) -> bool:
@@ -46,12 +48,16 @@ class Parameter:
     @property
     def range(self) -> str:
         """The range in words: `between 0 and 1`."""
+        if self.is_whole:
+            return f"a whole number between {self.low:g} and {self.high:g}"
         if self.low is None:
             return "finite"
         return f"at least {self.low:g}" if self.high is None else f"between {self.low:g} and {self.high:g}"
 
     def admits(self, number: float) -> bool:
         """Returns whether a finite number is in the range."""
+        if self.is_whole and number != int(number):
+            return False
         return (self.low is None or self.low <= number) and (self.high is None or number <= self.high)
 
 
@@ -167,7 +173,7 @@ _LISTED = (
     ),
     Method(
         "karcher", "spheres.karcher", "The point that is nearest to all models on the sphere of directions.", "unused",
-        {"max_iterations": Parameter(10.0, low=0, high=10_000), "tolerance": Parameter(1e-5, low=0)},
+        {"max_iterations": Parameter(10.0, low=0, high=10_000, is_whole=True), "tolerance": Parameter(1e-5, low=0)},
     ),
     Method(
         "nearswap", "nearswap.nearswap", "The base, with a model's values where both are near each other.", "needed",

@@ -10,12 +10,13 @@ import numpy as np
 
 from wtool.dtypes import NUMPY_FLOATS, Array
 from wtool.transforms.change import Blocks, Data, Look, Site
+from wtool.transforms.ranking import SAMPLE, SAMPLE_BLOCK
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MOST_RECENT = 4096
-"""Blocks that are remembered, of the 256 values that a sample takes at a time."""
+MOST_RECENT = 2 * SAMPLE[1] // SAMPLE_BLOCK
+"""Blocks that are remembered: more than a sample has."""
 
 
 def delta(model: Array, base: Array) -> NDArray[np.float64]:
@@ -38,8 +39,8 @@ class TaskVectorData:
     Attributes:
         data: tensors with the blocks of the base and of all models.
         models: how many models there are.
-        recent: the blocks of the last tensor that were read; the task vectors of all models are sampled at the same
-            positions, one model after the other.
+        recent: the small blocks of the last tensor that were read; the task vectors of all models are sampled at the
+            same positions, one model after the other.
     """
 
     data: Data
@@ -75,7 +76,9 @@ class TaskVectorData:
         """The values [start, stop) of the base and of a model."""
         number, _, path = site.path.partition(":")
         blocks = self.recent.get((path, start, stop))
-        if blocks is None:
+        if blocks is None and stop - start > SAMPLE_BLOCK:
+            blocks = self.data.read(replace(site, path=path), start, stop)
+        elif blocks is None:
             if self.recent and (next(iter(self.recent))[0] != path or len(self.recent) >= MOST_RECENT):
                 self.recent.clear()
             blocks = self.recent[path, start, stop] = self.data.read(replace(site, path=path), start, stop)
