@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wtool.checkpoint.model import Checkpoint, Tensor
     from wtool.checkpoint.opener import open_checkpoint
     from wtool.ops.average import average
-    from wtool.ops.average_options import Averaged
+    from wtool.ops.average_options import Averaged, Considered
     from wtool.ops.check import Checked, Finding, check
     from wtool.ops.converted import Converted, Unconvertible
     from wtool.ops.ema import ema
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from wtool.ops.transforms import convert, swap
     from wtool.plotting.plot import Plotted, plot
     from wtool.run.batch import Failed, SomeFailed
+    from wtool.run.diagnosis import Diagnosis, KernelDiagnosis
     from wtool.run.moving_average import MovingAverage
     from wtool.run.transform import Transformed
     from wtool.training.evaluate_options import Evaluated
@@ -47,7 +48,10 @@ _HOMES = {
     "Averaged": "wtool.ops.average_options",
     "Checked": "wtool.ops.check",
     "Checkpoint": "wtool.checkpoint.model",
+    "Considered": "wtool.ops.average_options",
     "Converted": "wtool.ops.converted",
+    "Diagnosis": "wtool.run.diagnosis",
+    "KernelDiagnosis": "wtool.run.diagnosis",
     "Tensor": "wtool.checkpoint.model",
     "Evaluated": "wtool.training.evaluate_options",
     "Failed": "wtool.run.batch",
@@ -85,11 +89,14 @@ __all__ = [
     "Averaged",
     "Checked",
     "Checkpoint",
+    "Considered",
     "Converted",
+    "Diagnosis",
     "Drift",
     "Evaluated",
     "Failed",
     "Finding",
+    "KernelDiagnosis",
     "Lottery",
     "Merged",
     "MovingAverage",

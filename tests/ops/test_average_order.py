@@ -8,10 +8,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import wtool
 from tests import forkserver
 from tests.models import BLOBS
+from wtool.ops.average_order import ordered
 
 
 def named(folder: Path, *names: str, steps: bool = True) -> list[Path]:
@@ -120,3 +123,24 @@ def test_equal_times_of_change_are_told(tmp_path: Path) -> None:
         os.utime(path, (10**9, 10**9))
     notes = wtool.average(paths, order="mtime", dry_run=True).notes
     assert any("a.keras and" in note and "changed at the same time: ordered by name" in note for note in notes)
+
+
+NAMES = st.lists(
+    st.from_regex(r"[ab]?[0-9]{0,2}[-.]?[0-9]{0,3}\.h5", fullmatch=True), min_size=1, max_size=6, unique=True
+)
+
+
+@given(NAMES)
+def test_no_order_goes_without_a_word(names: list[str]) -> None:
+    """Coefficients stay with the words or are refused; any other order than the typed one is a shell's, or is told."""
+    typed = [(name, name) for name in names]
+    try:
+        found = ordered(typed, None, "coefficients", matters=True)
+    except wtool.Usage:
+        pass
+    else:
+        assert found.paths == names
+    by_name = ordered(typed, None, "linear", matters=True)
+    assert sorted(by_name.paths) == sorted(names)
+    assert by_name.paths == names or names == sorted(names) or by_name.notes
+    assert ordered(typed, "given", "linear", matters=True).paths == names

@@ -131,6 +131,7 @@ WRONG: dict[str, list[Any]] = {
     "Progress": ["x", 3],
     "Callable[[Any], None]": ["x", 3],
     "Callable[[Epoch], None]": ["x", 3],
+    "Callable[[Diagnosis], None]": ["x", 3],
     "Callable[[Trained], None]": ["x", 3],
 }
 """The type of an argument, without `| None` -> values of other types."""
@@ -231,6 +232,7 @@ def test_type_checkers_see_the_signatures(name: str) -> None:
         "Numbers": words.Numbers,
         "Path": words.Path,
         "Progress": words.Progress,
+        "Diagnosis": wtool.Diagnosis,
         "Epoch": Epoch,
         "Trained": Trained,
     }
