@@ -190,3 +190,18 @@ def test_odd_configurations_are_refused_in_one_line_or_swapped(seed: int, tmp_pa
             assert "bug" not in refusal
             assert "\n" not in refusal
             assert not output.exists()
+
+
+def test_models_in_models_that_are_called_twice_each_have_their_shapes_once() -> None:
+    given = {"class_name": "InputLayer", "name": "x", "config": {"name": "x", "batch_shape": [None, 4]}}
+    inner: dict[str, Any] = {
+        "class_name": "Activation",
+        "name": "inner",
+        "config": {"name": "inner", "activation": "tanh"},
+    }
+    for _ in range(25):
+        nodes = [[["x", 0, 0, {}]], [["inner", 0, 0, {}]]]
+        config = {"name": "inner", "layers": [given, {**inner, "inbound_nodes": nodes}]}
+        ends = {"input_layers": [["x", 0, 0]], "output_layers": [["inner", 1, 0]]}
+        inner = {"class_name": "Functional", "name": "inner", "config": {**config, **ends}}
+    assert shapes_of(read(inner))["inner", 1, 0] == (None, 4)  # 2 ** 25 models would take hours

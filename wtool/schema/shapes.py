@@ -11,14 +11,19 @@ from wtool.schema.operations import TENSORFLOW, shapes_behind
 
 Shapes = dict[Key, "PartialShape | None"]
 
+Known = dict["tuple[int, tuple[PartialShape | None, ...]]", "list[PartialShape | None]"]
+"""A model inside another, by its identity, and the shapes of its inputs -> those of its outputs."""
 
-def shapes_of(model: Model, given: Sequence[PartialShape | None] | None = None) -> Shapes:
+
+def shapes_of(model: Model, given: Sequence[PartialShape | None] | None = None, known: Known | None = None) -> Shapes:
     """Returns the shape of every tensor of a model; None where the shape cannot be known.
 
     Args:
         model: its graph.
         given: the shapes of its inputs, where it is inside another.
+        known: what is known of the models inside, which may be called many times; more is put there.
     """
+    known = {} if known is None else known
     found: Shapes = {}
     for number, key in enumerate(model.inputs):
         outside = given[number] if given is not None and number < len(given) else None
@@ -28,7 +33,7 @@ def shapes_of(model: Model, given: Sequence[PartialShape | None] | None = None) 
             if found.get(ref.key) is None:
                 found[ref.key] = told_shape(ref) or _built(call)
         inputs = [found.get(ref.key) for ref in call.inputs]
-        for number, shape in enumerate(outputs_of(call, inputs)):
+        for number, shape in enumerate(outputs_of(call, inputs, known)):
             key = (call.layer.name, call.number, number)
             found[key] = next((told for ref in model.users(key) if (told := told_shape(ref))), shape)
     return found
@@ -61,12 +66,21 @@ def _declared(model: Model, key: Key) -> PartialShape | None:
     return as_shape(model.config.get("build_input_shape"))
 
 
-def outputs_of(call: Call, inputs: Sequence[PartialShape | None]) -> list[PartialShape | None]:
-    """Returns the shapes of a call's outputs; a single None for layers that nobody knows."""
+def outputs_of(call: Call, inputs: Sequence[PartialShape | None], known: Known) -> list[PartialShape | None]:
+    """Returns the shapes of a call's outputs; a single None for layers that nobody knows.
+
+    Args:
+        call: of a layer.
+        inputs: the shapes of what the call takes.
+        known: of models inside others, as in `shapes_of`.
+    """
     layer = call.layer
     if layer.kind in TENSORFLOW:
         return shapes_behind(layer.config, call.arguments, inputs)
     if layer.model is not None:
-        inner = shapes_of(layer.model, inputs)
-        return [inner.get(ref.key) for ref in layer.model.outputs]
+        key = id(layer.model), tuple(inputs)
+        if key not in known:
+            inner = shapes_of(layer.model, inputs, known)
+            known[key] = [inner.get(ref.key) for ref in layer.model.outputs]
+        return known[key]
     return [output_shape(layer.kind, layer.config, inputs)]

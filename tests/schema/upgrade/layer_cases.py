@@ -95,6 +95,8 @@ def recurrent() -> Iterator[Case]:
         yield Case("Bidirectional", {"layer": ("GRU", {"units": 3}), "merge_mode": mode}, STEPS)
     backward = ("LSTM", {"units": 3, "go_backwards": True, "activation": "relu"})
     yield Case("Bidirectional", {"layer": ("LSTM", {"units": 3}), "backward_layer": backward}, STEPS)
+    backward = ("GRU", {"units": 4, "go_backwards": True})
+    yield Case("Bidirectional", {"layer": ("LSTM", {"units": 3}), "backward_layer": backward}, STEPS)
     yield Case("TimeDistributed", {"layer": ("Dense", {"units": 3, "activation": "hard_sigmoid"})}, STEPS)
     yield Case("TimeDistributed", {"layer": ("DepthwiseConv2D", {"kernel_size": 2})}, ((3, 5, 5, 2),))
     yield Case("SpectralNormalization", {"layer": ("Conv2D", {"filters": 3, "kernel_size": 2})}, images(2))

@@ -179,3 +179,16 @@ def test_axes_that_keras_3_sorts(axis: list[int]) -> None:
     result = twins.upgrade(config, None, "2.15.0", {}, twins.Wishes())
     assert [each.rule for each in result.refused] == ([] if axis == [2, 1] else ["unknown setting"])
     assert axis != [2, 1] or result.config["config"]["layers"][1]["config"]["axis"] == [1, 2]
+
+
+def test_float64_that_keras_3_rounds_is_told() -> None:
+    L = tf_keras.layers
+    given = tf_keras.Input((5, 4), dtype="float64")
+    layers = [L.MultiHeadAttention(2, 3, dtype="float64", name="heads"), L.ReLU(dtype="float64")]
+    layers.append(L.GRU(3, recurrent_activation="hard_sigmoid", dtype="float64", name="gates"))
+    old = tf_keras.Model(given, layers[2](layers[1](layers[0](given, given))))
+    result = twins.upgraded(old)
+    assert all("about 1e-8" in note for note in result.notes)
+    assert [name for name in ("heads", "gates", "re_lu") if name in " ".join(result.notes)] == ["heads", "gates"]
+    values = np.random.default_rng(0).normal(size=(2, 5, 4))
+    assert np.asarray(twins.twin(old, result)(values)) == pytest.approx(np.asarray(old(values)), abs=1e-6)

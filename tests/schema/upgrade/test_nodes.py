@@ -141,3 +141,45 @@ def test_many_names_with_slashes_take_no_time() -> None:
     assert len(set(names)) == 2001
     assert not any("/" in name for name in names)
     assert len(found.moved) == 2000
+
+
+def attending(*scores: bool) -> Entry:
+    """A model that calls attention several times, with scores or without."""
+    nodes = [
+        [["x", 0, 0, {"return_attention_scores": True} if each else {}], ["x", 0, 0, {}]] for each in scores
+    ]  # fmt: skip
+    outputs = [["a", number, int(each)] for number, each in enumerate(scores)]
+    return functional(
+        source("x", 5, 4), layer("a", *nodes, kind="Attention"), inputs=[["x", 0, 0]], outputs=outputs
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("scores", "late"), [((False, True), True), ((True, False), False), ((True, True), False)])
+def test_scores_that_the_first_call_does_not_give_are_refused(scores: tuple[bool, ...], late: bool) -> None:
+    assert [change.rule for change in up(attending(*scores)).refused] == ["late scores"] * late
+
+
+CLASHES = {
+    "variable 'kernel' in layer 'h'": [layer("h", [["x", 0, 0, {}]], kind="Dense", units=4), "h/kernel"],
+    "layer 'h' in layer 'inner'": [called([["x", 0, 0, {}]]), "inner/h"],
+    "layer 'lstm_cell' in layer 'l'": [layer("l", [["x", 0, 0, {}]], kind="LSTM", units=4), "l/lstm_cell"],
+}
+
+
+@pytest.mark.parametrize("told", CLASHES)
+def test_a_name_that_is_the_path_of_something_else_is_refused(told: str) -> None:
+    owner, name = CLASHES[told]
+    model = functional(
+        source("x", 4), owner, layer(name, [["x", 0, 0, {}]]), inputs=[["x", 0, 0]], outputs=[[name, 0, 0]]  # type: ignore[arg-type]
+    )  # fmt: skip
+    found = upgrade(model, None, "2.15.0", {"h/kernel": (4, 4)}, Wishes())
+    assert [(change.layer, change.rule) for change in found.refused] == [(name, "equal names")]
+    assert told in found.refused[0].text
+
+
+def test_a_name_that_only_begins_as_another_is_kept() -> None:
+    model = functional(
+        source("x", 4), layer("h", [["x", 0, 0, {}]]), layer("h/bn", [["h", 0, 0, {}]]),
+        inputs=[["x", 0, 0]], outputs=[["h/bn", 0, 0]],
+    )  # fmt: skip
+    assert not up(model).refused

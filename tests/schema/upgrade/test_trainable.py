@@ -1,4 +1,4 @@
-"""What is not trainable in a model of Keras 2 is not trainable in the upgraded model."""
+"""What is not trainable in a model as Keras 2 loads it is not trainable in the upgraded model."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ CASES = [
     (block, frozen()), (block, frozen("first")), (block, frozen("both")), (block, frozen("steps")),
     (block, frozen("norm")), (block, frozen("")), (block, frozen("", then=("first",))),
     (nested, frozen("inner/first")), (nested, frozen("inner")), (nested, frozen("inner", then=("inner/first",))),
-    (nested, frozen("inner/both", "last")),
+    (nested, frozen("inner/both", "last")), (nested, frozen("", then=("inner",))),
+    (nested, frozen("", then=("inner/first", "last"))),
 ]  # fmt: skip
 
 
@@ -60,5 +61,6 @@ def test_as_many_weights_are_trainable(number: int) -> None:
     old.trainable = True  # and so is every layer inside: an earlier case froze some
     freeze(old)
     new = twins.twin(old)
-    assert len(new.trainable_weights) == len(old.trainable_weights)
+    loaded = tf_keras.models.model_from_json(old.to_json())
+    assert len(new.trainable_weights) == len(loaded.trainable_weights)
     assert len(new.weights) == len(old.weights)

@@ -85,6 +85,11 @@ def upgraded_activation(
             f"its {setting} is written out as clip(0.2 x + 0.5, 0, 1); hard_sigmoid is another in Keras 3 "
             "(needs Keras 3.10 or newer)",
         )
+        if dtype == "float64":
+            context.note(
+                f"{place.path} computes hard_sigmoid in Keras 3 by numbers that are rounded to float32, also in "
+                "float64: its results differ by about 1e-8"
+            )
         return hard_sigmoid(dtype)
     if value in KEPT:
         return value

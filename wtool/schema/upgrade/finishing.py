@@ -36,6 +36,11 @@ def finished(kind: str, settings: Mapping[str, Any], place: Place, context: Cont
 def _attention(entry: Entry, place: Place, context: Context) -> Entry:
     """Keras 2 kept the shapes that a MultiHeadAttention was built for among its settings."""
     shapes = {f"{name}_shape": entry["config"].pop(f"{name}_shape", None) for name in ("query", "value", "key")}
+    if entry["config"].get("dtype") == "float64":
+        context.note(
+            f"MultiHeadAttention {place.path} of Keras 3 rounds the scale of its scores to float32, also in float64: "
+            "its results differ by about 1e-8"
+        )
     if all(isinstance(shape, list) for shape in shapes.values()):
         entry["build_config"] = {"shapes_dict": shapes}
         context.change(place, "shapes of attention", "the shapes of query, key and value move to build_config")

@@ -40,6 +40,8 @@ def upgraded_entry(entry: Any, place: Place, context: Context) -> Entry:
     if place.frozen and settings.get("trainable"):
         settings = {**settings, "trainable": False}
         context.change(place, "frozen", "it is not trainable, as the layer around it is not")
+    elif isinstance(settings.get("layers"), list) and settings.get("trainable") is False:
+        settings = {**settings, "trainable": True}  # Keras 2 loads a model by the flags of its layers alone
     place = replace(place, frozen=place.frozen or settings.get("trainable") is False)
     replacement = replacement_of(settings, place, context)
     if replacement is not None:

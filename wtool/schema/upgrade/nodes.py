@@ -33,7 +33,7 @@ from wtool.schema.upgrade.mask_steps import Step
 from wtool.schema.upgrade.mask_terms import Terms
 from wtool.schema.upgrade.mask_writing import WrittenMasks
 from wtool.schema.upgrade.masks import names_of_masks, note_order
-from wtool.schema.upgrade.names import Names, renamed
+from wtool.schema.upgrade.names import Names, refuse_equal_paths, renamed
 from wtool.schema.upgrade.operation_call import Cannot, Constant, noted
 from wtool.schema.upgrade.operations import OPERATIONS, leave_names_out, operation
 from wtool.schema.upgrade.recurrent_calls import takes_states, with_states
@@ -44,6 +44,7 @@ Entry = dict[str, Any]
 Arguments = tuple[list[Any], dict[str, Any]]
 Upgrade = Callable[[Any, Place, Context], Entry]
 _ENDS = ("input_layers", "output_layers")
+WITH_SCORES = ("Attention", "AdditiveAttention", "MultiHeadAttention")
 MAX_DIFFERENT_INPUTS = 8
 """For how many different inputs the outputs of one model inside others are worked out."""
 
@@ -99,6 +100,8 @@ class _Graph:
         for name, number in self.calls:
             self.first[name] = min(number, self.first.get(name, number))
         note_order(self.old, context)
+        self._refuse_late_scores(self.outputs)
+        refuse_equal_paths(self.old, place, context)
         names = renamed(self.old, place, context, names_of_masks(self.old, context))
         self.free = Names(names.values())
         self.names = names
@@ -114,6 +117,17 @@ class _Graph:
         self.tensors: dict[Key, Tensor] = {}
         self.operations = {name for name, chain in self.new.items() if not chain}
         self.known: dict[tuple[Spec, ...], list[Spec]] = {}
+
+    def _refuse_late_scores(self, outputs: Sequence[Key]) -> None:
+        """Refuses attention whose scores are used, but not given by its first call: Keras 3 does not find them then."""
+        used = [ref.key for _, refs in self.calls.values() for ref in refs]
+        for name in dict.fromkeys(name for name, _, output in (*used, *outputs) if output > 0):
+            node = self.calls.get((name, self.first.get(name, 0)), (None,))[0]
+            if self.places[name].class_name in WITH_SCORES and not _others(node).get("return_attention_scores"):
+                self.context.refuse(
+                    self.places[name], "late scores",
+                    "a later call gives its scores, and its first call does not, which Keras 3 cannot load",
+                )  # fmt: skip
 
     def _order(self) -> list[CallKey]:
         """Returns every call, each after those that it depends on."""

@@ -14,7 +14,7 @@ from wtool.schema.upgrade.mask_flow import Flow
 from wtool.schema.upgrade.mask_rules import Masked
 from wtool.schema.upgrade.mask_steps import Step
 from wtool.schema.upgrade.mask_terms import Terms
-from wtool.schema.upgrade.names import renamed
+from wtool.schema.upgrade.names import refuse_equal_paths, renamed
 from wtool.schema.upgrade.operation_call import Cannot
 from wtool.schema.upgrade.specs import Spec, spec_of_input, specs_behind
 
@@ -43,6 +43,7 @@ def sequential_config(settings: Mapping[str, Any], place: Place, context: Contex
         class_name, _ = class_and_settings(entry, f"layer {number} of {owner}")
         inner = place.inner(layer_name(entry), class_of(entry) or class_name.rpartition(">")[2])
         layers.append(upgraded_entry(entry, inner, context))
+    refuse_equal_paths({layer_name(entry): entry for entry in entries}, place, context)
     names = renamed([layer_name(entry) for entry in entries], place, context)
     for old, new in zip(entries, layers, strict=True):
         if "/" in layer_name(old):
