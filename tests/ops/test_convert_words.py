@@ -87,3 +87,14 @@ def test_what_is_no_size(words: str) -> None:
 def test_what_has_no_two_sides(options: dict[str, Any]) -> None:
     with pytest.raises(Usage, match="is not --"):
         wishes_of(Convert(**options))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"replace": ["a=ReLU", "a=Softmax"]}, {"rename": ["A=B", "A=C"]}, {"attribute": ["a=b", "a=c"]}],
+)
+def test_two_things_about_one_name(options: dict[str, Any]) -> None:
+    with pytest.raises(Usage, match=f"two --{next(iter(options))} say different things of [aA]"):
+        wishes_of(Convert(**options))
+    ((option, (first, _)),) = options.items()
+    assert wishes_of(Convert(**{option: [first, first]})) == wishes_of(Convert(**{option: [first]}))

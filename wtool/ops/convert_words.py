@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from blake3 import blake3
 
@@ -16,6 +16,8 @@ from wtool.io.json_text import parse_object
 from wtool.io.limits import MAX_JSON
 from wtool.ops.convert_options import Convert
 from wtool.schema.upgrade.upgraded import Wishes
+
+Told = TypeVar("Told")
 
 MODEL = "."
 """What names the model itself, among the paths of its layers."""
@@ -34,13 +36,29 @@ def wishes_of(options: Convert) -> Wishes:
         Usage: words of another form.
         WtoolError: a file that the words name cannot be read.
     """
-    replacements = dict(map(_replacement, options.replace))
-    renamed = dict(_two_sides(each, "--rename", "OLD=NEW") for each in options.rename)
-    attributes = {}
-    for each in options.attribute:
-        layer, names = _two_sides(each, "--attribute", "LAYER=NAME,NAME")
-        attributes["" if layer == MODEL else layer] = tuple(name.strip() for name in names.split(","))
+    replacements = _once(map(_replacement, options.replace), "--replace")
+    renamed = _once((_two_sides(each, "--rename", "OLD=NEW") for each in options.rename), "--rename")
+    attributes = _once(map(_attributes, options.attribute), "--attribute")
     return Wishes(replacements, renamed, attributes, shape_of(options.input_shape))
+
+
+def _attributes(words: str) -> tuple[str, tuple[str, ...]]:
+    """Returns path of a layer, empty for the model, and the attributes that hold its layers."""
+    layer, names = _two_sides(words, "--attribute", "LAYER=NAME,NAME")
+    return "" if layer == MODEL else layer, tuple(name.strip() for name in names.split(","))
+
+
+def _once(told: Iterable[tuple[str, Told]], option: str) -> dict[str, Told]:
+    """Returns what is said under each name.
+
+    Raises:
+        Usage: two things are said under one name.
+    """
+    found: dict[str, Told] = {}
+    for name, what in told:
+        if found.setdefault(name, what) != what:
+            raise Usage(f"two {option} say different things of {name or MODEL}")
+    return found
 
 
 def shape_of(words: str | None) -> tuple[int | None, ...] | None:
