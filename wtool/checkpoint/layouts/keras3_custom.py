@@ -60,6 +60,8 @@ class CustomLayers:
         attributes = self._attributes.get(place.path) or self._attributes.get(place.node.name, ())
         if len(objects) != len(attributes):
             who = f"layer {place.path or place.node.name} ({place.node.class_name})"
+            if not objects:
+                return [f"{who} holds nothing in attributes that the model does not tell: leave out its --attribute"]
             told = f"{len(attributes)} are named" if attributes else "nothing tells them"
             return [f"{who} holds {a_few(objects)} in attributes, and {told}; name them with --attribute"]
         if wrong := [name for name in attributes if not all(map(str.isidentifier, name.split("/")))]:

@@ -18,7 +18,7 @@ from functools import partial
 import numpy as np
 
 from wtool.checkpoint.composition import Composition, Outline
-from wtool.checkpoint.layouts.keras3_copy import KERAS3_FORMATS
+from wtool.checkpoint.layouts.legacy import stored_weights
 from wtool.checkpoint.layouts.legacy_matching import ExpectedLayer, ListedWeight, expected_layer
 from wtool.checkpoint.layouts.legacy_names import names_attribute
 from wtool.checkpoint.layouts.legacy_order import keras_order
@@ -31,6 +31,10 @@ from wtool.hdf5.reader import Dataset
 from wtool.schema.config import Node, read_architecture
 from wtool.schema.layers import Variables, quantisation
 
+LISTING = ("h5", "h5-weights")
+"""Formats of old files that list the weights of a layer in their order."""
+
+NAMES = "weight_names"
 WEIGHTS, OWN, SLOTS = "model_weights", "top_level_model_weights", "optimizer_weights"
 """Groups of all layers, of the variables that belong to the model itself, and of the optimizer's variables."""
 
@@ -80,7 +84,7 @@ def _listed(base: Checkpoint, composition: Composition) -> _Listing:
     if composition.config is None:
         raise Refused("it has no architecture, only weights, and an .h5 of a whole model needs one")
     root, _ = read_architecture(composition.config, composition.keras_version)
-    listing = _Listing(base, composition)
+    listing = _Listing(base, composition, _positions(base))
     written = {"keras_version": str(composition.keras_version), "backend": "tensorflow"}
     groups = listing.outline.skeleton.groups
     groups[""] = {**written, **configurations(composition)}
@@ -103,12 +107,30 @@ def _by_layer(variables: Mapping[str, Source], names: Sequence[str]) -> dict[str
     return found
 
 
+def _positions(base: Checkpoint) -> dict[str, int]:
+    """Returns place of an array in an old `.h5` -> its position in the list of its layer; nothing for other formats."""
+    if base.format not in LISTING:
+        return {}
+    index = base.indexes[0]
+    groups = [group for group, attributes in index.groups.items() if any(key.startswith(NAMES) for key in attributes)]
+    return {each.path: number for group in groups for number, (_, each) in enumerate(stored_weights(index, group))}
+
+
 @dataclass(slots=True, eq=False)
 class _Listing:
-    """Lists the weights of one layer after the other in a new file."""
+    """Lists the weights of one layer after the other in a new file.
+
+    Attributes:
+        base: the checkpoint of whose tensors the model is composed.
+        composition: the model.
+        positions: see `_positions`.
+        outline: of the new file.
+        faults: what keeps the model from being an `.h5`.
+    """
 
     base: Checkpoint
     composition: Composition
+    positions: Mapping[str, int]
     outline: Outline = field(default_factory=Outline)
     faults: list[Fault] = field(default_factory=list)
 
@@ -121,15 +143,30 @@ class _Listing:
             owner = owner_of(path.rpartition("/")[0], layers) or node.name
             own.setdefault(owner, {})[path[len(owner) + 1 :]] = source
         sources: dict[ListedWeight, tuple[str, Source]] = {}
-        for path, layer in layers.items():
-            for name, source in self._settled(layer, own.get(path, {})).items():
-                weight = ListedWeight(len(sources), layer.inner, name, name, _yet_to_be(source))
+        settled = [(path, layer, self._settled(layer, own.get(path, {}))) for path, layer in layers.items()]
+        numbers = self._numbers([source for _, _, held in settled for source in held.values()])
+        for path, layer, held in settled:
+            for name, source in held.items():
+                weight = ListedWeight(numbers[len(sources)], layer.inner, name, name, _yet_to_be(source))
                 sources[weight] = (f"{path}/{name}", source)
                 layer.found[name] = weight
         ordered = [sources[weight] for weight in keras_order(root, keras2=False)]
         self._add_group(
             f"{WEIGHTS}/{node.name}", [(path, source, self._meaning(path, layers)) for path, source in ordered]
         )
+
+    def _numbers(self, sources: Sequence[Source]) -> list[int]:
+        """Returns the index of each array in the list of the old file, if that is an `.h5`, else in the new tree.
+
+        The old list tells which variables of custom classes are trained: those before the list begins anew.
+        """
+        old = [old_tensor(source) for source in sources]
+        known = [len(sources) if each is None else self.positions.get(each.stored, len(sources)) for each in old]
+        order = sorted(range(len(sources)), key=lambda number: (known[number], number))
+        found = [0] * len(sources)
+        for rank, number in enumerate(order):
+            found[number] = rank
+        return found
 
     def _settled(self, layer: ExpectedLayer, own: Mapping[str, Source]) -> Mapping[str, Source]:
         """Returns the variables of a layer, and notes which set these are, or what is wrong."""
@@ -158,7 +195,7 @@ class _Listing:
 
     def _unordered(self, own: Mapping[str, Source]) -> str:
         """Returns why nobody can tell the order of a custom layer's variables; empty where the order is known."""
-        if self.base.format not in KERAS3_FORMATS:
+        if self.base.format in LISTING:
             return ""  # an .h5 lists them in their order
         objects = {path.rpartition("/")[0] for path in own}
         keys = [tensor.stored.rpartition("/")[2] for tensor in map(old_tensor, own.values()) if tensor is not None]
@@ -176,7 +213,7 @@ class _Listing:
 
     def add_own(self, root: Node, given: Mapping[str, Source]) -> None:
         """Add the variables that belong to no layer of the model."""
-        if root.variants is None and self.base.format in KERAS3_FORMATS:
+        if root.variants is None and self.base.format not in LISTING:
             why = "an .h5 needs the order of its layers, which only the code of the class tells"
             self.faults.append(Fault("", root.class_name, f"is of a class of its own; {why}"))
         elif given and root.variants is not None:

@@ -72,12 +72,14 @@ class _Walk:
         layers: number of an object -> what a SavedModel tells of the layer; empty where nothing does.
         variables: number of an object -> the variable of the model that it is.
         named: path of each layer in the list of a model, and the names of layers in the names of its variables.
+        guessed: paths of the layers of unknown classes of whose variables nothing tells which are trained.
     """
 
     bundle: Bundle
     layers: Mapping[int, SavedLayer]
     variables: dict[int, StoredVariable] = field(default_factory=dict)
     named: dict[str, set[str]] = field(default_factory=dict)
+    guessed: list[str] = field(default_factory=list)
 
     def layer(self, node: Node, path: str, number: int, group: str) -> StoredLayer:
         """Returns a layer with its variables and the layers inside it.
@@ -171,9 +173,16 @@ class _Walk:
         return None if number is None else self.bundle.datasets.get(self.bundle.graph[number].key)
 
     def take_all(self, owner: StoredLayer, number: int, node: Node | None) -> None:
-        """Give a layer whose class nobody knows all variables of its object, and of the objects inside."""
+        """Give a layer whose class nobody knows all variables of its object, and of the objects inside.
+
+        Keras 3 numbers those that are trained before all others. A SavedModel lists the variables in this order; in a
+        checkpoint alone they are as the code made them.
+        """
         owners = {owner.path: owner}
-        for path, each in self.below(number):
+        listed = self.bundle.graph[number].children.get("variables")
+        variables = self.bundle.graph[listed].children if listed is not None else {}
+        order = {each: position for position, each in enumerate(variables.values())}
+        for path, each in sorted(self.below(number), key=lambda item: order.get(item[1], len(order))):
             key = self.bundle.graph[each].key
             dataset = self.bundle.datasets.get(key)
             if dataset is None or each in self.variables:
@@ -185,6 +194,8 @@ class _Walk:
             held = StoredVariable(name, role, dataset, dtype, None, key=self.bundle.graph[each].full_name)
             self.variables[each] = held
             part.holds.append(held)
+        if node is not None and not order and any(len(each.holds) > 1 for each in owners.values()):
+            self.guessed.append(owner.path)
 
     def below(self, number: int) -> Iterator[tuple[str, int]]:
         """Yields path and number of each object inside an object, each once, outermost first."""
@@ -229,8 +240,17 @@ def contents(
         tensors=unique([_placed(bundle, each) for each in (*tensors_of(stored), *tensors)]),
         layers=tuple(layers_of(stored)),
         optimizer=described(settings_of(entry), tensors),
-        notes=(*notes, *told, *_named_otherwise(walk)),
+        notes=(*notes, *told, *_named_otherwise(walk), *_guessed(walk)),
     )
+
+
+def _guessed(walk: _Walk) -> Iterator[str]:
+    """Yields a note where the order of variables depends on code that nobody has."""
+    if walk.guessed:
+        yield (
+            f"nothing tells which variables of {a_few(walk.guessed)} are trained; Keras 3 takes them in the order in "
+            "which they were made, if those that are trained come first"
+        )
 
 
 def _named_otherwise(walk: _Walk) -> Iterator[str]:
