@@ -70,11 +70,16 @@ def keras(inputs: Sequence[Path], out: Path) -> Contender:
     return Contender("Keras script", argv, lambda: remove(out))
 
 
-def mergekit(python: str, config: Path, out: Path) -> Contender:
-    """mergekit's merge of raw tensors (`mergekit-pytorch`, method `linear`), safetensors in and out."""
+def wtool_merge(command: Sequence[str], words: Sequence[str], models: Sequence[Path], out: Path) -> Contender:
+    argv = [*command, "merge", *map(str, models), *words, "--force", "-q", "-o", str(out)]
+    return Contender(f"wtool merge --method {words[1]}", argv, lambda: remove(out))
+
+
+def mergekit(python: str, config: Path, out: Path, method: str = "linear") -> Contender:
+    """mergekit's merge of raw tensors (`mergekit-pytorch`), safetensors in and out."""
     program = "from mergekit.scripts.merge_raw_pytorch import main; main()"
     argv = [python, "-c", program, str(config), str(out)]
-    return Contender("mergekit linear", argv, lambda: remove(out))
+    return Contender(f"mergekit {method}", argv, lambda: remove(out))
 
 
 def copy(model: Path, out: Path) -> Contender:

@@ -77,6 +77,13 @@ class Bench:
 
     def mergekit(self, inputs: Sequence[Path]) -> Contender | None:
         """mergekit on the same tensors as safetensors, or None where it is not installed."""
+        lines = ["merge_method: linear", "models:"]
+        for age, path in enumerate(reversed(inputs)):
+            lines.append(f"  - model: {self.safetensors(path)}")
+            lines.append(f"    parameters: {{weight: {contenders.DECAY**age!r}}}")
+        return self.mergekit_of("linear", lines, inputs)
+
+    def mergekit_of(self, method: str, lines: Sequence[str], inputs: Sequence[Path]) -> Contender | None:
         python = os.environ.get("MERGEKIT_PYTHON") or (
             sys.executable if importlib.util.find_spec("mergekit") is not None else None
         )
@@ -85,13 +92,12 @@ class Bench:
         folder = self.folder / "safetensors"
         folder.mkdir(exist_ok=True)
         self.helper("safetensors", str(folder), *map(str, inputs))
-        lines = ["merge_method: linear", "models:"]
-        for age, path in enumerate(reversed(inputs)):
-            lines.append(f"  - model: {folder / path.stem}.safetensors")
-            lines.append(f"    parameters: {{weight: {contenders.DECAY**age!r}}}")
-        config = self.out / "mergekit.yml"
+        config = self.out / f"mergekit-{method}.yml"
         config.write_text("\n".join(lines) + "\n")
-        return contenders.mergekit(python, config, self.out / "mergekit")
+        return contenders.mergekit(python, config, self.out / f"mergekit-{method}", method)
+
+    def safetensors(self, model: Path) -> Path:
+        return self.folder / "safetensors" / f"{model.stem}.safetensors"
 
     def helper(self, *words: str) -> None:
         subprocess.run([sys.executable, str(contenders.HERE / "tensors.py"), *words], check=True)
@@ -116,10 +122,38 @@ class Bench:
             say(f"warm-up: {contender.name} {seconds:.2f} s")
         self.helper("compare", str(mine), str(theirs))
         if mergekit is not None:
-            self.helper("compare", str(mine), str(self.out / "mergekit"))
+            self.helper("compare", str(mine), str(self.out / "mergekit-linear"))
         say("the outputs agree")
 
         return self.in_turns(taking_part, rounds)
+
+    def merges(self) -> dict[str, dict[str, list[Run]]]:
+        """Method -> runs of the floor, of wtool and of mergekit, merging models with the base that they come from."""
+        base, *models = self.small[: 3 if self.smoke else 4]
+        tables = {}
+        for method, inputs, number in (("ties", models, "density: .3"), ("slerp", models[:1], "t: .5")):
+            mine = self.out / f"{method}.keras"
+            words = ["--method", method, "--base", str(base), f"--{number.split(':')[0]}", number.split()[1]]
+            lines = [f"merge_method: {method}", f"base_model: {self.safetensors(base)}", "models:"]
+            for path in inputs:
+                lines.append(f"  - model: {self.safetensors(path)}")
+                lines.append(f"    parameters: {{weight: 1.0, {number}}}" if method == "ties" else "")
+            lines.append(f"parameters: {{{number}}}" if method == "slerp" else "")
+            taking_part = [
+                contenders.floor([base, *inputs], self.out / "floor.keras"),
+                contenders.wtool_merge(self.command, words, inputs, mine),
+            ]
+            mergekit = self.mergekit_of(method, lines, [base, *inputs])
+            if mergekit is not None:
+                taking_part.append(mergekit)
+            for contender in taking_part:
+                say(f"warm-up: {contender.name} {self.measure(contender).seconds:.2f} s")
+            if mergekit is not None:
+                self.helper("merged", str(mine), str(self.out / f"mergekit-{method}"))
+                say("the outputs agree")
+            rounds = {each.name: 1 if self.smoke else ROUNDS for each in taking_part}
+            tables[method] = self.in_turns(taking_part, rounds)
+        return tables
 
     def large(self) -> dict[str, list[Run]]:
         """Runs of the floor and of wtool on ten checkpoints four times as large, where starting up hardly counts."""
@@ -266,7 +300,7 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
     averages, large, peaks, start = bench.averages(), bench.large(), bench.memory(), bench.start()
     huge, usual_size, zoo = bench.transforms("huge"), bench.transforms("resnet50"), bench.zoo()
     each = {name: median(found) for name, found in zoo.items()}
-    steps, conversions = bench.steps(), bench.conversions()
+    steps, conversions, merges = bench.steps(), bench.conversions(), bench.merges()
     dense, convolutions, linked = ([median(found) for found in models.values()] for models in steps.values())
     held = {name: {how: median(found) for how, found in both.items()} for name, both in bench.held().items()}
     usual = peaks["10 checkpoints"]
@@ -278,6 +312,20 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
         at_most("the same, models four times as large", medians(large, 1) / medians(large, 0), 3),
         at_least("Keras script to `wtool average`", seconds["Keras script"] / mine, 30),
         at_least("mergekit to `wtool average`", other and other / mine, 10),
+        *(
+            at_least(
+                f"mergekit to `wtool merge --method {method}`",
+                medians(runs, 2) / medians(runs, 1) if len(runs) > 2 else None,
+                8,
+            )
+            for method, runs in merges.items()
+        ),
+        at_most(
+            "peak memory of `wtool merge`",
+            max(run.peak_mb for runs in merges.values() for run in list(runs.values())[1]),
+            200,
+            " MB",
+        ),
         at_most("peak memory, highest", max(peaks.values()), 150, " MB"),
         at_most(
             "peak memory, farthest from that of 10", max(abs(peak / usual - 1) for peak in peaks.values()), 0.1, ""
@@ -317,6 +365,11 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
         machine(),
         table(["ten checkpoints of ResNet50, 103 MB each", "seconds", "to the floor", "peak MB", "runs"], times),
         table(["ten checkpoints of 403 MB each", "seconds", "to the floor", "peak MB", "runs"], rows(large)),
+        table(
+            ["three of ResNet50 and their base, 103 MB each", "seconds", "to the floor", "peak MB", "runs"],
+            rows(merges["ties"]),
+        ),
+        table(["one of ResNet50 and its base", "seconds", "to the floor", "peak MB", "runs"], rows(merges["slerp"])),
         table(["`wtool average`", "peak MB"], [[name, f"{peak:.0f}"] for name, peak in peaks.items()]),
         table(["one model of 1 GB", "seconds", "to `cp`", "peak MB", "runs"], rows(huge)),
         table(["ResNet50, 103 MB", "seconds", "to `cp`", "peak MB", "runs"], rows(usual_size)),
