@@ -108,12 +108,13 @@ def _changes(optimizer: str, state: Checkpoint, edited: Edited, passes: Passes) 
         for tensor in base.weights
         if (tensor.copy_of or tensor.path) in averages
     ]
+    read = edited.read if state is base else state.read_range
     edits, uncounted = [], {}
     for tensor, average in pairs:
-        new = partial(_average, state, tensor.path, average)
+        new = partial(_average, read, tensor.path, average)
         edits.append(Edit(tensor, (tensor,), partial(_rewrite, new, counts.get(tensor.path))))
         uncounted[tensor.path] = Edit(tensor, (tensor,), partial(_rewrite, new, None))
-    slots = _slots(optimizer, edited, averages, state, uncounted)
+    slots = _slots(optimizer, edited, averages, read, uncounted)
     without = [each.path for each in arithmetic(base.weights) if each.trainable and each.path not in averages]
     rest = (f"the optimizer keeps no average of {a_few(without)}, which stay as they are",) if without else ()
     return Changes(
@@ -144,8 +145,12 @@ New = Callable[[Array, int, int], Array]
 """From the values [start, stop) of a weight to their averages."""
 
 
-def _average(state: Checkpoint, path: str, average: WeightAverage, weight: Array, start: int, stop: int) -> Array:
-    new = average.values(weight, state.read_range(average.slot, start, stop))
+Read = Callable[[Tensor, int, int], Array]
+"""Reads the values [start, stop) of a slot."""
+
+
+def _average(read: Read, path: str, average: WeightAverage, weight: Array, start: int, stop: int) -> Array:
+    new = average.values(weight, read(average.slot, start, stop))
     if not all_finite(new):
         raise Refused(f"the average of {path} holds NaN or infinite values")
     return new
@@ -163,7 +168,7 @@ def _slots(
     optimizer: str,
     edited: Edited,
     averages: Mapping[str, WeightAverage],
-    state: Checkpoint,
+    read: Read,
     rewritten: Mapping[str, Edit],
 ) -> optimizer_rule.Restart:
     """What the new weights mean for the optimizer."""
@@ -178,7 +183,7 @@ def _slots(
         return optimizer_rule.anew(base, rewritten)
     weights = {tensor.path: tensor for tensor in base.weights if tensor.path in averages}
     changes = {
-        path: partial(_change, edited, tensor, partial(_average, state, path, averages[path]))
+        path: partial(_change, edited, tensor, partial(_average, read, path, averages[path]))
         for path, tensor in weights.items()
     }
     return optimizer_rule.followed_by_value(base, weights, changes)

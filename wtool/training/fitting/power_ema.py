@@ -108,6 +108,7 @@ class PowerEMA(keras.callbacks.Callback):
             shares = {
                 width: -math.expm1((g + 1) * float(np.log1p(-steps / self.step))) for width, g in self.exponents.items()
             }
+        _ = self.model  # under JAX, variables have values again when a callback asks for the model
         for path, variable in self._variables.items():
             value = array(variable).astype(np.float64)
             for width, share in shares.items():
