@@ -246,7 +246,7 @@ def scored(site: Site, blocks: Blocks, start: int, score: Score) -> Array:
     Raises:
         Refused: one is NaN, which has no rank.
     """
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         scores = score(site, blocks, start)
         if np.isnan(scores.max(initial=-math.inf)):
             raise Refused(f"{site.path} holds NaN, or infinite values whose difference has no rank")

@@ -236,3 +236,26 @@ def test_nearswap() -> None:
     found = merged("nearswap", [[0.05, 1.0, -2.0, 0.0]], [0.0, 0.0, 0.0, 0.0], t=0.1)
     np.testing.assert_allclose(found, [0.05, 0.1, -0.1, 0])
     np.testing.assert_array_equal(merged("nearswap", [[1.0, 2.0]], [3.0, 4.0], t=0), [3, 4])
+
+
+# very large values
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [1e200, 1.7e308])
+@pytest.mark.parametrize("method", METHODS)
+def test_values_that_are_too_large_are_refused_without_a_warning(method: str, size: float) -> None:
+    known = METHODS[method]
+    tensors = [size * np.array([[1, -1, 0.5], [0.3, 0.9, 1]]) * (-1) ** at for at in range(4)]
+    tensors[1][0] *= 0.1
+    tensors[3] = tensors[3] * 0.5
+    options = {"t": {"t": 0.5}, "density": {"density": 0.5}, "select_topk": {"select_topk": 0.5}}
+    own = next((options[name] for name in options if name in known.takes), {})
+    try:
+        found = merged(
+            method, tensors[1 : 1 + (known.most or 3)], None if known.base == "unused" else tensors[0], **own
+        )
+    except Refused as error:
+        assert "too large" in str(error) or "opposite" in str(error)  # noqa: PT017
+    else:
+        assert np.isfinite(found).all()

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from wtool.dtypes import Array, round_into
+from wtool.errors import Refused
+from wtool.transforms.averaging import all_finite
 from wtool.transforms.change import Blocks, Look, Site
 from wtool.transforms.merging.registry import METHODS
 from wtool.transforms.merging.settings import settings_of
@@ -54,6 +56,10 @@ def merged_arrays(
     Returns:
         path -> new array, of the shape and dtype of the first operand's.
 
+    Raises:
+        Refused: values are not finite, or the method is not defined for them.
+        Usage: an option is not the method's, or a number out of its range.
+
     Example:
         >>> merged_arrays("linear", [{"kernel": np.array([1.0])}, {"kernel": np.array([3.0])}])
         {'kernel': array([2.])}
@@ -71,5 +77,8 @@ def merged_arrays(
     prepared = METHODS[method].prepare(data, settings)
     result = {path: np.empty(array.shape, array.dtype) for path, array in operands[0].items()}
     for site in sites:
-        round_into(result[site.path].reshape(-1), prepared.combines[site.path](data.read(site, 0, site.size), 0))
+        new = result[site.path].reshape(-1)
+        round_into(new, prepared.combines[site.path](data.read(site, 0, site.size), 0))
+        if not all_finite(new):
+            raise Refused(f"the merged values of {site.path} are too large for {new.dtype.name}")
     return result

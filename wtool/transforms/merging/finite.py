@@ -51,7 +51,8 @@ class _LookedThrough:
 
     def _look(self, look: Look, site: Site, blocks: Blocks, start: int) -> Any:
         refuse_nonfinite(self.settings, site, blocks)
-        return look(site, blocks, start)
+        with np.errstate(over="ignore", invalid="ignore"):  # whoever needs a result looks whether it is finite
+            return look(site, blocks, start)
 
 
 def looked_through(data: Data, settings: Settings) -> Data:
@@ -76,4 +77,5 @@ def _nothing(blocks: Blocks, start: int) -> NDArray[np.float64]:
 
 def _combined(combine: Combine, site: Site, settings: Settings, blocks: Blocks, start: int) -> NDArray[np.float64]:
     refuse_nonfinite(settings, site, blocks)
-    return combine(blocks, start)
+    with np.errstate(over="ignore", invalid="ignore"):  # the merged values are looked at before they are written
+        return combine(blocks, start)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wtool.dtypes import Array
+from wtool.errors import Refused
 from wtool.transforms.change import Blocks, Data, Site
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def totals(data: Data, sites: Sequence[Site], terms: Terms, piece: int = PIECE) 
         sites: the tensors.
         terms: what is added up.
         piece: values in a piece.
+
+    Raises:
+        Refused: a sum is not finite.
     """
     found: dict[str, _Adding] = {}
 
@@ -92,5 +96,11 @@ class _Adding:
             self.parts = []
 
     def totals(self) -> tuple[float, ...]:
-        """The sums over the tensor."""
+        """The sums over the tensor.
+
+        Raises:
+            Refused: one of them is not finite.
+        """
+        if not all(math.isfinite(each) for sums in self.sums for each in sums):
+            raise Refused(f"{self.site.path} holds values that are too large to be added up; --exclude it")
         return tuple(math.fsum(each) for each in zip(*self.sums, strict=True))
