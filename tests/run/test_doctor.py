@@ -117,6 +117,8 @@ def test_new_layers_and_distance_are_told(tmp_path: Path) -> None:
     found = look([variant(tmp_path, f"far{seed}", moved(seed, 0.9)) for seed in range(2)])
     assert not found.is_safe
     assert "far apart, though the models seem to share their initialisation" in found.verdict[0]
+    kept = [each.norm for each in found.kernels if each.finding == "apart" and each.norm is not None]
+    assert f"the average keeps {min(kept):.0%} to {max(kept):.0%} of their kernels' norms" in found.verdict[0]
 
 
 def test_nan_and_zeros_are_told_by_model_and_path(tmp_path: Path) -> None:

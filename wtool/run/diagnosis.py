@@ -98,14 +98,14 @@ def _starts(kernels: tuple[KernelDiagnosis, ...], found: Findings) -> list[str]:
     if sum(each.size for each in apart) * 2 > sum(each.size for each in kernels):
         told.append(
             "far apart, though the models seem to share their initialisation: an average may be worse than its models; "
-            "compare them with `wtool evaluate`"
+            f"compare them with `wtool evaluate`{_norms(apart)}"
         )
     return told
 
 
-def _norms(unlike: list[KernelDiagnosis]) -> str:
-    """What is left of the norms of unlike kernels, which is why the activations of an average collapse."""
-    known = [each.norm for each in unlike if each.norm is not None]
+def _norms(kernels: list[KernelDiagnosis]) -> str:
+    """What an average leaves of the norms of kernels: where that is little, its activations collapse layer by layer."""
+    known = [each.norm for each in kernels if each.norm is not None]
     return f"; the average keeps {min(known):.0%} to {max(known):.0%} of their kernels' norms" if known else ""
 
 
