@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,77 @@ def test_a_table_of_how_far_off_and_a_pipe(saved: Path, more: tuple[str, ...]) -
         expected = tensors(str(wtool.recalibrate(saved, data=saved.parent / "data.npz")[0].output))
         for path, value in tensors(saved.parent / "piped.keras").items():
             np.testing.assert_array_equal(value, expected[path])
+
+
+@keras.saving.register_keras_serializable("recalibrated")
+class Own(keras.layers.BatchNormalization):
+    """A class of its author's own, of which a file tells nothing but its name."""
+
+
+@keras.saving.register_keras_serializable("recalibrated")
+class Block(keras.layers.Layer):
+    """A layer with layers in it, as subclassed models have them."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.dense, self.norm = keras.layers.Dense(4), Own()
+
+    def build(self, shape: Any) -> None:
+        self.dense.build(shape)
+        self.norm.build((None, 4))
+
+    def call(self, inputs: Any) -> Any:
+        return self.norm(self.dense(inputs))
+
+
+@pytest.mark.parametrize("layer", [Own, Block])
+def test_layers_of_ones_own(tmp_path: Path, layer: type) -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((6,)), layer(name="own"), keras.layers.Dense(1)])
+    model.save(tmp_path / "model.keras")
+    (done,) = wtool.recalibrate(tmp_path / "model.keras", data=numbers())
+    made = keras.models.load_model(str(done.output)).layers[0]
+    x = numbers() if layer is Own else keras.ops.convert_to_numpy(made.dense(numbers()))
+    norm = made if layer is Own else made.norm
+    np.testing.assert_allclose(norm.moving_mean, x.astype(np.float64).mean(0), rtol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, x.astype(np.float64).var(0), rtol=1e-5)
+    before, after = tensors(tmp_path / "model.keras"), tensors(str(done.output))
+    assert sum(before[path].tobytes() != after[path].tobytes() for path in before) == 2
+
+
+def test_an_unzipped_model(saved: Path) -> None:
+    with zipfile.ZipFile(saved) as archive:
+        archive.extractall(saved.parent / "unzipped")
+    (done,) = wtool.recalibrate(saved.parent / "unzipped", data=numbers(), output=saved.parent / "from-folder.keras")
+    (other,) = wtool.recalibrate(saved, data=numbers())
+    found, expected = tensors(str(done.output)), tensors(str(other.output))
+    assert found.keys() == expected.keys()
+    assert all(found[path].tobytes() == expected[path].tobytes() for path in found)
+
+
+@pytest.mark.slow
+def test_an_average_of_distant_checkpoints_predicts_again(tmp_path: Path) -> None:
+    """The first and the last checkpoint of a run on digits: the average guesses until its statistics are right."""
+    datasets = pytest.importorskip("sklearn.datasets")
+    digits = datasets.load_digits()
+    x, y = (digits.images / 16.0).astype(np.float32)[..., None], digits.target
+    keras.utils.set_random_seed(0)
+    layers: list[Any] = []
+    for number in range(6):
+        layers.append(keras.layers.Conv2D(8, 3, strides=1 if number else 2, padding="same", use_bias=False))
+        layers += [keras.layers.BatchNormalization(momentum=0.9), keras.layers.ReLU()]
+    head = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(10, activation="softmax")]
+    model = keras.Sequential([keras.Input((8, 8, 1)), *layers, *head])
+    model.compile(keras.optimizers.SGD(0.5, 0.9), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    saver = keras.callbacks.ModelCheckpoint(str(tmp_path / "ckpt-{epoch}.keras"))
+    model.fit(x[:800], y[:800], epochs=4, batch_size=64, verbose=0, callbacks=[saver])
+    np.savez(tmp_path / "data.npz", x_train=x[:800], y_train=y[:800], x_test=x[1400:], y_test=y[1400:])
+    average, good = tmp_path / "average.keras", tmp_path / "good.keras"
+    wtool.average([tmp_path / "ckpt-1.keras", tmp_path / "ckpt-4.keras"], output=average)
+    wtool.recalibrate(average, data=tmp_path / "data.npz", output=good)
+    before, after = wtool.evaluate([average, good], data=tmp_path / "data.npz")
+    assert before.metrics["accuracy"] < 0.5
+    assert after.metrics["accuracy"] > 0.65
 
 
 def test_data_that_is_missing_or_does_not_fit(saved: Path) -> None:

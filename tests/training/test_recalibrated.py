@@ -281,6 +281,12 @@ def test_data_that_does_not_do(x: Array, reason: str) -> None:
         recalibrate(model, x)
 
 
+def test_statistics_that_a_narrow_variable_cannot_hold() -> None:
+    model = _sequential((3,), keras.layers.BatchNormalization(name="bn", dtype="float16"))
+    with pytest.raises(WtoolError, match="bn/moving_variance of this data is too large for float16"):
+        recalibrate(model, 300 * numbers(3))
+
+
 class Idle(keras.Model):
     """A model with a layer that it does not call."""
 

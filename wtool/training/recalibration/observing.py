@@ -59,14 +59,11 @@ class Observed:
 
     def store(self) -> None:
         """Set the layer's statistics to those of its inputs, and what renormalisation keeps beside them."""
-        layer, (mean, variance) = self.layer, self.statistics
-        layer.moving_mean.assign(mean)
-        layer.moving_variance.assign(variance)
-        if getattr(layer, "renorm", False):
-            deviation = np.sqrt(variance + layer.epsilon)
-            layer.moving_stddev.assign(deviation)
-            layer.renorm_mean.assign(mean)
-            layer.renorm_stddev.assign(deviation)
+        mean, variance = self.statistics
+        deviation = np.sqrt(variance + self.layer.epsilon)
+        with np.errstate(over="ignore"):  # values that are too large for their dtype are refused after the pass
+            for variable, value in zip(self.variables, (mean, variance, deviation, mean, deviation), strict=False):
+                variable.assign(value)
 
     @property
     def variables(self) -> list[Any]:

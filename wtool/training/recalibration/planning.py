@@ -105,10 +105,11 @@ class NewStatistics(Changes):
 
 
 def may_have_statistics(base: Checkpoint) -> bool:
-    """Returns whether a model has batch normalisation, or layers of its author's own that may be one."""
-    weights = base.weights
-    own = {tensor.layer_class for tensor in weights if tensor.layer_class is not None}
-    return any(each.role == "moving_mean" for each in weights) or any(built_in(name) is None for name in own)
+    """Returns whether a model has batch normalisation, or layers of which its file tells too little to know."""
+    return any(
+        tensor.role == "moving_mean" or tensor.layer_class is None or built_in(tensor.layer_class) is None
+        for tensor in base.weights
+    )
 
 
 def _changes(work: Recalibrating, edited: Edited, passes: Passes) -> Changes:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from wtool.dtypes import Array
+from wtool.dtypes import Array, dtype_of, largest
 from wtool.errors import Usage, WtoolError, a_few
 from wtool.training.data.reading import fed
 from wtool.training.fitting.loop import misfit
@@ -179,9 +179,13 @@ class _Recalibrating:
         return path.rpartition("/")[0]
 
     def _refuse_nonfinite(self, observed: Observed) -> None:
-        moments = observed.moments
-        if not (np.isfinite(moments.mean).all() and np.isfinite(moments.squares).all()):
+        """Refuse statistics that are no numbers, or none that the layer's variables can hold."""
+        if not all(np.isfinite(each).all() for each in observed.statistics):
             raise WtoolError(f"inputs of {self._name(observed.layer)} are NaN or infinite with this data")
+        for variable, value in zip(observed.variables, observed.statistics, strict=False):
+            if (np.abs(value) > largest(dtype_of(variable.dtype))).any():
+                name = f"{self._name(observed.layer)}/{variable.name}"
+                raise WtoolError(f"{name} of this data is too large for {variable.dtype}")
 
     def _expected(self) -> int:
         """Returns how many batches there will be in all, as far as that can be told."""
