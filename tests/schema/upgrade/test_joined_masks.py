@@ -180,6 +180,7 @@ def test_what_stands_for_a_lambda_may_pass_a_mask_on() -> None:
     old = model_of(lambda x, y, z: L.SimpleRNN(2)(L.Lambda(lambda t: t * 2.0, name="twice")(x)))
     wishes = Wishes(replacements={"twice": {"class_name": "Rescaling", "config": {"scale": 2.0}}})
     result = twins.upgraded(old, wishes)
+    assert not twins.upgraded(old, Wishes(replacements={"twice": {"class_name": "Flatten"}})).refused  # no settings
     assert written(result) == {"SimpleRNN"}
     for expected, found in zip(outputs_of(old), outputs_of(reloaded(old, result)), strict=True):
         assert found == pytest.approx(expected, abs=1e-5)

@@ -183,3 +183,8 @@ def test_a_name_that_only_begins_as_another_is_kept() -> None:
         inputs=[["x", 0, 0]], outputs=[["h/bn", 0, 0]],
     )  # fmt: skip
     assert not up(model).refused
+
+
+def test_an_output_of_no_layer_is_refused() -> None:
+    with pytest.raises(Refused, match="which no layer makes"):
+        up(functional(source("x", 4), inputs=[["x", 0, 0]], outputs=[["nobody", 0, 1]]))

@@ -238,7 +238,7 @@ class Flow:
         """Returns the masks behind what the user puts in the place of a layer."""
         new = self._replacement(step) or {}
         old = mask.old if kind in PASSING else NONE
-        if class_of(new) in (*PASSING, *PASSING_IN_KERAS3):
+        if class_of({"class_name": str(new.get("class_name")), "config": {}}) in (*PASSING, *PASSING_IN_KERAS3):
             return [replace(mask, old=old, changed=mask.changed and old != NONE)]
         return [Masked(old)]
 

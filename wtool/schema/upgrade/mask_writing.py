@@ -80,7 +80,7 @@ class WrittenMasks:
             if mask.old in (NONE, EVERY):
                 continue
             term = self._term(at, mask.old, terms)
-            steps = term.spec.shape or (None, None)
+            steps = _steps(term)
             shape = (steps[0], steps[1], 1) if places[2] is new else (steps[0], 1, steps[1])
             part = at.op("numpy.GetItem", term, places, spec=Spec(shape, "bool"))
             found = part if found is None else at.pair("numpy.LogicalAnd", found, part, "bool")
@@ -111,7 +111,7 @@ class WrittenMasks:
                 found = at.pair("numpy.LogicalAnd" if term.kind == "and" else "numpy.LogicalOr", found, part, "bool")
             return found
         if term.kind == "steps" and NONE not in term.masks and EVERY not in term.masks:
-            shapes = [part.spec.shape or (None, None) for part in parts]
+            shapes = [_steps(part) for part in parts]
             sizes = [shape[1] for shape in shapes if shape[1] is not None]
             steps = sum(sizes) if len(sizes) == len(shapes) else None
             return at.op("numpy.Concatenate", parts, spec=Spec((shapes[0][0], steps), "bool"), axis=1)
@@ -137,3 +137,13 @@ class WrittenMasks:
         """Returns whether any value along the last axis is true."""
         shape = x.spec.shape[:-1] if x.spec.shape is not None else None
         return at.op("numpy.Any", x, spec=Spec(shape, "bool"), axis=-1)
+
+
+def _steps(mask: Tensor) -> tuple[int | None, int | None]:
+    """Returns the shape of a mask of steps: the batch and the number of steps."""
+    shape = mask.spec.shape
+    if shape is None:
+        return None, None
+    if len(shape) != 2:
+        raise Cannot(f"has a mask of {len(shape)} axes, which is none of steps")
+    return shape[0], shape[1]

@@ -122,8 +122,10 @@ class _Graph:
         """Refuses attention whose scores are used, but not given by its first call: Keras 3 does not find them then."""
         used = [ref.key for _, refs in self.calls.values() for ref in refs]
         for name in dict.fromkeys(name for name, _, output in (*used, *outputs) if output > 0):
-            node = self.calls.get((name, self.first.get(name, 0)), (None,))[0]
-            if self.places[name].class_name in WITH_SCORES and not _others(node).get("return_attention_scores"):
+            call = self.calls.get((name, self.first.get(name, 0)))
+            if call is None or self.places[name].class_name not in WITH_SCORES:
+                continue
+            if not _others(call[0]).get("return_attention_scores"):
                 self.context.refuse(
                     self.places[name], "late scores",
                     "a later call gives its scores, and its first call does not, which Keras 3 cannot load",
