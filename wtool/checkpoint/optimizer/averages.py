@@ -16,6 +16,9 @@ from wtool.schema.optimizers import MOVING_AVERAGE, SEQUENCE, TABLE
 
 OTHERWISE = "`wtool average` averages checkpoints, and `wtool ema --sigma-rel` snapshots of the callback PowerEMA"
 
+SMALLEST_BETA = 1e-3
+"""Below this number, the rounding errors of the weights would be most of what follows for their averages."""
+
 
 @dataclass(frozen=True, slots=True)
 class WeightAverage:
@@ -44,9 +47,10 @@ class WeightAverage:
             return slot
         found = slot.astype(np.float64)
         if self.beta is not None:
-            found *= self.beta - 1.0
-            found += weight
-            found /= self.beta
+            with np.errstate(all="ignore"):  # NaN and infinities are the caller's to judge
+                found *= self.beta - 1.0
+                found += weight
+                found /= self.beta
         new = np.empty(weight.shape, weight.dtype)
         round_into(new, found)
         return new
@@ -97,8 +101,10 @@ def _beta(checkpoint: Checkpoint) -> float:
         found = "several numbers" if told else "no number"
         raise Refused(f"averages of a schedule-free optimizer follow from its beta_1, for which the file has {found}")
     (beta,) = told
-    if not 0 < beta <= 1:
-        raise Refused("averages of a schedule-free optimizer follow from a beta_1 above 0 and up to 1, and its is not")
+    if not SMALLEST_BETA <= beta <= 1:
+        raise Refused(
+            f"averages of a schedule-free optimizer follow from a beta_1 between {SMALLEST_BETA} and 1, and its is not"
+        )
     return float(beta)
 
 
