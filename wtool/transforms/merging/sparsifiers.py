@@ -16,7 +16,7 @@ from wtool.transforms.change import Blocks, Data, Site
 from wtool.transforms.merging.bands import Band, Ranks, bands, share_of
 from wtool.transforms.merging.identities import identities
 from wtool.transforms.merging.method import Settings
-from wtool.transforms.merging.task_vector_data import TaskVectorData, delta, magnitude
+from wtool.transforms.merging.task_vector_data import delta, magnitude, task_vector_data
 from wtool.transforms.merging.totals import totals
 from wtool.transforms.streams import CHUNK, Stream, drawn, stream
 
@@ -74,16 +74,16 @@ def _by_rank(
     if is_global:
         _refuse_differing(settings, sites)
     together = [tuple(sites)] if is_global and sites else [(site,) for site in sites]
-    view = TaskVectorData(data, settings.models)
+    view = task_vector_data(data, settings.models)
     asked: list[Ranks] = []
     for each in together:
         size = sum(site.size for site in each)
         for number in range(settings.models):
             first, stop = ranks(settings, each[0], number, size)
             if (first, stop) != (0, size):
-                asked.append(Ranks(tuple(view.site(site, number) for site in each), first, stop))
+                asked.append(Ranks(tuple(view.vectors[site.path][number] for site in each), first, stop))
     kept = {path: band for found in bands(view, asked, magnitude) for path, band in found.items()}
-    found = {site.path: [kept.get(view.site(site, number).path) for number in range(settings.models)] for site in sites}
+    found = {site.path: [kept.get(vector.path) for vector in view.vectors[site.path]] for site in sites}
     return {path: partial(_keep, each) for path, each in found.items() if any(each)}
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wtool.dtypes import NUMPY_FLOATS, Array
+from wtool.dtypes import Array
 from wtool.transforms.change import Blocks, Data, Look, Site
 from wtool.transforms.ranking import SAMPLE, SAMPLE_BLOCK
 
@@ -22,7 +22,7 @@ MOST_RECENT = 2 * SAMPLE[1] // SAMPLE_BLOCK
 def delta(model: Array, base: Array) -> NDArray[np.float64]:
     """Returns model - base in float64, shape (n,): exact for narrower types, unless one is 2**28 times the other."""
     result: NDArray[np.float64] = model.astype(np.float64)
-    np.subtract(result, base if base.dtype.name in NUMPY_FLOATS else base.astype(np.float64), out=result)
+    np.subtract(result, base if base.dtype.isbuiltin == 1 else base.astype(np.float64), out=result)
     return result
 
 
@@ -38,48 +38,66 @@ class TaskVectorData:
 
     Attributes:
         data: tensors with the blocks of the base and of all models.
-        models: how many models there are.
+        vectors: path of each tensor -> the task vectors of all models.
+        origins: path of each task vector -> its tensor, and the position of its model.
         recent: the small blocks of the last tensor that were read; the task vectors of all models are sampled at the
             same positions, one model after the other.
     """
 
     data: Data
-    models: int
+    vectors: Mapping[str, Sequence[Site]]
+    origins: Mapping[str, tuple[Site, int]]
     recent: dict[tuple[str, int, int], Blocks] = field(default_factory=dict)
 
     @property
     def sites(self) -> Sequence[Site]:
         """The task vectors of all models."""
-        return [self.site(tensor, number) for tensor in self.data.sites for number in range(self.models)]
-
-    def site(self, tensor: Site, number: int) -> Site:
-        """Returns the task vector of a tensor in the model of this number, from 0."""
-        return replace(tensor, path=f"{number}:{tensor.path}")
+        return [site for each in self.vectors.values() for site in each]
 
     def walk(self, look: Look, sites: Sequence[Site]) -> Iterator[tuple[Site, int, Any]]:
         """Hand every block of the task vectors to `look`; each tensor is read once for all of its models."""
-        numbers: dict[str, list[int]] = {}
+        of_tensor: dict[str, list[tuple[Site, int]]] = {}
         for site in sites:
-            number, _, path = site.path.partition(":")
-            numbers.setdefault(path, []).append(int(number))
+            tensor, number = self.origins[site.path]
+            of_tensor.setdefault(tensor.path, []).append((site, number))
 
         def looked(tensor: Site, blocks: Blocks, start: int) -> list[tuple[Site, Any]]:
-            vectors = [(self.site(tensor, at), [blocks[0], blocks[1 + at]]) for at in numbers[tensor.path]]
-            return [(vector, look(vector, pair, start)) for vector, pair in vectors]
+            return [
+                (vector, look(vector, [blocks[0], blocks[1 + number]], start))
+                for vector, number in of_tensor[tensor.path]
+            ]
 
-        tensors = [tensor for tensor in self.data.sites if tensor.path in numbers]
+        tensors = [tensor for tensor in self.data.sites if tensor.path in of_tensor]
         for _, start, found in self.data.walk(looked, tensors):
             for vector, part in found:
                 yield vector, start, part
 
     def read(self, site: Site, start: int, stop: int) -> Blocks:
         """The values [start, stop) of the base and of a model."""
-        number, _, path = site.path.partition(":")
-        blocks = self.recent.get((path, start, stop))
-        if blocks is None and stop - start > SAMPLE_BLOCK:
-            blocks = self.data.read(replace(site, path=path), start, stop)
-        elif blocks is None:
-            if self.recent and (next(iter(self.recent))[0] != path or len(self.recent) >= MOST_RECENT):
-                self.recent.clear()
-            blocks = self.recent[path, start, stop] = self.data.read(replace(site, path=path), start, stop)
-        return [blocks[0], blocks[1 + int(number)]]
+        tensor, number = self.origins[site.path]
+        key = (tensor.path, start, stop)
+        blocks = self.recent.get(key)
+        if blocks is None:
+            blocks = self.data.read(tensor, start, stop)
+            if stop - start <= SAMPLE_BLOCK:
+                if self.recent and (next(iter(self.recent))[0] != tensor.path or len(self.recent) >= MOST_RECENT):
+                    self.recent.clear()
+                self.recent[key] = blocks
+        return [blocks[0], blocks[1 + number]]
+
+
+def task_vector_data(data: Data, models: int) -> TaskVectorData:
+    """Returns the task vectors of all models as tensors.
+
+    Args:
+        data: tensors with the blocks of the base and of all models.
+        models: how many models there are.
+    """
+    vectors = {
+        tensor.path: [replace(tensor, path=f"{number}:{tensor.path}") for number in range(models)]
+        for tensor in data.sites
+    }
+    origins = {
+        vector.path: (tensor, number) for tensor in data.sites for number, vector in enumerate(vectors[tensor.path])
+    }
+    return TaskVectorData(data, vectors, origins)
