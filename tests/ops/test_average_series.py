@@ -87,6 +87,14 @@ def test_the_best_by_a_log(make: Any, tmp_path: Path) -> None:
     assert told is (b"\r\n" in log.read_bytes())
 
 
+def test_lines_of_json_are_counted_from_1_whatever_their_ends(tmp_path: Path) -> None:
+    series(tmp_path / "run", *(f"ckpt-{at}.keras" for at in range(1, 6)))
+    log = own_log(tmp_path / "log.jsonl")
+    log.write_bytes(log.read_bytes().replace(b"\n", b"\r\n"))
+    done = wtool.average([tmp_path / "run"], best=2, by="val_loss", log=log, dry_run=True)
+    assert taken(done) == ["ckpt-2.keras", "ckpt-4.keras"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

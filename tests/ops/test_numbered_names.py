@@ -18,6 +18,7 @@ EPOCHS = [
     (["run2/ckpt-5.keras", "run1/ckpt-6.keras"], [5, 6]),
     (["model-2024.weights.json", "model-2025.weights.json"], [2024, 2025]),
     (["only-7.keras"], [7]),
+    (["w-7-acc95.keras", "w-8-acc97.keras"], [7, 8]),
     (["unzipped-7", "unzipped-8"], [7, 8]),
 ]
 
@@ -41,7 +42,6 @@ VALUES = [
     (["3_val_loss=0.45_val_acc=0.9.h5", "4_val_loss=0.40_val_acc=0.9.h5"], [0.45, 0.40], True),
     (["ckpt_03_val_loss_0.45.h5", "ckpt_04_val_loss_1.h5"], [0.45, 1.0], True),
     (["epoch3-val_f1_0.93-val_loss_0.45.h5", "epoch4-val_f1_0.92-val_loss_0.40.h5"], [0.45, 0.40], True),
-    (["best-1-0.50.keras", "best-2-0.50.keras"], [0.5, 0.5], False),
 ]
 
 
@@ -57,6 +57,7 @@ def test_values_of_a_metric(names: list[str], values: list[float], is_labelled: 
         (["e.1.0.45.h5", "e.2.0.40.h5"], r"e.1.0.45.h5: the numbers in its name run together"),
         (["e-1-loss0.45.h5", "e-2-loss0.40.h5"], r"no number in names like e-1-loss0.45.h5 tells the val_loss"),
         (["e-1-val_acc_0.45.h5", "e-2-val_acc_0.40.h5"], "no number in names like e-1-val_acc_0.45.h5 tells"),
+        (["v1.5-1.h5", "v1.5-2.h5"], "no number in names like v1.5-1.h5 tells"),
         (["e-1.h5", "e-2.h5"], "no number in names like e-1.h5 tells"),
         (["e-1-0.45.h5", "final.h5", "e-2-0.40.h5"], "final.h5: its name has no number"),
         (["e-1-0.45.h5", "e-2-0.40.h5", "e-3-nan.h5"], "e-3-nan.h5: its name has another form than e-1-0.45.h5"),

@@ -63,15 +63,16 @@ def logged(path: str, metric: str) -> Logged:
     """
     text = _text(path)
     lines = text.splitlines()[: None if text.endswith("\n") else -1]  # a killed run may have left half a line
+    is_json = text.lstrip().startswith("{")
     try:
-        rows = list(_json_rows(lines) if text.lstrip().startswith("{") else _csv_rows(lines))
+        rows = list(_json_rows(lines) if is_json else _csv_rows(lines))
         epochs = [int(str(row[EPOCH])) for row in rows]
     except (Refused, csv.Error, KeyError, ValueError):
         raise Refused(f"is no log of training, which has a column '{EPOCH}' in CSV or JSON lines", path) from None
     names = sorted({str(name) for row in rows for name in row if name} - {EPOCH})
     if metric not in names:
         raise Usage(f"{path} has no {metric}, but {', '.join(names[:20]) or 'no metric at all'}")
-    first = 0 if 0 in epochs or "\r\n" in text else 1
+    first = 0 if 0 in epochs or ("\r\n" in text and not is_json) else 1
     values: dict[int, frozenset[float]] = {}
     for epoch, row in zip(epochs, rows, strict=True):
         value = _number(row.get(metric))

@@ -95,7 +95,8 @@ def _label(before: str) -> str:
 def counts(paths: Sequence[str], labels: Sequence[str]) -> list[int]:
     """Returns the number in each name that counts epochs or steps.
 
-    It is the whole number that is labelled so (`epoch03`), or else the only whole number in which the names differ.
+    It is the whole number that is labelled so (`epoch03`), or else the only whole number in which the names differ and
+    that is not labelled as the value of a metric.
 
     Args:
         paths: of the checkpoints.
@@ -104,7 +105,7 @@ def counts(paths: Sequence[str], labels: Sequence[str]) -> list[int]:
     Raises:
         Usage: names do not tell such a number, or several that may be meant.
     """
-    whole = [each for each in columns(paths) if each.is_whole and each.varies]
+    whole = [each for each in columns(paths) if each.is_whole and each.varies and not METRIC.search(each.label)]
     found = [each for each in whole if _is_called(each.label, labels)] or whole
     what = labels[0]
     return [int(text) for text in _only(found, paths, what).texts]
@@ -126,7 +127,7 @@ def metric_values(paths: Sequence[str], metric: str) -> tuple[list[float], bool]
     all_of_them = columns(paths)
     named = [each for each in all_of_them if _is_called(each.label, [metric.lower()])]
     others = [each for each in all_of_them if not each.is_whole and not METRIC.search(each.label)]
-    found = named or [each for each in others if each.varies] or others
+    found = named or [each for each in others if each.varies]
     return _only(found, paths, metric).values, bool(named)
 
 
