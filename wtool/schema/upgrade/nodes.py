@@ -68,9 +68,10 @@ def functional_config(settings: Mapping[str, Any], place: Place, context: Contex
     context.models[place.path] = graph.specs_of_outputs
     outputs = graph.ends(settings.get("output_layers"))
     layers = [entry for chain in graph.new.values() for entry in chain]
-    leave_names_out(layers, {ref.key[0] for ref in refs_of(outputs)} if not place.path else ())
+    taken: set[str] = set()
+    leave_names_out(layers, {ref.key[0] for ref in refs_of(outputs)} if not place.path else (), taken)
     if context.masks:
-        context.flows[place.path] = graph.flow(layers)
+        context.flows[place.path] = graph.flow(layers, taken)
     return {
         "name": settings.get("name"),
         "trainable": settings.get("trainable", True),
@@ -262,11 +263,12 @@ class _Graph:
             return with_states(first, kwargs, self.places[call[0]], self.context)
         return [first], kwargs
 
-    def flow(self, layers: list[Entry]) -> Flow:
+    def flow(self, layers: list[Entry], taken: set[str]) -> Flow:
         """Returns how masks go through the model.
 
         Args:
             layers: the new entries, to which those of masks are added that are written out.
+            taken: their names without numbers, to which those of the added entries are added.
         """
         written = WrittenMasks(self.place.path, self.tensor, self.free)
 
@@ -274,7 +276,7 @@ class _Graph:
             entry = self.new[step.key[0]][0]
             arguments, operations = written.arguments(step, entry["name"], masks, terms)
             entry["inbound_nodes"][step.key[1] - self.first[step.key[0]]]["kwargs"] |= arguments
-            leave_names_out(operations, (), layers)
+            leave_names_out(operations, (), taken)
             layers.extend(operations)
 
         steps = [self._step(call) for call in self.order]

@@ -94,7 +94,7 @@ def _named(at: OperationCall, outputs: list[Tensor]) -> tuple[list[Entry], list[
     return at.entries, [Tensor(key, each.spec) for key, each in zip(keys, outputs, strict=True)]
 
 
-def leave_names_out(entries: Iterable[Entry], outputs: Container[str], beside: Iterable[Entry] = ()) -> None:
+def leave_names_out(entries: Iterable[Entry], outputs: Container[str], taken: set[str]) -> None:
     """Leaves the names of operations out of their settings where nothing needs them.
 
     Before 3.11, Keras takes no name for operations that have settings. Such an operation gets a name of its class and
@@ -104,10 +104,10 @@ def leave_names_out(entries: Iterable[Entry], outputs: Container[str], beside: I
     Args:
         entries: of a functional model.
         outputs: names of the entries that give the whole model's outputs.
-        beside: further entries of the model, which keep their names.
+        taken: names of the model's further entries, without their numbers; those of these entries are added.
     """
     entries = list(entries)
-    taken = {_UNNUMBERED.sub("", str(entry["name"])) for entry in (*entries, *beside)}
+    taken.update(_UNNUMBERED.sub("", str(entry["name"])) for entry in entries)
     for entry in entries:
         needed = entry["name"] in outputs or snake_case(entry["class_name"]) in taken
         takes_none = len(entry["config"]) > 1 or entry["class_name"] in _NAMELESS
