@@ -60,6 +60,8 @@ def _say(done: Recalibrated) -> None:
     if done.skipped:
         say_skipped(done.model, done.output)
         return
+    if not done.samples:  # nothing to do, which the notes say
+        return
     seen = f"{counted(done.samples, 'sample')} in {done.passes:,} {'pass' if done.passes == 1 else 'passes'}"
     where = "nothing written" if done.output is None else f"written to {done.output}"
     say(f"{done.model}: statistics of {counted(len(done.layers), 'layer')} set, from {seen}; {where}")
