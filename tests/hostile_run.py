@@ -31,6 +31,8 @@ OPERATIONS: dict[str, Any] = {
     "check": lambda path, out: wtool.check(path),
     "average": lambda path, out: wtool.average([path, path], output=out),
     "average, drop": lambda path, out: wtool.average([path], output=out, optimizer="drop"),
+    "merge": lambda path, out: wtool.merge([path, path], method="ties", base=path, density=0.5, output=out),
+    "merge, slerp": lambda path, out: wtool.merge(path, method="slerp", base=path, t=0.5, output=out),
     "ema": lambda path, out: wtool.ema(path, output=out),
     "ema, sigma_rel": lambda path, out: wtool.ema(path, sigma_rel=0.1, output=out),
     "prune": lambda path, out: wtool.prune(path, sparsity=0.5, output=out),

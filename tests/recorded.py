@@ -86,6 +86,10 @@ neuroplast {model} --min-value -0.1 --max-value 0.1 --seed 7 --json -o neuroplas
 prune stroked{x} --sparsity .5 --criterion mi --initial {model} -o pruned-increase{x}
 prune stroked{x} --sparsity .2 --in-place --json
 average {model} stroked{x} pruned{x} --exp 0.9 --json -o mean{x}
+merge stroked{x} pruned{x} --base {model} --method ties --density .5 -o ties{x}
+merge stroked{x} --base {model} --method slerp --t .3 -o slerp{x}
+merge stroked{x} pruned{x} --base {model} --method della --density .5 --seed 7 --json -o della{x}
+merge stroked{x} pruned{x} --method linear --weight 1,3 --dry-run --json
 rewind pruned{x} --initial {model} --seed 7 -o rewind{x}
 rewind pruned{x} --initial stroked{x} --optimizer reset --seed 7 -o -
 jitter pruned{x} --initial {model} --seed 7 -o jitter{x}
@@ -127,6 +131,7 @@ check {model} --json
 inspect {model}
 inspect {model} --json
 average {model} {model} -o {out}/average{x}
+merge {model} {model} --base {model} --method ties --density .5 -o {out}/ties{x}
 prune {model} --sparsity .5 -o {out}/pruned{x}
 swap {model} --to linked -o {out}/linked{x}
 convert {model} -o {out}/converted.keras

@@ -39,11 +39,15 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("operation", ["average", "prune"])
+@pytest.mark.parametrize("operation", ["average", "merge", "prune"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_killed_at_random_moments(number: signal.Signals, operation: str, large: list[Path], tmp_path: Path) -> None:
     target = tmp_path / "average.weights.h5"
-    words = {"average": map(str, large), "prune": [str(large[0]), "--sparsity", ".5", "--scope", "global"]}[operation]
+    words = {
+        "average": map(str, large),
+        "merge": [*map(str, large[1:]), "--base", str(large[0]), "--method", "ties", "--density", ".5"],
+        "prune": [str(large[0]), "--sparsity", ".5", "--scope", "global"],
+    }[operation]
     command = [*WTOOL, operation, *words, "-q", "--force", "-o", str(target)]
     start = time.monotonic()
     subprocess.run(command, check=True)

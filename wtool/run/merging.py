@@ -160,12 +160,19 @@ class Parts:
 
 
 def parts_of(work: Merging, base: Checkpoint) -> Parts:
-    """Returns which weights of a model a merge is about."""
+    """Returns which weights of a model a merge is about.
+
+    Raises:
+        Refused: no weight is a number to calculate with.
+        Usage: nothing is selected.
+    """
     numbers = arithmetic(base.weights)
     calculable = {tensor.path for tensor in numbers}
     if not work.must_agree:
         watched = [tensor for tensor in base.weights if tensor.path not in calculable]
         return Parts(selected(numbers, work.include, work.exclude), (), watched)
+    if not numbers:
+        raise Refused("no tensor holds numbers that could be merged", base.name)
     wanted = selected(base.weights, work.include, work.exclude)
     merged = [tensor for tensor in wanted if tensor.path in calculable]
     if not merged:
