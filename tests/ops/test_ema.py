@@ -324,6 +324,21 @@ def test_weights_without_averages_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.tensorflow
+def test_a_weight_that_is_stored_twice_is_averaged_twice(tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    dense = keras.layers.SpectralNormalization(keras.layers.Dense(3, name="inner"), name="outer")
+    model = keras.Sequential([keras.Input((4,)), dense, keras.layers.Dense(2, name="last")])
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True), "mse")
+    list(train(model, 3))
+    model.save(tmp_path / "trained.keras")
+    (done,) = wtool.ema(tmp_path / "trained.keras", output=tmp_path / "out.keras")
+    new, average = weights(tmp_path / "out.keras"), slots(tmp_path / "trained.keras", "average")
+    for path in ("outer/kernel", "outer/inner/kernel"):
+        assert new[path].tobytes() == average["outer/inner/kernel"].tobytes()
+    assert not done.notes
+
+
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_averages_of_keras_2(suffix: str, tmp_path: Path) -> None:
     keras = pytest.importorskip("tf_keras")

@@ -207,6 +207,15 @@ def test_tracking_goes_on(half: Path, tmp_path: Path) -> None:
     assert len(done.inputs) == 6
 
 
+def test_tracking_goes_on_where_the_loss_is_scaled(tmp_path: Path) -> None:
+    made, keep = model(), Keep()
+    made.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=2.0), "mse")
+    fit(made, keep, callbacks.PowerEMA(tmp_path, sigma_rel=0.1), epochs=1)
+    fit(made, keep, callbacks.PowerEMA(tmp_path, sigma_rel=0.1), epochs=1)
+    for one, other in zip(trained(tmp_path / "ema-0000020-0.1.keras"), keep.averages(0.1, 20), strict=True):
+        np.testing.assert_allclose(one, other, rtol=3e-7, atol=1e-8)
+
+
 def test_one_callback_goes_on_in_the_next_fit(tmp_path: Path) -> None:
     made, keep, tracking = model(), Keep(), callbacks.PowerEMA(tmp_path, sigma_rel=0.1)
     fit(made, keep, tracking, epochs=1)

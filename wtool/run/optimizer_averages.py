@@ -115,7 +115,8 @@ def _changes(optimizer: str, state: Checkpoint, edited: Edited, passes: Passes) 
         edits.append(Edit(tensor, (tensor,), partial(_rewrite, new, counts.get(tensor.path))))
         uncounted[tensor.path] = Edit(tensor, (tensor,), partial(_rewrite, new, None))
     slots = _slots(optimizer, edited, averages, read, uncounted)
-    without = [each.path for each in arithmetic(base.weights) if each.trainable and each.path not in averages]
+    averaged = {tensor.path for tensor, _ in pairs}
+    without = [each.path for each in arithmetic(base.weights) if each.trainable and each.path not in averaged]
     rest = (f"the optimizer keeps no average of {a_few(without)}, which stay as they are",) if without else ()
     return Changes(
         edits=(*edits, *slots.edits),

@@ -16,6 +16,7 @@ from wtool.checkpoint.opener import open_checkpoint
 from wtool.dtypes import is_floating, round_into
 from wtool.errors import Usage, WtoolError
 from wtool.run.tracked import Tracked, tracked_of
+from wtool.training.loading.optimizer_state import inner
 from wtool.training.saving.save import save
 from wtool.training.variables import array, variables_by_path
 from wtool.transforms.power import exponent_of
@@ -127,8 +128,9 @@ class PowerEMA(keras.callbacks.Callback):
         self._save()
 
     def _iteration(self) -> int | None:
-        optimizer = getattr(self.model, "optimizer", None)
-        return None if optimizer is None else int(keras.ops.convert_to_numpy(optimizer.iterations))
+        if getattr(self.model, "optimizer", None) is None:
+            return None
+        return int(keras.ops.convert_to_numpy(inner(self.model).iterations))
 
     def _save(self) -> None:
         if self.step == self._saved:
