@@ -60,7 +60,9 @@ def _say(done: Recalibrated) -> None:
     if done.skipped:
         say_skipped(done.model, done.output)
         return
-    if not done.samples:  # nothing to do, which the notes say
+    if not done.layers:  # the notes say why
+        if done.output is not None:
+            say(f"{done.model}: no statistics set; written to {done.output}")
         return
     seen = f"{counted(done.samples, 'sample')} in {done.passes:,} {'pass' if done.passes == 1 else 'passes'}"
     where = "nothing written" if done.output is None else f"written to {done.output}"

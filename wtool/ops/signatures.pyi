@@ -1014,11 +1014,11 @@ def recalibrate(
 ) -> list[Recalibrated]:
     """Set the moving statistics of batch normalisation to those of data; nothing else of the models changes.
 
-    The statistics of an average or a merge of models are those of no model, and so are its predictions until the
-    statistics are taken anew. Targets in the data are not looked at, and dropout is off. The statistics of a layer are
-    mean and biased variance of all its inputs, added up in float64. By default one pass does: a layer normalises each
-    batch by the statistics of all its inputs so far, which is exact for layers that are behind no other one. With
-    `exact`, every layer sees inputs that were normalised by the final statistics of the layers before it.
+    An average or a merge of models has statistics that fit none of its activations, and may predict badly until they
+    are taken anew. Targets in the data are not looked at, and dropout is off. The statistics of a layer are mean and
+    biased variance of all its inputs, added up in float64. By default one pass does: a layer normalises each batch by
+    the statistics of all its inputs so far, which is exact for layers that are behind no other one. With `exact`, every
+    layer sees inputs that were normalised by the final statistics of the layers before it.
 
     Frozen layers, and those that always run in inference mode, keep their statistics, which the training fitted all
     other weights to; `frozen` sets them too. The output is `<stem>-recalibrate<ext>` beside each model, unless `output`
