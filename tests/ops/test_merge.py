@@ -16,6 +16,7 @@ import pytest
 
 import wtool
 from tests.models import BLOBS, FIXTURES, WEIGHTS, ZOO, Array, arrays, changed, nearest, noisy
+from wtool.transforms.merging.registry import METHODS
 
 NAMES = ["k3.15.1/mlp.keras", "k3.15.1/mlp.weights.h5", "k2.2.4/mlp_defaultnames.h5", "k3.15.1/pure_f16.keras",
          "k3.0.5/pure_bf16.keras", "k3.15.1/f64_model.keras"]  # fmt: skip
@@ -216,6 +217,53 @@ def test_other_vocabularies_are_refused(tmp_path: Path) -> None:
     with pytest.raises(wtool.Refused, match=r"other.keras: its vocabularies.*are not those of .*text_assets"):
         wtool.merge([model, other], method="linear", output=tmp_path / "out.keras")
     wtool.merge([model, model], method="linear", output=tmp_path / "out.keras")
+
+
+def test_vocabularies_are_compared_across_formats(tmp_path: Path) -> None:
+    """An archive, a folder and a safetensors file have the same files of layers, each in its way."""
+    model, folder, tensors = ZOO / "k3.15.1" / "text_assets.keras", tmp_path / "folder", tmp_path / "model.safetensors"
+    wtool.convert(model, output=folder, unzipped=True)
+    wtool.convert(model, output=tensors)
+    done = wtool.merge([model, folder, tensors], method="linear", output=tmp_path / "out.keras")
+    assert not any("vocabular" in note for note in done.notes)
+    vocabulary = next(path for path in (folder / "assets").rglob("*") if path.is_file())
+    vocabulary.write_bytes(vocabulary.read_bytes()[::-1])
+    with pytest.raises(wtool.Refused, match="folder: its vocabularies"):
+        wtool.merge([model, folder, tensors], method="linear", output=tmp_path / "other.keras")
+
+
+def test_the_command_tells_what_becomes_of_tensors(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "wtool", "merge", *map(str, BLOBS[1:3]), "--base", str(BLOBS[0]), "--method", "ties"]
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*argv, *words], capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    dry = run("--dry-run", "--weight", "hidden/*=.5", "--weight", "1,2", "--density", "0:1")
+    assert dry.returncode == 0
+    assert "hidden/kernel" in dry.stdout
+    assert "merged (weight 0.5; lambda 1; density 0)" in dry.stdout
+    assert "merged (weight 1, 2; lambda 1; density 1)" in dry.stdout
+    assert f"wtool: base   {BLOBS[0]}" in dry.stderr
+    assert not any(tmp_path.iterdir())
+    told = json.loads(run("--json", "-q").stdout)
+    assert (told["output"], told["method"], told["parameters"]) == ("merged.keras", "ties", 153)
+    assert [role for _, role in told["inputs"]] == ["base", "model", "model"]
+    assert "skipped" in run().stderr
+    other = run("--density", ".5")
+    assert (other.returncode, other.stdout) == (1, "")
+    assert "exists already" in other.stderr
+    misuse = run("--t", ".5", "-o", "new/")
+    assert (misuse.returncode, misuse.stderr.count("\n")) == (2, 1)
+    assert "ties has no use for --t" in misuse.stderr
+
+
+def test_the_help_lists_the_methods() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "wtool", "merge", "--help"], capture_output=True, text=True, check=True
+    )
+    lines = [line.strip() for line in shown.stdout.splitlines()]
+    for name, method in METHODS.items():
+        assert f"{name:17}{method.line}" in lines
 
 
 def test_statistics_are_averaged_whatever_the_method(tmp_path: Path) -> None:

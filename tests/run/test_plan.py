@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 
 import wtool
-from tests.models import BLOBS, FIXTURES, ZOO, arrays
+from tests.models import BLOBS, FIXTURES, ZOO, arrays, noisy
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.structure import Structure
 from wtool.run.averaging import Averaging
+from wtool.run.by_method import ByMethod
 from wtool.run.changes import Changes
 from wtool.run.derive import derive
 from wtool.run.plan import Operand, Operation, Plan
 from wtool.run.progress import Passes
 from wtool.run.target import Goal
 from wtool.run.transform import Transforming
+from wtool.transforms.merging.registry import METHODS
 from wtool.transforms.pruning import Prune
 from wtool.transforms.stroking import Stroke
 
@@ -96,6 +98,22 @@ def test_an_average_that_is_pruned_in_the_same_pass(tmp_path: Path) -> None:
         derive(average.then(Transforming(Prune(sparsity=0.5)).plan_of(base)), Goal(str(both)))
     assert same_arrays(both, pruned)
     assert [each["operation"] for each in wtool.inspect(both)["lineage"]] == ["average", "prune"]
+
+
+@pytest.mark.parametrize("method", ["ties", "della"])
+def test_a_merge_that_is_pruned_in_the_same_pass(method: str, tmp_path: Path) -> None:
+    """Also where the merge makes tensors whole: the second operation gets the parts that it asks for."""
+    merged, pruned, both = (tmp_path / f"{name}.keras" for name in ("merged", "pruned", "both"))
+    models = noisy(ZOO / "k3.15.1" / "mlp.keras", tmp_path, 3)
+    wtool.merge(models[1:], method=method, base=models[0], density=0.5, seed=3, optimizer="keep", output=merged)
+    wtool.prune(merged, sparsity=0.5, scope="global", output=pruned)
+    with ExitStack() as stack:
+        base, first, second = (stack.enter_context(open_checkpoint(str(path))) for path in models)
+        merge = ByMethod(METHODS[method], {"density": 0.5}, 2, True, 3, optimizer="keep").plan([base, first, second])
+        prune = Transforming(Prune(sparsity=0.5, scope="global")).plan_of(first)
+        derive(merge.then(prune), Goal(str(both)))
+    assert same_arrays(both, pruned)
+    assert [each["operation"] for each in wtool.inspect(both)["lineage"]] == ["merge", "prune"]
 
 
 def test_an_operation_behind_one_that_changes_nothing(tmp_path: Path) -> None:

@@ -17,9 +17,11 @@ def contents_of(checkpoint: Checkpoint) -> Counter[tuple[int, int]]:
 
     The names do not count: they tell the layer, and separate runs give layers other numbers.
     """
-    found = Counter((each.size, each.crc) for each in checkpoint.members if each.name.startswith(FOLDER))
-    found.update((len(text), zlib.crc32(text)) for name, text in checkpoint.texts.items() if name.startswith(FOLDER))
-    found.update(_content(source) for name, source in checkpoint.parts.items() if name.startswith(FOLDER))
+    found = Counter((len(text), zlib.crc32(text)) for name, text in checkpoint.texts.items() if name.startswith(FOLDER))
+    if checkpoint.parts:  # of an unzipped model, whose members have no checksums
+        found.update(_content(source) for name, source in checkpoint.parts.items() if name.startswith(FOLDER))
+    else:
+        found.update((each.size, each.crc) for each in checkpoint.members if each.name.startswith(FOLDER))
     return found
 
 

@@ -144,6 +144,8 @@ class Edited:
             count = sum(tensor is not None for tensor in first.inputs)
             apply = partial(_in_turn, first.apply, count, apply)
         is_whole = edit.is_whole or (first is not None and first.is_whole)
+        if first is not None and first.is_whole and not others:
+            own = ()  # the first edit reads by itself, and what it makes is all that the second one gets
         return Edit(edit.target, (*own, *between, *gap, *others), apply, is_whole)
 
 
