@@ -29,6 +29,12 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Refuse names of tests that are others in every process: processes that share the tests then find different ones."""
+    if " at 0x" in item.nodeid:
+        raise pytest.UsageError(f"{item.nodeid}: an address in the name of a test; give the case a name of its own")
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Have the fork servers that the chosen tests use import TensorFlow and Keras while other tests run.
 

@@ -72,7 +72,7 @@ def test_a_pattern_may_hold_an_equals_sign() -> None:
     [
         "", ",", "1,", ":", "1:", "a", "nan", "inf", "-inf", "1e999", "1_0", "a=", "=1", "a=b", "1;2", "1 2",
         None, True, np.True_, float("nan"), float("inf"), [], (), {}, [None], [[1]], [True], {"": 1}, {1: 2}, {"a": {}},
-        {"a": None}, {"a": []}, object(), b"1", 10**400, 1j, np.zeros((2, 2)), ["1", "2"], ["a=1", 2],
+        {"a": None}, {"a": []}, object, b"1", 10**400, 1j, np.zeros((2, 2)), ["1", "2"], ["a=1", 2],
         [".5", "b=1", ".4"], ["1,2"] * 2, "٣,٤=", set(),
     ],
     ids=repr,
