@@ -265,6 +265,19 @@ def test_renormalisation_keeps_all_its_averages() -> None:
         np.testing.assert_allclose(found.values[f"bn/{name}"], value, rtol=1e-6)
 
 
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="only TensorFlow synchronizes")
+def test_synchronized_layers_and_the_model_afterwards() -> None:
+    layer = keras.layers.BatchNormalization(name="bn", synchronized=True)
+    model = _sequential((3,), layer)
+    x = numbers(3)
+    found = recalibrate(model, x)
+    np.testing.assert_allclose(found.values["bn/moving_variance"], x.astype(np.float64).var(0), rtol=1e-6)
+    assert "call" not in vars(layer)
+    normal = keras.ops.convert_to_numpy(model(x))
+    np.testing.assert_allclose(normal.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(normal.std(0), 1, atol=1e-3)
+
+
 def test_some_batches() -> None:
     x = numbers(3)
     found = recalibrate(_sequential((3,), keras.layers.BatchNormalization(name="bn")), x, batches=2, batch_size=16)

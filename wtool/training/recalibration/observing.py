@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import keras
@@ -106,6 +106,7 @@ class Calls:
 @contextmanager
 def _replaced(observed: Observed, calls: Calls) -> Iterator[None]:
     layer = observed.layer
+    has_own = "call" in vars(layer)
     original = layer.call
     signature = inspect.signature(original)
 
@@ -122,5 +123,7 @@ def _replaced(observed: Observed, calls: Calls) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(AttributeError):
+        if has_own:
+            object.__setattr__(layer, "call", original)
+        else:
             object.__delattr__(layer, "call")
