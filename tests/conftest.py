@@ -30,7 +30,7 @@ def pytest_configure() -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Refuse names of tests that are others in every process: processes that share the tests then find different ones."""
+    """Refuse names of tests that differ between processes: those that share the tests then find different ones."""
     if " at 0x" in item.nodeid:
         raise pytest.UsageError(f"{item.nodeid}: an address in the name of a test; give the case a name of its own")
 
