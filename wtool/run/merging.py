@@ -178,8 +178,12 @@ def parts_of(work: Merging, base: Checkpoint) -> Parts:
     if not merged:
         raise Usage("nothing is selected; --include and --exclude say what is")
     others = [tensor for tensor in wanted if tensor.path not in calculable]
-    states = [tensor for tensor in others if tensor.role in STATES or MASKS.fullmatch(tensor.role)]
-    return Parts(merged, [tensor for tensor in others if tensor not in states], states)
+    equal = [tensor for tensor in others if not _is_state(tensor)]
+    return Parts(merged, equal, [tensor for tensor in others if _is_state(tensor)])
+
+
+def _is_state(tensor: Tensor) -> bool:
+    return tensor.role in STATES or MASKS.fullmatch(tensor.role) is not None
 
 
 def _decided(
