@@ -21,7 +21,7 @@ from wtool.transforms.streams import CHUNK
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WORDS = Words("merged", "merge", "the first", "other models", "--exclude leaves the tensor out")
+WORDS = Words("merged", "merge", "the first", "other models", "--exclude keeps the first model's tensor")
 
 
 @dataclass(frozen=True, eq=False)

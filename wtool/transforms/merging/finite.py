@@ -29,7 +29,10 @@ def refuse_nonfinite(settings: Settings, site: Site, blocks: Blocks) -> None:
             number = at + 1 - settings.has_base
             which = "the base" if number == 0 else f"model {number}"
             known = settings.names[at] if at < len(settings.names) else ""
-            raise Refused(f"{site.path}{'' if known else f' of {which}'} holds NaN or infinite values", known)
+            whose = "" if known else f" of {which}"
+            raise Refused(
+                f"{site.path}{whose} holds NaN or infinite values; --exclude keeps the first model's tensor", known
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
