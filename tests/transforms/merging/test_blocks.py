@@ -142,6 +142,27 @@ class Counted(ModelArrays):
         return ModelArrays.walk(self, look, sites)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Read(ModelArrays):
+    """Arrays that note each read."""
+
+    reads: list[tuple[str, int, int]]
+
+    def read(self, site: Site, start: int, stop: int) -> Blocks:
+        self.reads.append((site.path, start, stop))
+        return ModelArrays.read(self, site, start, stop)
+
+
+def test_a_sample_is_read_once_for_all_models() -> None:
+    arrays = operands("ties")
+    sites = [Site(path, (size,), "float32") for path, size in SIZES.items()]
+    data = Read(arrays, sites, [])
+    METHODS["ties"].prepare(data, settings_of(METHODS["ties"], 3, {"density": 0.3}, sites, has_base=True))
+    sampled = [each for each in data.reads if each[2] - each[1] <= 256]
+    assert len(sampled) > 100
+    assert len(set(sampled)) == len(sampled)
+
+
 LOOKS = {
     "linear": 0, "task-arithmetic": 0, "dare-linear": 0, "dare-ties": 0, "nearswap": 0, "wise-ft": 0, "della": 0,
     "della-linear": 0, "ties": 1, "breadcrumbs": 1, "breadcrumbs-ties": 1, "model-stock": 1, "slerp": 1, "nuslerp": 1,

@@ -99,6 +99,20 @@ def test_della_keeps_by_the_rank_in_the_output_unit(axes: tuple[int, ...]) -> No
     np.testing.assert_allclose(divided[divided != 0], (vector / expected)[divided != 0], rtol=1e-14)
 
 
+def test_della_ranks_equal_magnitudes_by_position() -> None:
+    density, epsilon, size = 0.5, 0.4, 300
+    found = task_vector("della-linear", np.ones(size), density=density, epsilon=epsilon)
+    expected = density - epsilon + 2 * epsilon * np.arange(size) / (size - 1)
+    np.testing.assert_allclose(1 / found[found != 0], expected[found != 0], rtol=1e-13)
+
+
+@pytest.mark.parametrize("method", RANDOM)
+def test_l1_leaves_what_is_next_to_nothing(method: str) -> None:
+    vector = np.full(10, 1e-9)
+    found = task_vector(method, vector, density=0.5, rescale="l1")
+    np.testing.assert_array_equal(found[found != 0], 1e-9)
+
+
 def test_a_unit_of_one_value_is_kept_with_the_density() -> None:
     kept = [
         merged_arrays(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.transforms.merging import formulas
 from wtool.dtypes import Array
 from wtool.errors import Refused, Usage
 from wtool.transforms.change import Site
@@ -195,6 +196,16 @@ def test_a_sum_that_is_zero_but_for_rounding_counts_as_positive_in_any_order() -
         np.testing.assert_allclose(merged("ties", order, [0.0]), [0.15])
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_whichever_way_it_is_rounded(sign: int) -> None:
+    models = np.array([[0.1], [0.7], [-0.8]]) * sign  # .1 + .7 is less than .8 in floating point
+    np.testing.assert_allclose(merged("ties", list(models), [0.0]), [0.4 if sign > 0 else 0.8])
+
+
+def test_equal_weights_may_be_negative() -> None:
+    np.testing.assert_array_equal(merged("ties", [[1.0, 2], [3.0, -8]], [0.0, 0], weight=-1), [2, -8])
+
+
 def test_a_sum_of_zero_takes_the_sign_of_the_most_in_the_scope_global() -> None:
     models = [[1, -3, -2, 5, -1], [-1, -2, -1, 4, -1]]
     np.testing.assert_array_equal(merged("ties", models, np.zeros(5), scope="global"), [-1, -2.5, -1.5, 4.5, -1])
@@ -236,6 +247,19 @@ def test_nearswap() -> None:
     found = merged("nearswap", [[0.05, 1.0, -2.0, 0.0]], [0.0, 0.0, 0.0, 0.0], t=0.1)
     np.testing.assert_allclose(found, [0.05, 0.1, -0.1, 0])
     np.testing.assert_array_equal(merged("nearswap", [[1.0, 2.0]], [3.0, 4.0], t=0), [3, 4])
+    np.testing.assert_allclose(merged("nearswap", [[1e-8]], [0.0], t=1e-7), [1e-9])  # differences count as 1e-6
+
+
+# many values
+
+
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
+def test_rows_of_a_large_tensor(axes: tuple[int, ...]) -> None:
+    shape = (3, 1000, 100)
+    first, second = (np.random.default_rng(seed).standard_normal(shape) for seed in (1, 2))
+    found = merged("nuslerp", [first, second], rows=True, weight=[1, 3], unit_axes={"kernel": axes})
+    options = {"rows": True, "weight": [1, 3]}
+    np.testing.assert_allclose(found, formulas.merged("nuslerp", None, [first, second], axes, **options), rtol=1e-10)
 
 
 # very large values

@@ -98,7 +98,7 @@ class Added:
         """Sums of the positive u_i, of the negative u_i, and of the weights of both, where there is a division."""
         size = len(blocks[0])
         common = float(self.weights[0])
-        is_counted = common > 0 and bool((self.weights == common).all()) and len(self.weights) < 256
+        is_counted = len(self.weights) < 256 and bool((self.weights == common).all())
         up, down = np.zeros((2, size))
         weights_up, weights_down = np.zeros((2, size), np.uint8 if is_counted else np.float64)
         for number, weight in enumerate(self.weights):
