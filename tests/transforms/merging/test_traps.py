@@ -123,6 +123,15 @@ def test_karcher_of_three_right_angles_is_their_middle() -> None:
 
 def test_multislerp_of_task_vectors_of_zeros_is_the_base() -> None:
     np.testing.assert_array_equal(merged("multislerp", [[1, 2], [1, 2]], [1, 2]), [1, 2])
+    np.testing.assert_array_equal(merged("multislerp", [[1, 2], [5, 6]], [1, 2], weight=[1, 0]), [1, 2])
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e-14, 1e-30])
+def test_multislerp_of_short_vectors_has_their_direction_and_mean_length(size: float) -> None:
+    """mergekit takes directions of less than 1e-8 for opposite ones, since it adds 1e-8 to lengths."""
+    models = np.array([[3.0, 4.0], [4.0, 3.0]])
+    np.testing.assert_allclose(merged("multislerp", list(models * size)) / size, [5 * 0.5**0.5] * 2, rtol=1e-14)
+    np.testing.assert_allclose(merged("multislerp", [models[0] * size], [0, 0]), models[0] * size, rtol=1e-14)
 
 
 def test_nuslerp_with_weights_that_add_up_to_nothing_takes_the_middle() -> None:

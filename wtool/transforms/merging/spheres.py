@@ -124,11 +124,11 @@ def _multislerp(settings: Settings, site: Site, dots: NDArray[np.float64]) -> ND
     lengths = _lengths(dots)[:, 0]
     if site.size == 1:
         return weights[:, None]
-    if not lengths.any():
+    if not (weights * lengths).any():
         return np.zeros((len(lengths), 1))
     shares = weights / (lengths + 1e-8)
     mean = float(_length(shares[:, None], dots)[0])
-    if mean < 1e-8 + COLLAPSED * float(np.abs(shares * lengths).sum()):
+    if mean <= COLLAPSED * float(np.abs(shares * lengths).sum()):
         raise _opposite(site, "other weights or --exclude")
     return (shares / mean * float((weights * lengths).sum()))[:, None]
 
