@@ -1,20 +1,21 @@
-"""What a merging method is: something prepared from all tensors of the models, which then merges block by block."""
+"""What a merging method gets and gives: numbers for each tensor, and functions that merge block by block.
+
+A method is a function from `Data`, whose blocks are those that `Combine` describes, and `Settings` to `Prepared`.
+`registry.Method` tells what is known of it beforehand.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from wtool.transforms.change import Blocks, Data, Site
+from wtool.transforms.change import Blocks, Site
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-Base = Literal["needed", "taken", "unused"]
-"""Whether a method needs a base, works with and without one, or makes nothing of it."""
 
 Combine = Callable[[Blocks, int], "NDArray[np.float64]"]
 """From flat blocks of the same positions to the merged values, shape (n,), float64, not rounded yet.
@@ -73,43 +74,3 @@ class Prepared:
     combines: Mapping[str, Combine]
     whole: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
-
-
-class Method(Protocol):
-    """A way to merge models."""
-
-    @property
-    def name(self) -> str:
-        """The method's name on the command line and in lineages, `dare-ties`."""
-
-    @property
-    def line(self) -> str:
-        """What the method does, for the tables of the docs."""
-
-    @property
-    def base(self) -> Base:
-        """Whether the method takes a base."""
-
-    @property
-    def least(self) -> int:
-        """How many models the method needs besides the base."""
-
-    @property
-    def most(self) -> int | None:
-        """How many models it takes besides the base; None for any number."""
-
-    @property
-    def takes(self) -> Collection[str]:
-        """The names of the options that the method has a use for."""
-
-    @property
-    def is_random(self) -> bool:
-        """Whether the method draws random numbers."""
-
-    def prepare(self, data: Data, settings: Settings) -> Prepared:
-        """Look at the tensors as far as the definition needs; `data` gives the blocks that `Combine` describes.
-
-        Raises:
-            Refused: values are not finite, or the method is not defined for them; with the tensor and what to change.
-            Usage: a number is out of the method's range.
-        """

@@ -63,13 +63,13 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """What is known of a method before its mathematics is imported; see `method.Method`.
+    """A way to merge models: what is known of it before its mathematics is imported.
 
     Attributes:
         name: on the command line and in lineages, `dare-ties`.
         home: module in this package, and name there, of the function that prepares it.
         line: what the method does, for the tables of the docs.
-        base: whether it takes a base.
+        base: whether it needs a base, works with and without one, or makes nothing of it.
         takes: its options by name.
         least, most: how many models it takes besides the base; None for any number.
         is_random: whether it draws random numbers.
@@ -87,7 +87,16 @@ class Method:
     is_interpolation: bool = False
 
     def prepare(self, data: Data, settings: Settings) -> Prepared:
-        """Look at the tensors as far as the definition needs; see `method.Method`."""
+        """Look at the tensors as far as the definition needs.
+
+        Args:
+            data: the tensors, with the blocks that `method.Combine` describes.
+            settings: the numbers that the user gave.
+
+        Raises:
+            Refused: values are not finite, or the method is not defined for them; with the tensor and what to change.
+            Usage: a number is out of the method's range.
+        """
         from wtool.transforms.merging.finite import guarded, looked_through
 
         module, _, name = self.home.partition(".")
