@@ -22,6 +22,7 @@ from wtool.run.diagnosis import TELLING, Diagnosis, Findings, KernelDiagnosis, d
 from wtool.run.matching import match
 from wtool.run.pipeline import Edit
 from wtool.run.selection import arithmetic, selected
+from wtool.run.statistics import is_normalising
 from wtool.transforms.change import Blocks
 from wtool.transforms.likeness import Sums, cosines, mean_of_pairs, norm_of_mean, of_models, sums_of
 from wtool.words import Progress
@@ -41,8 +42,6 @@ FEWEST, FEW = 10, 64
 
 SAME_NORM = 1e-5
 """Relative difference of norms that a permutation makes, by rounding alone; independent runs differ by a percent."""
-
-STATISTICS = ("moving_mean", "moving_variance")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +110,7 @@ def examine(
         changes=None if base is None else _changes([each.row for each in rows]),
         nonfinite=nonfinite,
         zero=zero,
-        has_statistics=any(each.role in STATISTICS for each in chosen),
+        has_statistics=any(map(is_normalising, chosen)),
     )
     return diagnosis_of(tuple(each.row for each in rows), findings)
 

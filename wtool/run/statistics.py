@@ -14,6 +14,7 @@ import numpy as np
 
 from wtool.checkpoint.model import Tensor
 from wtool.errors import Usage
+from wtool.schema.layers import STATISTICS
 from wtool.transforms.change import Blocks, Site
 from wtool.transforms.merging.average import combining
 from wtool.transforms.merging.method import Combine
@@ -21,7 +22,7 @@ from wtool.transforms.merging.method import Combine
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MEAN, VARIANCE = "moving_mean", "moving_variance"
+MEAN, VARIANCE = STATISTICS
 NORMALISING = (MEAN, VARIANCE, "moving_stddev", "renorm_mean", "renorm_stddev")
 """Roles of the statistics of batch normalisation; those behind the second are of Keras 2."""
 
