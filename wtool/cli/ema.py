@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wtool.cli import options
-from wtool.cli.console import (
-    print_table,
-    progress_bar,
-    refuse_two_outputs,
-    say,
-    say_notes,
-    say_passed_by,
-    say_skipped,
-)
-from wtool.cli.transforming import help_of, status_of
-from wtool.errors import one_line
+from wtool.cli.console import say, say_notes, say_skipped
+from wtool.cli.transforming import help_of, run
 from wtool.ops.ema_options import Ema
 from wtool.run.options import Unseeded
 
@@ -34,24 +23,7 @@ if TYPE_CHECKING:
 @options.quiet
 def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
     """Do `wtool.ema` to models, and tell of each; gives the exit status."""
-    import wtool
-
-    refuse_two_outputs(as_json, chosen["output"])
-
-    def report(done: MovingAverage) -> None:
-        if as_json:
-            click.echo(json.dumps(asdict(done)))
-        elif chosen["dry_run"]:
-            click.echo(one_line(done.model))
-            print_table(["tensor", "what would become of it"], list(done.actions.items()))
-        if not quiet:
-            _say(done)
-
-    with progress_bar("ema", quiet) as progress:
-        status = status_of(lambda told: wtool.ema(models, progress=progress, report=told, **chosen), report, as_json)
-    if not quiet and not as_json:
-        say_passed_by(models)
-    return status
+    return run("ema", models, as_json, quiet, _say, **chosen)
 
 
 def _say(done: MovingAverage) -> None:

@@ -57,21 +57,37 @@ def help_of(kind: type, paragraphs: int = 1) -> str:
     return "\n".join([*first, "\b", *(f"    {line}" for line in told.commands)])
 
 
-def run(operation: str, models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
-    """Do an operation of `wtool.ops.transforms` to models, and tell of each; gives the exit status."""
+def run(
+    operation: str,
+    models: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    say_done: Callable[[Any], None] | None = None,
+    **chosen: Any,
+) -> int:
+    """Do an operation that rewrites values to models, and tell of each; gives the exit status.
+
+    Args:
+        operation: name of the function in `wtool`.
+        models: words of the user.
+        as_json: tell on standard output, as JSON.
+        quiet: tell nothing on standard error.
+        say_done: tells of a result on standard error; by default how many weights were rewritten.
+        chosen: options of the function.
+    """
     import wtool
 
     refuse_two_outputs(as_json, chosen["output"])
-    function: Callable[..., list[Transformed]] = getattr(wtool, operation)
+    function: Callable[..., Any] = getattr(wtool, operation)
 
-    def report(result: Transformed) -> None:
+    def report(result: Any) -> None:
         if as_json:
             click.echo(json.dumps(asdict(result)))
         elif chosen["dry_run"]:
             click.echo(one_line(result.model))
             print_table(["tensor", "what would become of it"], list(result.actions.items()))
         if not quiet:
-            _say(result)
+            (say_done or _say)(result)
 
     with progress_bar(operation, quiet) as progress:
         status = status_of(lambda told: function(models, progress=progress, report=told, **chosen), report, as_json)
