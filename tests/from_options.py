@@ -220,12 +220,17 @@ def _row(option: click.Option, users: Sequence[str]) -> tuple[str, str, str]:
     words = "/".join([*option.opts[-1:], *option.secondary_opts])
     value = "" if option.is_flag else f" {option.metavar or option.name.upper()}"
     short = "".join(f"{word}, " for word in option.opts[:-1])
-    meaning = re.sub(r"(--[a-z-]+)", r"`\1`", (option.help or "").replace("*", r"\*"))
+    meaning = re.sub(r"(`[^`]*`)|(--[a-z-]+)", _as_code, (option.help or "").replace("*", r"\*"))
     if isinstance(option.type, click.Choice) and option.metavar is None:
         meaning += f" One of {', '.join(f'`{each}`' for each in option.type.choices)}."
     if users:
         meaning += f" Of {', '.join(f'`{each}`' for each in users)}."
     return f"`{short}{words}{value}`", _default(option.default, bool(option.secondary_opts)), meaning
+
+
+def _as_code(found: re.Match[str]) -> str:
+    """Puts an option between backticks, unless it stands between some already."""
+    return found[1] or f"`{found[2]}`"
 
 
 def _default(value: Any, is_pair: bool) -> str:
