@@ -9,9 +9,18 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import forkserver
+
+hypothesis.settings.register_profile(
+    "patient",
+    hypothesis.settings(),  # that of continuous integration, where Hypothesis finds itself there
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("patient")  # a busy machine is no fault of a test
 
 LEAVES_OUT = re.compile(r"not \w+( and not \w+)*")
 OF_ALL_TESTS = re.compile(r"^pytestmark = .*", re.MULTILINE)
