@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wtool.ops.average_options import Averaged, Considered
     from wtool.ops.check import Checked, Finding, check
     from wtool.ops.converted import Converted, Unconvertible
+    from wtool.ops.diff import diff
     from wtool.ops.ema import ema
     from wtool.ops.inspect import inspect
     from wtool.ops.merge import merge
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from wtool.plotting.plot import Plotted, plot
     from wtool.run.batch import Failed, SomeFailed
     from wtool.run.diagnosis import Diagnosis, KernelDiagnosis
+    from wtool.run.difference import Diff, SettingDifference, TensorDifference, ValueDifference
     from wtool.run.moving_average import MovingAverage
     from wtool.run.transform import Transformed
     from wtool.training.evaluate_options import Evaluated
@@ -51,6 +53,10 @@ _HOMES = {
     "Considered": "wtool.ops.average_options",
     "Converted": "wtool.ops.converted",
     "Diagnosis": "wtool.run.diagnosis",
+    "Diff": "wtool.run.difference",
+    "SettingDifference": "wtool.run.difference",
+    "TensorDifference": "wtool.run.difference",
+    "ValueDifference": "wtool.run.difference",
     "KernelDiagnosis": "wtool.run.diagnosis",
     "Tensor": "wtool.checkpoint.model",
     "Evaluated": "wtool.training.evaluate_options",
@@ -67,6 +73,7 @@ _HOMES = {
     "Unconvertible": "wtool.ops.converted",
     "check": "wtool.ops.check",
     "convert": "wtool.ops.transforms",
+    "diff": "wtool.ops.diff",
     "ema": "wtool.ops.ema",
     "evaluate": "wtool.ops.training",
     "inspect": "wtool.ops.inspect",
@@ -92,6 +99,7 @@ __all__ = [
     "Considered",
     "Converted",
     "Diagnosis",
+    "Diff",
     "Drift",
     "Evaluated",
     "Failed",
@@ -104,18 +112,22 @@ __all__ = [
     "Recalibrated",
     "Refused",
     "Resumed",
+    "SettingDifference",
     "SomeFailed",
     "Souped",
     "Swapped",
     "Tensor",
+    "TensorDifference",
     "Transformed",
     "Unconvertible",
     "Usage",
+    "ValueDifference",
     "WtoolError",
     "__version__",
     "average",
     "check",
     "convert",
+    "diff",
     "ema",
     "evaluate",
     "inspect",

@@ -23,6 +23,7 @@ COMMANDS = {
     "average": "One model out of several checkpoints.",
     "check": "What loading models would run, import or fetch, and whether they are whole.",
     "convert": "Models of Keras 2 become models of Keras 3, and each format another.",
+    "diff": "In what two models differ: layers, settings, weights, optimizer.",
     "ema": "Moving averages of the weights: those that the optimizer keeps, or any length out of snapshots.",
     "evaluate": "Loss and metrics of models, and of their ensemble.",
     "inspect": "Layers, tensors, sizes, sparsity, optimizer and lineage of models.",

@@ -227,7 +227,7 @@ def _of_members(checkpoint: Checkpoint) -> Iterator[Finding]:
 def _of_values(checkpoint: Checkpoint, progress: pipeline.Progress | None) -> list[Finding]:
     counts: dict[str, int] = {}
     looks = [pipeline.Edit(tensor, (tensor,), _nonfinite) for tensor in checkpoint.tensors if is_floating(tensor.dtype)]
-    for tensor, _, found in pipeline.verified_scan(checkpoint, looks, progress):
+    for tensor, _, found in pipeline.verified_scan([checkpoint], looks, progress):
         counts[tensor.path] = counts.get(tensor.path, 0) + found
     return [Finding("values", path, f"{count:,} NaN or infinite values") for path, count in counts.items() if count]
 

@@ -40,7 +40,7 @@ def inspect(path: str | os.PathLike[str], progress: pipeline.Progress | None = N
     with open_checkpoint(os.fspath(path)) as checkpoint:
         found = {tensor.path: Statistics() for tensor in checkpoint.weights}
         looks = [pipeline.Edit(tensor, (tensor,), _statistics) for tensor in checkpoint.weights]
-        for tensor, _, part in pipeline.verified_scan(checkpoint, looks, progress):
+        for tensor, _, part in pipeline.verified_scan([checkpoint], looks, progress):
             found[tensor.path] = found[tensor.path].merged(part)
         return _described(checkpoint, found)
 

@@ -90,7 +90,7 @@ def _statistics(
     found = dict.fromkeys((tensor.path for tensor in tensors), Statistics())
     looks = [pipeline.Edit(tensor, (tensor,), _described) for tensor in tensors]
     try:
-        for tensor, _, part in pipeline.verified_scan(checkpoint, looks, progress):
+        for tensor, _, part in pipeline.verified_scan([checkpoint], looks, progress):
             found[tensor.path] = found[tensor.path].merged(part)
     except Refused as error:
         raise error.about(checkpoint.name) from None

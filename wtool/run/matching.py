@@ -9,6 +9,7 @@ from typing import Any
 
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.errors import Refused
+from wtool.schema.differences import Unlike, differences
 
 SHOWN = 8  # differences in a message; more say nothing new
 
@@ -51,13 +52,13 @@ def match(base: Checkpoint, other: Checkpoint) -> Match:
 
 def _alike(left: Sequence[Tensor], right: Sequence[Tensor]) -> bool:
     def kind(tensor: Tensor) -> tuple[object, ...]:
-        return _unnumbered(tensor.path), tensor.role, tensor.layer_class, tensor.shape, tensor.dtype
+        return unnumbered(tensor.path), tensor.role, tensor.layer_class, tensor.shape, tensor.dtype
 
     return [kind(tensor) for tensor in left] == [kind(tensor) for tensor in right]
 
 
-def _unnumbered(path: str) -> list[str]:
-    """A path without the numbers that Keras puts behind automatic names: `dense_3/kernel` as `dense/kernel`."""
+def unnumbered(path: str) -> list[str]:
+    """Returns the parts of a path without the numbers of automatic names: `dense` and `kernel` of `dense_3/kernel`."""
     return [re.sub(r"_\d+$", "", part) for part in path.split("/")]
 
 
@@ -78,7 +79,7 @@ def _architecture_differences(base: Checkpoint, other: Checkpoint) -> Iterator[s
     comparable = (base.format, base.keras_version) == (other.format, other.keras_version)
     if base.config is None or other.config is None or not comparable or base.config == other.config:
         return
-    yield from _differences(_canonical(base.config), _canonical(other.config), "")
+    yield from map(_told, differences(_canonical(base.config), _canonical(other.config)))
 
 
 def _canonical(value: Any, names: Mapping[str, str] | None = None) -> Any:
@@ -106,18 +107,11 @@ def _name(layer: Any) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _differences(left: Any, right: Any, where: str) -> Iterator[str]:
-    if isinstance(left, dict) and isinstance(right, dict):
-        for key in sorted(left.keys() | right.keys(), key=str):
-            inner = where if key == "config" else f"{where}.{key}" if where else str(key)
-            yield from _differences(left.get(key), right.get(key), inner)
-    elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
-        for position, (a, b) in enumerate(zip(left, right, strict=True)):
-            yield from _differences(a, b, f"{where}[{position}]")
-    elif isinstance(left, list) and isinstance(right, list):
-        yield f"{where} has {len(right)} entries instead of {len(left)}"
-    elif left != right and not (left != left and right != right):
-        yield f"{where} is {_short(right)} instead of {_short(left)}"
+def _told(unlike: Unlike) -> str:
+    left, right = unlike.left, unlike.right
+    if isinstance(left, list) and isinstance(right, list):
+        return f"{unlike.where} has {len(right)} entries instead of {len(left)}"
+    return f"{unlike.where} is {_short(right)} instead of {_short(left)}"
 
 
 def _short(value: Any) -> str:

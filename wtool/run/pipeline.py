@@ -40,8 +40,8 @@ class Edit:
 
     Attributes:
         target: of the base; its new values are written where its old ones are.
-        inputs: the tensors to read, one of each of the first inputs, all of one shape and dtype; None where nothing of
-            an input is read.
+        inputs: the tensors to read, one of each of the first inputs, all of one shape; None where nothing of an input
+            is read.
         apply: from blocks (flat, one of each input) and the range [start, stop) of their elements to the new block,
             flat and of the target's dtype; None where the base's bytes stay.
         is_whole: `apply` is asked for all values at once, since none of them can be told without the others. Such an
@@ -77,9 +77,9 @@ class _Piece:
 
 
 def _width(edit: Edit) -> int:
-    first = edit.inputs[0] if edit.inputs else None
-    own = dtype_of(edit.target.dtype).itemsize
-    return own if first is None else max(own, dtype_of(first.dtype).itemsize)
+    """Returns the bytes of one value of the widest dtype that is read or written."""
+    dtypes = {edit.target.dtype, *(each.dtype for each in edit.inputs if each is not None)}
+    return max(dtype_of(name).itemsize for name in dtypes)
 
 
 def run(
@@ -119,11 +119,11 @@ def scan(
         edits: what is looked at.
         progress: called with bytes done and bytes in all.
     """
-    return _scanned(inputs, edits, progress, whole=False)
+    return _scanned(inputs, edits, progress, [False] * len(inputs))
 
 
 def _scanned(
-    inputs: Sequence[Checkpoint], edits: Sequence[Edit], progress: Progress | None, whole: bool
+    inputs: Sequence[Checkpoint], edits: Sequence[Edit], progress: Progress | None, whole: Sequence[bool]
 ) -> Iterator[tuple[Tensor, int, Any]]:
     ordered = _in_file_order(edits)
     with _workers(ordered) as pool:
@@ -132,19 +132,20 @@ def _scanned(
 
 
 def verified_scan(
-    checkpoint: Checkpoint, edits: Sequence[Edit], progress: Progress | None = None
+    inputs: Sequence[Checkpoint], edits: Sequence[Edit], progress: Progress | None = None
 ) -> Iterator[tuple[Tensor, int, Any]]:
-    """Like `scan`, and verify the file on the way; once for each open checkpoint.
+    """Like `scan`, and verify the files on the way; once for each open checkpoint.
 
     Raises:
-        Refused: the file is damaged or changes meanwhile.
+        Refused: a file is damaged or changes meanwhile.
     """
-    whole = any(source.has_checksums for source in checkpoint.sources)  # else hashing would be for nothing
-    yield from _scanned([checkpoint], edits, progress, whole)
-    if whole:
-        checkpoint.finish()
-    for source in checkpoint.sources:
-        source.refuse_changed()
+    whole = [any(source.has_checksums for source in each.sources) for each in inputs]  # else hashing were for nothing
+    yield from _scanned(inputs, edits, progress, whole)
+    for checkpoint, has_checksums in zip(inputs, whole, strict=True):
+        if has_checksums:
+            checkpoint.finish()
+        for source in checkpoint.sources:
+            source.refuse_changed()
 
 
 Result = TypeVar("Result")
@@ -190,14 +191,15 @@ def _results(
     inputs: Sequence[Checkpoint],
     ordered: Sequence[Edit],
     progress: Progress | None,
-    whole: bool = True,
+    whole: Sequence[bool] | None = None,
 ) -> Iterator[tuple[_Piece, Any]]:
-    """Every piece with what its edit made of it, in order; `whole` files are hashed and checked on the way."""
+    """Every piece with what its edit made of it, in order; `whole` files (all, if None) are hashed and checked."""
     batch_bytes = max(SMALLEST_BATCH, min(LARGEST_BATCH, BUDGET // (4 * max(1, len(inputs)))))
     batches = list(_batches(ordered, batch_bytes))
     total = sum(piece.work for batch in batches for piece in batch)
     done = 0
-    readers = [_Reader(checkpoint, number, 2 * batch_bytes, whole) for number, checkpoint in enumerate(inputs)]
+    whole = whole or [True] * len(inputs)
+    readers = [_Reader(each, number, 2 * batch_bytes, whole[number]) for number, each in enumerate(inputs)]
     reading = _start_reading(pool, readers, batches[0]) if batches else []
     for number, batch in enumerate(batches):
         blocks = [future.result() for future in reading]

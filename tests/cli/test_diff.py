@@ -1,0 +1,95 @@
+"""`wtool diff`, as a shell sees it: a table, its order, and the exit status of `diff`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tests import forkserver
+from tests.models import BLOBS, FIXTURES, HOSTILE, noisy
+
+ONE, OTHER = BLOBS[0], BLOBS[1]
+
+
+def run(*words: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(forkserver.wtool("diff", *words), capture_output=True, input=stdin, check=False)
+
+
+def test_equal_models_give_no_words_and_status_0() -> None:
+    done = run(ONE, ONE)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_the_table_has_the_largest_relative_difference_first() -> None:
+    done = run(ONE, OTHER)
+    assert (done.returncode, done.stderr) == (1, b"")
+    header, *rows = done.stdout.decode().splitlines()
+    assert header.split()[:4] == ["tensor", "shape", "dtype", "changed"]
+    column = header.index("relative") + len("relative")
+    sizes = [float(row[:column].split()[-1]) for row in rows]
+    assert len(rows) == 9
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(ONE,), (ONE, "nowhere.keras"), (ONE, ONE, "--rtol", "-1"), (ONE, HOSTILE / "json_null.keras"), ("-", "-")],
+    ids=["one model", "no file", "tolerance", "no model", "two streams"],
+)
+def test_trouble_is_status_2(words: tuple[object, ...]) -> None:
+    done = run(*words)
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert b"Traceback" not in done.stderr
+
+
+def test_one_line_counts_the_differences() -> None:
+    assert run(ONE, ONE, "--stat").stdout.decode() == f"{ONE} and {ONE}: equal\n"
+    done = run(ONE, OTHER, "--stat")
+    assert done.stdout.decode() == f"{ONE} and {OTHER}: different: 4 tensors, 153 values, 5 slots\n"
+
+
+def test_standard_input_is_one_of_the_models() -> None:
+    assert run(ONE, "-", stdin=ONE.read_bytes()).returncode == 0
+    assert run("-", ONE, stdin=OTHER.read_bytes()).returncode == 1
+
+
+def test_notes_go_to_standard_error() -> None:
+    models = FIXTURES / "bn" / "ckpt-9.keras", FIXTURES / "bn" / "ckpt-9.h5"
+    done = run(*models)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert done.stderr == b"wtool: note: formats: keras and h5\n"
+    assert run(*models, "-q").stderr == b""
+
+
+def test_tolerances_make_models_equal(tmp_path: Path) -> None:
+    (near,) = noisy(ONE, tmp_path, 1)
+    assert run(ONE, near, "--atol", "10").returncode == 0
+    assert run(ONE, near, "--atol", "1e-6").returncode == 1
+
+
+def test_json_is_one_object_with_everything() -> None:
+    found = json.loads(run(ONE, OTHER, "--json").stdout)
+    assert found["equal"] is False
+    assert [each["path"] for each in found["tensors"]][:1] == ["hidden/kernel"]
+    assert set(found["tensors"][0]["values"]) >= {"changed", "largest", "where", "rms", "relative", "cosine"}
+    assert json.loads(run(ONE, ONE, "--json").stdout)["equal"] is True
+
+
+def test_twenty_rows_are_shown_unless_all_are_asked_for(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.weights.h5", "b.weights.h5")]
+    for value, path in enumerate(paths):
+        with h5py.File(path, "w") as file:
+            for number in range(23):
+                file.create_dataset(
+                    f"layers/dense{f'_{number}' if number else ''}/vars/0", data=np.full(3, value, "f4")
+                )
+    lines = run(*paths).stdout.decode().splitlines()
+    assert len(lines) == 22
+    assert lines[-1] == "and 3 tensors more (--all)"
+    assert len(run(*paths, "--all").stdout.splitlines()) == 24

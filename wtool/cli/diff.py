@@ -1,0 +1,171 @@
+"""`wtool diff`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wtool.cli import options
+from wtool.cli.console import counted, is_debugging, print_table, progress_bar, say
+from wtool.errors import explained, one_line
+
+if TYPE_CHECKING:
+    from wtool.run.difference import Diff, SettingDifference, TensorDifference
+
+EQUAL, DIFFERENT, TROUBLE = 0, 1, 2
+"""The exit statuses, which are those of `diff`."""
+
+ROWS = 20
+"""Tensors that are shown without `--all`."""
+
+SHOWN = 60
+"""Characters of the value of a setting that are shown."""
+
+
+@click.command("diff")
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.option("--atol", type=float, default=0.0, help="Values are equal where |a - b| <= atol + rtol * |b|.")
+@click.option("--rtol", type=float, default=0.0, help="The relative tolerance of values.")
+@click.option("--stat", is_flag=True, help="One line that counts the differences.")
+@click.option("--all", "show_all", is_flag=True, help=f"All tensors that differ, instead of {ROWS}.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object with everything on standard output.")
+@options.quiet
+def command(a: str, b: str, atol: float, rtol: float, stat: bool, show_all: bool, as_json: bool, quiet: bool) -> int:
+    """Show in what two models differ: layers, settings, weights, optimizer and training configuration.
+
+    Formats and versions of Keras may differ; tensors are matched by their paths. The table has the tensors that differ,
+    the largest relative difference first. The exit status is 0 if the models are equal, 1 if they differ, and 2 for
+    trouble, as that of `diff`. Lineage, dates and versions of Keras are told, and are no difference.
+
+    \b
+        wtool diff before.keras after.keras
+        wtool diff model.h5 model.keras --rtol 1e-5 --stat
+    """
+    try:
+        from wtool.ops.diff import diff
+
+        with progress_bar("comparing", quiet) as progress:
+            found = diff(a, b, atol=atol, rtol=rtol, progress=progress)
+    except Exception as error:
+        if is_debugging():
+            raise
+        say(str(explained(error)))
+        return TROUBLE
+    _show(found, stat, show_all, as_json)
+    if not as_json and not quiet:
+        for note in found.notes:
+            say(f"note: {note}")
+    return EQUAL if found.equal else DIFFERENT
+
+
+def _show(found: Diff, stat: bool, show_all: bool, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(_without_infinity({"equal": found.equal, **asdict(found)}), default=str))
+    elif stat:
+        click.echo(one_line(f"{found.models[0]} and {found.models[1]}: {_counts(found)}"))
+    elif not found.equal:
+        for line in _lines(found):
+            click.echo(one_line(line))
+        _print_tensors([each for each in (*found.tensors, *found.slots) if each.is_different], show_all)
+
+
+def _without_infinity(value: Any) -> Any:
+    """JSON has no NaN and no infinity; null stands for both."""
+    if isinstance(value, dict):
+        return {key: _without_infinity(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_infinity(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _counts(found: Diff) -> str:
+    """Returns how many things of each kind differ, in words."""
+    values = [each.values for each in found.tensors if each.values is not None and each.values.beyond]
+    numbers = [
+        (len(found.layers_added) + len(found.layers_removed), "layer in one only", "layers in one only"),
+        (len(found.settings), "setting of a layer", "settings of layers"),
+        (sum(each.is_different for each in found.tensors), "tensor", "tensors"),
+        (sum(each.beyond for each in values), "value", "values"),
+        (len(found.tensors_added) + len(found.tensors_removed), "tensor in one only", "tensors in one only"),
+        (len(found.optimizer), "setting of the optimizer", "settings of the optimizer"),
+        (sum(each.is_different for each in found.slots), "slot", "slots"),
+        (len(found.slots_added) + len(found.slots_removed), "slot in one only", "slots in one only"),
+        (len(found.training), "setting of the training", "settings of the training"),
+    ]
+    told = [f"{number:,} {one if number == 1 else many}" for number, one, many in numbers if number]
+    return f"different: {', '.join(told)}" if told else "equal"
+
+
+def _lines(found: Diff) -> Iterator[str]:
+    """Yields a line for each difference that is none of values."""
+    first, second = found.models
+    for what, removed, added in (
+        ("layer", found.layers_removed, found.layers_added),
+        ("tensor", found.tensors_removed, found.tensors_added),
+        ("slot", found.slots_removed, found.slots_added),
+    ):
+        yield from (f"{what} {path}: only in {first}" for path in removed)
+        yield from (f"{what} {path}: only in {second}" for path in added)
+    for each in found.settings:
+        yield f"layer {each.layer}: {_change(each)}" if each.layer else f"model: {_change(each)}"
+    yield from (f"training: {_change(each)}" for each in (*found.optimizer, *found.training))
+
+
+def _change(each: SettingDifference) -> str:
+    return f"{each.key or 'settings'}: {_short(each.old)} -> {_short(each.new)}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+HEADER = ("tensor", "shape", "dtype", "changed", "max |d|", "at", "rms", "relative", "cosine", "signs", "zeros", "NaN")
+
+
+def _print_tensors(tensors: Sequence[TensorDifference], show_all: bool) -> None:
+    """Print a table of tensors, the largest relative difference first."""
+    if not tensors:
+        return
+    ordered = sorted(tensors, key=_size, reverse=True)
+    shown = ordered if show_all else ordered[:ROWS]
+    print_table(HEADER, [_row(each) for each in shown], right=range(3, len(HEADER)))
+    if len(shown) < len(ordered):
+        click.echo(f"and {counted(len(ordered) - len(shown), 'tensor')} more (--all)")
+
+
+def _size(tensor: TensorDifference) -> float:
+    values = tensor.values
+    return math.inf if values is None or math.isnan(values.relative) else values.relative
+
+
+def _row(tensor: TensorDifference) -> list[str]:
+    name = tensor.path if tensor.path == tensor.other_path else f"{tensor.path} -> {tensor.other_path}"
+    shapes, dtypes = [" -> ".join(dict.fromkeys(pair)) for pair in (map(_shape, tensor.shapes), tensor.dtypes)]
+    values = tensor.values
+    if values is None:
+        return [name, shapes, dtypes, *[""] * (len(HEADER) - 3)]
+    return [
+        name,
+        shapes,
+        dtypes,
+        f"{values.changed:,} of {math.prod(tensor.shapes[0]):,}",
+        f"{values.largest:.4g}",
+        "" if values.where is None else ",".join(map(str, values.where)),
+        f"{values.rms:.4g}",
+        f"{values.relative:.4g}",
+        "" if math.isnan(values.cosine) else f"{values.cosine:.6g}",
+        f"{values.sign_flips:,}",
+        f"+{values.zeros_gained:,} -{values.zeros_lost:,}",
+        "" if values.nans == (0, 0) else f"{values.nans[0]:,} -> {values.nans[1]:,}",
+    ]
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "scalar"

@@ -1,0 +1,179 @@
+"""Everything in which two saved models differ."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from wtool.checkpoint.inputs import refuse_two_streams
+from wtool.checkpoint.lineage import lineage_json
+from wtool.checkpoint.opener import open_checkpoint
+from wtool.errors import Usage
+from wtool.ops.compared import Compared, both
+from wtool.run.comparing import (
+    Pair,
+    SlotKey,
+    Source,
+    Tolerance,
+    compared,
+    differ_in_numbers,
+    paired_by_key,
+    paired_by_path,
+    slot_keys,
+)
+from wtool.run.difference import Diff, SettingDifference, TensorDifference
+from wtool.schema.differences import differences
+from wtool.schema.layer_settings import LayerSettings, layer_settings_of, plain_settings
+from wtool.schema.losses import with_long_names
+from wtool.words import Path, Progress
+
+OPTIMIZER = "optimizer"
+"""Key of the optimizer's entry in a training configuration, and the beginning of the paths of its variables."""
+
+
+def diff(a: Path, b: Path, *, atol: float = 0.0, rtol: float = 0.0, progress: Progress | None = None) -> Diff:
+    """Compare two saved models: layers, settings, weights, optimizer and training configuration.
+
+    Formats and versions of Keras may differ: weights alone are read along the architecture of the other model, and a
+    model of Keras 2 is compared with one of Keras 3 as `wtool.convert` would write it. Tensors are matched by path, or
+    by position where separate runs gave other automatic names. Memory is bounded, whatever the size of the models.
+
+    Args:
+        a: the first model, a file or `-` for standard input.
+        b: the second model, a file or `-` for standard input.
+        atol: absolute tolerance: values are equal where |a - b| <= atol + rtol * |b|.
+        rtol: relative tolerance.
+        progress: called with bytes done and bytes in all.
+
+    Raises:
+        Usage: a tolerance that is no number from 0 on, or `-` for both models.
+        Refused: a file is no Keras model, damaged, or hostile.
+        WtoolError: a file is missing or unreadable.
+
+    Example:
+        >>> wtool.diff("before.keras", "after.keras").equal  # doctest: +SKIP
+    """
+    for name, value in (("atol", atol), ("rtol", rtol)):
+        if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
+            raise Usage(f"{name} is {value!r}; it must be a number from 0 on")
+    paths = os.fspath(a), os.fspath(b)
+    refuse_two_streams(paths)
+    with ExitStack() as stack:
+        left, right = both(*(stack.enter_context(open_checkpoint(path, foreign=True)) for path in paths))
+        return _diff(left, right, Tolerance(rtol, atol), progress)
+
+
+def _diff(left: Compared, right: Compared, tolerance: Tolerance, progress: Progress | None) -> Diff:
+    weights = paired_by_path(left.weights, right.weights)
+    renamed = {there: here for here, there in weights.pairs if here != there}
+    left_slots = _by_key(left, {})
+    right_slots = _by_key(right, renamed)
+    slots = paired_by_key(list(left_slots), list(right_slots))
+    pairs = [Pair(paths, left.weights[paths[0]], right.weights[paths[1]]) for paths in weights.pairs]
+    pairs += [Pair((_slot_path(key), _slot_path(key)), left_slots[here], right_slots[key]) for here, key in slots.pairs]
+    tensors = compared((left.model, right.model), pairs, tolerance, progress)
+    added, removed, settings = _layers(left, right)
+    optimizer, training = _training(left, right)
+    count = len(weights.pairs)
+    return Diff(
+        (left.model.name, right.model.name),
+        added,
+        removed,
+        settings,
+        tuple(tensors[:count]),
+        weights.added,
+        weights.removed,
+        optimizer,
+        tuple(tensors[count:]),
+        tuple(map(_slot_path, slots.added)),
+        tuple(map(_slot_path, slots.removed)),
+        training,
+        tuple(_notes(left, right, renamed, tensors)),
+    )
+
+
+def _by_key(model: Compared, renamed: Mapping[str, str]) -> dict[SlotKey, Source]:
+    keys = slot_keys([slot for slot, _ in model.slots], renamed)
+    return dict(zip(keys, (source for _, source in model.slots), strict=True))
+
+
+def _slot_path(key: SlotKey) -> str:
+    """Returns the path of a variable of an optimizer, as `wtool inspect` shows it."""
+    name, weight, number = key
+    path = "/".join([OPTIMIZER, name, *([] if weight is None else [weight])])
+    return path if number == 0 else f"{path}#{number + 1}"
+
+
+def _layers(left: Compared, right: Compared) -> tuple[tuple[str, ...], tuple[str, ...], tuple[SettingDifference, ...]]:
+    """Returns the layers that only the right model has, those that only the left has, and settings that differ."""
+    if left.config is None or right.config is None:
+        return (), (), ()
+    here, there = layer_settings_of(left.config), layer_settings_of(right.config)
+    paths = [each.path for each in here], [each.path for each in there]
+    if paths[0] != paths[1] and differ_in_numbers(*paths):
+        there = layer_settings_of(right.config, dict(zip(paths[1], paths[0], strict=True)))
+    old, new = ({each.path: each for each in layers} for layers in (here, there))
+    layers = paired_by_key(list(old), list(new))
+    common_only = left.model.keras_version != right.model.keras_version
+    settings = (_settings(old[path], new[path], common_only) for path, _ in layers.pairs)
+    return layers.added, layers.removed, tuple(each for some in settings for each in some)
+
+
+def _settings(old: LayerSettings, new: LayerSettings, common_only: bool) -> Iterator[SettingDifference]:
+    if old.class_name != new.class_name:
+        yield SettingDifference(old.path, "class", old.class_name, new.class_name)
+    calls = "inbound_nodes"
+    for each in differences(old.settings, new.settings, common_only=common_only):
+        yield SettingDifference(old.path, each.where, each.left, each.right)
+    if common_only and (calls in old.settings) != (calls in new.settings):
+        yield SettingDifference(old.path, calls, old.settings.get(calls), new.settings.get(calls))
+
+
+def _training(left: Compared, right: Compared) -> tuple[tuple[SettingDifference, ...], tuple[SettingDifference, ...]]:
+    """Returns the settings of the optimizer that differ, and the other settings of the training that do."""
+    if left.training is None or right.training is None:
+        return (), ()
+    common_only = left.model.keras_version != right.model.keras_version or left.model.format != right.model.format
+    both_compiled = bool(left.training) and bool(right.training)
+    old, new = _plain_training(left.training), _plain_training(right.training)
+    found = [
+        SettingDifference("", each.where, each.left, each.right)
+        for each in differences(old, new, common_only=common_only and both_compiled)
+    ]
+    optimizer = tuple(each for each in found if each.key.partition(".")[0] == OPTIMIZER)
+    return optimizer, tuple(each for each in found if each not in optimizer)
+
+
+def _plain_training(training: Mapping[str, Any]) -> Any:
+    """Returns a training configuration in one form: losses and metrics have short and long names."""
+    return plain_settings({key: with_long_names(value) for key, value in training.items()})
+
+
+def _notes(
+    left: Compared, right: Compared, renamed: Mapping[str, str], tensors: Sequence[TensorDifference]
+) -> Iterator[str]:
+    """Yields what is worth knowing and is no difference."""
+    yield from (*left.notes, *right.notes)
+    one, other = left.model, right.model
+    if one.format != other.format:
+        yield f"formats: {one.format} and {other.format}"
+    if one.keras_version != other.keras_version:
+        yield f"Keras versions: {one.keras_version or 'not told'} and {other.keras_version or 'not told'}"
+    if lineage_json(one.lineage) != lineage_json(other.lineage):
+        yield f"lineage: {_operations(one.lineage)} and {_operations(other.lineage)}"
+    if alone := [each.model.name for each in (left, right) if each.config is None]:
+        yield f"weights alone in {' and '.join(dict.fromkeys(alone))}: architecture and training are not compared"
+    if renamed:
+        there, here = next(iter(renamed.items()))
+        yield f"layer names differ ({here} against {there}): matched by position"
+    if hidden := sum(each.values.hidden for each in tensors if each.values is not None):
+        yield f"{hidden:,} equal values have different bytes: zeros of both signs, or different NaN"
+    if forced := [each.path for each in tensors if each.is_dtype_forced]:
+        yield f"{len(forced):,} tensors of bfloat16 are float32 in the .h5, which holds no others"
+
+
+def _operations(lineage: Sequence[Any]) -> str:
+    return ", ".join(str(record.get("operation")) for record in lineage_json(lineage)) or "none"

@@ -1,0 +1,219 @@
+"""How far two tensors are from each other: sums over pairs of values at the same position, block by block."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wtool.dtypes import Array
+from wtool.transforms.averaging import CACHE_BLOCK
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """What is known of some pairs of values (a, b); `merged` with that of other pairs it describes all of them.
+
+    A NaN is equal to a NaN, and -0.0 to 0.0. Sums are in float64, over the pairs of finite values.
+
+    Attributes:
+        count: number of pairs.
+        changed: how many pairs are not equal.
+        beyond: of these, how many are further apart than the tolerance, |a - b| > atol + rtol * |b|.
+        largest: the largest |a - b|; infinite where one of the two is. Pairs with a NaN do not count.
+        place: index of the first pair with this distance in the flat tensors; -1 where no pair is apart.
+        squares: sum of (a - b)².
+        squares_a, squares_b, product: sums of a², b² and a * b.
+        flips: how many pairs have opposite signs, neither being zero.
+        zeros_gained: how many values are zero in b only.
+        zeros_lost: how many values are zero in a only.
+        nans_a, nans_b: how many values of each are NaN.
+        hidden: how many pairs are equal and have different bytes of one dtype: -0.0 and 0.0, and different NaN.
+    """
+
+    count: int = 0
+    changed: int = 0
+    beyond: int = 0
+    largest: float = 0.0
+    place: int = -1
+    squares: float = 0.0
+    squares_a: float = 0.0
+    squares_b: float = 0.0
+    product: float = 0.0
+    flips: int = 0
+    zeros_gained: int = 0
+    zeros_lost: int = 0
+    nans_a: int = 0
+    nans_b: int = 0
+    hidden: int = 0
+
+    def merged(self, other: Distance) -> Distance:
+        """Returns the distance over the pairs of both."""
+        is_nearer = (other.largest, -other.place) <= (self.largest, -self.place) if self.place >= 0 else other.place < 0
+        far = self if is_nearer else other
+        return Distance(
+            self.count + other.count,
+            self.changed + other.changed,
+            self.beyond + other.beyond,
+            far.largest,
+            far.place,
+            self.squares + other.squares,
+            self.squares_a + other.squares_a,
+            self.squares_b + other.squares_b,
+            self.product + other.product,
+            self.flips + other.flips,
+            self.zeros_gained + other.zeros_gained,
+            self.zeros_lost + other.zeros_lost,
+            self.nans_a + other.nans_a,
+            self.nans_b + other.nans_b,
+            self.hidden + other.hidden,
+        )
+
+    @property
+    def rms(self) -> float:
+        """Root of the mean of (a - b)²."""
+        return math.sqrt(self.squares / self.count) if self.count else 0.0
+
+    @property
+    def relative(self) -> float:
+        """||a - b|| / ||a||; infinite where a is zero and b is not."""
+        if self.squares == 0:
+            return 0.0
+        return math.sqrt(self.squares / self.squares_a) if self.squares_a else math.inf
+
+    @property
+    def cosine(self) -> float:
+        """Cosine of the angle between a and b; NaN where one of them is zero."""
+        norms = math.sqrt(self.squares_a) * math.sqrt(self.squares_b)
+        return self.product / norms if norms else math.nan
+
+
+def are_the_same_bytes(a: Array, b: Array) -> bool:
+    """Returns whether two blocks, shape (n,), have one dtype and the same bytes."""
+    if a.dtype != b.dtype:
+        return False
+    unit = np.uint64 if a.nbytes % 8 == 0 else np.uint8
+    left, right = a.view(unit), b.view(unit)
+    return all(
+        bool((left[at : at + CACHE_BLOCK] == right[at : at + CACHE_BLOCK]).all())
+        for at in range(0, left.size, CACHE_BLOCK)
+    )
+
+
+def equal_blocks(a: Array) -> Distance:
+    """Returns the distance between a block, shape (n,) and of any number type, and a block with the same bytes."""
+    found = Distance(count=a.size)
+    for at in range(0, a.size, CACHE_BLOCK):
+        values = a[at : at + CACHE_BLOCK].astype(np.float64)
+        with np.errstate(all="ignore"):  # squares of the largest float64 values
+            squares = float(values @ values)
+        nans = 0
+        if not math.isfinite(squares):
+            nans = int(np.isnan(values).sum())
+            squares = _dot(*2 * (np.where(np.isfinite(values), values, 0),))
+        part = Distance(squares_a=squares, squares_b=squares, product=squares, nans_a=nans, nans_b=nans)
+        found = found.merged(part)
+    return found
+
+
+def distance(a: Array, b: Array, start: int = 0, rtol: float = 0.0, atol: float = 0.0) -> Distance:
+    """Returns the distance between two blocks.
+
+    Args:
+        a, b: the blocks, shape (n,), of any number types.
+        start: index of the first value in the flat tensor.
+        rtol, atol: tolerances, as in `Distance`.
+    """
+    found = Distance()
+    for at in range(0, a.size, CACHE_BLOCK):
+        part = _of_part(a[at : at + CACHE_BLOCK], b[at : at + CACHE_BLOCK], start + at, rtol, atol)
+        found = found.merged(part)
+    return found
+
+
+def _of_part(a: Array, b: Array, start: int, rtol: float, atol: float) -> Distance:
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    apart = _is_whole_and_wide(a, b)
+    with np.errstate(all="ignore"):  # what overflows is infinite, and says so itself
+        gaps = _exact_gaps(a, b) if apart else x - y
+        np.abs(gaps, out=gaps)
+        sums = [float(gaps @ gaps), float(x @ x), float(y @ y), float(x @ y)]
+    nans = [0, 0]
+    is_nan = None
+    unequal = gaps != 0
+    if not all(map(math.isfinite, sums)):
+        x_nan, y_nan = np.isnan(x), np.isnan(y)
+        is_nan = x_nan | y_nan
+        nans = [int(np.count_nonzero(x_nan)), int(np.count_nonzero(y_nan))]
+        gaps, unequal = np.where(np.isnan(gaps), 0, gaps), (x != y) & ~(x_nan & y_nan)
+        finite = np.isfinite(x) & np.isfinite(y)
+        cut = [np.where(finite, values, 0) for values in (gaps, x, y)]
+        sums = [_dot(cut[0], cut[0]), _dot(cut[1], cut[1]), _dot(cut[2], cut[2]), _dot(cut[1], cut[2])]
+    changed = int(np.count_nonzero(unequal))
+    place = int(np.argmax(gaps))
+    largest = float(gaps[place])
+    beyond = changed
+    if rtol or atol:
+        with np.errstate(all="ignore"):
+            allowed = atol + rtol * np.where(np.isfinite(y), np.abs(y), 0)
+            near = gaps <= allowed if is_nan is None else (gaps <= allowed) & ~is_nan
+            beyond = int(np.count_nonzero(unequal & ~near))
+    zeros_a, zeros_b = x == 0, y == 0
+    gained = int(np.count_nonzero(zeros_b & ~zeros_a))
+    zeros_in_both = int(np.count_nonzero(zeros_b)) - gained
+    return Distance(
+        count=a.size,
+        changed=changed,
+        beyond=beyond,
+        largest=largest,
+        place=start + place if largest else -1,
+        squares=sums[0],
+        squares_a=sums[1],
+        squares_b=sums[2],
+        product=sums[3],
+        flips=_flips(x, y, zeros_a | zeros_b, is_nan),
+        zeros_gained=gained,
+        zeros_lost=int(np.count_nonzero(zeros_a)) - zeros_in_both,
+        nans_a=nans[0],
+        nans_b=nans[1],
+        hidden=_hidden(a, b, unequal) if zeros_in_both or any(nans) else 0,
+    )
+
+
+def _flips(x: Floats, y: Floats, is_zero: Flags, is_nan: Flags | None) -> int:
+    """Returns how many pairs have opposite signs; `is_zero` and `is_nan` say where one of a pair has no sign."""
+    opposed = ((x < 0) != (y < 0)) & ~is_zero
+    return int(np.count_nonzero(opposed if is_nan is None else opposed & ~is_nan))
+
+
+def _dot(left: Floats, right: Floats) -> float:
+    """Returns the inner product; infinite where it overflows."""
+    with np.errstate(all="ignore"):
+        return float(left @ right)
+
+
+def _is_whole_and_wide(a: Array, b: Array) -> bool:
+    """Returns whether the values are integers that float64 may round."""
+    return a.dtype == b.dtype and a.dtype.kind in "iu" and a.dtype.itemsize == 8
+
+
+def _exact_gaps(a: Array, b: Array) -> Floats:
+    """Returns |a - b| of integers of 64 bits, rounded once: an odd and an even neighbour are not equal."""
+    large, small = np.maximum(a, b).view(np.uint64), np.minimum(a, b).view(np.uint64)
+    return (large - small).astype(np.float64)
+
+
+def _hidden(a: Array, b: Array, unequal: Flags) -> int:
+    """Returns how many values of one dtype are equal and have different bytes."""
+    if a.dtype != b.dtype:
+        return 0
+    unit = np.dtype(f"u{a.dtype.itemsize}")
+    return int(np.count_nonzero((a.view(unit) != b.view(unit)) & ~unequal))
