@@ -22,6 +22,7 @@ from wtool.ops.average_options import Average
 from wtool.ops.convert_options import Convert
 from wtool.ops.ema_options import Ema
 from wtool.ops.merge_options import Merge
+from wtool.ops.patch_options import Patch
 from wtool.option import described
 from wtool.run.options import Common, Execution, Options, Unseeded, groups_of, needs_initial, shared_by
 from wtool.schema.upgrade.operation_sizes import OF_TENSORS
@@ -58,6 +59,7 @@ from wtool.ops.merge_options import Merged
 from wtool.ops.swapped import Swapped
 from wtool.run.diagnosis import Diagnosis
 from wtool.run.moving_average import MovingAverage
+from wtool.run.patched import Patched
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
 from wtool.training.fitting.epoch import Epoch
@@ -76,6 +78,7 @@ GROUPS = {
     "convert": (Convert, Execution),
     "resume": (Resume,),
     "ema": (Ema, Unseeded),
+    "patch": (Patch, Unseeded),
     "evaluate": (Evaluate,),
     "recalibrate": (Recalibrate,),
     "lottery": (LotteryOptions,),

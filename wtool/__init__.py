@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from wtool.ops.check import Checked, Finding, check
     from wtool.ops.converted import Converted, Unconvertible
     from wtool.ops.diff import diff
+    from wtool.ops.diff_patch import make_patch
     from wtool.ops.ema import ema
     from wtool.ops.inspect import inspect
     from wtool.ops.merge import merge
     from wtool.ops.merge_options import Merged
+    from wtool.ops.patch import patch
     from wtool.ops.signatures import *  # noqa: F403  the transforms
     from wtool.ops.soup import soup
     from wtool.ops.swapped import Swapped
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from wtool.run.diagnosis import Diagnosis, KernelDiagnosis
     from wtool.run.difference import Diff, SettingDifference, TensorDifference, ValueDifference
     from wtool.run.moving_average import MovingAverage
+    from wtool.run.patch_making import PatchMade
+    from wtool.run.patched import Patched
     from wtool.run.transform import Transformed
     from wtool.training.evaluate_options import Evaluated
     from wtool.training.lottery.experiment import lottery
@@ -78,9 +82,13 @@ _HOMES = {
     "evaluate": "wtool.ops.training",
     "inspect": "wtool.ops.inspect",
     "lottery": "wtool.training.lottery.experiment",
+    "make_patch": "wtool.ops.diff_patch",
     "merge": "wtool.ops.merge",
     "Merged": "wtool.ops.merge_options",
     "open_checkpoint": "wtool.checkpoint.opener",
+    "patch": "wtool.ops.patch",
+    "PatchMade": "wtool.run.patch_making",
+    "Patched": "wtool.run.patched",
     "plot": "wtool.plotting.plot",
     "recalibrate": "wtool.ops.training",
     "resume": "wtool.ops.training",
@@ -108,6 +116,8 @@ __all__ = [
     "Lottery",
     "Merged",
     "MovingAverage",
+    "PatchMade",
+    "Patched",
     "Plotted",
     "Recalibrated",
     "Refused",
@@ -132,8 +142,10 @@ __all__ = [
     "evaluate",
     "inspect",
     "lottery",
+    "make_patch",
     "merge",
     "open_checkpoint",
+    "patch",
     "plot",
     "recalibrate",
     "resume",

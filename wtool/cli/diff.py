@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import counted, is_debugging, print_table, progress_bar, say
-from wtool.errors import explained, one_line
+from wtool.cli.console import counted, is_debugging, print_table, progress_bar, refuse_two_outputs, say
+from wtool.errors import Usage, explained, one_line
 
 if TYPE_CHECKING:
     from wtool.run.difference import Diff, SettingDifference, TensorDifference
@@ -35,8 +35,13 @@ SHOWN = 60
 @click.option("--stat", is_flag=True, help="One line that counts the differences.")
 @click.option("--all", "show_all", is_flag=True, help=f"All tensors that differ, instead of {ROWS}.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with everything on standard output.")
+@click.option(
+    "--patch", is_flag=True, help="Write what makes B of A to a file, for `wtool patch`; compare nothing else."
+)
+@click.option("-o", "--output", metavar="PATH", help="With --patch: the file, or -; by default B's name in .wpatch.")
+@click.option("-f", "--force", is_flag=True, help="With --patch: replace an existing file.")
 @options.quiet
-def command(a: str, b: str, atol: float, rtol: float, stat: bool, show_all: bool, as_json: bool, quiet: bool) -> int:
+def command(a: str, b: str, as_json: bool, patch: bool, quiet: bool, **chosen: Any) -> int:
     """Show in what two models differ: layers, settings, weights, optimizer and training configuration.
 
     Formats and versions of Keras may differ; tensors are matched by their paths. The table has the tensors that differ,
@@ -46,22 +51,74 @@ def command(a: str, b: str, atol: float, rtol: float, stat: bool, show_all: bool
     \b
         wtool diff before.keras after.keras
         wtool diff model.h5 model.keras --rtol 1e-5 --stat
+        wtool diff before.keras after.keras --patch -o changes.wpatch
     """
     try:
-        from wtool.ops.diff import diff
-
-        with progress_bar("comparing", quiet) as progress:
-            found = diff(a, b, atol=atol, rtol=rtol, progress=progress)
+        if patch:
+            return _write_patch(a, b, as_json, quiet, **chosen)
+        return _compare(a, b, as_json, quiet, **chosen)
     except Exception as error:
         if is_debugging():
             raise
         say(str(explained(error)))
         return TROUBLE
+
+
+def _compare(
+    a: str,
+    b: str,
+    as_json: bool,
+    quiet: bool,
+    atol: float,
+    rtol: float,
+    stat: bool,
+    show_all: bool,
+    output: str | None,
+    force: bool,
+) -> int:
+    """Show in what two models differ; returns the exit status."""
+    if output is not None or force:
+        raise Usage("--output and --force are for a patch, which --patch writes")
+    from wtool.ops.diff import diff
+
+    with progress_bar("comparing", quiet) as progress:
+        found = diff(a, b, atol=atol, rtol=rtol, progress=progress)
     _show(found, stat, show_all, as_json)
     if not as_json and not quiet:
         for note in found.notes:
             say(f"note: {note}")
     return EQUAL if found.equal else DIFFERENT
+
+
+def _write_patch(
+    a: str,
+    b: str,
+    as_json: bool,
+    quiet: bool,
+    atol: float,
+    rtol: float,
+    stat: bool,
+    show_all: bool,
+    output: str | None,
+    force: bool,
+) -> int:
+    """Write a patch; returns the exit status."""
+    if atol or rtol or stat or show_all:
+        raise Usage("a patch has every difference, to the bit: no --atol, --rtol, --stat or --all beside --patch")
+    refuse_two_outputs(as_json, output)
+    from wtool.ops.diff_patch import make_patch
+
+    with progress_bar("comparing", quiet) as progress:
+        made = make_patch(a, b, output=output, force=force, progress=progress)
+    if as_json:
+        click.echo(json.dumps(asdict(made)))
+    if not quiet:
+        for note in made.notes:
+            say(f"note: {note}")
+        alone = f", {len(made.added) + len(made.removed):,} in one only" if made.added or made.removed else ""
+        told = f"{counted(len(made.changed), 'tensor')} with differences{alone}"
+        say(f"{told}; {made.bytes:,} bytes written to {made.output}")
+    return EQUAL
 
 
 def _show(found: Diff, stat: bool, show_all: bool, as_json: bool) -> None:

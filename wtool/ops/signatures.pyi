@@ -9,6 +9,7 @@ from wtool.ops.merge_options import Merged
 from wtool.ops.swapped import Swapped
 from wtool.run.diagnosis import Diagnosis
 from wtool.run.moving_average import MovingAverage
+from wtool.run.patched import Patched
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
 from wtool.training.fitting.epoch import Epoch
@@ -952,6 +953,66 @@ def ema(
         >>> wtool.ema("trained.keras", output="averaged.keras")  # doctest: +SKIP
 
     Source: Karras et al., Analyzing and Improving the Training Dynamics of Diffusion Models, arXiv:2312.02696.
+    """
+
+def patch(
+    models: Models,
+    *,
+    patch: Path | None = None,
+    reverse: bool = False,
+    set: Sequence[str] = (),
+    source: Path | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    rename: Sequence[str] = (),
+    optimizer: str = "follow",
+    output: Path | None = None,
+    in_place: bool = False,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+) -> list[Patched]:
+    """Apply a patch file to a model, or give it tensors of another model, constants and new names of layers.
+
+    A patch file is what `wtool diff A B `patch`` writes. Applied to A, the tensors become those of B, byte for byte;
+    another model is refused. With `reverse`, A is made of B.
+
+    Without a patch file, layers are renamed first, then tensors are taken from another model, then constants are set.
+    The other model may have other layers around these: the tensors with equal paths and shapes are taken, and all
+    others are listed. Everything else of the file stays, to the byte.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        patch: the patch file; None for other values without one.
+        reverse: Undo the patch: make the first model of the second.
+        set: PATH=NUMBER: a constant for the tensors with paths like this; repeatable.
+        source: A model from which tensors are taken.
+        include: With `from`: only tensors with paths like this; repeatable.
+        exclude: With `from`: no tensors with paths like this; repeatable.
+        rename: OLD=NEW: another name for a layer; repeatable.
+        optimizer: What becomes of the optimizer's state. One of keep, follow, reset, drop.
+        output: A file, a folder for many models (pruned/), or - for standard output.
+        in_place: The model itself is the output.
+        dry_run: Say what would be done, in a table; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.Patched` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.patch("a.keras", patch="changes.wpatch", output="b.keras")  # doctest: +SKIP
     """
 
 def evaluate(

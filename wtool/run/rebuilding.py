@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import prod
 
+from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.structure import Fresh
 from wtool.checkpoint.unfilled import Filled
 from wtool.dtypes import Array, dtype_of
@@ -14,6 +16,26 @@ from wtool.run.pipeline import Edit
 def edits_of(arrays: Sequence[Filled]) -> list[Edit]:
     """The edits that fill arrays: with the base's bytes, or with values that are made, whole where they have to be."""
     return [_edit(each) for each in arrays]
+
+
+def fresh_of(base: Checkpoint, edit: Edit, others: Sequence[Checkpoint] = ()) -> Fresh:
+    """The values that an edit gives, as those of an array of a model that is composed anew.
+
+    Args:
+        base: the checkpoint whose tensor the edit is of.
+        edit: gives the new values; it must not need all of them at once.
+        others: the checkpoints that the edit reads besides the base.
+    """
+    target = edit.target
+
+    def block(start: int, stop: int) -> Array:
+        pairs = zip((base, *others), edit.inputs, strict=False)
+        blocks = [each.read_range(own, start, stop) for each, own in pairs if own is not None]
+        new = edit.apply(blocks, start, stop)
+        made: Array = blocks[0] if new is None else new
+        return made
+
+    return Fresh(target.shape, target.dtype, lambda: block(0, prod(target.shape)).reshape(target.shape), block, target)
 
 
 def _edit(filled: Filled) -> Edit:

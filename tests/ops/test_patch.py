@@ -1,0 +1,262 @@
+"""Tensors of another model, constants and new names of layers: what is meant changes, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wtool
+from tests import forkserver
+from tests.models import BLOBS, FIXTURES, extents, hdf5_bytes
+
+EMA = FIXTURES / "zoo" / "k3.6.0" / "ema_adamw.keras"
+
+
+def everything(path: Path) -> dict[str, Any]:
+    with wtool.open_checkpoint(str(path)) as model:
+        return {each.path: model.read(each) for each in model.tensors}
+
+
+def same(some: dict[str, Any], others: dict[str, Any]) -> bool:
+    return {path: each.tobytes() for path, each in some.items()} == {
+        path: each.tobytes() for path, each in others.items()
+    }
+
+
+def test_a_constant(tmp_path: Path) -> None:
+    (done,) = wtool.patch(BLOBS[0], set=["hidden/bias=-0.25"], output=tmp_path / "out.keras")
+    before, after = everything(BLOBS[0]), everything(tmp_path / "out.keras")
+    assert done.taken == ("hidden/bias",)
+    assert (after.pop("hidden/bias") == -0.25).all()
+    assert (after.pop("optimizer/momentum/hidden/bias") == 0).all()
+    assert same(after, {path: each for path, each in before.items() if path in after})
+
+
+def test_all_other_bytes_stay(tmp_path: Path) -> None:
+    wtool.patch(BLOBS[0], set=["hidden/bias=3"], optimizer="keep", output=tmp_path / "out.keras")
+    before, after = (np.frombuffer(hdf5_bytes(path), "u1") for path in (BLOBS[0], tmp_path / "out.keras"))
+    assert len(before) == len(after)
+    different = np.flatnonzero(before != after)
+    with wtool.open_checkpoint(str(BLOBS[0])) as model:
+        (bias,) = [each for each in model.tensors if each.path == "hidden/bias"]
+    (place,) = [(low, high) for name, low, high in extents(BLOBS[0]) if name == bias.stored]
+    assert place[0] <= different.min() <= different.max() < place[1]
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("hidden/bias", "write a path and a number"),
+        ("=3", "write a path and a number"),
+        ("a/bias=x", "write a path and a number"),
+        ("nothing=3", "no tensor has a path like"),
+        ("a/bias=nan", "cannot hold"),
+        ("a/bias=1e39", "cannot hold"),
+        ("optimizer/iteration=0.5", "cannot hold"),
+        ("optimizer/iteration=-1e30", "cannot hold"),
+    ],
+)
+def test_constants_that_are_none(word: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(wtool.WtoolError, match=told):
+        wtool.patch(EMA, set=[word], output=tmp_path / "out.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def test_variables_of_the_optimizer_are_set_by_name_only(tmp_path: Path) -> None:
+    wtool.patch(EMA, set=["*=1", "optimizer/iteration=7"], optimizer="keep", output=tmp_path / "out.keras")
+    before, after = everything(EMA), everything(tmp_path / "out.keras")
+    assert after["optimizer/iteration"] == 7
+    for path in before:
+        if path != "optimizer/iteration":
+            assert (after[path] == (before[path] if path.startswith("optimizer/") else 1)).all()
+
+
+def test_tensors_of_another_model(tmp_path: Path) -> None:
+    (done,) = wtool.patch(BLOBS[0], source=BLOBS[5], include=["hidden/*"], output=tmp_path / "out.keras")
+    before, other, after = everything(BLOBS[0]), everything(BLOBS[5]), everything(tmp_path / "out.keras")
+    assert done.taken == ("hidden/kernel", "hidden/bias")
+    assert done.left == {}
+    for path in before:
+        if path.startswith("hidden/"):
+            assert after[path].tobytes() == other[path].tobytes()
+        elif path.startswith("optimizer/momentum/hidden"):
+            assert not after[path].any()
+        else:
+            assert after[path].tobytes() == before[path].tobytes()
+
+
+def test_all_tensors_of_another_model_begin_the_optimizer_anew(tmp_path: Path) -> None:
+    wtool.patch(EMA, source=EMA, output=tmp_path / "out.keras")
+    after = everything(tmp_path / "out.keras")
+    assert after["optimizer/iteration"] == 0
+    assert not any(each.any() for path, each in after.items() if path.startswith("optimizer/velocity/"))
+
+
+def test_models_with_nothing_in_common(tmp_path: Path) -> None:
+    with pytest.raises(wtool.Refused, match=r"no tensor of .* fits: .* is not in"):
+        wtool.patch(BLOBS[0], source=EMA, output=tmp_path / "out.keras")
+    with pytest.raises(wtool.Usage, match="no tensor that could change has a path like 'nothing'"):
+        wtool.patch(BLOBS[0], source=BLOBS[1], include=["nothing"], output=tmp_path / "out.keras")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({}, "nothing to do"),
+        ({"patch": "x", "set": ["a=1"]}, "no --set beside it"),
+        ({"reverse": True, "set": ["a=1"]}, "none is named"),
+        ({"include": ["x"], "set": ["a=1"]}, "taken --from"),
+        ({"patch": "x", "optimizer": "drop"}, "no meaning"),
+        ({"rename": ["a"]}, "write the path"),
+        ({"rename": ["a=b/c"]}, "write the path"),
+        ({"rename": ["a=b", "a=c"]}, "named twice"),
+    ],
+)
+def test_words_that_do_not_go_together(words: dict[str, Any], told: str, tmp_path: Path) -> None:
+    with pytest.raises(wtool.Usage, match=told):
+        wtool.patch(BLOBS[0], output=tmp_path / "out.keras", **words)
+
+
+def test_new_names(tmp_path: Path) -> None:
+    (done,) = wtool.patch(
+        EMA, rename=["a=first", "b=a"], set=["first/bias=2"], optimizer="keep", output=tmp_path / "out.keras"
+    )
+    before, after = everything(EMA), everything(tmp_path / "out.keras")
+    assert done.taken == ("first/bias",)
+    assert (after.pop("first/bias") == 2).all()
+    assert {path.replace("/b/", "/a/") for path in after} >= {
+        "optimizer/velocity/a/kernel",
+        "optimizer/velocity/first/bias",
+    }
+    assert after["a/kernel"].tobytes() == before["b/kernel"].tobytes()
+    assert after["first/kernel"].tobytes() == before["a/kernel"].tobytes()
+    assert after["optimizer/velocity/a/kernel"].tobytes() == before["optimizer/velocity/b/kernel"].tobytes()
+    assert len(after) == len(before) - 1
+    wtool.patch(tmp_path / "out.keras", rename=["a=b", "first=a"], output=tmp_path / "back.keras")
+    back = everything(tmp_path / "back.keras")
+    assert (back.pop("a/bias") == 2).all()
+    assert same(back, {path: each for path, each in before.items() if path != "a/bias"})
+
+
+@pytest.mark.parametrize(
+    ("word", "told"), [("a=b", "two layers would be called b"), ("nothing=x", "has no layer nothing")]
+)
+def test_names_that_are_none(word: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(wtool.Refused, match=told):
+        wtool.patch(EMA, rename=[word], output=tmp_path / "out.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_archives_of_keras_3_get_new_names(tmp_path: Path) -> None:
+    with pytest.raises(wtool.Refused, match=r"only layers of \.keras models"):
+        wtool.patch(EMA.with_suffix(".h5"), rename=["a=b"], output=tmp_path / "out.h5")
+
+
+def test_the_lineage_tells_the_words(tmp_path: Path) -> None:
+    words: dict[str, Any] = {"source": BLOBS[5], "include": ["hidden/*"], "set": ["output/bias=0"]}
+    wtool.patch(BLOBS[0], output=tmp_path / "out.keras", **words)
+    (done,) = wtool.patch(BLOBS[0], output=tmp_path / "out.keras", **words)
+    assert done.skipped
+    with wtool.open_checkpoint(str(tmp_path / "out.keras")) as model:
+        record = model.lineage[-1].to_json()
+    assert record["parameters"] == {"include": ["hidden/*"], "set": {"output/bias": 0.0}, "optimizer": "follow"}
+    assert [(each["name"], each["as"]) for each in record["inputs"]] == [
+        (BLOBS[0].name, "model"),
+        (BLOBS[5].name, "from"),
+    ]
+
+
+def test_the_command(tmp_path: Path) -> None:
+    def run(*words: Any) -> subprocess.CompletedProcess[str]:
+        command = forkserver.python("-m", "wtool", "patch", *map(str, words))
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+    done = run(BLOBS[0], "--from", BLOBS[5], "--include", "hidden/*", "--json", "-o", "out.keras")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["taken"] == ["hidden/kernel", "hidden/bias"]
+    assert "2 tensors of" in done.stderr
+    dry = run(BLOBS[0], "--set", "hidden/bias=0", "-n")
+    assert "set to 0" in dry.stdout
+    assert run(BLOBS[0], BLOBS[1], "-o", "no.keras").stderr.endswith("writes one\n")
+    assert run(BLOBS[0]).returncode == 2
+    assert [each.name for each in tmp_path.iterdir()] == ["out.keras"]
+
+
+def network(keras: Any, classes: int, seed: int) -> Any:
+    """A model with another model inside, and a head."""
+    keras.utils.set_random_seed(seed)
+    body = keras.Sequential(
+        [keras.Input((8,)), keras.layers.Dense(6, "relu", name="first"), keras.layers.BatchNormalization(name="norm")],
+        name="encoder",
+    )
+    inputs = keras.Input((8,), name="features")
+    hidden = body(inputs)
+    outputs = keras.layers.Dense(classes, name="head")(keras.layers.Add(name="sum")([hidden, hidden]))
+    model = keras.Model(inputs, outputs)
+    model.compile("adam", {"head": "mse"})
+    x = np.random.default_rng(seed).normal(size=(32, 8))
+    model.fit(x, np.ones((32, classes)), epochs=1, verbose=0)
+    return model
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_transplant_between_models_with_other_heads(suffix: str, tmp_path: Path) -> None:
+    """Keras loads the result, whose encoder computes what that of the other model did, and whose head is its own."""
+    keras = pytest.importorskip("keras")
+    own, other = network(keras, 3, 1), network(keras, 5, 2)
+    own.save(tmp_path / "own.keras")
+    other.save(tmp_path / f"other{suffix}")
+    (done,) = wtool.patch(tmp_path / "own.keras", source=tmp_path / f"other{suffix}", output=tmp_path / "new.keras")
+    assert {path.split("/")[0] for path in done.taken if not path.startswith("optimizer")} == {"encoder"}
+    assert set(done.left) == {"head/kernel", "head/bias"}
+    assert "has shape (6, 5)" in done.left["head/kernel"]
+    made = keras.models.load_model(tmp_path / "new.keras")
+    x = np.random.default_rng(0).normal(size=(4, 8)).astype("float32")
+    expected = own.get_layer("head")(2 * np.asarray(other.get_layer("encoder")(x)))
+    np.testing.assert_allclose(made.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.tensorflow
+def test_keras_loads_and_trains_a_model_with_new_names(tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    own = network(keras, 3, 1)
+    own.save(tmp_path / "own.keras")
+    words = ["encoder=body", "encoder/first=one", "head=out", "features=x"]
+    wtool.patch(tmp_path / "own.keras", rename=words, output=tmp_path / "new.keras")
+    made = keras.models.load_model(tmp_path / "new.keras")
+    assert [layer.name for layer in made.layers] == ["x", "body", "sum", "out"]
+    assert [layer.name for layer in made.get_layer("body").layers] == ["one", "norm"]
+    x = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
+    np.testing.assert_array_equal(made.predict(x, verbose=0), own.predict(x, verbose=0))
+    losses = [
+        model.fit(x, np.ones((32, 3)), epochs=1, shuffle=False, verbose=0).history["loss"] for model in (made, own)
+    ]
+    assert losses[0] == losses[1]
+    for some, others in zip(made.optimizer.variables, own.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(some), np.asarray(others))
+
+
+@pytest.mark.tensorflow
+def test_a_patch_to_a_model_with_another_head(tmp_path: Path) -> None:
+    """The architecture comes along, and Keras predicts what the other model did; and back."""
+    keras = pytest.importorskip("keras")
+    models = {"a": network(keras, 3, 1), "b": network(keras, 5, 2)}
+    for name, model in models.items():
+        model.save(tmp_path / f"{name}.keras")
+    found = wtool.make_patch(tmp_path / "a.keras", tmp_path / "b.keras", output=tmp_path / "d.wpatch")
+    assert "head/kernel" in found.added
+    assert "head/kernel" in found.removed
+    wtool.patch(tmp_path / "a.keras", patch=tmp_path / "d.wpatch", output=tmp_path / "b2.keras")
+    wtool.patch(tmp_path / "b2.keras", patch=tmp_path / "d.wpatch", reverse=True, output=tmp_path / "a2.keras")
+    x = np.random.default_rng(0).normal(size=(4, 8)).astype("float32")
+    for name, model in models.items():
+        assert same(everything(tmp_path / f"{name}.keras"), everything(tmp_path / f"{name}2.keras"))
+        made = keras.models.load_model(tmp_path / f"{name}2.keras")
+        np.testing.assert_array_equal(made.predict(x, verbose=0), model.predict(x, verbose=0))

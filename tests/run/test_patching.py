@@ -1,0 +1,350 @@
+"""Patch files: the tensors of the other model come back byte for byte, and of nothing else is anything written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import wtool
+from tests import forkserver
+from tests.models import BLOBS, FIXTURES, Array, arrays, changed
+from wtool.checkpoint.lineage import UNHASHED
+from wtool.checkpoint.patch_text import TEXT
+
+TYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "F8_E5M2": "u1",
+    "I64": "<i8",
+    "U8": "u1",
+    "BOOL": "u1",
+}
+"""Name of a number type in safetensors -> how its bytes are made here."""
+
+NUMBERS = count()
+
+
+def made(before: Path, after: Path, target: Path) -> wtool.PatchMade:
+    return wtool.make_patch(before, after, output=target)
+
+
+def everything(path: Path) -> dict[str, tuple[Any, ...]]:
+    """Path of each tensor -> shape, number type and bytes."""
+    with wtool.open_checkpoint(str(path)) as model:
+        return {each.path: (each.shape, each.dtype, model.read(each).tobytes()) for each in model.tensors}
+
+
+def written(path: Path, tensors: dict[str, tuple[str, list[int], bytes]]) -> Path:
+    """A safetensors file, written without wtool."""
+    header, data = {}, b""
+    for name, (kind, shape, content) in tensors.items():
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return path
+
+
+SPECIAL = [b"\x00\x00\x00\x80", b"\x00\x00\xc0\x7f", b"\x01\x00\x80\x7f", b"\xff\xff\xff\xff", bytes(4)]
+"""Negative zero, two NaNs with payloads, all ones, zero: the bits of float32, and of two halves each."""
+
+
+@st.composite
+def pairs(draw: st.DrawFn, kinds: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tensors of two models of one architecture."""
+    before, after = {}, {}
+    for number in range(draw(st.integers(1, 4))):
+        kind = draw(st.sampled_from(kinds))
+        shape = draw(st.lists(st.integers(0, 9), max_size=3))
+        width = np.dtype(TYPES[kind]).itemsize
+        size = int(np.prod(shape)) * width
+        rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+        old = np.frombuffer(
+            (draw(st.sampled_from(SPECIAL)) * size)[:size] if draw(st.booleans()) else rng.bytes(size), "u1"
+        )
+        if kind == "BOOL":
+            old = old & 1
+        new = np.where(rng.random(size) < draw(st.sampled_from([0, 0.1, 1])), np.frombuffer(rng.bytes(size), "u1"), old)
+        if kind == "BOOL":
+            new = new & 1
+        name = f"layer{number}/kernel"
+        before[name], after[name] = (kind, shape, old.tobytes()), (kind, shape, new.astype("u1").tobytes())
+    return before, after
+
+
+@pytest.mark.parametrize(
+    "kinds", [("F32",), ("F32", "F64"), ("F16", "BF16"), ("F8_E5M2", "U8", "I64", "BOOL")], ids=str
+)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_there_and_back(kinds: tuple[str, ...], tmp_path: Path, data: st.DataObject) -> None:
+    """200 random pairs in all."""
+    old, new = data.draw(pairs(kinds))
+    folder = tmp_path / str(next(NUMBERS))
+    folder.mkdir()
+    before, after = written(folder / "a.safetensors", old), written(folder / "b.safetensors", new)
+    found = made(before, after, folder / "d.wpatch")
+    assert set(found.changed) == {name for name in old if old[name] != new[name]}
+    wtool.patch(before, patch=folder / "d.wpatch", output=folder / "b2.safetensors")
+    assert everything(folder / "b2.safetensors") == everything(after)
+    wtool.patch(folder / "b2.safetensors", patch=folder / "d.wpatch", reverse=True, output=folder / "a2.safetensors")
+    assert everything(folder / "a2.safetensors") == everything(before)
+    shutil.rmtree(folder)
+
+
+MODELS = sorted(
+    path
+    for path in (FIXTURES / "zoo").rglob("*")
+    if path.suffix in (".keras", ".h5") and path.is_file() and "subclass" not in path.name
+)
+
+
+def other_values(name: str, values: Array) -> Array:
+    rng = np.random.default_rng(len(name))
+    bits = values.view(f"u{values.dtype.itemsize}") if values.dtype.kind in "fV" else values
+    if values.dtype.kind not in "fV" or not values.size:
+        return values
+    where = rng.random(values.shape) < 0.3
+    return np.where(where, bits ^ 1, bits).astype(bits.dtype).view(values.dtype)
+
+
+@pytest.mark.parametrize("source", MODELS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_every_fixture(source: Path, tmp_path: Path) -> None:
+    suffix = ".weights.h5" if source.name.endswith(".weights.h5") else source.suffix
+    after = changed(source, tmp_path / f"b{suffix}", other_values)
+    made(source, after, tmp_path / "d.wpatch")
+    wtool.patch(source, patch=tmp_path / "d.wpatch", output=tmp_path / f"b2{suffix}")
+    assert everything(tmp_path / f"b2{suffix}") == everything(after)
+    theirs = arrays(after)
+    assert {name: each.tobytes() for name, each in arrays(tmp_path / f"b2{suffix}").items()} == {
+        name: each.tobytes() for name, each in theirs.items()
+    }
+    wtool.patch(tmp_path / f"b2{suffix}", patch=tmp_path / "d.wpatch", reverse=True, output=tmp_path / f"a2{suffix}")
+    assert everything(tmp_path / f"a2{suffix}") == everything(source)
+
+
+def test_tensors_of_many_chunks(tmp_path: Path) -> None:
+    """Larger than a block of the loop and a chunk of the code, and in parts equal."""
+    rng = np.random.default_rng(1)
+    old = rng.normal(size=2_000_001).astype(np.float32)
+    new = old.copy()
+    new[700_000:1_100_000] *= np.float32(1.001)
+    new[-1] = -0.0
+    before = written(tmp_path / "a.safetensors", {"x/kernel": ("F32", [2_000_001], old.tobytes())})
+    after = written(tmp_path / "b.safetensors", {"x/kernel": ("F32", [2_000_001], new.tobytes())})
+    found = made(before, after, tmp_path / "d.wpatch")
+    assert found.bytes == (tmp_path / "d.wpatch").stat().st_size < 0.7 * 4 * 400_000
+    wtool.patch(before, patch=tmp_path / "d.wpatch", output=tmp_path / "c.safetensors")
+    assert everything(tmp_path / "c.safetensors") == everything(after)
+
+
+def test_a_patch_is_a_safetensors_file(tmp_path: Path) -> None:
+    numpy = pytest.importorskip("safetensors.numpy")
+    made(BLOBS[0], BLOBS[1], tmp_path / "d.wpatch")
+    found = numpy.load_file(tmp_path / "d.wpatch")
+    assert all(name.endswith(("/xor", "/ends")) for name in found)
+
+
+def test_models_of_different_formats(tmp_path: Path) -> None:
+    """The patch between two archives changes the same model in any other format."""
+    made(BLOBS[0], BLOBS[1], tmp_path / "d.wpatch")
+    for name in ("a.h5", "a.safetensors"):
+        wtool.convert(BLOBS[0], output=tmp_path / name)
+        wtool.patch(tmp_path / name, patch=tmp_path / "d.wpatch", output=tmp_path / f"b-{name}")
+        assert everything(tmp_path / f"b-{name}") == everything(BLOBS[1])
+    made(BLOBS[0], tmp_path / "b-a.h5", tmp_path / "e.wpatch")
+    wtool.patch(BLOBS[0], patch=tmp_path / "e.wpatch", output=tmp_path / "c.keras")
+    assert everything(tmp_path / "c.keras") == everything(BLOBS[1])
+
+
+def test_another_model_is_refused(tmp_path: Path) -> None:
+    made(BLOBS[0], BLOBS[1], tmp_path / "d.wpatch")
+    with pytest.raises(
+        wtool.Refused, match=r"is for ckpt-91\.keras, and this is another model: .*/kernel.* other values"
+    ):
+        wtool.patch(BLOBS[2], patch=tmp_path / "d.wpatch", output=tmp_path / "c.keras")
+    with pytest.raises(wtool.Refused, match="with --reverse to go back"):
+        wtool.patch(BLOBS[1], patch=tmp_path / "d.wpatch", output=tmp_path / "c.keras")
+    other = next(path for path in MODELS if path.name == "ema_adamw.keras")
+    with pytest.raises(wtool.Refused, match="it has no"):
+        wtool.patch(other, patch=tmp_path / "d.wpatch", output=tmp_path / "c.keras")
+    assert [each.name for each in tmp_path.iterdir()] == ["d.wpatch"]
+
+
+def test_a_model_that_differs_elsewhere_is_refused(tmp_path: Path) -> None:
+    kernel = ("F32", [2], np.float32([1, 2]).tobytes())
+    other = ("F32", [2], np.float32([1, 3]).tobytes())
+    before = written(tmp_path / "a.safetensors", {"x/kernel": kernel, "y/kernel": kernel})
+    after = written(tmp_path / "b.safetensors", {"x/kernel": other, "y/kernel": kernel})
+    third = written(tmp_path / "c.safetensors", {"x/kernel": kernel, "y/kernel": other})
+    made(before, after, tmp_path / "d.wpatch")
+    with pytest.raises(wtool.Refused, match="that the patch does not change, some are not the same"):
+        wtool.patch(third, patch=tmp_path / "d.wpatch", output=tmp_path / "e.safetensors")
+    assert not (tmp_path / "e.safetensors").exists()
+
+
+def test_what_only_composed_models_could_hold_is_refused(tmp_path: Path) -> None:
+    kernel = ("F32", [2], bytes(8))
+    before = written(tmp_path / "a.safetensors", {"x/kernel": kernel})
+    after = written(tmp_path / "b.safetensors", {"x/kernel": kernel, "y/kernel": kernel})
+    with pytest.raises(wtool.Refused, match=r"differs from .*a\.safetensors in y/kernel; only a patch between \.keras"):
+        made(before, after, tmp_path / "d.wpatch")
+    assert not (tmp_path / "d.wpatch").exists()
+
+
+def test_an_optimizer_that_is_left_out_and_comes_back(tmp_path: Path) -> None:
+    """A patch that removes tensors, and its reverse, which adds them."""
+    source = next(path for path in MODELS if path.name == "ema_adamw.keras")
+    wtool.convert(source, output=tmp_path / "b.keras", optimizer="drop")
+    found = made(source, tmp_path / "b.keras", tmp_path / "d.wpatch")
+    assert found.removed
+    wtool.patch(source, patch=tmp_path / "d.wpatch", output=tmp_path / "b2.keras")
+    assert everything(tmp_path / "b2.keras") == everything(tmp_path / "b.keras")
+    wtool.patch(tmp_path / "b2.keras", patch=tmp_path / "d.wpatch", reverse=True, output=tmp_path / "a2.keras")
+    assert everything(tmp_path / "a2.keras") == everything(source)
+
+
+def test_lineage_is_that_of_the_other_model(tmp_path: Path) -> None:
+    wtool.prune(BLOBS[0], sparsity=0.5, output=tmp_path / "b.keras")
+    made(BLOBS[0], tmp_path / "b.keras", tmp_path / "d.wpatch")
+    (done,) = wtool.patch(BLOBS[0], patch=tmp_path / "d.wpatch", output=tmp_path / "c.keras")
+    assert not done.skipped
+    with wtool.open_checkpoint(str(tmp_path / "c.keras")) as model:
+        assert [each.operation for each in model.lineage] == ["prune", "patch"]
+    (done,) = wtool.patch(BLOBS[0], patch=tmp_path / "d.wpatch", output=tmp_path / "c.keras")
+    assert done.skipped
+
+
+def test_equal_models(tmp_path: Path) -> None:
+    assert made(BLOBS[0], BLOBS[0], tmp_path / "d.wpatch").changed == ()
+    wtool.patch(BLOBS[0], patch=tmp_path / "d.wpatch", output=tmp_path / "c.keras")
+    assert everything(tmp_path / "c.keras") == everything(BLOBS[0])
+
+
+@pytest.fixture(scope="module")
+def patch(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """A small model, and a patch for it with all codings."""
+    folder = tmp_path_factory.mktemp("patch")
+    rng = np.random.default_rng(3)
+    old = rng.normal(size=300).astype(ml_dtypes.bfloat16)
+    few = old.copy()
+    few[7] = 5
+    names = {"x/kernel": rng.permutation(old), "y/kernel": few}
+    before = written(folder / "a.safetensors", {name: ("BF16", [300], old.tobytes()) for name in names})
+    after = written(folder / "b.safetensors", {name: ("BF16", [300], each.tobytes()) for name, each in names.items()})
+    made(before, after, folder / "d.wpatch")
+    return before, (folder / "d.wpatch").read_bytes()
+
+
+def refused(model: Path, content: bytes, folder: Path) -> str | None:
+    """In one line, why a patch is refused; None where it is not. Nothing may be left of it."""
+    (folder / "m.wpatch").write_bytes(content)
+    out = folder / "out.safetensors"
+    try:
+        wtool.patch(model, patch=folder / "m.wpatch", output=out)
+    except wtool.WtoolError as error:
+        told = str(error)
+    else:
+        out.unlink()
+        return None
+    assert not out.exists()
+    assert "\n" not in told
+    assert "bug" not in told
+    return told
+
+
+def test_patches_that_are_cut_short(patch: tuple[Path, bytes], tmp_path: Path) -> None:
+    model, content = patch
+    assert refused(model, content, tmp_path) is None
+    for size in (*range(0, len(content), 37), len(content) - 1):
+        assert refused(model, content[:size], tmp_path)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_patches_with_another_byte(patch: tuple[Path, bytes], part: int, tmp_path: Path) -> None:
+    """Every third byte of the file, changed at random: only what does not matter to the result passes."""
+    model, content = patch
+    rng = np.random.default_rng(part)
+    for at in range(part, len(content), 12):
+        bad = bytearray(content)
+        bad[at] ^= int(rng.integers(1, 256))
+        if refused(model, bytes(bad), tmp_path) is None:
+            (tmp_path / "m.wpatch").write_bytes(bytes(bad))
+            wtool.patch(model, patch=tmp_path / "m.wpatch", output=tmp_path / "good.safetensors", force=True)
+            (tmp_path / "p.wpatch").write_bytes(content)
+            wtool.patch(model, patch=tmp_path / "p.wpatch", output=tmp_path / "same.safetensors", force=True)
+            assert everything(tmp_path / "good.safetensors") == everything(tmp_path / "same.safetensors")
+
+
+def with_text(content: bytes, change: Any) -> bytes:
+    """A patch with another text, its arrays as they were."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    told = json.loads(header["__metadata__"][TEXT])
+    header["__metadata__"][TEXT] = json.dumps(change(told))
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
+
+
+HOSTILE = {
+    "version": lambda told: told | {"version": 2},
+    "no version": lambda told: {},
+    "list": lambda told: told | {"changed": []},
+    "shape": lambda told: told | {"changed": {k: v | {"shape": [1 << 60]} for k, v in told["changed"].items()}},
+    "large": lambda told: told | {"changed": {k: v | {"shape": [1 << 40]} for k, v in told["changed"].items()}},
+    "negative": lambda told: told | {"changed": {k: v | {"shape": [-300]} for k, v in told["changed"].items()}},
+    "dtype": lambda told: told | {"changed": {k: v | {"dtype": "float_"} for k, v in told["changed"].items()}},
+    "object": lambda told: told | {"changed": {k: v | {"dtype": "object"} for k, v in told["changed"].items()}},
+    "none": lambda told: told | {"changed": dict.fromkeys(told["changed"])},
+    "other hash": lambda told: told | {"changed": {k: v | {"after": UNHASHED} for k, v in told["changed"].items()}},
+    "missing": lambda told: told | {"changed": {}},
+    "more": lambda told: told | {"changed": told["changed"] | {"z": next(iter(told["changed"].values()))}},
+    "tensors": lambda told: (
+        told | {"after": told["after"] | {"tensors": {"z": {"shape": [], "dtype": "int8", "hash": ""}}}}
+    ),
+    "architecture": lambda told: told | {"after": told["after"] | {"architecture": {}}},
+    "unchanged": lambda told: told | {"unchanged": 3},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_texts(name: str, patch: tuple[Path, bytes], tmp_path: Path) -> None:
+    model, content = patch
+    assert refused(model, with_text(content, HOSTILE[name]), tmp_path)
+
+
+def test_what_is_no_patch(tmp_path: Path) -> None:
+    for other in (BLOBS[1], tmp_path / "missing.wpatch", tmp_path):
+        with pytest.raises(wtool.WtoolError, match=r"is no patch|No such file|folder"):
+            wtool.patch(BLOBS[0], patch=other, output=tmp_path / "c.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command(tmp_path: Path) -> None:
+    """Written by `wtool diff --patch`, through a pipe too, and applied by `wtool patch`."""
+
+    def run(*words: Any) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(forkserver.python("-m", "wtool", *map(str, words)), capture_output=True, cwd=tmp_path)
+
+    done = run("diff", BLOBS[0], BLOBS[1], "--patch", "-o", "d.wpatch")
+    assert done.returncode == 0, done.stderr
+    assert f"{(tmp_path / 'd.wpatch').stat().st_size:,} bytes written to d.wpatch".encode() in done.stderr
+    assert run("diff", BLOBS[0], BLOBS[1], "--patch", "-o", "-").stdout == (tmp_path / "d.wpatch").read_bytes()
+    assert run("patch", BLOBS[0], "d.wpatch", "-o", "b.keras").returncode == 0
+    assert run("patch", "b.keras", "d.wpatch", "--reverse", "-o", "a.keras").returncode == 0
+    assert everything(tmp_path / "b.keras") == everything(BLOBS[1])
+    assert everything(tmp_path / "a.keras") == everything(BLOBS[0])
+    for words in (["--patch", "-o", "d.wpatch"], ["--patch", "--stat"], ["-o", "x"]):
+        assert run("diff", BLOBS[0], BLOBS[1], *words).returncode == 2

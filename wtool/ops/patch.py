@@ -1,0 +1,44 @@
+"""A patch as an operation on models: of a patch file, or of words.
+
+`wtool/ops/signatures.pyi` has the function's signature for type checkers and editors; `make docs` writes it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from wtool.errors import Usage
+from wtool.ops.functions import function_of, given_of
+from wtool.ops.patch_options import Patch
+from wtool.ops.transplanting import Transplanting, constants_in, names_in
+from wtool.run.batch import check_words, do_all, tasks_of, words_of
+from wtool.run.options import Unseeded
+from wtool.run.patched import Patched
+from wtool.run.patching import NAME, Patching
+from wtool.run.task import Planner
+from wtool.words import Models
+
+if TYPE_CHECKING:
+    from wtool.ops.signatures import patch as patch
+
+
+def _patch(models: Models, given: Mapping[str, Any]) -> list[Patched]:
+    options, how = Patch(**given_of(Patch, given)), Unseeded(**given_of(Unseeded, given))
+    words = words_of(models)
+    source = None if options.source is None else os.fspath(options.source)
+    check_words(words, how, source)
+    return do_all(tasks_of(_planner(options, how, source), words, "patched", how, initial=source), how)
+
+
+def _planner(options: Patch, how: Unseeded, source: str | None) -> Planner[Patched]:
+    if options.patch is None:
+        constants, names = constants_in(options.set), names_in(options.rename)
+        return Transplanting(source, tuple(options.include), tuple(options.exclude), constants, names, how.optimizer)
+    if how.optimizer != "follow":
+        raise Usage("a patch file says what becomes of the optimizer, and --optimizer has no meaning beside it")
+    return Patching(os.fspath(options.patch), options.reverse)
+
+
+globals()[NAME] = function_of(Patch, NAME, (Patch, Unseeded), Patched, _patch)

@@ -1,0 +1,248 @@
+"""Other values in a model without a patch file: tensors of another model, constants, and new names of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from wtool.checkpoint.lineage import Record
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.opener import Opener, open_checkpoint
+from wtool.dtypes import Array, dtype_of
+from wtool.errors import Refused, Usage, a_few
+from wtool.ops.renaming import Renamed, composed, renamed
+from wtool.run import optimizer_rule
+from wtool.run.changes import Changes, Edited
+from wtool.run.derive import Derived
+from wtool.run.patched import Patched
+from wtool.run.patching import KEPT, NAME
+from wtool.run.pipeline import Edit
+from wtool.run.plan import Operand, Operation, Plan
+from wtool.run.progress import Passes
+from wtool.run.selection import arithmetic, selected
+from wtool.run.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Transplanting:
+    """What models get.
+
+    Attributes:
+        source: path of the other model; None where no tensors are taken from one.
+        include, exclude: take only tensors with paths like these, and none like those.
+        constants: pairs of a pattern of paths and the number for the tensors with such paths.
+        names: pairs of the path of a layer and its new name.
+        optimizer: what becomes of the optimizer's state; one of `choices.OPTIMIZER_MODES`.
+    """
+
+    source: str | None
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    constants: tuple[tuple[str, float], ...]
+    names: tuple[tuple[str, str], ...]
+    optimizer: str
+
+    def plan(self, model: str, opener: Opener, stack: ExitStack) -> Plan:
+        """Open a model, and the other one where there is one."""
+        base = opener.open(model, stack, drop_optimizer=self.optimizer == "drop")
+        operands = [Operand(base, {"as": "model"})]
+        if self.source is not None:
+            other = stack.enter_context(open_checkpoint(self.source, like=base))
+            operands.append(Operand(other, {"as": "from"}, "from"))
+        others = tuple(each.checkpoint for each in operands[1:])
+        operation = Operation(Record(NAME, self._parameters()), tuple(operands), partial(_changes, self, others))
+        return Plan(base, (operation,))
+
+    def _parameters(self) -> dict[str, Any]:
+        told = {
+            "rename": dict(self.names),
+            "include": list(self.include),
+            "exclude": list(self.exclude),
+            "set": dict(self.constants),
+        }
+        return {name: value for name, value in told.items() if value} | {"optimizer": self.optimizer}
+
+    def told(self, task: Task[Patched], plan: Plan, derived: Derived) -> Patched:
+        """What was done to a model."""
+        if derived.there is not None:
+            return Patched(task.model, task.output, skipped=True)
+        changes = derived.change
+        assert isinstance(changes, Transplanted)
+        return Patched(
+            task.model, task.output, False, changes.taken, dict(changes.left), dict(changes.actions), changes.notes
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Transplanted(Changes):
+    """What becomes of a checkpoint: `taken` and `left` are those of `Patched`."""
+
+    taken: tuple[str, ...]
+    left: Mapping[str, str]
+
+
+def constants_in(words: Sequence[str]) -> tuple[tuple[str, float], ...]:
+    """Returns the pairs of pattern and number that words such as `dense/bias=0` tell.
+
+    Raises:
+        Usage: a word tells none.
+    """
+    found = []
+    for word in words:
+        pattern, _, number = word.rpartition("=")
+        try:
+            found.append((pattern, float(number)))
+        except ValueError:
+            pattern = ""
+        if not pattern:
+            raise Usage(f"--set {word}: write a path and a number, such as --set 'dense/bias=0'")
+    return tuple(found)
+
+
+def names_in(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Returns the pairs of a layer's path and its new name that words such as `encoder/dense=head` tell.
+
+    Raises:
+        Usage: a word tells none, or two words tell of one layer.
+    """
+    pairs = [word.partition("=") for word in words]
+    for word, (old, _, new) in zip(words, pairs, strict=True):
+        if not old or not new or "/" in new or "=" in new:
+            raise Usage(f"--rename {word}: write the path of a layer and a name without slashes, such as dense=head")
+    found = {old: new for old, _, new in pairs}
+    if len(found) < len(pairs):
+        raise Usage("--rename: a layer is named twice")
+    return tuple(found.items())
+
+
+def _changes(work: Transplanting, others: tuple[Checkpoint, ...], edited: Edited, passes: Passes) -> Changes:
+    """What becomes of a checkpoint."""
+    base = edited.base
+    new = (
+        renamed(base, dict(work.names))
+        if work.names
+        else Renamed(None, {each.path: each.path for each in base.tensors})
+    )
+    edits: dict[str, Edit] = {}
+    actions = {new.paths[each.path]: KEPT for each in base.tensors}
+    left: dict[str, str] = {}
+    for other in others:
+        taken, left = _taken(work, base, new, other)
+        edits |= taken
+        actions |= {new.paths[path]: f"from {other.name}" for path in taken}
+    constants = _constants(work, base, new)
+    edits |= {edit.target.path: edit for edit, _ in constants}
+    weights = {tensor.path: edits[tensor.path] for tensor in base.weights if tensor.path in edits}
+    slots = _slots(work.optimizer, base, weights)
+    edits = {edit.target.path: edit for edit in slots.edits} | edits
+    actions |= {new.paths[path]: action for path, action in slots.actions.items()}
+    actions |= {new.paths[edit.target.path]: f"set to {number:g}" for edit, number in constants}
+    written = {new.paths[path] for path in (*weights, *(edit.target.path for edit, _ in constants))}
+    changes = Transplanted(
+        edits=tuple(edits.values()),
+        actions=actions,
+        notes=(*base.notes, *(note for each in others for note in each.notes), *slots.notes),
+        parameters={},
+        taken=tuple(path for path in actions if path in written),
+        left=left,
+    )
+    if new.config is None:
+        return changes
+    return replace(changes, edits=(), composition=composed(base, new, changes.edits, others))
+
+
+def _slots(mode: str, base: Checkpoint, edits: Mapping[str, Edit]) -> optimizer_rule.Restart:
+    """What the new weights mean for the optimizer."""
+    if mode == "drop":
+        return optimizer_rule.Restart((), {}, ("the optimizer's state is left out",))
+    if mode == "keep" or not base.slots or (mode == "follow" and not edits):
+        return optimizer_rule.Restart((), {tensor.path: KEPT for tensor in base.slots}, ())
+    is_all = all(tensor.path in edits for tensor in arithmetic(base.weights))
+    return (optimizer_rule.anew if mode == "reset" or is_all else optimizer_rule.followed)(base, edits)
+
+
+def _taken(
+    work: Transplanting, base: Checkpoint, new: Renamed, other: Checkpoint
+) -> tuple[dict[str, Edit], dict[str, str]]:
+    """Returns the edits that take tensors of another model, and path of each that is not taken -> the reason.
+
+    Raises:
+        Refused: no tensor of the other model fits.
+        Usage: a pattern matches nothing.
+    """
+    own = {new.paths[tensor.path]: tensor for tensor in base.weights}
+    theirs = {tensor.path: tensor for tensor in other.weights}
+    all_paths = [replace(tensor, path=path) for path, tensor in {**theirs, **own}.items()]
+    wanted = {each.path for each in selected(all_paths, work.include, work.exclude)}
+    edits, left = {}, {}
+    for path in (each.path for each in all_paths if each.path in wanted):
+        if reason := _misfit(own.get(path), theirs.get(path), base, other):
+            left[path] = reason
+        else:
+            edits[own[path].path] = Edit(own[path], (None, theirs[path]), _same)
+    if not edits:
+        told = [f"{path} {reason}" for path, reason in left.items()]
+        raise Refused(f"no tensor of {other.name} fits: {a_few(told)}", base.name)
+    for tensor in base.weights:  # what is stored a second time follows what it is a copy of
+        if tensor.copy_of in edits:
+            edits[tensor.path] = replace(edits[tensor.copy_of], target=tensor)
+    return edits, left
+
+
+def _misfit(own: Tensor | None, other: Tensor | None, base: Checkpoint, source: Checkpoint) -> str | None:
+    """Returns why a tensor cannot be taken from another model; None where it can."""
+    if own is None:
+        return f"is not in {base.name}"
+    if other is None:
+        return f"is not in {source.name}"
+    if own.shape != other.shape:
+        return f"has shape {other.shape} in {source.name}, and {own.shape} here"
+    if own.dtype != other.dtype:
+        return f"is {other.dtype} in {source.name}, and {own.dtype} here"
+    return None
+
+
+def _same(blocks: Sequence[Array], start: int, stop: int) -> Array:
+    return blocks[0]
+
+
+def _constants(work: Transplanting, base: Checkpoint, new: Renamed) -> list[tuple[Edit, float]]:
+    """Returns the edits that set tensors to constants, each with its number."""
+    found: dict[str, tuple[Edit, float]] = {}
+    for pattern, number in work.constants:
+        chosen = [
+            tensor
+            for tensor in base.tensors
+            if (tensor.slot is None or pattern.startswith("optimizer/"))
+            and any(fnmatchcase(new.paths[path], pattern) for path in (tensor.path, tensor.copy_of or tensor.path))
+        ]
+        if not chosen:
+            raise Usage(f"no tensor has a path like {pattern!r}; see `wtool inspect --tensors`")
+        found |= {each.path: (Edit(each, (), partial(_full, _cast(each, number))), number) for each in chosen}
+    return list(found.values())
+
+
+def _cast(tensor: Tensor, number: float) -> Array:
+    """Returns a number in the type of a tensor.
+
+    Raises:
+        Refused: the type cannot hold it.
+    """
+    dtype = dtype_of(tensor.dtype)
+    with np.errstate(all="ignore"):
+        value: Array = np.asarray(number).astype(dtype)
+        back = float(value)
+    is_number = dtype.kind in "biu"
+    if (is_number and back != number) or not np.isfinite(number) or not np.isfinite(back):
+        raise Refused(f"{tensor.path} holds {tensor.dtype}, which cannot hold {number:g}")
+    return value
+
+
+def _full(value: Array, blocks: Sequence[Array], start: int, stop: int) -> Array:
+    return np.full(stop - start, value, value.dtype)

@@ -1,0 +1,298 @@
+"""Making a patch file: what differs between two checkpoints, tensor by tensor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+import numpy as np
+
+from wtool.checkpoint.inputs import refuse_two_streams
+from wtool.checkpoint.layer_files import contents_of
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.opener import open_checkpoint
+from wtool.checkpoint.optimizer.kept import stored_state
+from wtool.checkpoint.patch_file import ENDS, XOR
+from wtool.checkpoint.patch_text import AFTER, BEFORE, TEXT, Architecture, Side, Told, Values, text_of
+from wtool.dtypes import Array
+from wtool.errors import Refused, a_few, one_line
+from wtool.io.json_text import refuse_unreadable
+from wtool.io.publish import Draft
+from wtool.io.safetensors_header import header_text, laid_out, with_length
+from wtool.run import pipeline
+from wtool.run.pipeline import Edit
+from wtool.run.target import Goal, make_ready
+from wtool.run.tensor_hashes import TensorHash, hash_of_all
+from wtool.schema.config import is_keras2
+from wtool.transforms.xor_coding import Encoder, as_bits
+from wtool.words import Progress
+
+BLOCK = 1 << 18
+"""Values that are copied at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class PatchMade:
+    """A patch that was written, or would be.
+
+    Attributes:
+        output: path of the patch, `-` for standard output; None after a dry run.
+        changed: paths of the tensors that both models have, with different values.
+        added: paths of the tensors that only the second model has.
+        removed: paths of the tensors that only the first model has.
+        bytes: size of the patch.
+        notes: what is worth knowing, one line each.
+    """
+
+    output: str | None
+    changed: tuple[str, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    bytes: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Coded:
+    """The differences of a tensor: where their codes begin in the spool, and the size of each."""
+
+    start: int
+    sizes: Array
+
+    @property
+    def ends(self) -> Array:
+        return np.cumsum(self.sizes, dtype=np.uint64)
+
+
+def make_patch(before: str, after: str, goal: Goal, progress: Progress | None = None) -> PatchMade:
+    """Write the patch that makes the tensors of one model out of those of another.
+
+    Args:
+        before: path of the model to which the patch can be applied; `-` for standard input.
+        after: path of the model whose tensors the patch makes.
+        goal: where the patch goes.
+        progress: called with bytes done and bytes in all.
+
+    Raises:
+        Refused: a file is damaged, or the models differ in what a patch cannot carry.
+        WtoolError: a file is missing, or the patch exists or cannot be written.
+    """
+    refuse_two_streams([before, after])
+    with ExitStack() as stack:
+        old = stack.enter_context(open_checkpoint(before))
+        new = stack.enter_context(open_checkpoint(after))
+        target = goal.target((each.name, each.sources[0].stamp) for each in (old, new))
+        both, left, right, notes = _paired(old, new)
+        has_architectures = bool(left or right) or _has_another_config(old, new)
+        if not goal.dry_run:
+            make_ready(goal)
+        spool = stack.enter_context(TemporaryFile())
+        coded, hashes = _compared(old, new, both, (left, right), spool, progress)
+        for checkpoint in (old, new):
+            checkpoint.finish()
+        same = [tensor for tensor, _ in both if tensor.path not in coded]
+        told = Told(
+            _side(old, left, hashes[0], has_architectures),
+            _side(new, right, hashes[1], has_architectures),
+            {a.path: (_values(a, hashes[0]), hashes[1][a.path]) for a, _ in both if a.path in coded},
+            hash_of_all(same, hashes[0]),
+        )
+        arrays = _arrays(coded, old, left, new, right, spool)
+        entries = laid_out((name, dtype, shape) for name, (dtype, shape, _) in arrays.items())
+        text = header_text({TEXT: text_of(told)}, entries)
+        refuse_unreadable(text, "the header of the patch")
+        refuse_unreadable(text_of(told), "the text of the patch")
+        size = len(with_length(text)) + max((each.stop for each in entries), default=0)
+        made = PatchMade(
+            None if goal.dry_run else goal.path,
+            tuple(told.changed),
+            tuple(told.after.tensors),
+            tuple(told.before.tensors),
+            size,
+            tuple(notes),
+        )
+        if goal.dry_run:
+            return made
+        draft = stack.enter_context(Draft(target))
+        draft.file.write(with_length(text))
+        for entry in entries:
+            arrays[entry.name][2](draft.file)
+        draft.publish()
+        return made
+
+
+def _paired(
+    old: Checkpoint, new: Checkpoint
+) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor], list[Tensor], list[str]]:
+    """Returns the tensors that both checkpoints have, those of only one of them each, and notes.
+
+    Raises:
+        Refused: the checkpoints differ in what a patch cannot carry.
+    """
+    named, notes = {tensor.path: tensor for tensor in new.tensors}, []
+    both = [
+        (each, named[each.path])
+        for each in old.tensors
+        if each.path in named and _kind(each) == _kind(named[each.path])
+    ]
+    paths = {each.path for each, _ in both}
+    left, right = ([each for each in one.tensors if each.path not in paths] for one in (old, new))
+    for one, other, alone in ((old, new, left), (new, old, right)):
+        if not other.slots and one.slots and one.format != other.format:
+            alone[:] = [each for each in alone if each.slot is None]
+            notes.append(f"{other.name} holds no state of an optimizer: the patch leaves that of {one.name} out")
+    if old.config is not None and new.config is not None and _is_comparable(old, new) is False:
+        notes.append("the models are of different formats: the patch carries values of tensors, and no settings")
+    own, theirs = contents_of(old), contents_of(new)
+    if own and theirs and own != theirs:
+        raise Refused(f"its vocabularies, or other files of layers, are not those of {old.name}: no patch", new.name)
+    if (left or right or _has_another_config(old, new)) and not (_is_whole(old) and _is_whole(new)):
+        named_here = a_few([each.path for each in (*left, *right)]) or "settings of layers"
+        raise Refused(
+            f"differs from {old.name} in {named_here}; only a patch between .keras models of Keras 3 carries "
+            "other layers or settings: wtool convert makes such models",
+            new.name,
+        )
+    return both, left, right, notes
+
+
+def _kind(tensor: Tensor) -> tuple[object, ...]:
+    return tensor.shape, tensor.dtype
+
+
+def _is_comparable(old: Checkpoint, new: Checkpoint) -> bool:
+    return (old.format, old.keras_version) == (new.format, new.keras_version)
+
+
+def _has_another_config(old: Checkpoint, new: Checkpoint) -> bool:
+    is_told = old.config is not None and new.config is not None
+    return is_told and _is_comparable(old, new) and old.config != new.config
+
+
+def _is_whole(checkpoint: Checkpoint) -> bool:
+    """Returns whether a checkpoint can become another architecture, and tell its own to a patch."""
+    version = checkpoint.keras_version
+    return (
+        checkpoint.format == "keras"
+        and checkpoint.config is not None
+        and version is not None
+        and not is_keras2(version)
+    )
+
+
+def _compared(
+    old: Checkpoint,
+    new: Checkpoint,
+    both: Sequence[tuple[Tensor, Tensor]],
+    alone: tuple[Sequence[Tensor], Sequence[Tensor]],
+    spool: BinaryIO,
+    progress: Progress | None,
+) -> tuple[dict[str, _Coded], tuple[dict[str, str], dict[str, str]]]:
+    """Returns the differences, whose codes go to the spool, and the hashes of the tensors of both checkpoints."""
+    taken = tuple({each.path: TensorHash() for each in one.tensors} for one in (old, new))
+    edits = [Edit(a, (a, b), partial(_differing, taken[0][a.path], taken[1][b.path])) for a, b in both]
+    edits += [Edit(each, (each,), partial(_hashed, taken[0][each.path])) for each in alone[0]]
+    scanned = pipeline.scan([old, new], edits, progress)
+    coded = _coded(scanned, spool)
+    edits = [Edit(each, (each,), partial(_hashed, taken[1][each.path])) for each in alone[1]]
+    for _ in pipeline.scan([new], edits):
+        pass
+    hashes = tuple({path: each.text() for path, each in one.items()} for one in taken)
+    return coded, (hashes[0], hashes[1])
+
+
+def _coded(scanned: object, spool: BinaryIO) -> dict[str, _Coded]:
+    found: dict[str, _Coded] = {}
+    path, encoder = "", Encoder(0, 1, spool.write)
+    for tensor, start, bits in scanned:  # type: ignore[attr-defined]
+        if bits is None:
+            continue
+        if tensor.path != path:
+            encoder.finish()
+            path, encoder = tensor.path, Encoder(prod(tensor.shape), bits.dtype.itemsize, spool.write)
+            found[path] = _Coded(spool.tell(), encoder.sizes)
+        encoder.add(start, bits)
+    encoder.finish()
+    return found
+
+
+def _differing(own: TensorHash, other: TensorHash, blocks: Sequence[Array], start: int, stop: int) -> Array | None:
+    """Hash a block of each checkpoint; returns in which bits the blocks differ, if they do."""
+    old, new = (as_bits(each) for each in blocks)
+    own.take(old, start)
+    other.take(new, start)
+    bits: Array = old ^ new
+    return bits if bits.any() else None
+
+
+def _hashed(own: TensorHash, blocks: Sequence[Array], start: int, stop: int) -> None:
+    own.take(blocks[0], start)
+
+
+def _values(tensor: Tensor, hashes: Mapping[str, str]) -> Values:
+    return Values(tensor.shape, tensor.dtype, hashes[tensor.path])
+
+
+def _side(checkpoint: Checkpoint, alone: Sequence[Tensor], hashes: Mapping[str, str], has_architecture: bool) -> Side:
+    own = None
+    if has_architecture:
+        assert checkpoint.config is not None
+        assert checkpoint.keras_version is not None
+        slots = {
+            group: tuple((slot, source.path) for slot, source in kept if isinstance(source, Tensor))
+            for group, kept in stored_state(checkpoint).items()
+        }
+        variables = tuple(each.path for each in checkpoint.weights)
+        own = Architecture(checkpoint.config, checkpoint.keras_version, variables, slots)
+    tensors = {each.path: _values(each, hashes) for each in alone}
+    return Side(one_line(os.path.basename(checkpoint.name)), tensors, checkpoint.lineage, own)
+
+
+Written = tuple[str, tuple[int, ...], "partial[None]"]
+"""Dtype and shape of an array of the patch, and what writes its bytes."""
+
+
+def _arrays(
+    coded: Mapping[str, _Coded],
+    old: Checkpoint,
+    left: Sequence[Tensor],
+    new: Checkpoint,
+    right: Sequence[Tensor],
+    spool: BinaryIO,
+) -> dict[str, Written]:
+    """Returns name of each array of the patch -> what it is, and what writes it."""
+    found: dict[str, Written] = {}
+    for path, each in coded.items():
+        ends = each.ends
+        size = int(ends[-1])
+        found[f"{path}/{ENDS}"] = "uint64", (len(ends),), partial(_write, ends.astype("<u8").tobytes())
+        found[f"{path}/{XOR}"] = "uint8", (size,), partial(_copy_spooled, spool, each.start, size)
+    for word, checkpoint, alone in ((BEFORE, old, left), (AFTER, new, right)):
+        for tensor in alone:
+            found[f"{tensor.path}/{word}"] = tensor.dtype, tensor.shape, partial(_copy_tensor, checkpoint, tensor)
+    return found
+
+
+def _write(data: bytes, file: BinaryIO) -> None:
+    file.write(data)
+
+
+def _copy_spooled(spool: BinaryIO, start: int, size: int, file: BinaryIO) -> None:
+    spool.seek(start)
+    while size:
+        data = spool.read(min(size, BLOCK))
+        file.write(data)
+        size -= len(data)
+
+
+def _copy_tensor(checkpoint: Checkpoint, tensor: Tensor, file: BinaryIO) -> None:
+    count = prod(tensor.shape)
+    for start in range(0, count, BLOCK):
+        values = checkpoint.read_range(tensor, start, min(count, start + BLOCK))
+        file.write(values.view(np.uint8).data)
