@@ -43,9 +43,29 @@ def test_verify_without_the_old_keras_says_so(tmp_path: Path, monkeypatch: pytes
     from wtool.training import compare
 
     monkeypatch.setattr(compare, "find_spec", lambda name: None)
-    (done,) = wtool.convert(MLP, output=tmp_path / "new.keras", optimizer="drop", verify=True)
+    shutil.copy(MLP, tmp_path / "mlp.h5")
+    (done,) = wtool.convert(tmp_path / "mlp.h5", optimizer="drop", verify=True)
     assert done.verified == "runs, its outputs are finite"
     assert "the old model was not run: tf_keras is not installed" in done.notes
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_verify_without_the_old_keras_takes_the_stored_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_right: bool
+) -> None:
+    from wtool.training import compare
+
+    monkeypatch.setattr(compare, "find_spec", lambda name: None)
+    shutil.copy(MLP, tmp_path / "mlp.h5")
+    with np.load(MLP.with_suffix(".npz")) as told:
+        np.savez(tmp_path / "mlp.npz", x0=told["x0"], y0=told["y0"] + (0 if is_right else 0.01))
+    if not is_right:
+        with pytest.raises(WtoolError, match=r"was written and should compute the same, but differs by 0\.01"):
+            wtool.convert(tmp_path / "mlp.h5", optimizer="drop", verify=True)
+        return
+    (done,) = wtool.convert(tmp_path / "mlp.h5", optimizer="drop", verify=True)
+    assert done.verified is not None
+    assert done.verified.startswith("computes what the stored example says (largest difference")
 
 
 def test_verify_compares_two_models_of_keras_3(tmp_path: Path) -> None:

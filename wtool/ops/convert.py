@@ -212,7 +212,7 @@ def _verified(output: str, plan: Plan) -> tuple[str | None, tuple[str, ...]]:
     from wtool.training.quiet import silent_import, without_advice
 
     with silent_import():
-        from wtool.training.compare import Unusable, compared
+        from wtool.training.compare import EXAMPLE, Unusable, compared
     try:
         with without_advice(), open_checkpoint(output) as made:
             found = compared(plan.base, made, is_old(plan.base))
@@ -226,6 +226,8 @@ def _verified(output: str, plan: Plan) -> tuple[str | None, tuple[str, ...]]:
         return f"runs, its outputs are {finite}", (f"the old model was not run: {found.why}",)
     refuse_difference(output, plan.base, found.difference, found.largest)
     told = f"largest difference {found.difference:.3g}, of outputs up to {found.largest:.3g}"
+    if found.by == EXAMPLE:
+        return f"computes what the stored example says ({told})", ()
     return f"computes what {found.by} computed before ({told})", ()
 
 

@@ -14,12 +14,16 @@ from wtool.checkpoint.layouts.tensorflow import FORMATS
 from wtool.checkpoint.model import Checkpoint
 from wtool.dtypes import Array
 from wtool.errors import WtoolError, in_short
+from wtool.training.example import stored_example
 from wtool.training.loading.load import private, refuse_unsafe, way_out
 from wtool.training.loading.old_names import older_objects
 
 EXAMPLES = 4
 WORDS = ("", "a", "the", "red", "blue cat", "the cat and a dog")
 """Texts that are drawn for inputs that are texts."""
+
+EXAMPLE = "example"
+"""Stands for the package that ran the old model, where an example beside the model tells its outputs."""
 
 SIZES = {2: 8, 3: 16, 4: 64, 5: 24}
 """Rank of an input -> sizes that are taken for dimensions which the model leaves open."""
@@ -52,7 +56,7 @@ class Comparison:
     """What running a converted model, and the model that it was made of, came to.
 
     Attributes:
-        by: the package that ran the old model: `tf_keras` or `keras`; None where nobody ran it.
+        by: the package that ran the old model, `tf_keras` or `keras`; or `EXAMPLE`; None where nothing tells its outputs.
         difference: largest absolute difference between the outputs; None where nobody ran the old model.
         largest: largest output of the new model.
         why: why nobody ran the old model.
@@ -66,6 +70,8 @@ class Comparison:
 
 def compared(old: Checkpoint, new: Checkpoint, is_keras2: bool, seed: int = 0) -> Comparison:
     """Returns how the outputs of a converted model differ from those of the model that it was made of.
+
+    Where nobody runs the old model, an example that is stored beside it tells its outputs.
 
     Args:
         old, new: whole models, open; see `largest_difference`.
@@ -85,6 +91,11 @@ def compared(old: Checkpoint, new: Checkpoint, is_keras2: bool, seed: int = 0) -
         if isinstance(why, Unusable):
             raise WtoolError(f"{error.message}, and {why.message}") from None
         raise
+    example = stored_example(old.name) if before is None else None
+    if example is not None:
+        inputs, stored = example
+        difference, largest = _difference(stored, _outputs(model, inputs, os.path.basename(new.name)))
+        return Comparison(EXAMPLE, difference, largest)
     if before is None:
         return Comparison(None, None, _largest(outputs), why.message if why else "")
     return Comparison("tf_keras" if is_keras2 else "keras", _difference(before, outputs)[0], _largest(outputs))
