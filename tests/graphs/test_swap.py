@@ -955,6 +955,31 @@ def test_verify_with_inputs_by_name(tmp_path: Path) -> None:
     assert done.difference[0] < 1e-6 < done.difference[1]
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_result_that_keras_does_not_load_is_an_error(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that was swapped, but that Keras did not load before either, has only a note."""
+    model = chain(L.Dense(4, activation="relu"), L.Dense(3))
+    model.save(tmp_path / "m.keras")
+    load, asked = keras.models.load_model, []
+
+    def broken(*words: Any, **more: Any) -> Any:
+        asked.append(words)
+        if len(asked) == number:
+            raise ValueError("a layer of another kind")
+        return load(*words, **more)
+
+    monkeypatch.setattr(keras.models, "load_model", broken)
+    if number == 2:
+        with pytest.raises(wtool.WtoolError, match=r"did not verify: Keras does not load m-swap\.keras"):
+            wtool.swap(tmp_path / "m.keras", to="linked", verify=True)
+        return
+    (done,) = wtool.swap(tmp_path / "m.keras", to="linked", verify=True)
+    assert done.difference is None
+    assert any("not verified: Keras does not load m.keras" in note for note in done.notes)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_limits_are_finite(value: float, tmp_path: Path) -> None:
     chain(L.Dense(4, activation="tanh"), L.Dense(3)).save(tmp_path / "m.keras")

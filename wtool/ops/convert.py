@@ -21,7 +21,7 @@ from wtool.ops.convert_options import Convert
 from wtool.ops.convert_words import bytes_of, entry_in, wishes_of
 from wtool.ops.converted import Converted
 from wtool.ops.filling import Filling, filled_model, filling_of
-from wtool.ops.verification import refuse_difference
+from wtool.ops.verification import did_not_verify, refuse_difference
 from wtool.run.batch import do_all
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
@@ -217,8 +217,7 @@ def _verified(output: str, plan: Plan) -> tuple[str | None, tuple[str, ...]]:
         with without_advice(), open_checkpoint(output) as made:
             found = compared(plan.base, made, is_old(plan.base))
     except Unusable as error:
-        told = f"{output} was written, but did not verify: {error.message}"
-        raise WtoolError(f"{told}; if this is the newest Keras, please report it") from None
+        raise did_not_verify(output, error) from None
     except WtoolError as error:
         return None, (f"not verified: {error.message}",)
     if found.by is None or found.difference is None:

@@ -18,7 +18,7 @@ from wtool.graphs.structure import structure_of
 from wtool.graphs.swap import Swap
 from wtool.graphs.values import Values, new_shape
 from wtool.ops.swapped import Swapped
-from wtool.ops.verification import refuse_difference
+from wtool.ops.verification import did_not_verify, refuse_difference
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
 from wtool.run.plan import Operand, Operation, Plan
@@ -119,15 +119,17 @@ def _verified(output: str, base: Checkpoint, same: bool) -> tuple[tuple[float, f
     """The largest difference and the largest output; or why there is none.
 
     Raises:
-        WtoolError: the models differ, and should not.
+        WtoolError: Keras does not load or run the result, or the models differ, and should not.
     """
     from wtool.training.quiet import silent_import, without_advice
 
     with silent_import():
-        from wtool.training.compare import largest_difference
+        from wtool.training.compare import Unusable, largest_difference
     try:
         with without_advice(), open_checkpoint(output) as made:
             difference = largest_difference(base, made)
+    except Unusable as error:
+        raise did_not_verify(output, error) from None
     except WtoolError as error:
         return None, (f"not verified: {error.message}",)
     if same:

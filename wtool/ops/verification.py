@@ -9,6 +9,17 @@ NARROW, WIDE = 0.05, 1e-4
 """Largest difference between outputs up to 1 that rounding explains: in two bytes, and in four or more."""
 
 
+def did_not_verify(output: str, error: WtoolError) -> WtoolError:
+    """Returns the error of a result that Keras does not load or run.
+
+    Args:
+        output: path of the result, which stays.
+        error: says what Keras said.
+    """
+    told = f"{output} was written, but did not verify: {error.message}"
+    return WtoolError(f"{told}; if this is the newest Keras, please report it")
+
+
 def refuse_difference(output: str, base: Checkpoint, difference: float, largest: float) -> None:
     """Refuse a result whose outputs differ from those of its base by more than rounding explains.
 

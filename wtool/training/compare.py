@@ -43,12 +43,16 @@ def largest_difference(first: Checkpoint, second: Checkpoint, seed: int = 0) -> 
         seed: of the inputs.
 
     Raises:
-        WtoolError: loading would do more than build layers, or Keras cannot load or run a model.
+        Unusable: Keras does not load the second model, or does not run it.
+        WtoolError: loading would do more than build layers, or Keras does not load or run the first model.
     """
-    names = [os.path.basename(each.name) for each in (first, second)]
-    models = [_loaded(each) for each in (first, second)]
-    inputs = _inputs(models[0], seed)
-    return _difference(*(_outputs(model, inputs, name) for model, name in zip(models, names, strict=True)))
+    try:
+        model = _loaded(first)
+        inputs = _inputs(model, seed)
+        outputs = _outputs(model, inputs, os.path.basename(first.name))
+    except Unusable as error:
+        raise WtoolError(error.message) from None
+    return _difference(outputs, _outputs(_loaded(second), inputs, os.path.basename(second.name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Comparison:
     """What running a converted model, and the model that it was made of, came to.
 
     Attributes:
-        by: the package that ran the old model, `tf_keras` or `keras`; or `EXAMPLE`; None where nothing tells its outputs.
+        by: the package that ran the old model, `tf_keras` or `keras`; `EXAMPLE`; None where nothing tells its outputs.
         difference: largest absolute difference between the outputs; None where nobody ran the old model.
         largest: largest output of the new model.
         why: why nobody ran the old model.
