@@ -52,6 +52,12 @@ MODELS: dict[str, tuple[Callable[[], Any], Any]] = {
     "frequencies learned": (
         lambda: of_texts(adapted(L.TextVectorization(output_mode="tf_idf"), ["a b c", "a d"])), TEXTS
     ),
+    "words learned before a kernel": (
+        lambda: of_texts(adapted(L.StringLookup(output_mode="one_hot"), ["a", "c", "a"]), L.Dense(2)), TEXTS
+    ),
+    "texts learned before a kernel": (
+        lambda: of_texts(adapted(L.TextVectorization(output_mode="multi_hot"), ["a b", "a d"]), L.Dense(2)), TEXTS
+    ),
     "frequencies of words": (
         lambda: of_texts(adapted(L.StringLookup(output_mode="tf_idf"), [["a", "b"], ["a", "d"]])), TEXTS
     ),
@@ -63,6 +69,7 @@ ENDINGS = (".h5", "", ".keras")
 SAVED = [
     *((name, ending) for name in ("words told", "text told", "words of a model inside") for ending in ENDINGS),
     ("text embedded", ""), ("words learned", ".keras"), ("frequencies learned", ".keras"),
+    ("words learned before a kernel", ".keras"), ("texts learned before a kernel", ".keras"),
     ("frequencies of words", ".keras"), ("statistics", ".h5"), ("statistics", ""),
 ]  # fmt: skip
 """Model, and the ending of the file that Keras 2 saves; none for a SavedModel."""

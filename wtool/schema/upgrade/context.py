@@ -67,6 +67,7 @@ class Context:
         shaped: whether `wishes.input_shape` became the shape of an input.
         flows: path of a model in the old model -> how masks go through the model, where any layer makes masks.
         terms: all masks of the model.
+        trained: path of a layer called with `training` -> a layer inside that is trained otherwise; None if none is.
         models: path of a functional model in the old model -> what is known of its outputs behind given inputs.
     """
 
@@ -80,6 +81,7 @@ class Context:
     moved: dict[str, tuple[str, str]] = field(default_factory=dict)
     arrays: dict[str, ArrayChange] = field(default_factory=dict)
     models: dict[str, Behind] = field(default_factory=dict)
+    trained: dict[str, str | None] = field(default_factory=dict)
     flows: dict[str, Flow] = field(default_factory=dict)
     terms: Terms = field(default_factory=Terms)
     calls: dict[str, dict[str, bool]] = field(default_factory=dict)

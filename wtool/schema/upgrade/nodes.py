@@ -39,6 +39,7 @@ from wtool.schema.upgrade.operations import OPERATIONS, leave_names_out, operati
 from wtool.schema.upgrade.recurrent_calls import takes_states, with_states
 from wtool.schema.upgrade.replacements import replacement_of
 from wtool.schema.upgrade.specs import Spec, Tensor, spec_of_input, specs_behind
+from wtool.schema.upgrade.training_calls import kept_training
 
 Entry = dict[str, Any]
 Arguments = tuple[list[Any], dict[str, Any]]
@@ -259,6 +260,7 @@ class _Graph:
         entry = self.new[call[0]][0]
         if self.places[call[0]].class_name in OPERATIONS:
             return [first], {}  # what the user puts in the place of an operation has settings instead
+        kwargs = kept_training(kwargs, entry, self.places[call[0]], self.context)
         if takes_states(class_of(entry)):
             return with_states(first, kwargs, self.places[call[0]], self.context)
         return [first], kwargs

@@ -90,10 +90,6 @@ _PLAIN = (
         ("BatchNormalization", "SyncBatchNormalization"), drops=("fused", "virtual_batch_size", "adjustment"),
     ),
     Rule(
-        "size of the vocabulary", "A lookup does not say any more how many words it has.", LOOKUPS,
-        drops=("vocabulary_size",),
-    ),
-    Rule(
         "threshold", "ThresholdedReLU becomes ReLU, which calls its theta threshold.", ("ThresholdedReLU",),
         renames=(("theta", "threshold"),),
     ),
@@ -129,6 +125,7 @@ _DONE_ELSEWHERE = (
          ("Attention", "AdditiveAttention")),
     Rule("random crop", "RandomCrop is followed by Resizing: in Keras 3 it crops in training only.", ("RandomCrop",)),
     Rule("old name", "Keras 2 had another name for what the setting means.", (*LOOKUPS, "CategoryEncoding")),
+    Rule("size of the vocabulary", "A lookup that gives indices does not say any more how many words it has.", LOOKUPS),
     Rule("old names", "Settings under the names of Keras 1 get those of today."),
     Rule("old arrays", "The arrays of Keras 1, and the kernels of its Theano backend, are laid out anew."),
     Rule("decay", "An optimizer's `decay` becomes an InverseTimeDecay of its learning rate: the same numbers."),
@@ -158,6 +155,8 @@ _REFUSING = (
     Rule("late scores", "Keras 3 does not find the scores of a call whose layer gave none when it was called first.",
          ("Attention", "AdditiveAttention", "MultiHeadAttention"), refuses=True),
     Rule("other mask", "Keras 3 would make another mask, and the mask cannot be written into the graph.", refuses=True),
+    Rule("training call", "Keras 3 runs what is called with training=True as in inference where the model predicts.",
+         refuses=True),
     Rule("robust masking", "Keras 3 has no robust masking.", ("Softmax", "MultiHeadAttention"), refuses=True),
     Rule("ragged input", "Layers of Keras 3 take no ragged tensors.", ("InputLayer", "TextVectorization"),
          refuses=True),

@@ -138,6 +138,10 @@ def _lookup(settings: Settings, place: Place, context: Context) -> None:
     if place.class_name == "CategoryEncoding" and "max_tokens" in settings:
         settings["num_tokens"] = settings.pop("max_tokens")  # of TensorFlow 2.3 and 2.4
         context.change(place, "old name", "max_tokens is called num_tokens")
+    size = settings.get("vocabulary_size")
+    if "vocabulary_size" in settings and (mode in (None, "int") or not isinstance(size, int)):
+        del settings["vocabulary_size"]  # of the others, Keras 3 has to know it before what was learned is loaded
+        context.change(place, "size of the vocabulary", "vocabulary_size: an index for each word needs no such setting")
     words, is_given = settings.get("vocabulary"), settings.pop("has_input_vocabulary", False)
     if isinstance(words, str) or (is_given and words is None):
         where = f"in the file {words!r:.80}, which Keras 3 does not open" if words else "in the graph of the SavedModel"
