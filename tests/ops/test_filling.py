@@ -145,6 +145,19 @@ def test_all_misfits_are_told_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_square_kernels_beside_transposed_ones_are_told(tmp_path: Path) -> None:
+    model = ZOO / "mixed_dtypes.keras"
+    values = values_of(model)
+    turned = {name: values[name].T.copy() for name in ("f32/kernel", "o/kernel")}
+    words: dict[str, Any] = {"like": model, "output": tmp_path / "new.keras"}
+    weights = write(tmp_path / "w.safetensors", values | turned)
+    (done,) = wtool.convert(weights, transpose=[*turned, "bf16/*", "f16/*"], **words)
+    told = [note for note in done.notes if "--transpose" in note]
+    assert told == ["mbf/kernel is 5x5 and taken as it is; --transpose 'mbf/kernel' turns it"]
+    (done,) = wtool.convert(weights, transpose=["*"], force=True, **words)
+    assert not any("--transpose" in note for note in done.notes)
+
+
 def test_names_and_patterns_of_nothing_are_told(tmp_path: Path) -> None:
     table = written_json(tmp_path / "names.json", {"gone": "fc1/bias", "fc2/kernel": "fc1/kernel"})
     told = misfits(tmp_path, lambda new: None, map=table, transpose=["nothing*"])

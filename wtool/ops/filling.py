@@ -80,20 +80,21 @@ def filled_model(model: Checkpoint, weights: Checkpoint, filling: Filling, recip
     if model.config is None or is_old(model):
         what = "weights alone" if model.config is None else "a model of Keras 2; convert it first"
         raise Unconvertible(f"--like names a whole model of Keras 3, and {model.name} is {what}")
-    sources, changes, refused = _fitted(model, weights, filling)
+    sources, changes, refused, either_way = _fitted(model, weights, filling)
     if refused:
         more = f"; and {len(refused) - 1:,} more" if len(refused) > 1 else ""
         raise Unconvertible(f"its tensors are not those of {model.name}: {refused[0].text}{more}", refused)
     made = kept_model(model, replace(recipe, wishes=Wishes(), optimizer="drop"))
-    notes = (*made.notes, *(["the state of the optimizer is left out: it was of other weights"] if model.slots else []))
+    dropped = ["the state of the optimizer is left out: it was of other weights"] if model.slots else []
+    notes = (*made.notes, *dropped, *either_way)
     return replace(made, composition=replace(made.composition, variables=sources), changes=changes, notes=notes)
 
 
-Fitted = tuple[dict[str, Tensor | Fresh], tuple[Change, ...], tuple[Change, ...]]
+Fitted = tuple[dict[str, Tensor | Fresh], tuple[Change, ...], tuple[Change, ...], tuple[str, ...]]
 
 
 def _fitted(model: Checkpoint, weights: Checkpoint, filling: Filling) -> Fitted:
-    """Returns path of each variable -> what fills it; what is done to tensors; and what does not fit."""
+    """Returns path of each variable -> what fills it; what is done; what does not fit; what fits both ways."""
     variables = {each.path: each for each in model.weights if each.copy_of is None}
     refused = list(_unknown(weights, filling))
     taken: dict[str, Tensor] = {}
@@ -107,6 +108,7 @@ def _fitted(model: Checkpoint, weights: Checkpoint, filling: Filling) -> Fitted:
             taken[path] = tensor
     sources: dict[str, Tensor | Fresh] = {}
     changes: list[Change] = []
+    either_way: list[str] = []
     for path, variable in variables.items():
         if path not in taken:
             refused.append(_change(variable, f"no tensor fills {path} ({_shape(variable.shape)})"))
@@ -117,7 +119,12 @@ def _fitted(model: Checkpoint, weights: Checkpoint, filling: Filling) -> Fitted:
             continue
         sources[path] = _source(weights, taken[path], variable, is_turned)
         changes += _told(taken[path], variable, is_turned)
-    return sources, tuple(changes), tuple(refused)
+        is_square = len(variable.shape) > 1 and transposed_shape(variable.shape, variable.shape) == variable.shape
+        if is_square and filling.transposed and not is_turned:
+            either_way.append(
+                f"{path} is {_shape(variable.shape)} and taken as it is; --transpose '{taken[path].path}' turns it"
+            )
+    return sources, tuple(changes), tuple(refused), tuple(either_way)
 
 
 def _unknown(weights: Checkpoint, filling: Filling) -> Iterator[Change]:

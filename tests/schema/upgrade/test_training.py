@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wtool.schema.upgrade.context import Context
+from wtool.schema.upgrade.model import upgrade
 from wtool.schema.upgrade.optimizers import upgraded_optimizer
 from wtool.schema.upgrade.training import upgraded_training
 from wtool.schema.upgrade.upgraded import Wishes
@@ -208,3 +209,17 @@ def test_any_configuration_is_survived(training: Entry, outputs: Any) -> None:
     for told in (training, {**training, "optimizer_config": SGD}):
         found = upgraded_training(told, outputs, {}, Context())
         assert found == {} or isinstance(found["optimizer"], dict)
+
+
+@pytest.mark.parametrize(
+    ("kind", "trainable", "is_noted"),
+    [("Adam", True, True), ("Adagrad", True, True), ("SGD", True, False), ("Adam", False, False)],
+)
+def test_an_embedding_that_trains_on_otherwise_is_noted(kind: str, trainable: bool, is_noted: bool) -> None:
+    layer = entry(
+        "Embedding", name="words", input_dim=3, output_dim=2, batch_input_shape=[None, 4], trainable=trainable
+    )
+    model = entry("Sequential", name="model", layers=[layer])
+    training = {"optimizer_config": entry(kind, learning_rate=0.1), "loss": "mse"}
+    notes = upgrade(model, training, "2.10.0", {}, Wishes()).notes
+    assert any("several times in a batch" in note and "words trains on" in note for note in notes) is is_noted

@@ -14,7 +14,7 @@ from wtool.schema.upgrade.context import Context, Place
 from wtool.schema.upgrade.layers import upgraded_entry
 from wtool.schema.upgrade.mask_flow import follow_masks
 from wtool.schema.upgrade.masks import has_masks, layers_within
-from wtool.schema.upgrade.training import upgraded_training
+from wtool.schema.upgrade.training import note_embeddings, upgraded_training
 from wtool.schema.upgrade.upgraded import Upgraded, Wishes, moved_path
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -53,6 +53,7 @@ def upgrade(
     moved = context.moves()
     if compiled := upgraded_training(training or {}, _outputs(whole(config)), moved, context):
         entry[COMPILED] = compiled
+        note_embeddings(entry, compiled, context)
     for unused in wishes.unused_names(context.named):
         context.note(unused)
     if wishes.input_shape is not None and not context.shaped:

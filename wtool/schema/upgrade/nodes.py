@@ -247,23 +247,19 @@ class _Graph:
 
     def _arguments(self, call: CallKey) -> Arguments:
         """Returns the arguments of a layer's call for Keras 3."""
-        node = self.calls[call][0]
-        tensor = partial(self._noted, self.places[call[0]])
-        first = filled(node, tensor, partial(_constant, self.new[call[0]][0]))
-        if isinstance(first, list) and len(first) == 1:
-            first = first[0]
+        node, place, entry = self.calls[call][0], self.places[call[0]], self.new[call[0]][0]
+        tensor = partial(self._noted, place)
+        first = filled(node, tensor, partial(_constant, entry))
+        first = first[0] if isinstance(first, list) and len(first) == 1 else first
         kwargs = {
             str(word): filled(value, tensor)
             for word, value in _others(node).items()
             if value is not None or word not in ("training", "mask")
-        } | self.context.calls.get(self.places[call[0]].path, {})
-        entry = self.new[call[0]][0]
-        if self.places[call[0]].class_name in OPERATIONS:
+        } | self.context.calls.get(place.path, {})
+        if place.class_name in OPERATIONS:
             return [first], {}  # what the user puts in the place of an operation has settings instead
-        kwargs = kept_training(kwargs, entry, self.places[call[0]], self.context)
-        if takes_states(class_of(entry)):
-            return with_states(first, kwargs, self.places[call[0]], self.context)
-        return [first], kwargs
+        kwargs = kept_training(kwargs, entry, place, self.context)
+        return with_states(first, kwargs, place, self.context) if takes_states(class_of(entry)) else ([first], kwargs)
 
     def flow(self, layers: list[Entry], taken: set[str]) -> Flow:
         """Returns how masks go through the model.

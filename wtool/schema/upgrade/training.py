@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from wtool.schema.layers import class_of
 from wtool.schema.upgrade.context import Context
+from wtool.schema.upgrade.masks import layers_within
 from wtool.schema.upgrade.objectives import placed, upgraded_loss, upgraded_metric
 from wtool.schema.upgrade.optimizers import upgraded_optimizer
 
 METRICS = ("metrics", "weighted_metrics")
+SQUARING = ("Adadelta", "Adagrad", "Adam", "Adamax", "AdamW", "Nadam", "RMSprop")
+"""Optimizers with squares of gradients; Keras 3 on TensorFlow gives them that of each word in a batch apart."""
 
 
 def upgraded_training(
@@ -44,6 +48,26 @@ def upgraded_training(
     if isinstance(training.get("jit_compile"), bool):
         found["jit_compile"] = training["jit_compile"]
     return found
+
+
+def note_embeddings(entry: Mapping[str, Any], compiled: Mapping[str, Any], context: Context) -> None:
+    """Note that an Embedding trains on otherwise, where a batch has the same word several times.
+
+    Args:
+        entry: of the new model.
+        compiled: how the model is compiled.
+        context: takes the note.
+    """
+    optimizer = compiled["optimizer"]
+    optimizer = optimizer["config"].get("inner_optimizer", optimizer)
+    for each in layers_within(entry) if optimizer["class_name"] in SQUARING else ():
+        if class_of(each) == "Embedding" and each["config"].get("trainable") is not False:
+            context.note(
+                f"where a word comes several times in a batch, {optimizer['class_name']} of Keras 3 on TensorFlow "
+                f"takes each of its gradients apart, and Keras 2 took their sum: {each['config'].get('name')} trains "
+                "on a little otherwise"
+            )
+            return
 
 
 def _losses(losses: Any, outputs: Sequence[str] | None, moved: Mapping[str, str]) -> Any:
