@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wtool.transforms.averaging import CACHE_BLOCK
-from wtool.transforms.distance import Distance, are_the_same_bytes, distance, equal_blocks
+from wtool.transforms.distance import BLOCK, Distance, are_the_same_bytes, distance, equal_blocks
 
 Array = np.ndarray[Any, Any]
 SPECIAL = [0.0, -0.0, 1.0, -1.0, np.nan, np.inf, -np.inf, 1e-40, 3.0, 65504.0]
@@ -87,7 +86,7 @@ def test_parts_together_are_the_whole(drawn: tuple[Array, Array], cut: int) -> N
 
 def test_large_blocks_are_cut() -> None:
     rng = np.random.default_rng(0)
-    a = rng.normal(size=2 * CACHE_BLOCK + 5).astype(np.float32)
+    a = rng.normal(size=2 * BLOCK + 5).astype(np.float32)
     b = (a + 0.1 * rng.normal(size=a.size)).astype(np.float32)
     found = distance(a, b)
     assert_alike(found, formula(a, b))

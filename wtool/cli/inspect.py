@@ -13,7 +13,7 @@ import click
 from wtool.cli import options
 from wtool.cli.console import print_table
 from wtool.cli.read_only import each_model
-from wtool.errors import one_line
+from wtool.errors import Usage, one_line
 
 if TYPE_CHECKING:
     from wtool.run.pipeline import Progress
@@ -22,14 +22,20 @@ if TYPE_CHECKING:
 @click.command("inspect")
 @options.models
 @click.option("--tensors", "each_tensor", is_flag=True, help="A line for every tensor instead of every layer.")
+@click.option("--stable", is_flag=True, help="Text that changes only where the model does, for git's diff.")
 @options.as_json
 @options.quiet
-def command(models: tuple[str, ...], each_tensor: bool, as_json: bool, quiet: bool) -> int:
+def command(models: tuple[str, ...], each_tensor: bool, stable: bool, as_json: bool, quiet: bool) -> int:
     """Show what is in saved models: files, folders searched for models, or - for standard input.
 
     Statistics are computed in one streaming pass that also verifies the checksums of archives. With --json, one object
-    per model and line; docs/reference/inspect.md lists its keys.
+    per model and line; docs/reference/inspect.md lists its keys. With --stable, a line for each setting and tensor,
+    without dates and names of files.
     """
+    if stable and (each_tensor or as_json):
+        raise Usage("--stable is a text of its own, and goes with neither --tensors nor --json")
+    if stable:
+        return each_model(models, "reading", None, True, _stable)
     return each_model(models, "reading", "path" if as_json else None, quiet, partial(_inspected, each_tensor, as_json))
 
 
@@ -41,6 +47,14 @@ def _inspected(each_tensor: bool, as_json: bool, path: str, progress: Progress |
         click.echo(json.dumps(found))
     else:
         _show(found, each_tensor)
+    return 0
+
+
+def _stable(path: str, progress: Progress | None) -> int:
+    from wtool.ops.stable import stable_text
+
+    for line in stable_text(path, progress).splitlines():
+        click.echo(one_line(line))
     return 0
 
 

@@ -45,7 +45,7 @@ def both(left: Checkpoint, right: Checkpoint) -> tuple[Compared, Compared]:
     Keras 3 is taken as its conversion, where it can be converted.
     """
     if left.config is None and right.config is None:
-        one, other = _as_stored(left), _as_stored(right)
+        one, other = as_stored(left), as_stored(right)
         return one, _named_alike(one, other)
     if left.config is None:
         model, weights = _with_weights(right, left)
@@ -54,12 +54,12 @@ def both(left: Checkpoint, right: Checkpoint) -> tuple[Compared, Compared]:
         return _with_weights(left, right)
     if is_old(left) != is_old(right):
         return _as_keras3(left), _as_keras3(right)
-    return _as_stored(left), _as_stored(right)
+    return as_stored(left), as_stored(right)
 
 
 def _with_weights(model: Checkpoint, weights: Checkpoint) -> tuple[Compared, Compared]:
     """Returns a model and weights alone, which may have been saved by Keras 2 or after a conversion to Keras 3."""
-    known = [_as_stored(model), *([_as_keras3(model)] if is_old(model) else [])]
+    known = [as_stored(model), *([_as_keras3(model)] if is_old(model) else [])]
     found = [(each, _along(weights, each)) for each in known]
     return min(found, key=lambda each: _count_unpaired(*each))
 
@@ -79,7 +79,7 @@ def _along(weights: Checkpoint, model: Compared) -> Compared:
         weights = with_architecture(weights, config)
     except WtoolError as error:
         notes = (f"{weights.name} does not fit the architecture of {model.model.name}: {error.message}",)
-    return replace(_as_stored(weights), config=None, training=None, notes=notes)
+    return replace(as_stored(weights), config=None, training=None, notes=notes)
 
 
 def _named_alike(one: Compared, other: Compared) -> Compared:
@@ -95,7 +95,8 @@ def _named_alike(one: Compared, other: Compared) -> Compared:
     )
 
 
-def _as_stored(model: Checkpoint) -> Compared:
+def as_stored(model: Checkpoint) -> Compared:
+    """Returns a model as its file has it."""
     weights = {tensor.path: tensor for tensor in model.weights}
     slots = tuple((tensor.slot, tensor) for tensor in model.slots if tensor.slot is not None)
     return Compared(model, model.config, _training(model), weights, slots)
@@ -113,7 +114,7 @@ def _training(model: Checkpoint) -> Mapping[str, Any] | None:
 
 def _as_keras3(model: Checkpoint) -> Compared:
     """Returns a model as one of Keras 3; as it is stored where it is one, or cannot be converted."""
-    stored = _as_stored(model)
+    stored = as_stored(model)
     if not is_old(model):
         return stored
     try:

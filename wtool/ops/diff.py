@@ -15,6 +15,7 @@ from wtool.errors import Usage
 from wtool.ops.compared import Compared, both
 from wtool.run.comparing import (
     Pair,
+    Pairing,
     SlotKey,
     Source,
     Tolerance,
@@ -71,7 +72,7 @@ def _diff(left: Compared, right: Compared, tolerance: Tolerance, progress: Progr
     renamed = {there: here for here, there in weights.pairs if here != there}
     left_slots = _by_key(left, {})
     right_slots = _by_key(right, renamed)
-    slots = paired_by_key(list(left_slots), list(right_slots))
+    slots, copies = _without_copies(paired_by_key(list(left_slots), list(right_slots)), left, right)
     pairs = [Pair(paths, left.weights[paths[0]], right.weights[paths[1]]) for paths in weights.pairs]
     pairs += [Pair((_slot_path(key), _slot_path(key)), left_slots[here], right_slots[key]) for here, key in slots.pairs]
     tensors = compared((left.model, right.model), pairs, tolerance, progress)
@@ -91,8 +92,22 @@ def _diff(left: Compared, right: Compared, tolerance: Tolerance, progress: Progr
         tuple(map(_slot_path, slots.added)),
         tuple(map(_slot_path, slots.removed)),
         training,
-        tuple(_notes(left, right, renamed, tensors)),
+        (*_notes(left, right, renamed, tensors), *copies),
     )
+
+
+def _without_copies(slots: Pairing[SlotKey], left: Compared, right: Compared) -> tuple[Pairing[SlotKey], list[str]]:
+    """Returns the variables of both optimizers without copies that only one format keeps, and a note on those.
+
+    Archives hold the variables of an optimizer inside another one twice, whole models in `.h5` once.
+    """
+    is_stored = left.config is left.model.config and right.config is right.model.config
+    if is_stored and left.model.format == right.model.format:
+        return slots, []
+    firsts = [tuple(key for key in keys if key[2] == 0) for keys in (slots.removed, slots.added)]
+    count = len(slots.removed) + len(slots.added) - sum(map(len, firsts))
+    note = f"{count:,} variables of the optimizer are stored a second time in one of the files"
+    return Pairing(slots.pairs, *firsts), [note] if count else []
 
 
 def _by_key(model: Compared, renamed: Mapping[str, str]) -> dict[SlotKey, Source]:
@@ -138,7 +153,7 @@ def _training(left: Compared, right: Compared) -> tuple[tuple[SettingDifference,
         return (), ()
     common_only = left.model.keras_version != right.model.keras_version or left.model.format != right.model.format
     both_compiled = bool(left.training) and bool(right.training)
-    old, new = _plain_training(left.training), _plain_training(right.training)
+    old, new = plain_training(left.training), plain_training(right.training)
     found = [
         SettingDifference("", each.where, each.left, each.right)
         for each in differences(old, new, common_only=common_only and both_compiled)
@@ -147,7 +162,7 @@ def _training(left: Compared, right: Compared) -> tuple[tuple[SettingDifference,
     return optimizer, tuple(each for each in found if each not in optimizer)
 
 
-def _plain_training(training: Mapping[str, Any]) -> Any:
+def plain_training(training: Mapping[str, Any]) -> Any:
     """Returns a training configuration in one form: losses and metrics have short and long names."""
     return plain_settings({key: with_long_names(value) for key, value in training.items()})
 
