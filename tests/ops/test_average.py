@@ -97,6 +97,7 @@ def test_coefficients() -> None:
         ({"alpha": 0.0}, "alpha"),
         ({"coefficients": [1, -1]}, "zero"),
         ({"coefficients": [1e308, 1e308]}, "no number"),
+        ({"coefficients": [1e-320, 1e-320]}, "too small to calculate with"),
         ({"alpha": 0.001}, "zero"),
         ({"order": "Natural"}, "no order"),
         ({"optimizer": "resett"}, "no optimizer"),

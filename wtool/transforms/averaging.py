@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CACHE_BLOCK = 32_768  # elements: two float64 blocks of it fit into the L2 cache beside the data
 _scratch = threading.local()  # fresh memory costs a page fault every 4 KiB, and there are gigabytes to go through
+SMALLEST = 1e-290  # the sum of magnitudes: coefficients that are smaller still lose digits, as subnormal numbers do
 PAIRWISE = 8  # from so many terms on, NumPy adds up a contiguous axis in pairs
 
 
@@ -85,12 +86,15 @@ def normalised(weights: NDArray[np.float64]) -> list[float]:
     """The weights divided by their sum.
 
     Raises:
-        Usage: the sum is zero but for rounding errors, or no number: nothing to normalise by.
+        Usage: the sum is zero but for rounding errors, or no number: nothing to normalise by; or all coefficients are
+            so small that digits of them are lost.
     """
     with np.errstate(all="ignore"):
         total, size = weights.sum(), np.abs(weights).sum()
     if not np.isfinite(size) or not abs(total) > len(weights) * np.finfo(np.float64).eps * size:
         raise Usage("the coefficients add up to zero or to no number, so they cannot be normalised to 1")
+    if size < SMALLEST:
+        raise Usage(f"the coefficients are too small to calculate with: their magnitudes add up to {size:.3g}")
     return [float(share) for share in weights / total]
 
 

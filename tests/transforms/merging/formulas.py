@@ -89,7 +89,7 @@ def by_unit(function: Callable[..., Array], axes: tuple[int, ...], *tensors: Arr
 
 def nuslerp(base: Array | None, models: Tensors, options: dict[str, Any], axes: tuple[int, ...]) -> Array:
     weights = options.get("weight", [1, 1])
-    t = 0.5 if abs(sum(weights)) < 1e-6 else weights[1] / sum(weights)
+    t = weights[1] / sum(weights)
 
     def one(first: Array, second: Array) -> Array:
         return arc(first, second, t, lambda cosine: 1 - cosine**2 <= 1e-16, 1e-7)

@@ -49,7 +49,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("slerp", {"t": 0.9}),
     ("nuslerp", {"weight": [1, 3]}),
     ("nuslerp", {"weight": [1, 3], "rows": True}),
-    ("nuslerp", {"weight": [1, -1]}),
+    ("nuslerp", {"weight": [1, -0.5]}),
     ("multislerp", {"weight": [1, 0.5, 0.25]}),
     ("karcher", {}),
     ("karcher", {"max_iterations": 3, "tolerance": 1e-9}),

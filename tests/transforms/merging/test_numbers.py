@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wtool.errors import Usage
-from wtool.transforms.merging.numbers import Entry, Numbers, at_depth, numbers_of
+from wtool.transforms.merging.numbers import LARGEST, SMALLEST, Entry, Numbers, at_depth, numbers_of
 
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+POSITIVE = st.floats(SMALLEST, LARGEST)
+NUMBERS = st.one_of(st.sampled_from([0.0, -0.0]), POSITIVE, POSITIVE.map(lambda number: -number))
 GRADIENTS = st.lists(NUMBERS, min_size=1, max_size=4).map(tuple)
 PER_MODEL = st.lists(GRADIENTS, min_size=1, max_size=3).map(tuple)
 PATTERNS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
@@ -71,6 +72,7 @@ def test_a_pattern_may_hold_an_equals_sign() -> None:
     "wrong",
     [
         "", ",", "1,", ":", "1:", "a", "nan", "inf", "-inf", "1e999", "1_0", "a=", "=1", "a=b", "1;2", "1 2",
+        "1e101", "-1e-101", "5e-324", 1e308,
         None, True, np.True_, float("nan"), float("inf"), [], (), {}, [None], [[1]], [True], {"": 1}, {1: 2}, {"a": {}},
         {"a": None}, {"a": []}, object, b"1", 10**400, 1j, np.zeros((2, 2)), ["1", "2"], ["a=1", 2],
         [".5", "b=1", ".4"], ["1,2"] * 2, "٣,٤=", set(),

@@ -113,8 +113,16 @@ def test_weights_that_add_up_to_zero() -> None:
     from wtool.transforms.merging.arrays import merged_arrays
 
     models = [{"kernel": np.ones(3)}, {"kernel": np.zeros(3)}]
-    for method in ("linear", "multislerp"):
+    for method in ("linear", "multislerp", "nuslerp"):
         with pytest.raises(Usage, match="the weights of kernel add up to 0"):
             merged_arrays(method, [{"kernel": np.ones(3)}, {"kernel": np.arange(3.0)}], weight=[1, -1])
     found = merged_arrays("linear", models, weight=[1, -1], normalize=False)["kernel"]
     np.testing.assert_array_equal(found, 1)
+
+
+def test_small_weights_count_as_they_are() -> None:
+    from wtool.transforms.merging.arrays import merged_arrays
+
+    models = [{"kernel": np.array([1.0, 0.0])}, {"kernel": np.array([0.0, 1.0])}]
+    found = [merged_arrays("nuslerp", models, weight=weight)["kernel"] for weight in ([1, 3], [1e-7, 3e-7])]
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-15)

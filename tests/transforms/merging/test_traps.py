@@ -134,9 +134,9 @@ def test_multislerp_of_short_vectors_has_their_direction_and_mean_length(size: f
     np.testing.assert_allclose(merged("multislerp", [models[0] * size], [0, 0]), models[0] * size, rtol=1e-14)
 
 
-def test_nuslerp_with_weights_that_add_up_to_nothing_takes_the_middle() -> None:
-    found = merged("nuslerp", [[1, 0], [0, 1]], weight=[1, -1])
-    np.testing.assert_allclose(found, [0.5**0.5, 0.5**0.5])
+def test_nuslerp_with_weights_that_add_up_to_nothing_is_an_error() -> None:
+    with pytest.raises(Usage, match="add up to 0"):
+        merged("nuslerp", [[1, 0], [0, 1]], weight=[1, -1])
 
 
 # ranks

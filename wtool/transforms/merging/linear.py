@@ -41,17 +41,22 @@ def wise_ft(data: Data, settings: Settings) -> Prepared:
     return Prepared({path: partial(_mean, np.array([1 - t, t]), 1.0) for path, t in shares.items()})
 
 
-def weight_sum(weights: NDArray[np.float64], path: str) -> float:
+def weight_sum(
+    weights: NDArray[np.float64], path: str, remedy: str = "--no-normalize leaves them as they are"
+) -> float:
     """Returns the sum of a tensor's weights, shape (models,), for results to be divided by.
+
+    Args:
+        weights: one for each model.
+        path: of the tensor, for messages.
+        remedy: what the message says besides.
 
     Raises:
         Usage: the sum is zero but for rounding errors.
     """
     total = float(weights.sum())
     if not abs(total) > len(weights) * np.finfo(np.float64).eps * float(np.abs(weights).sum()):
-        raise Usage(
-            f"the weights of {path} add up to 0, so they cannot be normalised; --no-normalize leaves them as they are"
-        )
+        raise Usage(f"the weights of {path} add up to 0, so they cannot be normalised; {remedy}")
     return total
 
 

@@ -24,6 +24,9 @@ from wtool.errors import Usage
 MOST = 100_000
 """Numbers in one entry, and entries of one option."""
 
+SMALLEST, LARGEST = 1e-100, 1e100
+"""The magnitudes that numbers may have besides 0: what is calculated with them stays far from the ends of float64."""
+
 Gradient = tuple[float, ...]
 """The values at equal distances from the first layer to the last one; of a single number, the number."""
 
@@ -168,6 +171,8 @@ def _number(name: str, given: Any) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise Usage(f"--{name} has {given!r:.50}, which is no finite number")
+    if number != 0 and not SMALLEST <= abs(number) <= LARGEST:
+        raise Usage(f"--{name} has {given!r:.50}; magnitudes are 0, or from {SMALLEST:g} to {LARGEST:g}")
     return number
 
 

@@ -54,10 +54,11 @@ def _slerp(settings: Settings, site: Site, dots: NDArray[np.float64]) -> NDArray
 def nuslerp(data: Data, settings: Settings) -> Prepared:
     """The same between two models, or between their differences from the base, with t = w_2 / (w_1 + w_2).
 
-    Where 1 - cos(a)^2 <= 1e-16, it is (1-t) v_1 + t v_2. Where |w_1 + w_2| < 1e-6, t is 1/2. With `rows`, each output
-    unit is a vector of its own, as are the rows of PyTorch's kernels.
+    Where 1 - cos(a)^2 <= 1e-16, it is (1-t) v_1 + t v_2. With `rows`, each output unit is a vector of its own, as
+    are the rows of PyTorch's kernels. (mergekit takes 1/2 for t where |w_1 + w_2| < 1e-6.)
 
     Raises:
+        Usage: the weights of a tensor add up to zero.
         Refused: two vectors point in opposite directions, and their mean vanishes.
     """
     rule = partial(_nuslerp, settings)
@@ -65,8 +66,8 @@ def nuslerp(data: Data, settings: Settings) -> Prepared:
 
 
 def _nuslerp(settings: Settings, site: Site, dots: NDArray[np.float64]) -> NDArray[np.float64]:
-    first, second = settings.of_models("weight", site)
-    t = 0.5 if abs(first + second) < 1e-6 else float(second / (first + second))
+    weights = settings.of_models("weight", site)
+    t = float(weights[1]) / weight_sum(weights, site.path, "take others")
     cosine = dots[0, 1] / np.prod(np.maximum(_lengths(dots), 1e-7), axis=0)
     return _between(site, dots, t, cosine, 1 - np.square(cosine) <= 1e-16, "other weights")
 
