@@ -382,3 +382,11 @@ def test_bytes_that_merging_does_not_touch_are_the_firsts(tmp_path: Path) -> Non
     different = {name for name in old if old[name].tobytes() != new[name].tobytes()}
     assert len(different) == 1
     assert sum(action.startswith("merged") for action in done.actions.values()) == 1
+
+
+def test_a_copy_of_the_base_is_told_as_such(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.keras"
+    copy.write_bytes(BLOBS[0].read_bytes())
+    notes = wtool.merge([copy], base=BLOBS[0], method="ties", output=tmp_path / "out.keras").notes
+    assert [note for note in notes if "nothing distinguishes the model from the base" in note]
+    assert not [note for note in notes if "counts twice" in note]

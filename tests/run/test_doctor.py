@@ -118,7 +118,13 @@ def test_new_layers_and_distance_are_told(tmp_path: Path) -> None:
     assert not found.is_safe
     assert "far apart, though the models seem to share their initialisation" in found.verdict[0]
     kept = [each.norm for each in found.kernels if each.finding == "apart" and each.norm is not None]
-    assert f"the average keeps {min(kept):.0%} to {max(kept):.0%} of their kernels' norms" in found.verdict[0]
+    shares = " to ".join(sorted({f"{min(kept):.0%}", f"{max(kept):.0%}"}))
+    assert f"the average keeps {shares} of their kernels' norms" in found.verdict[0]
+
+
+def test_a_share_of_the_norms_is_told_once(tmp_path: Path) -> None:
+    alone = look([variant(tmp_path, "far", moved(0, 0.9))], MLP)
+    assert "; the average keeps 100% of their kernels' norms" in "".join(alone.verdict)
 
 
 def test_nan_and_zeros_are_told_by_model_and_path(tmp_path: Path) -> None:

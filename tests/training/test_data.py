@@ -109,6 +109,12 @@ def test_a_number_is_no_samples() -> None:
         data.read_data("single.npz", None)
 
 
+def test_empty_arrays_have_no_samples() -> None:
+    np.savez("empty.npz", x=X[:0], y=X[:0])
+    with pytest.raises(wtool.Usage, match="are empty: they have no samples"):
+        data.read_data("empty.npz", None)
+
+
 def two_outputs(form: type) -> Any:
     keras.utils.set_random_seed(0)
     inputs = {name: keras.Input((2,), name=f"{name}_in") for name in ("left", "right")}

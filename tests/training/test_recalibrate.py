@@ -251,3 +251,4 @@ def test_data_that_is_missing_or_does_not_fit(saved: Path) -> None:
         wtool.recalibrate(saved, data=np.zeros((3, 7), np.float32))
     with pytest.raises(wtool.Usage, match="counted from 1 up"):
         wtool.recalibrate(saved, data=numbers(), batches=0)
+    assert not wtool.recalibrate(saved, data=numbers(), batches=10**30, dry_run=True)[0].skipped

@@ -143,12 +143,22 @@ def _opened(paths: Sequence[str], drop: bool, stack: ExitStack) -> list[Checkpoi
     return [*older, base]
 
 
-def same_content(checkpoints: Sequence[Checkpoint], hashes: Sequence[tuple[str, ...]]) -> list[str]:
-    """A note on copies: another name and the same bytes. One file under two names is noted before the run."""
+def same_content(
+    checkpoints: Sequence[Checkpoint], hashes: Sequence[tuple[str, ...]], has_base: bool = False
+) -> list[str]:
+    """A note on copies: another name and the same bytes. One file under two names is noted before the run.
+
+    Args:
+        checkpoints: the base first, if there is one.
+        hashes: of the bytes of each.
+        has_base: whether the first is a base, which does not count as a model.
+    """
     first: dict[tuple[str, ...], Checkpoint] = {}
     notes = []
     for checkpoint, own in zip(checkpoints, hashes, strict=True):
         twin = first.setdefault(own, checkpoint)
         if twin.sources[0].identity != checkpoint.sources[0].identity:
-            notes.append(f"{checkpoint.name} and {twin.name} have the same content, which counts twice")
+            is_base = has_base and twin is checkpoints[0]
+            meaning = "so that nothing distinguishes the model from the base" if is_base else "which counts twice"
+            notes.append(f"{checkpoint.name} and {twin.name} have the same content, {meaning}")
     return notes

@@ -100,7 +100,8 @@ def _told(work: ByMethod, plan: Plan, goal: Goal, derived: Derived, notes: Seque
     actions = derived.actions
     in_order = {id(each): own for each, own in zip(plan.checkpoints, derived.hashes, strict=False)}
     checkpoints = [each.checkpoint for each in operands]
-    same = same_content(checkpoints, [in_order[id(each)] for each in checkpoints]) if in_order else []
+    hashes = [in_order[id(each)] for each in checkpoints] if in_order else []
+    same = same_content(checkpoints, hashes, operands[0].role == "base") if hashes else []
     return Merged(
         None if goal.dry_run else goal.path,
         work.method.name,

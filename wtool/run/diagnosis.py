@@ -106,7 +106,8 @@ def _starts(kernels: tuple[KernelDiagnosis, ...], found: Findings) -> list[str]:
 def _norms(kernels: list[KernelDiagnosis]) -> str:
     """What an average leaves of the norms of kernels: where that is little, its activations collapse layer by layer."""
     known = [each.norm for each in kernels if each.norm is not None]
-    return f"; the average keeps {min(known):.0%} to {max(known):.0%} of their kernels' norms" if known else ""
+    shares = dict.fromkeys(f"{share:.0%}" for share in (min(known), max(known))) if known else ()
+    return f"; the average keeps {' to '.join(shares)} of their kernels' norms" if shares else ""
 
 
 def _faults(found: Findings) -> list[str]:

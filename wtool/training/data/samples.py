@@ -53,7 +53,9 @@ def of_arrays(arrays: Any) -> Samples:
     if not all(leaf.shape for leaf in leaves):
         raise Usage("an array of data is a single number, and no samples")
     sizes = sorted({len(leaf) for leaf in leaves})
-    if len(sizes) != 1 or sizes[0] == 0:
+    if sizes[-1] == 0:
+        raise Usage("the arrays of data are empty: they have no samples")
+    if len(sizes) != 1:
         raise Usage(f"arrays of data with {' and '.join(map(str, sizes))} samples do not go together")
 
     def take(places: Array) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -215,7 +216,8 @@ def _inputs(data: Any, how: Recalibration) -> Iterator[Any]:
     batches = fed(data, how.batch_size, SEED)
     if isinstance(batches, keras.utils.PyDataset):
         batches = _by_number(batches, how)
-    for batch in islice(batches, how.batches):
+    most = None if how.batches is None else min(how.batches, sys.maxsize)
+    for batch in islice(batches, most):
         x, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
         yield keras.tree.map_structure(_own, x)
 
