@@ -33,7 +33,7 @@ def main(folder: str) -> None:
         row(path, path.removesuffix(".keras"))
     once("uniform.keras", lambda path: wtool.soup(tuned, data=HELD, uniform=True, output=path))
     once("greedy.keras", lambda path: wtool.soup(tuned, data=HELD, output=path, log="greedy.jsonl"))
-    once("ties.keras", lambda path: wtool.merge(tuned, method="ties", base="base.keras", density=[0.3], output=path))
+    once("ties.keras", lambda path: wtool.merge(tuned, method="ties", base="base.keras", density=0.3, output=path))
     row("uniform.keras", "uniform soup")
     row("greedy.keras", "greedy soup")
     row("ties.keras", "TIES, density 0.3")

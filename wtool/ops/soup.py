@@ -47,10 +47,10 @@ def check_soup(models: Sequence[str], options: Soup) -> tuple[list[str], list[st
     if "-" in models:
         raise Usage("a soup reads its models several times, and standard input can be read only once")
     named, passed_by = inputs_but(options.output, list(models), "soup")
-    order = ordered(named, options.order, "equal", matters=False)
+    paths = ordered(named, options.order, "equal", matters=False).paths  # the notes are about which model is the newest
     is_test = held_out_is_test(options.data)
     told = ["models are chosen by the test part of the data, whose score says nothing of new data from now on"]
-    return order.paths, [*passed_by, *order.notes, *(told if is_test else [])]
+    return paths, [*passed_by, *(told if is_test else [])]
 
 
 def _soup(models: Models, given: Mapping[str, Any]) -> Souped:

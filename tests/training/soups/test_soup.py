@@ -13,6 +13,8 @@ import pytest
 
 import wtool
 from tests.models import BLOBS, FIXTURES
+from wtool.ops.soup import check_soup
+from wtool.training.soups.options import Soup
 
 pytestmark = pytest.mark.tensorflow
 keras = pytest.importorskip("keras")
@@ -86,6 +88,12 @@ def test_a_uniform_soup_is_the_average(models: list[Path], data: Path, tmp_path:
     assert (done.metric, done.mode) == ("accuracy", "max")
     assert done.score == pytest.approx(evaluated(tmp_path / "soup.keras", data)["accuracy"], rel=1e-6)
     assert [each.candidate for each in done.tried] == [*map(str, models[:3]), None]
+
+
+def test_names_do_not_tell_the_age_of_models(data: Path) -> None:
+    """In an average, a note says that a name without a number comes as the newest."""
+    names, notes = check_soup(["run-10.keras", "tuned.keras", "run-2.keras"], Soup(data=data))
+    assert (names, notes) == (["run-2.keras", "run-10.keras", "tuned.keras"], [])
 
 
 def test_a_killed_soup_goes_on_from_its_log(
