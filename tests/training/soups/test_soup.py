@@ -96,6 +96,15 @@ def test_names_do_not_tell_the_age_of_models(data: Path) -> None:
     assert (names, notes) == (["run-2.keras", "run-10.keras", "tuned.keras"], [])
 
 
+def test_models_without_a_score_are_named(models: list[Path], data: Path, tmp_path: Path) -> None:
+    words = r"d.keras: the accuracy of this model is no number, and so is the soup's; leave it out$"
+    with pytest.raises(wtool.WtoolError, match=words):
+        wtool.soup([models[0], models[3], models[1]], data=data, uniform=True, output=tmp_path / "soup.keras")
+    with pytest.raises(wtool.WtoolError, match=r"d.keras: the accuracy of this model is no number"):
+        wtool.soup(models[3:], data=data, output=tmp_path / "soup.keras")
+    assert not (tmp_path / "soup.keras").exists()
+
+
 def test_a_killed_soup_goes_on_from_its_log(
     models: list[Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,7 +157,8 @@ class _Recalibrating:
                 return
         if repeats:
             names = a_few([self._name(each.layer) for each in changed])
-            self.notes.append(f"{names}: called behind itself; its statistics still changed in pass {self.passes}")
+            words = f"statistics still changed in pass {self.passes}, since a layer is called behind itself"
+            self.notes.append(f"{names}: {words}")
 
     def _call(self, x: Any) -> None:
         try:

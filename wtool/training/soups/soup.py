@@ -16,7 +16,7 @@ from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.dtypes import is_floating
-from wtool.errors import WtoolError
+from wtool.errors import WtoolError, a_few
 from wtool.run.averaging import Averaging
 from wtool.run.derive import derive
 from wtool.run.doctor import examine
@@ -159,8 +159,17 @@ class _Souping:
         else:
             chosen = greedy(count, score, self.mode, self._options.rounds, told)
         if math.isnan(chosen.score):
-            raise WtoolError(f"the {self.taster.metric} of the soup is no number", self._names[chosen.best])
+            raise self._scoreless(chosen)
         return chosen
+
+    def _scoreless(self, chosen: Chosen) -> WtoolError:
+        """Why there is no soup: models without a score of their own, or else their mean."""
+        scores = {each.candidate: each.score for each in self.tried if each.kept is None and each.candidate is not None}
+        wrong = [name for name, score in scores.items() if math.isnan(score)]
+        of = self.taster.metric
+        if not wrong:
+            return WtoolError(f"the {of} of the soup is no number, though each model has one", self._names[chosen.best])
+        return WtoolError(f"the {of} of this model is no number, and so is the soup's; leave it out", a_few(wrong))
 
     def plan(self, numbers: Sequence[int]) -> Plan:
         """What makes the mean of models."""
