@@ -15,7 +15,7 @@ import numpy as np
 from wtool.errors import Usage
 from wtool.transforms.change import Blocks, Data, Site
 from wtool.transforms.merging.identities import identities
-from wtool.transforms.merging.method import Settings
+from wtool.transforms.merging.settings import Settings
 from wtool.transforms.merging.sparsifiers import SMALL, Sparsify
 from wtool.transforms.merging.task_vector_data import delta
 from wtool.transforms.merging.units import row_blocks, rows_of

@@ -12,7 +12,8 @@ import numpy as np
 from wtool.errors import Refused
 from wtool.transforms.averaging import all_finite
 from wtool.transforms.change import Blocks, Data, Look, Site
-from wtool.transforms.merging.method import Combine, Prepared, Settings
+from wtool.transforms.merging.method import Combine, Prepared
+from wtool.transforms.merging.settings import Settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 
 from wtool.transforms.change import Data
-from wtool.transforms.merging.method import Settings
+from wtool.transforms.merging.settings import Settings
 
 READ = 256
 """Values of each tensor that are looked at."""

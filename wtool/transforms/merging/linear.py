@@ -10,7 +10,8 @@ import numpy as np
 
 from wtool.errors import Usage
 from wtool.transforms.change import Blocks, Data
-from wtool.transforms.merging.method import Prepared, Settings
+from wtool.transforms.merging.method import Prepared
+from wtool.transforms.merging.settings import Settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wtool.transforms.change import Blocks, Data
-from wtool.transforms.merging.method import Prepared, Settings
+from wtool.transforms.merging.method import Prepared
+from wtool.transforms.merging.settings import Settings
 from wtool.transforms.merging.task_vector_data import delta
 
 if TYPE_CHECKING:

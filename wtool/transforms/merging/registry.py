@@ -15,7 +15,8 @@ from wtool.choices import SCOPES
 
 if TYPE_CHECKING:
     from wtool.transforms.change import Data
-    from wtool.transforms.merging.method import Prepared, Settings
+    from wtool.transforms.merging.method import Prepared
+    from wtool.transforms.merging.settings import Settings
 
 RESCALES = ("expected", "l1", "none")
 """How values that were kept at random make up for those that were not."""

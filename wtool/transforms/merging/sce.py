@@ -16,7 +16,8 @@ import numpy as np
 from wtool.dtypes import Array
 from wtool.transforms.change import Blocks, Data, Site
 from wtool.transforms.merging.bands import Band, Ranks, bands, share_of
-from wtool.transforms.merging.method import Prepared, Settings
+from wtool.transforms.merging.method import Prepared
+from wtool.transforms.merging.settings import Settings
 from wtool.transforms.merging.task_vector_data import delta
 from wtool.transforms.merging.task_vectors import STEP, elected
 from wtool.transforms.merging.totals import totals

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Settings:
-    """The numbers of a merge; see `method.Settings`.
+    """The numbers that the user gave a method, for each tensor and model.
 
     Attributes:
         method: that they are for.
@@ -47,7 +47,7 @@ class Settings:
         return self.method.takes
 
     def of_models(self, name: str, site: Site) -> NDArray[np.float64]:
-        """The values of an option for a tensor, shape (models,).
+        """The values of an option (`weight`, `density`) for a tensor, shape (models,).
 
         Raises:
             Usage: no entry is for the tensor, and the option has no default.
@@ -56,7 +56,7 @@ class Settings:
         return np.repeat(found, self.models) if len(found) == 1 else found
 
     def number(self, name: str, site: Site) -> float:
-        """The value of an option for a tensor.
+        """The value of an option (`lambda`, `t`, `epsilon`) for a tensor.
 
         Raises:
             Usage: no entry is for the tensor, and the option has no default.
@@ -64,11 +64,11 @@ class Settings:
         return self._of(name, site)[0]
 
     def word(self, name: str) -> str:
-        """The word that was chosen for the whole merge."""
+        """The word that was chosen for the whole merge (`scope`, `rescale`)."""
         return str(self.chosen[name])
 
     def flag(self, name: str) -> bool:
-        """Whether a switch is on for the whole merge."""
+        """Whether a switch is on for the whole merge (`normalize`, `rows`)."""
         return bool(self.chosen[name])
 
     def _of(self, name: str, site: Site) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ from wtool.errors import Usage
 from wtool.transforms.change import Blocks, Data, Site
 from wtool.transforms.merging.bands import Band, Ranks, bands, share_of
 from wtool.transforms.merging.identities import identities
-from wtool.transforms.merging.method import Settings
+from wtool.transforms.merging.settings import Settings
 from wtool.transforms.merging.task_vector_data import delta, magnitude, task_vector_data
 from wtool.transforms.merging.totals import totals
 from wtool.transforms.streams import CHUNK, Stream, drawn, stream

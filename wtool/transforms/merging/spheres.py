@@ -19,7 +19,8 @@ import numpy as np
 from wtool.errors import Refused
 from wtool.transforms.change import Data, Site
 from wtool.transforms.merging.linear import weight_sum
-from wtool.transforms.merging.method import Prepared, Settings
+from wtool.transforms.merging.method import Prepared
+from wtool.transforms.merging.settings import Settings
 from wtool.transforms.merging.spans import spanned
 
 if TYPE_CHECKING:

@@ -27,7 +27,8 @@ from wtool.dtypes import Array
 from wtool.transforms.change import Blocks, Data, Site
 from wtool.transforms.merging.della import Pruning, pruning
 from wtool.transforms.merging.linear import weighted_sum
-from wtool.transforms.merging.method import Combine, Prepared, Settings
+from wtool.transforms.merging.method import Combine, Prepared
+from wtool.transforms.merging.settings import Settings
 from wtool.transforms.merging.sparsifiers import Sparsifier, Sparsify, at_random, largest, without_outliers
 from wtool.transforms.merging.task_vector_data import delta
 from wtool.transforms.streams import CHUNK
