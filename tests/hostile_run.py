@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import wtool
+from wtool.ops.stable import stable_text
 
 FOLDER = Path(sys.argv[1]).resolve()
 
@@ -29,6 +30,9 @@ def _another_format(path: Path) -> str:
 OPERATIONS: dict[str, Any] = {
     "inspect": lambda path, out: wtool.inspect(path),
     "check": lambda path, out: wtool.check(path),
+    "diff": lambda path, out: wtool.diff(path, path),
+    "diff, another": lambda path, out: wtool.diff(FOLDER / HARMLESS[0], path),
+    "stable": lambda path, out: stable_text(str(path)),
     "average": lambda path, out: wtool.average([path, path], output=out),
     "average, drop": lambda path, out: wtool.average([path], output=out, optimizer="drop"),
     "merge": lambda path, out: wtool.merge([path, path], method="ties", base=path, density=0.5, output=out),

@@ -85,14 +85,14 @@ def _along(weights: Checkpoint, model: Compared) -> Compared:
 def _named_alike(one: Compared, other: Compared) -> Compared:
     """Returns weights alone with the paths of others that store the same names: not all files tell those of layers."""
     paths = {tensor.stored: tensor.path for tensor in one.model.weights}
-    if one.weights.keys() == other.weights.keys() or paths.keys() != {each.stored for each in other.model.weights}:
-        return other
     slots = {tensor.stored: tensor.slot for tensor in one.model.slots}
-    return replace(
-        other,
-        weights={paths[tensor.stored]: tensor for tensor in other.model.weights},
-        slots=tuple((slots.get(tensor.stored) or tensor.slot, tensor) for tensor in other.model.slots if tensor.slot),
-    )
+    has_all = paths.keys() == {each.stored for each in other.model.weights}
+    if has_all and one.weights.keys() != other.weights.keys():
+        other = replace(other, weights={paths[tensor.stored]: tensor for tensor in other.model.weights})
+    if has_all and slots.keys() == {each.stored for each in other.model.slots}:
+        named = ((slots[tensor.stored], tensor) for tensor in other.model.slots)
+        other = replace(other, slots=tuple((slot, tensor) for slot, tensor in named if slot is not None))
+    return other
 
 
 def as_stored(model: Checkpoint) -> Compared:

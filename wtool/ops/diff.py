@@ -6,6 +6,8 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import compress
+from operator import not_
 from typing import Any
 
 from wtool.checkpoint.inputs import refuse_two_streams
@@ -29,6 +31,7 @@ from wtool.run.difference import Diff, SettingDifference, TensorDifference
 from wtool.schema.differences import differences
 from wtool.schema.layer_settings import LayerSettings, layer_settings_of, plain_settings
 from wtool.schema.losses import with_long_names
+from wtool.schema.optimizer_settings import settings_of
 from wtool.words import Path, Progress
 
 OPTIMIZER = "optimizer"
@@ -158,13 +161,18 @@ def _training(left: Compared, right: Compared) -> tuple[tuple[SettingDifference,
         SettingDifference("", each.where, each.left, each.right)
         for each in differences(old, new, common_only=common_only and both_compiled)
     ]
-    optimizer = tuple(each for each in found if each.key.partition(".")[0] == OPTIMIZER)
-    return optimizer, tuple(each for each in found if each not in optimizer)
+    is_of_optimizer = [each.key.partition(".")[0] == OPTIMIZER for each in found]
+    optimizer = tuple(compress(found, is_of_optimizer))
+    return optimizer, tuple(compress(found, map(not_, is_of_optimizer)))
 
 
 def plain_training(training: Mapping[str, Any]) -> Any:
-    """Returns a training configuration in one form: losses and metrics have short and long names."""
-    return plain_settings({key: with_long_names(value) for key, value in training.items()})
+    """Returns a training configuration in one form: losses, metrics and optimizers have short and long names."""
+    named = {key: with_long_names(value) for key, value in training.items()}
+    optimizer = named.get(OPTIMIZER)
+    if isinstance(optimizer, str):
+        named[OPTIMIZER] = {"class_name": settings_of(optimizer).class_name or optimizer, "config": {}}
+    return plain_settings(named)
 
 
 def _notes(
