@@ -326,3 +326,10 @@ def test_layers_without_inputs_and_models_without_layers() -> None:
     assert list(found.layers) == ["used"]
     assert found.notes == ("the statistics of idle are kept: no value of the data comes there",)
     assert recalibrate(_sequential((3,), keras.layers.Dense(1)), numbers(3), exact=True).passes == 0
+
+
+def test_data_without_any_variance_is_told() -> None:
+    model = _sequential((4,), keras.layers.BatchNormalization(name="bn"))
+    (note,) = recalibrate(model, numbers(4)[:1]).notes
+    assert note.startswith("bn: all values of a channel are the same with this data, so that variances are 0")
+    assert recalibrate(model, numbers(4)[:2]).notes == ()

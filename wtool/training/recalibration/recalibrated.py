@@ -114,6 +114,10 @@ class _Recalibrating:
         idle = [self._name(each.layer) for each in self.observed if each not in seen]
         if idle:
             self.notes.append(f"the statistics of {a_few(idle)} are kept: no value of the data comes there")
+        same = [self._name(each.layer) for each in seen if not each.statistics[1].any()]
+        if same:
+            words = "all values of a channel are the same with this data, so that variances are 0"
+            self.notes.append(f"{a_few(same)}: {words}; is the data what the model was trained on?")
         return Statistics(
             values={path: array(each) for observed in seen for each, path in self._tensors(observed)},
             layers={self._name(observed.layer): _drift(observed) for observed in seen},
