@@ -12,6 +12,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ import wtool
 from tests import forkserver
 from tests.models import BLOBS, FIXTURES, Array, arrays, changed
 from wtool.checkpoint.lineage import UNHASHED
-from wtool.checkpoint.patch_text import TEXT
+from wtool.checkpoint.patch_text import HASH, TEXT
 
 TYPES = {
     "F64": "<f8",
@@ -274,18 +275,13 @@ def test_patches_that_are_cut_short(patch: tuple[Path, bytes], tmp_path: Path) -
 
 @pytest.mark.parametrize("part", range(4))
 def test_patches_with_another_byte(patch: tuple[Path, bytes], part: int, tmp_path: Path) -> None:
-    """Every third byte of the file, changed at random: only what does not matter to the result passes."""
+    """Every third byte of the file, changed at random."""
     model, content = patch
     rng = np.random.default_rng(part)
     for at in range(part, len(content), 12):
         bad = bytearray(content)
         bad[at] ^= int(rng.integers(1, 256))
-        if refused(model, bytes(bad), tmp_path) is None:
-            (tmp_path / "m.wpatch").write_bytes(bytes(bad))
-            wtool.patch(model, patch=tmp_path / "m.wpatch", output=tmp_path / "good.safetensors", force=True)
-            (tmp_path / "p.wpatch").write_bytes(content)
-            wtool.patch(model, patch=tmp_path / "p.wpatch", output=tmp_path / "same.safetensors", force=True)
-            assert everything(tmp_path / "good.safetensors") == everything(tmp_path / "same.safetensors")
+        assert refused(model, bytes(bad), tmp_path)
 
 
 def with_text(content: bytes, change: Any) -> bytes:
@@ -294,6 +290,7 @@ def with_text(content: bytes, change: Any) -> bytes:
     header = json.loads(content[8 : 8 + size])
     told = json.loads(header["__metadata__"][TEXT])
     header["__metadata__"][TEXT] = json.dumps(change(told))
+    header["__metadata__"][HASH] = f"blake3:{blake3(header['__metadata__'][TEXT].encode()).hexdigest()}"
     text = json.dumps(header).encode()
     return len(text).to_bytes(8, "little") + text + content[8 + size :]
 

@@ -1,7 +1,8 @@
 """Patch files: what makes the tensors of one checkpoint out of those of another, and back.
 
 A patch file is a safetensors file. The text `wtool_patch` of its header is a JSON object that says of each tensor which
-values it must have before and after, by content hashes; the arrays of the file say how one comes from the other:
+values it must have before and after, by content hashes, and has a content hash itself; the arrays of the file say how
+the one values come from the others:
 
     TENSOR/xor, TENSOR/ends     differences (see `transforms/xor_coding.py`), and where the code of each chunk ends
     TENSOR/before               the values of a tensor that only the first checkpoint has
@@ -70,10 +71,11 @@ class Patch:
     def _read(self, entry: Entry, start: int, stop: int) -> bytes:
         return self.source.read(self.start + entry.start + start, stop - start)
 
-    def ends_of(self, path: str) -> list[int]:
-        """Returns where the code of each chunk of a tensor ends."""
+    def places_of(self, path: str) -> Array:
+        """Returns where the code of each chunk of a tensor begins and, at last, where the last one ends."""
         entry = self.entries[f"{path}/{ENDS}"]
-        return [int(each) for each in np.frombuffer(self._read(entry, 0, entry.stop - entry.start), "<u8")]
+        ends = np.frombuffer(self._read(entry, 0, entry.stop - entry.start), "<u8")
+        return np.concatenate([np.zeros(1, np.uint64), ends])
 
     def code(self, path: str, start: int, stop: int) -> bytes:
         """Returns bytes of the codes of a tensor."""
@@ -87,7 +89,7 @@ class Differences:
         values, _ = patch.told.changed[path]
         self._patch, self._path = patch, path
         self._count, self._width = prod(values.shape), dtype_of(values.dtype).itemsize
-        self._ends = [0, *patch.ends_of(path)]
+        self._places = patch.places_of(path)
         self._chunk: tuple[int, Array] | None = None
 
     def apply(self, bits: Array, start: int) -> None:
@@ -102,7 +104,7 @@ class Differences:
 
     def _of(self, number: int) -> Array:
         if self._chunk is None or self._chunk[0] != number:
-            code = self._patch.code(self._path, self._ends[number], self._ends[number + 1])
+            code = self._patch.code(self._path, int(self._places[number]), int(self._places[number + 1]))
             count = min(CHUNK, self._count - number * CHUNK)
             try:
                 self._chunk = number, decoded(code, count, self._width)
@@ -145,7 +147,7 @@ def open_patch(path: str, stack: ExitStack) -> Patch:
         header = read_header(source.read, source.size)
         if TEXT not in header.texts:
             raise Refused(NO_PATCH)
-        patch = Patch(told_in(header.texts[TEXT]), source, header.size, {each.name: each for each in header.entries})
+        patch = Patch(told_in(header.texts), source, header.size, {each.name: each for each in header.entries})
         _check_arrays(patch)
     except WtoolError as error:
         raise error.about(path) from None
@@ -167,6 +169,6 @@ def _check_arrays(patch: Patch) -> None:
         name = min(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
         raise Refused(f"damaged: its array {name!r:.200} is missing, is another one, or belongs to no tensor")
     for path in told.changed:
-        ends, entry = [0, *patch.ends_of(path)], patch.entries[f"{path}/{XOR}"]
-        if sorted(ends) != ends or ends[-1] != entry.stop - entry.start:
+        places, entry = patch.places_of(path), patch.entries[f"{path}/{XOR}"]
+        if (places[1:] < places[:-1]).any() or places[-1] != entry.stop - entry.start:
             raise Refused(f"damaged: the chunks of {path!r:.200} overlap, or end elsewhere than their array")

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from blake3 import blake3
+
 from wtool.checkpoint.lineage import KEY, Record, lineage_in, lineage_json
 from wtool.checkpoint.model import Slot
 from wtool.dtypes import dtype_of
@@ -15,6 +17,9 @@ from wtool.io.json_text import parse_object
 
 TEXT = "wtool_patch"
 """Name of the text in the header of a patch file."""
+
+HASH = "wtool_patch_hash"
+"""Name of the text with the content hash of that text: a byte that changed on the way changes no setting of a model."""
 
 VERSION = 1
 BEFORE, AFTER = "before", "after"
@@ -110,12 +115,25 @@ def _architecture_json(own: Architecture) -> dict[str, Any]:
     return {**told, "variables": list(own.variables), "slots": slots}
 
 
-def told_in(text: str) -> Told:
-    """Returns what the text of a patch says.
+def texts_of(told: Told) -> dict[str, str]:
+    """Returns the texts of the header of a patch that says this."""
+    text = text_of(told)
+    return {TEXT: text, HASH: _hash_of(text)}
+
+
+def _hash_of(text: str) -> str:
+    return f"blake3:{blake3(text.encode()).hexdigest()}"
+
+
+def told_in(texts: Mapping[str, str]) -> Told:
+    """Returns what the texts in the header of a patch say.
 
     Raises:
-        Refused: it is another text than `text_of` writes.
+        Refused: they are others than `texts_of` gives.
     """
+    text = texts[TEXT]
+    if texts.get(HASH) != _hash_of(text):
+        raise Refused(f"damaged: the hash of its text {TEXT} is another one")
     parsed = parse_object(text, f"the text {TEXT}")
     version = parsed.get("version")
     if type(version) is not int or version != VERSION:

@@ -19,7 +19,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.kept import stored_state
 from wtool.checkpoint.patch_file import ENDS, XOR
-from wtool.checkpoint.patch_text import AFTER, BEFORE, TEXT, Architecture, Side, Told, Values, text_of
+from wtool.checkpoint.patch_text import AFTER, BEFORE, TEXT, Architecture, Side, Told, Values, texts_of
 from wtool.dtypes import Array
 from wtool.errors import Refused, a_few, one_line
 from wtool.io.json_text import refuse_unreadable
@@ -105,9 +105,9 @@ def make_patch(before: str, after: str, goal: Goal, progress: Progress | None = 
         )
         arrays = _arrays(coded, old, left, new, right, spool)
         entries = laid_out((name, dtype, shape) for name, (dtype, shape, _) in arrays.items())
-        text = header_text({TEXT: text_of(told)}, entries)
+        text = header_text(texts_of(told), entries)
         refuse_unreadable(text, "the header of the patch")
-        refuse_unreadable(text_of(told), "the text of the patch")
+        refuse_unreadable(texts_of(told)[TEXT], "the text of the patch")
         size = len(with_length(text)) + max((each.stop for each in entries), default=0)
         made = PatchMade(
             None if goal.dry_run else goal.path,
