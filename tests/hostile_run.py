@@ -39,6 +39,8 @@ OPERATIONS: dict[str, Any] = {
     "merge, slerp": lambda path, out: wtool.merge(path, method="slerp", base=path, t=0.5, output=out),
     "ema": lambda path, out: wtool.ema(path, output=out),
     "ema, sigma_rel": lambda path, out: wtool.ema(path, sigma_rel=0.1, output=out),
+    "patch": lambda path, out: wtool.patch(path, set=["*=0"], source=path, output=out),
+    "patch, made": lambda path, out: wtool.make_patch(path, path, output=out.with_name("made.wpatch")),
     "prune": lambda path, out: wtool.prune(path, sparsity=0.5, output=out),
     "stroke": lambda path, out: wtool.stroke(path, seed=1, output=out),
     "rewind": lambda path, out: wtool.rewind(path, initial=path, output=out),

@@ -144,6 +144,28 @@ def test_new_names(tmp_path: Path) -> None:
     assert same(back, {path: each for path, each in before.items() if path != "a/bias"})
 
 
+ARCHIVES = [path for path in sorted((FIXTURES / "zoo").rglob("k3*/*.keras")) if path.is_file()]
+
+
+@pytest.mark.parametrize("source", ARCHIVES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_new_names_for_all_layers_and_back(source: Path, tmp_path: Path) -> None:
+    with wtool.open_checkpoint(str(source)) as model:
+        layers = [each.name for each in model.contents.layers if "/" not in each.name]
+    try:
+        wtool.patch(source, rename=[f"{name}=new_{name}" for name in layers], output=tmp_path / "new.keras")
+    except wtool.Refused as error:
+        if "in its author's code" not in str(error):
+            raise
+        pytest.skip("a subclassed model")
+    renamed = everything(tmp_path / "new.keras")
+    weights = [path for path in renamed if not path.startswith("optimizer/")]
+    assert all(path.startswith("new_") for path in weights)
+    wtool.patch(
+        tmp_path / "new.keras", rename=[f"new_{name}={name}" for name in layers], output=tmp_path / "back.keras"
+    )
+    assert same(everything(tmp_path / "back.keras"), everything(source))
+
+
 @pytest.mark.parametrize(
     ("word", "told"), [("a=b", "two layers would be called b"), ("nothing=x", "has no layer nothing")]
 )

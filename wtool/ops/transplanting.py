@@ -188,7 +188,7 @@ def _taken(
             edits[own[path].path] = Edit(own[path], (None, theirs[path]), _same)
     if not edits:
         told = [f"{path} {reason}" for path, reason in left.items()]
-        raise Refused(f"no tensor of {other.name} fits: {a_few(told)}", base.name)
+        raise Refused(f"no tensor of {other.name} fits: {a_few(told) or 'there are none'}", base.name)
     for tensor in base.weights:  # what is stored a second time follows what it is a copy of
         if tensor.copy_of in edits:
             edits[tensor.path] = replace(edits[tensor.copy_of], target=tensor)
