@@ -94,6 +94,13 @@ def test_models_without_batch_normalisation_and_files_of_weights(tmp_path: Path)
     assert not (tmp_path / "other.keras").exists()
 
 
+def test_models_that_run_code_are_refused_without_options_that_these_commands_do_not_have(tmp_path: Path) -> None:
+    twice = keras.layers.Lambda(lambda x: 2 * x)
+    keras.Sequential([keras.Input((6,)), twice, keras.layers.BatchNormalization()]).save(tmp_path / "a.keras")
+    with pytest.raises(wtool.WtoolError, match=r"runs a lambda of .*, which --recalibrate does not do$"):
+        wtool.average([tmp_path / "a.keras"] * 2, recalibrate=numbers(), output=tmp_path / "out.keras")
+
+
 def test_the_command_tells_how_far_off_statistics_were(models: list[Path]) -> None:
     words = ["average", *map(str, models), "--recalibrate", str(models[0].parent / "data.npz"), "--json", "--dry-run"]
     env = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}

@@ -25,7 +25,7 @@ def recalibrated_after(plan: Plan, data: Any) -> tuple[Plan, tuple[str, ...]]:
     from wtool.training.recalibration.planning import NOTHING, Recalibrating
 
     check_data(data, labelled=False)
-    behind = plan.then(Recalibrating(data, Recalibration()).plan_of(plan.base))
+    behind = plan.then(Recalibrating(data, Recalibration(), by="--recalibrate").plan_of(plan.base))
     return behind, () if len(behind.operations) > len(plan.operations) else (NOTHING,)
 
 

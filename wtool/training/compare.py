@@ -134,7 +134,7 @@ def _outputs_of_keras2(seen: Checkpoint, inputs: list[Array]) -> list[Array]:
     import tf_keras
 
     with private(seen) as (path, checkpoint):
-        refuse_unsafe(checkpoint, verifies=True)
+        refuse_unsafe(checkpoint, by="--verify")
         try:
             model = tf_keras.models.load_model(path, compile=False)
         except Exception as error:  # whatever a file makes Keras raise
@@ -181,7 +181,7 @@ def _largest(outputs: list[Array]) -> float:
 
 def _loaded(seen: Checkpoint) -> Any:
     with private(seen) as (path, checkpoint):
-        refuse_unsafe(checkpoint, verifies=True)
+        refuse_unsafe(checkpoint, by="--verify")
         try:
             with older_objects(checkpoint) as known:
                 return keras.models.load_model(path, custom_objects=known, compile=False)

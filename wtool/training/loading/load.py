@@ -103,12 +103,13 @@ def load(path: str, unsafe: bool = False) -> Loaded:
         )
 
 
-def load_to_run(seen: Checkpoint, unsafe: bool = False) -> tuple[Any, dict[str, Any]]:
+def load_to_run(seen: Checkpoint, unsafe: bool = False, by: str = "") -> tuple[Any, dict[str, Any]]:
     """Loads the model of an open checkpoint, without its optimizer, and with nothing compiled.
 
     Args:
         seen: a whole model, open: the file that was opened is loaded, whatever its name leads to now.
         unsafe: see `load`.
+        by: see `refuse_unsafe`.
 
     Returns:
         the model; and path of each weight of the file -> the model's variable, where Keras has one.
@@ -119,7 +120,7 @@ def load_to_run(seen: Checkpoint, unsafe: bool = False) -> tuple[Any, dict[str, 
     """
     with private(seen) as (real, checkpoint):
         if not unsafe:
-            refuse_unsafe(checkpoint)
+            refuse_unsafe(checkpoint, by)
         model, _ = _loaded(real, checkpoint, unsafe, way_out(seen), compiles=False)
         return model, _variables(model, checkpoint)
 
@@ -180,12 +181,12 @@ def imported(name: str) -> Any:
         raise Usage(f"cannot import {name} ({type(error).__name__}: {error})") from error
 
 
-def refuse_unsafe(checkpoint: Checkpoint, verifies: bool = False) -> None:
+def refuse_unsafe(checkpoint: Checkpoint, by: str = "") -> None:
     """Refuse a model whose loading would do more than build layers of Keras or registered ones.
 
     Args:
         checkpoint: the model.
-        verifies: whether `--verify` loads the model: the commands that have it have neither --unsafe nor --import.
+        by: the option that loads the model, `--verify`, of a command that has neither --unsafe nor --import.
 
     Raises:
         WtoolError: the configuration has an unsafe part.
@@ -193,15 +194,15 @@ def refuse_unsafe(checkpoint: Checkpoint, verifies: bool = False) -> None:
     for config in (checkpoint.config, training_config(checkpoint)):
         found = next(unsafe_parts(_without_registered(config, keras.saving.get_custom_objects())), None)
         if found is not None:
-            raise WtoolError(_reason(found, verifies))
+            raise WtoolError(_reason(found, by))
 
 
-def _reason(found: UnsafePart, verifies: bool) -> str:
+def _reason(found: UnsafePart, by: str) -> str:
     where = f" ({found.where})" if found.where else ""
     reason = f"loading it {found.kind} {found.what}{where}"
-    if verifies:
+    if by:
         own = "; in Python, it loads classes that are registered" if found.kind == "imports" else ""
-        return f"{reason}, which --verify does not do{own}"
+        return f"{reason}, which {by} does not do{own}"
     own = "; --import the module that registers it, or" if found.kind == "imports" else ";"
     return f"{reason}{own} --unsafe if you trust the file"
 

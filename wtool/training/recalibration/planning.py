@@ -46,11 +46,13 @@ class Recalibrating:
         data: see `reading.read_inputs`.
         how: of the passes over the data.
         unsafe: see `loading.load.load`.
+        by: see `loading.load.refuse_unsafe`.
     """
 
     data: Any
     how: Recalibration
     unsafe: bool = False
+    by: str = ""
 
     def plan(self, model: str, opener: Opener, stack: ExitStack) -> Plan:
         """Open a model."""
@@ -120,7 +122,7 @@ def _changes(work: Recalibrating, edited: Edited, passes: Passes) -> Changes:
         from wtool.training.recalibration.recalibrated import recalibrated
     base = edited.base
     with without_advice():
-        model, variables = load_to_run(base, work.unsafe)
+        model, variables = load_to_run(base, work.unsafe, work.by)
         _set_values(edited, variables)
         data = read_inputs(work.data, model, work.how.batch_size)
         found = recalibrated(model, variables, data, work.how, passes.look)
