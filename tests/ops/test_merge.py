@@ -390,3 +390,12 @@ def test_a_copy_of_the_base_is_told_as_such(tmp_path: Path) -> None:
     notes = wtool.merge([copy], base=BLOBS[0], method="ties", output=tmp_path / "out.keras").notes
     assert [note for note in notes if "nothing distinguishes the model from the base" in note]
     assert not [note for note in notes if "counts twice" in note]
+
+
+def test_the_doctor_looks_at_models_whose_whole_numbers_are_left_out(tmp_path: Path) -> None:
+    model = ZOO / "k3.15.1" / "norm_adapt.keras"
+    paths = [counted(model, tmp_path / f"model{number}.keras", number) for number in range(2)]
+    done = wtool.merge(paths, method="linear", exclude=["*/count"], doctor=True, output=tmp_path / "out.keras")
+    assert done.diagnosis is not None
+    with pytest.raises(wtool.Usage, match="nothing is selected"):
+        wtool.merge(paths, method="linear", include=["*/count"], doctor=True, dry_run=True)

@@ -86,7 +86,8 @@ def examine(
     """
     checkpoints = [*models, *([] if base is None else [base])]
     named = models[keeper]
-    chosen = selected(arithmetic(named.weights), include, exclude)
+    numbers = {each.path for each in arithmetic(named.weights)}
+    chosen = [each for each in selected(named.weights, include, exclude) if each.path in numbers]
     found = [each.weights if each is named else match(named, each).tensors for each in checkpoints]
     columns = {row[keeper].path: row for row in zip(*found, strict=True)}
     kernels = {each.path for each in chosen if len(each.shape) > 1 and each.copy_of is None}
