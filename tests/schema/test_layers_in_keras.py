@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 
 from wtool.schema.config import read_architecture
-from wtool.schema.layers import TABLE, Built, class_of, entry_of, fitting, holds_kernel, output_range, output_shape
+from wtool.schema.layers import (
+    TABLE,
+    Built,
+    class_of,
+    count_of_outputs,
+    entry_of,
+    fitting,
+    holds_kernel,
+    output_range,
+    output_shape,
+)
 
 pytestmark = pytest.mark.tensorflow
 keras = pytest.importorskip("keras")
@@ -347,6 +357,23 @@ def test_shapes_of_outputs_are_those_of_keras(number: int) -> None:
     else:
         assert len(told) == len(values.shape)
         assert all(one in (None, other) for one, other in zip(told, values.shape, strict=True))
+
+
+@each_case
+def test_the_number_of_outputs_is_that_of_keras(number: int) -> None:
+    _, said, values = made(number)
+    assert count_of_outputs(class_of(said), said["config"]) in (None, len(keras.tree.flatten(values)))
+
+
+@pytest.mark.parametrize("class_name", ["SimpleRNN", "GRU", "LSTM", "ConvLSTM1D", "Bidirectional"])
+def test_states_are_outputs(class_name: str) -> None:
+    settings: dict[str, Any] = {"return_state": True}
+    settings |= {"filters": 2, "kernel_size": 2} if class_name.startswith("Conv") else {"units": 2}
+    if class_name == "Bidirectional":
+        settings = {"layer": ("LSTM", settings), "merge_mode": None}
+    layer = built(class_name, settings)
+    values = layer(np.ones((2, 4, 5, 3) if class_name.startswith("Conv") else (2, 4, 3)))
+    assert count_of_outputs(class_name, entry(layer)["config"]) == len(keras.tree.flatten(values))
 
 
 @each_case

@@ -20,7 +20,7 @@ from wtool.schema.layers.names import (
 from wtool.schema.layers.output_dtypes import compute_dtype, output_dtype
 from wtool.schema.layers.output_shapes import as_shape, channel_axis, reshaped_to
 from wtool.schema.layers.output_units import output_unit_axes
-from wtool.schema.layers.outputs import output_range, output_shape, output_shapes
+from wtool.schema.layers.outputs import count_of_outputs, output_range, output_shape, output_shapes
 from wtool.schema.layers.quantisation import QUANTISED, quantisation
 from wtool.schema.layers.table import LINKED, ROTATING, TABLE, VARIANTS, entry_of
 from wtool.schema.layers.variables import (
@@ -62,6 +62,7 @@ __all__ = (
     "class_of",
     "class_of_group",
     "compute_dtype",
+    "count_of_outputs",
     "entry_of",
     "fitting",
     "holds_kernel",

@@ -14,6 +14,14 @@ from wtool.schema.layers.names import class_of
 from wtool.schema.layers.output_ranges import hull
 from wtool.schema.layers.table import entry_of
 
+UNCOUNTED = frozenset(
+    """
+    CutMix Functional GRUCell InputLayer LSTMCell Lambda MaxNumBoundingBoxes MixUp Model Pipeline Sequential
+    SimpleRNNCell SlicingOpLambda TFOpLambda TensorFlowOpLayer
+    """.split()  # noqa: SIM905
+)
+"""Layers whose number of outputs follows from what they are given or hold, or that give structures."""
+
 
 def output_shape(
     class_name: str | None, config: Settings, inputs: Sequence[PartialShape | None]
@@ -63,6 +71,26 @@ def output_shapes(
         states = [] if inner is None else _states(inner_class, inner, one, inputs)
         return [*ways, *states, *states]
     return [first, *_states(class_name, config, first, inputs)]
+
+
+def count_of_outputs(class_name: str | None, config: Settings) -> int | None:
+    """How many outputs a layer gives in Keras 3; None where the class or the code of its author alone tells.
+
+    Attention gives its scores as a second output where the call asks for them, which is not counted here.
+
+    Args:
+        class_name: as `class_of` tells.
+        config: settings of the layer.
+    """
+    entry = entry_of(class_name) if class_name is not None else None
+    if entry is None or ">" in entry.name or entry.name in UNCOUNTED:
+        return None
+    if entry.wraps in ("layer", "each step", "masked"):
+        inner_class, inner = _inside(config.get("layer"))
+        return None if inner is None else count_of_outputs(inner_class, inner)
+    if entry.wraps in ("cell", "cells"):
+        return None if entry.wraps == "cells" or config.get("return_state") else 1
+    return len(output_shapes(entry.name, config, []))
 
 
 def _states(

@@ -27,6 +27,7 @@ from wtool.schema.inbound_nodes import (
 )
 from wtool.schema.layers import class_and_settings, class_of, compute_dtype
 from wtool.schema.upgrade.context import Context, Place
+from wtool.schema.upgrade.fitting_calls import refuse_late_scores, refuse_unfit
 from wtool.schema.upgrade.mask_flow import Flow
 from wtool.schema.upgrade.mask_rules import Masked
 from wtool.schema.upgrade.mask_steps import Step
@@ -45,7 +46,6 @@ Entry = dict[str, Any]
 Arguments = tuple[list[Any], dict[str, Any]]
 Upgrade = Callable[[Any, Place, Context], Entry]
 _ENDS = ("input_layers", "output_layers")
-WITH_SCORES = ("Attention", "AdditiveAttention", "MultiHeadAttention")
 MAX_DIFFERENT_INPUTS = 8
 """For how many different inputs the outputs of one model inside others are worked out."""
 
@@ -102,7 +102,7 @@ class _Graph:
         for name, number in self.calls:
             self.first[name] = min(number, self.first.get(name, number))
         note_order(self.old, context)
-        self._refuse_late_scores(self.outputs)
+        refuse_late_scores(self.calls, self.first, self.outputs, self.places, context)
         refuse_equal_paths(self.old, place, context)
         names = renamed(self.old, place, context, names_of_masks(self.old, context))
         self.free = Names(names.values())
@@ -111,6 +111,7 @@ class _Graph:
             name: [] if entry is None else [_named(entry, names[name])]
             for name, entry in ((name, self._upgraded(name, upgraded_entry)) for name in self.old)
         }
+        refuse_unfit(self.new, self.calls, self.outputs, self.places, context)
         self.counted = {
             chain[-1]["name"]
             for name, chain in self.new.items()
@@ -119,19 +120,6 @@ class _Graph:
         self.tensors: dict[Key, Tensor] = {}
         self.operations = {name for name, chain in self.new.items() if not chain}
         self.known: dict[tuple[Spec, ...], list[Spec]] = {}
-
-    def _refuse_late_scores(self, outputs: Sequence[Key]) -> None:
-        """Refuses attention whose scores are used, but not given by its first call: Keras 3 does not find them then."""
-        used = [ref.key for _, refs in self.calls.values() for ref in refs]
-        for name in dict.fromkeys(name for name, _, output in (*used, *outputs) if output > 0):
-            call = self.calls.get((name, self.first.get(name, 0)))
-            if call is None or self.places[name].class_name not in WITH_SCORES:
-                continue
-            if not _others(call[0]).get("return_attention_scores"):
-                self.context.refuse(
-                    self.places[name], "late scores",
-                    "a later call gives its scores, and its first call does not, which Keras 3 cannot load",
-                )  # fmt: skip
 
     def _order(self) -> list[CallKey]:
         """Returns every call, each after those that it depends on."""

@@ -24,12 +24,11 @@ def replacement_of(settings: Mapping[str, Any], place: Place, context: Context) 
         context: notes what is done.
     """
     name = settings.get("name")
-    wishes = context.wishes.replacements
-    key = next((key for key in (place.path, name) if isinstance(key, str) and key in wishes), None)
-    if key is None or not place.path:
+    key = _key(name, place, context)
+    if key is None:
         return None
     context.replaced.add(key)
-    wish = wishes[key]
+    wish = context.wishes.replacements[key]
     class_name = str(wish.get("class_name"))
     context.change(place, "replaced", f"{class_name} takes its place, as --replace says")
     given = wish.get("config")
@@ -42,3 +41,22 @@ def replacement_of(settings: Mapping[str, Any], place: Place, context: Context) 
         return {"module": wish.get("module"), "class_name": plain, "config": config, "registered_name": registered}
     whole = DEMANDED.get(kind, {}) | config
     return {"module": "keras.layers", "class_name": kind, "config": whole, "registered_name": None}
+
+
+def is_replaced(name: Any, place: Place, context: Context) -> bool:
+    """Whether the user puts something in the place of a layer.
+
+    Args:
+        name: of the layer.
+        place: of the layer.
+        context: has the user's words.
+    """
+    return _key(name, place, context) is not None
+
+
+def _key(name: Any, place: Place, context: Context) -> str | None:
+    """Returns how the user names a layer: by its path, or by its name alone; None where nothing is said of it."""
+    if not place.path:
+        return None
+    wishes = context.wishes.replacements
+    return next((key for key in (place.path, name) if isinstance(key, str) and key in wishes), None)

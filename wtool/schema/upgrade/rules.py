@@ -177,6 +177,8 @@ _REFUSING = (
     Rule("untold order",
          "An .h5 file lists weights in an order that only the code of a custom class tells, or Keras cannot load them.",
          refuses=True),
+    Rule("unfit replacement",
+         "What takes the place of a layer has to give the outputs that the model uses.", refuses=True),
     Rule("unused wish", "What the user says of a layer has to name one.", refuses=True),
 )  # fmt: skip
 
