@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import zipfile
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,32 @@ def test_an_optimizer_that_is_left_out_and_comes_back(tmp_path: Path) -> None:
     assert everything(tmp_path / "b2.keras") == everything(tmp_path / "b.keras")
     wtool.patch(tmp_path / "b2.keras", patch=tmp_path / "d.wpatch", reverse=True, output=tmp_path / "a2.keras")
     assert everything(tmp_path / "a2.keras") == everything(source)
+
+
+def test_an_optimizer_that_only_one_format_holds(tmp_path: Path) -> None:
+    wtool.convert(BLOBS[1], output=tmp_path / "b.safetensors", optimizer="drop")
+    found = made(BLOBS[0], tmp_path / "b.safetensors", tmp_path / "d.wpatch")
+    assert [note for note in found.notes if "leaves that of" in note]
+    (done,) = wtool.patch(BLOBS[0], patch=tmp_path / "d.wpatch", output=tmp_path / "c.keras")
+    assert [note for note in done.notes if "whose state stays" in note]
+    old, new, after = (everything(path) for path in (BLOBS[0], BLOBS[1], tmp_path / "c.keras"))
+    assert all(each == (old if path.startswith("optimizer/") else new)[path] for path, each in after.items())
+
+
+def with_words(source: Path, target: Path, words: bytes) -> Path:
+    """A copy of an archive whose layers have learned other words."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as archive:
+        for member in old.infolist():
+            archive.writestr(member, words if member.filename.startswith("assets/") else old.read(member))
+    return target
+
+
+def test_models_with_other_vocabularies(tmp_path: Path) -> None:
+    source = next(path for path in MODELS if path.name == "text_assets.keras")
+    other = with_words(source, tmp_path / "b.keras", b"other\nwords\n")
+    with pytest.raises(wtool.Refused, match="vocabularies, or other files of layers, are not those of"):
+        made(source, other, tmp_path / "d.wpatch")
+    assert not (tmp_path / "d.wpatch").exists()
 
 
 def test_lineage_is_that_of_the_other_model(tmp_path: Path) -> None:

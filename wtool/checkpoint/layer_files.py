@@ -17,12 +17,17 @@ def contents_of(checkpoint: Checkpoint) -> Counter[tuple[int, int]]:
 
     The names do not count: they tell the layer, and separate runs give layers other numbers.
     """
-    found = Counter((len(text), zlib.crc32(text)) for name, text in checkpoint.texts.items() if name.startswith(FOLDER))
+    return Counter(named_contents_of(checkpoint).values())
+
+
+def named_contents_of(checkpoint: Checkpoint) -> dict[str, tuple[int, int]]:
+    """Returns name of each file -> (size, CRC-32) of its content; empty where the format has none."""
+    found = {name: (len(text), zlib.crc32(text)) for name, text in checkpoint.texts.items() if name.startswith(FOLDER)}
     if checkpoint.parts:  # of an unzipped model, whose members have no checksums
-        found.update(_content(source) for name, source in checkpoint.parts.items() if name.startswith(FOLDER))
+        own = {name: _content(source) for name, source in checkpoint.parts.items() if name.startswith(FOLDER)}
     else:
-        found.update((each.size, each.crc) for each in checkpoint.members if each.name.startswith(FOLDER))
-    return found
+        own = {each.name: (each.size, each.crc) for each in checkpoint.members if each.name.startswith(FOLDER)}
+    return found | own
 
 
 def _content(source: Source) -> tuple[int, int]:

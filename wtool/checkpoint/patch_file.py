@@ -113,18 +113,6 @@ class Differences:
         return self._chunk[1]
 
 
-def is_patch(path: str) -> bool:
-    """Returns whether a file is a patch, by its content; False where it cannot be read."""
-    try:
-        with ExitStack() as stack:
-            open_patch(path, stack)
-    except Refused as error:
-        return error.message != NO_PATCH
-    except WtoolError:
-        return False
-    return True
-
-
 NO_PATCH = "is no patch; `wtool diff A B --patch -o FILE` writes one"
 
 

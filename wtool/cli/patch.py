@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import counted, print_table, progress_bar, refuse_two_outputs, say, say_notes, say_skipped
+from wtool.cli.console import (
+    counted,
+    print_table,
+    progress_bar,
+    refuse_two_outputs,
+    say,
+    say_notes,
+    say_passed_by,
+    say_skipped,
+)
 from wtool.cli.transforming import help_of, status_of
 from wtool.errors import one_line
 from wtool.ops.patch_options import Patch
@@ -46,7 +55,10 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
             _say(done, as_json)
 
     with progress_bar("patch", quiet) as progress:
-        return status_of(lambda told: wtool.patch(models, progress=progress, report=told, **chosen), report, as_json)
+        status = status_of(lambda told: wtool.patch(models, progress=progress, report=told, **chosen), report, as_json)
+    if not quiet and not as_json:
+        say_passed_by(models)
+    return status
 
 
 def _say(done: Patched, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from wtool.checkpoint.inputs import refuse_two_streams
-from wtool.checkpoint.layer_files import contents_of
+from wtool.checkpoint.layer_files import named_contents_of
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.kept import stored_state
@@ -147,9 +147,9 @@ def _paired(
         if not other.slots and one.slots and one.format != other.format:
             alone[:] = [each for each in alone if each.slot is None]
             notes.append(f"{other.name} holds no state of an optimizer: the patch leaves that of {one.name} out")
-    if old.config is not None and new.config is not None and _is_comparable(old, new) is False:
+    if old.config is not None and new.config is not None and not _is_comparable(old, new):
         notes.append("the models are of different formats: the patch carries values of tensors, and no settings")
-    own, theirs = contents_of(old), contents_of(new)
+    own, theirs = named_contents_of(old), named_contents_of(new)
     if own and theirs and own != theirs:
         raise Refused(f"its vocabularies, or other files of layers, are not those of {old.name}: no patch", new.name)
     if (left or right or _has_another_config(old, new)) and not (_is_whole(old) and _is_whole(new)):

@@ -77,18 +77,22 @@ def _changes(patch: Patch, edited: Edited, passes: Passes) -> Changes:
         Refused: the patch is for another checkpoint.
     """
     base, told = edited.base, patch.told
-    _refuse_other(base, patch, passes)
+    notes = (*base.notes, *_checked(base, patch, passes))
     named = {tensor.path: tensor for tensor in base.tensors}
     edits = [_Patched(patch, path, new).edit(named[path]) for path, (_, new) in told.changed.items()]
     actions = {path: "patched" if path in told.changed else KEPT for path in named}
     if told.after.architecture is None:
-        return Changes(tuple(edits), actions=actions, notes=base.notes)
+        return Changes(tuple(edits), actions=actions, notes=notes)
     actions |= dict.fromkeys(told.before.tensors, "left out") | dict.fromkeys(told.after.tensors, "new")
     return _composed(base, patch, told.after.architecture, edits, actions)
 
 
-def _refuse_other(base: Checkpoint, patch: Patch, passes: Passes) -> None:
-    """Refuse a checkpoint whose tensors are not those that the patch is for."""
+def _checked(base: Checkpoint, patch: Patch, passes: Passes) -> tuple[str, ...]:
+    """Returns notes on a checkpoint that the patch is for.
+
+    Raises:
+        Refused: the tensors of the checkpoint are not those that the patch is for.
+    """
     told, name = patch.told, patch.source.name
     named = {tensor.path: tensor for tensor in base.tensors}
     wanted = {**{path: old for path, (old, _) in told.changed.items()}, **told.before.tensors}
@@ -109,10 +113,11 @@ def _refuse_other(base: Checkpoint, patch: Patch, passes: Passes) -> None:
             f"{other}: {a_few(changed)} {'has' if len(changed) == 1 else 'have'} other values{hint}", base.name
         )
     rest = [tensor for tensor in base.tensors if tensor.path not in wanted]
-    if hash_of_all(rest, hashes) != told.unchanged:
-        left_out = [each for each in rest if each.slot is None]  # a patch between formats may leave the optimizer out
-        if hash_of_all(left_out, hashes) != told.unchanged:
-            raise Refused(f"{other}: of the tensors that the patch does not change, some are not the same", base.name)
+    if hash_of_all(rest, hashes) == told.unchanged:
+        return ()
+    if hash_of_all([each for each in rest if each.slot is None], hashes) == told.unchanged:
+        return ("the patch tells nothing of the optimizer, whose state stays as it was",)
+    raise Refused(f"{other}: of the tensors that the patch does not change, some are not the same", base.name)
 
 
 def _hash_after(patch: Patch, path: str) -> str | None:
