@@ -166,7 +166,7 @@ def test_other_automatic_names_are_matched_by_position(tmp_path: Path) -> None:
 
     found = wtool.diff(MODEL, with_config(MODEL, tmp_path / "b.keras", change))
     assert found.equal
-    assert "layer names differ (hidden/kernel against hidden_7/kernel): matched by position" in found.notes
+    assert "names differ (hidden/kernel against hidden_7/kernel): matched by position" in found.notes
     assert found.tensors[0].other_path == "hidden_7/kernel"
 
 
@@ -293,3 +293,28 @@ def test_files_from_strangers_are_compared_or_refused(path: Path) -> None:
     for pair in ((path, path), (MODEL, path), (path, MODEL)):
         with contextlib.suppress(WtoolError):  # and no other error
             assert isinstance(wtool.diff(*pair), Diff)
+
+
+SIBLINGS = [
+    ("k3.15.1/mixed_f16.h5", "k3.15.1/mixed_f16.keras"),
+    ("k3.6.0/mixed_f16.h5", "k3.6.0/mixed_f16.weights.h5"),
+    ("k3.15.1/mlp.h5", "k3.15.1/mlp.keras"),
+    ("tf2.13/cnn.h5", "tf2.13/cnn.keras"),
+    ("tf2.10/mlp.h5", "tf2.10/mlp_weights_only.h5"),
+]
+
+
+@pytest.mark.parametrize("pair", SIBLINGS, ids="-".join)
+def test_what_keras_saved_in_two_formats_is_equal(pair: tuple[str, str]) -> None:
+    one, other = (ZOO / name for name in pair)
+    if not one.exists() or not other.exists():
+        pytest.skip("needs the larger collection of models (WTOOL_ZOO)")
+    found = wtool.diff(one, other)
+    assert found.equal, told(found)
+
+
+def test_weights_in_the_older_layout_have_no_place_for_an_optimizer(tmp_path: Path) -> None:
+    model = ZOO / "tf2.10" / "mlp.h5"
+    found = wtool.diff(model, ZOO / "tf2.10" / "mlp_weights_only.h5")
+    assert found.equal
+    assert any("has no place for an optimizer: " in note for note in found.notes)

@@ -34,6 +34,15 @@ def test_paths_pair_tensors_and_else_positions_where_only_numbers_differ() -> No
     )
 
 
+def test_variables_of_custom_layers_are_paired_in_their_order() -> None:
+    pair = fresh(np.ones(2, np.float32))
+    here, there = {"a": ONE, "own/alpha": pair, "own/beta": ONE}, {"a": ONE, "own/0": pair, "own/1": ONE}
+    assert paired_by_path(here, there).pairs == tuple(zip(here, there, strict=True))
+    assert paired_by_path(there, here).pairs == tuple(zip(there, here, strict=True))
+    found = paired_by_path(here, {"a": ONE, "own/0": ONE, "own/1": pair})
+    assert (found.pairs, len(found.removed), len(found.added)) == ((("a", "a"),), 2, 2)
+
+
 def test_keys_pair_in_the_order_of_the_first() -> None:
     found = paired_by_key([3, 1, 2], [2, 3, 9])
     assert (found.pairs, found.removed, found.added) == (((3, 3), (2, 2)), (1,), (9,))

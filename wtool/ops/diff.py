@@ -31,11 +31,14 @@ from wtool.run.difference import Diff, SettingDifference, TensorDifference
 from wtool.schema.differences import differences
 from wtool.schema.layer_settings import LayerSettings, layer_settings_of, plain_settings
 from wtool.schema.losses import with_long_names
-from wtool.schema.optimizer_settings import settings_of
+from wtool.schema.optimizer_settings import innermost_settings, scales_loss, settings_of
 from wtool.words import Path, Progress
 
 OPTIMIZER = "optimizer"
 """Key of the optimizer's entry in a training configuration, and the beginning of the paths of its variables."""
+
+LEGACY_WEIGHTS = "h5-weights"
+"""The format of weights alone in the older layout."""
 
 
 def diff(a: Path, b: Path, *, atol: float = 0.0, rtol: float = 0.0, progress: Progress | None = None) -> Diff:
@@ -75,7 +78,7 @@ def _diff(left: Compared, right: Compared, tolerance: Tolerance, progress: Progr
     renamed = {there: here for here, there in weights.pairs if here != there}
     left_slots = _by_key(left, {})
     right_slots = _by_key(right, renamed)
-    slots, copies = _without_copies(paired_by_key(list(left_slots), list(right_slots)), left, right)
+    slots, untold = _kept_by_both(paired_by_key(list(left_slots), list(right_slots)), left, right)
     pairs = [Pair(paths, left.weights[paths[0]], right.weights[paths[1]]) for paths in weights.pairs]
     pairs += [Pair((_slot_path(key), _slot_path(key)), left_slots[here], right_slots[key]) for here, key in slots.pairs]
     tensors = compared((left.model, right.model), pairs, tolerance, progress)
@@ -95,15 +98,19 @@ def _diff(left: Compared, right: Compared, tolerance: Tolerance, progress: Progr
         tuple(map(_slot_path, slots.added)),
         tuple(map(_slot_path, slots.removed)),
         training,
-        (*_notes(left, right, renamed, tensors), *copies),
+        (*_notes(left, right, renamed, tensors), *untold),
     )
 
 
-def _without_copies(slots: Pairing[SlotKey], left: Compared, right: Compared) -> tuple[Pairing[SlotKey], list[str]]:
-    """Returns the variables of both optimizers without copies that only one format keeps, and a note on those.
+def _kept_by_both(slots: Pairing[SlotKey], left: Compared, right: Compared) -> tuple[Pairing[SlotKey], list[str]]:
+    """Returns the variables of both optimizers without those that only one of the formats keeps, and a note on these.
 
     Archives hold the variables of an optimizer inside another one twice, whole models in `.h5` once.
     """
+    if LEGACY_WEIGHTS in (left.model.format, right.model.format):
+        count = len(slots.removed) + len(slots.added)
+        note = f"the older layout of weights alone has no place for an optimizer: {count:,} variables are not compared"
+        return Pairing(slots.pairs), [note] if count else []
     is_stored = left.config is left.model.config and right.config is right.model.config
     if is_stored and left.model.format == right.model.format:
         return slots, []
@@ -136,12 +143,17 @@ def _layers(left: Compared, right: Compared) -> tuple[tuple[str, ...], tuple[str
     old, new = ({each.path: each for each in layers} for layers in (here, there))
     layers = paired_by_key(list(old), list(new))
     common_only = left.model.keras_version != right.model.keras_version
-    settings = (_settings(old[path], new[path], common_only) for path, _ in layers.pairs)
+    has_packages = left.model.format == right.model.format
+    settings = (_settings(old[path], new[path], common_only, has_packages) for path, _ in layers.pairs)
     return layers.added, layers.removed, tuple(each for some in settings for each in some)
 
 
-def _settings(old: LayerSettings, new: LayerSettings, common_only: bool) -> Iterator[SettingDifference]:
-    if old.class_name != new.class_name:
+def _settings(
+    old: LayerSettings, new: LayerSettings, common_only: bool, has_packages: bool
+) -> Iterator[SettingDifference]:
+    """Yields the settings of a layer that differ; not all formats tell the package of a custom class."""
+    packages, names = zip(*(each.class_name.rpartition(">")[::2] for each in (old, new)), strict=True)
+    if names[0] != names[1] or (packages[0] != packages[1] and (has_packages or all(packages))):
         yield SettingDifference(old.path, "class", old.class_name, new.class_name)
     calls = "inbound_nodes"
     for each in differences(old.settings, new.settings, common_only=common_only):
@@ -156,7 +168,7 @@ def _training(left: Compared, right: Compared) -> tuple[tuple[SettingDifference,
         return (), ()
     common_only = left.model.keras_version != right.model.keras_version or left.model.format != right.model.format
     both_compiled = bool(left.training) and bool(right.training)
-    old, new = plain_training(left.training), plain_training(right.training)
+    old, new = _scaled_alike(plain_training(left.training), plain_training(right.training))
     found = [
         SettingDifference("", each.where, each.left, each.right)
         for each in differences(old, new, common_only=common_only and both_compiled)
@@ -164,6 +176,19 @@ def _training(left: Compared, right: Compared) -> tuple[tuple[SettingDifference,
     is_of_optimizer = [each.key.partition(".")[0] == OPTIMIZER for each in found]
     optimizer = tuple(compress(found, is_of_optimizer))
     return optimizer, tuple(compress(found, map(not_, is_of_optimizer)))
+
+
+def _scaled_alike(old: Any, new: Any) -> tuple[Any, Any]:
+    """Returns training configurations without an optimizer that scales the loss in one of them.
+
+    For mixed_float16, Keras puts one around the model's optimizer unasked, and tells that in an `.h5` alone.
+    """
+    entries = settings_of(old.get(OPTIMIZER)), settings_of(new.get(OPTIMIZER))
+    if scales_loss(entries[0]) == scales_loss(entries[1]) or None in [each.class_name for each in entries]:
+        return old, new
+    inner = (innermost_settings(each) for each in entries)
+    unwrapped = ({"class_name": each.class_name, "config": dict(each.config)} for each in inner)
+    return {**old, OPTIMIZER: next(unwrapped)}, {**new, OPTIMIZER: next(unwrapped)}
 
 
 def plain_training(training: Mapping[str, Any]) -> Any:
@@ -191,7 +216,7 @@ def _notes(
         yield f"weights alone in {' and '.join(dict.fromkeys(alone))}: architecture and training are not compared"
     if renamed:
         there, here = next(iter(renamed.items()))
-        yield f"layer names differ ({here} against {there}): matched by position"
+        yield f"names differ ({here} against {there}): matched by position"
     if hidden := sum(each.values.hidden for each in tensors if each.values is not None):
         yield f"{hidden:,} equal values have different bytes: zeros of both signs, or different NaN"
     if forced := [each.path for each in tensors if each.is_dtype_forced]:

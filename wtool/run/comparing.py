@@ -29,7 +29,7 @@ SlotKey: TypeAlias = tuple[str, str | None, int]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A tensor of the first model and its counterpart in the second, with their paths."""
+    """A tensor of the first model and its counterpart in the second, one of them stored, with their paths."""
 
     paths: tuple[str, str]
     left: Source
@@ -67,13 +67,45 @@ class Tolerance:
 def paired_by_path(left: Mapping[str, Source], right: Mapping[str, Source]) -> Pairing[str]:
     """Returns which tensor is which, by path; by position where the paths differ in automatic numbers alone.
 
+    Archives do not tell what custom layers call their variables: `own/0` is the first of the layer `own`.
+
     Args:
         left: path -> tensor of the first model, in its order.
         right: path -> tensor of the second model, in its order.
     """
     if left.keys() != right.keys() and differ_in_numbers(list(left), list(right)):
         return Pairing(tuple(zip(left, right, strict=True)))
-    return paired_by_key(list(left), list(right))
+    found = paired_by_key(list(left), list(right))
+    if not found.removed or not found.added:
+        return found
+    here, there = _by_layer(found.removed), _by_layer(found.added)
+    more = [
+        pair
+        for layer in here.keys() & there.keys()
+        if _is_numbered(here[layer]) != _is_numbered(there[layer])
+        and [left[path].shape for path in here[layer]] == [right[path].shape for path in there[layer]]
+        for pair in zip(here[layer], there[layer], strict=True)
+    ]
+    partners = dict((*found.pairs, *more))
+    used = {path for _, path in more}
+    return Pairing(
+        tuple((path, partners[path]) for path in left if path in partners),
+        tuple(path for path in found.removed if path not in partners),
+        tuple(path for path in found.added if path not in used),
+    )
+
+
+def _by_layer(paths: Sequence[str]) -> dict[str, list[str]]:
+    """Returns path of each layer -> the paths of its variables, in their order."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        found.setdefault(path.rpartition("/")[0], []).append(path)
+    return found
+
+
+def _is_numbered(paths: Sequence[str]) -> bool:
+    """Returns whether variables are called by their index in the layer."""
+    return all(path.rpartition("/")[2].isdecimal() for path in paths)
 
 
 def differ_in_numbers(left: Sequence[str], right: Sequence[str]) -> bool:
