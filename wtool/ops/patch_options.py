@@ -25,7 +25,7 @@ class Patch(Checked):
         wtool patch a.keras changes.wpatch -o b.keras
         wtool patch b.keras changes.wpatch --reverse -o a.keras
         wtool patch model.keras --from other.h5 --include 'encoder/*' -o new.keras
-        wtool patch model.keras --set 'dense/bias=0' --rename dense=head -o new.keras
+        wtool patch model.keras --rename dense=head --set 'head/bias=0' -o new.keras
         >>> wtool.patch("a.keras", patch="changes.wpatch", output="b.keras")  # doctest: +SKIP
     """
 
