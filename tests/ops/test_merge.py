@@ -323,6 +323,14 @@ def test_nan_is_refused_with_file_and_tensor(tmp_path: Path) -> None:
     wtool.merge([BLOBS[1], bad], method="linear", exclude=["*/bias"], output=tmp_path / "out.keras")
 
 
+def test_values_beyond_the_dtype_are_refused(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"method": "task-arithmetic", "base": BLOBS[0], "lambda_": 1e60}
+    with pytest.raises(wtool.Refused, match="kernel is too large for float32; smaller weights or factors") as raised:
+        wtool.merge(BLOBS[1:4], output=tmp_path / "merged.keras", **options)
+    assert raised.value.file == str(BLOBS[1])  # whose copy the result would have been, and no model that is at fault
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_base_in_the_folder_of_models_is_no_model(tmp_path: Path) -> None:
     for path in BLOBS[:3]:
         shutil.copy(path, tmp_path)

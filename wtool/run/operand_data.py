@@ -115,5 +115,5 @@ class MergedTensor:
         for tensor, checkpoint in zip(self.data.tensors(path), checkpoints, strict=True):
             if not all_finite(checkpoint.read_range(tensor, start, stop)):
                 raise Refused(f"{tensor.path} holds NaN or infinite values; {self.nonfinite}", checkpoint.name)
-        last = self.data.tensors(path)[-1]
-        raise Refused(f"the {self.result} of {last.path} is too large for {last.dtype}", checkpoints[-1].name)
+        what = f"the {self.result} of {path} is too large for {self.target.dtype}"
+        raise Refused(f"{what}; smaller weights or factors keep it finite")
