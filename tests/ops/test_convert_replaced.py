@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -66,4 +67,62 @@ def test_an_output_that_the_model_does_not_use_is_not_asked_for(tmp_path: Path) 
     given = keras2.Input((4, 3))
     first, _ = L.Lambda(lambda t: (t * 2, t + 1), name="two")(given)
     new = replaced(keras2.Model(given, L.ReLU()(first)), "two=Rescaling:scale=2", tmp_path)
+    np.testing.assert_allclose(new.predict(np.ones((1, 4, 3)), verbose=0), np.full((1, 4, 3), 2.0))
+
+
+def of(*, inputs: int = 1) -> Any:
+    given = [keras2.Input((4, 3)) for _ in range(inputs)]
+    made = L.Lambda(lambda t: t[0] * 2 if isinstance(t, list) else t * 2, name="lam")(given if inputs > 1 else given[0])
+    return keras2.Model(given, L.ReLU()(made))
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [("Rescaling:scal=2,scale=2",
+      "gives Rescaling scal, which it has not as a setting; settings of Rescaling are scale"),
+     ("Rescaling", "names Rescaling without scale, which it cannot do without"),
+     ("Conv1D:filters=3", "names Conv1D without kernel_size,"),
+     ("Add:axis=1", "Add has no settings of its own"),
+     ("SpatialDropout1D:rate=.5,trainable=false", "gives SpatialDropout1D trainable,"),
+     ("ThresholdedReLU:theta=1", "Keras 3 has no layer ThresholdedReLU"),
+     ("MultiHeadAttention:num_heads=2,key_dim=2", "takes each of several tensors as an argument of its own"),
+     ("Add", "it takes 1 tensor, and Add, which --replace names, takes 2 or more"),
+     ("Dot:axes=1", "it takes 1 tensor, and Dot, which --replace names, takes 2")],
+)  # fmt: skip
+def test_words_that_keras_does_not_take_are_refused(words: str, reason: str, tmp_path: Path) -> None:
+    of().save(tmp_path / "old.h5")
+    with pytest.raises(wtool.Unconvertible) as raised:
+        wtool.convert(tmp_path / "old.h5", output=tmp_path / "new.keras", replace=[f"lam={words}"])
+    assert all(each.rule == "unfit replacement" for each in raised.value.refused)
+    assert any(reason in each.text for each in raised.value.refused)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words", "reason"),
+    [(2, "Rescaling:scale=2", "it takes 2 tensors, and Rescaling, which --replace names, takes 1"),
+     (3, "Subtract", "it takes 3 tensors, and Subtract, which --replace names, takes 2")],
+)  # fmt: skip
+def test_a_layer_that_takes_another_number_of_inputs_is_refused(
+    inputs: int, words: str, reason: str, tmp_path: Path
+) -> None:
+    assert refused(of(inputs=inputs), f"lam={words}", tmp_path) == reason
+
+
+@pytest.mark.parametrize(("inputs", "words", "value"), [(2, "Add", 2.0), (3, "Average", 1.0), (2, "Dot:axes=2", 3.0)])
+def test_a_layer_that_takes_all_inputs_takes_the_place(inputs: int, words: str, value: float, tmp_path: Path) -> None:
+    found = replaced(of(inputs=inputs), f"lam={words}", tmp_path).predict([np.ones((1, 4, 3))] * inputs, verbose=0)
+    np.testing.assert_allclose(found, np.full_like(found, value))
+
+
+def test_a_tensor_beside_the_first_argument_is_not_lost(tmp_path: Path) -> None:
+    one, two = keras2.Input((3,)), keras2.Input((3,))
+    model = keras2.Model([one, two], L.ReLU()(one * two))
+    text = refused(model, "tf.math.multiply=Rescaling:scale=2", tmp_path)
+    assert "it takes tensors as y besides its first argument" in text
+
+
+def test_an_entry_as_keras_3_writes_it_takes_the_place(tmp_path: Path) -> None:
+    layer = keras.saving.serialize_keras_object(keras.layers.Rescaling(2.0))
+    (tmp_path / "layer.json").write_text(json.dumps(layer))
+    new = replaced(of(), f"lam={tmp_path / 'layer.json'}", tmp_path)
     np.testing.assert_allclose(new.predict(np.ones((1, 4, 3)), verbose=0), np.full((1, 4, 3), 2.0))

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from wtool.schema.keras_settings import COMMON, OFTEN, SETTINGS, WITHOUT_OFTEN
 from wtool.schema.layers import class_of
 from wtool.schema.upgrade.context import Context, Place
 from wtool.schema.upgrade.objects import upgraded_dtype
 
 DEMANDED = {"Rescaling": {"offset": 0.0}}
 """Class of a layer -> settings with a default value that Keras nevertheless demands of an entry."""
+
+HOLDING = ("Functional", "InputLayer", "Lambda", "Model", "Pipeline", "Sequential")
+"""Classes of Keras 3 that hold layers or code, and whose settings are not in the table."""
 
 
 def replacement_of(settings: Mapping[str, Any], place: Place, context: Context) -> dict[str, Any] | None:
@@ -21,7 +25,7 @@ def replacement_of(settings: Mapping[str, Any], place: Place, context: Context) 
     Args:
         settings: of the old layer.
         place: of the layer; the user names it by its path, or by its name alone.
-        context: notes what is done.
+        context: notes what is done, and takes refusals of settings that the class does not take or that are missing.
     """
     name = settings.get("name")
     key = _key(name, place, context)
@@ -35,11 +39,13 @@ def replacement_of(settings: Mapping[str, Any], place: Place, context: Context) 
     config = {"name": name, "dtype": upgraded_dtype(settings.get("dtype"), place, context)}
     config |= given if isinstance(given, Mapping) else {}
     kind = class_of({"class_name": class_name, "config": config})
-    if "registered_name" in wish or kind is None:
+    if wish.get("registered_name") or kind is None:
         registered = context.registered(str(wish.get("registered_name") or class_name), place)
         plain = class_name.rpartition(">")[2]
         return {"module": wish.get("module"), "class_name": plain, "config": config, "registered_name": registered}
     whole = DEMANDED.get(kind, {}) | config
+    for reason in _misfits(kind, whole):
+        context.refuse(place, "unfit replacement", reason)
     return {"module": "keras.layers", "class_name": kind, "config": whole, "registered_name": None}
 
 
@@ -60,3 +66,23 @@ def _key(name: Any, place: Place, context: Context) -> str | None:
         return None
     wishes = context.wishes.replacements
     return next((key for key in (place.path, name) if isinstance(key, str) and key in wishes), None)
+
+
+def _misfits(kind: str, config: Mapping[str, Any]) -> list[str]:
+    """Returns why Keras 3 would not make a layer of these settings, in sentences."""
+    if kind in HOLDING or ">" in kind:
+        return []
+    if kind not in SETTINGS:
+        return [f"Keras 3 has no layer {kind}, which --replace names"]
+    names = SETTINGS[kind].split()
+    own = [name.removesuffix("!") for name in names]
+    known = {*own, *COMMON, *(() if kind in WITHOUT_OFTEN else OFTEN)}
+    foreign = [str(name) for name in config if name not in known]
+    missing = [name.removesuffix("!") for name in names if name.endswith("!") and name.removesuffix("!") not in config]
+    reasons = []
+    if foreign:
+        takes = f"settings of {kind} are {', '.join(own)}" if own else f"{kind} has no settings of its own"
+        reasons.append(f"--replace gives {kind} {' and '.join(foreign)}, which it has not as a setting; {takes}")
+    if missing:
+        reasons.append(f"--replace names {kind} without {' and '.join(missing)}, which it cannot do without")
+    return reasons

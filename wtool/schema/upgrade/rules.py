@@ -178,7 +178,8 @@ _REFUSING = (
          "An .h5 file lists weights in an order that only the code of a custom class tells, or Keras cannot load them.",
          refuses=True),
     Rule("unfit replacement",
-         "What takes the place of a layer has to give the outputs that the model uses.", refuses=True),
+         "What takes the place of a layer has to take and give its tensors, with settings that Keras 3 knows.",
+         refuses=True),
     Rule("unused wish", "What the user says of a layer has to name one.", refuses=True),
 )  # fmt: skip
 
