@@ -31,6 +31,7 @@ def formula(a: Array, b: Array, rtol: float = 0.0, atol: float = 0.0) -> Distanc
     hidden = sum(p.tobytes() != q.tobytes() and bool(e) for p, q, e in zip(a, b, equal, strict=True)) * same_dtype
     return Distance(
         count=a.size,
+        finite=int(finite.sum()),
         changed=int((~equal).sum()),
         beyond=int((~close).sum()),
         largest=float(gaps.max()),
@@ -112,7 +113,18 @@ def test_opposite_ends_of_int64_do_not_wrap() -> None:
 @given(arrays.arrays(np.float32, st.integers(1, 40), elements=st.floats(width=32)))
 def test_equal_blocks_have_their_norms(a: Array) -> None:
     found, wanted = equal_blocks(a), formula(a, a.copy())
-    for name in ("count", "changed", "largest", "squares", "squares_a", "squares_b", "product", "nans_a", "nans_b"):
+    for name in (
+        "count",
+        "finite",
+        "changed",
+        "largest",
+        "squares",
+        "squares_a",
+        "squares_b",
+        "product",
+        "nans_a",
+        "nans_b",
+    ):
         assert getattr(found, name) == pytest.approx(getattr(wanted, name)), name
 
 
@@ -122,6 +134,15 @@ def test_the_same_bytes_need_one_dtype() -> None:
     assert not are_the_same_bytes(a, np.array([1.0, np.nan, -0.0], np.float32))
     assert not are_the_same_bytes(a, a.view(np.int32))
     assert are_the_same_bytes(np.arange(3, dtype=np.uint8), np.arange(3, dtype=np.uint8))
+
+
+@pytest.mark.parametrize("size", [5, 2 * BLOCK])
+def test_the_mean_square_is_over_pairs_of_finite_values(size: int) -> None:
+    a, b = np.arange(size, dtype=np.float64), np.arange(size, dtype=np.float64)
+    b[1] += 3
+    a[2], b[3], b[4] = np.nan, np.inf, np.nan
+    assert distance(a, b).rms == pytest.approx(np.sqrt(9 / (size - 3)))
+    assert equal_blocks(a).merged(distance(a, b)).finite == 2 * size - 4
 
 
 def test_what_zeros_have() -> None:

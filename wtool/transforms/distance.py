@@ -28,6 +28,7 @@ class Distance:
 
     Attributes:
         count: number of pairs.
+        finite: in how many of them both values are finite.
         changed: how many pairs are not equal.
         beyond: of these, how many are further apart than the tolerance, |a - b| > atol + rtol * |b|.
         largest: the largest |a - b|; infinite where one of the two is. Pairs with a NaN do not count.
@@ -42,6 +43,7 @@ class Distance:
     """
 
     count: int = 0
+    finite: int = 0
     changed: int = 0
     beyond: int = 0
     largest: float = 0.0
@@ -63,6 +65,7 @@ class Distance:
         far = self if is_nearer else other
         return Distance(
             self.count + other.count,
+            self.finite + other.finite,
             self.changed + other.changed,
             self.beyond + other.beyond,
             far.largest,
@@ -81,8 +84,8 @@ class Distance:
 
     @property
     def rms(self) -> float:
-        """Root of the mean of (a - b)²."""
-        return math.sqrt(self.squares / self.count) if self.count else 0.0
+        """Root of the mean of (a - b)² over the pairs of finite values."""
+        return math.sqrt(self.squares / self.finite) if self.finite else 0.0
 
     @property
     def relative(self) -> float:
@@ -114,11 +117,12 @@ def equal_blocks(a: Array) -> Distance:
         values = a[at : at + BLOCK].astype(np.float64)
         with np.errstate(all="ignore"):  # squares of the largest float64 values
             squares = float(values @ values)
-        nans = 0
+        nans, finite = 0, values.size
         if not math.isfinite(squares):
-            nans = int(np.isnan(values).sum())
-            squares = _dot(*2 * (np.where(np.isfinite(values), values, 0),))
-        part = Distance(squares_a=squares, squares_b=squares, product=squares, nans_a=nans, nans_b=nans)
+            is_finite = np.isfinite(values)
+            nans, finite = int(np.isnan(values).sum()), int(np.count_nonzero(is_finite))
+            squares = _dot(*2 * (np.where(is_finite, values, 0),))
+        part = Distance(finite=finite, squares_a=squares, squares_b=squares, product=squares, nans_a=nans, nans_b=nans)
         found = found.merged(part)
     return found
 
@@ -146,7 +150,7 @@ def _of_part(a: Array, b: Array, start: int, rtol: float, atol: float) -> Distan
         np.abs(gaps, out=gaps)
         sums = [float(gaps @ gaps), float(x @ x), float(y @ y), float(x @ y)]
     nans = [0, 0]
-    is_nan = None
+    is_nan, finite_pairs = None, a.size
     unequal = gaps != 0
     if not all(map(math.isfinite, sums)):
         x_nan, y_nan = np.isnan(x), np.isnan(y)
@@ -154,6 +158,7 @@ def _of_part(a: Array, b: Array, start: int, rtol: float, atol: float) -> Distan
         nans = [int(np.count_nonzero(x_nan)), int(np.count_nonzero(y_nan))]
         gaps, unequal = np.where(np.isnan(gaps), 0, gaps), (x != y) & ~(x_nan & y_nan)
         finite = np.isfinite(x) & np.isfinite(y)
+        finite_pairs = int(np.count_nonzero(finite))
         cut = [np.where(finite, values, 0) for values in (gaps, x, y)]
         sums = [_dot(cut[0], cut[0]), _dot(cut[1], cut[1]), _dot(cut[2], cut[2]), _dot(cut[1], cut[2])]
     changed = int(np.count_nonzero(unequal))
@@ -171,6 +176,7 @@ def _of_part(a: Array, b: Array, start: int, rtol: float, atol: float) -> Distan
     unsigned = [zeros for zeros, count in ((zeros_a, count_a), (zeros_b, count_b)) if count]
     return Distance(
         count=a.size,
+        finite=finite_pairs,
         changed=changed,
         beyond=beyond,
         largest=largest,
