@@ -46,6 +46,9 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
     "cosine": lambda: new.SGD(schedules.CosineDecay(0.05, 20, warmup_target=0.1, warmup_steps=4)),
     "restarts": lambda: new.SGD(schedules.CosineDecayRestarts(0.05, 4)),
     "scaled": lambda: scaling(new.Adam(0.01)),
+    "growing scale": lambda: scaling(
+        new.Adam(schedules.ExponentialDecay(0.01, 2, 0.5)), initial_scale=8.0, dynamic_growth_steps=3
+    ),
     "fixed scale": lambda: scaling(new.Adam(0.01), dynamic=False, initial_scale=8.0),
 }
 LEGACY: dict[str, Callable[[], Any]] = {
@@ -173,7 +176,8 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Pat
 def test_training_goes_on_alike(name: str, ending: str, known: Callable[[str], tuple[Path, Trained]]) -> None:
     folder, before = known(name)
     upgraded, done = loaded(folder / f"old.{ending}", f"new-{ending}.keras")
-    assert done.notes == ()
+    assert all("dynamic scale of the loss" in note for note in done.notes)
+    assert len(done.notes) == (name in ("scaled", "growing scale"))
     assert_same_training(before, trained_on(upgraded))
     assert int(upgraded.optimizer.iterations) == before.steps + STEPS
 
@@ -182,7 +186,7 @@ def test_training_goes_on_alike(name: str, ending: str, known: Callable[[str], t
 def test_training_with_a_legacy_optimizer_goes_on_alike(name: str, tmp_path: Path) -> None:
     model = trained(LEGACY[name](), epochs=1)
     upgraded, done = converted(model, tmp_path / "old.h5")
-    assert all("epsilon" in note for note in done.notes)
+    assert all("epsilon" in note or "dynamic scale of the loss" in note for note in done.notes)
     assert_goes_on_alike(model, upgraded)
 
 
@@ -229,6 +233,16 @@ def test_mixed_precision_goes_on_with_a_scaled_loss(tmp_path: Path) -> None:
     upgraded, _ = converted(model, tmp_path / "old.keras")
     assert type(upgraded.optimizer).__name__ == "LossScaleOptimizer"
     assert_goes_on_alike(model, upgraded, tolerance=2e-3)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_dynamic_scale_of_the_loss_starts_anew_with_a_note(ending: str, tmp_path: Path) -> None:
+    """No file of Keras 2 has that scale, which changes no loss here; tf_keras loads no state at all from the `.h5`."""
+    model = trained(OPTIMIZERS["growing scale"](), epochs=1)
+    upgraded, done = converted(model, tmp_path / f"old.{ending}")
+    assert float(model.optimizer.loss_scale) > 8.0 == float(upgraded.optimizer.dynamic_scale)
+    assert [note for note in done.notes if "dynamic scale of the loss" in note and "starts anew from 8," in note]
+    assert_goes_on_alike(model, upgraded)
 
 
 def test_weights_of_frozen_layers_have_no_state(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from wtool.checkpoint.compose import check_composition
@@ -19,8 +20,15 @@ from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array
 from wtool.errors import Refused, a_few
 from wtool.schema.config import COMPILED, read_architecture
-from wtool.schema.optimizer_settings import Settings, innermost_settings, keeps_slots, scales_loss, settings_of
-from wtool.schema.optimizers import AVERAGE, MOMENTUM_CACHE, TABLE, U_PRODUCT, rule_of
+from wtool.schema.optimizer_settings import (
+    Settings,
+    initial_value,
+    innermost_settings,
+    keeps_slots,
+    scales_loss,
+    settings_of,
+)
+from wtool.schema.optimizers import AVERAGE, DYNAMIC_SCALE, MOMENTUM_CACHE, TABLE, U_PRODUCT, rule_of
 from wtool.schema.upgrade.upgraded import ArrayChange, Upgraded, moved_path
 from wtool.transforms.relaying import cudnn_bias_lstm
 
@@ -121,7 +129,8 @@ def upgraded_state(base: Checkpoint, upgraded: Upgraded, variables: Mapping[str,
     state, lost = composed_state(
         Kept(scalars, slots), settings_of(entry), root, variables, lambda each: base.read(each)[()]
     )
-    return state, [lost] if lost else [*notes, *_told_of_nadam(scalars, settings_of(entry), state)]
+    told = (_told_of_nadam(scalars, settings_of(entry), state), _told_of_scale(scalars, settings_of(entry)))
+    return state, [lost] if lost else [*notes, *chain(*told)]
 
 
 def _told_of_nadam(scalars: Collection[str], settings: Settings, state: State) -> Iterator[str]:
@@ -148,6 +157,23 @@ def _told_of_nadam(scalars: Collection[str], settings: Settings, state: State) -
                 "Nadam's product of momenta is what its formula gives for the step count; graphs of Keras 2 multiply "
                 "once for each weight, so the next losses may differ in the third digit"
             )
+
+
+def _told_of_scale(scalars: Collection[str], settings: Settings) -> Iterator[str]:
+    """Yields a note where the file does not tell the scale of the loss at which the training stood.
+
+    Keras 2 saves neither that scale nor the count of steps without an overflow. A power of two, the scale changes
+    losses only where gradients overflow or are too small for half precision.
+
+    Args:
+        scalars: names of the numbers that the old optimizer keeps.
+        settings: of the new optimizer.
+    """
+    if scales_loss(settings) and DYNAMIC_SCALE.name not in scalars:
+        yield (
+            "Keras 2 does not save the dynamic scale of the loss, nor its count of steps: the scale starts anew from "
+            f"{initial_value(DYNAMIC_SCALE.name, settings):g}, and everything else of the optimizer goes on"
+        )
 
 
 def _by_weight(base: Checkpoint) -> dict[str, dict[str, Tensor]]:
