@@ -22,9 +22,10 @@ from wtool.ops.average_options import Average
 from wtool.ops.convert_options import Convert
 from wtool.ops.ema_options import Ema
 from wtool.ops.merge_options import Merge
+from wtool.ops.pack_options import Pack
 from wtool.ops.patch_options import Patch
 from wtool.option import described
-from wtool.run.options import Common, Execution, Options, Unseeded, groups_of, needs_initial, shared_by
+from wtool.run.options import Common, Execution, Keeping, Options, Unseeded, groups_of, needs_initial, shared_by
 from wtool.schema.upgrade.operation_sizes import OF_TENSORS
 from wtool.schema.upgrade.operations import TABLE as OPERATIONS
 from wtool.schema.upgrade.rules import RULES
@@ -59,6 +60,7 @@ from wtool.ops.merge_options import Merged
 from wtool.ops.swapped import Swapped
 from wtool.run.diagnosis import Diagnosis
 from wtool.run.moving_average import MovingAverage
+from wtool.run.packed import Packed
 from wtool.run.patched import Patched
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
@@ -78,6 +80,7 @@ GROUPS = {
     "convert": (Convert, Execution),
     "resume": (Resume,),
     "ema": (Ema, Unseeded),
+    "pack": (Pack, Keeping),
     "patch": (Patch, Unseeded),
     "evaluate": (Evaluate,),
     "recalibrate": (Recalibrate,),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from wtool.ops.inspect import inspect
     from wtool.ops.merge import merge
     from wtool.ops.merge_options import Merged
+    from wtool.ops.pack import pack
     from wtool.ops.patch import patch
     from wtool.ops.signatures import *  # noqa: F403  the transforms
     from wtool.ops.soup import soup
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from wtool.run.diagnosis import Diagnosis, KernelDiagnosis
     from wtool.run.difference import Diff, SettingDifference, TensorDifference, ValueDifference
     from wtool.run.moving_average import MovingAverage
+    from wtool.run.packed import Packed
     from wtool.run.patch_making import PatchMade
     from wtool.run.patched import Patched
     from wtool.run.transform import Transformed
@@ -86,6 +88,8 @@ _HOMES = {
     "merge": "wtool.ops.merge",
     "Merged": "wtool.ops.merge_options",
     "open_checkpoint": "wtool.checkpoint.opener",
+    "pack": "wtool.ops.pack",
+    "Packed": "wtool.run.packed",
     "patch": "wtool.ops.patch",
     "PatchMade": "wtool.run.patch_making",
     "Patched": "wtool.run.patched",
@@ -116,6 +120,7 @@ __all__ = [
     "Lottery",
     "Merged",
     "MovingAverage",
+    "Packed",
     "PatchMade",
     "Patched",
     "Plotted",
@@ -145,6 +150,7 @@ __all__ = [
     "make_patch",
     "merge",
     "open_checkpoint",
+    "pack",
     "patch",
     "plot",
     "recalibrate",

@@ -24,6 +24,9 @@ CONVERSION_FORMATS = ("keras", "h5", "weights.h5", "weights.json", "safetensors"
 OPTIMIZER_CONVERSIONS = ("keep", "drop")
 """What becomes of an optimizer when its model is converted."""
 
+COMPRESSIONS = ("gzip", "none")
+"""How arrays are stored in HDF5 files; in `Checkpoint.compression` they have the same names."""
+
 MODES = ("min", "max")
 """Which values of a loss or metric are better."""
 

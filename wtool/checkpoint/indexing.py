@@ -7,6 +7,9 @@ one index describes both, and comparing bytes is faster than parsing them.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 
 from blake3 import blake3
@@ -22,7 +25,8 @@ def indexed(region: Region, opening: Opening, like: Checkpoint | None = None) ->
     """Returns a plain HDF5 file and its index.
 
     The file is the region itself, or a plain copy that the HDF5 library made of it in a child process: where the region
-    uses features that the strict reader does not know, or where groups are to be left out.
+    uses features that the strict reader does not know, or where groups are to be left out. Of a packed file it is a
+    file of its inflated arrays alone, which the index describes.
 
     Args:
         region: the bytes of the HDF5 file.
@@ -32,19 +36,42 @@ def indexed(region: Region, opening: Opening, like: Checkpoint | None = None) ->
     Raises:
         Refused: the file is damaged or hostile.
     """
-    if not opening.drop:
-        if like is not None and _same_outside_arrays(region, like.regions[0], like.indexes[0]):
-            return region, like.indexes[0]
-        try:
-            return region, read_index(region.read, region.size)
-        except NotPlain:
-            pass
+    is_like = like is not None and not opening.drop and not like.indexes[0].stored
+    if like is not None and is_like and _same_outside_arrays(region, like.regions[0], like.indexes[0]):
+        return region, like.indexes[0]
+    with suppress(NotPlain):
+        index = read_index(region.read, region.size)
+        if index.stored:
+            kept = _without(index, opening.drop)
+            return _unpacked(region, kept, opening), kept
+        if not opening.drop:
+            return region, index
     from wtool.hdf5.sandbox import make_plain  # only here: it starts processes, which takes long to import
 
     with make_plain(region.source.fd, region.start, region.size, opening.drop) as plain:
         source = opening.adopt(Source(os.dup(plain.fileno()), region.source.name))
     made = Region(source, 0, source.size)
     return made, read_index(made.read, made.size)
+
+
+def _without(index: Index, drop: Sequence[str]) -> Index:
+    """Returns the index of a packed file without some groups at the root."""
+    groups = {path: each for path, each in index.groups.items() if path.partition("/")[0] not in drop}
+    datasets = {path: each for path, each in index.datasets.items() if path.partition("/")[0] not in drop}
+    return replace(index, groups=groups, datasets=datasets, stored={path: index.stored[path] for path in datasets})
+
+
+def _unpacked(region: Region, index: Index, opening: Opening) -> Region:
+    """Returns the arrays of a packed file, inflated."""
+    import tempfile
+
+    from wtool.hdf5.unpacking import unpack
+
+    with tempfile.TemporaryFile() as arrays:
+        os.ftruncate(arrays.fileno(), index.size)
+        unpack(region.read, index, arrays.fileno())
+        source = opening.adopt(Source(os.dup(arrays.fileno()), region.source.name))
+    return Region(source, 0, source.size)
 
 
 def _same_outside_arrays(region: Region, other: Region, index: Index) -> bool:

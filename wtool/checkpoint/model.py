@@ -18,6 +18,9 @@ from wtool.hdf5.reader import Index
 from wtool.io.source import Region, Source
 from wtool.io.zip_format import Member
 
+GZIP, NONE = "gzip", "none"
+"""What `Checkpoint.compression` may be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -124,6 +127,8 @@ class Checkpoint:
             for all others.
         texts: the small files of an archive or of a sharded checkpoint, the header of a safetensors file, and the
             object graph of a TensorFlow checkpoint, by name.
+        compression: of the arrays in the HDF5 files, `gzip` or `none`. The regions of packed files are files of the
+            inflated arrays alone.
         notes: oddities worth telling, one line each.
         closing: closes all its files.
     """
@@ -140,6 +145,7 @@ class Checkpoint:
     members: tuple[Member, ...] = ()
     parts: Mapping[str, Source] = field(default_factory=dict)
     texts: Mapping[str, bytes] = field(default_factory=dict)
+    compression: str = NONE
     notes: tuple[str, ...] = ()
     closing: ExitStack = field(default_factory=ExitStack)
 

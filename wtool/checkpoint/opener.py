@@ -16,7 +16,7 @@ from wtool.checkpoint.layouts import tensorflow
 from wtool.checkpoint.layouts.keras_archive import folder_configurations, open_folder
 from wtool.checkpoint.layouts.layout import Layout, Opening
 from wtool.checkpoint.layouts.registry import ALL, EXTENSIONS, LAYOUTS, extension
-from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.model import GZIP, Checkpoint
 from wtool.checkpoint.optimizer.lost import noted
 from wtool.checkpoint.unzipped import is_saved_model
 from wtool.errors import Note, Refused, WtoolError
@@ -51,7 +51,7 @@ def open_checkpoint(
             if foreign and os.path.isdir(path) and is_saved_model(path):
                 return tensorflow.open_saved_model(path, opening)
             if os.path.isdir(path):
-                return open_folder(path, opening)
+                return _with_compression(open_folder(path, opening))
             file = (tensorflow.index_of(path) if foreign else None) or path
             source = opening.adopt(Source(_descriptor(file), file))
             layout = _layout_of(source)
@@ -59,13 +59,17 @@ def open_checkpoint(
                 return tensorflow.open_bundle(source, path, opening)
             if layout is None:
                 raise Refused(other_formats.described(source))
-            found = layout.open(source, opening)
+            found = _with_compression(layout.open(source, opening))
             stack.callback(found.close)  # the checkpoint has taken over the open files
             told = noted(replace(found, notes=(*found.notes, *_name_notes(source.name, found.format))))
             stack.pop_all()
             return told
         except WtoolError as error:
             raise error.about(path) from None
+
+
+def _with_compression(found: Checkpoint) -> Checkpoint:
+    return replace(found, compression=GZIP) if any(index.stored for index in found.indexes) else found
 
 
 def _layout_of(source: Source) -> Layout | None:

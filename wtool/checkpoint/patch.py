@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol
 from isal import isal_zlib
 
 from wtool.checkpoint.lineage import KEY, UNHASHED, Record, lineage_json, lineage_text, with_result
-from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.model import GZIP, Checkpoint
 from wtool.checkpoint.safetensors_rewrite import HeaderAndData
 from wtool.checkpoint.seal import Seal, put_hash
 from wtool.checkpoint.sharding import Shards
@@ -71,6 +71,11 @@ def rewrite(
     Raises:
         WtoolError: the target cannot be written.
     """
+    if is_repacked(base):
+        # Imported late: most files are not packed.
+        from wtool.checkpoint.repacking import Repacking
+
+        return Repacking(base, lambda made: rewrite(made, target, lineage, stack, texts, names), stack)
     announced = with_result(lineage, UNHASHED)
     if base.format == "weights.json":
         return Shards(base, target, announced, stack)
@@ -80,6 +85,12 @@ def rewrite(
     if base.format == "safetensors":
         return HeaderAndData(base, draft, announced)
     return _Hdf5(base, draft, announced)
+
+
+def is_repacked(base: Checkpoint) -> bool:
+    """Returns whether new HDF5 files have to be made where a copy of a checkpoint is written."""
+    is_hdf5 = base.format != "safetensors"
+    return is_hdf5 and (base.compression == GZIP or any(index.stored for index in base.indexes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from blake3 import blake3
 
 from wtool.checkpoint.layouts import safetensors
 from wtool.checkpoint.lineage import KEY, UNHASHED, Record, last_record
-from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.model import NONE, Checkpoint
 from wtool.io.safetensors_header import with_length
 from wtool.io.source import Source, copy
 from wtool.schema.archive_members import METADATA
@@ -113,7 +113,8 @@ def _parts(checkpoint: Checkpoint, told: str) -> Iterator[tuple[str, Sequence[Pi
 def _hdf5(checkpoint: Checkpoint, source: Source, told: str) -> Sequence[Piece]:
     """Returns the pieces of an HDF5 file, at whose end is the lineage."""
     text = checkpoint.indexes[0].groups.get("", {}).get(KEY)
-    if checkpoint.regions[0].source is not source or not isinstance(text, str):
+    is_copy = checkpoint.regions[0].source is not source and checkpoint.compression == NONE
+    if is_copy or not isinstance(text, str):
         return [None]
     start = max(0, source.size - max(_HEAP, len(text) + 64))
     at = source.read(start, source.size - start).rfind(told.encode())

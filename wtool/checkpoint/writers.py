@@ -20,7 +20,8 @@ from wtool.checkpoint.layouts.shards import contents_of
 from wtool.checkpoint.layouts.shards_compose import file_names, in_shards, map_text, shard_files
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint, Contents
-from wtool.checkpoint.patch import Rewrite, rewrite
+from wtool.checkpoint.patch import Rewrite, is_repacked, rewrite
+from wtool.checkpoint.repacking import Repacking
 from wtool.checkpoint.seal import MANIFEST
 from wtool.checkpoint.structure import structure_text
 from wtool.checkpoint.unzipping import Unzipping
@@ -128,7 +129,12 @@ def _begin_folder(
 ) -> Rewrite:
     _assets(made, composition)
     folder = replace(made, texts={METADATA: _metadata(made, composition), **_texts(made, composition)})
-    return Unzipping(folder, _config(made, composition), composition.assets, target, lineage, stack)
+    config = _config(made, composition)
+
+    def begin(base: Checkpoint) -> Rewrite:
+        return Unzipping(base, config, composition.assets, target, lineage, stack)
+
+    return Repacking(folder, begin, stack) if is_repacked(folder) else begin(folder)
 
 
 def _texts(base: Checkpoint, composition: Composition) -> dict[str, bytes]:

@@ -29,6 +29,7 @@ COMMANDS = {
     "inspect": "Layers, tensors, sizes, sparsity, optimizer and lineage of models.",
     "lottery": "The lottery-ticket experiment: train, prune, re-initialise, and again.",
     "merge": "Several models into one: task arithmetic, TIES, spherical interpolation and more.",
+    "pack": "The same models in fewer bytes, as files that stock Keras loads.",
     "patch": "What `wtool diff --patch` wrote, applied; or tensors of another model, constants, new names.",
     "plot": "Weight histograms and masks of models, or the curves of a lottery experiment.",
     "recalibrate": "Moving statistics of batch normalisation become those of data.",

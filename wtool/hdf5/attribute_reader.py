@@ -16,6 +16,13 @@ from wtool.hdf5.metadata import NotPlain
 Value = str | bytes | int | float | tuple["Value", ...] | None
 """What an attribute may hold: text, bytes that are no text, numbers, tuples of these, or nothing."""
 
+
+class FixedText(str):
+    """A text that a file stores with a fixed length. Old Kerases read only such texts in lists of names."""
+
+    __slots__ = ()
+
+
 _VLEN = Struct("<IQI")
 
 Fetch = Callable[[int, int, int], bytes]
@@ -87,7 +94,7 @@ def _elements(parsed: Type, count: int, data: bytes, fetch: Fetch) -> list[Any] 
         cells = islice(_VLEN.iter_unpack(data[: count * size]), count)
         return [text_of(fetch(*cell).partition(b"\0")[0]) for cell in cells]
     pieces = [data[i : i + size] for i in range(0, count * size, size)]
-    return [text_of(_unpadded(piece, parsed.text)) for piece in pieces] if parsed.text else pieces
+    return [FixedText(text_of(_unpadded(piece, parsed.text))) for piece in pieces] if parsed.text else pieces
 
 
 def _unpadded(piece: bytes, padding: str) -> bytes:

@@ -40,6 +40,12 @@ MAX_NAMES = 64 * MIB
 MAX_CHUNK = 32 * MIB
 """Bytes of one chunk of a chunked array, which HDF5 holds in memory whole. Its default chunks are below 1 MiB."""
 
+LARGEST_PACKED_CHUNK = 1 * MIB
+"""Bytes of a chunk that is inflated in this process, by several threads; `packing` makes chunks of an eighth."""
+
+SMALLEST_PACKED_CHUNK = 4096
+"""Bytes of such a chunk, if an array has several: an array of a million small chunks would take long to list."""
+
 COPY_BLOCK = 16 * MIB
 """Bytes copied at a time, so that memory does not grow with an array."""
 

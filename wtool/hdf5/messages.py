@@ -17,17 +17,16 @@ from wtool.errors import Reaches, Refused
 from wtool.hdf5.limits import MAX_RANK
 from wtool.hdf5.metadata import UNDEFINED, Metadata, NotPlain, amount
 
-DATASPACE, DATATYPE, LAYOUT, ATTRIBUTE, SYMBOL_TABLE = 0x01, 0x03, 0x08, 0x0C, 0x11
+DATASPACE, DATATYPE, LAYOUT, FILTERS, ATTRIBUTE, SYMBOL_TABLE = 0x01, 0x03, 0x08, 0x0B, 0x0C, 0x11
 SHARED = 2
 _CONTINUATION = 0x10
-_USED = {DATASPACE, DATATYPE, LAYOUT, ATTRIBUTE, SYMBOL_TABLE, _CONTINUATION}
+_USED = {DATASPACE, DATATYPE, LAYOUT, FILTERS, ATTRIBUTE, SYMBOL_TABLE, _CONTINUATION}
 _EXTERNAL, _DRIVER = 0x07, 0x14
 _HARMLESS = {0x04, 0x05, 0x0D, 0x0E, 0x12, 0x16}  # fill values, comment, times, number of hard links
 _NOT_PLAIN = {
     0x02: "new-style groups",
     0x06: "new-style groups",
     0x0A: "new-style groups",
-    0x0B: "filters",
     0x0F: "shared messages",
     0x13: "its own B-tree sizes",
     0x15: "densely stored attributes",

@@ -1,7 +1,8 @@
 """A strict reader of plain HDF5 files: an index of groups, datasets and attributes, without the values of the datasets.
 
 A plain file is one that the HDF5 library writes by default (`libver="earliest"`) without compression: old-style groups,
-contiguous little-endian datasets. That is how Keras writes models. The bytes are parsed here and not by the HDF5
+contiguous little-endian datasets. That is how Keras writes models. The reader knows one kind of compressed arrays as
+well, those of packed files (`chunks`). The bytes are parsed here and not by the HDF5
 library, which crashes or loops on damaged metadata (measured: about one flipped bit in 400). A feature that the reader
 does not know raises `NotPlain`; a contradiction is refused.
 
@@ -11,14 +12,16 @@ Source: HDF5 File Format Specification, version 3.0.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import prod
 from struct import Struct
 from struct import error as StructError
 
+from wtool.dtypes import NUMPY_FLOATS, NUMPY_OTHERS
 from wtool.errors import Differs, Reaches, Refused
 from wtool.hdf5.attribute_reader import Value, parse_attribute
 from wtool.hdf5.btree import Link, Table, read_entries
+from wtool.hdf5.chunks import Stored, in_turn, is_chunked, read_chunks
 from wtool.hdf5.datatypes import parse_type
 from wtool.hdf5.heaps import GlobalHeaps
 from wtool.hdf5.limits import MAX_ATTRIBUTES, MAX_DEPTH, MAX_OBJECTS, MAX_PATHS
@@ -26,6 +29,7 @@ from wtool.hdf5.messages import (
     ATTRIBUTE,
     DATASPACE,
     DATATYPE,
+    FILTERS,
     LAYOUT,
     PAIR,
     SHARED,
@@ -53,7 +57,9 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _SUPERBLOCK = Struct("<8sBBBxBBBxHHI")
 _ADDRESSES = Struct("<QQQQ")
 _ENTRY = Struct("<QQIIQQ")
-_SINGLE = {SYMBOL_TABLE, DATASPACE, DATATYPE, LAYOUT}
+_SINGLE = {SYMBOL_TABLE, DATASPACE, DATATYPE, LAYOUT, FILTERS}
+_NUMBERS = {*NUMPY_FLOATS, *NUMPY_OTHERS}
+_FIRST = 24  # where the addresses stand in a superblock of version 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +97,15 @@ class Index:
         groups: path -> attributes; the root's path is "".
         datasets: path -> dataset.
         attributes: how many bytes of `MAX_ATTRIBUTES` the values of all attributes took.
+        stored: of a packed file, path -> how the array is stored. The offsets of datasets are then those in the file
+            of arrays that `unpacking` makes. Empty for plain files.
     """
 
     size: int
     groups: Mapping[str, Mapping[str, Value]]
     datasets: Mapping[str, Dataset]
     attributes: int = 0
+    stored: Mapping[str, Stored] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +150,16 @@ def read_index(read: Callable[[int, int], bytes], size: int) -> Index:
     walk = _Walk(metadata, superblock)
     walk.run()
     metadata.check_claims()
-    return Index(size, walk.groups, walk.datasets, MAX_ATTRIBUTES - walk.attributes_left)
+    index = Index(size, walk.groups, walk.datasets, MAX_ATTRIBUTES - walk.attributes_left)
+    return _packed(index, walk.chunked) if walk.chunked else index
+
+
+def _packed(index: Index, chunked: Mapping[str, Stored]) -> Index:
+    """Returns the index of a packed file, in which arrays follow each other, each from a multiple of 8 bytes on."""
+    arrays = {path: (each.offset, each.nbytes) for path, each in index.datasets.items()}
+    stored, offsets, size = in_turn(arrays, chunked)
+    datasets = {path: replace(each, offset=offsets[path]) for path, each in index.datasets.items()}
+    return replace(index, size=size, datasets=datasets, stored=stored)
 
 
 def read_superblock(metadata: Metadata) -> Superblock:
@@ -210,6 +228,7 @@ class _Walk:
         self.superblock = superblock
         self.groups: dict[str, dict[str, Value]] = {}
         self.datasets: dict[str, Dataset] = {}
+        self.chunked: dict[str, Stored] = {}
         self.tables: set[int] = set()  # header addresses of groups
         self.others: dict[int, str | None] = {}  # header addresses of datasets -> path; of committed datatypes -> None
         self.heaps = GlobalHeaps(metadata, self.spend_attribute)
@@ -275,6 +294,8 @@ class _Walk:
             if dataset:
                 self.datasets[path] = dataset
             return []
+        if FILTERS in found:
+            raise NotPlain("filters of groups")
         if len(found) > 1:
             raise Refused("damaged: it is a group and a dataset at once")
         if depth > MAX_DEPTH:
@@ -299,8 +320,9 @@ class _Walk:
                 attributes[name] = value
         return attributes
 
-    def dataset(self, path: str, found: Mapping[int, Message], attributes: dict[str, Value]) -> Dataset | None:
+    def dataset(self, path: str, found: dict[int, Message], attributes: dict[str, Value]) -> Dataset | None:
         """Returns the dataset that these messages describe, or None for a committed datatype."""
+        filters = found.pop(FILTERS, None)
         if len(found) < 3:
             if found.keys() == {DATATYPE}:
                 return None
@@ -312,6 +334,13 @@ class _Walk:
         parsed = parse_type(found[DATATYPE].body)
         shape = parse_shape(found[DATASPACE].body)
         nbytes = prod(shape) * parsed.size if shape is not None else 0
+        if filters is not None:
+            is_number = parsed.order != ">" and (parsed.name.startswith("opaque") or parsed.name in _NUMBERS)
+            is_known = is_chunked(found[LAYOUT].body) and self.superblock.addresses == _FIRST
+            if shape is None or not is_number or not is_known or filters.flags & SHARED:
+                raise NotPlain("filters")
+            self.chunked[path] = read_chunks(self.metadata, found[LAYOUT].body, filters.body, shape, parsed.size)
+            return Dataset(path, shape, parsed.name, 0, nbytes, attributes)
         offset = parse_layout(found[LAYOUT].body, nbytes)
         if parsed.order == ">":
             raise NotPlain("big-endian numbers")

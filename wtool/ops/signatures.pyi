@@ -9,6 +9,7 @@ from wtool.ops.merge_options import Merged
 from wtool.ops.swapped import Swapped
 from wtool.run.diagnosis import Diagnosis
 from wtool.run.moving_average import MovingAverage
+from wtool.run.packed import Packed
 from wtool.run.patched import Patched
 from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
@@ -953,6 +954,51 @@ def ema(
         >>> wtool.ema("trained.keras", output="averaged.keras")  # doctest: +SKIP
 
     Source: Karras et al., Analyzing and Improving the Training Dynamics of Diffusion Models, arXiv:2312.02696.
+    """
+
+def pack(
+    models: Models,
+    *,
+    compression: str = "gzip",
+    optimizer: str = "keep",
+    output: Path | None = None,
+    in_place: bool = False,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+) -> list[Packed]:
+    """Store models in fewer bytes, as files that stock Keras loads: arrays are deflated inside their HDF5 files.
+
+    All values stay, to the bit. Arrays with many zeros, as pruning leaves them, become as small as gzip makes them;
+    dense ones save a tenth. Other commands read packed models and pack what they make of them again. ``compression`
+    none` makes the arrays plain again.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        compression: Of the arrays. One of gzip, none.
+        optimizer: What becomes of the optimizer's state. One of keep, drop.
+        output: A file, a folder for many models (pruned/), or - for standard output.
+        in_place: The model itself is the output.
+        dry_run: Say what would be done, in a table; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.Packed` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.pack("pruned.keras", output="small.keras")  # doctest: +SKIP
     """
 
 def patch(

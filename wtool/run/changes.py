@@ -41,6 +41,7 @@ class Changes:
         edits: of tensors that stay where they are in the file.
         structure: what the checkpoint becomes, in place of edits; None where its layers stay.
         composition: the model that is composed anew, in place of edits; None where the checkpoint keeps its format.
+        compression: of the arrays in the result, as in `Checkpoint.compression`; None for that of the base.
         uncounted: path of a tensor -> the same edit without counting, where an edit counts.
         counts: path of each tensor that the operation is about -> what its edit counts; empty where nothing is counted.
         actions: path of each tensor -> what becomes of it, in words.
@@ -52,6 +53,7 @@ class Changes:
     edits: tuple[Edit, ...] = ()
     structure: Structure | None = None
     composition: Composition | None = None
+    compression: str | None = None
     uncounted: Mapping[str, Edit] = field(default_factory=dict)
     counts: Mapping[str, Count] = field(default_factory=dict)
     actions: Mapping[str, str] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.patch import Rewrite, rewrite
@@ -90,20 +90,21 @@ def _writer(
     plan: Plan, found: WorkedOut, target: Target, lineage: Sequence[Record], stack: ExitStack
 ) -> tuple[Rewrite, Sequence[pipeline.Edit]]:
     """What takes the new bytes, and the edits that give them: of the base's structure, or of another one."""
+    base = plan.base if found.compression is None else replace(plan.base, compression=found.compression)
     if found.structure is None and found.composition is None:
-        return rewrite(plan.base, target, lineage, stack), found.edits
+        return rewrite(base, target, lineage, stack), found.edits
     # Imported late: most commands rebuild nothing, and would start a twentieth of a second later.
     from wtool.run.rebuilding import edits_of
 
     if found.composition is not None:
         from wtool.checkpoint.compose import compose
 
-        rebuilt = compose(plan.base, found.composition, target, lineage, stack)
+        rebuilt = compose(base, found.composition, target, lineage, stack)
     else:
         from wtool.checkpoint.rebuild import rebuild
 
         assert found.structure is not None
-        rebuilt = rebuild(plan.base, found.structure, target, lineage, stack)
+        rebuilt = rebuild(base, found.structure, target, lineage, stack)
     return rebuilt.output, edits_of(rebuilt.arrays)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wtool.choices import OPTIMIZER_MODES
+from wtool.choices import OPTIMIZER_CONVERSIONS, OPTIMIZER_MODES
 from wtool.option import Checked, argument, option
 from wtool.words import Path, Progress
 
@@ -85,6 +85,15 @@ class Common(Execution, Seed, Output):
 @dataclass(frozen=True, kw_only=True)
 class Unseeded(Execution, Output):
     """The same, where no random numbers are drawn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeping(Unseeded):
+    """The same, where all values stay, and the optimizer's state stays whole or is left out."""
+
+    optimizer: str = option(
+        "keep", "What becomes of the optimizer's state.", choices=OPTIMIZER_CONVERSIONS, noun="optimizer mode"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

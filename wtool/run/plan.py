@@ -75,6 +75,11 @@ class WorkedOut:
         """The model that is composed anew; None where the checkpoint keeps its format."""
         return self.changes[-1].composition
 
+    @property
+    def compression(self) -> str | None:
+        """Of the arrays in the result; None for that of the base."""
+        return self.changes[-1].compression
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:

@@ -1,0 +1,30 @@
+"""The same model in fewer bytes.
+
+`wtool/ops/signatures.pyi` has the function's signature for type checkers and editors; `make docs` writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from wtool.ops.functions import function_of, given_of
+from wtool.ops.pack_options import Pack
+from wtool.run.batch import check_words, do_all, tasks_of, words_of
+from wtool.run.options import Keeping
+from wtool.run.packed import Packed
+from wtool.run.packing import NAME, Packing
+from wtool.words import Models
+
+if TYPE_CHECKING:
+    from wtool.ops.signatures import pack as pack
+
+
+def _pack(models: Models, given: Mapping[str, Any]) -> list[Packed]:
+    options, how = Pack(**given_of(Pack, given)), Keeping(**given_of(Keeping, given))
+    words = words_of(models)
+    check_words(words, how)
+    return do_all(tasks_of(Packing(options.compression, how.optimizer == "drop"), words, "packed", how), how)
+
+
+globals()[NAME] = function_of(Pack, NAME, (Pack, Keeping), Packed, _pack)

@@ -1,0 +1,26 @@
+"""Options of `wtool.pack`. This module imports no NumPy, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wtool.choices import COMPRESSIONS
+from wtool.option import Checked, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pack(Checked):
+    """Store models in fewer bytes, as files that stock Keras loads: arrays are deflated inside their HDF5 files.
+
+    All values stay, to the bit. Arrays with many zeros, as pruning leaves them, become as small as gzip makes them;
+    dense ones save a tenth. Other commands read packed models and pack what they make of them again. `--compression
+    none` makes the arrays plain again.
+
+    Examples:
+        wtool pack pruned.keras -o small.keras
+        wtool pack zoo/ -o packed/ --optimizer drop
+        wtool pack small.keras --compression none -o plain.keras
+        >>> wtool.pack("pruned.keras", output="small.keras")  # doctest: +SKIP
+    """
+
+    compression: str = option("gzip", "Of the arrays.", choices=COMPRESSIONS, noun="compression")

@@ -1,0 +1,31 @@
+"""What comes of packing a model. This module imports no NumPy, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A model that was packed, or would be.
+
+    Attributes:
+        model: path.
+        output: path of the result, `-` for standard output; None after a dry run.
+        skipped: the output was there already, made of the same input in the same way.
+        before: bytes of the model's files.
+        after: bytes of the result's files; None after a dry run, and for standard output.
+        gzip: about how many bytes `gzip -9` would make of the model's files, which Keras could not load; None where
+            nothing was done.
+        actions: path of each tensor -> what becomes of it, in words.
+        notes: what is worth knowing, one line each.
+    """
+
+    model: str
+    output: str | None
+    skipped: bool = False
+    before: int = 0
+    after: int | None = None
+    gzip: int | None = None
+    actions: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
