@@ -108,6 +108,7 @@ def test_values_of_training_options_are_checked(name: str, given: dict[str, Any]
 
 
 REQUIRED = {
+    "patch": {"set": ["*/bias=0"]},
     **{name: {"initial": "init.keras"} for name in TICKETS},
     "prune": {"sparsity": 0.5},
     "swap": {"to": "linked"},
