@@ -27,6 +27,9 @@ OPTIMIZER_CONVERSIONS = ("keep", "drop")
 COMPRESSIONS = ("gzip", "none")
 """How arrays are stored in HDF5 files; in `Checkpoint.compression` they have the same names."""
 
+STORED_DTYPES = ("float16", "bfloat16", "float32")
+"""The number types in which weights may be stored, whatever the model computes in."""
+
 MODES = ("min", "max")
 """Which values of a loss or metric are better."""
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import ml_dtypes
 import numpy as np
 import pytest
 
 import wtool
 from tests import forkserver
-from tests.models import BLOBS, FIXTURES, ZOO, hdf5_bytes
+from tests.models import BLOBS, FIXTURES, ZOO, changed, hdf5_bytes
 from wtool.hdf5 import packing
 
 MODELS = sorted(
@@ -158,6 +159,65 @@ def test_what_is_not_packed_is_as_before(tmp_path: Path) -> None:
     wtool.pack(BLOBS[0], output=tmp_path / "out.keras")
     assert how_stored(tmp_path / "out.keras") == {None}
     assert content(tmp_path / "out.keras") == content(BLOBS[0])
+
+
+# --- other number types ---
+
+
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("name", ["k3.15.1/mlp.keras", "k3.15.1/quant_int8.keras", "k2.2.4/nested_frozen.h5"])
+def test_weights_are_rounded_and_slots_stay(name: str, dtype: str, compression: str, tmp_path: Path) -> None:
+    model = FIXTURES / "zoo" / name
+    out = tmp_path / f"out{model.suffix}"
+    if dtype == "bfloat16" and model.suffix == ".h5":
+        with pytest.raises(wtool.Refused, match="choose float16"):
+            wtool.pack(model, dtype=dtype, output=out)
+        return
+    (done,) = wtool.pack(model, dtype=dtype, compression=compression, output=out)
+    target = np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    largest = 0.0
+    with wtool.open_checkpoint(str(model)) as old, wtool.open_checkpoint(str(out)) as new:
+        for before, after in zip(old.tensors, new.tensors, strict=True):
+            values = old.read(before)
+            is_cast = before.slot is None and before.dtype == "float32" and not before.role.endswith("_scale")
+            assert before.path == after.path
+            assert after.dtype == (dtype if is_cast else before.dtype)
+            assert new.read(after).tobytes() == (values.astype(target) if is_cast else values).tobytes()
+            if is_cast:
+                largest = max(largest, float(np.abs(values.astype(target).astype("f8") - values).max()))
+    told = [note for note in done.notes if " moves values by up to " in note]
+    assert [note.split()[6] for note in told] == ([f"{largest:.3g}"] if largest else [])
+
+
+def test_values_that_would_be_infinite_are_refused(tmp_path: Path) -> None:
+    model = changed(BLOBS[0], tmp_path / "large.keras", lambda name, a: a * 0 + 70000 if name.endswith("vars/0") else a)
+    with pytest.raises(wtool.Refused, match=r"float16 cannot hold values of .*/kernel \(50 values, up to 7e\+04\)"):
+        wtool.pack(model, dtype="float16", output=tmp_path / "out.keras")
+    assert not (tmp_path / "out.keras").exists()
+
+
+def test_values_that_become_zero_are_counted(tmp_path: Path) -> None:
+    model = changed(BLOBS[0], tmp_path / "tiny.keras", lambda name, a: a * 0 + 1e-9 if a.shape == (25, 3) else a)
+    (done,) = wtool.pack(model, dtype="float16", output=tmp_path / "out.keras")
+    assert "75 values become zero in float16" in done.notes
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", ["k3.15.1/mlp.keras", "tf2.3/mlp.h5", "tf2.10/mlp.h5", "k2.2.4/nested_frozen.h5"])
+def test_keras_widens_what_is_stored_narrow(name: str, dtype: str, tmp_path: Path, packs_everything: None) -> None:
+    model = FIXTURES / "zoo" / name
+    if dtype == "bfloat16" and not name.startswith("k3"):
+        pytest.skip("Keras 2 reads no bfloat16 from files")
+    loader = pytest.importorskip("keras" if name.startswith("k3") else "tf_keras")
+    wtool.pack(model, dtype=dtype, output=tmp_path / f"half{model.suffix}")
+    truth = loader.models.load_model(model, compile=False)
+    loaded = loader.models.load_model(tmp_path / f"half{model.suffix}", compile=False)
+    target = np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    for old, new in zip(truth.get_weights(), loaded.get_weights(), strict=True):
+        assert new.dtype == old.dtype
+        assert np.array_equal(new, old.astype(target).astype(old.dtype))
 
 
 # --- Keras ---

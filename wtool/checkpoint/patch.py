@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from isal import isal_zlib
 
@@ -28,6 +28,9 @@ from wtool.io.stream import RegionCopy
 from wtool.io.zip_format import DESCRIPTOR, STORED, UTF8, Member
 from wtool.io.zip_writer import directory, local_header, new_member
 from wtool.schema.archive_members import CONFIG, METADATA, WEIGHTS
+
+if TYPE_CHECKING:
+    from wtool.checkpoint.casting import Casts
 
 ATTRIBUTE_HEAP = 8192  # bytes that an attribute takes of the limit besides its text, which counts in its heap too
 LOCAL_CRC = 14  # where a local header keeps its checksum
@@ -56,6 +59,7 @@ def rewrite(
     stack: ExitStack,
     texts: Mapping[str, bytes] | None = None,
     names: Mapping[str, str] | None = None,
+    casts: Casts | None = None,
 ) -> Rewrite:
     """Start writing a copy of `base` to `target`, in the base's format.
 
@@ -67,15 +71,16 @@ def rewrite(
         stack: throws the draft away when it closes.
         texts: members of an archive with other contents than in the base.
         names: members of an archive with other names than in the base: old -> new.
+        casts: arrays that get another number type.
 
     Raises:
         WtoolError: the target cannot be written.
     """
-    if is_repacked(base):
+    if casts or is_repacked(base):
         # Imported late: most files are not packed.
         from wtool.checkpoint.repacking import Repacking
 
-        return Repacking(base, lambda made: rewrite(made, target, lineage, stack, texts, names), stack)
+        return Repacking(base, casts or {}, lambda made: rewrite(made, target, lineage, stack, texts, names), stack)
     announced = with_result(lineage, UNHASHED)
     if base.format == "weights.json":
         return Shards(base, target, announced, stack)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from tempfile import TemporaryFile
+from typing import BinaryIO
 
+from wtool.checkpoint.casting import Casts, cast_arrays
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import GZIP, NONE, Checkpoint
 from wtool.checkpoint.patch import Rewrite
@@ -25,12 +27,16 @@ class Repacking:
 
     Args:
         base: the checkpoint; its compression is that of the new files.
+        casts: arrays that get another number type.
         begin: begins to write a checkpoint with other HDF5 files.
         stack: closes the temporary files.
     """
 
-    def __init__(self, base: Checkpoint, begin: Callable[[Checkpoint], Rewrite], stack: ExitStack) -> None:
+    def __init__(
+        self, base: Checkpoint, casts: Casts, begin: Callable[[Checkpoint], Rewrite], stack: ExitStack
+    ) -> None:
         self._base = base
+        self._casts = casts
         self._begin = begin
         self._stack = stack
         self._files = [stack.enter_context(TemporaryFile()) for _ in base.regions]  # noqa: SIM115
@@ -64,17 +70,28 @@ class Repacking:
         index, name = self._base.indexes[shard], self._base.name
         with self._files[shard] as file:
             file.flush()
-            values = Region(Source(os.dup(file.fileno()), name), 0, self._base.regions[shard].size)
+            values = _region(file, name)
+            datasets = index.datasets
+        if any(number == shard for number, _ in self._casts):
+            with closing(values.source), TemporaryFile() as file:
+                datasets = cast_arrays(values, datasets, shard, self._casts, file)
+                values = _region(file, name)
         with TemporaryFile() as made:
             try:
-                write_file(made, index.groups, index.datasets, values.read, self._base.compression == GZIP)
+                write_file(made, index.groups, datasets, values.read, self._base.compression == GZIP)
             except WtoolError as error:
                 raise error.about(name) from None
             finally:
                 values.source.close()
-            source = Source(os.dup(made.fileno()), name)
-        self._stack.callback(source.close)
-        return Region(source, 0, source.size)
+            region = _region(made, name)
+        self._stack.callback(region.source.close)
+        return region
+
+
+def _region(file: BinaryIO, name: str) -> Region:
+    """Returns the whole of an open file, which may be closed then."""
+    source = Source(os.dup(file.fileno()), name)
+    return Region(source, 0, source.size)
 
 
 def _plain(base: Checkpoint) -> tuple[Index, ...]:

@@ -134,7 +134,7 @@ def _begin_folder(
     def begin(base: Checkpoint) -> Rewrite:
         return Unzipping(base, config, composition.assets, target, lineage, stack)
 
-    return Repacking(folder, begin, stack) if is_repacked(folder) else begin(folder)
+    return Repacking(folder, {}, begin, stack) if is_repacked(folder) else begin(folder)
 
 
 def _texts(base: Checkpoint, composition: Composition) -> dict[str, bytes]:

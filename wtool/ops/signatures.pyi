@@ -960,6 +960,7 @@ def pack(
     models: Models,
     *,
     compression: str = "gzip",
+    dtype: str | None = None,
     optimizer: str = "keep",
     output: Path | None = None,
     in_place: bool = False,
@@ -972,13 +973,15 @@ def pack(
 ) -> list[Packed]:
     """Store models in fewer bytes, as files that stock Keras loads: arrays are deflated inside their HDF5 files.
 
-    All values stay, to the bit. Arrays with many zeros, as pruning leaves them, become as small as gzip makes them;
-    dense ones save a tenth. Other commands read packed models and pack what they make of them again. ``compression`
-    none` makes the arrays plain again.
+    All values stay, to the bit, unless `dtype` rounds the weights. Arrays with many zeros, as pruning leaves them,
+    become as small as gzip makes them; dense ones save a tenth. Other commands read packed models and pack what they
+    make of them again. ``compression` none` makes the arrays plain again.
 
     Args:
         models: files, folders (searched for models), patterns, or `-` for standard input.
         compression: Of the arrays. One of gzip, none.
+        dtype: Store the weights in this number type; the model computes in its own. One of float16,
+            bfloat16, float32.
         optimizer: What becomes of the optimizer's state. One of keep, drop.
         output: A file, a folder for many models (pruned/), or - for standard output.
         in_place: The model itself is the output.

@@ -14,6 +14,7 @@ from wtool.dtypes import Array
 from wtool.run.pipeline import Apply, Edit
 
 if TYPE_CHECKING:
+    from wtool.checkpoint.casting import Casts
     from wtool.checkpoint.composition import Composition
     from wtool.checkpoint.structure import Structure
 
@@ -42,6 +43,7 @@ class Changes:
         structure: what the checkpoint becomes, in place of edits; None where its layers stay.
         composition: the model that is composed anew, in place of edits; None where the checkpoint keeps its format.
         compression: of the arrays in the result, as in `Checkpoint.compression`; None for that of the base.
+        casts: arrays that get another number type, beside edits.
         uncounted: path of a tensor -> the same edit without counting, where an edit counts.
         counts: path of each tensor that the operation is about -> what its edit counts; empty where nothing is counted.
         actions: path of each tensor -> what becomes of it, in words.
@@ -54,6 +56,7 @@ class Changes:
     structure: Structure | None = None
     composition: Composition | None = None
     compression: str | None = None
+    casts: Casts = field(default_factory=dict)
     uncounted: Mapping[str, Edit] = field(default_factory=dict)
     counts: Mapping[str, Count] = field(default_factory=dict)
     actions: Mapping[str, str] = field(default_factory=dict)

@@ -92,7 +92,7 @@ def _writer(
     """What takes the new bytes, and the edits that give them: of the base's structure, or of another one."""
     base = plan.base if found.compression is None else replace(plan.base, compression=found.compression)
     if found.structure is None and found.composition is None:
-        return rewrite(base, target, lineage, stack), found.edits
+        return rewrite(base, target, lineage, stack, casts=found.casts), found.edits
     # Imported late: most commands rebuild nothing, and would start a twentieth of a second later.
     from wtool.run.rebuilding import edits_of
 

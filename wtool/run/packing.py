@@ -10,6 +10,7 @@ from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.errors import Refused
 from wtool.io.gzip_size import gzip_size
+from wtool.run.cast import casts_of, refuse_dtype
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
 from wtool.run.packed import Packed
@@ -27,10 +28,12 @@ class Packing:
     Attributes:
         compression: of its arrays; one of `choices.COMPRESSIONS`.
         drop_optimizer: leave the state of the optimizer out.
+        dtype: in which the weights are stored; None for that of each.
     """
 
     compression: str
     drop_optimizer: bool = False
+    dtype: str | None = None
 
     def plan(self, model: str, opener: Opener, stack: ExitStack) -> Plan:
         """Open a model, and plan its other storage.
@@ -42,13 +45,19 @@ class Packing:
         if base.format == "safetensors":
             raise Refused("safetensors files hold plain arrays alone; `wtool convert` makes an HDF5 file of it")
         parameters: dict[str, object] = {"compression": self.compression}
+        if self.dtype is not None:
+            refuse_dtype(base, self.dtype)
+            parameters["dtype"] = self.dtype
         if self.drop_optimizer:
             parameters["optimizer"] = "drop"
         operation = Operation(Record(NAME, parameters), (Operand(base, {"as": "model"}),), self._changes)
         return Plan(base, (operation,))
 
     def _changes(self, edited: Edited, passes: Passes) -> Changes:
-        return Changes(compression=self.compression)
+        if self.dtype is None:
+            return Changes(compression=self.compression)
+        casts, notes = casts_of(edited.base, self.dtype)
+        return Changes(compression=self.compression, casts=casts, notes=notes)
 
     def told(self, task: Task[Packed], plan: Plan, derived: Derived) -> Packed:
         """What was done to a model."""
@@ -58,8 +67,12 @@ class Packing:
             return Packed(task.model, task.output, True, before, after)
         would_be = sum(gzip_size(source) for source in plan.base.sources)
         words = {"gzip": "is deflated where that saves bytes", "none": "is stored plain"}[self.compression]
-        actions = {tensor.path: words for tensor in plan.base.tensors}
-        return Packed(task.model, task.output, False, before, after, would_be, actions)
+        casts = derived.change.casts
+        actions = {
+            each.path: f"becomes {self.dtype}, and {words}" if (each.shard, each.stored) in casts else words
+            for each in plan.base.tensors
+        }
+        return Packed(task.model, task.output, False, before, after, would_be, actions, derived.notes)
 
 
 def _size(path: str, kind: str) -> int:

@@ -13,6 +13,7 @@ from wtool.run.pipeline import Edit
 from wtool.run.progress import Passes
 
 if TYPE_CHECKING:
+    from wtool.checkpoint.casting import Casts
     from wtool.checkpoint.composition import Composition
     from wtool.checkpoint.structure import Structure
 
@@ -79,6 +80,11 @@ class WorkedOut:
     def compression(self) -> str | None:
         """Of the arrays in the result; None for that of the base."""
         return self.changes[-1].compression
+
+    @property
+    def casts(self) -> Casts:
+        """Arrays that get another number type."""
+        return self.changes[-1].casts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
