@@ -48,6 +48,17 @@ def test_trouble_is_status_2(words: tuple[object, ...]) -> None:
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("option", ["--all", "--stat", "--json"])
+def test_output_that_has_no_place_is_trouble_and_no_difference(option: str) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            forkserver.wtool("diff", ONE, OTHER, option), stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"wtool: cannot write to standard output")
+
+
 def test_one_line_counts_the_differences() -> None:
     assert run(ONE, ONE, "--stat").stdout.decode() == f"{ONE} and {ONE}: equal\n"
     done = run(ONE, OTHER, "--stat")

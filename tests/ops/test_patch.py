@@ -12,7 +12,7 @@ import pytest
 
 import wtool
 from tests import forkserver
-from tests.models import BLOBS, FIXTURES, extents, hdf5_bytes
+from tests.models import BLOBS, FIXTURES, changed, extents, hdf5_bytes
 
 EMA = FIXTURES / "zoo" / "k3.6.0" / "ema_adamw.keras"
 
@@ -228,6 +228,36 @@ def network(keras: Any, classes: int, seed: int) -> Any:
 
 
 @pytest.mark.tensorflow
+def without_optimizer(source: Path, target: Path) -> Path:
+    """A copy of a model whose configuration lost the optimizer, as that of a model that was saved as `.h5` before."""
+
+    def text(old: str) -> str:
+        config = json.loads(old)
+        del config["compile_config"]["optimizer"]
+        return json.dumps(config)
+
+    return changed(source, target, lambda _, values: values + (values.dtype.kind == "f"), text)
+
+
+@pytest.mark.parametrize("source", [BLOBS[0], EMA], ids=lambda path: path.stem)
+def test_an_optimizer_that_the_configuration_lost(source: Path, tmp_path: Path) -> None:
+    """The class of the optimizer comes along, and its variables keep their meaning."""
+    lost = without_optimizer(source, tmp_path / "b.keras")
+    wtool.make_patch(source, lost, output=tmp_path / "d.wpatch")
+    wtool.patch(source, patch=tmp_path / "d.wpatch", output=tmp_path / "b2.keras")
+    assert wtool.diff(lost, tmp_path / "b2.keras").equal
+    assert same(everything(lost), everything(tmp_path / "b2.keras"))
+    wtool.patch(tmp_path / "b2.keras", patch=tmp_path / "d.wpatch", reverse=True, output=tmp_path / "a2.keras")
+    assert wtool.diff(source, tmp_path / "a2.keras").equal
+    layer = next(path for path in everything(lost) if not path.startswith("optimizer")).split("/")[0]
+    wtool.patch(lost, rename=[f"{layer}=other"], output=tmp_path / "c.keras")
+    renamed = {
+        "/".join("other" if part == layer else part for part in path.split("/")): each
+        for path, each in everything(lost).items()
+    }
+    assert same(renamed, everything(tmp_path / "c.keras"))
+
+
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_a_transplant_between_models_with_other_heads(suffix: str, tmp_path: Path) -> None:
     """Keras loads the result, whose encoder computes what that of the other model did, and whose head is its own."""

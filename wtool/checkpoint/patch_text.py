@@ -43,12 +43,14 @@ class Architecture:
         keras_version: of the Keras that saved it.
         variables: paths of its variables, in the order of the model.
         slots: group of an optimizer -> all that the optimizer keeps, each with the path of its tensor, in order.
+        optimizer: class of the optimizer, which the configuration may have lost; None where the file does not tell.
     """
 
     config: dict[str, Any]
     keras_version: str
     variables: tuple[str, ...]
     slots: Mapping[str, tuple[tuple[Slot, str], ...]]
+    optimizer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def _architecture_json(own: Architecture) -> dict[str, Any]:
         for group, kept in own.slots.items()
     }
     told = {"config": own.config, "keras_version": own.keras_version}
-    return {**told, "variables": list(own.variables), "slots": slots}
+    return {**told, "variables": list(own.variables), "slots": slots, "optimizer": own.optimizer}
 
 
 def texts_of(told: Told) -> dict[str, str]:
@@ -190,9 +192,9 @@ def _architecture(told: Any) -> Architecture:
     if not all(isinstance(each, str) for each in variables):
         raise Refused("damaged: the patch has something else where paths of variables are expected")
     slots = {group: tuple(_slots(kept)) for group, kept in _get(told, "slots", dict).items()}
-    return Architecture(
-        _get(told, "config", dict), _get(told, "keras_version", str), tuple(dict.fromkeys(variables)), slots
-    )
+    config, version = _get(told, "config", dict), _get(told, "keras_version", str)
+    optimizer = None if told.get("optimizer") is None else _get(told, "optimizer", str)
+    return Architecture(config, version, tuple(dict.fromkeys(variables)), slots, optimizer)
 
 
 def _slots(told: Any) -> Iterator[tuple[Slot, str]]:

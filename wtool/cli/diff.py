@@ -12,6 +12,7 @@ import click
 
 from wtool.cli import options
 from wtool.cli.console import counted, is_debugging, print_table, progress_bar, refuse_two_outputs, say
+from wtool.cli.streams import Unwritable, unwritable
 from wtool.errors import Usage, explained, one_line
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def command(a: str, b: str, as_json: bool, patch: bool, quiet: bool, **chosen: A
         if patch:
             return _write_patch(a, b, as_json, quiet, **chosen)
         return _compare(a, b, as_json, quiet, **chosen)
+    except Unwritable as error:
+        return max(unwritable(error), TROUBLE)
     except Exception as error:
         if is_debugging():
             raise

@@ -249,7 +249,9 @@ def _side(checkpoint: Checkpoint, alone: Sequence[Tensor], hashes: Mapping[str, 
             for group, kept in stored_state(checkpoint).items()
         }
         variables = tuple(each.path for each in checkpoint.weights)
-        own = Architecture(checkpoint.config, checkpoint.keras_version, variables, slots)
+        known = checkpoint.contents.optimizer
+        optimizer = None if known is None else known.class_name
+        own = Architecture(checkpoint.config, checkpoint.keras_version, variables, slots, optimizer)
     tensors = {each.path: _values(each, hashes) for each in alone}
     return Side(one_line(os.path.basename(checkpoint.name)), tensors, checkpoint.lineage, own)
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.layer_files import FOLDER
 from wtool.checkpoint.lineage import Record
@@ -175,10 +175,17 @@ def _composed(
         own.keras_version,
         {path: sources[path] for path in own.variables},
         slots,
+        _training(own),
         assets={each: each for each in _files(base)},
     )
     note = "the architecture and its settings come from the patch; `wtool check` tells what loading the model would run"
     return Changes(composition=composition, actions=actions, notes=(*base.notes, note))
+
+
+def _training(own: Architecture) -> dict[str, Any] | None:
+    """Returns of the optimizer what a configuration that lost it does not tell."""
+    name = own.optimizer
+    return None if name is None else {"optimizer_config": {"class_name": name, "config": {"name": name}}}
 
 
 def _files(base: Checkpoint) -> list[str]:

@@ -18,7 +18,7 @@ from wtool.checkpoint.weight_order import owner_of
 from wtool.errors import Refused, a_few
 from wtool.schema.config import COMPILED, inside, read_architecture
 from wtool.schema.layers import MATRICES, Variables
-from wtool.schema.optimizer_settings import WRAPPING, inner_settings, scales_loss, settings_of
+from wtool.schema.optimizer_settings import WRAPPING, Settings, inner_settings, scales_loss, settings_of
 
 Sources = Mapping[str, Tensor | Fresh]
 
@@ -50,7 +50,7 @@ def outline_of(base: Checkpoint, composition: Composition) -> Outline:
             faults += _add_layer(outline, base, place, given)
     if faults:
         raise Refused(a_few(faults))
-    _add_optimizer(outline, composition)
+    _add_optimizer(outline, base, composition)
     return outline
 
 
@@ -136,11 +136,18 @@ def _named(name: Any) -> dict[str, str]:
     return {}
 
 
-def _add_optimizer(outline: Outline, composition: Composition) -> None:
-    """Add the state of the optimizer. For mixed_float16, Keras wraps optimizers unasked in one that scales the loss."""
+def _add_optimizer(outline: Outline, base: Checkpoint, composition: Composition) -> None:
+    """Add the state of the optimizer. For mixed_float16, Keras wraps optimizers unasked in one that scales the loss.
+
+    Where no configuration tells of the optimizer, since Keras loses that of a model that was saved as .h5 before, the
+    name in the file alone tells the class, and with the class what the slots are.
+    """
     compiled = (composition.config or {}).get(COMPILED)
     entry = compiled.get("optimizer") if isinstance(compiled, Mapping) else None
     settings = settings_of(entry or (composition.training or {}).get("optimizer_config"))
+    known = base.contents.optimizer
+    if settings.class_name is None and known is not None:
+        settings = Settings(known.class_name, {"name": known.class_name})
     names = {OUTER: settings.config.get("name")}
     if INNER in composition.slots:
         is_told = scales_loss(settings)
