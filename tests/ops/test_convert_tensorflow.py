@@ -212,6 +212,69 @@ def test_layers_of_custom_classes_keep_their_values(form: str, tmp_path: Path) -
     assert_same(model, new)
 
 
+def containing(layers: Any, kind: str) -> Any:
+    """A class of layers, in any Keras, that holds three layers in a container."""
+
+    class Containing(layers.Layer):  # type: ignore[misc]
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            held = [layers.Dense(3), layers.LayerNormalization(), layers.Dense(3)]
+            match kind:
+                case "list":
+                    self.held = held
+                case "tuple":
+                    self.held = tuple(held)
+                case "dictionary":
+                    self.held = {"z": held[0], "norm": held[1]}
+                case "like keys":
+                    self.held = {"z": held[0], "norm": held[1], "a": held[2]}
+
+        def call(self, inputs: Any) -> Any:
+            for held in self.held.values() if isinstance(self.held, dict) else self.held:
+                inputs = held(inputs)
+            return inputs
+
+        def get_config(self) -> dict[str, Any]:
+            return {"dtype": "float32"}
+
+        def build(self, shape: Any) -> None:
+            for held in self.held.values() if isinstance(self.held, dict) else self.held:
+                held.build((None, 3))
+            super().build(shape)
+
+    return Containing
+
+
+def of_containing(kind: str) -> Any:
+    entry = L.Input((3,))
+    return randomized(keras2.Model(entry, L.Dense(2)(containing(L, kind)(name="box")(entry))))
+
+
+def assert_kept(model: Any, path: Path, kind: str, **words: Any) -> None:
+    wtool.convert(path, output=path.parent / "new.keras", **words)
+    own = {"Containing": containing(keras.layers, kind)}
+    assert_same(model, keras.models.load_model(path.parent / "new.keras", custom_objects=own))
+
+
+@pytest.mark.parametrize("kind", ["list", "tuple", "dictionary"])
+def test_layers_in_containers_get_the_names_of_keras_3(kind: str, tmp_path: Path) -> None:
+    model = of_containing(kind)
+    assert_kept(model, saved(model, "folder", tmp_path)[0], kind)
+
+
+@pytest.mark.parametrize(("kind", "form"), [("like keys", "folder"), ("list", "checkpoint")])
+def test_layers_in_containers_whose_names_nothing_tells_are_asked_for(kind: str, form: str, tmp_path: Path) -> None:
+    model = of_containing(kind)
+    path, words = saved(model, form, tmp_path)
+    with pytest.raises(wtool.Unconvertible) as raised:
+        wtool.convert(path, output=tmp_path / "new.keras", **words)
+    (reason,) = raised.value.refused
+    assert reason.rule == "untold attributes"
+    assert "by --attribute 'box=held/" in reason.text
+    assert "or save the model as .keras" in reason.text
+    assert_kept(model, path, kind, attribute=["box=held/dense,held/layer_normalization,held/dense_1"], **words)
+
+
 def test_layers_of_another_order_are_told(tmp_path: Path) -> None:
     model = keras2.Sequential([L.Dense(3, input_shape=(3,), name="one"), L.Dense(3, name="two")])
     path, words = saved(model, "checkpoint", tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from wtool.checkpoint.layouts.tensorflow import FORMATS
@@ -31,6 +32,8 @@ def untold_attributes(
     nodes = dict(read_architecture(upgraded.config)[0].paths()) if attributes or is_needed else {}
     for name in sorted(set(attributes) - set(nodes)):
         yield Change(name, "", "unused wish", f"--attribute names {name}, but no layer is called so")
+    if base.format in FORMATS and wanted == "keras":
+        yield from _in_containers(told_attributes(base, upgraded), upgraded, attributes)
     if not is_needed:
         return
     for owner, objects in _held_inside(base, upgraded, nodes).items():
@@ -41,6 +44,24 @@ def untold_attributes(
                 f"it holds {', '.join(objects)} in attributes that an .h5 does not tell; name these in this order by "
                 f"--attribute '{owner or MODEL}={names}', or convert it to .h5",
             )  # fmt: skip
+
+
+def _in_containers(
+    told: Mapping[str, tuple[str, ...]], upgraded: Upgraded, attributes: Mapping[str, tuple[str, ...]]
+) -> Iterator[Change]:
+    """Yields a refusal for each layer that holds layers in a list or a dictionary for which Keras 3 has other names."""
+    nodes = dict(read_architecture(upgraded.config)[0].paths()) if told else {}
+    for owner, objects in told.items():
+        other = [name for name in objects if not all(map(str.isidentifier, name.split("/")))]
+        if not other or owner in attributes:
+            continue
+        words = ",".join(f"{re.split('[/[]', name)[0]}/NAME" if name in other else name for name in objects)
+        yield Change(
+            owner, nodes[owner].class_name, "untold attributes",
+            f"it holds {', '.join(objects)}, and Keras 3 calls what is in a list or a dictionary by the class of the "
+            f"layer (dense, then dense_1, ...); name these in this order by --attribute '{owner or MODEL}={words}' "
+            "with such a name in the place of each NAME, or save the model as .keras and convert that",
+        )  # fmt: skip
 
 
 def told_attributes(base: Checkpoint, upgraded: Upgraded) -> dict[str, tuple[str, ...]]:

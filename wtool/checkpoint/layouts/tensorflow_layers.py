@@ -17,6 +17,7 @@ from typing import Any
 from wtool.checkpoint.demands import check_dtype, check_shapes, stored_dtype
 from wtool.checkpoint.layouts.keras3 import unique
 from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable, layers_of, settle_paths, tensors_of
+from wtool.checkpoint.layouts.tensorflow_containers import names_in_container
 from wtool.checkpoint.layouts.tensorflow_optimizer import optimizer_tensors
 from wtool.checkpoint.model import Contents, Tensor
 from wtool.checkpoint.optimizer.slots import described
@@ -197,6 +198,14 @@ class _Walk:
         if node is not None and not order and any(len(each.holds) > 1 for each in owners.values()):
             self.guessed.append(owner.path)
 
+    def _inner_path(self, path: str, number: int, name: str) -> str:
+        """Returns the path of an object inside another one; layers in a container have the names of Keras 3."""
+        tracked = self.bundle.graph[number]
+        if not path or number in self.layers or tracked.children[name] not in self.layers:
+            return inside(path, name)
+        found = names_in_container(tracked.children, self.layers).get(name)
+        return f"{path}[{name}]" if found is None else inside(path, found)
+
     def below(self, number: int) -> Iterator[tuple[str, int]]:
         """Yields path and number of each object inside an object, each once, outermost first."""
         waiting, seen = [("", number)], {number}
@@ -205,7 +214,7 @@ class _Walk:
             if each != number:
                 yield path, each
             inner = [
-                (inside(path, name), child)
+                (self._inner_path(path, each, name), child)
                 for name, child in self.bundle.graph[each].children.items()
                 if name not in OTHER and not name.startswith(WITH_WEIGHTS) and child not in seen
             ]
