@@ -227,7 +227,6 @@ def network(keras: Any, classes: int, seed: int) -> Any:
     return model
 
 
-@pytest.mark.tensorflow
 def without_optimizer(source: Path, target: Path) -> Path:
     """A copy of a model whose configuration lost the optimizer, as that of a model that was saved as `.h5` before."""
 
@@ -258,6 +257,29 @@ def test_an_optimizer_that_the_configuration_lost(source: Path, tmp_path: Path) 
     assert same(renamed, everything(tmp_path / "c.keras"))
 
 
+@pytest.mark.parametrize("form", ["weights.h5", "weights.json", "safetensors"])
+def test_weights_alone_of_another_model(form: str, tmp_path: Path) -> None:
+    """Names that the file does not tell are those of the architecture of the model."""
+    source = FIXTURES / "zoo" / "k3.15.1" / "rnn.keras"
+    other = changed(source, tmp_path / "other.keras", lambda _, values: values + (values.dtype.kind == "f"))
+    wtool.convert(other, output=tmp_path / f"w.{form}")
+    (done,) = wtool.patch(source, source=tmp_path / f"w.{form}", output=tmp_path / "out.keras")
+    assert done.left == {}
+    with wtool.open_checkpoint(str(source)) as model:
+        weights = [each.path for each in model.weights]
+    found, wanted = everything(tmp_path / "out.keras"), everything(other)
+    assert same({path: found[path] for path in weights}, {path: wanted[path] for path in weights})
+
+
+def test_weights_alone_with_layers_in_another_order_keep_their_names(tmp_path: Path) -> None:
+    """The names in the file count more than the places of layers in the architecture."""
+    wtool.patch(BLOBS[0], rename=["hidden=first"], output=tmp_path / "other.keras")
+    wtool.convert(tmp_path / "other.keras", output=tmp_path / "w.weights.h5")
+    (done,) = wtool.patch(BLOBS[0], source=tmp_path / "w.weights.h5", output=tmp_path / "out.keras")
+    assert "hidden/kernel" in done.left
+
+
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_a_transplant_between_models_with_other_heads(suffix: str, tmp_path: Path) -> None:
     """Keras loads the result, whose encoder computes what that of the other model did, and whose head is its own."""

@@ -60,7 +60,7 @@ def both(left: Checkpoint, right: Checkpoint) -> tuple[Compared, Compared]:
 def _with_weights(model: Checkpoint, weights: Checkpoint) -> tuple[Compared, Compared]:
     """Returns a model and weights alone, which may have been saved by Keras 2 or after a conversion to Keras 3."""
     known = [as_stored(model), *([_as_keras3(model)] if is_old(model) else [])]
-    found = [(each, _along(weights, each)) for each in known]
+    found = [(each, along(weights, each)) for each in known]
     return min(found, key=lambda each: _count_unpaired(*each))
 
 
@@ -69,7 +69,7 @@ def _count_unpaired(one: Compared, other: Compared) -> int:
     return len(one.weights.keys() ^ other.weights.keys()) + len(next(slots) ^ next(slots))
 
 
-def _along(weights: Checkpoint, model: Compared) -> Compared:
+def along(weights: Checkpoint, model: Compared) -> Compared:
     """Returns weights alone with their paths in the architecture of a model; as they are where these do not fit."""
     config = {**(model.config or {}), COMPILED: model.training}
     if model.model.keras_version is not None and model.config is model.model.config:

@@ -16,6 +16,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.dtypes import Array, dtype_of
 from wtool.errors import Refused, Usage, a_few
+from wtool.ops.compared import along, as_stored
 from wtool.ops.renaming import Renamed, composed, renamed
 from wtool.run import optimizer_rule
 from wtool.run.changes import Changes, Edited
@@ -54,6 +55,8 @@ class Transplanting:
         operands = [Operand(base, {"as": "model"})]
         if self.source is not None:
             other = stack.enter_context(open_checkpoint(self.source, like=base))
+            if other.config is None and base.config is not None:  # weights alone do not tell all names
+                other = _with_names(other, base)
             operands.append(Operand(other, {"as": "from"}, "from"))
         others = tuple(each.checkpoint for each in operands[1:])
         operation = Operation(Record(NAME, self._parameters()), tuple(operands), partial(_changes, self, others))
@@ -85,6 +88,17 @@ class Transplanted(Changes):
 
     taken: tuple[str, ...]
     left: Mapping[str, str]
+
+
+def _with_names(other: Checkpoint, base: Checkpoint) -> Checkpoint:
+    """Returns weights alone with the paths of a model's architecture, unless that gives a layer another name."""
+    told = along(other, as_stored(base)).model
+    layers = {tensor.stored: _layer_of(tensor) for tensor in other.weights}
+    return told if all(layers.get(tensor.stored) == _layer_of(tensor) for tensor in told.weights) else other
+
+
+def _layer_of(tensor: Tensor) -> str:
+    return tensor.path.rpartition("/")[0]
 
 
 def constants_in(words: Sequence[str]) -> tuple[tuple[str, float], ...]:
