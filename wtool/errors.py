@@ -17,9 +17,9 @@ def one_line(text: str) -> str:
 
 
 def a_few(names: Sequence[str]) -> str:
-    """The first three names, and how many more there are."""
+    """The first three names, and how many more there are; names from strangers may have any length."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3])}{more}"
+    return f"{', '.join(name if len(name) <= LONG else f'{name[:LONG]}...' for name in names[:3])}{more}"
 
 
 LONG = 300
