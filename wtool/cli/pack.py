@@ -33,5 +33,5 @@ def _say(done: Packed) -> None:
         return
     where = "nothing written" if done.output is None else f"written to {done.output}"
     after = "" if done.after is None else f", {done.after:,} after ({done.after / done.before:.1%})"
-    gzip = "" if done.gzip is None else f"; gzip -9 would make {done.gzip:,} of it"
+    gzip = "" if done.gzip is None else f"; gzip -9 would make about {done.gzip:,} of it"
     say(f"{done.model}: {done.before:,} bytes before{after}{gzip}; {where}")

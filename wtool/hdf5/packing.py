@@ -162,7 +162,10 @@ def _zeros(array: Dataset, element: int, read: Read) -> int:
     block = STREAM_BLOCK // element * element
     for at in range(0, array.nbytes, block):
         data = np.frombuffer(read(array.offset + at, min(block, array.nbytes - at)), np.uint8)
-        zeros += int((~data.reshape(-1, element).any(axis=1)).sum())
+        if element in (2, 4, 8):  # a count of machine words takes a tenth of the time
+            zeros += data.size // element - np.count_nonzero(data.view(f"u{element}"))
+        else:
+            zeros += int((~data.reshape(-1, element).any(axis=1)).sum())
     return zeros
 
 
