@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import h5py
 import ml_dtypes
 import numpy as np
 import pytest
@@ -253,6 +254,18 @@ def test_lineage_is_that_of_the_other_model(tmp_path: Path) -> None:
         assert [each.operation for each in model.lineage] == ["prune", "patch"]
     (done,) = wtool.patch(BLOBS[0], patch=tmp_path / "d.wpatch", output=tmp_path / "c.keras")
     assert done.skipped
+
+
+def test_models_in_h5_that_were_compiled_otherwise(tmp_path: Path) -> None:
+    source = FIXTURES / "zoo" / "k3.15.1" / "mlp.h5"
+    after = tmp_path / "b.h5"
+    shutil.copy(source, after)
+    assert made(source, after, tmp_path / "same.wpatch").notes == ()
+    with h5py.File(after, "r+") as file:
+        told = json.loads(file.attrs["training_config"])
+        file.attrs["training_config"] = json.dumps(told | {"loss": "mae"})
+    (note,) = made(source, after, tmp_path / "d.wpatch").notes
+    assert "was compiled otherwise" in note
 
 
 def test_equal_models(tmp_path: Path) -> None:

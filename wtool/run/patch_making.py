@@ -15,6 +15,7 @@ import numpy as np
 
 from wtool.checkpoint.inputs import refuse_two_streams
 from wtool.checkpoint.layer_files import named_contents_of
+from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.kept import stored_state
@@ -152,6 +153,8 @@ def _paired(
     own, theirs = named_contents_of(old), named_contents_of(new)
     if own and theirs and own != theirs:
         raise Refused(f"its vocabularies, or other files of layers, are not those of {old.name}: no patch", new.name)
+    if old.format == new.format == "h5" and training_config(old) != training_config(new):
+        notes.append(f"{new.name} was compiled otherwise: the patch leaves that out, as no patch of .h5 carries it")
     if (left or right or _has_another_config(old, new)) and not (_is_whole(old) and _is_whole(new)):
         named_here = a_few([each.path for each in (*left, *right)]) or "settings of layers"
         raise Refused(
