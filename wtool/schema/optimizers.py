@@ -125,6 +125,8 @@ class OptimizerClass:
         older_head: scalars that this Keras 2 writes before the slots, if they are others than those of all classes.
         mixing: of a schedule-free class the setting b that ties the weights y, their sequence z and their average x
             together: y = (1 - b) z + b x. Empty for all other classes.
+        squares_apart: whether Keras 3 on TensorFlow squares each gradient of a row by itself, where a row of an
+            Embedding has several in a batch, and Keras 2 squares their sum.
     """
 
     groups: tuple[Group, ...] = ()
@@ -138,6 +140,7 @@ class OptimizerClass:
     older_decay: bool = True
     older_difference: str = ""
     mixing: str = ""
+    squares_apart: bool = False
 
 
 ITERATION = Scalar("iteration", ("iter", "iterations"))
@@ -201,8 +204,8 @@ _RATES = ("beta_1", "beta_2", "epsilon")
 _MOMENTS_AND_HAT = (*_MOMENTS, Group((VELOCITY_HAT,), "amsgrad"))
 
 TABLE: dict[str, OptimizerClass] = {  # the commonest first
-    "Adam": OptimizerClass(_MOMENTS_AND_HAT, keras2_settings=(*_RATES, "amsgrad")),
-    "AdamW": OptimizerClass(_MOMENTS_AND_HAT, keras2_settings=(*_RATES, "amsgrad")),
+    "Adam": OptimizerClass(_MOMENTS_AND_HAT, keras2_settings=(*_RATES, "amsgrad"), squares_apart=True),
+    "AdamW": OptimizerClass(_MOMENTS_AND_HAT, keras2_settings=(*_RATES, "amsgrad"), squares_apart=True),
     "SGD": OptimizerClass(
         (Group((MOMENTUM,), "momentum"),), keras2_settings=("momentum", "nesterov"), keras2_rate=0.01
     ),
@@ -214,6 +217,7 @@ TABLE: dict[str, OptimizerClass] = {  # the commonest first
         ),
         keras2_settings=("rho", "momentum", "epsilon", "centered"),
         older_difference="adds epsilon to the mean of squares, under the root",
+        squares_apart=True,
     ),
     "Nadam": OptimizerClass(
         _MOMENTS,
@@ -222,12 +226,14 @@ TABLE: dict[str, OptimizerClass] = {  # the commonest first
         keras2_settings=_RATES,
         older_decay=False,
         older_difference="has a momentum that grows faster in the first steps",
+        squares_apart=True,
     ),
     "Lamb": OptimizerClass(_MOMENTS),
     "Adagrad": OptimizerClass(
         (Group((ACCUMULATOR,)),),
         keras2_settings=("initial_accumulator_value", "epsilon"),
         older_difference="adds epsilon to the sum of squares, under the root",
+        squares_apart=True,
     ),
     "Adadelta": OptimizerClass(
         (
@@ -239,8 +245,11 @@ TABLE: dict[str, OptimizerClass] = {  # the commonest first
             ),
         ),
         keras2_settings=("rho", "epsilon"),
+        squares_apart=True,
     ),
-    "Adamax": OptimizerClass((Group((MOMENTUM, SlotKind("norm", MAGNITUDE, ("u",)))),), keras2_settings=_RATES),
+    "Adamax": OptimizerClass(
+        (Group((MOMENTUM, SlotKind("norm", MAGNITUDE, ("u",)))),), keras2_settings=_RATES, squares_apart=True
+    ),
     "Ftrl": OptimizerClass(
         (Group((ACCUMULATOR, SlotKind("linear", MAGNITUDE))),),
         keras2_settings=(

@@ -7,14 +7,13 @@ from functools import partial
 from typing import Any
 
 from wtool.schema.layers import class_of
+from wtool.schema.optimizers import TABLE
 from wtool.schema.upgrade.context import Context
 from wtool.schema.upgrade.masks import layers_within
 from wtool.schema.upgrade.objectives import placed, upgraded_loss, upgraded_metric
 from wtool.schema.upgrade.optimizers import upgraded_optimizer
 
 METRICS = ("metrics", "weighted_metrics")
-SQUARING = ("Adadelta", "Adagrad", "Adam", "Adamax", "AdamW", "Nadam", "RMSprop")
-"""Optimizers with squares of gradients; Keras 3 on TensorFlow gives them that of each word in a batch apart."""
 
 
 def upgraded_training(
@@ -60,7 +59,7 @@ def note_embeddings(entry: Mapping[str, Any], compiled: Mapping[str, Any], conte
     """
     optimizer = compiled["optimizer"]
     optimizer = optimizer["config"].get("inner_optimizer", optimizer)
-    for each in layers_within(entry) if optimizer["class_name"] in SQUARING else ():
+    for each in layers_within(entry) if _squares_apart(optimizer["class_name"]) else ():
         if class_of(each) == "Embedding" and each["config"].get("trainable") is not False:
             context.note(
                 f"where a word comes several times in a batch, {optimizer['class_name']} of Keras 3 on TensorFlow "
@@ -68,6 +67,10 @@ def note_embeddings(entry: Mapping[str, Any], compiled: Mapping[str, Any], conte
                 "on a little otherwise"
             )
             return
+
+
+def _squares_apart(optimizer: str) -> bool:
+    return optimizer in TABLE and TABLE[optimizer].squares_apart
 
 
 def _losses(losses: Any, outputs: Sequence[str] | None, moved: Mapping[str, str]) -> Any:
