@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from wtool.run.diagnosis import Diagnosis
-from wtool.run.doctor import examine
 from wtool.run.plan import Plan
 from wtool.words import Progress
+
+if TYPE_CHECKING:
+    from wtool.run.diagnosis import Diagnosis
 
 
 class Asking(Protocol):
@@ -45,6 +46,8 @@ def diagnose(options: Asking, plan: Plan, shares: Sequence[float] | None = None)
     """
     if not options.doctor:
         return None
+    from wtool.run.doctor import examine  # most averages and merges are made without a look
+
     operands = plan.operations[0].operands
     base = next((each.checkpoint for each in operands if each.role == "base"), None)
     models = [each.checkpoint for each in operands if each.role != "base"]
