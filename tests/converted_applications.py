@@ -65,11 +65,13 @@ def made(name: str, dtype: str, **settings: Any) -> Any:
 
     tf_keras.utils.set_random_seed(1)
     tf_keras.backend.set_floatx(dtype)
+    tf_keras.mixed_precision.set_global_policy(dtype)  # which counts more, once anybody has set a policy
     given = {"weights": None, "input_shape": (SIZE, SIZE, 3), "classes": 10, "classifier_activation": None, **settings}
     try:
         model = getattr(tf_keras.applications, name)(**given)
     finally:
         tf_keras.backend.set_floatx("float32")
+        tf_keras.mixed_precision.set_global_policy("float32")
     model.set_weights([_off(weight.numpy()) for weight in model.weights])
     _calibrate(model)
     return model

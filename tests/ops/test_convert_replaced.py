@@ -117,7 +117,8 @@ def test_a_layer_that_takes_all_inputs_takes_the_place(inputs: int, words: str, 
 def test_a_tensor_beside_the_first_argument_is_not_lost(tmp_path: Path) -> None:
     one, two = keras2.Input((3,)), keras2.Input((3,))
     model = keras2.Model([one, two], L.ReLU()(one * two))
-    text = refused(model, "tf.math.multiply=Rescaling:scale=2", tmp_path)
+    (name,) = (layer.name for layer in model.layers if layer.name.startswith("tf.math.multiply"))
+    text = refused(model, f"{name}=Rescaling:scale=2", tmp_path)
     assert "it takes tensors as y besides its first argument" in text
 
 
