@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wtool.errors import Usage
 from wtool.ops.functions import First, function_of
-from wtool.training.soups.options import Soup, Souped
+from wtool.training.soups.options import OPERATION, Soup, Souped
 from wtool.words import Models
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def check_soup(models: Sequence[str], options: Soup) -> tuple[list[str], list[st
         check_log(os.fspath(options.log))
     if "-" in models:
         raise Usage("a soup reads its models several times, and standard input can be read only once")
-    named, passed_by = inputs_but(options.output, list(models), "soup")
+    named, passed_by = inputs_but(options.output, list(models), OPERATION)
     paths = ordered(named, options.order, "equal", matters=False).paths  # the notes are about which model is the newest
     is_test = held_out_is_test(options.data)
     told = ["models are chosen by the test part of the data, whose score says nothing of new data from now on"]

@@ -14,6 +14,9 @@ from wtool.run.options import Execution, Output
 from wtool.training.resume_options import Resume
 from wtool.words import Path
 
+OPERATION = "soup"
+"""What lineages call it, and the name, without its extension, of an output that nobody named."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Soup(Checked):

@@ -33,11 +33,8 @@ from wtool.training.recalibrate_options import Recalibration
 from wtool.training.recalibration.planning import Recalibrating
 from wtool.training.soups.greedy import Chosen, Trial, greedy, names_of, uniform
 from wtool.training.soups.log import Log
-from wtool.training.soups.options import Soup, Souped, Tasted
+from wtool.training.soups.options import OPERATION, Soup, Souped, Tasted
 from wtool.training.soups.tasting import Taster, values_of
-
-STEM = OPERATION = "soup"
-"""Name, without its extension, of an output that nobody named; and of the operation in lineages."""
 
 
 def make_soup(names: Sequence[str], options: Soup, notes: Sequence[str] = ()) -> Souped:
@@ -57,7 +54,7 @@ def make_soup(names: Sequence[str], options: Soup, notes: Sequence[str] = ()) ->
     output = None if options.output is None else os.fspath(options.output)
     with ExitStack() as stack:
         checkpoints = _opened(names, stack)
-        name = result_name(STEM, checkpoints[-1].format, names[-1])
+        name = result_name(OPERATION, checkpoints[-1].format, names[-1])
         goal = goal_of(output, name, ".", name, force=options.force, dry_run=options.dry_run)
         _refuse_in_the_way(goal, options)
         diagnosis = examine(checkpoints, len(checkpoints) - 1) if options.doctor else None
