@@ -136,6 +136,8 @@ def test_the_optimizer_is_left_out_on_wish(tmp_path: Path, packs_everything: Non
     assert how_stored(tmp_path / "bare.keras") == how_stored(tmp_path / "too.keras") == {"gzip"}
     kept = {path: each for path, each in values(BLOBS[0]).items() if not path.startswith("optimizer")}
     assert values(tmp_path / "bare.keras") == values(tmp_path / "too.keras") == kept
+    wtool.pack(BLOBS[0], drop_optimizer=True, output=tmp_path / "word.keras")
+    assert (tmp_path / "word.keras").read_bytes() == (tmp_path / "too.keras").read_bytes()
 
 
 def test_safetensors_files_are_refused(tmp_path: Path) -> None:

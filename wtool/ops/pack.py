@@ -24,9 +24,8 @@ def _pack(models: Models, given: Mapping[str, Any]) -> list[Packed]:
     options, how = Pack(**given_of(Pack, given)), Keeping(**given_of(Keeping, given))
     words = words_of(models)
     check_words(words, how)
-    return do_all(
-        tasks_of(Packing(options.compression, how.optimizer == "drop", options.dtype), words, "packed", how), how
-    )
+    drops = options.drop_optimizer or how.optimizer == "drop"
+    return do_all(tasks_of(Packing(options.compression, drops, options.dtype), words, "packed", how), how)
 
 
 globals()[NAME] = function_of(Pack, NAME, (Pack, Keeping), Packed, _pack)

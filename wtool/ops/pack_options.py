@@ -18,7 +18,7 @@ class Pack(Checked):
 
     Examples:
         wtool pack pruned.keras -o small.keras
-        wtool pack zoo/ -o packed/ --optimizer drop
+        wtool pack zoo/ -o packed/ --drop-optimizer
         wtool pack small.keras --compression none -o plain.keras
         wtool pack model.keras --dtype float16 -o half.keras
         >>> wtool.pack("pruned.keras", output="small.keras")  # doctest: +SKIP
@@ -31,3 +31,4 @@ class Pack(Checked):
         choices=STORED_DTYPES,
         noun="number type",
     )
+    drop_optimizer: bool = option(False, "The same as --optimizer drop.")

@@ -961,6 +961,7 @@ def pack(
     *,
     compression: str = "gzip",
     dtype: str | None = None,
+    drop_optimizer: bool = False,
     optimizer: str = "keep",
     output: Path | None = None,
     in_place: bool = False,
@@ -982,6 +983,7 @@ def pack(
         compression: Of the arrays. One of gzip, none.
         dtype: Store the weights in this number type; the model computes in its own. One of float16,
             bfloat16, float32.
+        drop_optimizer: The same as `optimizer` drop.
         optimizer: What becomes of the optimizer's state. One of keep, drop.
         output: A file, a folder for many models (pruned/), or - for standard output.
         in_place: The model itself is the output.
