@@ -130,7 +130,7 @@ def main() -> None:
                 watching = False
                 results.append({**result, "besides": list(done_besides)})
     peak = max(own_peak(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-    json.dump({"results": results, "peak": peak}, sys.stdout)
+    json.dump({"results": results, "operations": list(OPERATIONS), "peak": peak}, sys.stdout)
 
 
 if __name__ == "__main__":
