@@ -362,6 +362,24 @@ def test_hostile_texts(name: str, patch: tuple[Path, bytes], tmp_path: Path) -> 
     assert refused(model, with_text(content, HOSTILE[name]), tmp_path)
 
 
+def test_slots_in_another_order_are_refused_without_a_word_of_other_options(tmp_path: Path) -> None:
+    """No option beside a patch file can leave the state of the optimizer out."""
+    source = next(path for path in MODELS if path.name == "ema_adamw.keras")
+    wtool.convert(source, output=tmp_path / "b.keras", optimizer="drop")
+    made(tmp_path / "b.keras", source, tmp_path / "d.wpatch")
+
+    def change(told: Any) -> Any:
+        told["after"]["architecture"]["slots"]["optimizer"].reverse()
+        return told
+
+    bad = with_text((tmp_path / "d.wpatch").read_bytes(), change)
+    (tmp_path / "e.wpatch").write_bytes(bad)
+    with pytest.raises(wtool.Refused, match="the new file would be read otherwise than it is meant") as refusal:
+        wtool.patch(tmp_path / "b.keras", patch=tmp_path / "e.wpatch", output=tmp_path / "c.keras")
+    assert "--optimizer" not in str(refusal.value)
+    assert not (tmp_path / "c.keras").exists()
+
+
 def test_what_is_no_patch(tmp_path: Path) -> None:
     for other in (BLOBS[1], tmp_path / "missing.wpatch", tmp_path):
         with pytest.raises(wtool.WtoolError, match=r"is no patch|No such file|folder"):
@@ -372,14 +390,21 @@ def test_what_is_no_patch(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path) -> None:
     """Written by `wtool diff --patch`, through a pipe too, and applied by `wtool patch`."""
 
-    def run(*words: Any) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(forkserver.python("-m", "wtool", *map(str, words)), capture_output=True, cwd=tmp_path)
+    def run(*words: Any, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        command = forkserver.python("-m", "wtool", *map(str, words))
+        return subprocess.run(command, capture_output=True, cwd=tmp_path, input=given)
 
     done = run("diff", BLOBS[0], BLOBS[1], "--patch", "-o", "d.wpatch")
     assert done.returncode == 0, done.stderr
     assert f"{(tmp_path / 'd.wpatch').stat().st_size:,} bytes written to d.wpatch".encode() in done.stderr
     assert run("diff", BLOBS[0], BLOBS[1], "--patch", "-o", "-").stdout == (tmp_path / "d.wpatch").read_bytes()
     assert run("patch", BLOBS[0], "d.wpatch", "-o", "b.keras").returncode == 0
+    piped = run("patch", BLOBS[0], "-", "-o", "piped.keras", given=(tmp_path / "d.wpatch").read_bytes())
+    assert piped.returncode == 0, piped.stderr
+    assert everything(tmp_path / "piped.keras") == everything(BLOBS[1])
+    assert b"is no patch" in run("patch", BLOBS[0], "-", "-o", "no.keras", given=b"no").stderr
+    assert b"only one of the inputs" in run("patch", "-", "-", "-o", "no.keras", given=b"no").stderr
+    assert b"- is a single one" in run("patch", BLOBS[0], BLOBS[1], "-", "-o", "no/", given=b"no").stderr
     assert run("patch", "b.keras", "d.wpatch", "--reverse", "-o", "a.keras").returncode == 0
     assert everything(tmp_path / "b.keras") == everything(BLOBS[1])
     assert everything(tmp_path / "a.keras") == everything(BLOBS[0])

@@ -84,7 +84,7 @@ def _made(base: Checkpoint, composition: Composition, stack: ExitStack) -> tuple
     regions, indexes = (tuple(each) for each in zip(*files, strict=True))
     contents = writer.read(indexes, composition)
     if wrong := list(_misread(contents.tensors, outlines, composition)):
-        all_slots = all(path.startswith("optimizer") for path, _ in wrong)
+        all_slots = composition.can_drop_slots and all(path.startswith("optimizer") for path, _ in wrong)
         way_out = "; --optimizer drop leaves the state of the optimizer out" if all_slots else ""
         told = a_few([words for _, words in wrong])
         raise Refused(f"the new file would be read otherwise than it is meant: {told}{way_out}")

@@ -30,6 +30,7 @@ class Composition:
         shard_size: the most bytes of a shard; None where the result has no shards.
         attributes: path or name of a layer of a custom class -> the attributes that hold its layers, in the order in
             which these layers first occur in `variables`; needed where the base does not tell attributes.
+        can_drop_slots: whether the user may leave the optimizer's state out (`--optimizer drop`), as refusals then say.
     """
 
     format: str
@@ -41,6 +42,7 @@ class Composition:
     assets: Mapping[str, str] = field(default_factory=dict)
     shard_size: int | None = None
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    can_drop_slots: bool = True
 
 
 @dataclass(slots=True, eq=False)

@@ -6,10 +6,8 @@ Only this module takes the path of a model. Which files have which layout is tol
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from typing import BinaryIO
 
 from wtool.checkpoint import other_formats
 from wtool.checkpoint.layouts import tensorflow
@@ -20,6 +18,7 @@ from wtool.checkpoint.model import GZIP, Checkpoint
 from wtool.checkpoint.optimizer.lost import noted
 from wtool.checkpoint.unzipped import is_saved_model
 from wtool.errors import Note, Refused, WtoolError
+from wtool.io.descriptor import descriptor_of
 from wtool.io.source import Source
 
 OPTIMIZER_GROUPS = ("optimizer", "optimizer_weights")
@@ -53,7 +52,7 @@ def open_checkpoint(
             if os.path.isdir(path):
                 return _with_compression(open_folder(path, opening))
             file = (tensorflow.index_of(path) if foreign else None) or path
-            source = opening.adopt(Source(_descriptor(file), file))
+            source = opening.adopt(Source(descriptor_of(file), file))
             layout = _layout_of(source)
             if layout is None and foreign and tensorflow.recognises(source):
                 return tensorflow.open_bundle(source, path, opening)
@@ -134,32 +133,8 @@ def configurations(path: str) -> list[tuple[str, dict[str, object]]]:
         opening = Opening(stack)
         if os.path.isdir(path):
             return folder_configurations(path, opening)
-        source = opening.adopt(Source(_descriptor(path), path))
+        source = opening.adopt(Source(descriptor_of(path), path))
         layout = _layout_of(source)
         if layout is not None:
             return layout.configurations(source, opening)
     return []
-
-
-def _descriptor(path: str) -> int:
-    if path == "-":
-        return _spooled(getattr(sys.stdin, "buffer", None))
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))  # a FIFO must not block
-    except (OSError, ValueError) as error:
-        raise WtoolError(getattr(error, "strerror", None) or str(error), path) from None
-
-
-def _spooled(stream: BinaryIO | None) -> int:
-    """Returns a descriptor of an unnamed file with all bytes of a stream: an archive's directory is at its end."""
-    if stream is None:
-        raise WtoolError("standard input is closed", "-")
-    if stream.isatty():
-        raise WtoolError("standard input is a terminal; pipe a model in, or name a file", "-")
-    import shutil
-    import tempfile
-
-    with tempfile.TemporaryFile() as spool:
-        shutil.copyfileobj(stream, spool, 1 << 20)
-        spool.flush()
-        return os.dup(spool.fileno())

@@ -13,7 +13,6 @@ Patches come from strangers. Whatever a patch says is checked here or, against t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ import numpy as np
 from wtool.checkpoint.patch_text import AFTER, BEFORE, TEXT, Told, told_in
 from wtool.dtypes import Array, dtype_of
 from wtool.errors import Refused, WtoolError
+from wtool.io.descriptor import descriptor_of
 from wtool.io.safetensors_header import Entry, has_header, read_header
 from wtool.io.source import Source
 from wtool.transforms.streams import CHUNK, overlaps
@@ -117,17 +117,13 @@ NO_PATCH = "is no patch; `wtool diff A B --patch -o FILE` writes one"
 
 
 def open_patch(path: str, stack: ExitStack) -> Patch:
-    """Open a patch file, which the stack closes.
+    """Open a patch file, or one on standard input (`-`); the stack closes the file.
 
     Raises:
         Refused: the file is no patch, is damaged, or contradicts itself.
         WtoolError: the file cannot be read.
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
-    except (OSError, ValueError) as error:
-        raise WtoolError(getattr(error, "strerror", None) or str(error), path) from None
-    source = Source(descriptor, path)
+    source = Source(descriptor_of(path, "patch"), path)
     stack.callback(source.close)
     try:
         if not has_header(source.read, source.size):

@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 def _patch(models: Models, given: Mapping[str, Any]) -> list[Patched]:
     options, how = Patch(**given_of(Patch, given)), Unseeded(**given_of(Unseeded, given))
     words = words_of(models)
-    source = None if options.source is None else os.fspath(options.source)
-    check_words(words, how, source)
-    return do_all(tasks_of(_planner(options, how, source), words, "patched", how, initial=source), how)
+    source = options.source if options.patch is None else options.patch
+    further = None if source is None else os.fspath(source)
+    check_words(words, how, further)
+    return do_all(tasks_of(_planner(options, how), words, "patched", how, initial=further), how)
 
 
-def _planner(options: Patch, how: Unseeded, source: str | None) -> Planner[Patched]:
+def _planner(options: Patch, how: Unseeded) -> Planner[Patched]:
     if options.patch is None:
+        source = None if options.source is None else os.fspath(options.source)
         constants, names = constants_in(options.set), names_in(options.rename)
         return Transplanting(source, tuple(options.include), tuple(options.exclude), constants, names, how.optimizer)
     if how.optimizer != "follow":

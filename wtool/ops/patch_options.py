@@ -29,7 +29,7 @@ class Patch(Checked):
         >>> wtool.patch("a.keras", patch="changes.wpatch", output="b.keras")  # doctest: +SKIP
     """
 
-    patch: Path | None = argument(None, "the patch file; None for other values without one.")
+    patch: Path | None = argument(None, "the patch file, or `-` for standard input; None for other values without one.")
     reverse: bool = option(False, "Undo the patch: make the first model of the second.")
     set: Sequence[str] = option(
         (), "PATH=NUMBER: a constant for the tensors with paths like this; repeatable.", metavar="GLOB=X"

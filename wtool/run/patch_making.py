@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from tempfile import TemporaryFile
@@ -27,6 +27,7 @@ from wtool.io.json_text import refuse_unreadable
 from wtool.io.publish import Draft
 from wtool.io.safetensors_header import header_text, laid_out, with_length
 from wtool.run import pipeline
+from wtool.run.patching import composition_of
 from wtool.run.pipeline import Edit
 from wtool.run.target import Goal, make_ready
 from wtool.run.tensor_hashes import TensorHash, hash_of_all
@@ -91,6 +92,8 @@ def make_patch(before: str, after: str, goal: Goal, progress: Progress | None = 
         target = goal.target((each.name, each.sources[0].stamp) for each in (old, new))
         both, left, right, notes = _paired(old, new)
         has_architectures = bool(left or right) or _has_another_config(old, new)
+        for each in (old, new) if has_architectures else ():
+            _refuse_untold(each, stack)
         if not goal.dry_run:
             make_ready(goal)
         spool = stack.enter_context(TemporaryFile())
@@ -243,20 +246,37 @@ def _values(tensor: Tensor, hashes: Mapping[str, str]) -> Values:
 
 
 def _side(checkpoint: Checkpoint, alone: Sequence[Tensor], hashes: Mapping[str, str], has_architecture: bool) -> Side:
-    own = None
-    if has_architecture:
-        assert checkpoint.config is not None
-        assert checkpoint.keras_version is not None
-        slots = {
-            group: tuple((slot, source.path) for slot, source in kept if isinstance(source, Tensor))
-            for group, kept in stored_state(checkpoint).items()
-        }
-        variables = tuple(each.path for each in checkpoint.weights)
-        known = checkpoint.contents.optimizer
-        optimizer = None if known is None else known.class_name
-        own = Architecture(checkpoint.config, checkpoint.keras_version, variables, slots, optimizer)
+    own = _architecture(checkpoint) if has_architecture else None
     tensors = {each.path: _values(each, hashes) for each in alone}
     return Side(one_line(os.path.basename(checkpoint.name)), tensors, checkpoint.lineage, own)
+
+
+def _architecture(checkpoint: Checkpoint) -> Architecture:
+    assert checkpoint.config is not None
+    assert checkpoint.keras_version is not None
+    slots = {
+        group: tuple((slot, source.path) for slot, source in kept if isinstance(source, Tensor))
+        for group, kept in stored_state(checkpoint).items()
+    }
+    variables = tuple(each.path for each in checkpoint.weights)
+    known = checkpoint.contents.optimizer
+    optimizer = None if known is None else known.class_name
+    return Architecture(checkpoint.config, checkpoint.keras_version, variables, slots, optimizer)
+
+
+def _refuse_untold(checkpoint: Checkpoint, stack: ExitStack) -> None:
+    """Refuse a model that no patch can make again, since a new file would not tell which tensor is which."""
+    from wtool.checkpoint.compose import check_composition
+
+    own = _architecture(checkpoint)
+    own = replace(own, config=dict(own.config))  # an equal one: the bytes of the file would serve for its own
+    sources = {each.path: each for each in checkpoint.tensors}
+    try:
+        check_composition(checkpoint, composition_of(checkpoint, own, sources, checkpoint.name), stack)
+    except Refused as error:
+        raise Refused(
+            f"no patch can make this model of one with other layers or settings: {error.message}", checkpoint.name
+        ) from None
 
 
 Written = tuple[str, tuple[int, ...], "partial[None]"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.layer_files import FOLDER
 from wtool.checkpoint.lineage import Record
-from wtool.checkpoint.model import Checkpoint, Slot, Tensor
+from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import Opener
 from wtool.checkpoint.patch_file import Differences, Patch, open_patch
 from wtool.checkpoint.patch_text import Architecture, Values
@@ -28,6 +28,7 @@ from wtool.run.tensor_hashes import TensorHash, hash_of_all, hashes_of, is_last
 from wtool.transforms.xor_coding import as_bits
 
 if TYPE_CHECKING:
+    from wtool.checkpoint.composition import Composition
     from wtool.checkpoint.structure import Fresh
 
 NAME = "patch"
@@ -163,23 +164,40 @@ def _composed(
     base: Checkpoint, patch: Patch, own: Architecture, edits: Sequence[Edit], actions: dict[str, str]
 ) -> Changes:
     """What a patch makes of a checkpoint that gets another architecture."""
+    composition = composition_of(base, own, _sources(base, patch, edits), patch.source.name)
+    note = "the architecture and its settings come from the patch; `wtool check` tells what loading the model would run"
+    return Changes(composition=composition, actions=actions, notes=(*base.notes, note))
+
+
+def composition_of(
+    base: Checkpoint, own: Architecture, sources: Mapping[str, Tensor | Fresh], name: str
+) -> Composition:
+    """Returns the model that has the architecture of a patch.
+
+    Args:
+        base: the checkpoint of whose tensors the model is composed.
+        own: the architecture.
+        sources: path of each tensor -> what fills it.
+        name: what messages call the patch.
+
+    Raises:
+        Refused: a tensor of the architecture is missing.
+    """
     from wtool.checkpoint.composition import Composition
 
-    sources = _sources(base, patch, edits)
-    slots = {group: [_slot(slot, path, sources, patch) for slot, path in kept] for group, kept in own.slots.items()}
-    if missing := [path for path in own.variables if path not in sources]:
-        raise Refused(f"damaged: it tells no values of {a_few(missing)}", patch.source.name)
-    composition = Composition(
+    paths = (*own.variables, *(path for kept in own.slots.values() for _, path in kept))
+    if missing := [path for path in paths if path not in sources]:
+        raise Refused(f"damaged: it tells no values of {a_few(missing)}", name)
+    return Composition(
         "unzipped" if base.parts else "keras",
         own.config,
         own.keras_version,
         {path: sources[path] for path in own.variables},
-        slots,
+        {group: [(slot, sources[path]) for slot, path in kept] for group, kept in own.slots.items()},
         _training(own),
         assets={each: each for each in _files(base)},
+        can_drop_slots=False,
     )
-    note = "the architecture and its settings come from the patch; `wtool check` tells what loading the model would run"
-    return Changes(composition=composition, actions=actions, notes=(*base.notes, note))
 
 
 def _training(own: Architecture) -> dict[str, Any] | None:
@@ -191,12 +209,6 @@ def _training(own: Architecture) -> dict[str, Any] | None:
 def _files(base: Checkpoint) -> list[str]:
     names = (*(member.name for member in base.members), *base.texts)
     return [name for name in names if name.startswith(FOLDER)]
-
-
-def _slot(slot: Slot, path: str, sources: Mapping[str, Tensor | Fresh], patch: Patch) -> tuple[Slot, Tensor | Fresh]:
-    if path not in sources:
-        raise Refused(f"damaged: it tells no values of {path!r:.200}", patch.source.name)
-    return slot, sources[path]
 
 
 def _sources(base: Checkpoint, patch: Patch, edits: Sequence[Edit]) -> dict[str, Tensor | Fresh]:

@@ -1,0 +1,42 @@
+"""Files that are read by position: those with a path, and standard input."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import BinaryIO
+
+from wtool.errors import WtoolError
+
+
+def descriptor_of(path: str, what: str = "model") -> int:
+    """Open a file, and return its descriptor, which the caller closes.
+
+    Args:
+        path: of the file, or `-` for standard input, all of which is read into an unnamed file.
+        what: the noun for the file in messages.
+
+    Raises:
+        WtoolError: the file is missing or unreadable, or standard input is closed or a terminal.
+    """
+    if path == "-":
+        return _spooled(getattr(sys.stdin, "buffer", None), what)
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))  # a FIFO must not block
+    except (OSError, ValueError) as error:
+        raise WtoolError(getattr(error, "strerror", None) or str(error), path) from None
+
+
+def _spooled(stream: BinaryIO | None, what: str) -> int:
+    """Returns a descriptor of an unnamed file with all bytes of a stream: an archive's directory is at its end."""
+    if stream is None:
+        raise WtoolError("standard input is closed", "-")
+    if stream.isatty():
+        raise WtoolError(f"standard input is a terminal; pipe a {what} in, or name a file", "-")
+    import shutil
+    import tempfile
+
+    with tempfile.TemporaryFile() as spool:
+        shutil.copyfileobj(stream, spool, 1 << 20)
+        spool.flush()
+        return os.dup(spool.fileno())
