@@ -12,7 +12,7 @@ import pytest
 
 import wtool
 from tests import forkserver
-from tests.models import BLOBS, FIXTURES, changed, extents, hdf5_bytes
+from tests.models import BLOBS, FIXTURES, changed, cpu_seconds, extents, hdf5_bytes, nearest
 
 EMA = FIXTURES / "zoo" / "k3.6.0" / "ema_adamw.keras"
 
@@ -52,6 +52,8 @@ def test_all_other_bytes_stay(tmp_path: Path) -> None:
     ("word", "told"),
     [
         ("hidden/bias", "write a path and a number"),
+        ("hidden/bias=@", "write a path and a number"),
+        ("=@x.npy", "write a path and a number"),
         ("=3", "write a path and a number"),
         ("a/bias=x", "write a path and a number"),
         ("nothing=3", "no tensor has a path like"),
@@ -65,6 +67,95 @@ def test_constants_that_are_none(word: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(wtool.WtoolError, match=told):
         wtool.patch(EMA, set=[word], output=tmp_path / "out.keras")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", "<f2", "<i4", "|b1"])
+def test_an_array(dtype: str, tmp_path: Path) -> None:
+    values = np.random.default_rng(1).normal(size=everything(BLOBS[0])["hidden/kernel"].shape).astype(dtype)
+    np.save(tmp_path / "x.npy", values)
+    word = f"hidden/kernel=@{tmp_path / 'x.npy'}"
+    (done,) = wtool.patch(BLOBS[0], set=[word], optimizer="keep", output=tmp_path / "out.keras")
+    assert done.taken == ("hidden/kernel",)
+    assert bool(done.notes) == (dtype in ("<f8", "<i4"))
+    before, after = everything(BLOBS[0]), everything(tmp_path / "out.keras")
+    np.testing.assert_array_equal(after.pop("hidden/kernel"), values.astype("<f4"))
+    assert same(after, {path: each for path, each in before.items() if path in after})
+    (done,) = wtool.patch(BLOBS[0], set=[word], optimizer="keep", output=tmp_path / "out.keras")
+    assert done.skipped
+    np.save(tmp_path / "x.npy", values.astype("<f4") + 1)
+    with pytest.raises(wtool.WtoolError, match="exists"):
+        wtool.patch(BLOBS[0], set=[word], optimizer="keep", output=tmp_path / "out.keras")
+
+
+def test_an_array_of_many_blocks_rounded_once_to_bfloat16(tmp_path: Path) -> None:
+    values = np.random.default_rng(1).normal(size=(3, 200_000))
+    header = json.dumps({"x/kernel": {"dtype": "BF16", "shape": [3, 200_000], "data_offsets": [0, 1_200_000]}}).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(1_200_000))
+    np.save(tmp_path / "x.npy", values)
+    wtool.patch(
+        tmp_path / "a.safetensors", set=[f"*=@{tmp_path / 'x.npy'}"], output=tmp_path / "b.safetensors"
+    )  # fmt: skip
+    found = everything(tmp_path / "b.safetensors")["x/kernel"]
+    np.testing.assert_array_equal(found.astype("f8"), nearest(values, found.dtype).astype("f8"))
+
+
+def npy(header: str, data: bytes = b"", version: int = 1) -> bytes:
+    width = 2 if version == 1 else 4
+    return b"\x93NUMPY" + bytes([version, 0]) + len(header).to_bytes(width, "little") + header.encode() + data
+
+
+WHOLE = "{'descr': '<f4', 'fortran_order': False, 'shape': (8,), }"
+BAD_ARRAYS = {
+    "empty": (b"", "is no .npy file"),
+    "other": (b"PK\x03\x04" + bytes(50), "is no .npy file"),
+    "version": (npy(WHOLE, bytes(32), 9), "is no .npy file"),
+    "long header": (b"\x93NUMPY\x02\x00\xff\xff\xff\x7f" + bytes(50), "header is longer"),
+    "cut short": (npy(WHOLE, bytes(31)), "cut short: 31 bytes"),
+    "too long": (npy(WHOLE, bytes(33)), "cut short: 33 bytes"),
+    "bomb": (npy(WHOLE.replace("(8,)", f"({'9' * 18}, {'9' * 18})"), bytes(32)), "cut short: 32 bytes"),
+    "objects": (npy(WHOLE.replace("<f4", "|O"), b"cos\nsystem\n(S'true'\ntR."), "holds '|O': only plain arrays"),
+    "texts": (npy(WHOLE.replace("<f4", "<U4"), bytes(128)), "only plain arrays"),
+    "complex": (npy(WHOLE.replace("<f4", "<c8"), bytes(64)), "only plain arrays"),
+    "records": (npy(WHOLE.replace("'<f4'", "[('a', '<f4')]"), bytes(32)), "tells no array of numbers"),
+    "code": (npy("__import__('os').system('true')"), "tells no array of numbers"),
+    "digits": (npy(WHOLE.replace("8", "1" * 60_000)), "tells no array of numbers"),
+    "blanks": (npy(WHOLE.replace("}", " " * 60_000)), "tells no array of numbers"),
+    "fortran": (npy(WHOLE.replace("False", "True").replace("(8,)", "(2, 4)"), bytes(32)), "ascontiguousarray"),
+    "shape": (npy(WHOLE, bytes(32)), r"has shape \(8,\), and hidden/bias has"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ARRAYS)
+def test_arrays_that_are_none(name: str, tmp_path: Path) -> None:
+    content, told = BAD_ARRAYS[name]
+    (tmp_path / "x.npy").write_bytes(content)
+    begin = cpu_seconds()
+    with pytest.raises(wtool.Refused, match=told) as refusal:
+        wtool.patch(BLOBS[0], set=[f"hidden/bias=@{tmp_path / 'x.npy'}"], output=tmp_path / "out.keras")
+    assert "\n" not in str(refusal.value)
+    assert cpu_seconds() - begin < 1
+    assert [each.name for each in tmp_path.iterdir()] == ["x.npy"]
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("optimizer/iteration", np.float64(0.5)),
+        ("optimizer/iteration", np.float64(2.0**63)),
+        ("optimizer/iteration", np.uint64(2**63)),
+        ("a/bias", np.float64(1e39)),
+        ("optimizer/iteration", np.float32(np.nan)),
+    ],
+)
+def test_values_that_a_type_cannot_hold(path: str, values: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.full(everything(EMA)[path].shape, values))
+    with pytest.raises(wtool.Refused, match="cannot hold"):
+        wtool.patch(EMA, set=[f"{path}=@{tmp_path / 'x.npy'}"], dry_run=True)
+
+
+def test_an_array_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(wtool.WtoolError, match="No such file"):
+        wtool.patch(BLOBS[0], set=[f"hidden/bias=@{tmp_path / 'x.npy'}"], output=tmp_path / "out.keras")
 
 
 def test_variables_of_the_optimizer_are_set_by_name_only(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from wtool.errors import Usage
 from wtool.ops.functions import function_of, given_of
+from wtool.ops.given_values import words_in
 from wtool.ops.patch_options import Patch
-from wtool.ops.transplanting import Transplanting, constants_in, names_in
+from wtool.ops.transplanting import Transplanting, names_in
 from wtool.run.batch import check_words, do_all, tasks_of, words_of
 from wtool.run.options import Unseeded
 from wtool.run.patched import Patched
@@ -36,8 +37,8 @@ def _patch(models: Models, given: Mapping[str, Any]) -> list[Patched]:
 def _planner(options: Patch, how: Unseeded) -> Planner[Patched]:
     if options.patch is None:
         source = None if options.source is None else os.fspath(options.source)
-        constants, names = constants_in(options.set), names_in(options.rename)
-        return Transplanting(source, tuple(options.include), tuple(options.exclude), constants, names, how.optimizer)
+        values, names = words_in(options.set), names_in(options.rename)
+        return Transplanting(source, tuple(options.include), tuple(options.exclude), values, names, how.optimizer)
     if how.optimizer != "follow":
         raise Usage("a patch file says what becomes of the optimizer, and --optimizer has no meaning beside it")
     return Patching(os.fspath(options.patch), options.reverse)

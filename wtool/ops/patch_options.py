@@ -26,13 +26,16 @@ class Patch(Checked):
         wtool patch b.keras changes.wpatch --reverse -o a.keras
         wtool patch model.keras --from other.h5 --include 'encoder/*' -o new.keras
         wtool patch model.keras --rename dense=head --set 'head/bias=0' -o new.keras
+        wtool patch model.keras --set 'embedding/embeddings=@vectors.npy' -o new.keras
         >>> wtool.patch("a.keras", patch="changes.wpatch", output="b.keras")  # doctest: +SKIP
     """
 
     patch: Path | None = argument(None, "the patch file, or `-` for standard input; None for other values without one.")
     reverse: bool = option(False, "Undo the patch: make the first model of the second.")
     set: Sequence[str] = option(
-        (), "PATH=NUMBER: a constant for the tensors with paths like this; repeatable.", metavar="GLOB=X"
+        (),
+        "PATH=NUMBER or PATH=@FILE.npy: a constant, or an array, for tensors with paths like this; repeatable.",
+        metavar="GLOB=X",
     )
     source: Path | None = option(None, "A model from which tensors are taken.", metavar="OTHER", words=("from",))
     include: Sequence[str] = option((), "With --from: only tensors with paths like this; repeatable.", metavar="GLOB")

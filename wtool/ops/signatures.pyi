@@ -1037,9 +1037,10 @@ def patch(
 
     Args:
         models: files, folders (searched for models), patterns, or `-` for standard input.
-        patch: the patch file; None for other values without one.
+        patch: the patch file, or `-` for standard input; None for other values without one.
         reverse: Undo the patch: make the first model of the second.
-        set: PATH=NUMBER: a constant for the tensors with paths like this; repeatable.
+        set: PATH=NUMBER or PATH=@FILE.npy: a constant, or an array, for tensors with paths like this;
+            repeatable.
         source: A model from which tensors are taken.
         include: With `from`: only tensors with paths like this; repeatable.
         exclude: With `from`: no tensors with paths like this; repeatable.

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
-
-import numpy as np
 
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import Opener, open_checkpoint
-from wtool.dtypes import Array, dtype_of
+from wtool.dtypes import Array
 from wtool.errors import Refused, Usage, a_few
 from wtool.ops.compared import along, as_stored
+from wtool.ops.given_values import Given, Words, edits_of, notes_of, opened
 from wtool.ops.renaming import Renamed, composed, renamed
 from wtool.run import optimizer_rule
 from wtool.run.changes import Changes, Edited
@@ -37,7 +35,7 @@ class Transplanting:
     Attributes:
         source: path of the other model; None where no tensors are taken from one.
         include, exclude: take only tensors with paths like these, and none like those.
-        constants: pairs of a pattern of paths and the number for the tensors with such paths.
+        values: which tensors get which numbers, or arrays of files.
         names: pairs of the path of a layer and its new name.
         optimizer: what becomes of the optimizer's state; one of `choices.OPTIMIZER_MODES`.
     """
@@ -45,7 +43,7 @@ class Transplanting:
     source: str | None
     include: tuple[str, ...]
     exclude: tuple[str, ...]
-    constants: tuple[tuple[str, float], ...]
+    values: Words
     names: tuple[tuple[str, str], ...]
     optimizer: str
 
@@ -59,15 +57,17 @@ class Transplanting:
                 other = _with_names(other, base)
             operands.append(Operand(other, {"as": "from"}, "from"))
         others = tuple(each.checkpoint for each in operands[1:])
-        operation = Operation(Record(NAME, self._parameters()), tuple(operands), partial(_changes, self, others))
+        given = opened(self.values, stack)
+        record = Record(NAME, self._parameters(given))
+        operation = Operation(record, tuple(operands), partial(_changes, self, given, others))
         return Plan(base, (operation,))
 
-    def _parameters(self) -> dict[str, Any]:
+    def _parameters(self, given: Sequence[Given]) -> dict[str, Any]:
         told = {
             "rename": dict(self.names),
             "include": list(self.include),
             "exclude": list(self.exclude),
-            "set": dict(self.constants),
+            "set": {each.pattern: each.told for each in given},
         }
         return {name: value for name, value in told.items() if value} | {"optimizer": self.optimizer}
 
@@ -101,24 +101,6 @@ def _layer_of(tensor: Tensor) -> str:
     return tensor.path.rpartition("/")[0]
 
 
-def constants_in(words: Sequence[str]) -> tuple[tuple[str, float], ...]:
-    """Returns the pairs of pattern and number that words such as `dense/bias=0` tell.
-
-    Raises:
-        Usage: a word tells none.
-    """
-    found = []
-    for word in words:
-        pattern, _, number = word.rpartition("=")
-        try:
-            found.append((pattern, float(number)))
-        except ValueError:
-            pattern = ""
-        if not pattern:
-            raise Usage(f"--set {word}: write a path and a number, such as --set 'dense/bias=0'")
-    return tuple(found)
-
-
 def names_in(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Returns the pairs of a layer's path and its new name that words such as `encoder/dense=head` tell.
 
@@ -135,7 +117,9 @@ def names_in(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple(found.items())
 
 
-def _changes(work: Transplanting, others: tuple[Checkpoint, ...], edited: Edited, passes: Passes) -> Changes:
+def _changes(
+    work: Transplanting, given: Sequence[Given], others: tuple[Checkpoint, ...], edited: Edited, passes: Passes
+) -> Changes:
     """What becomes of a checkpoint."""
     base = edited.base
     new = (
@@ -150,18 +134,18 @@ def _changes(work: Transplanting, others: tuple[Checkpoint, ...], edited: Edited
         taken, left = _taken(work, base, new, other)
         edits |= taken
         actions |= {new.paths[path]: f"from {other.name}" for path in taken}
-    constants = _constants(work, base, new)
+    constants = edits_of(given, base, new.paths)
     edits |= {edit.target.path: edit for edit, _ in constants}
     weights = {tensor.path: edits[tensor.path] for tensor in base.weights if tensor.path in edits}
     slots = _slots(work.optimizer, base, weights)
     edits = {edit.target.path: edit for edit in slots.edits} | edits
     actions |= {new.paths[path]: action for path, action in slots.actions.items()}
-    actions |= {new.paths[edit.target.path]: f"set to {number:g}" for edit, number in constants}
+    actions |= {new.paths[edit.target.path]: each.action for edit, each in constants}
     written = {new.paths[path] for path in (*weights, *(edit.target.path for edit, _ in constants))}
     changes = Transplanted(
         edits=tuple(edits.values()),
         actions=actions,
-        notes=(*base.notes, *(note for each in others for note in each.notes), *slots.notes),
+        notes=(*base.notes, *(note for each in others for note in each.notes), *slots.notes, *notes_of(constants)),
         parameters={},
         taken=tuple(path for path in actions if path in written),
         left=left,
@@ -224,39 +208,3 @@ def _misfit(own: Tensor | None, other: Tensor | None, base: Checkpoint, source: 
 
 def _same(blocks: Sequence[Array], start: int, stop: int) -> Array:
     return blocks[0]
-
-
-def _constants(work: Transplanting, base: Checkpoint, new: Renamed) -> list[tuple[Edit, float]]:
-    """Returns the edits that set tensors to constants, each with its number."""
-    found: dict[str, tuple[Edit, float]] = {}
-    for pattern, number in work.constants:
-        chosen = [
-            tensor
-            for tensor in base.tensors
-            if (tensor.slot is None or pattern.startswith("optimizer/"))
-            and any(fnmatchcase(new.paths[path], pattern) for path in (tensor.path, tensor.copy_of or tensor.path))
-        ]
-        if not chosen:
-            raise Usage(f"no tensor has a path like {pattern!r}; see `wtool inspect --tensors`")
-        found |= {each.path: (Edit(each, (), partial(_full, _cast(each, number))), number) for each in chosen}
-    return list(found.values())
-
-
-def _cast(tensor: Tensor, number: float) -> Array:
-    """Returns a number in the type of a tensor.
-
-    Raises:
-        Refused: the type cannot hold it.
-    """
-    dtype = dtype_of(tensor.dtype)
-    with np.errstate(all="ignore"):
-        value: Array = np.asarray(number).astype(dtype)
-        back = float(value)
-    is_number = dtype.kind in "biu"
-    if (is_number and back != number) or not np.isfinite(number) or not np.isfinite(back):
-        raise Refused(f"{tensor.path} holds {tensor.dtype}, which cannot hold {number:g}")
-    return value
-
-
-def _full(value: Array, blocks: Sequence[Array], start: int, stop: int) -> Array:
-    return np.full(stop - start, value, value.dtype)
