@@ -477,7 +477,7 @@ def test_the_projection_of_a_residual_network(tmp_path: Path) -> None:
         assert kernel.shape == (1, 1, 8, 4)
         assert np.array_equal(kernel[0, 0], np.concatenate([np.eye(4), np.zeros((4, 4))]))
         assert not layer.use_bias
-    assert sum("not all of its inputs are doubled alike" in text for text in result.layers.values()) == 2
+    assert sum("not all of its inputs are changed alike" in text for text in result.layers.values()) == 2
 
 
 def test_flattened_channels_interleave(tmp_path: Path) -> None:

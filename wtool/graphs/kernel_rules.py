@@ -14,7 +14,7 @@ from wtool.graphs.layer_changes import (
     Input,
     LayerChange,
     Stuck,
-    refuse_mixing,
+    mixing,
     refuse_quantised,
 )
 from wtool.graphs.reindex import Reindex
@@ -45,11 +45,11 @@ def _multiplied(case: Case) -> Reindex:
 
 def _depthwise(case: Case) -> LayerChange:
     case.need_channels()
-    refuse_mixing(case.config)
+    mixes = mixing(case.config)
     many = _multiplied(case)
     names = ("kernel", "depthwise_kernel")
     edits = [AxisEdit(name, case.rank - 2, case.at.source, COPY) for name in names]
-    return LayerChange(many, (*edits, AxisEdit("bias", 0, many.source, ZERO)))
+    return LayerChange(many, (*edits, AxisEdit("bias", 0, many.source, ZERO)), mixes=mixes)
 
 
 def _separable(case: Case) -> LayerChange:
@@ -69,11 +69,11 @@ def _einsum(case: Case) -> LayerChange:
     if letter in made and (letter in kernel or letter in str(case.config.get("bias_axes") or "")):
         raise Stuck("it has weights of their own for these channels")
     if letter in made:
-        refuse_mixing(case.config)
+        mixes = mixing(case.config)
         at, told = case.at.at(made.index(letter)), case.config.get("output_shape")
         sizes = told if isinstance(told, list) else [told]
         new = [len(at.source) if axis == at.axis and size else size for axis, size in enumerate(sizes, 1)]
-        return LayerChange(at, settings={"output_shape": new})
+        return LayerChange(at, settings={"output_shape": new}, mixes=mixes)
     if letter not in kernel:
         raise Stuck("it adds these channels up")
     return LayerChange(None, (AxisEdit("kernel", kernel.index(letter), case.at.source, INPUT),))
@@ -86,7 +86,7 @@ def recurrent(case: Case) -> LayerChange:
         Stuck: the change is along the steps.
     """
     if case.at.axis != 2:
-        raise Stuck("it works along the axis that was doubled")
+        raise Stuck("it works along the axis that changes")
     return LayerChange(None, (AxisEdit("kernel", 0, case.at.source, INPUT),))
 
 
@@ -113,7 +113,7 @@ def attention(kind: str, config: Mapping[str, Any], inputs: Sequence[Input]) -> 
         if each.reindex is None:
             continue
         if word not in ("query", "value", "key") or each.shape is None or each.reindex.axis != len(each.shape) - 1:
-            raise Stuck(f"its {word} is not doubled along the last axis")
+            raise Stuck(f"its {word} does not change along the last axis")
         parts = [word]
         if word == "query" and config.get("use_gate"):
             parts.append("gate")

@@ -10,7 +10,7 @@ from wtool.dtypes import Array
 from wtool.graphs.reindex import Reindex
 from wtool.schema.keras_names import FUNCTIONS
 from wtool.schema.layers import PartialShape, channel_axis, quantisation
-from wtool.schema.layers.activations import ACROSS
+from wtool.schema.layers.activations import ACROSS, HALVING
 
 INPUT, COPY, ZERO, ONE = "input", "copy", "zero", "one"
 """Values of new positions of a weight: what the user chose for new inputs; the value of the counterpart; a number."""
@@ -62,11 +62,14 @@ class LayerChange:
         output: how its output's positions have changed.
         edits: of its weights.
         settings: that change in its configuration.
+        mixes: how the layer works on the channels together, though it takes any number of them in any order; None where
+            it takes each channel alone, or all of them with a kernel.
     """
 
     output: Reindex | None
     edits: tuple[AxisEdit, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    mixes: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +103,7 @@ class Case:
     def need_channels(self) -> None:
         """Refuse changes along other axes than the channels."""
         if self.at.axis != self.channel:
-            raise Stuck("it works along the axis that was doubled")
+            raise Stuck("it works along the axis that changes")
 
 
 def refuse_quantised(case: Case) -> None:
@@ -109,10 +112,17 @@ def refuse_quantised(case: Case) -> None:
         raise Stuck("it is quantised")
 
 
-def refuse_mixing(config: Mapping[str, Any]) -> None:
-    """Refuse what mixes channels, or may."""
+def mixing(config: Mapping[str, Any]) -> str | None:
+    """Returns how a layer's activation works on several channels together; None where it takes each value alone.
+
+    Raises:
+        Stuck: the activation may do anything, or tells channels apart.
+    """
     name = config.get("activation")
     if isinstance(name, Mapping):
         name = name.get("class_name") if isinstance(name.get("config"), Mapping) else name.get("config")
-    if name is not None and (name not in (*FUNCTIONS, "ReLU", "LeakyReLU", "ELU") or name in ACROSS):
+    if name is None:
+        return None
+    if name not in (*FUNCTIONS, "ReLU", "LeakyReLU", "ELU") or name in HALVING:
         raise Stuck(f"{name!r:.40} may not work on each value alone")
+    return f"{name!r:.40} works on all channels together" if name in ACROSS else None

@@ -11,8 +11,8 @@ from typing import Any
 
 from wtool.errors import Refused
 from wtool.graphs.kernel_rules import KERNEL_RULES, attention, recurrent
-from wtool.graphs.layer_changes import COPY, ONE, ZERO, AxisEdit, Case, Input, LayerChange, Stuck, refuse_mixing
-from wtool.graphs.reindex import Reindex, joined, reshaped, through_linked, unchanged
+from wtool.graphs.layer_changes import COPY, ONE, ZERO, AxisEdit, Case, Input, LayerChange, Stuck, mixing
+from wtool.graphs.reindex import Reindex, reshaped
 from wtool.schema.graph import OPERATION
 from wtool.schema.layers import LayerClass, PartialShape, class_of, entry_of, reshaped_to
 
@@ -58,20 +58,28 @@ _NORMALISING = {
 }  # fmt: skip
 
 
+_AFFINE = {"gamma": ONE, "beta": ZERO, "scale": ONE}
+
+
 def _batch_norm(case: Case) -> LayerChange:
     axis = case.config.get("axis", -1)
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
     if type(axis) is not int or axis % case.rank != case.at.axis:
-        raise Stuck("it works along the axis that was doubled")
+        raise Stuck("it works along the axis that changes")
     return LayerChange(case.at, tuple(AxisEdit(name, 0, case.at.source, fill) for name, fill in _NORMALISING.items()))
 
 
 def _norm(case: Case) -> LayerChange:
     axes = case.config.get("axis", -1)
     axes = axes if isinstance(axes, list) else [axes]
-    if any(type(axis) is not int or axis % case.rank == case.at.axis for axis in axes):
-        raise Stuck("it works on all channels together")
-    return LayerChange(case.at)
+    if any(type(axis) is not int for axis in axes):
+        raise Stuck("it does not say along which axes")
+    along = [axis % case.rank for axis in axes]
+    if case.at.axis not in along:
+        return LayerChange(case.at)
+    own = along.index(case.at.axis)
+    edits = [AxisEdit(name, own, case.at.source, fill) for name, fill in _AFFINE.items()]
+    return LayerChange(case.at, tuple(edits), mixes="it works on all channels together")
 
 
 def _prelu(case: Case) -> LayerChange:
@@ -83,16 +91,15 @@ def _prelu(case: Case) -> LayerChange:
 def _linked(case: Case) -> LayerChange:
     if int(case.config.get("axis", -1)) % case.rank != case.at.axis:
         raise Stuck("it links another axis")
-    refuse_mixing(case.config)
+    mixes = mixing(case.config)
     slopes: tuple[AxisEdit, ...] = ()
     if case.channels == "linked slopes" and case.at.axis not in (case.config.get("shared_axes") or ()):
         slopes = tuple(AxisEdit(name, case.at.axis - 1, case.at.source, COPY) for name in ("alpha", "linked_alpha"))
-    return LayerChange(through_linked(case.at), slopes)
+    return LayerChange(case.at.through_linked(), slopes, mixes=mixes)
 
 
 def _activation(case: Case) -> LayerChange:
-    refuse_mixing(case.config)
-    return LayerChange(case.at)
+    return LayerChange(case.at, mixes=mixing(case.config))
 
 
 def _each_value(case: Case) -> LayerChange:
@@ -192,7 +199,9 @@ def _each_step(case: Case) -> LayerChange:
     done = layer_change(None if entry is None else entry.name, config, [inner])
     if done.settings:
         raise Stuck(f"it does a {name} at every step")
-    return LayerChange(None if done.output is None else done.output.at(done.output.axis + 1), done.edits)
+    return LayerChange(
+        None if done.output is None else done.output.at(done.output.axis + 1), done.edits, mixes=done.mixes
+    )
 
 
 def merge(inputs: Sequence[Input]) -> LayerChange:
@@ -201,16 +210,20 @@ def merge(inputs: Sequence[Input]) -> LayerChange:
     Raises:
         Stuck: the inputs have changed in different ways.
     """
-    changed = [each.reindex for each in inputs if each.reindex is not None]
-    first = changed[0]
+    first = max((each.reindex for each in inputs if each.reindex is not None), key=lambda each: each.size)
     ranks = {None if each.shape is None else len(each.shape) for each in inputs}
     if len(ranks) > 1 or None in ranks:
         raise Stuck("its inputs have different ranks")
     for each in inputs:
-        alone = each.reindex is None and each.shape is not None and each.shape[first.axis] == 1
-        if not alone and each.reindex != first:
-            raise Stuck("not all of its inputs are doubled alike")
+        alone = each.shape is not None and each.shape[first.axis] == 1 and _has_one_position(each.reindex)
+        if not alone and not first.agrees(each.reindex):
+            raise Stuck("not all of its inputs are changed alike")
     return LayerChange(first)
+
+
+def _has_one_position(reindex: Reindex | None) -> bool:
+    """Whether a tensor of one position along an axis still has one, and so goes with any number of positions."""
+    return reindex is None or len(reindex.source) == 1
 
 
 def concatenate(config: Mapping[str, Any], inputs: Sequence[Input]) -> LayerChange:
@@ -225,18 +238,18 @@ def concatenate(config: Mapping[str, Any], inputs: Sequence[Input]) -> LayerChan
         raise Stuck("the shapes of its inputs are not known")
     axis = int(config.get("axis", -1)) % len(shapes[0] or ())
     if axis != changed.axis:
-        if any(each.reindex != changed for each in inputs):
-            raise Stuck("not all of its inputs are doubled alike")
+        if not all(changed.agrees(each.reindex) for each in inputs):
+            raise Stuck("not all of its inputs are changed alike")
         return LayerChange(changed)
     parts = []
     for each, shape in zip(inputs, shapes, strict=True):
         size = (shape or ())[axis]
         if each.reindex is not None and each.reindex.axis != axis:
-            raise Stuck("not all of its inputs are doubled alike")
+            raise Stuck("not all of its inputs are changed alike")
         if size is None:
             raise Stuck("the shapes of its inputs are not known")
-        parts.append(each.reindex or unchanged(axis, size))
-    return LayerChange(joined(parts))
+        parts.append(each.reindex or changed.unmoved(size))
+    return LayerChange(parts[-1].behind(parts[:-1]))
 
 
 RULES: dict[str, Callable[[Case], LayerChange]] = {

@@ -147,7 +147,9 @@ class _Walk:
         change = LayerChange(None)
         if changed:
             try:
-                change = _change_of(call, inputs)
+                change = change_of(call, inputs)
+                if change.mixes is not None:
+                    raise Stuck(change.mixes)
                 if path in self.own_changes and change.output is not None and change.output.axis != axis:
                     raise Stuck("it is linked along another axis")
             except Stuck as stuck:
@@ -226,7 +228,12 @@ class _Walk:
             found.why.append(f"{who}: {why}")
 
 
-def _change_of(call: Call, inputs: list[Input]) -> LayerChange:
+def change_of(call: Call, inputs: Sequence[Input]) -> LayerChange:
+    """Returns what a change of its inputs means for a call.
+
+    Raises:
+        Stuck: the call needs the old form of its inputs.
+    """
     if call.layer.kind in TENSORFLOW:
         return operation_change(call.layer.config, call.arguments, inputs)
     return layer_change(call.layer.kind, call.layer.config, inputs)

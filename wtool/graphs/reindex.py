@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -48,7 +48,31 @@ class Reindex:
 
     def at(self, axis: int) -> Reindex:
         """Returns the same change along another axis."""
-        return Reindex(axis, self.source, self.size)
+        return replace(self, axis=axis)
+
+    def agrees(self, other: Reindex | None) -> bool:
+        """Whether another tensor that is added to this one, position by position, has changed like this one."""
+        return self == other
+
+    def unmoved(self, size: int) -> Reindex:
+        """Returns the positions of a tensor along the same axis that has not changed."""
+        return unchanged(self.axis, size)
+
+    def behind(self, before: Sequence[Reindex]) -> Reindex:
+        """Returns the change of several tensors that are concatenated along the axis, this one the last of them."""
+        parts = (*before, self)
+        starts = np.cumsum([0, *(part.size for part in parts)])
+        moved = [
+            np.where(part.source < 0, ~(~part.source + start), part.source + start)
+            for part, start in zip(parts, starts, strict=False)
+        ]
+        return Reindex(self.axis, np.concatenate(moved), int(starts[-1]))
+
+    def through_linked(self) -> Reindex:
+        """Returns the change of the output of a layer that is linked already: each half changes like the input."""
+        size, source = self.size, self.source
+        other = np.where(source < 0, ~(~source + size), source + size)
+        return Reindex(self.axis, np.concatenate([source, other]), 2 * size)
 
     def shape(self, old: PartialShape) -> PartialShape:
         """Returns the shape of a tensor after the change."""
@@ -91,23 +115,6 @@ def linked(before: Reindex) -> Reindex:
     """Returns the change of the output of a layer that becomes linked: all positions, then the counterpart of each."""
     source = before.source
     return Reindex(before.axis, np.concatenate([source, np.where(source < 0, source, ~source)]), before.size)
-
-
-def through_linked(before: Reindex) -> Reindex:
-    """Returns the change of the output of a layer that is linked already: each half changes like the input."""
-    size, source = before.size, before.source
-    other = np.where(source < 0, ~(~source + size), source + size)
-    return Reindex(before.axis, np.concatenate([source, other]), 2 * size)
-
-
-def joined(parts: Sequence[Reindex]) -> Reindex:
-    """Returns the change of several tensors that are concatenated along the axis."""
-    starts = np.cumsum([0, *(part.size for part in parts)])
-    moved = [
-        np.where(part.source < 0, ~(~part.source + start), part.source + start)
-        for part, start in zip(parts, starts, strict=False)
-    ]
-    return Reindex(parts[0].axis, np.concatenate(moved), int(starts[-1]))
 
 
 def reshaped(before: Reindex, shape: PartialShape, target: PartialShape) -> Reindex | None:

@@ -67,7 +67,7 @@ def axis_edits(base: Checkpoint, found: Propagation) -> dict[str, list[AxisEdit]
     owned = weights_by_layer(base)
     for path, each in found.changes.items():
         for edit in each.edits:
-            matching = [tensor for tensor in owned.get(path, ()) if _is_meant(tensor, path, edit)]
+            matching = [tensor for tensor in owned.get(path, ()) if is_meant(tensor, path, edit)]
             if not matching and edit.fill == INPUT and edit.name.endswith("kernel"):
                 raise Refused(f"the {edit.name} of {path} has to change, and is not in the file as such")
             for tensor in matching:
@@ -85,8 +85,11 @@ def weights_by_layer(base: Checkpoint) -> dict[str, list[Tensor]]:
     return owned
 
 
-def _is_meant(tensor: Tensor, path: str, edit: AxisEdit) -> bool:
-    return tensor.role == edit.name and edit.part in (None, tensor.layer.removeprefix(f"{path}/"))
+def is_meant(tensor: Tensor, path: str, edit: AxisEdit) -> bool:
+    """Whether an edit of the layer at a path is of this weight."""
+    if tensor.role != edit.name or edit.part is None:
+        return tensor.role == edit.name
+    return f"{tensor.layer}/".startswith(f"{path}/{edit.part}/")
 
 
 def _check(tensor: Tensor, edit: AxisEdit) -> None:

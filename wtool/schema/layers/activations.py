@@ -28,6 +28,9 @@ Keras 3.15 takes the sum of all cumulative sums for the last of them, and its re
 ACROSS = frozenset(("softmax", "log_softmax", "sparsemax", "glu"))
 """Activations that take several channels together."""
 
+HALVING = frozenset(("glu",))
+"""Activations that take channels from both halves of an axis, so that the order of channels tells."""
+
 
 def activation_name(value: Any) -> str:
     """Returns the name of an activation in a configuration, as in the tables here; `linear` for none."""
