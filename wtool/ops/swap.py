@@ -10,15 +10,15 @@ from math import prod
 
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint
-from wtool.checkpoint.opener import Opener, open_checkpoint
+from wtool.checkpoint.opener import Opener
 from wtool.checkpoint.structure import Structure
-from wtool.errors import Refused, WtoolError, in_short
+from wtool.errors import Refused, in_short
 from wtool.graphs.change import Changed, change
 from wtool.graphs.structure import structure_of
 from wtool.graphs.swap import Swap
 from wtool.graphs.values import Values, new_shape
 from wtool.ops.swapped import Swapped
-from wtool.ops.verification import did_not_verify, refuse_difference
+from wtool.ops.verification import verified
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
 from wtool.run.plan import Operand, Operation, Plan
@@ -62,7 +62,7 @@ class Swapping:
         assert isinstance(changes, Swaps)
         assert changes.structure is not None
         changed = changes.changed
-        difference, told = _verified(task.goal.path, base, changed.same) if self.verify else (None, ())
+        difference, told = verified(task.goal.path, base, changed.same) if self.verify else (None, ())
         return Swapped(
             task.model,
             task.output,
@@ -113,28 +113,6 @@ class Swaps(Changes):
     """What a swap makes of a checkpoint; `changed` is what it means for the graph."""
 
     changed: Changed
-
-
-def _verified(output: str, base: Checkpoint, same: bool) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
-    """The largest difference and the largest output; or why there is none.
-
-    Raises:
-        WtoolError: Keras does not load or run the result, or the models differ, and should not.
-    """
-    from wtool.training.quiet import silent_import, without_advice
-
-    with silent_import():
-        from wtool.training.compare import Unusable, largest_difference
-    try:
-        with without_advice(), open_checkpoint(output) as made:
-            difference = largest_difference(base, made)
-    except Unusable as error:
-        raise did_not_verify(output, error) from None
-    except WtoolError as error:
-        return None, (f"not verified: {error.message}",)
-    if same:
-        refuse_difference(output, base, *difference)
-    return difference, ()
 
 
 def _told(base: Checkpoint, changed: Changed, structure: Structure) -> dict[str, str]:

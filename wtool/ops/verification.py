@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import WtoolError
 
 NARROW, WIDE = 0.05, 1e-4
@@ -38,3 +39,33 @@ def refuse_difference(output: str, base: Checkpoint, difference: float, largest:
             f"{output} was written and should compute the same, but differs by {difference:.3g} in outputs up to "
             f"{largest:.3g}: do not use it, and please report it"
         )
+
+
+def verified(output: str, base: Checkpoint, same: bool) -> tuple[tuple[float, float] | None, tuple[str, ...]]:
+    """Run a result and its base with Keras.
+
+    Args:
+        output: path of the result.
+        base: the checkpoint that it was made of, open.
+        same: whether the two models should compute the same.
+
+    Returns:
+        the largest difference between their outputs and the largest output, None where they cannot be run; and notes.
+
+    Raises:
+        WtoolError: Keras does not load or run the result, or the models differ, and should not.
+    """
+    from wtool.training.quiet import silent_import, without_advice
+
+    with silent_import():
+        from wtool.training.compare import Unusable, largest_difference
+    try:
+        with without_advice(), open_checkpoint(output) as made:
+            difference = largest_difference(base, made)
+    except Unusable as error:
+        raise did_not_verify(output, error) from None
+    except WtoolError as error:
+        return None, (f"not verified: {error.message}",)
+    if same:
+        refuse_difference(output, base, *difference)
+    return difference, ()
