@@ -19,7 +19,7 @@ import wtool
 from tests import forkserver
 from tests.models import BLOBS, HOSTILE, ZOO, arrays, changed
 from wtool.plotting import curves, kernels, runs, style, weights
-from wtool.run import pipeline
+from wtool.run import pipeline, threads
 
 pytestmark = pytest.mark.slow  # a few seconds together: left out of the quick part
 
@@ -206,7 +206,7 @@ def test_batches_and_threads_make_no_difference(tmp_path: Path, monkeypatch: pyt
     model = pruned(ZOO / "k3.15.1" / "mlp.keras", tmp_path)
     monkeypatch.setattr(pipeline, "LARGEST_BATCH", batch)
     monkeypatch.setattr(pipeline, "SMALLEST_BATCH", 256)
-    monkeypatch.setattr(pipeline, "ALONE", 0)
+    monkeypatch.setattr(threads, "ALONE", 0)
     monkeypatch.setattr(kernels, "BLOCK", 50)
     stored = [each for name, each in arrays(model).items() if "optimizer" not in name]
     found = kernels.models([str(model)], (), ())[0].kernels.values()

@@ -18,7 +18,7 @@ from tests.models import BLOBS, arrays
 from wtool.checkpoint.model import Tensor
 from wtool.dtypes import dtype_of
 from wtool.errors import Refused
-from wtool.run import pipeline
+from wtool.run import pipeline, threads
 from wtool.run.pipeline import Edit
 
 DTYPES = ["float16", "float32", "float64"]
@@ -95,7 +95,7 @@ def test_two_edits_of_the_same_bytes_are_refused(offset: int, shard: int, is_one
 def test_a_scan_reads_what_h5py_reads(batch: int, alone: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "SMALLEST_BATCH", 64)
     monkeypatch.setattr(pipeline, "LARGEST_BATCH", batch)
-    monkeypatch.setattr(pipeline, "ALONE", alone)
+    monkeypatch.setattr(threads, "ALONE", alone)
     told: list[tuple[int, int]] = []
     with wtool.open_checkpoint(str(BLOBS[0])) as checkpoint:
         edits = [Edit(each, (each,), lambda blocks, start, stop: blocks[0].copy()) for each in checkpoint.tensors]

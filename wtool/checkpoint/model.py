@@ -17,6 +17,7 @@ from wtool.dtypes import dtype_of
 from wtool.hdf5.reader import Index
 from wtool.io.source import Region, Source
 from wtool.io.zip_format import Member
+from wtool.schema.config import is_keras2
 
 GZIP, NONE = "gzip", "none"
 """What `Checkpoint.compression` may be."""
@@ -221,3 +222,8 @@ class Checkpoint:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def is_old(model: Checkpoint) -> bool:
+    """Returns whether a model may be one of Keras 2 or 1, by the version that its file tells."""
+    return is_keras2(model.keras_version or "1")

@@ -9,9 +9,8 @@ from typing import Any
 from wtool.checkpoint.completed import with_architecture
 from wtool.checkpoint.composition import Composition
 from wtool.checkpoint.layouts.hdf5_file import training_config
-from wtool.checkpoint.model import Checkpoint, Slot
+from wtool.checkpoint.model import Checkpoint, Slot, is_old
 from wtool.errors import WtoolError
-from wtool.ops.conversion import Recipe, conversion_of, is_old
 from wtool.run.comparing import Source
 from wtool.schema.config import COMPILED
 from wtool.schema.upgrade.native import compile_config_of
@@ -135,6 +134,8 @@ def _composition(model: Checkpoint) -> Composition | None:
 
     An `.h5` does without the attributes of custom layers, and has no place for files.
     """
+    from wtool.ops.conversion import Recipe, conversion_of  # only here: two models of one Keras need no conversion
+
     try:
         conversion = conversion_of(model, Recipe("keras"))
     except WtoolError:

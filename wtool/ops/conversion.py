@@ -9,7 +9,7 @@ from functools import partial
 from wtool.checkpoint.composition import Composition
 from wtool.checkpoint.layouts import safetensors
 from wtool.checkpoint.layouts.hdf5_file import training_config
-from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.model import Checkpoint, Tensor, is_old
 from wtool.checkpoint.optimizer.composed import State
 from wtool.checkpoint.optimizer.kept import compiled_as, stored_state, tells_slots, upgraded_state
 from wtool.checkpoint.relaid import relaid_values
@@ -20,7 +20,7 @@ from wtool.ops.converted import Unconvertible
 from wtool.ops.left_out import FILES, HOLDS, left_out
 from wtool.ops.untold_attributes import told_attributes, untold_attributes
 from wtool.ops.untold_order import untold_order
-from wtool.schema.config import COMPILED, is_keras2
+from wtool.schema.config import COMPILED
 from wtool.schema.upgrade.model import upgrade
 from wtool.schema.upgrade.native import native_model, training_config_of
 from wtool.schema.upgrade.own_names import training_with_new_names, with_new_names
@@ -156,11 +156,6 @@ def _is_asked(base: Checkpoint, recipe: Recipe) -> bool:
     """Returns whether the result differs from a checkpoint that no rule changes."""
     container = (base.format, bool(base.parts)) != (recipe.format, recipe.unzipped)
     return container or recipe.shard_size is not None or (recipe.optimizer == "drop" and bool(base.slots))
-
-
-def is_old(base: Checkpoint) -> bool:
-    """Returns whether a model may be one of Keras 2 or 1, by the version that its file tells."""
-    return is_keras2(base.keras_version or "1")
 
 
 def _upgraded(base: Checkpoint, wishes: Wishes) -> Upgraded | None:

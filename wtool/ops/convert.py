@@ -13,10 +13,10 @@ from typing import Any
 from wtool.checkpoint.completed import with_architecture
 from wtool.checkpoint.layouts.registry import EXTENSIONS, format_of
 from wtool.checkpoint.lineage import Record, last_record
-from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.model import Checkpoint, is_old
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.errors import Usage, WtoolError
-from wtool.ops.conversion import WEIGHTS_ALONE, Conversion, Recipe, conversion_of, is_old
+from wtool.ops.conversion import WEIGHTS_ALONE, Conversion, Recipe, conversion_of
 from wtool.ops.convert_options import Convert
 from wtool.ops.convert_words import bytes_of, entry_in, wishes_of
 from wtool.ops.converted import Converted

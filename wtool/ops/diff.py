@@ -69,8 +69,9 @@ def diff(a: Path, b: Path, *, atol: float = 0.0, rtol: float = 0.0, progress: Pr
     paths = os.fspath(a), os.fspath(b)
     refuse_two_streams(paths)
     with ExitStack() as stack:
-        left, right = both(*(stack.enter_context(open_checkpoint(path, foreign=True)) for path in paths))
-        return _diff(left, right, Tolerance(rtol, atol), progress)
+        left = stack.enter_context(open_checkpoint(paths[0], foreign=True))
+        right = stack.enter_context(open_checkpoint(paths[1], like=left, foreign=True))
+        return _diff(*both(left, right), Tolerance(rtol, atol), progress)
 
 
 def _diff(left: Compared, right: Compared, tolerance: Tolerance, progress: Progress | None) -> Diff:
@@ -134,7 +135,7 @@ def _slot_path(key: SlotKey) -> str:
 
 def _layers(left: Compared, right: Compared) -> tuple[tuple[str, ...], tuple[str, ...], tuple[SettingDifference, ...]]:
     """Returns the layers that only the right model has, those that only the left has, and settings that differ."""
-    if left.config is None or right.config is None:
+    if left.config is None or right.config is None or left.config == right.config:
         return (), (), ()
     here, there = layer_settings_of(left.config), layer_settings_of(right.config)
     paths = [each.path for each in here], [each.path for each in there]

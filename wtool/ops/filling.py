@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
 
-from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.model import Checkpoint, Tensor, is_old
 from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array, dtype_of, is_floating
 from wtool.errors import Usage
-from wtool.ops.conversion import Conversion, Recipe, is_old, kept_model
+from wtool.ops.conversion import Conversion, Recipe, kept_model
 from wtool.ops.convert_options import Convert
 from wtool.ops.convert_words import entry_in
 from wtool.ops.converted import Unconvertible

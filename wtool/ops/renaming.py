@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wtool.checkpoint.composition import Composition
-from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.checkpoint.model import Checkpoint, Tensor, is_old
 from wtool.checkpoint.optimizer.kept import stored_state
 from wtool.checkpoint.structure import Fresh
 from wtool.errors import Refused, in_short
 from wtool.graphs.layer_names import rename_layers
 from wtool.ops.assets import moved_files
-from wtool.ops.conversion import is_old
 from wtool.run.pipeline import Edit
 from wtool.run.rebuilding import fresh_of
 from wtool.schema.upgrade.upgraded import Upgraded, moved_path

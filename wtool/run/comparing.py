@@ -19,6 +19,9 @@ from wtool.transforms.distance import Distance, are_the_same_bytes, distance, eq
 
 BLOCK = 1 << 20  # values of a second look, which takes 8 MB
 
+AT_ONCE = 2
+"""Batches that are compared at the same time: where all values differ, that takes longer than reading them."""
+
 Source: TypeAlias = Tensor | Fresh
 """Where values come from: a tensor of the file, or values that are computed from tensors of the file."""
 
@@ -168,7 +171,9 @@ def compared(
     found = [_Found() for _ in pairs]
     allowed = tolerance or Tolerance()
     edits = [_edit(number, pair, allowed) for number, pair in enumerate(pairs) if pair.is_comparable]
-    for _, start, (number, part, count) in pipeline.verified_scan(models, edits, progress):
+    is_stored = all(isinstance(each, Tensor) for pair in pairs for each in (pair.left, pair.right))
+    at_once = AT_ONCE if is_stored else 1  # values that are computed are made when the first block comes
+    for _, start, (number, part, count) in pipeline.verified_scan(models, edits, progress, at_once):
         found[number].add(start, count, part)
     for each, pair in zip(found, pairs, strict=True):
         if each.distance.changed and isinstance(pair.left, Tensor):
@@ -187,7 +192,7 @@ class _Found:
     def add(self, start: int, count: int, part: Distance | None) -> None:
         """Add what was found in a block; None for the same bytes."""
         if part is not None:
-            self.distance = self.distance.merged(part)
+            self.distance = self.distance.merged(part) if self.distance.count else part
         elif self.same and self.same[-1][1] == start:
             self.same[-1] = (self.same[-1][0], start + count)
         else:

@@ -7,14 +7,13 @@ number of inputs and their size.
 
 from __future__ import annotations
 
-import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -22,12 +21,12 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.patch import Rewrite
 from wtool.dtypes import Array, dtype_of
 from wtool.errors import Refused
+from wtool.run.threads import Here, Pending, Threads, workers
 from wtool.words import Progress as Progress
 
 BUDGET = 32 << 20  # bytes of all read buffers together: more falls out of the cache that the cores share
 LARGEST_BATCH = 3 << 20  # bytes of one input's share, however few inputs there are
 SMALLEST_BATCH = 4096  # bytes of one input's share, however many inputs there are
-ALONE = 3 << 20  # bytes of all tensors together that are worth no threads
 MOST_SPARE = 4  # buffers that wait for the next pass
 NEAR = 4096  # bytes between two tensors that are cheaper to read than to skip
 
@@ -98,7 +97,7 @@ def run(
     """
     ordered = _in_file_order(edits)
     _refuse_shared(ordered)
-    with _workers(ordered) as pool:
+    with workers(sum(edit.target.nbytes for edit in ordered)) as pool:
         for piece, new in _results(pool, inputs, ordered, progress):
             if new is not None:
                 target = piece.edit.target
@@ -123,92 +122,73 @@ def scan(
 
 
 def _scanned(
-    inputs: Sequence[Checkpoint], edits: Sequence[Edit], progress: Progress | None, whole: Sequence[bool]
+    inputs: Sequence[Checkpoint],
+    edits: Sequence[Edit],
+    progress: Progress | None,
+    whole: Sequence[bool],
+    at_once: int = 1,
 ) -> Iterator[tuple[Tensor, int, Any]]:
     ordered = _in_file_order(edits)
-    with _workers(ordered) as pool:
-        for piece, found in _results(pool, inputs, ordered, progress, whole):
+    with workers(sum(edit.target.nbytes for edit in ordered)) as pool:
+        for piece, found in _results(pool, inputs, ordered, progress, whole, at_once):
             yield piece.edit.target, piece.start, found
 
 
 def verified_scan(
-    inputs: Sequence[Checkpoint], edits: Sequence[Edit], progress: Progress | None = None
+    inputs: Sequence[Checkpoint], edits: Sequence[Edit], progress: Progress | None = None, at_once: int = 1
 ) -> Iterator[tuple[Tensor, int, Any]]:
     """Like `scan`, and verify the files on the way; once for each open checkpoint.
+
+    Args:
+        inputs: see `scan`.
+        edits: what is looked at.
+        progress: called with bytes done and bytes in all.
+        at_once: batches that may be computed at the same time; with more than one, the blocks of a tensor come in any
+            order. What is found of them comes in file order all the same.
 
     Raises:
         Refused: a file is damaged or changes meanwhile.
     """
-    whole = [any(source.has_checksums for source in each.sources) for each in inputs]  # else hashing were for nothing
-    yield from _scanned(inputs, edits, progress, whole)
-    for checkpoint, has_checksums in zip(inputs, whole, strict=True):
-        if has_checksums:
-            checkpoint.finish()
-        for source in checkpoint.sources:
-            source.refuse_changed()
-
-
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class _Done(Generic[Result]):
-    value: Result
-
-    def result(self) -> Result:
-        return self.value
-
-
-class _Here:
-    """Does at once what it is given: for a small file, starting threads would take longer than the work."""
-
-    def submit(self, function: Callable[..., Result], *arguments: Any) -> _Done[Result]:
-        return _Done(function(*arguments))
-
-    def __enter__(self) -> _Here:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Nothing was started."""
-
-
-class _Threads(ThreadPoolExecutor):
-    """Threads that an interrupt does not wait for: a decomposition of a large matrix takes minutes."""
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        is_interrupt = kind is not None and not issubclass(kind, Exception)
-        self.shutdown(wait=not is_interrupt, cancel_futures=True)
-
-
-def _workers(ordered: Sequence[Edit]) -> _Threads | _Here:
-    if sum(edit.target.nbytes for edit in ordered) <= ALONE:
-        return _Here()
-    return _Threads(max_workers=min(8, os.cpu_count() or 1))
+    sources = [source for each in inputs for source in each.sources]
+    for source in sources:
+        source.leave_out_hash()
+    whole = [any(source.has_checksums for source in each.sources) for each in inputs]
+    yield from _scanned(inputs, edits, progress, whole, at_once)
+    for source in sources:
+        source.verify()
 
 
 def _results(
-    pool: _Threads | _Here,
+    pool: Threads | Here,
     inputs: Sequence[Checkpoint],
     ordered: Sequence[Edit],
     progress: Progress | None,
     whole: Sequence[bool] | None = None,
+    at_once: int = 1,
 ) -> Iterator[tuple[_Piece, Any]]:
-    """Every piece with what its edit made of it, in order; `whole` files (all, if None) are hashed and checked."""
+    """Every piece with what its edit made of it, in order; `whole` files (all, if None) are hashed and checked.
+
+    Up to `at_once` batches are computed while the next one is read.
+    """
     batch_bytes = max(SMALLEST_BATCH, min(LARGEST_BATCH, BUDGET // (4 * max(1, len(inputs)))))
     batches = list(_batches(ordered, batch_bytes))
     total = sum(piece.work for batch in batches for piece in batch)
     done = 0
     whole = whole or [True] * len(inputs)
-    readers = [_Reader(each, number, 2 * batch_bytes, whole[number]) for number, each in enumerate(inputs)]
+    readers = [_Reader(each, number, 2 * batch_bytes, whole[number], at_once + 1) for number, each in enumerate(inputs)]
     reading = _start_reading(pool, readers, batches[0]) if batches else []
+    computing: deque[Pending[list[tuple[_Piece, Any]]]] = deque()
     for number, batch in enumerate(batches):
         blocks = [future.result() for future in reading]
-        computing = pool.submit(_computed, blocks, batch)
-        reading = _start_reading(pool, readers, batches[number + 1]) if number + 1 < len(batches) else []
-        yield from computing.result()
-        done += sum(piece.work for piece in batch)
-        if progress is not None:
-            progress(done, total)
+        computing.append(pool.submit(_computed, blocks, batch))
+        is_last = number + 1 == len(batches)
+        reading = [] if is_last else _start_reading(pool, readers, batches[number + 1])
+        while len(computing) >= (1 if is_last else at_once):
+            found = computing.popleft().result()
+            yield from found
+            done += sum(piece.work for piece, _ in found)
+            if progress is not None:
+                progress(done, total)
     for reader in readers:
         reader.close()
 
@@ -270,13 +250,13 @@ def _buffer(capacity: int) -> Array:
 
 
 class _Reader:
-    """One input's blocks, read into two buffers by turns: one is filled while the other is used."""
+    """One input's blocks, read into a few buffers by turns: one is filled while the others are used."""
 
-    def __init__(self, checkpoint: Checkpoint, number: int, capacity: int, whole: bool) -> None:
+    def __init__(self, checkpoint: Checkpoint, number: int, capacity: int, whole: bool, count: int) -> None:
         self._checkpoint = checkpoint
         self._hashed = checkpoint.sources if whole else ()  # not the plain copies that stand for some of them
         self._number = number
-        self._buffers = [_buffer(capacity), _buffer(capacity)]
+        self._buffers = deque(_buffer(capacity) for _ in range(count))
 
     def close(self) -> None:
         """Leave the buffers to the next pass."""
@@ -285,7 +265,7 @@ class _Reader:
 
     def read(self, batch: Sequence[_Piece]) -> dict[int, Array]:
         """Position in the batch -> block, for the pieces that read from this input; near ones in one go."""
-        self._buffers.reverse()
+        self._buffers.rotate()
         buffer = self._buffers[0]
         blocks: dict[int, Array] = {}
         used = 0
@@ -329,6 +309,6 @@ class _Reader:
 
 
 def _start_reading(
-    pool: _Threads | _Here, readers: Sequence[_Reader], batch: Sequence[_Piece]
-) -> list[Future[dict[int, Array]] | _Done[dict[int, Array]]]:
+    pool: Threads | Here, readers: Sequence[_Reader], batch: Sequence[_Piece]
+) -> list[Pending[dict[int, Array]]]:
     return [pool.submit(reader.read, batch) for reader in readers]
