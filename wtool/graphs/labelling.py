@@ -160,7 +160,7 @@ class _Walk:
     def _call(self, seen: Seen) -> list[State]:
         layer = seen.call.layer
         outputs: dict[int, dict[int, Labels]] = {}
-        if _takes_states(layer) and len(seen.inputs) > 1:
+        if takes_states(layer) and len(seen.inputs) > 1:
             self._states(seen)
         for axis in sorted({axis for state in seen.inputs for axis in state}):
             change = self._followed(seen, axis)
@@ -181,7 +181,7 @@ class _Walk:
         """Where the labels along one axis of the inputs stand in the weights and the output of a layer."""
         layer, book = seen.call.layer, self.found.book
         known = [state.get(axis) for state in seen.inputs]
-        if _takes_states(layer):
+        if takes_states(layer):
             known[1:] = []
         labelled = [labels for labels in known if labels is not None]
         inputs = [
@@ -261,7 +261,7 @@ class _Walk:
         state[labels.axis] = labels
 
 
-def _takes_states(layer: Layer) -> bool:
+def takes_states(layer: Layer) -> bool:
     """Whether further inputs of a layer are the states in which it begins."""
     entry = entry_of(layer.kind or "")
     return entry is not None and entry.channels in ("recurrent", "convolving recurrent", "both ways", "own cell")

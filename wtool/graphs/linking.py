@@ -9,9 +9,9 @@ from typing import Any
 from wtool.errors import Refused
 from wtool.graphs.new_layers import beside, keras_class, own_class, without_sharing
 from wtool.graphs.propagate import Propagation, Restoration, propagate
-from wtool.graphs.reindex import Reindex, linked
+from wtool.graphs.reindex import linked
+from wtool.graphs.settling import forget_builds_inside, tell_build, tell_input, tell_shape
 from wtool.schema.graph import Entry, Layer, Model
-from wtool.schema.inbound_nodes import Key
 from wtool.schema.layers import entry_of
 from wtool.schema.layers.activations import ACROSS, LEVELS, activation_name
 
@@ -128,33 +128,18 @@ def settle(found: Propagation) -> None:
     """Write new shapes and settings into the configuration."""
     brought = {id(ref) for each in found.restored.values() for ref in each.refs}
     for ref, reindex, shape in found.changed:
-        if ref.told is not None and id(ref) not in brought:
-            ref.told["shape"] = list(reindex.shape(shape))
+        if id(ref) not in brought:
+            tell_shape(ref, reindex.shape(shape))
     for inner, key, reindex in found.entered:
-        _enter(inner, key, reindex)
+        tell_input(inner, key, reindex.axis, len(reindex.source))
     for path, layer in found.layers.items():
         change = found.changes.get(path)
         if change is not None:
             layer.config.update(change.settings)
-        shapes = found.inputs[path]
-        if "build_config" in layer.entry and (change is None or change.output or change.edits):
-            build = layer.entry.pop("build_config")
-            if None not in shapes and shapes and isinstance(build, dict) and "input_shape" in build:
-                told = [list(shape or ()) for shape in shapes]
-                layer.entry["build_config"] = {"input_shape": told[0] if len(told) == 1 else told}
+        if change is None or change.output or change.edits:
+            tell_build(layer, found.inputs[path])
         if change is not None and change.edits:
-            for name in ("layer", "backward_layer", "cell"):  # inside wrappers
-                if isinstance(layer.config.get(name), dict):
-                    layer.config[name].pop("build_config", None)
-
-
-def _enter(model: Model, key: Key, reindex: Reindex) -> None:
-    """Write the new shape of what goes into a model inside the model."""
-    first = [layer for layer in model.layers if layer.name == key[0]] or model.layers[:1]
-    places = [(layer.config, name) for layer in first for name in ("batch_shape", "batch_input_shape")]
-    for config, name in [*places, (model.config, "build_input_shape")]:
-        if isinstance(config.get(name), list):
-            config[name][reindex.axis] = len(reindex.source)
+            forget_builds_inside(layer)
 
 
 def _put_link(model: Model, layer: Layer, activation: Activation, found: Propagation) -> None:

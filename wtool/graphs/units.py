@@ -74,6 +74,8 @@ class Units:
 def units_of(layer: Layer, inputs: Sequence[PartialShape | None], reorder: bool) -> list[Units]:
     """Returns the channels that a layer makes; none for layers that hand on those of their inputs, or are not known.
 
+    A single channel is none: it can neither go nor change its place.
+
     Args:
         layer: of a graph.
         inputs: the shapes of what a call of it takes, with the batch.
@@ -95,13 +97,12 @@ def units_of(layer: Layer, inputs: Sequence[PartialShape | None], reorder: bool)
     try:
         found = rule(name, config, shape)
         if entry.ends_in_activation or entry.channels.endswith("recurrent"):
-            found = [replace(each, mixes=_mixing(config)) for each in found if not each.what] + [
-                each for each in found if each.what
-            ]
+            mixes = _mixing(config)
+            found = [replace(each, mixes=mixes) if each.outputs[0][0] == 0 else each for each in found]
         refuse_quantised(Case(entry.channels, config, (), unchanged(0, 1), shape))
     except Stuck as stuck:
         found = [replace(each, bound=str(stuck)) for each in rule(name, config, shape)]
-    return [each for each in found if each.size > 0]
+    return [each for each in found if each.size > 1]
 
 
 def _mixing(config: Mapping[str, Any]) -> str | None:
@@ -161,8 +162,8 @@ def _einsum(_: str, config: dict[str, Any], shape: PartialShape) -> list[Units]:
         if letter in biased:  # axes of length 1 stand for the letters behind the first one that have no bias
             makes.append(AxisEdit("bias", axis - made.index(biased[0]), positions, COPY))
         setting = Setting(config, "output_shape", axis - 1 if isinstance(told, list) else None)
-        found.append(Units(size, ((0, axis),), tuple(makes), settings=(setting,)))
-    return found
+        found.append(Units(size, ((0, axis),), tuple(makes), settings=(setting,), what=letter))
+    return [replace(each, what="") for each in found] if len(found) == 1 else found
 
 
 def _recurrent(name: str, config: dict[str, Any], shape: PartialShape) -> list[Units]:
