@@ -16,6 +16,9 @@ Entry = dict[str, Any]
 OPERATION = "operation"
 """The kind of operations like `x + y` that stand between the layers of a graph."""
 
+MODELS = ("Functional", "Sequential", "Model")
+"""The classes of models."""
+
 CARRIERS = tuple(name for name, entry in TABLE.items() if entry.wraps in ("layer", "each step"))
 """Wrappers whose output is that of the layer inside, of each step or with a kernel of norm 1."""
 
@@ -225,7 +228,7 @@ def _layer(entry: Any, model: Model) -> Layer:
     if not layer.name:
         raise Refused(f"the configuration of {model.path or 'the model'} has a layer without a name")
     layer.path = model.inside(layer.name)
-    if layer.kind in ("Functional", "Sequential", "Model"):
+    if layer.kind in MODELS:
         layer.model = read(entry, layer.path)
     return layer
 

@@ -232,3 +232,6 @@ _RULES: dict[str, Callable[[PartialShape, Arguments, Sequence[PartialShape]], Pa
     "matmul": _multiplied,
     "resize": _resized,
 }
+
+PRODUCTLESS = frozenset(_RULES) - {"matmul"} | {"split"}
+"""Operations that multiply no values of tensors with each other to add them up."""

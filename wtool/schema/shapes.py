@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wtool.schema.graph import Call, Model
+from wtool.schema.graph import Call, Layer, Model
 from wtool.schema.inbound_nodes import Key, Ref
 from wtool.schema.layers import PartialShape, as_shape, output_shape
 from wtool.schema.operations import TENSORFLOW, shapes_behind
@@ -24,10 +24,12 @@ def shapes_of(model: Model, given: Sequence[PartialShape | None] | None = None, 
         known: what is known of the models inside, which may be called many times; more is put there.
     """
     known = {} if known is None else known
+    told = _told_shapes(model)
+    named = {layer.name: layer for layer in model.layers}
     found: Shapes = {}
     for number, key in enumerate(model.inputs):
         outside = given[number] if given is not None and number < len(given) else None
-        found[key] = _declared(model, key) or outside
+        found[key] = _filled(_declared(model, named.get(key[0])), outside)
     for call in model.calls:
         for ref in call.inputs:
             if found.get(ref.key) is None:
@@ -35,8 +37,24 @@ def shapes_of(model: Model, given: Sequence[PartialShape | None] | None = None, 
         inputs = [found.get(ref.key) for ref in call.inputs]
         for number, shape in enumerate(outputs_of(call, inputs, known)):
             key = (call.layer.name, call.number, number)
-            found[key] = next((told for ref in model.users(key) if (told := told_shape(ref))), shape)
+            found[key] = _filled(told.get(key), shape)
     return found
+
+
+def _told_shapes(model: Model) -> dict[Key, PartialShape]:
+    """The shapes that Keras 3 notes where calls take tensors."""
+    found: dict[Key, PartialShape] = {}
+    for ref in (ref for call in model.calls for ref in call.inputs):
+        if ref.key not in found and (shape := told_shape(ref)) is not None:
+            found[ref.key] = shape
+    return found
+
+
+def _filled(told: PartialShape | None, other: PartialShape | None) -> PartialShape | None:
+    """A shape that is told, with sizes that it leaves open from another one."""
+    if told is None or other is None or len(told) != len(other):
+        return other if told is None else told
+    return tuple(second if first is None else first for first, second in zip(told, other, strict=True))
 
 
 def told_shape(ref: Ref) -> PartialShape | None:
@@ -54,16 +72,25 @@ def _built(call: Call) -> PartialShape | None:
     return as_shape(build.get("input_shape", named[0] if len(named) == 1 else None))
 
 
-def _declared(model: Model, key: Key) -> PartialShape | None:
-    """What an InputLayer, the first layer of a Sequential model, or the model itself says of an input."""
-    first = [layer for layer in model.layers if layer.name == key[0]] or model.layers[:1]
-    for layer in first:
+def _declared(model: Model, layer: Layer | None) -> PartialShape | None:
+    """What an InputLayer, the first layer of a Sequential model, or the model itself says of an input.
+
+    Args:
+        model: whose input it is.
+        layer: the InputLayer; None in Sequential models.
+    """
+    layer = layer or next(iter(model.layers), None)
+    if layer is not None:
         for name in ("batch_shape", "batch_input_shape"):
             if (shape := as_shape(layer.config.get(name))) is not None:
                 return shape
         if layer.model is not None and layer.model.inputs and not model.functional:
-            return _declared(layer.model, layer.model.inputs[0])
+            return _declared(layer.model, _input_layer(layer.model))
     return as_shape(model.config.get("build_input_shape"))
+
+
+def _input_layer(model: Model) -> Layer | None:
+    return next((layer for layer in model.layers if layer.name == model.inputs[0][0]), None)
 
 
 def outputs_of(call: Call, inputs: Sequence[PartialShape | None], known: Known) -> list[PartialShape | None]:

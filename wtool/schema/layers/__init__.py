@@ -20,7 +20,14 @@ from wtool.schema.layers.names import (
 from wtool.schema.layers.output_dtypes import compute_dtype, output_dtype
 from wtool.schema.layers.output_shapes import as_shape, channel_axis, reshaped_to
 from wtool.schema.layers.output_units import output_unit_axes
-from wtool.schema.layers.outputs import count_of_outputs, output_range, output_shape, output_shapes
+from wtool.schema.layers.outputs import (
+    cells_inside,
+    count_of_outputs,
+    layer_inside,
+    output_range,
+    output_shape,
+    output_shapes,
+)
 from wtool.schema.layers.quantisation import QUANTISED, quantisation
 from wtool.schema.layers.table import LINKED, ROTATING, TABLE, VARIANTS, entry_of
 from wtool.schema.layers.variables import (
@@ -57,6 +64,7 @@ __all__ = (
     "Variables",
     "as_shape",
     "built_in",
+    "cells_inside",
     "channel_axis",
     "class_and_settings",
     "class_of",
@@ -67,6 +75,7 @@ __all__ = (
     "fitting",
     "holds_kernel",
     "is_of_keras1",
+    "layer_inside",
     "original",
     "original_of",
     "output_dtype",

@@ -42,6 +42,7 @@ class Built:
 VariablesRule = Callable[[Flags], str]
 VariableShapes = Callable[[Built], Mapping[str, PartialShape]]
 OutputShape = Callable[[PartialShape, Settings, Sequence[PartialShape]], "PartialShape | None"]
+MultiplyAdds = Callable[[Settings, Sequence[PartialShape], PartialShape], "int | None"]
 OutputRange = Callable[[Settings, Sequence["Range | None"]], "Range | None"]
 
 Channels = Literal[
@@ -112,6 +113,8 @@ class LayerClass:
         variable_shapes: the rule for the shapes of its variables.
         output_shape: the rule for the shape of its first output; None where nobody knows.
         rank: of its input, if the class takes no other, with the batch.
+        multiply_adds: the rule for the multiplications by weights, and of inputs with each other, that a call makes for
+            a batch of one; None where nobody knows, and for wrappers, which do what is inside.
         output_range: the rule for the range of its first output; None where there is none.
         keeps_axes: whether each axis of the output is that of the inputs at the same place.
         channels: how it treats the channels of its input.
@@ -131,6 +134,7 @@ class LayerClass:
     variable_shapes: VariableShapes | None = None
     output_shape: OutputShape | None = None
     rank: int | None = None
+    multiply_adds: MultiplyAdds | None = None
     output_range: OutputRange | None = None
     keeps_axes: bool = False
     channels: Channels = "together"

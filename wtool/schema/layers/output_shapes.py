@@ -61,7 +61,7 @@ def concatenated(shape: PartialShape, config: Settings, shapes: Shapes) -> Parti
 
 def dotted(shape: PartialShape, config: Settings, shapes: Shapes) -> PartialShape | None:
     """Dot: the axes of both inputs without the axis along which they are multiplied."""
-    axes = _each(config.get("axes"), 2)
+    axes = each_dimension(config.get("axes"), 2)
     if axes is None or len(shapes) != 2 or any(axis % len(each) == 0 for axis, each in zip(axes, shapes, strict=True)):
         return None
     left, right = (
@@ -76,19 +76,39 @@ def dense(shape: PartialShape, config: Settings, _: Shapes) -> PartialShape | No
 
 
 def einsum(shape: PartialShape, config: Settings, _: Shapes) -> PartialShape | None:
-    """EinsumDense, as its equation says."""
+    """EinsumDense, as its equation says; the settings tell no sizes of the batch and of axes that stand as `...`."""
     equation = config.get("equation")
     taken, made = equation.replace(" ", "").partition("->")[::2] if isinstance(equation, str) else ("", "")
-    letters = taken.partition(",")[0]
+    given, axes = einsum_axes(taken.partition(",")[0], len(shape)), _axes_made(taken, made, len(shape))
     told = config.get("output_shape")
     sizes = told if isinstance(told, list) else [told]
-    if "..." in taken or len(letters) != len(shape) or len(sizes) != len(made) - 1:
+    if given is None or not axes or axes[0] != given[0]:
         return None
-    known = dict(zip(letters, shape, strict=True))
-    return (
-        shape[0],
-        *(known.get(letter) if size is None else size for letter, size in zip(made[1:], sizes, strict=True)),
-    )
+    known = dict(zip(given, shape, strict=True))
+    chosen = [axis for axis in axes[1:] if not axis.startswith("...")]
+    if len(sizes) != len(chosen):
+        return None
+    known |= {axis: size for axis, size in zip(chosen, sizes, strict=True) if size is not None}
+    return tuple(known.get(axis) for axis in axes)
+
+
+def _axes_made(taken: str, made: str, rank: int) -> list[str] | None:
+    """The axes of the output of an equation, of which the term of the output alone tells no rank."""
+    term = taken.partition(",")[0]
+    elided = rank - len(term.replace("...", "")) if "..." in term else 0
+    return einsum_axes(made, len(made.replace("...", "")) + elided)
+
+
+def einsum_axes(term: str, rank: int) -> list[str] | None:
+    """Returns names of the axes that a term of an equation stands for: letters, and `...0`, `...1` for an ellipsis.
+
+    None where the term has not so many axes.
+    """
+    before, dots, behind = term.partition("...")
+    elided = rank - len(before) - len(behind)
+    if elided < 0 or (elided and not dots):
+        return None
+    return [*before, *(f"...{number}" for number in range(elided)), *behind]
 
 
 def embedded(shape: PartialShape, config: Settings, _: Shapes) -> PartialShape | None:
@@ -115,14 +135,14 @@ def pooled(shape: PartialShape, config: Settings, _: Shapes) -> PartialShape | N
 
 def _windowed(shape: PartialShape, config: Settings, channels: Any, window: str) -> PartialShape | None:
     axis, rank = channel_axis(config, len(shape)), len(shape) - 2
-    sizes = _each(config.get(window), rank)
-    strides = _each(config.get("strides") or (sizes if window == "pool_size" else 1), rank)
-    dilation = _each(config.get("dilation_rate") or 1, rank)
+    sizes = each_dimension(config.get(window), rank)
+    strides = each_dimension(config.get("strides") or (sizes if window == "pool_size" else 1), rank)
+    dilation = each_dimension(config.get("dilation_rate") or 1, rank)
     if sizes is None or strides is None or dilation is None:
         return None
     new = [
         _slid(size, window_, stride, rate, config.get("padding", "valid"))
-        for size, window_, stride, rate in zip(_space(shape, axis), sizes, strides, dilation, strict=True)
+        for size, window_, stride, rate in zip(space_of(shape, axis), sizes, strides, dilation, strict=True)
     ]
     return _placed(shape[0], new, channels, axis)
 
@@ -135,8 +155,8 @@ def _slid(size: int | None, window: int, stride: int, dilation: int, padding: An
     return max(0, -(-size // stride))
 
 
-def _space(shape: PartialShape, channels: int) -> list[int | None]:
-    """The sizes of the axes that are neither the batch's nor the channels'."""
+def space_of(shape: PartialShape, channels: int) -> list[int | None]:
+    """Returns the sizes of the axes that are neither the batch's nor the channels'."""
     return [size for axis, size in enumerate(shape) if axis not in (0, channels)]
 
 
@@ -144,8 +164,8 @@ def _placed(batch: int | None, space: Sequence[int | None], channels: int | None
     return (batch, channels, *space) if axis == 1 else (batch, *space, channels)
 
 
-def _each(value: Any, rank: int) -> list[int] | None:
-    """A setting for each dimension: one number for all, or a list of them."""
+def each_dimension(value: Any, rank: int) -> list[int] | None:
+    """Returns a setting for each dimension: one number for all, or a list of them; None for anything else."""
     if type(value) is int:
         return [value] * rank
     if isinstance(value, list) and len(value) == rank and all(type(each) is int for each in value):
@@ -154,9 +174,28 @@ def _each(value: Any, rank: int) -> list[int] | None:
 
 
 def transposed(shape: PartialShape, config: Settings, _: Shapes) -> PartialShape | None:
-    """Transposed convolutions: only the channels, since how far the space grows depends on more than it is worth."""
-    axis = channel_axis(config, len(shape))
-    return _placed(shape[0], [None] * (len(shape) - 2), config.get("filters"), axis)
+    """Transposed convolutions. Source: `compute_conv_transpose_output_shape` of keras/src/backend/common."""
+    axis, rank = channel_axis(config, len(shape)), len(shape) - 2
+    sizes, strides = each_dimension(config.get("kernel_size"), rank), each_dimension(config.get("strides") or 1, rank)
+    dilation = each_dimension(config.get("dilation_rate") or 1, rank)
+    extra = config.get("output_padding")
+    more = [None] * rank if extra is None else each_dimension(extra, rank)
+    if sizes is None or strides is None or dilation is None or more is None:
+        return None
+    windows = [(size - 1) * rate + 1 for size, rate in zip(sizes, dilation, strict=True)]
+    new = [
+        _spread(*each, config.get("padding", "valid"))
+        for each in zip(space_of(shape, axis), windows, strides, more, strict=True)
+    ]
+    return _placed(shape[0], new, config.get("filters"), axis)
+
+
+def _spread(size: int | None, window: int, stride: int, more: int | None, padding: Any) -> int | None:
+    if size is None:
+        return None
+    if padding == "valid":
+        return (size - 1) * stride + window + (max(window, stride) - window if more is None else more)
+    return size * stride if more is None else (size - 1) * stride + window % 2 + more
 
 
 def pooled_whole(shape: PartialShape, config: Settings, _: Shapes) -> PartialShape | None:
@@ -168,7 +207,7 @@ def pooled_whole(shape: PartialShape, config: Settings, _: Shapes) -> PartialSha
 def pooled_to(shape: PartialShape, config: Settings, _: Shapes) -> PartialShape | None:
     """Adaptive pooling, whose settings tell the size of the output."""
     axis = channel_axis(config, len(shape))
-    sizes = _each(config.get("output_size"), len(shape) - 2)
+    sizes = each_dimension(config.get("output_size"), len(shape) - 2)
     return None if sizes is None else _placed(shape[0], sizes, shape[axis], axis)
 
 
@@ -191,7 +230,7 @@ def _grown(shape: PartialShape, config: Settings, amounts: Any, sign: int) -> Pa
     if rank == 1 and all(type(each) is int for each in amounts):
         amounts = [amounts]
     added = [sum(each) if isinstance(each, list) else 2 * each for each in amounts]
-    space = _space(shape, axis)
+    space = space_of(shape, axis)
     if len(added) != len(space):
         return None
     new = [None if size is None else size + sign * more for size, more in zip(space, added, strict=True)]
@@ -201,10 +240,10 @@ def _grown(shape: PartialShape, config: Settings, amounts: Any, sign: int) -> Pa
 def enlarged(shape: PartialShape, config: Settings, _: Shapes) -> PartialShape | None:
     """UpSampling."""
     axis = channel_axis(config, len(shape))
-    factors = _each(config.get("size", 2), len(shape) - 2)
+    factors = each_dimension(config.get("size", 2), len(shape) - 2)
     if factors is None:
         return None
-    new = [None if size is None else size * factor for size, factor in zip(_space(shape, axis), factors, strict=True)]
+    new = [None if size is None else size * factor for size, factor in zip(space_of(shape, axis), factors, strict=True)]
     return _placed(shape[0], new, shape[axis], axis)
 
 

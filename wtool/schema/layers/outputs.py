@@ -65,7 +65,7 @@ def output_shapes(
     """
     first = output_shape(class_name, config, inputs)
     if class_name == "Bidirectional":
-        inner_class, inner = _inside(config.get("layer"))
+        inner_class, inner = layer_inside(config.get("layer"))
         one = first if inner is None else output_shape(inner_class, inner, inputs)
         ways = [one, one] if config.get("merge_mode", "concat") is None else [first]
         states = [] if inner is None else _states(inner_class, inner, one, inputs)
@@ -86,7 +86,7 @@ def count_of_outputs(class_name: str | None, config: Settings) -> int | None:
     if entry is None or ">" in entry.name or entry.name in UNCOUNTED:
         return None
     if entry.wraps in ("layer", "each step", "masked"):
-        inner_class, inner = _inside(config.get("layer"))
+        inner_class, inner = layer_inside(config.get("layer"))
         return None if inner is None else count_of_outputs(inner_class, inner)
     if entry.wraps in ("cell", "cells"):
         return None if entry.wraps == "cells" or config.get("return_state") else 1
@@ -118,17 +118,18 @@ def _stored(config: Settings, inputs: Sequence[PartialShape | None]) -> PartialS
 def _of_wrapper(
     entry: LayerClass, shape: PartialShape, config: Settings, known: Sequence[PartialShape]
 ) -> PartialShape | None:
-    class_name, inner = _inside(config.get("cell" if entry.wraps == "cell" else "layer"))
+    if entry.wraps == "cell":
+        cells = cells_inside(config.get("cell"))
+        return shapes.recurrent(shape, {**config, "units": cells[-1][1].get("units")}, known) if cells else None
+    class_name, inner = layer_inside(config.get("layer"))
     if inner is None:
         return None
     match entry.wraps:
-        case "layer":
+        case "layer" | "masked":
             return output_shape(class_name, inner, [shape])
         case "each step":
             each = output_shape(class_name, inner, [(shape[0], *shape[2:])])
             return None if each is None else (each[0], shape[1], *each[1:])
-        case "cell":
-            return shapes.recurrent(shape, {**config, "units": inner.get("units")}, known)
         case "both ways":
             one = shapes.recurrent(shape, inner, known)
             if one is None or config.get("merge_mode", "concat") != "concat" or type(one[-1]) is not int:
@@ -159,13 +160,22 @@ def output_range(class_name: str | None, config: Settings, inputs: Sequence[Rang
 
 
 def _range_inside(value: Any, inputs: Sequence[Range | None]) -> Range | None:
-    class_name, config = _inside(value)
+    class_name, config = layer_inside(value)
     return None if config is None else output_range(class_name, config, inputs)
 
 
-def _inside(value: Any) -> tuple[str | None, Settings | None]:
-    """The class and the settings of what a wrapper holds; None where the entry is no layer's."""
+def layer_inside(value: Any) -> tuple[str | None, Settings | None]:
+    """Returns the class and the settings of what a wrapper holds; None where the entry is no layer's."""
     with suppress(Refused):
         if isinstance(value, Mapping) and isinstance(value.get("config"), Mapping):
             return class_of(value), value["config"]
     return None, None
+
+
+def cells_inside(value: Any) -> list[tuple[str | None, Settings]]:
+    """Returns the class and the settings of the cell that an RNN holds, or of each cell of a stack; [] for others."""
+    kind, config = layer_inside(value)
+    listed = config.get("cells") if kind == "StackedRNNCells" and config is not None else value
+    cells = [layer_inside(each) for each in (listed if isinstance(listed, list) else [value])]
+    found = [(kind, config) for kind, config in cells if config is not None and kind != "StackedRNNCells"]
+    return found if len(found) == len(cells) else []
