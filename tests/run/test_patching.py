@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import zipfile
-from itertools import count
+from itertools import count, permutations
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +170,132 @@ def test_models_of_different_formats(tmp_path: Path) -> None:
     made(BLOBS[0], tmp_path / "b-a.h5", tmp_path / "e.wpatch")
     wtool.patch(BLOBS[0], patch=tmp_path / "e.wpatch", output=tmp_path / "c.keras")
     assert everything(tmp_path / "c.keras") == everything(BLOBS[1])
+
+
+def stem(path: Path) -> tuple[str, str]:
+    return path.parent.name, path.name.split(".")[0].removesuffix("_weights_only")
+
+
+SAVED = [path for path in sorted((FIXTURES / "zoo").rglob("*")) if path.name.endswith((".keras", ".h5"))]
+TWO_FORMATS = [
+    (one, other)
+    for one, other in permutations(SAVED, 2)
+    if stem(one) == stem(other)
+    and "bf16" not in one.name  # which an .h5 holds as float32
+    and "lora" not in one.name  # which an archive holds merged
+    and "shard" not in one.name
+]
+"""One model in two formats."""
+
+
+def next_values(name: str, values: Array) -> Array:
+    """Other values that depend on the old ones alone, and not on what a file calls its arrays."""
+    return (values.view(f"u{values.dtype.itemsize}") ^ 1).view(values.dtype) if values.dtype.kind == "f" else values
+
+
+@pytest.mark.parametrize(("one", "other"), TWO_FORMATS, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_one_model_in_two_formats(one: Path, other: Path, tmp_path: Path) -> None:
+    """The patch to other values in another format gives these values to the first file, whatever that calls them."""
+    here, there = ("".join(path.suffixes[-2:]) if ".weights." in path.name else path.suffix for path in (one, other))
+    after = changed(other, tmp_path / f"b{there}", next_values)
+    wanted = changed(one, tmp_path / f"wanted{here}", next_values)
+    found = made(one, after, tmp_path / "d.wpatch")
+    assert found.changed
+    wtool.patch(one, patch=tmp_path / "d.wpatch", output=tmp_path / f"a2{here}")
+    wtool.patch(after, patch=tmp_path / "d.wpatch", reverse=True, output=tmp_path / f"b2{there}")
+    for path, values, old in (
+        (tmp_path / f"a2{here}", everything(wanted), everything(one)),
+        (tmp_path / f"b2{there}", everything(other), everything(after)),
+    ):
+        left_out = any("state of an optimizer" in note for note in found.notes)
+        metrics = any("metrics" in note for note in found.notes)
+        for name, each in everything(path).items():
+            stays = (left_out and name.startswith("optimizer/")) or (metrics and name.startswith("metrics/"))
+            assert each == (old if stays else values)[name], name
+
+
+def test_a_patch_between_two_formats_fits_both_sides_in_both(tmp_path: Path) -> None:
+    """The names of a tensor in the two files that the patch was made of are both known."""
+    folder = FIXTURES / "zoo" / "k3.6.0"
+    after = changed(folder / "ema_adamw.weights.h5", tmp_path / "b.weights.h5", next_values)
+    made(folder / "ema_adamw.keras", after, tmp_path / "d.wpatch")
+    for name in ("ema_adamw.keras", "ema_adamw.weights.h5", "ema_adamw.h5"):
+        suffix = name.removeprefix("ema_adamw")
+        wanted = changed(folder / name, tmp_path / f"wanted{suffix}", next_values)
+        wtool.patch(folder / name, patch=tmp_path / "d.wpatch", output=tmp_path / f"out{suffix}")
+        assert everything(tmp_path / f"out{suffix}") == everything(wanted)
+        wtool.patch(wanted, patch=tmp_path / "d.wpatch", reverse=True, output=tmp_path / f"back{suffix}")
+        assert everything(tmp_path / f"back{suffix}") == everything(folder / name)
+
+
+@pytest.mark.parametrize("names", [[], {"x/kernel": 3}, {"x/kernel": "z", "y/kernel": "z"}], ids=str)
+def test_hostile_names(names: Any, patch: tuple[Path, bytes], tmp_path: Path) -> None:
+    model, content = patch
+    assert refused(model, with_text(content, lambda told: told | {"version": 2, "names": names}), tmp_path)
+
+
+def test_names_of_tensors_that_are_not_there(patch: tuple[Path, bytes], tmp_path: Path) -> None:
+    """They do no harm: the tensors have the names of the first model."""
+    model, content = patch
+    names = {"x/kernel": "y/kernel", "y/kernel": "x/kernel", "q": "r"}
+    assert refused(model, with_text(content, lambda told: told | {"version": 2, "names": names}), tmp_path) is None
+
+
+class Scaled:
+    """A custom layer, made where Keras is there: a weight of its own, and a layer inside."""
+
+    @staticmethod
+    def of(keras: Any) -> Any:
+        @keras.saving.register_keras_serializable("tests")
+        class ScaledDense(keras.layers.Layer):  # type: ignore[misc, name-defined]
+            def __init__(self, units: int, **kwargs: Any) -> None:
+                super().__init__(**kwargs)
+                self.units = units
+                self.dense = keras.layers.Dense(units)
+
+            def build(self, shape: Any) -> None:
+                self.scale = self.add_weight(shape=(self.units,), initializer="uniform", name="scale")
+                self.dense.build(shape)
+
+            def call(self, x: Any) -> Any:
+                return self.dense(x) * self.scale
+
+            def get_config(self) -> dict[str, Any]:
+                return {**super().get_config(), "units": self.units}
+
+        return ScaledDense
+
+
+@pytest.mark.tensorflow
+def test_custom_classes_and_wrappers_in_two_formats(tmp_path: Path) -> None:
+    """Keras loads what the patch made, and predicts what the other model did."""
+    keras = pytest.importorskip("keras")
+    own_class = Scaled.of(keras)
+    x = np.random.default_rng(0).normal(size=(4, 5, 3)).astype("float32")
+    expected = []
+    for seed, name in enumerate(("a.keras", "b.h5")):
+        keras.utils.clear_session()  # layers get the same names
+        keras.utils.set_random_seed(seed)
+        layers = keras.layers
+        model = keras.Sequential(
+            [
+                keras.Input((5, 3)),
+                layers.TimeDistributed(layers.Dense(4), name="each"),
+                layers.Bidirectional(layers.LSTM(2), name="both"),
+                own_class(3, name="own"),
+            ]
+        )
+        model.compile("adam", "mse")
+        model.fit(x, np.ones((4, 3)), verbose=0)
+        model.save(tmp_path / name)
+        expected.append(model.predict(x, verbose=0))
+    found = made(tmp_path / "a.keras", tmp_path / "b.h5", tmp_path / "d.wpatch")
+    assert not found.added + found.removed
+    wtool.patch(tmp_path / "a.keras", patch=tmp_path / "d.wpatch", output=tmp_path / "b2.keras")
+    wtool.patch(tmp_path / "b.h5", patch=tmp_path / "d.wpatch", reverse=True, output=tmp_path / "a2.h5")
+    for name, values in (("b2.keras", expected[1]), ("a2.h5", expected[0])):
+        loaded = keras.models.load_model(tmp_path / name, compile=False)
+        np.testing.assert_array_equal(loaded.predict(x, verbose=0), values)
 
 
 def test_another_model_is_refused(tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ TEXT = "wtool_patch"
 HASH = "wtool_patch_hash"
 """Name of the text with the content hash of that text: a byte that changed on the way changes no setting of a model."""
 
-VERSION = 1
+PLAIN, NAMED = 1, 2
+"""Versions of the format: the second tells other names of tensors in the checkpoint after the patch."""
+
 BEFORE, AFTER = "before", "after"
 
 
@@ -77,6 +79,8 @@ class Told:
     Attributes:
         before, after: the two checkpoints.
         changed: path of each tensor that both have -> its values before, and its hash after.
+        names: path of a tensor that both have -> its path in the checkpoint after, where that is another one. A patch
+            that is reversed keeps these names: they are those of the files that the patch was made of.
         unchanged: one hash of all tensors that are equal; see `run.tensor_hashes.hash_of_all`.
     """
 
@@ -84,6 +88,7 @@ class Told:
     after: Side
     changed: Mapping[str, tuple[Values, str]]
     unchanged: str
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def text_of(told: Told) -> str:
@@ -93,7 +98,8 @@ def text_of(told: Told) -> str:
         for path, (old, new) in told.changed.items()
     }
     sides = {BEFORE: _side_json(told.before), AFTER: _side_json(told.after)}
-    return json.dumps({"version": VERSION, **sides, "changed": changed, "unchanged": told.unchanged})
+    version = {"version": NAMED, "names": dict(told.names)} if told.names else {"version": PLAIN}
+    return json.dumps({**version, **sides, "changed": changed, "unchanged": told.unchanged})
 
 
 def _side_json(side: Side) -> dict[str, Any]:
@@ -138,8 +144,11 @@ def told_in(texts: Mapping[str, str]) -> Told:
         raise Refused(f"damaged: the hash of its text {TEXT} is another one")
     parsed = parse_object(text, f"the text {TEXT}")
     version = parsed.get("version")
-    if type(version) is not int or version != VERSION:
-        raise Refused(f"the format of the patch has version {version!r:.40}; this wtool reads version {VERSION}")
+    if type(version) is not int or version not in (PLAIN, NAMED):
+        raise Refused(f"the format of the patch has version {version!r:.40}; this wtool reads 1 and 2")
+    names = _get(parsed, "names", dict) if version == NAMED else {}
+    if not all(isinstance(each, str) for each in names.values()) or len(set(names.values())) < len(names):
+        raise Refused("damaged: the patch has something else where other names of tensors are expected")
     before, after = (_side(_get(parsed, word, dict), word) for word in (BEFORE, AFTER))
     changed = {}
     for path, each in _get(parsed, "changed", dict).items():
@@ -150,7 +159,7 @@ def told_in(texts: Mapping[str, str]) -> Told:
     is_alone = before.architecture is None and after.architecture is None
     if not is_whole and not (is_alone and not before.tensors and not after.tensors):
         raise Refused("damaged: the patch adds tensors, or another architecture, to a model that it does not tell")
-    return Told(before, after, changed, _hash(parsed, "unchanged"))
+    return Told(before, after, changed, _hash(parsed, "unchanged"), names)
 
 
 def _get(holder: Any, key: str, kind: type) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from wtool.ops.patch_pairs import paired
 from wtool.run.patch_making import PatchMade
 from wtool.run.patch_making import make_patch as write_patch
 from wtool.run.target import goal_of, stem_and_ending
@@ -34,4 +35,4 @@ def make_patch(
     before, after = os.fspath(a), os.fspath(b)
     name = "patch" + ENDING if after == "-" else stem_and_ending(after)[0] + ENDING
     where = None if output is None else os.fspath(output)
-    return write_patch(before, after, goal_of(where, name, None, os.path.basename(name), force=force), progress)
+    return write_patch(before, after, paired, goal_of(where, name, None, os.path.basename(name), force=force), progress)

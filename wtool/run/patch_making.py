@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,15 +14,13 @@ from typing import BinaryIO
 import numpy as np
 
 from wtool.checkpoint.inputs import refuse_two_streams
-from wtool.checkpoint.layer_files import named_contents_of
-from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.kept import stored_state
 from wtool.checkpoint.patch_file import ENDS, XOR
 from wtool.checkpoint.patch_text import AFTER, BEFORE, TEXT, Architecture, Side, Told, Values, texts_of
 from wtool.dtypes import Array
-from wtool.errors import Refused, a_few, one_line
+from wtool.errors import Refused, one_line
 from wtool.io.json_text import refuse_unreadable
 from wtool.io.publish import Draft
 from wtool.io.safetensors_header import header_text, laid_out, with_length
@@ -31,7 +29,6 @@ from wtool.run.patching import composition_of
 from wtool.run.pipeline import Edit
 from wtool.run.target import Goal, make_ready
 from wtool.run.tensor_hashes import TensorHash, hash_of_all
-from wtool.schema.config import is_keras2
 from wtool.transforms.xor_coding import Encoder, as_bits
 from wtool.words import Progress
 
@@ -61,6 +58,25 @@ class PatchMade:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Paired:
+    """The tensors of two models, as a patch tells of them.
+
+    Attributes:
+        both: tensors of the first model, each with its counterpart in the second, of equal shape and number type.
+        removed: the tensors that only the first has.
+        added: the tensors that only the second has.
+        has_architectures: whether the patch carries the architectures of both models.
+        notes: what the patch leaves out, one line each.
+    """
+
+    both: Sequence[tuple[Tensor, Tensor]]
+    removed: Sequence[Tensor] = ()
+    added: Sequence[Tensor] = ()
+    has_architectures: bool = False
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Coded:
     """The differences of a tensor: where their codes begin in the spool, and the size of each."""
 
@@ -72,12 +88,19 @@ class _Coded:
         return np.cumsum(self.sizes, dtype=np.uint64)
 
 
-def make_patch(before: str, after: str, goal: Goal, progress: Progress | None = None) -> PatchMade:
+def make_patch(
+    before: str,
+    after: str,
+    paired: Callable[[Checkpoint, Checkpoint], Paired],
+    goal: Goal,
+    progress: Progress | None = None,
+) -> PatchMade:
     """Write the patch that makes the tensors of one model out of those of another.
 
     Args:
         before: path of the model to which the patch can be applied; `-` for standard input.
         after: path of the model whose tensors the patch makes.
+        paired: tells which tensor of one model is which of the other; refuses models that no patch leads between.
         goal: where the patch goes.
         progress: called with bytes done and bytes in all.
 
@@ -90,9 +113,9 @@ def make_patch(before: str, after: str, goal: Goal, progress: Progress | None = 
         old = stack.enter_context(open_checkpoint(before))
         new = stack.enter_context(open_checkpoint(after))
         target = goal.target((each.name, each.sources[0].stamp) for each in (old, new))
-        both, left, right, notes = _paired(old, new)
-        has_architectures = bool(left or right) or _has_another_config(old, new)
-        for each in (old, new) if has_architectures else ():
+        pairs = paired(old, new)
+        both, left, right = pairs.both, pairs.removed, pairs.added
+        for each in (old, new) if pairs.has_architectures else ():
             _refuse_untold(each, stack)
         if not goal.dry_run:
             make_ready(goal)
@@ -102,10 +125,11 @@ def make_patch(before: str, after: str, goal: Goal, progress: Progress | None = 
             checkpoint.finish()
         same = [tensor for tensor, _ in both if tensor.path not in coded]
         told = Told(
-            _side(old, left, hashes[0], has_architectures),
-            _side(new, right, hashes[1], has_architectures),
-            {a.path: (_values(a, hashes[0]), hashes[1][a.path]) for a, _ in both if a.path in coded},
+            _side(old, left, hashes[0], pairs.has_architectures),
+            _side(new, right, hashes[1], pairs.has_architectures),
+            {a.path: (_values(a, hashes[0]), hashes[1][b.path]) for a, b in both if a.path in coded},
             hash_of_all(same, hashes[0]),
+            {a.path: b.path for a, b in both if a.path != b.path},
         )
         arrays = _arrays(coded, old, left, new, right, spool)
         entries = laid_out((name, dtype, shape) for name, (dtype, shape, _) in arrays.items())
@@ -119,7 +143,7 @@ def make_patch(before: str, after: str, goal: Goal, progress: Progress | None = 
             tuple(told.after.tensors),
             tuple(told.before.tensors),
             size,
-            tuple(notes),
+            tuple(pairs.notes),
         )
         if goal.dry_run:
             return made
@@ -129,67 +153,6 @@ def make_patch(before: str, after: str, goal: Goal, progress: Progress | None = 
             arrays[entry.name][2](draft.file)
         draft.publish()
         return made
-
-
-def _paired(
-    old: Checkpoint, new: Checkpoint
-) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor], list[Tensor], list[str]]:
-    """Returns the tensors that both checkpoints have, those of only one of them each, and notes.
-
-    Raises:
-        Refused: the checkpoints differ in what a patch cannot carry.
-    """
-    named, notes = {tensor.path: tensor for tensor in new.tensors}, []
-    both = [
-        (each, named[each.path])
-        for each in old.tensors
-        if each.path in named and _kind(each) == _kind(named[each.path])
-    ]
-    paths = {each.path for each, _ in both}
-    left, right = ([each for each in one.tensors if each.path not in paths] for one in (old, new))
-    for one, other, alone in ((old, new, left), (new, old, right)):
-        if not other.slots and one.slots and one.format != other.format:
-            alone[:] = [each for each in alone if each.slot is None]
-            notes.append(f"{other.name} holds no state of an optimizer: the patch leaves that of {one.name} out")
-    if old.config is not None and new.config is not None and not _is_comparable(old, new):
-        notes.append("the models are of different formats: the patch carries values of tensors, and no settings")
-    own, theirs = named_contents_of(old), named_contents_of(new)
-    if own and theirs and own != theirs:
-        raise Refused(f"its vocabularies, or other files of layers, are not those of {old.name}: no patch", new.name)
-    if old.format == new.format == "h5" and training_config(old) != training_config(new):
-        notes.append(f"{new.name} was compiled otherwise: the patch leaves that out, as no patch of .h5 carries it")
-    if (left or right or _has_another_config(old, new)) and not (_is_whole(old) and _is_whole(new)):
-        named_here = a_few([each.path for each in (*left, *right)]) or "settings of layers"
-        raise Refused(
-            f"differs from {old.name} in {named_here}; only a patch between .keras models of Keras 3 carries "
-            "other layers or settings: wtool convert makes such models",
-            new.name,
-        )
-    return both, left, right, notes
-
-
-def _kind(tensor: Tensor) -> tuple[object, ...]:
-    return tensor.shape, tensor.dtype
-
-
-def _is_comparable(old: Checkpoint, new: Checkpoint) -> bool:
-    return (old.format, old.keras_version) == (new.format, new.keras_version)
-
-
-def _has_another_config(old: Checkpoint, new: Checkpoint) -> bool:
-    is_told = old.config is not None and new.config is not None
-    return is_told and _is_comparable(old, new) and old.config != new.config
-
-
-def _is_whole(checkpoint: Checkpoint) -> bool:
-    """Returns whether a checkpoint can become another architecture, and tell its own to a patch."""
-    version = checkpoint.keras_version
-    return (
-        checkpoint.format == "keras"
-        and checkpoint.config is not None
-        and version is not None
-        and not is_keras2(version)
-    )
 
 
 def _compared(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import combinations
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -78,47 +79,101 @@ def _changes(patch: Patch, edited: Edited, passes: Passes) -> Changes:
         Refused: the patch is for another checkpoint.
     """
     base, told = edited.base, patch.told
-    notes = (*base.notes, *_checked(base, patch, passes))
-    named = {tensor.path: tensor for tensor in base.tensors}
+    named, more = _checked(base, patch, passes)
     edits = [_Patched(patch, path, new).edit(named[path]) for path, (_, new) in told.changed.items()]
-    actions = {path: "patched" if path in told.changed else KEPT for path in named}
+    actions = {tensor.path: "patched" if path in told.changed else KEPT for path, tensor in named.items()}
+    notes = (*base.notes, *more)
     if told.after.architecture is None:
         return Changes(tuple(edits), actions=actions, notes=notes)
     actions |= dict.fromkeys(told.before.tensors, "left out") | dict.fromkeys(told.after.tensors, "new")
     return _composed(base, patch, told.after.architecture, edits, actions)
 
 
-def _checked(base: Checkpoint, patch: Patch, passes: Passes) -> tuple[str, ...]:
-    """Returns notes on a checkpoint that the patch is for.
+def _checked(base: Checkpoint, patch: Patch, passes: Passes) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Returns the tensors of a checkpoint by their paths in the patch, and notes on the checkpoint.
+
+    The tensors have the paths of the patch, or the names that the other checkpoint has for them: the same model in
+    another format may have either.
 
     Raises:
         Refused: the tensors of the checkpoint are not those that the patch is for.
     """
-    told, name = patch.told, patch.source.name
-    named = {tensor.path: tensor for tensor in base.tensors}
-    wanted = {**{path: old for path, (old, _) in told.changed.items()}, **told.before.tensors}
-    other = f"the patch {name} is for {told.before.name}, and this is another model"
-    if missing := [path for path in wanted if path not in named]:
-        raise Refused(f"{other}: it has no {a_few(missing)}", base.name)
-    if shaped := [path for path, each in wanted.items() if not _fits(named[path], each)]:
-        raise Refused(f"{other}: {a_few(shaped)} has another shape or number type", base.name)
-    if patch.told.after.architecture is not None and base.format != "keras":
+    told = patch.told
+    back = {other: path for path, other in told.names.items()}
+    ways = ({}, back) if not patch.is_reversed else (back, {})
+    named = [_named(base, names) for names in (ways if told.names else ways[:1])]
+    faults = [_misfit(patch, each) for each in named]
+    if all(faults):
+        raise Refused(f"{_other(patch)}: {faults[0]}", base.name)
+    if told.after.architecture is not None and base.format != "keras":
         raise Refused(
             "the patch carries another architecture, which only a .keras model can take on: wtool convert makes one",
             base.name,
         )
     hashes = hashes_of(base, base.tensors, passes.look)
-    if changed := [path for path, each in wanted.items() if hashes[path] != each.hash]:
-        hint = "" if any(hashes[path] != _hash_after(patch, path) for path in changed) else _way_back(patch)
-        raise Refused(
-            f"{other}: {a_few(changed)} {'has' if len(changed) == 1 else 'have'} other values{hint}", base.name
-        )
-    rest = [tensor for tensor in base.tensors if tensor.path not in wanted]
-    if hash_of_all(rest, hashes) == told.unchanged:
-        return ()
-    if hash_of_all([each for each in rest if each.slot is None], hashes) == told.unchanged:
-        return ("the patch tells nothing of the optimizer, whose state stays as it was",)
-    raise Refused(f"{other}: of the tensors that the patch does not change, some are not the same", base.name)
+    found = [(each, _same_values(patch, each, hashes)) for each, fault in zip(named, faults, strict=True) if not fault]
+    tensors, outcome = next((each for each in found if not isinstance(each[1], str)), found[0])
+    if isinstance(outcome, str):
+        raise Refused(f"{_other(patch)}: {outcome}", base.name)
+    return tensors, outcome
+
+
+def _named(base: Checkpoint, names: Mapping[str, str]) -> dict[str, Tensor]:
+    """Returns path in a patch -> tensor of a checkpoint, whose path may be another name of the tensor."""
+    found = {names.get(tensor.path, tensor.path): tensor for tensor in base.tensors}
+    return found if len(found) == len(base.tensors) else {}
+
+
+def _other(patch: Patch) -> str:
+    return f"the patch {patch.source.name} is for {patch.told.before.name}, and this is another model"
+
+
+def _wanted(patch: Patch) -> dict[str, Values]:
+    """Returns the tensors that a checkpoint must have, and that do not stay as they are."""
+    return {**{path: old for path, (old, _) in patch.told.changed.items()}, **patch.told.before.tensors}
+
+
+def _misfit(patch: Patch, named: Mapping[str, Tensor]) -> str:
+    """Returns why tensors are not those that a patch is for, by paths, shapes and number types; empty if they are."""
+    wanted = _wanted(patch)
+    if missing := [path for path in wanted if path not in named]:
+        return f"it has no {a_few(missing)}"
+    if shaped := [path for path, each in wanted.items() if not _fits(named[path], each)]:
+        return f"{a_few(shaped)} has another shape or number type"
+    return ""
+
+
+LEFT_OUT: Sequence[tuple[str, Callable[[Tensor], bool]]] = (
+    ("the patch tells nothing of the optimizer, whose state stays as it was", lambda tensor: tensor.slot is not None),
+    (
+        "the patch tells nothing of the states of metrics, which stay as they were",
+        lambda tensor: tensor.role == "metric",
+    ),
+)
+"""What a patch between files of different kinds may tell nothing of: a note, and whether a tensor is of this kind."""
+
+
+def _same_values(patch: Patch, named: Mapping[str, Tensor], hashes: Mapping[str, str]) -> str | tuple[str, ...]:
+    """Returns why tensors do not have the values that a patch is for; notes if they have.
+
+    Args:
+        patch: the patch.
+        named: path in the patch -> tensor.
+        hashes: path in the file -> content hash of each tensor.
+    """
+    wanted, own = _wanted(patch), {path: hashes[tensor.path] for path, tensor in named.items()}
+    if changed := [path for path, each in wanted.items() if own[path] != each.hash]:
+        hint = "" if any(own[path] != _hash_after(patch, path) for path in changed) else _way_back(patch)
+        return f"{a_few(changed)} {'has' if len(changed) == 1 else 'have'} other values{hint}"
+    rest = [replace(tensor, path=path) for path, tensor in named.items() if path not in wanted]
+    told = [note for note, is_left_out in LEFT_OUT if any(map(is_left_out, rest))]
+    for count in range(len(told) + 1):
+        for notes in combinations(told, count):
+            left_out = [is_left_out for note, is_left_out in LEFT_OUT if note in notes]
+            kept = [each for each in rest if not any(is_left_out(each) for is_left_out in left_out)]
+            if hash_of_all(kept, own) == patch.told.unchanged:
+                return notes
+    return "of the tensors that the patch does not change, some are not the same"
 
 
 def _hash_after(patch: Patch, path: str) -> str | None:
