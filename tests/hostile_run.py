@@ -29,6 +29,7 @@ def _another_format(path: Path) -> str:
 
 OPERATIONS: dict[str, Any] = {
     "inspect": lambda path, out: wtool.inspect(path),
+    "cost": lambda path, out: wtool.cost(path),
     "check": lambda path, out: wtool.check(path),
     "diff": lambda path, out: wtool.diff(path, path),
     "diff, another": lambda path, out: wtool.diff(FOLDER / HARMLESS[0], path),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wtool.ops.average_options import Averaged, Considered
     from wtool.ops.check import Checked, Finding, check
     from wtool.ops.converted import Converted, Unconvertible
+    from wtool.ops.cost import cost
     from wtool.ops.diff import diff
     from wtool.ops.diff_patch import make_patch
     from wtool.ops.ema import ema
@@ -79,6 +80,7 @@ _HOMES = {
     "Unconvertible": "wtool.ops.converted",
     "check": "wtool.ops.check",
     "convert": "wtool.ops.transforms",
+    "cost": "wtool.ops.cost",
     "diff": "wtool.ops.diff",
     "ema": "wtool.ops.ema",
     "evaluate": "wtool.ops.training",
@@ -142,6 +144,7 @@ __all__ = [
     "average",
     "check",
     "convert",
+    "cost",
     "diff",
     "ema",
     "evaluate",

@@ -100,6 +100,14 @@ def test_inspect_shows_a_table(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_inspect_shows_what_a_model_costs() -> None:
+    shown = run("inspect", "--cost", BLOBS[0]).stdout.decode()
+    assert ["output", "Dense", "1", "3", "78", "75", "3"] in [line.split() for line in shown.splitlines()]
+    assert "one input of 2: 125 multiply-adds, 28 activations" in shown
+    told = json.loads(run("inspect", "--cost", "--json", "--input-shape", "2", BLOBS[0]).stdout)
+    assert told == wtool.cost(BLOBS[0])
+
+
 def test_a_failing_model_does_not_hide_the_others() -> None:
     done = run("inspect", BLOBS[0], HOSTILE / "trunc_keras_05.keras", BLOBS[1], "--json")
     assert done.returncode == 1
@@ -121,6 +129,10 @@ def test_a_failing_model_does_not_hide_the_others() -> None:
         (["inspect", "nothing*.keras"], 1, "no file matches"),
         (["inspect", "/dev/null"], 1, "not a regular file"),
         (["inspect", "."], 1, "a folder without models"),
+        (["inspect", str(BLOBS[0]), "--cost", "--input-shape", "3"], 1, "is 2, and cannot be 3"),
+        (["inspect", str(BLOBS[0]), "--cost", "--input-shape", "3,x"], 2, "not a shape such as"),
+        (["inspect", str(BLOBS[0]), "--cost", "--stable"], 2, "--cost is a table of its own"),
+        (["inspect", str(BLOBS[0]), "--input-shape", "3"], 2, "goes with --cost alone"),
         (["frobnicate"], 2, "No such command"),
     ],
 )

@@ -94,7 +94,7 @@ def test_sizes_that_contradict_the_model_are_refused(given: tuple[int | None, ..
 
 
 def test_more_shapes_than_inputs_are_refused() -> None:
-    with pytest.raises(Refused, match="takes 1 inputs, but 2 shapes"):
+    with pytest.raises(Refused, match="2 shapes of inputs were given, and the number of inputs is 1"):
         costs_of(functional(layer("Dense", "d", "x", units=5), last="d"), [(None, 5), (None, 5)])
 
 

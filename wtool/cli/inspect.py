@@ -12,6 +12,7 @@ import click
 
 from wtool.cli import options
 from wtool.cli.console import print_table
+from wtool.cli.inspect_cost import InputShape, show_cost
 from wtool.cli.read_only import each_model
 from wtool.errors import Usage, one_line
 
@@ -23,17 +24,40 @@ if TYPE_CHECKING:
 @options.models
 @click.option("--tensors", "each_tensor", is_flag=True, help="A line for every tensor instead of every layer.")
 @click.option("--stable", is_flag=True, help="Text that changes only where the model does, for git's diff.")
+@click.option("--cost", "cost", is_flag=True, help="Multiply-adds and activations of each layer; reads no weights.")
+@click.option(
+    "--input-shape",
+    "shapes",
+    type=InputShape(),
+    multiple=True,
+    metavar="N,N,...",
+    help="With --cost: sizes of an input that takes any, without the batch; once for each input.",
+)
 @options.as_json
 @options.quiet
-def command(models: tuple[str, ...], each_tensor: bool, stable: bool, as_json: bool, quiet: bool) -> int:
+def command(
+    models: tuple[str, ...],
+    each_tensor: bool,
+    stable: bool,
+    cost: bool,
+    shapes: tuple[tuple[int, ...], ...],
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Show what is in saved models: files, folders searched for models, or - for standard input.
 
     Statistics are computed in one streaming pass that also verifies the checksums of archives. With --json, one object
     per model and line; docs/reference/inspect.md lists its keys. With --stable, a line for each setting and tensor,
-    without dates and names of files.
+    without dates and names of files. With --cost, what a model costs to run, for a batch of one.
     """
     if stable and (each_tensor or as_json):
         raise Usage("--stable is a text of its own, and goes with neither --tensors nor --json")
+    if cost and (each_tensor or stable):
+        raise Usage("--cost is a table of its own, and goes with neither --tensors nor --stable")
+    if shapes and not cost:
+        raise Usage("--input-shape goes with --cost alone")
+    if cost:
+        return each_model(models, "reading", "path" if as_json else None, quiet, partial(show_cost, shapes, as_json))
     if stable:
         return each_model(models, "reading", None, True, _stable)
     return each_model(models, "reading", "path" if as_json else None, quiet, partial(_inspected, each_tensor, as_json))

@@ -94,7 +94,7 @@ def costs_of(config: dict[str, Any], inputs: Sequence[PartialShape | None] = ())
 
 def _refuse_contradictions(model: Model, declared: Sequence[PartialShape | None], inputs: Sequence[Any]) -> None:
     if len(inputs) > len(declared):
-        raise Refused(f"the model takes {len(declared)} inputs, but {len(inputs)} shapes were given")
+        raise Refused(f"{len(inputs)} shapes of inputs were given, and the number of inputs is {len(declared)}")
     for key, told, given in zip(model.inputs, declared, inputs, strict=False):
         if told is None or given is None:
             continue

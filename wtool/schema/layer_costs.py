@@ -35,6 +35,7 @@ them, Matmul and the operations of linear algebra do."""
 
 
 ODD = "its settings are not what Keras writes"
+AUTHORS = "what it multiplies is in its author's code"
 
 
 class Untold(Exception):
@@ -74,10 +75,12 @@ def _arranged(call: Call, inputs: Inputs) -> Inputs:
 def _of_class(kind: str | None, config: Mapping[str, Any], inputs: Inputs, output: PartialShape | None) -> int:
     entry = entry_of(kind) if kind is not None else None
     if entry is None:
-        raise Untold("what it multiplies is in its author's code")
+        raise Untold(AUTHORS)
     if entry.wraps:
         return _of_wrapper(entry, config, inputs, output)
     rule = entry.multiply_adds
+    if entry.variables is None:
+        raise Untold(AUTHORS)
     if rule is None:
         raise Untold("wtool does not know what this class multiplies")
     if rule is multiply_adds.nothing:
