@@ -18,7 +18,7 @@ from wtool.graphs.groups import Side
 from wtool.graphs.labels import Book, Labels
 from wtool.graphs.layer_changes import INPUT, AxisEdit, Input, LayerChange, Stuck
 from wtool.graphs.propagate import change_of
-from wtool.graphs.units import Setting, Units, units_of
+from wtool.graphs.units import Units, units_of
 from wtool.graphs.values import is_meant, weights_by_layer
 from wtool.schema.graph import Call, Layer, Model
 from wtool.schema.inbound_nodes import Key
@@ -37,13 +37,13 @@ class Made:
         name: of the group that they would be by themselves.
         path: of the layer.
         labels: of the channels, shape (number of channels,).
-        settings: that say how many there are.
+        units: where the channels stand in the outputs and the weights of the layer.
     """
 
     name: str
     path: str
     labels: Array
-    settings: tuple[Setting, ...]
+    units: Units
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +227,7 @@ class _Walk:
         book = self.found.book
         labels = book.fresh(units.size)
         name = f"{layer.path} ({units.what})" if units.what else layer.path
-        self.found.made.append(Made(name, layer.path, labels, units.settings))
+        self.found.made.append(Made(name, layer.path, labels, units))
         if units.bound is not None:
             book.bind(labels, f"{layer.shown}: {units.bound}")
         if units.mixes is not None:

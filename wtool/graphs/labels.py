@@ -67,11 +67,29 @@ def components(size: int, pairs: Sequence[tuple[Array, Array]]) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Labels(Reindex):
-    """The labels along one axis of a tensor, which go through a graph by the rules for changes.
+class Carried(Reindex):
+    """Something of each position along one axis of a tensor, which goes through a graph by the rules for changes.
 
-    `source` has the labels instead of old positions. Tensors that must change alike have the same channels, and what
-    does not change has channels that stay.
+    `source` has it instead of old positions.
+    """
+
+    def behind(self, before: Sequence[Reindex]) -> Reindex:
+        """Returns what several tensors carry, one behind the other."""
+        whole = np.concatenate([part.source for part in (*before, self)])
+        return replace(self, source=whole, size=len(whole))
+
+    def blocks(self, outer: int, inner: int) -> Reindex:
+        """Returns what is carried along the axis into which this one is flattened, with the axes around it."""
+        size = len(unchanged(0, outer * self.size * inner).source)  # refuses sizes that no model has
+        whole = np.broadcast_to(self.source[None, :, None], (outer, self.size, inner)).reshape(-1)
+        return replace(self, source=whole, size=size)
+
+
+@dataclass(frozen=True, eq=False)
+class Labels(Carried):
+    """The labels along one axis of a tensor.
+
+    Tensors that must change alike have the same channels, and what does not change has channels that stay.
     """
 
     book: Book
@@ -89,17 +107,6 @@ class Labels(Reindex):
         self.book.bind(labels, "some of the tensors that are concatenated have no known channels")
         return Labels(self.axis, labels, size, self.book)
 
-    def behind(self, before: Sequence[Reindex]) -> Reindex:
-        """Returns the labels of several tensors, one behind the other."""
-        labels = np.concatenate([part.source for part in (*before, self)])
-        return replace(self, source=labels, size=len(labels))
-
     def through_linked(self) -> Reindex:
         """Returns the labels of a linked layer's output: a channel and its counterpart are one."""
         return replace(self, source=np.concatenate([self.source, self.source]), size=2 * self.size)
-
-    def blocks(self, outer: int, inner: int) -> Reindex:
-        """Returns the labels along the axis into which this one is flattened, with the axes around it."""
-        size = len(unchanged(0, outer * self.size * inner).source)  # refuses sizes that no model has
-        labels = np.broadcast_to(self.source[None, :, None], (outer, self.size, inner)).reshape(-1)
-        return replace(self, source=labels, size=size)

@@ -112,6 +112,13 @@ def refuse_quantised(case: Case) -> None:
         raise Stuck("it is quantised")
 
 
+def refuse_own_numbers(config: Mapping[str, Any]) -> None:
+    """Refuse an Auto-Rotating layer whose settings have numbers of their own for each channel."""
+    for name in ("xmin_lim", "xmax_lim", "L"):
+        if isinstance(config.get(name), list) and len(config[name]) > 1:
+            raise Stuck(f"its {name} has a number of its own for each channel")
+
+
 def mixing(config: Mapping[str, Any]) -> str | None:
     """Returns how a layer's activation works on several channels together; None where it takes each value alone.
 

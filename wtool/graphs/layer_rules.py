@@ -11,7 +11,18 @@ from typing import Any
 
 from wtool.errors import Refused
 from wtool.graphs.kernel_rules import KERNEL_RULES, attention, recurrent
-from wtool.graphs.layer_changes import COPY, ONE, ZERO, AxisEdit, Case, Input, LayerChange, Stuck, mixing
+from wtool.graphs.layer_changes import (
+    COPY,
+    ONE,
+    ZERO,
+    AxisEdit,
+    Case,
+    Input,
+    LayerChange,
+    Stuck,
+    mixing,
+    refuse_own_numbers,
+)
 from wtool.graphs.reindex import Reindex, reshaped
 from wtool.schema.graph import OPERATION
 from wtool.schema.layers import LayerClass, PartialShape, class_of, entry_of, reshaped_to
@@ -34,6 +45,7 @@ def layer_change(kind: str | None, config: Mapping[str, Any], inputs: Sequence[I
     entry = entry_of(kind) if kind is not None else None
     if entry is None or entry.variables is None:
         raise Stuck("what it does is in its author's code")
+    refuse_own_numbers(config)
     match entry.channels:
         case "merge":
             return merge(inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from wtool.checkpoint.initializers import initializers
@@ -20,7 +21,7 @@ from wtool.graphs.slot_values import (
     restarted_slots,
     untold_slots,
 )
-from wtool.graphs.values import Filling, Values
+from wtool.graphs.values import Filling, Values, new_shape, shifted_values
 from wtool.schema.config import read_architecture
 
 
@@ -42,6 +43,10 @@ def structure_of(
     named = {tensor.path: tensor for tensor in base.weights}
     filling = Filling(fill, seed, initializers(base) if fill == "initializer" else {})
     changed = {path: changed_array(base, named[path], edits, filling) for path, edits in values.edits.items()}
+    for path, shift in values.shifts.items():
+        edits = values.edits.get(path, [])
+        make = partial(shifted_values, base, named[path], shift, edits)
+        changed[path] = Fresh(new_shape(named[path], edits), named[path].dtype, make)
     added = {
         layer: {name: Fresh(each.shape, each.dtype, each.make) for name, each in variables.items()}
         for layer, variables in values.added.items()

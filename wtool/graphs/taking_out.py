@@ -77,7 +77,7 @@ def _settle(labelled: Labelled, stays: Array) -> None:
     for made in labelled.made:
         count = int(np.count_nonzero(stays[made.labels]))
         if count < len(made.labels):
-            for setting in made.settings:
+            for setting in made.units.settings:
                 setting.put(count)
     for inner, key, state in labelled.entered:
         for axis, labels in state.items():

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wtool.graphs.layer_changes import COPY, AxisEdit, Case, Stuck, mixing, refuse_quantised
+from wtool.graphs.layer_changes import COPY, AxisEdit, Case, Stuck, mixing, refuse_own_numbers, refuse_quantised
 from wtool.graphs.reindex import unchanged
 from wtool.schema.graph import Layer
 from wtool.schema.layers import PartialShape, channel_axis, class_of, entry_of
@@ -99,6 +99,9 @@ def units_of(layer: Layer, inputs: Sequence[PartialShape | None], reorder: bool)
         if entry.ends_in_activation or entry.channels.endswith("recurrent"):
             mixes = _mixing(config)
             found = [replace(each, mixes=mixes) if each.outputs[0][0] == 0 else each for each in found]
+        refuse_own_numbers(config)
+        if config.get("groups", 1) != 1:
+            raise Stuck("its channels are in groups")
         refuse_quantised(Case(entry.channels, config, (), unchanged(0, 1), shape))
     except Stuck as stuck:
         found = [replace(each, bound=str(stuck)) for each in rule(name, config, shape)]

@@ -44,6 +44,7 @@ class Values:
 
     Attributes:
         edits: path of a tensor -> how its positions change.
+        shifts: path of a tensor -> what is added to its old values, of its old shape.
         added: path of a layer -> its new variables.
         gone: paths of layers that are no more.
         gone_variables: paths of tensors that are no more, though their layers are.
@@ -51,6 +52,7 @@ class Values:
     """
 
     edits: dict[str, list[AxisEdit]] = field(default_factory=dict)
+    shifts: dict[str, Array] = field(default_factory=dict)
     added: dict[str, dict[str, Added]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     gone_variables: set[str] = field(default_factory=set)
@@ -135,6 +137,14 @@ def changed_values(base: Checkpoint, tensor: Tensor, edits: Sequence[AxisEdit], 
             fill_new_positions(values, edit.axis, edit.source, -values)
         elif chosen != COPY:
             fill_new_positions(values, edit.axis, edit.source, values.dtype.type(1 if chosen == ONE else 0))
+    return values
+
+
+def shifted_values(base: Checkpoint, tensor: Tensor, shift: Array, edits: Sequence[AxisEdit]) -> Array:
+    """A weight's new values, where something is added to the old ones and no position is new."""
+    values = (base.read(tensor).astype(np.float64) + shift).astype(dtype_of(tensor.dtype))
+    for edit in edits:
+        values = at_new_positions(values, edit.axis, edit.source)
     return values
 
 

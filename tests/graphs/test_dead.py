@@ -1,0 +1,233 @@
+"""Models whose dead channels are taken out: Keras computes the same, and nothing dead is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.graphs import test_taking_out as models
+from tests.graphs.test_swap import example, predicted, scattered
+from wtool.checkpoint.lineage import Record
+from wtool.checkpoint.opener import Opener, open_checkpoint
+from wtool.graphs.dead import Dead, dead_channels
+from wtool.graphs.structure import structure_of
+from wtool.graphs.taking_out import take_out
+from wtool.run.changes import Changes, Edited
+from wtool.run.derive import derive
+from wtool.run.plan import Operand, Operation, Plan
+from wtool.run.progress import Passes
+from wtool.run.target import Goal
+from wtool.schema import graph
+
+pytestmark = pytest.mark.tensorflow
+keras = pytest.importorskip("keras")
+L = keras.layers
+
+
+def found_in(path: Path) -> Dead:
+    with open_checkpoint(str(path)) as base:
+        assert base.config is not None
+        return dead_channels(base, graph.read(deepcopy(base.config)))
+
+
+def shrunk(source: Path, target: Path) -> Path:
+    def changes(edited: Edited, _: Passes) -> Changes:
+        config = deepcopy(edited.base.config)
+        assert config is not None
+        model = graph.read(config)
+        dead = dead_channels(edited.base, model)
+        values = take_out(edited.base, model, dead.kept)
+        values.shifts.update(dead.shifts)
+        return Changes(structure=structure_of(edited.base, config, values, "zero", 0, "keep"))
+
+    with ExitStack() as stack:
+        base = Opener().open(str(source), stack)
+        derive(
+            Plan(base, (Operation(Record("shrink", {}), (Operand(base, {"as": "model"}),), changes),)),
+            Goal(str(target)),
+        )
+    return target
+
+
+def same(model: Any, tmp_path: Path) -> tuple[dict[str, int], Any]:
+    """Shrink a live model; group -> channels that stay, and the live result, which computes the same."""
+    model.save(tmp_path / "model.keras")
+    dead = found_in(tmp_path / "model.keras")
+    made = keras.models.load_model(shrunk(tmp_path / "model.keras", tmp_path / "less.keras"))
+    inputs = example(model)
+    for was, now in zip(predicted(model, inputs), predicted(made, inputs), strict=True):
+        np.testing.assert_allclose(now, was, rtol=1e-5, atol=2e-5 * max(1, np.abs(was).max()))
+    again = found_in(tmp_path / "less.keras")
+    assert {name: int(kept.sum()) for name, kept in again.kept.items()} == {}
+    return {name: int(kept.sum()) for name, kept in dead.kept.items()}, made
+
+
+def zeroed(layer: Any, channels: list[int], weights: tuple[int, ...] = (0,), axis: int = -1) -> None:
+    """Set the weights of some channels to zero."""
+    values = layer.get_weights()
+    for number in weights:
+        np.moveaxis(values[number], axis, 0)[channels] = 0
+    layer.set_weights(values)
+
+
+def test_what_nobody_reads_goes(tmp_path: Path) -> None:
+    given = keras.Input((4,))
+    a, b, c = L.Dense(5, activation="relu", name="a"), L.Dense(6, name="b"), L.Dense(2, name="c")
+    model = scattered(keras.Model(given, c(b(a(given)))))
+    zeroed(c, [0, 3], axis=0)  # so two channels of b are not read
+    zeroed(b, [1, 2, 4, 5], axis=-1)  # and only these read the rest of a
+    values = b.get_weights()
+    values[0][2, :] = 0
+    values[0][2, 3] = 1.0  # channel 2 of a is read by a dead channel alone
+    b.set_weights(values)
+    kept, _ = same(model, tmp_path)
+    assert kept["a"] <= 4
+    assert kept["b"] == 1
+
+
+def test_constants_are_added_to_biases(tmp_path: Path) -> None:
+    image = keras.Input((6, 6, 2))
+    a = L.Conv2D(5, 3, activation="relu", name="a")
+    n = L.BatchNormalization(name="n")
+    d = L.Dense(3, name="d")
+    x = L.MaxPooling2D()(n(a(image)))
+    x = L.Activation("tanh")(L.AveragePooling2D(2)(x))
+    model = scattered(keras.Model(image, d(L.Flatten()(L.Dropout(0.5)(x)))))
+    zeroed(a, [1, 3])
+    kept, made = same(model, tmp_path)
+    assert kept == {"a": 3}
+    assert not np.array_equal(made.get_layer("d").bias, d.bias)
+
+
+def test_constants_behind_padding_stay_unless_they_are_zero(tmp_path: Path) -> None:
+    image = keras.Input((6, 6, 2))
+    a = L.Conv2D(5, 3, activation="relu", name="a")
+    b = L.Conv2D(4, 3, padding="same", name="b")
+    model = scattered(keras.Model(image, L.GlobalAveragePooling2D()(b(a(image)))))
+    zeroed(a, [1, 3])
+    bias = a.get_weights()
+    bias[1][1], bias[1][3] = 0.5, -0.5  # relu makes zero of the second one
+    a.set_weights(bias)
+    kept, _ = same(model, tmp_path)
+    assert kept == {"a": 4}
+
+
+def test_a_layer_without_bias_gives_constants_to_the_normalisation_behind(tmp_path: Path) -> None:
+    given = keras.Input((4,))
+    a, b = L.Dense(5, name="a"), L.Dense(6, use_bias=False, name="b")
+    n = L.BatchNormalization(name="n")
+    model = scattered(keras.Model(given, L.Dense(2)(L.Activation("relu")(n(b(a(given)))))))
+    zeroed(a, [0, 4])
+    kept, made = same(model, tmp_path)
+    assert kept == {"a": 3}
+    assert not np.array_equal(made.get_layer("n").moving_mean, n.moving_mean)
+
+
+def test_a_layer_without_bias_keeps_constants_that_have_nowhere_to_go(tmp_path: Path) -> None:
+    given = keras.Input((4,))
+    a, b = L.Dense(5, name="a"), L.Dense(6, use_bias=False, activation="relu", name="b")
+    model = scattered(keras.Model(given, L.Dense(2)(b(a(given)))))
+    zeroed(a, [0, 4])
+    assert same(model, tmp_path)[0] == {}
+
+
+def test_constants_that_run_on(tmp_path: Path) -> None:
+    """A layer that reads constants alone is constant, and what it is goes on to the next layer that has a bias."""
+    given = keras.Input((4,))
+    a, b, c = L.Dense(5, activation="tanh", name="a"), L.Dense(6, activation="gelu", name="b"), L.Dense(2, name="c")
+    model = scattered(keras.Model(given, c(b(a(given)))))
+    zeroed(a, [0, 1])
+    values = b.get_weights()
+    values[0][2:, :2] = 0  # two channels of b read constants only
+    b.set_weights(values)
+    assert same(model, tmp_path)[0] == {"a": 3, "b": 4}
+
+
+def test_sums_and_products(tmp_path: Path) -> None:
+    given = keras.Input((4,))
+    a, b, g = L.Dense(5, name="a"), L.Dense(5, name="b"), L.Dense(5, activation="relu", name="g")
+    x = L.Add()([a(given), b(given)])
+    model = scattered(keras.Model(given, L.Dense(2, name="c")(L.Multiply()([x, g(given)]))))
+    zeroed(a, [0, 1, 2])
+    zeroed(b, [1, 2, 3])
+    zeroed(g, [0])
+    g_values = g.get_weights()
+    g_values[1][0] = -1.0  # the gate of channel 0 is always shut
+    g.set_weights(g_values)
+    assert same(model, tmp_path)[0] == {"a": 4}  # 1 and 2 are constants times something that is none
+
+
+def test_recurrent_units_that_rest(tmp_path: Path) -> None:
+    given = keras.Input((5, 3))
+    layers = [
+        L.LSTM(4, return_sequences=True, name="l"),
+        L.GRU(4, return_sequences=True, name="g"),
+        L.SimpleRNN(4, name="s"),
+    ]
+    x = given
+    for layer in layers:
+        x = layer(x)
+    model = scattered(keras.Model(given, L.Dense(2)(x)))
+    for layer in layers:
+        values = layer.get_weights()
+        for array in values:
+            array[..., 1::4] = 0
+        layer.set_weights(values)
+    assert same(model, tmp_path)[0] == {"l": 3, "g": 3, "s": 3}
+
+
+def test_heads_that_nobody_reads(tmp_path: Path) -> None:
+    given = keras.Input((5, 6))
+    attention = L.MultiHeadAttention(3, 4, name="m")
+    model = scattered(keras.Model(given, L.Dense(2)(attention(given, given))))
+    out = attention.output_dense
+    values = out.get_weights()
+    values[0][1] = 0
+    out.set_weights(values)
+    assert same(model, tmp_path)[0] == {"m (heads)": 2}
+
+
+def test_layer_normalisation_keeps_its_channels(tmp_path: Path) -> None:
+    given = keras.Input((4,))
+    a = L.Dense(5, name="a")
+    model = scattered(keras.Model(given, L.Dense(2)(L.LayerNormalization()(a(given)))))
+    zeroed(a, [0, 4])
+    assert same(model, tmp_path)[0] == {}
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        models.chain,
+        models.residual,
+        models.channels_first,
+        models.sequences,
+        models.attention,
+        models.nested,
+        models.own,
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_random_zeros(build: Callable[[], Any], seed: int, tmp_path: Path) -> None:
+    """Random channels of random weights are set to zero, and sometimes their biases."""
+    keras.utils.set_random_seed(seed)
+    model = scattered(build(), seed)
+    rng = np.random.default_rng(seed)
+    for variable in model.weights:
+        values = variable.numpy()
+        if values.ndim < 2 and rng.random() < 0.5:
+            continue
+        axis = int(rng.integers(max(1, values.ndim - 2), values.ndim)) if values.ndim > 1 else 0
+        if "seed" in variable.path or "moving" in variable.path:
+            continue
+        at = rng.random(values.shape[axis]) < 0.4
+        np.moveaxis(values, axis, 0)[at] = 0
+        variable.assign(values)
+    kept, _ = same(model, tmp_path)
+    assert kept or build in (models.channels_first, models.own)

@@ -1,0 +1,182 @@
+"""Channels that do nothing: nobody reads them, or they are constant and can be added to a bias instead.
+
+A channel lives if it can change an output of the model: if it is bound, if a layer works on it together with others,
+or if a weight that is not zero takes it, while it is not constant, into a channel that lives. All others can be taken
+out, and the model computes what it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.dtypes import Array
+from wtool.graphs.constants import Found, constants_of, outputs_of
+from wtool.graphs.grouping import Numbers, groups_of, numbers_of
+from wtool.graphs.groups import Group
+from wtool.graphs.kernel_sums import readers, weighted
+from wtool.graphs.labelling import Labelled, label
+from wtool.graphs.values import weights_by_layer
+from wtool.schema.graph import Layer, Model
+
+
+@dataclass(frozen=True, eq=False)
+class Dead:
+    """What can be taken out of a model without a change of what it computes.
+
+    Attributes:
+        groups: of the model.
+        kept: name of each group with dead channels -> for each channel whether it stays, shape (channels,).
+        shifts: path of a bias, or of a moving mean -> what is added to it for the constants that are taken out;
+            of the shape of the weight, float64.
+    """
+
+    groups: tuple[Group, ...]
+    kept: dict[str, Array]
+    shifts: dict[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class _Reading:
+    """A weight that takes channels.
+
+    Attributes:
+        tensor: the weight.
+        axis: along which it takes them.
+        labels: of the channels, shape (inputs,).
+        outs: axes of what it makes of them.
+        made: labels of the channels that it makes, for each of `outs`; None where nobody knows them.
+        values: constants that may be added to a bias instead, NaN for others; shape (inputs,).
+        target: path of the bias, or of the moving mean behind; None where there is none.
+        sign: of what is added there.
+    """
+
+    tensor: Tensor
+    axis: int
+    labels: Array
+    outs: tuple[int, ...]
+    made: tuple[Array | None, ...]
+    values: Array
+    target: Tensor | None
+    sign: float
+
+
+def dead_channels(base: Checkpoint, model: Model) -> Dead:
+    """Find the channels of a model that do nothing.
+
+    Args:
+        base: has the weights, which are read once or twice, a few million values at a time.
+        model: the graph of its configuration.
+
+    Raises:
+        Refused: the graph contradicts itself, or the weights do not fit it.
+    """
+    labelled = label(base, model, reorder=False)
+    numbers = numbers_of(labelled)
+    channels = labelled.book.channels()
+    readings = list(_readings(base, model, labelled, constants_of(base, model, labelled)))
+    lives = _alive(base, labelled, channels, readings)
+    groups = groups_of(labelled, numbers)
+    kept = _kept(groups, numbers, lives[channels])
+    stays = np.ones(labelled.book.size, bool)
+    for number, group in enumerate(groups):
+        if group.name in kept:
+            own = numbers.group == number
+            stays[own] = kept[group.name][numbers.channel[own]]
+    return Dead(groups, kept, _shifts(base, readings, stays))
+
+
+def _kept(groups: Sequence[Group], numbers: Numbers, lives: Array) -> dict[str, Array]:
+    """Which channels stay in groups that have dead ones; one does in any case."""
+    found = {}
+    for number, group in enumerate(groups):
+        own = numbers.group == number
+        stays = np.zeros(group.size, bool)
+        stays[numbers.channel[own][lives[own]]] = True
+        if not stays.any():
+            stays[0] = True
+        if not stays.all():
+            found[group.name] = stays
+    return found
+
+
+def _readings(base: Checkpoint, model: Model, labelled: Labelled, found: Found) -> Iterator[_Reading]:
+    owned = weights_by_layer(base)
+    layers = {layer.path: layer for inner in model.walk() for layer in inner.layers}
+    of_path = {tensor.path: layers[path] for path, tensors in owned.items() if path in layers for tensor in tensors}
+    for (path, axis), place in labelled.places.items():
+        if place.side != "takes":
+            continue
+        tensor, layer = place.tensor, of_path[path]
+        outs = tuple(out for out in outputs_of(layer, tensor) if out != axis)
+        made = tuple(labelled.places[path, out].labels if (path, out) in labelled.places else None for out in outs)
+        target, sign = _target(owned, found, layer, tensor, outs)
+        values = found.reads.get((path, axis), np.full(len(place.labels), np.nan))
+        if target is None:
+            values = np.where(values == 0, values, np.nan)
+        yield _Reading(tensor, axis, place.labels, outs, made, values, target, sign)
+
+
+def _target(
+    owned: dict[str, list[Tensor]], found: Found, layer: Layer, kernel: Tensor, outs: tuple[int, ...]
+) -> tuple[Tensor | None, float]:
+    """The weight to which constant inputs of a kernel can be added, and with which sign."""
+    shape = tuple(kernel.shape[out] for out in outs)
+    inputs = len(kernel.shape) - len(outs) > 0
+    for tensor in owned.get(layer.path, ()):
+        if inputs and tensor.layer == kernel.layer and tensor.role == "bias":
+            return (tensor, 1.0) if tensor.shape in (shape, (2, *shape)) else (None, 1.0)
+    behind = found.behind.get(layer.path)
+    if behind is not None and found.calls[layer.path] == found.calls[behind] == 1:
+        for tensor in owned.get(behind, ()):
+            if tensor.role == "moving_mean" and tensor.shape == shape:
+                return tensor, -1.0
+    return None, 1.0
+
+
+def _alive(base: Checkpoint, labelled: Labelled, channels: Array, readings: Sequence[_Reading]) -> Array:
+    """For each channel whether it lives, shape (number of labels,), of which those count that are channels."""
+    lives = np.zeros(labelled.book.size, bool)
+    for labels, _ in (*labelled.book.bound, *labelled.book.mixed):
+        lives[channels[labels]] = True
+    matrices = []
+    for reading in readings:
+        own = channels[reading.labels]
+        roots, numbers = np.unique(own, return_inverse=True)
+        rows = np.where(np.isnan(reading.values), numbers, -1)
+        matrices.append((roots, readers(base, reading.tensor, reading.axis, reading.outs, rows), reading))
+    while True:
+        before = int(lives.sum())
+        for roots, matrix, reading in reversed(matrices):
+            lives[roots[: len(matrix)][matrix[:, _alive_outputs(reading, channels, lives)].any(axis=1)]] = True
+        if int(lives.sum()) == before:
+            return lives
+
+
+def _alive_outputs(reading: _Reading, channels: Array, lives: Array) -> Array:
+    """Which outputs of a kernel are channels that live, shape (outputs,)."""
+    alive = np.ones((), bool)
+    for out, labels in zip(reading.outs, reading.made, strict=True):
+        along = np.ones(reading.tensor.shape[out], bool) if labels is None else lives[channels[labels]]
+        alive = np.logical_and.outer(alive, along)
+    return alive.reshape(-1)
+
+
+def _shifts(base: Checkpoint, readings: Sequence[_Reading], stays: Array) -> dict[str, Array]:
+    """What is added to biases for constants that are taken out."""
+    found: dict[str, Array] = {}
+    for reading in readings:
+        gone = ~stays[reading.labels] & ~np.isnan(reading.values)
+        values = np.where(gone, reading.values, 0.0)
+        if reading.target is None or not values.any():
+            continue
+        target = reading.target
+        sums = weighted(base, reading.tensor, reading.axis, reading.outs, values).reshape(
+            [reading.tensor.shape[out] for out in reading.outs]
+        )
+        whole = found.setdefault(target.path, np.zeros(target.shape))
+        (whole[0] if whole.ndim > sums.ndim else whole)[...] += reading.sign * sums
+    return found
