@@ -30,6 +30,9 @@ COMPRESSIONS = ("gzip", "none")
 STORED_DTYPES = ("float16", "bfloat16", "float32")
 """The number types in which weights may be stored, whatever the model computes in."""
 
+QUANTISATIONS = ("int8",)
+"""The codes that kernels may become."""
+
 MODES = ("min", "max")
 """Which values of a loss or metric are better."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from wtool.errors import Usage
 from wtool.ops.functions import function_of, given_of
 from wtool.ops.pack_options import Pack
 from wtool.run.batch import check_words, do_all, tasks_of, words_of
 from wtool.run.options import Keeping
 from wtool.run.packed import Packed
-from wtool.run.packing import NAME, Packing
+from wtool.run.packing import NAME, Packing, Rework
 from wtool.words import Models
 
 if TYPE_CHECKING:
@@ -25,7 +26,18 @@ def _pack(models: Models, given: Mapping[str, Any]) -> list[Packed]:
     words = words_of(models)
     check_words(words, how)
     drops = options.drop_optimizer or how.optimizer == "drop"
-    return do_all(tasks_of(Packing(options.compression, drops, options.dtype), words, "packed", how), how)
+    packing = Packing(options.compression, drops, options.dtype, _rework(options))
+    return do_all(tasks_of(packing, words, "packed", how), how)
+
+
+def _rework(options: Pack) -> Rework | None:
+    if options.quantize is None:
+        return None
+    if options.dtype is not None:
+        raise Usage("--quantize stores codes, and --dtype another number type: one of the two")
+    from wtool.ops.quantising import quantised  # imports all that makes other models of models
+
+    return Rework({"quantize": options.quantize}, quantised)
 
 
 globals()[NAME] = function_of(Pack, NAME, (Pack, Keeping), Packed, _pack)

@@ -961,6 +961,7 @@ def pack(
     *,
     compression: str = "gzip",
     dtype: str | None = None,
+    quantize: str | None = None,
     drop_optimizer: bool = False,
     optimizer: str = "keep",
     output: Path | None = None,
@@ -974,15 +975,17 @@ def pack(
 ) -> list[Packed]:
     """Store models in fewer bytes, as files that stock Keras loads: arrays are deflated inside their HDF5 files.
 
-    All values stay, to the bit, unless `dtype` rounds the weights. Arrays with many zeros, as pruning leaves them,
-    become as small as gzip makes them; dense ones save a tenth. Other commands read packed models and pack what they
-    make of them again. ``compression` none` makes the arrays plain again.
+    All values stay, to the bit, unless `dtype` or `quantize` rounds the weights. Arrays with many zeros, as pruning
+    leaves them, become as small as gzip makes them; dense ones save a tenth. Other commands read packed models and pack
+    what they make of them again. ``compression` none` makes the arrays plain again.
 
     Args:
         models: files, folders (searched for models), patterns, or `-` for standard input.
         compression: Of the arrays. One of gzip, none.
         dtype: Store the weights in this number type; the model computes in its own. One of float16,
             bfloat16, float32.
+        quantize: Make integer codes of kernels and embeddings, as Keras 3's `model.quantize` does. One
+            of int8.
         drop_optimizer: The same as `optimizer` drop.
         optimizer: What becomes of the optimizer's state. One of keep, drop.
         output: A file, a folder for many models (pruned/), or - for standard output.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wtool.checkpoint.lineage import Record
+from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.errors import Refused
 from wtool.io.gzip_size import gzip_size
@@ -22,6 +24,19 @@ NAME = "pack"
 
 
 @dataclass(frozen=True, slots=True)
+class Rework:
+    """What is done to a model before it is packed.
+
+    Attributes:
+        parameters: what the lineage tells of it.
+        changes: gives what becomes of an open model.
+    """
+
+    parameters: Mapping[str, object]
+    changes: Callable[[Checkpoint], Changes]
+
+
+@dataclass(frozen=True, slots=True)
 class Packing:
     """How a model is packed.
 
@@ -29,11 +44,13 @@ class Packing:
         compression: of its arrays; one of `choices.COMPRESSIONS`.
         drop_optimizer: leave the state of the optimizer out.
         dtype: in which the weights are stored; None for that of each.
+        rework: what is done to the model before; None where its layers stay.
     """
 
     compression: str
     drop_optimizer: bool = False
     dtype: str | None = None
+    rework: Rework | None = None
 
     def plan(self, model: str, opener: Opener, stack: ExitStack) -> Plan:
         """Open a model, and plan its other storage.
@@ -50,10 +67,14 @@ class Packing:
             parameters["dtype"] = self.dtype
         if self.drop_optimizer:
             parameters["optimizer"] = "drop"
+        if self.rework is not None:
+            parameters |= self.rework.parameters
         operation = Operation(Record(NAME, parameters), (Operand(base, {"as": "model"}),), self._changes)
         return Plan(base, (operation,))
 
     def _changes(self, edited: Edited, passes: Passes) -> Changes:
+        if self.rework is not None:
+            return replace(self.rework.changes(edited.base), compression=self.compression)
         if self.dtype is None:
             return Changes(compression=self.compression)
         casts, notes = casts_of(edited.base, self.dtype)
@@ -72,12 +93,13 @@ class Packing:
             each.path: f"becomes {self.dtype}, and {words}" if (each.shard, each.stored) in casts else words
             for each in plan.base.tensors
         }
+        actions |= derived.actions
         return Packed(task.model, task.output, False, before, after, would_be, actions, derived.notes)
 
 
 def _size(path: str, kind: str) -> int:
     """Returns the bytes of a model's files."""
-    if kind != "weights.json":
+    if kind != "weights.json" and not os.path.isdir(path):
         return os.stat(path).st_size
     with open_checkpoint(path) as made:
         return sum(source.size for source in made.sources)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wtool.errors import Differs, Note, Refused
@@ -46,6 +46,7 @@ class Node:
         trainable: neither it nor a layer above it is frozen.
         variants: the variables that it may have; None where only its author knows.
         input_shape: as recorded when it was built; None where the configuration does not tell.
+        input_shapes: the shapes of several inputs, by the names that the layer builds from: `query_shape`.
         children: in the order of creation.
         moved: Keras lists it at another place among the layers of its class than the configuration does.
         unsure: its settings do not tell how it is quantised, since a layer above decides.
@@ -66,6 +67,7 @@ class Node:
     moved: bool = False
     unsure: bool = False
     shared: tuple[str | float | None, ...] = ()
+    input_shapes: Mapping[str, PartialShape] = field(default_factory=dict)
 
     @property
     def is_model(self) -> bool:
@@ -173,6 +175,7 @@ def _node(entry: Any, place: _Place, notes: list[str]) -> Node:
         input_shape=_input_shape(entry),
         children=_children(known, settings, name or plain, below, notes),
         shared=_shared(entry),
+        input_shapes=_input_shapes(entry),
     )
 
 
@@ -190,7 +193,17 @@ def is_operation(entry: Mapping[str, Any]) -> bool:
 
 def _input_shape(entry: Mapping[str, Any]) -> PartialShape | None:
     build = entry.get("build_config")
-    shape = build.get("input_shape") if isinstance(build, Mapping) else None
+    return _recorded(build.get("input_shape")) if isinstance(build, Mapping) else None
+
+
+def _input_shapes(entry: Mapping[str, Any]) -> dict[str, PartialShape]:
+    build = entry.get("build_config")
+    shapes = build.get("shapes_dict") if isinstance(build, Mapping) else None
+    named = shapes.items() if isinstance(shapes, Mapping) else ()
+    return {name: shape for name, value in named if (shape := _recorded(value)) is not None}
+
+
+def _recorded(shape: Any) -> PartialShape | None:
     if not isinstance(shape, list) or not all(n is None or type(n) is int for n in shape):
         return None
     return tuple(shape)
