@@ -13,7 +13,6 @@ from wtool.checkpoint.model import Checkpoint, Slot, is_old
 from wtool.errors import WtoolError
 from wtool.run.comparing import Source
 from wtool.schema.config import COMPILED
-from wtool.schema.upgrade.native import compile_config_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +105,8 @@ def _training(model: Checkpoint) -> Mapping[str, Any] | None:
     if model.config is None:
         return None
     if model.format == "h5":
+        from wtool.schema.upgrade.native import compile_config_of  # only here, as in `_composition`
+
         return compile_config_of(training_config(model) or {})
     compiled = model.config.get(COMPILED)
     return compiled if isinstance(compiled, Mapping) else {}
