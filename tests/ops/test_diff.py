@@ -170,6 +170,49 @@ def test_other_automatic_names_are_matched_by_position(tmp_path: Path) -> None:
     assert found.tensors[0].other_path == "hidden_7/kernel"
 
 
+def test_a_renamed_layer_is_told_alone_among_other_automatic_names(tmp_path: Path) -> None:
+    def named(*names: str) -> Path:
+        def change(config: dict[str, Any]) -> None:
+            for layer, name in zip(config["config"]["layers"], names, strict=True):
+                layer["config"]["name"] = name
+
+        return with_config(MODEL, tmp_path / f"{names[1]}.keras", change)
+
+    one, other = named("input_layer", "dense", "dense_1"), named("input_layer_4", "mine", "dense")
+    found = wtool.diff(one, other)
+    assert told(found) == {
+        "layers_added": ("mine",),
+        "layers_removed": ("dense",),
+        "tensors_added": ("mine/kernel", "mine/bias"),
+        "tensors_removed": ("dense/kernel", "dense/bias"),
+        "slots_added": ("optimizer/momentum/mine/kernel", "optimizer/momentum/mine/bias"),
+        "slots_removed": ("optimizer/momentum/dense/kernel", "optimizer/momentum/dense/bias"),
+    }
+    assert "names differ (dense_1/kernel against dense/kernel): matched by position" in found.notes
+
+
+@pytest.mark.tensorflow
+def test_an_added_layer_that_takes_the_name_of_another_is_told_alone(tmp_path: Path) -> None:
+    import keras
+
+    def saved(name: str, *units: int) -> Path:
+        layers = [keras.layers.Dense(each, name=f"dense_{number}") for number, each in enumerate(units, 1)]
+        model = keras.Sequential([keras.Input((4,)), *layers])
+        model.compile(keras.optimizers.SGD(momentum=0.9), "mse")
+        model.optimizer.build(model.trainable_variables)
+        for layer in layers:
+            layer.set_weights([np.ones(each.shape) for each in layer.weights])
+        model.save(tmp_path / name)
+        return tmp_path / name
+
+    found = wtool.diff(saved("a.keras", 4, 5), saved("b.keras", 4, 4, 5))
+    assert told(found) == {
+        "layers_added": ("dense_2",),
+        "tensors_added": ("dense_2/kernel", "dense_2/bias"),
+        "slots_added": ("optimizer/momentum/dense_2/kernel", "optimizer/momentum/dense_2/bias"),
+    }
+
+
 def test_lineage_and_version_are_told_and_no_difference(tmp_path: Path) -> None:
     copy = tmp_path / "b.keras"
     with zipfile.ZipFile(MODEL) as old, zipfile.ZipFile(copy, "w") as new:

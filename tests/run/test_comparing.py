@@ -11,41 +11,11 @@ import pytest
 import wtool
 from wtool.checkpoint.model import Slot
 from wtool.checkpoint.structure import Fresh
-from wtool.run.comparing import Pair, compared, paired_by_key, paired_by_path, slot_keys
+from wtool.run.comparing import Pair, compared, slot_keys
 
 
 def fresh(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Fresh:
     return Fresh(values.shape, values.dtype.name, lambda: values)
-
-
-ONE = fresh(np.ones(3, np.float32))
-
-
-def test_paths_pair_tensors_and_else_positions_where_only_numbers_differ() -> None:
-    here = {"dense/kernel": ONE, "dense_1/kernel": ONE}
-    assert paired_by_path(here, here).pairs == (("dense/kernel",) * 2, ("dense_1/kernel",) * 2)
-    there = {"dense_4/kernel": ONE, "dense_5/kernel": ONE}
-    assert paired_by_path(here, there).pairs == tuple(zip(here, there, strict=True))
-    found = paired_by_path(here, {"dense_1/kernel": ONE, "conv/kernel": ONE})
-    assert (found.pairs, found.removed, found.added) == (
-        (("dense_1/kernel", "dense_1/kernel"),),
-        ("dense/kernel",),
-        ("conv/kernel",),
-    )
-
-
-def test_variables_of_custom_layers_are_paired_in_their_order() -> None:
-    pair = fresh(np.ones(2, np.float32))
-    here, there = {"a": ONE, "own/alpha": pair, "own/beta": ONE}, {"a": ONE, "own/0": pair, "own/1": ONE}
-    assert paired_by_path(here, there).pairs == tuple(zip(here, there, strict=True))
-    assert paired_by_path(there, here).pairs == tuple(zip(there, here, strict=True))
-    found = paired_by_path(here, {"a": ONE, "own/0": ONE, "own/1": pair})
-    assert (found.pairs, len(found.removed), len(found.added)) == ((("a", "a"),), 2, 2)
-
-
-def test_keys_pair_in_the_order_of_the_first() -> None:
-    found = paired_by_key([3, 1, 2], [2, 3, 9])
-    assert (found.pairs, found.removed, found.added) == (((3, 3), (2, 2)), (1,), (9,))
 
 
 def test_variables_of_an_optimizer_have_keys_by_name_weight_and_number() -> None:

@@ -35,6 +35,11 @@ class Compared:
     slots: tuple[tuple[Slot, Source], ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Path of each weight -> its shape."""
+        return {path: each.shape for path, each in self.weights.items()}
+
 
 def both(left: Checkpoint, right: Checkpoint) -> tuple[Compared, Compared]:
     """Returns two models as they are compared.

@@ -15,19 +15,9 @@ from wtool.checkpoint.lineage import lineage_json
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage
 from wtool.ops.compared import Compared, both
-from wtool.run.comparing import (
-    Pair,
-    Pairing,
-    SlotKey,
-    Source,
-    Tolerance,
-    compared,
-    differ_in_numbers,
-    paired_by_key,
-    paired_by_path,
-    slot_keys,
-)
+from wtool.run.comparing import Pair, SlotKey, Source, Tolerance, compared, slot_keys
 from wtool.run.difference import Diff, SettingDifference, TensorDifference
+from wtool.run.pairing import Pairing, paired_by_key, paired_paths
 from wtool.schema.differences import differences
 from wtool.schema.layer_settings import LayerSettings, layer_settings_of, plain_settings
 from wtool.schema.losses import with_long_names
@@ -75,32 +65,59 @@ def diff(a: Path, b: Path, *, atol: float = 0.0, rtol: float = 0.0, progress: Pr
 
 
 def _diff(left: Compared, right: Compared, tolerance: Tolerance, progress: Progress | None) -> Diff:
-    weights = paired_by_path(left.weights, right.weights)
-    renamed = {there: here for here, there in weights.pairs if here != there}
+    layers, weights = _paired(left, right)
+    renamed = _renamed(weights)
     left_slots = _by_key(left, {})
     right_slots = _by_key(right, renamed)
     slots, untold = _kept_by_both(paired_by_key(list(left_slots), list(right_slots)), left, right)
     pairs = [Pair(paths, left.weights[paths[0]], right.weights[paths[1]]) for paths in weights.pairs]
     pairs += [Pair((_slot_path(key), _slot_path(key)), left_slots[here], right_slots[key]) for here, key in slots.pairs]
     tensors = compared((left.model, right.model), pairs, tolerance, progress)
-    added, removed, settings = _layers(left, right)
     optimizer, training = _training(left, right)
     count = len(weights.pairs)
+    own_paths = {new: old for old, new in renamed.items()}
     return Diff(
         (left.model.name, right.model.name),
-        added,
-        removed,
-        settings,
+        layers.added,
+        layers.removed,
+        _settings_of_layers(left, right, layers),
         tuple(tensors[:count]),
         weights.added,
         weights.removed,
         optimizer,
         tuple(tensors[count:]),
-        tuple(map(_slot_path, slots.added)),
+        tuple(_slot_path((name, own_paths.get(weight or "", weight), number)) for name, weight, number in slots.added),
         tuple(map(_slot_path, slots.removed)),
         training,
-        (*_notes(left, right, renamed, tensors), *untold),
+        (*_notes(left, right, weights, tensors), *untold),
     )
+
+
+def _paired(left: Compared, right: Compared) -> tuple[Pairing[str], Pairing[str]]:
+    """Returns which layers of two models mean the same, and which weights; no layers of equal architectures."""
+    layers: list[dict[str, str]] = [{}, {}]
+    if left.config is not None and right.config is not None and left.config != right.config:
+        layers = [
+            {each.path: each.class_name for each in layer_settings_of(config)} for config in (left.config, right.config)
+        ]
+    shapes = left.shapes, right.shapes
+    details = [
+        {path: (some.get(path), shape.get(path)) for path in {**some, **shape}}
+        for some, shape in zip(layers, shapes, strict=True)
+    ]
+    found = paired_paths(*details)
+    return found.among(*layers), found.among(*shapes)
+
+
+def _renamed(found: Pairing[str]) -> dict[str, str]:
+    """Returns path in the second model -> path of its counterpart in the first, where that differs.
+
+    A path that only the second model has, and that means something else in the first, is told from it.
+    """
+    pairs = {there: here for here, there in found.pairs}
+    return {there: here for there, here in pairs.items() if here != there} | {
+        path: f"{path} (added)" for path in set(found.added).intersection(pairs.values())
+    }
 
 
 def _kept_by_both(slots: Pairing[SlotKey], left: Compared, right: Compared) -> tuple[Pairing[SlotKey], list[str]]:
@@ -133,20 +150,18 @@ def _slot_path(key: SlotKey) -> str:
     return path if number == 0 else f"{path}#{number + 1}"
 
 
-def _layers(left: Compared, right: Compared) -> tuple[tuple[str, ...], tuple[str, ...], tuple[SettingDifference, ...]]:
-    """Returns the layers that only the right model has, those that only the left has, and settings that differ."""
-    if left.config is None or right.config is None or left.config == right.config:
-        return (), (), ()
-    here, there = layer_settings_of(left.config), layer_settings_of(right.config)
-    paths = [each.path for each in here], [each.path for each in there]
-    if paths[0] != paths[1] and differ_in_numbers(*paths):
-        there = layer_settings_of(right.config, dict(zip(paths[1], paths[0], strict=True)))
-    old, new = ({each.path: each for each in layers} for layers in (here, there))
-    layers = paired_by_key(list(old), list(new))
+def _settings_of_layers(left: Compared, right: Compared, layers: Pairing[str]) -> tuple[SettingDifference, ...]:
+    """Returns the settings that differ in layers of both models."""
+    if left.config is None or right.config is None or not layers.pairs:
+        return ()
+    old = {each.path: each for each in layer_settings_of(left.config)}
+    renamed = _renamed(layers)
+    own_paths = {new: path for path, new in renamed.items()}
+    new = {own_paths.get(each.path, each.path): each for each in layer_settings_of(right.config, renamed)}
     common_only = left.model.keras_version != right.model.keras_version
     has_packages = left.model.format == right.model.format
-    settings = (_settings(old[path], new[path], common_only, has_packages) for path, _ in layers.pairs)
-    return layers.added, layers.removed, tuple(each for some in settings for each in some)
+    settings = (_settings(old[here], new[there], common_only, has_packages) for here, there in layers.pairs)
+    return tuple(each for some in settings for each in some)
 
 
 def _settings(
@@ -202,7 +217,7 @@ def plain_training(training: Mapping[str, Any]) -> Any:
 
 
 def _notes(
-    left: Compared, right: Compared, renamed: Mapping[str, str], tensors: Sequence[TensorDifference]
+    left: Compared, right: Compared, weights: Pairing[str], tensors: Sequence[TensorDifference]
 ) -> Iterator[str]:
     """Yields what is worth knowing and is no difference."""
     yield from (*left.notes, *right.notes)
@@ -215,8 +230,8 @@ def _notes(
         yield f"lineage: {_operations(one.lineage)} and {_operations(other.lineage)}"
     if alone := [each.model.name for each in (left, right) if each.config is None]:
         yield f"weights alone in {' and '.join(dict.fromkeys(alone))}: architecture and training are not compared"
-    if renamed:
-        there, here = next(iter(renamed.items()))
+    if renamed := [pair for pair in weights.pairs if pair[0] != pair[1]]:
+        here, there = renamed[0]
         yield f"names differ ({here} against {there}): matched by position"
     if hidden := sum(each.values.hidden for each in tensors if each.values is not None):
         yield f"{hidden:,} equal values have different bytes: zeros of both signs, or different NaN"

@@ -10,7 +10,8 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.errors import Refused, a_few
 from wtool.ops.compared import Compared
 from wtool.ops.compared import both as compared
-from wtool.run.comparing import SlotKey, Source, paired_by_path, slot_keys
+from wtool.run.comparing import SlotKey, Source, slot_keys
+from wtool.run.pairing import paired_paths
 from wtool.run.patch_making import Paired
 from wtool.schema.config import is_keras2
 
@@ -84,7 +85,7 @@ def _by_path(old: Checkpoint, new: Checkpoint) -> Iterator[tuple[Tensor, Tensor]
 def _as_compared(old: Checkpoint, new: Checkpoint) -> Iterator[tuple[Tensor, Tensor]]:
     """Yields the tensors of two models that are compared with each other, as the files themselves call them."""
     left, right = compared(old, new)
-    weights = paired_by_path(left.weights, right.weights).pairs
+    weights = paired_paths(left.shapes, right.shapes).pairs
     pairs = [(left.weights[a], right.weights[b]) for a, b in weights]
     pairs += _slots(left, right, {b: a for a, b in weights})
     here, there = ({_place(each): each for each in one.tensors} for one in (old, new))

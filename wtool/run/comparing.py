@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array
 from wtool.run import pipeline
 from wtool.run.difference import TensorDifference, ValueDifference
-from wtool.run.matching import unnumbered
 from wtool.transforms.distance import Distance, are_the_same_bytes, distance, equal_blocks
 
 BLOCK = 1 << 20  # values of a second look, which takes 8 MB
@@ -25,7 +24,6 @@ AT_ONCE = 2
 Source: TypeAlias = Tensor | Fresh
 """Where values come from: a tensor of the file, or values that are computed from tensors of the file."""
 
-Key = TypeVar("Key")
 SlotKey: TypeAlias = tuple[str, str | None, int]
 """A variable of an optimizer: its name, the path of its weight, and its index among variables that share the two."""
 
@@ -45,87 +43,11 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Pairing(Generic[Key]):
-    """The tensors that two models share, and those that only one of them has.
-
-    Attributes:
-        pairs: (key in the first model, key in the second), in the order of the first.
-        removed: keys that only the first has.
-        added: keys that only the second has.
-    """
-
-    pairs: tuple[tuple[Key, Key], ...]
-    removed: tuple[Key, ...] = ()
-    added: tuple[Key, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Tolerance:
     """How far values may be apart that count as equal: |a - b| <= absolute + relative * |b|."""
 
     relative: float = 0.0
     absolute: float = 0.0
-
-
-def paired_by_path(left: Mapping[str, Source], right: Mapping[str, Source]) -> Pairing[str]:
-    """Returns which tensor is which, by path; by position where the paths differ in automatic numbers alone.
-
-    Archives do not tell what custom layers call their variables: `own/0` is the first of the layer `own`.
-
-    Args:
-        left: path -> tensor of the first model, in its order.
-        right: path -> tensor of the second model, in its order.
-    """
-    if left.keys() != right.keys() and differ_in_numbers(list(left), list(right)):
-        return Pairing(tuple(zip(left, right, strict=True)))
-    found = paired_by_key(list(left), list(right))
-    if not found.removed or not found.added:
-        return found
-    here, there = _by_layer(found.removed), _by_layer(found.added)
-    more = [
-        pair
-        for layer in here.keys() & there.keys()
-        if _is_numbered(here[layer]) != _is_numbered(there[layer])
-        and [left[path].shape for path in here[layer]] == [right[path].shape for path in there[layer]]
-        for pair in zip(here[layer], there[layer], strict=True)
-    ]
-    partners = dict((*found.pairs, *more))
-    used = {path for _, path in more}
-    return Pairing(
-        tuple((path, partners[path]) for path in left if path in partners),
-        tuple(path for path in found.removed if path not in partners),
-        tuple(path for path in found.added if path not in used),
-    )
-
-
-def _by_layer(paths: Sequence[str]) -> dict[str, list[str]]:
-    """Returns path of each layer -> the paths of its variables, in their order."""
-    found: dict[str, list[str]] = {}
-    for path in paths:
-        found.setdefault(path.rpartition("/")[0], []).append(path)
-    return found
-
-
-def _is_numbered(paths: Sequence[str]) -> bool:
-    """Returns whether variables are called by their index in the layer."""
-    return all(path.rpartition("/")[2].isdecimal() for path in paths)
-
-
-def differ_in_numbers(left: Sequence[str], right: Sequence[str]) -> bool:
-    """Returns whether two lists of paths are alike but for the numbers behind automatic names (`dense_1`)."""
-    return len(left) == len(right) and all(
-        a == b or unnumbered(a) == unnumbered(b) for a, b in zip(left, right, strict=True)
-    )
-
-
-def paired_by_key(left: Sequence[Key], right: Sequence[Key]) -> Pairing[Key]:
-    """Returns which of two models' tensors have the same keys, and which are in one model only."""
-    lefts, rights = set(left), set(right)
-    return Pairing(
-        tuple((key, key) for key in left if key in rights),
-        tuple(key for key in left if key not in rights),
-        tuple(key for key in right if key not in lefts),
-    )
 
 
 def slot_keys(slots: Sequence[Slot], renamed: Mapping[str, str] | None = None) -> list[SlotKey]:

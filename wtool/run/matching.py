@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.errors import Refused
+from wtool.run.pairing import paired_paths
 from wtool.schema.differences import Unlike, differences
 
 SHOWN = 8  # differences in a message; more say nothing new
@@ -37,41 +37,41 @@ def match(base: Checkpoint, other: Checkpoint) -> Match:
     """
     if base.contents is other.contents:
         return Match(other.weights)
-    named = {tensor.path: tensor for tensor in other.weights}
+    here, there = ({tensor.path: tensor for tensor in each.weights} for each in (base, other))
+    paired = paired_paths(*({path: _kind(each) for path, each in tensors.items()} for tensors in (here, there)))
+    found = {one: two for one, two in paired.pairs if one == two or _kind(here[one]) == _kind(there[two])}
     architecture = list(_architecture_differences(base, other))
-    same_names = named.keys() == {tensor.path for tensor in base.weights}
-    if not same_names and not architecture and _alike(base.weights, other.weights):  # but for automatic names
-        left, right = next((a, b) for a, b in zip(base.weights, other.weights, strict=True) if a.path != b.path)
-        return Match(other.weights, f"layer names differ ({right.layer} against {left.layer}): matched by position")
-    differences = [*_tensor_differences(base.weights, named), *architecture]
+    is_in_order = list(found.values()) == list(there)
+    if here.keys() != there.keys() and is_in_order and len(found) == len(here) and not architecture:
+        left, right = next((here[one], there[two]) for one, two in found.items() if one != two)
+        note = f"layer names differ ({right.layer} against {left.layer}): matched by position"
+        return Match(other.weights, note)
+    differences = [*_tensor_differences(here, there, found), *architecture]
+    if here.keys() != there.keys() and not differences:
+        differences.append("the same layers stand in another order, under other names")
     if differences:
         more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
         raise Refused(f"does not match {base.name}: {'; '.join(differences[:SHOWN])}{more}", other.name)
-    return Match(tuple(named[tensor.path] for tensor in base.weights))
+    return Match(tuple(there[path] for path in here))
 
 
-def _alike(left: Sequence[Tensor], right: Sequence[Tensor]) -> bool:
-    def kind(tensor: Tensor) -> tuple[object, ...]:
-        return unnumbered(tensor.path), tensor.role, tensor.layer_class, tensor.shape, tensor.dtype
-
-    return [kind(tensor) for tensor in left] == [kind(tensor) for tensor in right]
+def _kind(tensor: Tensor) -> tuple[object, ...]:
+    return tensor.role, tensor.layer_class, tensor.shape, tensor.dtype
 
 
-def unnumbered(path: str) -> list[str]:
-    """Returns the parts of a path without the numbers of automatic names: `dense` and `kernel` of `dense_3/kernel`."""
-    return [re.sub(r"_\d+$", "", part) for part in path.split("/")]
-
-
-def _tensor_differences(weights: Sequence[Tensor], named: Mapping[str, Tensor]) -> Iterator[str]:
-    paths = {tensor.path for tensor in weights}
-    yield from (f"{tensor.path} is missing" for tensor in weights if tensor.path not in named)
-    yield from (f"{path} is too many" for path in named if path not in paths)
-    for tensor in weights:
-        other = named.get(tensor.path, tensor)
+def _tensor_differences(
+    here: Mapping[str, Tensor], there: Mapping[str, Tensor], found: Mapping[str, str]
+) -> Iterator[str]:
+    """Yields where tensors differ; `found` has the path of a counterpart for each path that has one."""
+    used = set(found.values())
+    yield from (f"{path} is missing" for path in here if path not in found)
+    yield from (f"{path} is too many" for path in there if path not in used)
+    for path, partner in found.items():
+        tensor, other = here[path], there[partner]
         if other.shape != tensor.shape:
-            yield f"{tensor.path} has shape {other.shape} instead of {tensor.shape}"
+            yield f"{path} has shape {other.shape} instead of {tensor.shape}"
         if other.dtype != tensor.dtype:
-            yield f"{tensor.path} is {other.dtype} instead of {tensor.dtype}"
+            yield f"{path} is {other.dtype} instead of {tensor.dtype}"
 
 
 def _architecture_differences(base: Checkpoint, other: Checkpoint) -> Iterator[str]:
