@@ -24,6 +24,7 @@ from wtool.ops.ema_options import Ema
 from wtool.ops.merge_options import Merge
 from wtool.ops.pack_options import Pack
 from wtool.ops.patch_options import Patch
+from wtool.ops.shrink_options import Shrink
 from wtool.option import described
 from wtool.run.options import Common, Execution, Keeping, Options, Unseeded, groups_of, needs_initial, shared_by
 from wtool.schema.upgrade.operation_sizes import OF_TENSORS
@@ -35,6 +36,7 @@ from wtool.training.recalibrate_options import Recalibrate
 from wtool.training.resume_options import Resume
 from wtool.training.soups.options import Soup
 from wtool.transforms.criteria import CRITERIA
+from wtool.transforms.importance import CHANNEL_CRITERIA
 from wtool.transforms.merging.registry import METHODS
 from wtool.transforms.registry import REGISTRY, transform, transforms
 
@@ -42,7 +44,7 @@ ROOT = Path(__file__).parents[1]
 STUB = ROOT / "wtool" / "ops" / "signatures.pyi"
 PAGES = ROOT / "docs" / "reference"
 TABLE = re.compile(
-    r"(<!-- (own options|shared options|criteria|methods|rules|refusals|operations|transforms)"
+    r"(<!-- (own options|shared options|criteria|channel criteria|methods|rules|refusals|operations|transforms)"
     r"(?: of ([a-z, ]+))? -->\n)"
     r".*?(<!-- end -->)",
     re.DOTALL,
@@ -57,6 +59,7 @@ from typing import Any
 from wtool.ops.average_options import Averaged
 from wtool.ops.converted import Converted
 from wtool.ops.merge_options import Merged
+from wtool.ops.shrunk import Shrunk
 from wtool.ops.swapped import Swapped
 from wtool.run.diagnosis import Diagnosis
 from wtool.run.moving_average import MovingAverage
@@ -82,6 +85,7 @@ GROUPS = {
     "ema": (Ema, Unseeded),
     "pack": (Pack, Keeping),
     "patch": (Patch, Unseeded),
+    "shrink": (Shrink, Common),
     "evaluate": (Evaluate,),
     "recalibrate": (Recalibrate,),
     "lottery": (LotteryOptions,),
@@ -151,6 +155,8 @@ def _table(what: str, commands: str | None, page: Path) -> str:
     if what == "criteria":
         rows = [(f"`{name}`", f"`{each.short}`" if each.short else "", each.formula) for name, each in CRITERIA.items()]
         return _rows(("criterion", "short", "score"), rows)
+    if what == "channel criteria":
+        return _rows(("criterion", "score"), [(f"`{name}`", each.formula) for name, each in CHANNEL_CRITERIA.items()])
     if what == "methods":
         return _rows(("method", "", "base", "models", "options"), list(_methods()))
     if what == "operations":

@@ -47,6 +47,7 @@ OPERATIONS: dict[str, Any] = {
     "rewind": lambda path, out: wtool.rewind(path, initial=path, output=out),
     "swap": lambda path, out: wtool.swap(path, to="linked", output=out),
     "swap, rotating": lambda path, out: wtool.swap(path, to="autorot", L=1.0, xmin_lim=0.0, xmax_lim=1.0, output=out),
+    "shrink": lambda path, out: wtool.shrink(path, sparsity=0.5, output=out),
     "convert": lambda path, out: wtool.convert(path, output=out.with_name(_another_format(path))),
     "pack": lambda path, out: wtool.pack(path, output=out),
     "randomize": lambda path, out: wtool.randomize(path, initial=path, seed=1, output=out),

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from wtool.ops.merge_options import Merged
     from wtool.ops.pack import pack
     from wtool.ops.patch import patch
+    from wtool.ops.shrink import shrink
+    from wtool.ops.shrunk import Shrunk, ShrunkLayer
     from wtool.ops.signatures import *  # noqa: F403  the transforms
     from wtool.ops.soup import soup
     from wtool.ops.swapped import Swapped
@@ -98,6 +100,9 @@ _HOMES = {
     "plot": "wtool.plotting.plot",
     "recalibrate": "wtool.ops.training",
     "resume": "wtool.ops.training",
+    "shrink": "wtool.ops.shrink",
+    "Shrunk": "wtool.ops.shrunk",
+    "ShrunkLayer": "wtool.ops.shrunk",
     "soup": "wtool.ops.soup",
     "Souped": "wtool.training.soups.options",
     "swap": "wtool.ops.transforms",
@@ -130,6 +135,8 @@ __all__ = [
     "Refused",
     "Resumed",
     "SettingDifference",
+    "Shrunk",
+    "ShrunkLayer",
     "SomeFailed",
     "Souped",
     "Swapped",
@@ -158,6 +165,7 @@ __all__ = [
     "plot",
     "recalibrate",
     "resume",
+    "shrink",
     "soup",
     "swap",
     *REGISTRY,

@@ -39,6 +39,12 @@ MODES = ("min", "max")
 SCOPES = ("tensor", "global")
 """What a sparsity is a share of: each tensor, or all selected ones together."""
 
+CHANNEL_SCOPES = ("layer", "global")
+"""What a sparsity of channels is a share of: those of each layer, or of all layers together."""
+
+MEMBERS = ("all", "producer")
+"""Which weights tell how much a channel matters: all that have the channel, or those that calculate it."""
+
 ARMS = ("rewind", "jitter", "randomize", "reshuffle", "constant", "none")
 """What the tickets of a lottery experiment start from; `none` is what they were trained to."""
 

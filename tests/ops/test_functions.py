@@ -112,6 +112,7 @@ REQUIRED = {
     **{name: {"initial": "init.keras"} for name in TICKETS},
     "prune": {"sparsity": 0.5},
     "swap": {"to": "linked"},
+    "shrink": {"sparsity": 0.5},
     "resume": {"data": "d.npz", "epochs": 1},
     "evaluate": {"data": "d.npz"},
     "soup": {"data": "d.npz"},

@@ -34,6 +34,7 @@ COMMANDS = {
     "plot": "Weight histograms and masks of models, or the curves of a lottery experiment.",
     "recalibrate": "Moving statistics of batch normalisation become those of data.",
     "resume": "Train a model for some more epochs, its pruned weights held at zero.",
+    "shrink": "Take units, filters and attention heads out of layers: smaller and faster models.",
     "soup": "Average fine-tuned models, chosen by their scores on held-out data.",
     "swap": "Swap layers for Auto-Rotating or linked ones, and back.",
     **{name: entry.line for name, entry in REGISTRY.items()},

@@ -12,13 +12,13 @@ from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import Opener
 from wtool.checkpoint.structure import Structure
-from wtool.errors import Refused, in_short
 from wtool.graphs.change import Changed, change
 from wtool.graphs.structure import structure_of
 from wtool.graphs.swap import Swap
 from wtool.graphs.values import Values, new_shape
 from wtool.ops.swapped import Swapped
 from wtool.ops.verification import verified
+from wtool.ops.whole_model import graph_of_keras, refuse_without_layers
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
 from wtool.run.plan import Operand, Operation, Plan
@@ -78,18 +78,11 @@ class Swapping:
 
     def _changes(self, edited: Edited, passes: Passes) -> Changes:
         base = edited.base
-        if base.config is not None and base.format == "safetensors":
-            raise Refused("swap writes .keras and .h5 models; wtool convert makes one of a safetensors file")
-        if base.config is None or base.format not in ("keras", "h5"):
-            raise Refused("a file with weights only does not say which layers there are; swap needs a whole model")
+        refuse_without_layers(base, "swap")
         config = deepcopy(base.config)
-        try:
+        assert config is not None
+        with graph_of_keras():
             changed = change(self.swap, base, graph.read(config), self.force)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise Refused(
-                f"its configuration has something where Keras has something else ({in_short(error):.120}); if Keras "
-                "loads the model, please report it"
-            ) from error
         structure = structure_of(base, config, changed.values, self.swap.fill, self.seed, self.optimizer)
         new = _with_new_zeros(changed.values)
         return Swaps(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import WtoolError
+
+if TYPE_CHECKING:
+    from wtool.training.compare import DifferenceAndSpeed
 
 NARROW, WIDE = 0.05, 1e-4
 """Largest difference between outputs up to 1 that rounding explains: in two bytes, and in four or more."""
@@ -55,17 +60,42 @@ def verified(output: str, base: Checkpoint, same: bool) -> tuple[tuple[float, fl
     Raises:
         WtoolError: Keras does not load or run the result, or the models differ, and should not.
     """
+    found, notes = _run(output, base, "largest_difference")
+    if found is not None and same:
+        refuse_difference(output, base, *found)
+    return found, notes
+
+
+def verified_and_timed(
+    output: str, base: Checkpoint, same: bool
+) -> tuple[DifferenceAndSpeed | None, tuple[str, ...]]:
+    """Run a result and its base with Keras, and time both.
+
+    Args:
+        output, base, same: see `verified`.
+
+    Returns:
+        the difference between their outputs and the time of each, None where they cannot be run; and notes.
+
+    Raises:
+        WtoolError: see `verified`.
+    """
+    found, notes = _run(output, base, "difference_and_speed")
+    if found is not None and same:
+        refuse_difference(output, base, found.difference, found.largest)
+    return found, notes
+
+
+def _run(output: str, base: Checkpoint, comparison: str) -> tuple[Any, tuple[str, ...]]:
+    """What a function of `training.compare` says of two models; None and a note where they cannot be run."""
     from wtool.training.quiet import silent_import, without_advice
 
     with silent_import():
-        from wtool.training.compare import Unusable, largest_difference
+        from wtool.training import compare
     try:
         with without_advice(), open_checkpoint(output) as made:
-            difference = largest_difference(base, made)
-    except Unusable as error:
+            return getattr(compare, comparison)(base, made), ()
+    except compare.Unusable as error:
         raise did_not_verify(output, error) from None
     except WtoolError as error:
         return None, (f"not verified: {error.message}",)
-    if same:
-        refuse_difference(output, base, *difference)
-    return difference, ()

@@ -40,7 +40,7 @@ def match(base: Checkpoint, other: Checkpoint) -> Match:
     here, there = ({tensor.path: tensor for tensor in each.weights} for each in (base, other))
     paired = paired_paths(*({path: _kind(each) for path, each in tensors.items()} for tensors in (here, there)))
     found = {one: two for one, two in paired.pairs if one == two or _kind(here[one]) == _kind(there[two])}
-    architecture = list(_architecture_differences(base, other))
+    architecture = list(architecture_differences(base, other))
     is_in_order = list(found.values()) == list(there)
     if here.keys() != there.keys() and is_in_order and len(found) == len(here) and not architecture:
         left, right = next((here[one], there[two]) for one, two in found.items() if one != two)
@@ -74,8 +74,11 @@ def _tensor_differences(
             yield f"{path} is {other.dtype} instead of {tensor.dtype}"
 
 
-def _architecture_differences(base: Checkpoint, other: Checkpoint) -> Iterator[str]:
-    """Where two configurations mean different computations; those of different Keras versions are not compared."""
+def architecture_differences(base: Checkpoint, other: Checkpoint) -> Iterator[str]:
+    """Yields where the configurations of two checkpoints mean different computations, in words.
+
+    Those of different formats, or of different versions of Keras, are not compared.
+    """
     comparable = (base.format, base.keras_version) == (other.format, other.keras_version)
     if base.config is None or other.config is None or not comparable or base.config == other.config:
         return

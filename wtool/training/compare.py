@@ -17,8 +17,10 @@ from wtool.errors import WtoolError, in_short
 from wtool.training.example import stored_example
 from wtool.training.loading.load import private, refuse_unsafe, way_out
 from wtool.training.loading.old_names import older_objects
+from wtool.training.speed import packed, seconds_of
 
 EXAMPLES = 4
+BATCH = 32  # examples that both models are timed with
 WORDS = ("", "a", "the", "red", "blue cat", "the cat and a dog")
 """Texts that are drawn for inputs that are texts."""
 
@@ -46,13 +48,53 @@ def largest_difference(first: Checkpoint, second: Checkpoint, seed: int = 0) -> 
         Unusable: Keras does not load the second model, or does not run it.
         WtoolError: loading would do more than build layers, or Keras does not load or run the first model.
     """
+    _, _, _, difference, largest = _run_both(first, second, seed)
+    return difference, largest
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceAndSpeed:
+    """What running two models on the same random input came to.
+
+    Attributes:
+        difference: largest absolute difference between their outputs.
+        largest: largest output of the first model.
+        seconds: that each of them takes for a batch of `BATCH` examples.
+    """
+
+    difference: float
+    largest: float
+    seconds: tuple[float, float]
+
+
+def difference_and_speed(first: Checkpoint, second: Checkpoint, seed: int = 0) -> DifferenceAndSpeed:
+    """Returns how the outputs of two models differ, and how long each of them takes.
+
+    Args:
+        first, second, seed: see `largest_difference`.
+
+    Raises:
+        Unusable, WtoolError: see `largest_difference`.
+    """
+    model, other, inputs, difference, largest = _run_both(first, second, seed)
+    batch = [np.repeat(each, BATCH // EXAMPLES, axis=0) for each in inputs]
+    try:
+        before, after = seconds_of([model, other], batch)
+    except Exception as error:  # whatever compiling a model makes Keras raise
+        raise WtoolError(f"Keras does not predict with both models ({in_short(error)})") from error
+    return DifferenceAndSpeed(difference, largest, (before, after))
+
+
+def _run_both(first: Checkpoint, second: Checkpoint, seed: int) -> tuple[Any, Any, list[Array], float, float]:
+    """Returns two models, the input that both ran on, the largest difference and the largest output of the first."""
     try:
         model = _loaded(first)
         inputs = _inputs(model, seed)
         outputs = _outputs(model, inputs, os.path.basename(first.name))
     except Unusable as error:
         raise WtoolError(error.message) from None
-    return _difference(outputs, _outputs(_loaded(second), inputs, os.path.basename(second.name)))
+    other = _loaded(second)
+    return model, other, inputs, *_difference(outputs, _outputs(other, inputs, os.path.basename(second.name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +244,7 @@ def _drawn(generator: np.random.Generator, tensor: Any) -> Array:
 
 def _outputs(model: Any, inputs: list[Array], name: str) -> list[Array]:
     try:
-        form = getattr(model, "input", model.inputs[0] if len(inputs) == 1 else model.inputs)  # Sequential has none
-        found = model(keras.tree.pack_sequence_as(form, inputs), training=False)
+        found = model(packed(model, inputs), training=False)
     except Exception as error:  # whatever a model does with random input
         raise Unusable(f"Keras does not run {name} ({in_short(error)})") from error
     return [keras.ops.convert_to_numpy(each).astype(np.float64) for each in keras.tree.flatten(found)]

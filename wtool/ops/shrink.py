@@ -1,0 +1,42 @@
+"""Channels taken out of models.
+
+`wtool/ops/signatures.pyi` has the function's signature for type checkers and editors; `make docs` writes it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from wtool.errors import Usage
+from wtool.ops.functions import function_of, given_of
+from wtool.ops.shrink_options import Shrink
+from wtool.ops.shrunk import Shrunk
+from wtool.run.batch import check_words, do_all, fresh_seed, tasks_of, words_of
+from wtool.run.options import Common
+from wtool.words import Models
+
+if TYPE_CHECKING:
+    from wtool.ops.signatures import shrink as shrink
+
+NAME = "shrink"
+
+
+def _shrink(models: Models, given: Mapping[str, Any]) -> list[Shrunk]:
+    from wtool.ops.shrinking import Shrinking
+
+    words = words_of(models)
+    how, options = Shrink(**given_of(Shrink, given)), Common(**given_of(Common, given))
+    like = None if how.like is None else os.fspath(how.like)
+    check_words(words, options, like)
+    seed = fresh_seed() if options.seed is None else options.seed
+    planner = Shrinking(how, like, options.optimizer, seed, seed_is_given=options.seed is not None)
+    tasks = tasks_of(planner, words, NAME, options, initial=like)
+    as_files = not any("-" in (task.model, task.goal.path) for task in tasks)
+    if how.verify and (options.dry_run or options.in_place or not as_files):
+        raise Usage("verifying needs the old and the new model as files: no dry run, not in place, no pipe")
+    return do_all(tasks, options)
+
+
+globals()[NAME] = function_of(Shrink, NAME, (Shrink, Common), Shrunk, _shrink)
