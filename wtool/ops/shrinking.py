@@ -66,8 +66,8 @@ class Shrinking:
     def told(self, task: Task[Shrunk], plan: Plan, derived: Derived) -> Shrunk:
         """What was done to a model; the result is run now, if that was asked for."""
         if derived.there is not None:
-            notes = ("not verified: nothing was done",) if self.shrink.verify else ()
-            return Shrunk(task.model, task.output, skipped=True, notes=notes)
+            unverified = ("not verified: nothing was done",) if self.shrink.verify else ()
+            return Shrunk(task.model, task.output, skipped=True, notes=unverified)
         changes = derived.change
         assert isinstance(changes, Shrinks)
         told = Shrunk(
@@ -127,9 +127,7 @@ class Shrinking:
         how = self.shrink
         assert how.sparsity is not None
         choice = Choice(how.sparsity, how.scope == "global", how.max_layer_sparsity, how.round_to)
-        scoring = Scoring(
-            how.criterion, how.members == "producer", choice, tuple(how.include), tuple(how.exclude)
-        )
+        scoring = Scoring(how.criterion, how.members == "producer", choice, tuple(how.include), tuple(how.exclude))
         return scoring.kept(base, groups, self.seed)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from wtool.ops.average_options import Averaged
 from wtool.ops.converted import Converted
 from wtool.ops.merge_options import Merged
+from wtool.ops.shrunk import Shrunk
 from wtool.ops.swapped import Swapped
 from wtool.run.diagnosis import Diagnosis
 from wtool.run.moving_average import MovingAverage
@@ -1068,6 +1069,78 @@ def patch(
 
     Example:
         >>> wtool.patch("a.keras", patch="changes.wpatch", output="b.keras")  # doctest: +SKIP
+    """
+
+def shrink(
+    models: Models,
+    *,
+    sparsity: float | None = None,
+    criterion: str = "l2",
+    members: str = "all",
+    scope: str = "layer",
+    max_layer_sparsity: float = 1.0,
+    round_to: int = 1,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    like: Path | None = None,
+    verify: bool = False,
+    optimizer: str = "follow",
+    output: Path | None = None,
+    in_place: bool = False,
+    seed: int | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+) -> list[Shrunk]:
+    """Take channels out of models: units of dense and recurrent layers, filters, attention heads.
+
+    With a sparsity, the channels that matter least are taken out of the layer that makes them, of all that follows
+    them (biases, normalisations, depthwise filters), and of the inputs of the layers that read them. Layers whose
+    channels are added up, or share weights, lose the same channels. Layers keep their names, inputs and outputs of the
+    model stay, and the optimizer's state goes along with the weights.
+
+    ``as` SHRUNK` takes out what was taken out of another model of the same architecture: of the initial checkpoint, for
+    instance, to train the smaller model from there.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        sparsity (S): The share of the channels to take out, between 0 and 1.
+        criterion: What makes a channel matter. One of l2, l1, bn-scale, fpgm, lamp, random.
+        members: Weights that tell: all that have the channels, or those that make them. One of all,
+            producer.
+        scope: S is of each layer, or of all together. One of layer, global.
+        max_layer_sparsity (M): The largest share that a layer loses.
+        round_to (R): Layers keep a multiple of R channels.
+        include: Only layers with paths like this (block1/*); repeatable.
+        exclude: No layers with paths like this; repeatable.
+        like: Take the same channels out as were taken out of this model.
+        verify: Run both models with Keras; tell the largest difference, and the time of each.
+        optimizer: What becomes of the optimizer's state. One of keep, follow, reset, drop.
+        output: A file, a folder for many models (pruned/), or - for standard output.
+        in_place: The model itself is the output.
+        seed (N): Of the random numbers; a fresh one by default.
+        dry_run: Say what would be done, in a table; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.Shrunk` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.shrink("trained.keras", sparsity=0.5, output="half.keras")  # doctest: +SKIP
+
+    Source: Fang, Ma, Song, Mi & Wang, "DepGraph: Towards Any Structural Pruning", arXiv:2301.12900.
     """
 
 def evaluate(

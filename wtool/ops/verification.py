@@ -66,9 +66,7 @@ def verified(output: str, base: Checkpoint, same: bool) -> tuple[tuple[float, fl
     return found, notes
 
 
-def verified_and_timed(
-    output: str, base: Checkpoint, same: bool
-) -> tuple[DifferenceAndSpeed | None, tuple[str, ...]]:
+def verified_and_timed(output: str, base: Checkpoint, same: bool) -> tuple[DifferenceAndSpeed | None, tuple[str, ...]]:
     """Run a result and its base with Keras, and time both.
 
     Args:

@@ -78,9 +78,7 @@ class Scoring:
         for group in groups:
             if group.name in stays:
                 continue
-            found = scores(
-                self.criterion, self._parts(base, group), group.size, stream(seed, OPERATION, group.name)
-            )
+            found = scores(self.criterion, self._parts(base, group), group.size, stream(seed, OPERATION, group.name))
             if found is None:
                 stays[group.name] = f"no weight has a score by {self.criterion}"
             else:
@@ -176,7 +174,7 @@ def _behind(before: Array, after: Array | None, name: str, shrunk: Checkpoint) -
     """Which channels stay after two steps, of which the second saw those that the first one had kept."""
     if after is None:
         return before
-    kept = before.copy()
+    kept: Array = before.copy()
     if np.count_nonzero(before) != len(after):
         raise Refused(f"its lineage tells of {name} that channels came back after they were taken out", shrunk.name)
     kept[before] = after
