@@ -140,7 +140,7 @@ class Shrinks(Changes):
 
 
 def _why_none(stays: Mapping[str, str]) -> str:
-    reasons = [f"{name} stays, since {why}" for name, why in stays.items()]
+    reasons = [f"{name} ({why})" for name, why in stays.items()]
     return a_few(reasons) if reasons else "no layer makes channels that wtool knows"
 
 
