@@ -56,7 +56,11 @@ class Shrink:
         wrong="the largest share that a layer loses is above 0 and at most 1, and not {:g}",
     )
     round_to: int = option(
-        1, "Layers keep a multiple of R channels.", metavar="R", low=1, wrong="channels are rounded to 1 or more"
+        1,
+        "Layers keep a multiple of R channels.",
+        metavar="R",
+        low=1,
+        wrong="round_to is a whole number from 1 up, and not {}",
     )
     include: Sequence[str] = option((), "Only layers with paths like this (block1/*); repeatable.", metavar="GLOB")
     exclude: Sequence[str] = option((), "No layers with paths like this; repeatable.", metavar="GLOB")
