@@ -130,6 +130,8 @@ class Checkpoint:
             object graph of a TensorFlow checkpoint, by name.
         compression: of the arrays in the HDF5 files, `gzip` or `none`. The regions of packed files are files of the
             inflated arrays alone.
+        is_edited: whether its architecture and its indexes are others than in its files, as `edited` makes them; what
+            is written of it has new files.
         notes: oddities worth telling, one line each.
         closing: closes all its files.
     """
@@ -147,6 +149,7 @@ class Checkpoint:
     parts: Mapping[str, Source] = field(default_factory=dict)
     texts: Mapping[str, bytes] = field(default_factory=dict)
     compression: str = NONE
+    is_edited: bool = False
     notes: tuple[str, ...] = ()
     closing: ExitStack = field(default_factory=ExitStack)
 

@@ -16,6 +16,7 @@ from wtool.checkpoint.model import GZIP, Checkpoint
 from wtool.checkpoint.safetensors_rewrite import HeaderAndData
 from wtool.checkpoint.seal import Seal, put_hash
 from wtool.checkpoint.sharding import Shards
+from wtool.checkpoint.structure import structure_text
 from wtool.errors import Refused, WtoolError
 from wtool.hdf5.attribute_writer import with_root_attribute
 from wtool.hdf5.limits import MAX_ATTRIBUTES
@@ -76,6 +77,9 @@ def rewrite(
     Raises:
         WtoolError: the target cannot be written.
     """
+    if base.is_edited and base.format == "keras":
+        assert base.config is not None
+        texts = {CONFIG: structure_text(base.config), **(texts or {})}
     if casts or is_repacked(base):
         # Imported late: most files are not packed.
         from wtool.checkpoint.repacking import Repacking
@@ -95,7 +99,7 @@ def rewrite(
 def is_repacked(base: Checkpoint) -> bool:
     """Returns whether new HDF5 files have to be made where a copy of a checkpoint is written."""
     is_hdf5 = base.format != "safetensors"
-    return is_hdf5 and (base.compression == GZIP or any(index.stored for index in base.indexes))
+    return is_hdf5 and (base.is_edited or base.compression == GZIP or any(index.stored for index in base.indexes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 from wtool.checkpoint.layouts import keras3, keras3_rebuild, legacy, legacy_rebuild
 from wtool.checkpoint.lineage import Record
-from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.model import Checkpoint, Contents
 from wtool.checkpoint.optimizer.reread import misread
 from wtool.checkpoint.patch import rewrite
 from wtool.checkpoint.structure import Skeleton, Structure, structure_text
@@ -56,19 +57,32 @@ def _skeleton_of(base: Checkpoint, structure: Structure) -> tuple[Skeleton, dict
     """Returns the new HDF5 file, and old name -> new name of the archive's members that get other names."""
     if base.format != "keras":
         return legacy_rebuild.skeleton_of(base, structure), {}
-    moves = keras3_rebuild.Moves(base, structure)
+    moves = keras3_rebuild.Moves(base, structure.config)
     return keras3_rebuild.skeleton_of(base, structure, moves), keras3_rebuild.moved_assets(base, moves)
 
 
 def _opened(skeleton: Skeleton, base: Checkpoint, structure: Structure, stack: ExitStack) -> tuple[Checkpoint, Index]:
     region, index = unfilled(skeleton, base.name, stack)
-    if base.format == "keras":
-        contents = keras3.contents(index, structure.config, base.keras_version)
-    else:
-        training = index.groups[""].get("training_config")
-        parsed = parse_object(training, "the attribute training_config") if isinstance(training, str) else None
-        contents = legacy.contents(index, structure.config, parsed, base.keras_version)
+    contents = contents_of(base, structure.config, index)
     made = replace(base, config=structure.config, contents=contents, regions=(region,), indexes=(index,))
     if wrong := misread(base, structure, made):
         raise Refused(f"the new file would not tell what is {a_few(wrong)}; --optimizer drop leaves the state out")
     return made, index
+
+
+def contents_of(base: Checkpoint, config: Mapping[str, Any], index: Index) -> Contents:
+    """Returns what the file of a whole model with another architecture holds.
+
+    Args:
+        base: the model, `.keras` or `.h5`.
+        config: its new architecture.
+        index: of its new HDF5 file.
+
+    Raises:
+        Refused: the file contradicts the architecture.
+    """
+    if base.format == "keras":
+        return keras3.contents(index, config, base.keras_version)
+    training = index.groups[""].get("training_config")
+    parsed = parse_object(training, "the attribute training_config") if isinstance(training, str) else None
+    return legacy.contents(index, config, parsed, base.keras_version)

@@ -57,7 +57,8 @@ class Repacking:
         for copy in self._copies:
             copy.copy_rest()
         regions = tuple(self._packed(shard) for shard in range(len(self._files)))
-        self._output = self._begin(replace(self._base, regions=regions, indexes=_plain(self._base), compression=NONE))
+        made = replace(self._base, regions=regions, indexes=_plain(self._base), compression=NONE, is_edited=False)
+        self._output = self._begin(made)
         self._output.copy_rest()
 
     def publish(self, lineage: Sequence[Record]) -> None:

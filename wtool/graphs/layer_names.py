@@ -46,7 +46,7 @@ def rename_layers(config: dict[str, Any], names: Mapping[str, str]) -> dict[str,
         for layer in model.layers:
             _call(layer.entry, new[layer.name])
         if model is root:
-            _rename_outputs(config, new)
+            rename_outputs(config.get(COMPILED), new)
     return {old: path for old, path in moved.items() if old != path}
 
 
@@ -64,9 +64,14 @@ def _call(entry: dict[str, Any], name: str) -> None:
         entry["name"] = name
 
 
-def _rename_outputs(config: dict[str, Any], new: Mapping[str, str]) -> None:
-    compiled = config.get(COMPILED)
+def rename_outputs(compiled: Any, new: Mapping[str, str]) -> None:
+    """Give output layers new names in what tells how a model was compiled, in place.
+
+    Args:
+        compiled: `compile_config` of an archive, or `training_config` of an `.h5`; anything else stays as it is.
+        new: old name of a layer of the outermost model -> its new name.
+    """
     for key in BY_OUTPUT if isinstance(compiled, dict) else ():
-        told = compiled.get(key) if isinstance(compiled, dict) else None
-        if isinstance(told, dict) and isinstance(compiled, dict) and "class_name" not in told:
+        told = compiled.get(key)
+        if isinstance(told, dict) and "class_name" not in told:
             compiled[key] = {new.get(name, name): value for name, value in told.items()}

@@ -25,8 +25,10 @@ def _pack(models: Models, given: Mapping[str, Any]) -> list[Packed]:
     options, how = Pack(**given_of(Pack, given)), Keeping(**given_of(Keeping, given))
     words = words_of(models)
     check_words(words, how)
+    if options.policy and options.dtype is None:
+        raise Usage("--policy: only with --dtype, which names the number type")
     drops = options.drop_optimizer or how.optimizer == "drop"
-    packing = Packing(options.compression, drops, options.dtype, _rework(options))
+    packing = Packing(options.compression, drops, options.dtype, options.policy, options.strip, _rework(options))
     return do_all(tasks_of(packing, words, "packed", how), how)
 
 

@@ -22,6 +22,7 @@ class Pack(Checked):
         wtool pack small.keras --compression none -o plain.keras
         wtool pack model.keras --dtype float16 -o half.keras
         wtool pack model.keras --quantize int8 -o int8.keras
+        wtool pack pruned-by-tfmot.h5 --strip --drop-optimizer -o stripped.h5
         >>> wtool.pack("pruned.keras", output="small.keras")  # doctest: +SKIP
     """
 
@@ -39,3 +40,5 @@ class Pack(Checked):
         noun="quantisation",
     )
     drop_optimizer: bool = option(False, "The same as --optimizer drop.")
+    policy: bool = option(False, "With --dtype: the layers compute in this number type as well.")
+    strip: bool = option(False, "Take away the wrappers in which tfmot prunes layers, with their masks and thresholds.")

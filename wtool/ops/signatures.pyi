@@ -964,6 +964,8 @@ def pack(
     dtype: str | None = None,
     quantize: str | None = None,
     drop_optimizer: bool = False,
+    policy: bool = False,
+    strip: bool = False,
     optimizer: str = "keep",
     output: Path | None = None,
     in_place: bool = False,
@@ -988,6 +990,8 @@ def pack(
         quantize: Make integer codes of kernels and embeddings, as Keras 3's `model.quantize` does. One
             of int8.
         drop_optimizer: The same as `optimizer` drop.
+        policy: With `dtype`: the layers compute in this number type as well.
+        strip: Take away the wrappers in which tfmot prunes layers, with their masks and thresholds.
         optimizer: What becomes of the optimizer's state. One of keep, drop.
         output: A file, a folder for many models (pruned/), or - for standard output.
         in_place: The model itself is the output.

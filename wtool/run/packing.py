@@ -6,19 +6,22 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.errors import Refused
 from wtool.io.gzip_size import gzip_size
-from wtool.run.cast import casts_of, refuse_dtype
+from wtool.run.cast import casts_of, in_storage, refuse_dtype, under_policies
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
+from wtool.run.other_layers import stripped, under_policy, unmasked
 from wtool.run.packed import Packed
 from wtool.run.plan import Operand, Operation, Plan
 from wtool.run.progress import Passes
 from wtool.run.task import Task
+from wtool.schema.policies import Policies
 
 NAME = "pack"
 
@@ -44,12 +47,16 @@ class Packing:
         compression: of its arrays; one of `choices.COMPRESSIONS`.
         drop_optimizer: leave the state of the optimizer out.
         dtype: in which the weights are stored; None for that of each.
+        has_policy: whether all layers compute in that type as well.
+        strip: take away the wrappers in which layers are pruned.
         rework: what is done to the model before; None where its layers stay.
     """
 
     compression: str
     drop_optimizer: bool = False
     dtype: str | None = None
+    has_policy: bool = False
+    strip: bool = False
     rework: Rework | None = None
 
     def plan(self, model: str, opener: Opener, stack: ExitStack) -> Plan:
@@ -62,23 +69,39 @@ class Packing:
         if base.format == "safetensors":
             raise Refused("safetensors files hold plain arrays alone; `wtool convert` makes an HDF5 file of it")
         parameters: dict[str, object] = {"compression": self.compression}
+        wrapped, notes = base, tuple[str, ...]()
+        if self.strip:
+            base, notes = stripped(wrapped)
+            parameters["strip"] = True
         if self.dtype is not None:
             refuse_dtype(base, self.dtype)
             parameters["dtype"] = self.dtype
+        policies = None
+        if self.dtype is not None and self.has_policy:
+            base, policies = under_policy(base, self.dtype)
+            parameters["policy"] = True
         if self.drop_optimizer:
             parameters["optimizer"] = "drop"
         if self.rework is not None:
             parameters |= self.rework.parameters
-        operation = Operation(Record(NAME, parameters), (Operand(base, {"as": "model"}),), self._changes)
+        work_out = partial(self._changes, wrapped, notes, policies)
+        operation = Operation(Record(NAME, parameters), (Operand(base, {"as": "model"}),), work_out)
         return Plan(base, (operation,))
 
-    def _changes(self, edited: Edited, passes: Passes) -> Changes:
+    def _changes(
+        self, wrapped: Checkpoint, notes: tuple[str, ...], policies: Policies | None, edited: Edited, passes: Passes
+    ) -> Changes:
+        if self.strip:
+            notes = (*notes, *unmasked(wrapped))
         if self.rework is not None:
-            return replace(self.rework.changes(edited.base), compression=self.compression)
+            made = self.rework.changes(edited.base)
+            return replace(made, compression=self.compression, notes=(*notes, *made.notes))
         if self.dtype is None:
-            return Changes(compression=self.compression)
-        casts, notes = casts_of(edited.base, self.dtype)
-        return Changes(compression=self.compression, casts=casts, notes=notes)
+            return Changes(compression=self.compression, notes=notes)
+        base, dtype = edited.base, self.dtype
+        wanted = in_storage(base, dtype) if policies is None else under_policies(base, dtype, policies)
+        casts, lost = casts_of(base, dtype, wanted)
+        return Changes(compression=self.compression, casts=casts, notes=(*notes, *lost))
 
     def told(self, task: Task[Packed], plan: Plan, derived: Derived) -> Packed:
         """What was done to a model."""
@@ -90,8 +113,9 @@ class Packing:
         words = {"gzip": "is deflated where that saves bytes", "none": "is stored plain"}[self.compression]
         casts = derived.change.casts
         actions = {
-            each.path: f"becomes {self.dtype}, and {words}" if (each.shard, each.stored) in casts else words
+            each.path: words if cast is None else f"becomes {cast.new}, and {words}"
             for each in plan.base.tensors
+            for cast in (casts.get((each.shard, each.stored)),)
         }
         actions |= derived.actions
         return Packed(task.model, task.output, False, before, after, would_be, actions, derived.notes)

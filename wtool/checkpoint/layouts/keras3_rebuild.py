@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 from wtool.checkpoint.layouts import keras3
 from wtool.checkpoint.layouts.keras3 import OLD_ROOT
 from wtool.checkpoint.layouts.keras3_groups import Groups
@@ -12,6 +16,7 @@ from wtool.checkpoint.structure import Skeleton, Structure
 from wtool.checkpoint.weight_order import WeightOrder, owner_of, with_slots
 from wtool.errors import Refused
 from wtool.schema.config import read_architecture
+from wtool.schema.upgrade.upgraded import moved_path
 
 
 def skeleton_of(base: Checkpoint, structure: Structure, moves: Moves) -> Skeleton:
@@ -46,16 +51,24 @@ def skeleton_of(base: Checkpoint, structure: Structure, moves: Moves) -> Skeleto
 class Moves:
     """From groups of the old file to groups of the new one.
 
+    Args:
+        base: the old model.
+        config: the new architecture.
+        moved: old path -> new path of layers whose paths change.
+
     Attributes:
-        new: path of each layer -> its group in the new file.
+        new: new path of each layer -> its group in the new file.
     """
 
-    def __init__(self, base: Checkpoint, structure: Structure) -> None:
+    def __init__(
+        self, base: Checkpoint, config: Mapping[str, Any], moved: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         if base.config is None:
             raise Refused("it has no architecture, only weights; this needs a whole model")
         root, _ = read_architecture(base.config, base.keras_version)
         old = dict(keras3.places(Groups(base.indexes[0]), root))
-        new, _ = read_architecture(structure.config, base.keras_version)
+        old = {moved_path(path, moved): group for path, group in old.items()}
+        new, _ = read_architecture(config, base.keras_version)
         kept = {path: group.rpartition("/")[2] for path, group in old.items()}
         _, *inner = places(new, kept)
         self.new = {place.path: place.group for place in inner}
