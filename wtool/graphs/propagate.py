@@ -155,6 +155,7 @@ class _Walk:
             except Stuck as stuck:
                 self._restore_all(model, call, inputs, str(stuck))
                 inputs = [Input(each.word, None, each.shape) for each in inputs]
+                change = LayerChange(None)
         self._note(call, inputs, change)
         if path not in self.own_changes:
             return [change.output]
