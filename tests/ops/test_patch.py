@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -368,6 +369,112 @@ def test_weights_alone_with_layers_in_another_order_keep_their_names(tmp_path: P
     wtool.convert(tmp_path / "other.keras", output=tmp_path / "w.weights.h5")
     (done,) = wtool.patch(BLOBS[0], source=tmp_path / "w.weights.h5", output=tmp_path / "out.keras")
     assert "hidden/kernel" in done.left
+
+
+DEFAULT = FIXTURES / "zoo" / "k3.0.5" / "mlp_defaultnames.keras"
+
+
+@pytest.mark.parametrize("first", [1, 7])
+def test_automatic_names_with_other_numbers(first: int, tmp_path: Path) -> None:
+    """Layers are matched in their order, also where a number stands for another layer in the other model."""
+    layers = ["dense", "dense_1", "dense_2"]
+    words = [f"{name}=dense_{number}" for number, name in enumerate(layers, first)]
+    other = changed(DEFAULT, tmp_path / "values.keras", lambda _, values: values + (values.dtype.kind == "f"))
+    wtool.patch(other, rename=words, output=tmp_path / "other.keras")
+    (done,) = wtool.patch(DEFAULT, source=tmp_path / "other.keras", optimizer="keep", output=tmp_path / "out.keras")
+    assert done.left == {}
+    assert any("other numbers" in note for note in done.notes)
+    assert done.actions["dense/kernel"].startswith(f"from dense_{first}/kernel of")
+    found, wanted = everything(tmp_path / "out.keras"), everything(other)
+    weights = [path for path in wanted if not path.startswith("optimizer/")]
+    assert same({path: found[path] for path in weights}, {path: wanted[path] for path in weights})
+
+
+def tensors(path: Path, shapes: dict[str, tuple[int, ...]], value: float) -> Path:
+    """A safetensors file with float32 tensors, each filled with its own value."""
+    header, data = {}, b""
+    for number, (name, shape) in enumerate(shapes.items()):
+        content = np.full(shape, value + number, "<f4").tobytes()
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return path
+
+
+def test_automatic_names_and_another_head(tmp_path: Path) -> None:
+    own = tensors(tmp_path / "a.safetensors", {"dense/kernel": (8, 6), "dense_1/kernel": (6, 10)}, 0)
+    other = tensors(tmp_path / "b.safetensors", {"dense_1/kernel": (8, 6), "dense_2/kernel": (6, 5)}, 5)
+    (done,) = wtool.patch(own, source=other, output=tmp_path / "c.safetensors")
+    assert done.taken == ("dense/kernel",)
+    assert list(done.left) == ["dense_1/kernel"]
+    assert "has shape (6, 5)" in done.left["dense_1/kernel"]
+    found = everything(tmp_path / "c.safetensors")
+    assert (found["dense/kernel"] == 5).all()
+    assert (found["dense_1/kernel"] == 1).all()
+
+
+def test_automatic_names_of_which_nobody_can_tell_which_is_which(tmp_path: Path) -> None:
+    """Equal names are no reason to take a tensor where the models count from different numbers on."""
+    square = {f"dense_{number}/kernel": (4, 4) for number in range(1, 5)}
+    own = tensors(tmp_path / "a.safetensors", {"dense/kernel": (4, 4), "dense_1/kernel": (4, 4), "head/bias": (3,)}, 0)
+    other = tensors(tmp_path / "b.safetensors", {**square, "head/bias": (3,)}, 50)
+    (done,) = wtool.patch(own, source=other, output=tmp_path / "c.safetensors")
+    assert done.taken == ("head/bias",)
+    assert set(done.left) == {"dense/kernel", *square}
+    assert "2 layers here, dense, dense_1, and 4 in" in done.left["dense_1/kernel"]
+    with pytest.raises(wtool.Refused, match="automatic names do not tell"):
+        wtool.patch(own, source=other, include=["dense*"], output=tmp_path / "d.safetensors")
+
+
+def test_names_that_are_not_automatic_are_names(tmp_path: Path) -> None:
+    blocks = {f"block_{number}/kernel": (4, 4) for number in range(1, 4)}
+    own = tensors(tmp_path / "a.safetensors", dict(list(blocks.items())[1:]), 0)
+    other = tensors(tmp_path / "b.safetensors", blocks, 50)
+    (done,) = wtool.patch(own, source=other, output=tmp_path / "c.safetensors")
+    assert done.taken == ("block_2/kernel", "block_3/kernel")
+    assert (everything(tmp_path / "c.safetensors")["block_2/kernel"] == 51).all()
+
+
+def test_more_layers_that_begin_with_the_same_name(tmp_path: Path) -> None:
+    own = tensors(tmp_path / "a.safetensors", {"dense/kernel": (4, 4), "dense_1/kernel": (4, 3)}, 0)
+    shapes = {"dense/kernel": (4, 4), "dense_1/kernel": (4, 4), "dense_2/kernel": (4, 3)}
+    other = tensors(tmp_path / "b.safetensors", shapes, 50)
+    (done,) = wtool.patch(own, source=other, output=tmp_path / "c.safetensors")
+    assert done.taken == ("dense/kernel",)
+    assert set(done.left) == {"dense_1/kernel", "dense_2/kernel"}
+
+
+def test_weights_alone_that_tell_no_names(tmp_path: Path) -> None:
+    """Older Kerases number the classes of layers in files of weights; a model may have the same names otherwise."""
+    weights = DEFAULT.with_name("mlp_defaultnames.weights.h5")
+    base = tmp_path / "base.keras"
+    wtool.patch(DEFAULT, rename=["dense=dense_2", "dense_2=dense"], output=base)
+    other = changed(weights, tmp_path / "other.weights.h5", lambda _, values: values + (values.dtype.kind == "f"))
+    wanted = changed(base, tmp_path / "wanted.keras", lambda _, values: values + (values.dtype.kind == "f"))
+    (done,) = wtool.patch(base, source=other, output=tmp_path / "out.keras")
+    assert done.left == {}
+    found, expected = everything(tmp_path / "out.keras"), everything(wanted)
+    paths = [path for path in expected if not path.startswith("optimizer/")]
+    assert same({path: found[path] for path in paths}, {path: expected[path] for path in paths})
+    with pytest.raises(wtool.Refused, match="tells no names of its layers"):
+        wtool.patch(BLOBS[0], source=other, output=tmp_path / "no.keras")
+
+
+def test_weights_alone_of_a_nested_model_in_the_older_layout(tmp_path: Path) -> None:
+    """The layout calls a layer by its own name and that of the outermost one; the model tells all names between."""
+    source = FIXTURES / "zoo" / "k2.2.4" / "nested_frozen.h5"
+    other = changed(source, tmp_path / "other.h5", lambda _, values: values + (values.dtype.kind == "f"))
+    with h5py.File(other) as old, h5py.File(tmp_path / "weights.h5", "w") as file:
+        for name in old["model_weights"]:
+            old.copy(old["model_weights"][name], file, name)
+        for name, value in old["model_weights"].attrs.items():
+            file.attrs[name] = value
+    (done,) = wtool.patch(source, source=tmp_path / "weights.h5", output=tmp_path / "out.h5")
+    assert done.left == {}
+    found, expected = everything(tmp_path / "out.h5"), everything(other)
+    paths = [path for path in expected if not path.startswith("optimizer/")]
+    assert same({path: found[path] for path in paths}, {path: expected[path] for path in paths})
 
 
 @pytest.mark.tensorflow

@@ -13,7 +13,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.dtypes import Array
 from wtool.errors import Refused, Usage, a_few
-from wtool.ops.compared import along, as_stored
+from wtool.ops.counterparts import counterparts, with_names_of
 from wtool.ops.given_values import Given, Words, edits_of, notes_of, opened
 from wtool.ops.renaming import Renamed, composed, renamed
 from wtool.run import optimizer_rule
@@ -54,7 +54,7 @@ class Transplanting:
         if self.source is not None:
             other = stack.enter_context(open_checkpoint(self.source, like=base))
             if other.config is None and base.config is not None:  # weights alone do not tell all names
-                other = _with_names(other, base)
+                other = with_names_of(other, base)
             operands.append(Operand(other, {"as": "from"}, "from"))
         others = tuple(each.checkpoint for each in operands[1:])
         given = opened(self.values, stack)
@@ -90,17 +90,6 @@ class Transplanted(Changes):
     left: Mapping[str, str]
 
 
-def _with_names(other: Checkpoint, base: Checkpoint) -> Checkpoint:
-    """Returns weights alone with the paths of a model's architecture, unless that gives a layer another name."""
-    told = along(other, as_stored(base)).model
-    layers = {tensor.stored: _layer_of(tensor) for tensor in other.weights}
-    return told if all(layers.get(tensor.stored) == _layer_of(tensor) for tensor in told.weights) else other
-
-
-def _layer_of(tensor: Tensor) -> str:
-    return tensor.path.rpartition("/")[0]
-
-
 def names_in(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Returns the pairs of a layer's path and its new name that words such as `encoder/dense=head` tell.
 
@@ -130,10 +119,11 @@ def _changes(
     edits: dict[str, Edit] = {}
     actions = {new.paths[each.path]: KEPT for each in base.tensors}
     left: dict[str, str] = {}
+    told: Sequence[str] = ()
     for other in others:
-        taken, left = _taken(work, base, new, other)
+        taken, left, told = _taken(work, base, new, other)
         edits |= taken
-        actions |= {new.paths[path]: f"from {other.name}" for path in taken}
+        actions |= {new.paths[path]: _origin(edit, new.paths[path], other) for path, edit in taken.items()}
     constants = edits_of(given, base, new.paths)
     edits |= {edit.target.path: edit for edit, _ in constants}
     weights = {tensor.path: edits[tensor.path] for tensor in base.weights if tensor.path in edits}
@@ -145,7 +135,13 @@ def _changes(
     changes = Transplanted(
         edits=tuple(edits.values()),
         actions=actions,
-        notes=(*base.notes, *(note for each in others for note in each.notes), *slots.notes, *notes_of(constants)),
+        notes=(
+            *base.notes,
+            *(note for each in others for note in each.notes),
+            *told,
+            *slots.notes,
+            *notes_of(constants),
+        ),
         parameters={},
         taken=tuple(path for path in actions if path in written),
         left=left,
@@ -165,32 +161,39 @@ def _slots(mode: str, base: Checkpoint, edits: Mapping[str, Edit]) -> optimizer_
     return (optimizer_rule.anew if mode == "reset" or is_all else optimizer_rule.followed)(base, edits)
 
 
+def _origin(edit: Edit, path: str, other: Checkpoint) -> str:
+    source = edit.inputs[1]
+    return f"from {other.name}" if source is None or source.path == path else f"from {source.path} of {other.name}"
+
+
 def _taken(
     work: Transplanting, base: Checkpoint, new: Renamed, other: Checkpoint
-) -> tuple[dict[str, Edit], dict[str, str]]:
-    """Returns the edits that take tensors of another model, and path of each that is not taken -> the reason.
+) -> tuple[dict[str, Edit], dict[str, str], Sequence[str]]:
+    """Returns the edits that take tensors of another model, path of each that is not taken -> the reason, and notes.
 
     Raises:
         Refused: no tensor of the other model fits.
         Usage: a pattern matches nothing.
     """
     own = {new.paths[tensor.path]: tensor for tensor in base.weights}
-    theirs = {tensor.path: tensor for tensor in other.weights}
-    all_paths = [replace(tensor, path=path) for path, tensor in {**theirs, **own}.items()]
+    found = counterparts(own, {tensor.path: tensor for tensor in other.weights}, other.name)
+    unclear = {tensor.path: tensor for tensor in other.weights if tensor.path in found.unclear}
+    all_paths = [replace(tensor, path=path) for path, tensor in {**found.added, **unclear, **own}.items()]
     wanted = {each.path for each in selected(all_paths, work.include, work.exclude)}
     edits, left = {}, {}
     for path in (each.path for each in all_paths if each.path in wanted):
-        if reason := _misfit(own.get(path), theirs.get(path), base, other):
+        reason = found.unclear.get(path) or _misfit(own.get(path), found.pairs.get(path), base, other)
+        if reason:
             left[path] = reason
         else:
-            edits[own[path].path] = Edit(own[path], (None, theirs[path]), _same)
+            edits[own[path].path] = Edit(own[path], (None, found.pairs[path]), _same)
     if not edits:
         told = [f"{path} {reason}" for path, reason in left.items()]
         raise Refused(f"no tensor of {other.name} fits: {a_few(told) or 'there are none'}", base.name)
     for tensor in base.weights:  # what is stored a second time follows what it is a copy of
         if tensor.copy_of in edits:
             edits[tensor.path] = replace(edits[tensor.copy_of], target=tensor)
-    return edits, left
+    return edits, left, found.notes
 
 
 def _misfit(own: Tensor | None, other: Tensor | None, base: Checkpoint, source: Checkpoint) -> str | None:
