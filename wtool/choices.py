@@ -48,8 +48,8 @@ MEMBERS = ("all", "producer")
 ARMS = ("rewind", "jitter", "randomize", "reshuffle", "constant", "none")
 """What the tickets of a lottery experiment start from; `none` is what they were trained to."""
 
-SCHEDULES = ("geometric", "linear")
-"""How sparsity grows from round to round."""
+BUDGETS = ("uniform", "uniform+", "erk", "lamp", "global")
+"""How a sparsity is spread over tensors."""
 
 KEEP = ("all", "tickets", "last")
 """Which checkpoints of a lottery experiment stay."""

@@ -21,7 +21,7 @@ def test_units_and_depth_of_a_saved_model(tmp_path: Path) -> None:
     x = layers.Conv1DTranspose(3, 2, name="wider")(x)
     keras.Model(tokens, layers.Dense(2, name="out")(x)).save(tmp_path / "model.keras")
     with open_checkpoint(str(tmp_path / "model.keras")) as checkpoint:
-        found = sites_of((checkpoint,), [(each,) for each in checkpoint.weights], of_initial=False, of_units=True)
+        found = sites_of((checkpoint,), [(each,) for each in checkpoint.weights], of_initial=False, of_axes=True)
         units = {site.path: site.unit_axes for site in found}
         assert units == {
             "tokens/embeddings": (0,),

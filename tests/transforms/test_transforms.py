@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -21,7 +21,7 @@ from wtool import choices
 from wtool.dtypes import dtype_of, largest
 from wtool.option import options_of
 from wtool.transforms import criteria, ranking
-from wtool.transforms.change import Blocks, Look, Site, Transform, on_arrays, put
+from wtool.transforms.change import ArrayData, Blocks, Look, Site, Transform, on_arrays, put
 from wtool.transforms.criteria import CRITERIA, SHORT
 from wtool.transforms.pruning import Prune
 from wtool.transforms.registry import REGISTRY, transforms
@@ -34,6 +34,12 @@ VARIANTS: list[Transform] = [
     Prune(min_value=-0.2, max_value=0.3),
     *(Prune(sparsity=0.7, criterion=name, scope=scope) for name in CRITERIA for scope in choices.SCOPES),
     Prune(sparsity=0.7, scope="global", last_layer_scale=0.5),
+    *(Prune(sparsity=0.7, budget=budget) for budget in ("uniform+", "lamp")),
+    Prune(sparsity=0.7, budget="lamp", last_layer_scale=0.5),
+    *(Prune(pattern="1:3", criterion=name) for name in CRITERIA),
+    *(Prune(sparsity=0.6, block="2x3", criterion=name) for name in CRITERIA),
+    Prune(sparsity=0.6, block="2x3", scope="global"),
+    Prune(sparsity=0.7, block="1x2", budget="uniform+", schedule="polynomial", step="3/4"),
     Stroke(),
     Stroke(volatility_ratio=0.3, set_value=0.0),
     NeuroPlast(min_value=-0.3, max_value=0.3),
@@ -92,8 +98,8 @@ class CutUp:
     @property
     def sites(self) -> list[Site]:
         return [
-            Site(path, a.shape, a.dtype.name, path == "output/kernel", self.initializers.get(path))
-            for path, a in self.arrays[0].items()
+            replace(site, is_output=site.path == "output/kernel")
+            for site in ArrayData(self.arrays[0], None, self.initializers).sites
         ]
 
     def blocks(self, site: Site) -> Iterator[tuple[int, int]]:
@@ -354,6 +360,36 @@ def test_random_pruning_is_uniform() -> None:
         {"sparsity": 0.5, "last_layer_scale": 3},
         {"sparsity": 0.5, "criterion": "best"},
         {"sparsity": 0.5, "scope": "layer"},
+        {"sparsity": 0.5, "budget": "ekr"},
+        {"sparsity": 0.5, "budget": "erk", "scope": "tensor"},
+        {"sparsity": 0.5, "budget": "uniform", "scope": "global"},
+        {"sparsity": 0.5, "budget": "uniform+", "last_layer_scale": 0.5},
+        {"sparsity": 0.5, "budget": "lamp", "criterion": "mov"},
+        {"sparsity": 0.5, "budget": "lamp", "block": "4x4"},
+        {"sparsity": 0.5, "pattern": "2:4"},
+        {"sparsity": 0.5, "block": "4"},
+        {"sparsity": 0.5, "block": "0x4"},
+        {"sparsity": 0.5, "block": "65x1"},
+        {"sparsity": 0.5, "schedule": "polynomial"},
+        {"sparsity": 0.5, "step": "1/2"},
+        {"sparsity": 0.5, "schedule": "cubic", "step": "1/2"},
+        {"sparsity": 0.5, "schedule": "linear", "step": "3/2"},
+        {"sparsity": 0.5, "schedule": "linear", "step": "0/0"},
+        {"sparsity": 0.5, "schedule": "linear", "step": "half"},
+        {"sparsity": 1, "schedule": "geometric", "step": "1/2"},
+        {"pattern": "4:4"},
+        {"pattern": "0:4"},
+        {"pattern": "2:65"},
+        {"pattern": "2"},
+        {"pattern": "2:4", "min_value": 0, "max_value": 1},
+        {"pattern": "2:4", "budget": "erk"},
+        {"pattern": "2:4", "scope": "global"},
+        {"pattern": "2:4", "block": "4x4"},
+        {"pattern": "2:4", "schedule": "linear", "step": "1/2"},
+        {"pattern": "2:4", "last_layer_scale": 0.5},
+        {"min_value": 0, "max_value": 1, "budget": "erk"},
+        {"min_value": 0, "max_value": 1, "pattern": "2:4"},
+        {"min_value": 0, "max_value": 1, "block": "4x4"},
         {"min_value": 0, "max_value": 1, "scope": "global"},
         {"min_value": 0, "max_value": 1, "criterion": "mov"},
     ],
@@ -697,11 +733,11 @@ def test_a_constant_needs_values_that_vary() -> None:
 
 
 def test_tensors_without_values_are_no_trouble() -> None:
-    arrays = {"empty": np.empty((0, 3), np.float32), "w": np.linspace(-1, 1, 50, dtype=np.float32)}
+    arrays = {"empty": np.empty((0, 3), np.float32), "w": np.linspace(-1, 1, 50, dtype=np.float32).reshape(10, 5)}
     for transform in VARIANTS:
         result = on_arrays(transform, arrays, arrays if transform.reads_initial else None)
         assert result["empty"].shape == (0, 3)
-        assert result["w"].shape == (50,)
+        assert result["w"].shape == (10, 5)
 
 
 def test_fresh_values_without_a_configuration_have_the_initial_deviation(pair: Pair) -> None:

@@ -212,8 +212,13 @@ def prune(
     set_value: float = 0.0,
     sparsity: float | None = None,
     criterion: str = "large-final",
-    scope: str = "tensor",
+    scope: str | None = None,
     last_layer_scale: float = 1.0,
+    budget: str | None = None,
+    pattern: str | None = None,
+    block: str | None = None,
+    schedule: str | None = None,
+    step: str | None = None,
     initial: Path | None = None,
     optimizer: str = "follow",
     output: Path | None = None,
@@ -236,8 +241,13 @@ def prune(
     round(S*n) of n weights: those with the lowest scores, ties by position; weights that are zero already come first,
     and are counted in.
 
-    In the scope `tensor`, S is of each tensor; in the scope `global`, S is of all together, with one threshold. With a
-    scale of the last layer, the output layer's kernel is pruned by itself, in the global scope as well.
+    A budget says how the sparsity is spread over tensors: `uniform`, S of each; `global`, S of all together, with one
+    threshold; `lamp`, the same with scores that no tensor is emptied by; `erk`, less of small tensors; `uniform+`, none
+    of a first convolution and at most 80 % of the last layer. The scopes `tensor` and `global` are other names of the
+    first two. With a scale of the last layer, the output layer's kernel is pruned by itself, whatever the budget.
+
+    By a pattern N:M, N of each M values along the axis of inputs are kept. By blocks RxC, blocks of R inputs and C
+    outputs are pruned as a whole. With a schedule, S is what its last step reaches.
 
     Args:
         models: files, folders (searched for models), patterns, or `-` for standard input.
@@ -247,8 +257,14 @@ def prune(
         sparsity (S): The share to prune, 0 to 1, by `criterion`.
         criterion: What makes a weight matter. One of large-final, large-init-large-final, magnitude-
             increase, movement, large-final-same-sign, large-init, random, lf, lilf, mi, mov, lfss, li.
-        scope: S of each tensor, or of all together. One of tensor, global.
+        scope: S of each tensor (the default), or of all together, as with `budget`. One of tensor,
+            global.
         last_layer_scale (F): The output layer's kernel is pruned to S*F.
+        budget: How the sparsity is spread over tensors. One of uniform, uniform+, erk, lamp, global.
+        pattern: Keep N of each M inputs of an output, such as 2:4.
+        block: Prune blocks of R inputs and C outputs, such as 4x4.
+        schedule: How the sparsity grows to S, with `step`. One of geometric, linear, polynomial.
+        step: The step of the schedule, such as 3/10.
         initial: The initial checkpoint, or any earlier one.
         optimizer: What becomes of the optimizer's state. One of keep, follow, reset, drop.
         output: A file, a folder for many models (pruned/), or - for standard output.
@@ -277,7 +293,9 @@ def prune(
         >>> wtool.prune("trained.keras", sparsity=0.8, output="pruned.keras")  # doctest: +SKIP
 
     Source: KeraStroke's Pruning (range); Frankle & Carbin, arXiv:1803.03635 (sparsity, the scale of the last layer);
-    Zhou et al., arXiv:1905.01067 (criteria).
+    Zhou et al., arXiv:1905.01067 (criteria); Evci et al., arXiv:1911.11134 (`erk`); Gale et al., arXiv:1902.09574
+    (`uniform+`); Lee et al., arXiv:2010.07611 (`lamp`); Mishra et al., arXiv:2104.08378 (patterns); Zhu & Gupta,
+    arXiv:1710.01878 (the polynomial schedule).
     """
 
 def randomize(
@@ -1258,7 +1276,8 @@ def lottery(
     rounds: int = 1,
     schedule: str = "geometric",
     criterion: str = "large-final",
-    scope: str = "tensor",
+    scope: str | None = None,
+    budget: str | None = None,
     last_layer_scale: float = 0.5,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
@@ -1290,11 +1309,13 @@ def lottery(
         epochs (N): Of each training.
         sparsity (S): Of kernels, after the last round.
         rounds (R): Of pruning; 1 is one-shot.
-        schedule: Each round prunes the same share of what is left (geometric), or of all (linear). One
-            of geometric, linear.
+        schedule: Each round prunes the same share of what is left (geometric) or of all (linear), or
+            the first ones most. One of geometric, linear, polynomial.
         criterion: What makes a weight matter. One of large-final, large-init-large-final, magnitude-
             increase, movement, large-final-same-sign, large-init, random, lf, lilf, mi, mov, lfss, li.
-        scope: S of each tensor, or of all together. One of tensor, global.
+        scope: S of each tensor (the default), or of all together, as with `budget`. One of tensor,
+            global.
+        budget: How the sparsity is spread over tensors. One of uniform, uniform+, erk, lamp, global.
         last_layer_scale (F): The output layer's kernel is pruned to S*F.
         include: Only tensors with paths like this (dense*/kernel); repeatable.
         exclude: No tensors with paths like this; repeatable.

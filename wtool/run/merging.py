@@ -131,7 +131,7 @@ def _changes(work: Merging, checkpoints: Sequence[Checkpoint], keeper: int, edit
     found = [match(base, each) for each in others]
     columns = {row[0].path: row for row in zip(base.weights, *(each.tensors for each in found), strict=True)}
     parts = parts_of(work, base)
-    sites = sites_of((base, *others), [columns[each.path] for each in parts.merged], of_initial=False, of_units=True)
+    sites = sites_of((base, *others), [columns[each.path] for each in parts.merged], of_initial=False, of_axes=True)
     order = [*range(1, keeper + 1), 0, *range(keeper + 1, len(checkpoints))]
     data = OperandData(FileData(edited, others, columns, sites, passes), checkpoints, order, sites)
     if work.must_agree:

@@ -47,7 +47,7 @@ def by_role(
     chosen = [
         tensor
         for tensor in selected(originals, include, exclude)
-        if wanted.get(_kind(tensor.role), any(_names(pattern, tensor) for pattern in include))
+        if wanted.get(_kind(tensor.role), is_named(tensor, include))
     ]
     numbers = {tensor.path for tensor in arithmetic(weights)}
     for tensor in chosen:
@@ -63,6 +63,11 @@ def _kind(role: str) -> str:
     if role in ("real_kernel", "imag_kernel"):  # of a Fourier transform, not learned
         return role
     return "kernel" if role.endswith("kernel") else "bias" if role.endswith("bias") else role
+
+
+def is_named(tensor: Tensor, include: Sequence[str]) -> bool:
+    """Returns whether a pattern names a variable itself: with its last part, and not by `*` alone."""
+    return any(_names(pattern, tensor) for pattern in include)
 
 
 def _names(pattern: str, tensor: Tensor) -> bool:

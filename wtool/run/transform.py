@@ -141,7 +141,8 @@ def _changes(work: Transforming, others: tuple[Checkpoint, ...], edited: Edited,
     if not chosen:
         raise Usage("nothing is selected; --weights, --biases and --include say what is")
     own = [columns[tensor.path] for tensor in chosen]
-    data = FileData(edited, others, columns, sites_of((base, *others), own, transform.of_initial), passes)
+    sites = sites_of((base, *others), own, transform.of_initial, transform.reads_axes, work.include)
+    data = FileData(edited, others, columns, sites, passes)
     earlier = sum(record.operation == transform.name for record in own_records(edited.lineage))
     prepared = transform.prepare(data, work.seed, earlier)
     emptied = {tensor.path for tensor in _zeroed_biases(work, base, chosen)}

@@ -12,8 +12,9 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.run import pipeline
 from wtool.run.changes import Edited
 from wtool.run.progress import Passes
+from wtool.run.selection import is_named
 from wtool.schema.config import read_architecture
-from wtool.schema.layers import output_unit_axes
+from wtool.schema.layers import input_axes, output_unit_axes
 from wtool.transforms.change import Apply, Blocks, Change, Look, Site
 
 
@@ -64,7 +65,11 @@ def _looked(look: Look, site: Site, blocks: Blocks, start: int, stop: int) -> An
 
 
 def sites_of(
-    checkpoints: Sequence[Checkpoint], columns: Sequence[tuple[Tensor, ...]], of_initial: bool, of_units: bool = False
+    checkpoints: Sequence[Checkpoint],
+    columns: Sequence[tuple[Tensor, ...]],
+    of_initial: bool,
+    of_axes: bool = False,
+    include: Sequence[str] = (),
 ) -> list[Site]:
     """The tensors as a transform knows them.
 
@@ -72,13 +77,14 @@ def sites_of(
         checkpoints: the base, and the other ones where there are some.
         columns: a tensor of each of them.
         of_initial: whether the transform wants to know how tensors are initialised.
-        of_units: whether it wants to know where the output units of kernels are.
+        of_axes: whether it wants to know where the output units and the inputs of kernels are.
+        include: patterns of the tensors that the user chose.
     """
     base = checkpoints[0]
     kernels = [tensor for tensor in base.weights if tensor.role.endswith("kernel") and tensor.copy_of is None]
     outputs = {tensor.path for tensor in output_kernels(base, kernels)}
     told = [initializers(each) for each in checkpoints] if of_initial else []
-    units = _unit_axes(base) if of_units else {}
+    axes = _axes(base) if of_axes else {}
     layers = list(dict.fromkeys(tensor.layer for tensor in base.weights))
     depths = {layer: place / max(1, len(layers) - 1) for place, layer in enumerate(layers)}
     return [
@@ -88,25 +94,26 @@ def sites_of(
             dtype=column[0].dtype,
             is_output=column[0].path in outputs,
             initializer=next((each[tensor.path] for each, tensor in zip(told, column) if tensor.path in each), None),  # noqa: B905
-            unit_axes=units.get(column[0].path, ()),
+            unit_axes=axes.get(column[0].path, _NO_AXES)[0],
+            input_axes=axes.get(column[0].path, _NO_AXES)[1],
+            is_named=is_named(column[0], include),
             depth=depths[column[0].layer],
         )
         for column in columns
     ]
 
 
-def _unit_axes(base: Checkpoint) -> dict[str, tuple[int, ...]]:
-    """Path of each weight -> the axes of its output units."""
+_NO_AXES: tuple[tuple[int, ...], tuple[int, ...]] = (), ()
+
+
+def _axes(base: Checkpoint) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Path of each weight -> the axes of its output units, and those of its inputs."""
     nodes = {}
     if base.config is not None and any(tensor.layer_class == "EinsumDense" for tensor in base.weights):
         nodes = dict(read_architecture(base.config, base.keras_version)[0].paths())
-    return {
-        tensor.path: output_unit_axes(
-            tensor.layer_class,
-            tensor.role,
-            tensor.shape,
-            nodes[tensor.layer].config if tensor.layer in nodes else {},
-            tensor.layer.rpartition("/")[2],
-        )
-        for tensor in base.weights
-    }
+    found = {}
+    for tensor in base.weights:
+        settings = nodes[tensor.layer].config if tensor.layer in nodes else {}
+        layer = tensor.layer_class, tensor.role, tensor.shape, settings, tensor.layer.rpartition("/")[2]
+        found[tensor.path] = output_unit_axes(*layer), input_axes(*layer)
+    return found

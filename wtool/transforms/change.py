@@ -23,6 +23,8 @@ class Site:
         is_output: it is the kernel of the model's output layer.
         initializer: its layer's own, as the configuration has it; None where nothing tells.
         unit_axes: axes along which each position is an output unit of its layer; () where the tensor is one row.
+        input_axes: axes along which a unit sums over the inputs of its layer; () where there are none.
+        is_named: the user named the tensor itself, and not only its layer or its kind.
         depth: of its layer among the layers that have weights, 0 for the first and 1 for the last.
     """
 
@@ -32,6 +34,8 @@ class Site:
     is_output: bool = False
     initializer: Any = field(default=None, compare=False)  # a dictionary, which has no hash
     unit_axes: tuple[int, ...] = ()
+    input_axes: tuple[int, ...] = ()
+    is_named: bool = False
     depth: float = 0.0
 
     @property
@@ -109,6 +113,10 @@ class Transform(Protocol):
     def reads_initial(self) -> bool:
         """Whether it needs the initial checkpoint."""
 
+    @property
+    def reads_axes(self) -> bool:
+        """Whether it needs to know where inputs and output units stand in tensors."""
+
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Look at the tensors as far as needed.
 
@@ -176,10 +184,21 @@ class ArrayData:
 
     @property
     def sites(self) -> Sequence[Site]:
-        """The tensors, in the order of `arrays`; the last one with more than one dimension is the output kernel."""
+        """The tensors, in the order of `arrays`; the last one with more than one dimension is the output kernel.
+
+        The last axis is that of output units, and the one before it that of inputs.
+        """
         kernels = [path for path, array in self.arrays.items() if array.ndim > 1]
         return [
-            Site(path, array.shape, array.dtype.name, path in kernels[-1:], self.initializers.get(path))
+            Site(
+                path=path,
+                shape=array.shape,
+                dtype=array.dtype.name,
+                is_output=path in kernels[-1:],
+                initializer=self.initializers.get(path),
+                unit_axes=(array.ndim - 1,) if array.ndim > 1 else (),
+                input_axes=(array.ndim - 2,) if array.ndim > 1 else (),
+            )
             for path, array in self.arrays.items()
         ]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from wtool.dtypes import Array, dtype_of
+from wtool.transforms.budgets import spread
 from wtool.transforms.change import Apply, Blocks, Change, Data, Prepared, Site, single, within
 from wtool.transforms.criteria import CRITERIA, large_final, large_init_large_final, random
 from wtool.transforms.ranking import Cut, Group, Score, cuts, stops
@@ -25,9 +26,10 @@ def prepare(prune: Prune, data: Data, seed: int) -> Prepared:
         assert prune.min_value is not None
         assert prune.max_value is not None
         inside = partial(within, prune.min_value, prune.max_value)
-        return Prepared({site.path: _setting(inside, site, prune.set_value) for site in data.sites})
-    groups, notes = _groups(prune, prune.sparsity, data.sites)
-    score = _score(prune.criterion, data, groups, seed)
+        return Prepared({site.path: setting(inside, site, prune.set_value) for site in data.sites})
+    found_groups, notes = spread(prune, data, {site: site.size for site in data.sites})
+    groups = [Group(sites, count) for sites, count in found_groups]
+    score = score_of(prune.criterion, data, groups, seed)
     found = cuts(data, groups, score)
     up_to: dict[str, int] = {}
     scores: dict[str, float] = {}
@@ -37,32 +39,28 @@ def prepare(prune: Prune, data: Data, seed: int) -> Prepared:
         scores |= {site.path: cut.score for site in group.sites}
     return Prepared(
         {
-            site.path: _setting(
-                partial(_lowest, score, site, scores[site.path], up_to[site.path]), site, prune.set_value
-            )
+            site.path: setting(partial(lowest, score, site, scores[site.path], up_to[site.path]), site, prune.set_value)
             for site in data.sites
             if site.path in scores
         },
-        notes,
+        (*schedule_notes(prune), *notes),
     )
 
 
-def _groups(prune: Prune, sparsity: float, sites: Sequence[Site]) -> tuple[list[Group], tuple[str, ...]]:
-    """The tensors that share a threshold, each with how many of their values are pruned; without those of none."""
-    last = [site for site in sites if site.is_output] if prune.last_layer_scale != 1 else []
-    rest = [site for site in sites if site.size and not (last and site.is_output)]
-    together = [rest] if prune.scope == "global" else [[site] for site in rest]
-    shares = [(tuple(each), sparsity) for each in together]
-    shares += [((site,), sparsity * prune.last_layer_scale) for site in last]
-    groups = [Group(each, round(share * sum(site.size for site in each))) for each, share in shares]
-    notes: tuple[str, ...] = ()
-    if prune.last_layer_scale != 1:
-        named = ", ".join(site.path for site in last)
-        notes = (f"the output layer's kernel is {named}" if last else "no kernel of an output layer is selected",)
-    return [group for group in groups if group.rank > 0], notes
+def schedule_notes(prune: Prune) -> tuple[str, ...]:
+    """A note on the sparsity that a schedule gives."""
+    return () if prune.step is None else (f"step {prune.step} of the schedule is a sparsity of {prune.share:.4g}",)
 
 
-def _score(criterion: str, data: Data, groups: Sequence[Group], seed: int) -> Score:
+def score_of(criterion: str, data: Data, groups: Sequence[Group], seed: int) -> Score:
+    """Returns what makes a weight matter, by a criterion; what is zero scores lowest.
+
+    Args:
+        criterion: its name.
+        data: has the tensors.
+        groups: the tensors that are ranked together, each with how many values are pruned.
+        seed: of random scores.
+    """
     if criterion == "large-final":
         wide = any(site.dtype == "float64" for group in groups for site in group.sites)
         return partial(_final_magnitude, np.dtype(np.float64 if wide else np.float32))  # comparable with each other
@@ -77,12 +75,13 @@ def _score(criterion: str, data: Data, groups: Sequence[Group], seed: int) -> Sc
     )
 
 
-def _setting(choose: Callable[[Blocks, int], Array], site: Site, value: float) -> Apply:
+def setting(choose: Callable[[Blocks, int], Array], site: Site, value: float) -> Apply:
+    """Returns the change that gives a value to what a mask chooses."""
     new = single(value, dtype_of(site.dtype))
     return lambda blocks, start: Change(choose(blocks, start), new)
 
 
-def _lowest(score: Score, site: Site, cut: float, stop: int, blocks: Blocks, start: int) -> Array:
+def lowest(score: Score, site: Site, cut: float, stop: int, blocks: Blocks, start: int) -> Array:
     """Mask of the scores below the cut, and of those equal to it before position `stop` of the tensor."""
     scores = score(site, blocks, start)  # the pass that found the cut has seen that none is NaN
     if stop >= site.size:

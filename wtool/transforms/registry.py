@@ -26,7 +26,9 @@ class Entry(NamedTuple):
 
 
 REGISTRY = {
-    "prune": Entry("pruning.Prune", "Set weights to zero: those in a range, or those that matter least."),
+    "prune": Entry(
+        "pruning.Prune", "Set weights to zero: those in a range, those that matter least, or all but N of M."
+    ),
     "stroke": Entry("stroking.Stroke", "Give a random share of the weights new values."),
     "neuroplast": Entry("stroking.NeuroPlast", "Give weights near zero new values."),
     "rewind": Entry("tickets.Rewind", "Give kept weights their initial values, under a pruned model's mask."),

@@ -45,6 +45,7 @@ class Stroke:
     empties_biases: ClassVar[bool] = False
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = False
+    reads_axes: ClassVar[bool] = False
 
     volatility_ratio: float = option(
         0.05,
@@ -108,6 +109,7 @@ class NeuroPlast:
     of_initial: ClassVar[bool] = False
     empties_biases: ClassVar[bool] = False
     reads_initial: ClassVar[bool] = False
+    reads_axes: ClassVar[bool] = False
 
     min_value: float = option(-0.01, "With --max-value: which.", metavar="A")
     max_value: float = option(0.01, "With --min-value: which.", metavar="B")

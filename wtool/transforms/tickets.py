@@ -51,6 +51,7 @@ class Rewind:
     empties_biases: ClassVar[bool] = False
     is_random: ClassVar[bool] = False
     reads_initial: ClassVar[bool] = True
+    reads_axes: ClassVar[bool] = False
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Nothing has to be known before; see `starts.rewind`."""
@@ -78,6 +79,7 @@ class Jitter(Checked):
     empties_biases: ClassVar[bool] = False
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
+    reads_axes: ClassVar[bool] = False
 
     sd: float = option(
         0.01, "Standard deviation of the noise.", low=0, wrong="a standard deviation of {} is not a number from 0 up"
@@ -107,6 +109,7 @@ class Randomize(_EmptiesBiases):
     of_initial: ClassVar[bool] = True
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
+    reads_axes: ClassVar[bool] = False
 
     same_sign: bool = SAME_SIGN()
     keep_biases: bool = KEEP_BIASES()
@@ -134,6 +137,7 @@ class Reshuffle(_EmptiesBiases):
     of_initial: ClassVar[bool] = True
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
+    reads_axes: ClassVar[bool] = False
 
     same_sign: bool = SAME_SIGN()
     keep_biases: bool = KEEP_BIASES()
@@ -164,6 +168,7 @@ class Constant(_EmptiesBiases):
     of_initial: ClassVar[bool] = True
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
+    reads_axes: ClassVar[bool] = False
 
     value: float | None = option(
         None,

@@ -6,6 +6,7 @@ asks the functions here.
 """
 
 from wtool.schema.layers.entry import CHANNELS, Built, LayerClass, PartialShape, Range, Shape
+from wtool.schema.layers.input_axes import input_axes
 from wtool.schema.layers.names import (
     ORIGINALS,
     OWN_FUNCTION,
@@ -74,6 +75,7 @@ __all__ = (
     "entry_of",
     "fitting",
     "holds_kernel",
+    "input_axes",
     "is_of_keras1",
     "layer_inside",
     "original",

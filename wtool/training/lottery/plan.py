@@ -6,12 +6,13 @@ from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from wtool.choices import ARMS, KEEP, SCHEDULES, check_choice
+from wtool.choices import ARMS, KEEP, check_choice
 from wtool.errors import Usage
 from wtool.option import check_fields, like, option, told
 from wtool.run.options import Selection
 from wtool.transforms.criteria import CRITERIA, SHORT
 from wtool.transforms.pruning import Prune
+from wtool.transforms.schedules import SCHEDULES, sparsity_at
 from wtool.transforms.tickets import Randomize
 
 COPY, DRAW, PRUNE, TRAIN, NONE = "copy", "draw", "prune", "resume", "none"
@@ -32,8 +33,8 @@ class Experiment:
         seed: of all that is random; see `seed_of`.
         sparsity: after the last round.
         rounds: of pruning, re-initialising and training; 1 is one-shot.
-        schedule: `linear` or `geometric`; see `sparsities`.
-        criterion, scope, last_layer_scale, include, exclude: see `wtool.prune`.
+        schedule: how the sparsity grows from round to round; see `transforms.schedules`.
+        criterion, scope, budget, last_layer_scale, include, exclude: see `wtool.prune`.
         arms: re-initialisations, each on its own from the dense network on; `none` leaves the weights as they are.
         same_sign: see `wtool.randomize`; not for `rewind` and `none`.
         rewind_to: the epoch whose weights, optimizer and count are the initial ones for tickets.
@@ -49,12 +50,13 @@ class Experiment:
     rounds: int = option(1, "Of pruning; 1 is one-shot.", metavar="R", low=1)
     schedule: str = option(
         "geometric",
-        "Each round prunes the same share of what is left (geometric), or of all (linear).",
-        choices=SCHEDULES,
+        "Each round prunes the same share of what is left (geometric) or of all (linear), or the first ones most.",
+        choices=tuple(SCHEDULES),
         noun="schedule",
     )
     criterion: str = like(Prune, "criterion")
-    scope: str = like(Prune, "scope")
+    scope: str | None = like(Prune, "scope")
+    budget: str | None = like(Prune, "budget")
     last_layer_scale: float = option(0.5, "The output layer's kernel is pruned to S*F.", metavar="F")
     include: tuple[str, ...] = like(Selection, "include")
     exclude: tuple[str, ...] = like(Selection, "exclude")
@@ -74,14 +76,30 @@ class Experiment:
         object.__setattr__(self, "criterion", SHORT.get(self.criterion, self.criterion))
         if not 0 < self.sparsity <= 1:
             raise Usage(f"a sparsity of {self.sparsity} is not above 0 and up to 1")
-        if self.sparsity == 1 and self.schedule == "geometric" and self.rounds > 1:
-            raise Usage("a geometric schedule never reaches a sparsity of 1; --schedule linear does")
         if min(self.epochs, self.trials, self.rounds) < 1 or self.rounds >= SEEDS_OF_A_TRIAL:
             raise Usage(f"epochs, trials and rounds are counted from 1 up, and rounds are under {SEEDS_OF_A_TRIAL}")
+        sparsities(self)
+        pruning = self.pruning(self.sparsity)
+        object.__setattr__(self, "scope", pruning.scope)
+        object.__setattr__(self, "budget", pruning.budget)
         if not 0 <= self.rewind_to < self.epochs:
             raise Usage(f"tickets cannot be rewound to epoch {self.rewind_to} of {self.epochs}")
         if not self.arms or len(set(self.arms)) != len(self.arms):
             raise Usage("an experiment has one arm or more, each of them once")
+
+    def pruning(self, sparsity: float) -> Prune:
+        """Returns the pruning to a sparsity.
+
+        Raises:
+            Usage: what the experiment says of pruning does not go together.
+        """
+        return Prune(
+            sparsity=sparsity,
+            criterion=self.criterion,
+            scope=self.scope,
+            last_layer_scale=self.last_layer_scale,
+            budget=self.budget,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +136,9 @@ class Step:
 
 
 def sparsities(experiment: Experiment) -> tuple[float, ...]:
-    """Returns the sparsity S_r after each of the R rounds.
-
-    linear: S_r = S * r / R; geometric, where each round prunes the same share of what is left: 1 - (1 - S)**(r / R).
-    """
-    rounds, last = experiment.rounds, experiment.sparsity
-    shares = [number / rounds for number in range(1, rounds)]
-    if experiment.schedule == "linear":
-        return (*(last * share for share in shares), last)
-    return (*(1 - (1 - last) ** share for share in shares), last)
+    """Returns the sparsity S_r after each of the R rounds."""
+    rounds = range(1, experiment.rounds + 1)
+    return tuple(sparsity_at(experiment.schedule, experiment.sparsity, each, experiment.rounds) for each in rounds)
 
 
 def seed_of(experiment: Experiment, trial: int, number: int = 0) -> int:

@@ -35,7 +35,8 @@ def transform(folder: Folder, step: Step) -> None:
         drawn = folder.base.drawn
         transforms.randomize(model, initial=model, include=drawn, same_sign=False, keep_biases=True, **common)
     elif step.operation == PRUNE:
-        how: dict[str, Any] = {name: getattr(experiment, name) for name in ("criterion", "scope", "last_layer_scale")}
+        names = ("criterion", "scope", "budget", "last_layer_scale")
+        how: dict[str, Any] = {name: getattr(experiment, name) for name in names}
         transforms.prune(model, sparsity=step.sparsity, initial=initial, **how, **chosen, **common)
     elif step.operation == NONE:
         assert initial is not None
