@@ -55,8 +55,8 @@ def converted(path: Path, folder: Path) -> list[Path]:
     return made
 
 
-UNALIKE = ("lora.h5", "lora_int8.h5", "lora.keras", "lora_int8.keras", "ckpt-10.keras", "ckpt-11.keras")
-"""Models with LoRA, whose parts only some formats keep, and others whose training configuration has no optimizer."""
+UNALIKE = ("lora_int8.h5", "lora_int8.keras", "ckpt-10.keras", "ckpt-11.keras")
+"""Quantised models with LoRA, which Keras rounds again, and others whose training configuration has no optimizer."""
 
 
 @pytest.mark.parametrize("path", [path for path in WHOLE if path.name not in UNALIKE], ids=name_of)
@@ -354,6 +354,33 @@ def test_what_keras_saved_in_two_formats_is_equal(pair: tuple[str, str]) -> None
         pytest.skip("needs the larger collection of models (WTOOL_ZOO)")
     found = wtool.diff(one, other)
     assert found.equal, told(found)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("version", ["k3.0.5", "k3.15.1"])
+def test_factors_of_lora_are_parts_of_their_kernels_where_the_other_format_merges_them(
+    version: str, swapped: bool
+) -> None:
+    """Both files are of Keras, which rounded the sum of kernel and product in the same way."""
+    pair = [FIXTURES / "zoo" / version / name for name in ("lora.h5", "lora.keras")]
+    found = wtool.diff(*(reversed(pair) if swapped else pair))
+    assert found.equal, told(found)
+    words = f"{pair[0]} holds LoRA factors, which are compared as parts of their kernels: lora_dense"
+    assert words in found.notes
+    assert wtool.diff(pair[0], pair[0]).tensors[-1].has_same_bytes
+
+
+def test_factors_of_quantised_kernels_are_told(tmp_path: Path) -> None:
+    model = FIXTURES / "zoo" / "k3.15.1" / "lora_int8.keras"
+    wtool.convert(model, to="h5", output=tmp_path / "model.h5")
+    found = wtool.diff(model, tmp_path / "model.h5")
+    assert not found.equal
+    assert any("LoRA factors of quantised kernels" in note for note in found.notes)
+
+
+def test_a_list_of_one_input_is_one_input_to_older_versions() -> None:
+    one, other = (FIXTURES / "zoo" / version / "lora.keras" for version in ("k3.0.5", "k3.15.1"))
+    assert wtool.diff(one, other).equal
 
 
 def test_weights_in_the_older_layout_have_no_place_for_an_optimizer(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from wtool.checkpoint.composition import Composition
 from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.model import Checkpoint, Slot, is_old
 from wtool.errors import WtoolError
+from wtool.ops.merged_factors import KEEPING, merged_factors
 from wtool.run.comparing import Source
 from wtool.schema.config import COMPILED
 
@@ -45,8 +46,23 @@ def both(left: Checkpoint, right: Checkpoint) -> tuple[Compared, Compared]:
     """Returns two models as they are compared.
 
     Weights alone are read along the architecture of the other model, and a model of Keras 2 that stands beside one of
-    Keras 3 is taken as its conversion, where it can be converted.
+    Keras 3 is taken as its conversion, where it can be converted. LoRA factors become parts of their kernels where the
+    other format holds them so.
     """
+    one, other = _both(left, right)
+    keeps = [each.format in KEEPING for each in (left, right)]
+    if keeps[0] == keeps[1]:
+        return one, other
+    config = one.config or other.config
+    return (_with_merged_factors(one, config), other) if keeps[0] else (one, _with_merged_factors(other, config))
+
+
+def _with_merged_factors(model: Compared, config: Mapping[str, Any] | None) -> Compared:
+    weights, note = merged_factors(model.model, config, model.weights)
+    return replace(model, weights=weights, notes=(*model.notes, note)) if note else model
+
+
+def _both(left: Checkpoint, right: Checkpoint) -> tuple[Compared, Compared]:
     if left.config is None and right.config is None:
         one, other = as_stored(left), as_stored(right)
         return one, _named_alike(one, other)

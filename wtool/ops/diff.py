@@ -27,6 +27,9 @@ from wtool.words import Path, Progress
 OPTIMIZER = "optimizer"
 """Key of the optimizer's entry in a training configuration, and the beginning of the paths of its variables."""
 
+ENDS = ("input_layers", "output_layers")
+"""Settings of a functional model that name its inputs and outputs."""
+
 LEGACY_WEIGHTS = "h5-weights"
 """The format of weights alone in the older layout."""
 
@@ -173,9 +176,17 @@ def _settings(
         yield SettingDifference(old.path, "class", old.class_name, new.class_name)
     calls = "inbound_nodes"
     for each in differences(old.settings, new.settings, common_only=common_only):
-        yield SettingDifference(old.path, each.where, each.left, each.right)
+        is_end = common_only and each.where in ENDS
+        if not (is_end and _as_list(each.left) == _as_list(each.right)):
+            yield SettingDifference(old.path, each.where, each.left, each.right)
     if common_only and (calls in old.settings) != (calls in new.settings):
         yield SettingDifference(old.path, calls, old.settings.get(calls), new.settings.get(calls))
+
+
+def _as_list(tensors: Any) -> Any:
+    """Returns a list of inputs or outputs: only newer versions of Keras tell one tensor from a list of one."""
+    is_one = isinstance(tensors, list) and len(tensors) == 3 and isinstance(tensors[0], str)
+    return [tensors] if is_one else tensors
 
 
 def _training(left: Compared, right: Compared) -> tuple[tuple[SettingDifference, ...], tuple[SettingDifference, ...]]:

@@ -56,7 +56,8 @@ def outline_of(base: Checkpoint, composition: Composition) -> Outline:
 
 def _add_layer(outline: Outline, base: Checkpoint, place: Place, given: Mapping[str, Sources]) -> list[str]:
     """Add the variables of a layer of a known class; returns what keeps the layer from being written, in words."""
-    own = with_merged_factors(base, place, given.get(place.path, {}))
+    who, alpha = f"layer {place.path} ({place.node.class_name})", place.node.config.get("lora_alpha")
+    own = with_merged_factors(base, who, alpha, given.get(place.path, {}))
     chosen = own if isinstance(own, str) else _chosen(place, own)
     if isinstance(own, str) or isinstance(chosen, str):
         return [str(chosen)]

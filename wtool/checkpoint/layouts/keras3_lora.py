@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from wtool.checkpoint.layouts.keras3_places import Place
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array, dtype_of
@@ -20,14 +20,15 @@ from wtool.dtypes import Array, dtype_of
 Sources = Mapping[str, Tensor | Fresh]
 
 
-def with_merged_factors(base: Checkpoint, place: Place, own: Sources) -> Sources | str:
+def with_merged_factors(base: Checkpoint, who: str, alpha: Any, own: Sources) -> Sources | str:
     """Returns the variables of a layer with its LoRA factors in its kernel, or why the factors cannot be there.
 
     The new kernel is kernel + alpha / rank * a b, for factors a (..., rank) and b (rank, outputs).
 
     Args:
         base: the checkpoint from which kernel and factors are read.
-        place: of the layer.
+        who: names the layer in messages.
+        alpha: the setting `lora_alpha` of the layer; None stands for the rank.
         own: name of a variable -> what fills the variable.
     """
     target = next((name for name in ("kernel", "embeddings") if f"lora_{name}_a" in own), "")
@@ -35,8 +36,7 @@ def with_merged_factors(base: Checkpoint, place: Place, own: Sources) -> Sources
         return own
     names = [target, f"lora_{target}_a", f"lora_{target}_b"]
     sources = [own[name] for name in names]
-    rank, alpha = sources[1].shape[-1:], place.node.config.get("lora_alpha")
-    who = f"layer {place.path} ({place.node.class_name})"
+    rank = sources[1].shape[-1:]
     if any("int" in source.dtype for source in sources):
         return (
             f"{who} has LoRA factors and a quantised {target}, which Keras merges in its own files; save it with Keras"
