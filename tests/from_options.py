@@ -18,6 +18,7 @@ import click
 import wtool
 from wtool.cli import cli
 from wtool.graphs.swap import Swap, Verification
+from wtool.ops.align_options import Align
 from wtool.ops.average_options import Average
 from wtool.ops.convert_options import Convert
 from wtool.ops.ema_options import Ema
@@ -26,7 +27,17 @@ from wtool.ops.pack_options import Pack
 from wtool.ops.patch_options import Patch
 from wtool.ops.shrink_options import Shrink
 from wtool.option import described
-from wtool.run.options import Common, Execution, Keeping, Options, Unseeded, groups_of, needs_initial, shared_by
+from wtool.run.options import (
+    Common,
+    Execution,
+    Keeping,
+    KeepingSeeded,
+    Options,
+    Unseeded,
+    groups_of,
+    needs_initial,
+    shared_by,
+)
 from wtool.schema.upgrade.operation_sizes import OF_TENSORS
 from wtool.schema.upgrade.operations import TABLE as OPERATIONS
 from wtool.schema.upgrade.rules import RULES
@@ -56,6 +67,7 @@ HEAD = '''"""Signatures of the functions that are made of options, for type chec
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from wtool.ops.align_options import Aligned
 from wtool.ops.average_options import Averaged
 from wtool.ops.converted import Converted
 from wtool.ops.merge_options import Merged
@@ -77,6 +89,7 @@ from wtool.words import Models, Numbers, Path, Progress
 
 GROUPS = {
     **{name: groups_of(kind) for name, kind in sorted(transforms().items())},
+    "align": (Align, KeepingSeeded),
     "average": (Average,),
     "merge": (Merge,),
     "swap": (Swap, Verification, Common),

@@ -42,6 +42,7 @@ OPERATIONS: dict[str, Any] = {
     "ema, sigma_rel": lambda path, out: wtool.ema(path, sigma_rel=0.1, output=out),
     "patch": lambda path, out: wtool.patch(path, set=["*=0"], source=path, output=out),
     "patch, made": lambda path, out: wtool.make_patch(path, path, output=out.with_name("made.wpatch")),
+    "align": lambda path, out: wtool.align(path, to=path, seed=1, output=out),
     "prune": lambda path, out: wtool.prune(path, sparsity=0.5, output=out),
     "stroke": lambda path, out: wtool.stroke(path, seed=1, output=out),
     "rewind": lambda path, out: wtool.rewind(path, initial=path, output=out),

@@ -18,6 +18,8 @@ from wtool.version import __version__
 if TYPE_CHECKING:
     from wtool.checkpoint.model import Checkpoint, Tensor
     from wtool.checkpoint.opener import open_checkpoint
+    from wtool.ops.align import align
+    from wtool.ops.align_options import Aligned, Reordered
     from wtool.ops.average import average
     from wtool.ops.average_options import Averaged, Considered
     from wtool.ops.check import Checked, Finding, check
@@ -55,6 +57,9 @@ if TYPE_CHECKING:
     from wtool.training.soups.options import Souped
 
 _HOMES = {
+    "align": "wtool.ops.align",
+    "Aligned": "wtool.ops.align_options",
+    "Reordered": "wtool.ops.align_options",
     "average": "wtool.ops.average",
     "Averaged": "wtool.ops.average_options",
     "Checked": "wtool.ops.check",
@@ -112,6 +117,7 @@ _HOMES = {
 """Where each name lives: imported when it is first used, so that `import wtool` costs nothing."""
 
 __all__ = [
+    "Aligned",
     "Averaged",
     "Checked",
     "Checkpoint",
@@ -133,6 +139,7 @@ __all__ = [
     "Plotted",
     "Recalibrated",
     "Refused",
+    "Reordered",
     "Resumed",
     "SettingDifference",
     "Shrunk",
@@ -148,6 +155,7 @@ __all__ = [
     "ValueDifference",
     "WtoolError",
     "__version__",
+    "align",
     "average",
     "check",
     "convert",

@@ -108,6 +108,7 @@ def test_values_of_training_options_are_checked(name: str, given: dict[str, Any]
 
 
 REQUIRED = {
+    "align": {"to": "reference.keras"},
     "patch": {"set": ["*/bias=0"]},
     **{name: {"initial": "init.keras"} for name in TICKETS},
     "prune": {"sparsity": 0.5},
@@ -242,6 +243,6 @@ def test_type_checkers_see_the_signatures(name: str) -> None:
         assert each.annotation is not None
         assert eval(ast.unparse(each.annotation), names) == parameters[each.arg].annotation
     imported = ast.unparse(ast.parse(Path(wtool.__file__).read_text()))
-    rooms = r"(ops\.(average|ema|merge|pack|patch|shrink|soup|transforms|training)|training\.lottery\.experiment)"
+    rooms = r"(ops\.(align|average|ema|merge|pack|patch|shrink|soup|transforms|training)|training\.lottery\.experiment)"
     what = r"wtool\.ops\.signatures import \*" if name in REGISTRY else rf"wtool\.{rooms} import .*\b{name}\b"
     assert re.search(f"from {what}", imported)

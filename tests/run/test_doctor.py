@@ -88,7 +88,7 @@ def test_other_initial_values_are_told_with_the_groups(tmp_path: Path) -> None:
     assert (
         "not the same initialisation: an average is not meaningful; use `wtool evaluate --ensemble`" in found.verdict[0]
     )
-    assert f"({first}, {second} | {other})" in found.verdict[0]
+    assert f", or `wtool align` before the average ({first}, {second} | {other})" in found.verdict[0]
     assert "of their kernels' norms" in found.verdict[0]
     assert [each.finding for each in found.kernels[:2]] == ["unlike"] * 2
 

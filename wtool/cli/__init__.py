@@ -20,6 +20,7 @@ from wtool.transforms.registry import REGISTRY, transform
 from wtool.version import __version__
 
 COMMANDS = {
+    "align": "Put channels in the order of another model's, so that an average makes sense.",
     "average": "One model out of several checkpoints.",
     "check": "What loading models would run, import or fetch, and whether they are whole.",
     "convert": "Models of Keras 2 become models of Keras 3, and each format another.",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from wtool.ops.align_options import Aligned
 from wtool.ops.average_options import Averaged
 from wtool.ops.converted import Converted
 from wtool.ops.merge_options import Merged
@@ -534,6 +535,69 @@ def stroke(
         >>> wtool.stroke("trained.keras", volatility_ratio=0.1, seed=1)  # doctest: +SKIP
 
     Source: KeraStroke's Stroke, which draws positions with repetition and ignores a set value of 0.
+    """
+
+def align(
+    models: Models,
+    *,
+    to: Path,
+    restarts: int = 1,
+    iterations: int = 100,
+    lock: Sequence[str] = (),
+    verify: bool = False,
+    optimizer: str = "keep",
+    output: Path | None = None,
+    in_place: bool = False,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+    seed: int | None = None,
+) -> list[Aligned]:
+    """Put the channels of models in the order in which their weights are most like those of a reference.
+
+    Hidden units, filters and attention heads of a network may change places, together with all that belongs to them,
+    and the network computes the same. Two trainings that began from different initial values have learnt similar
+    channels in another order, so that an average of their weights means nothing; an average with the aligned model may.
+    The models need one architecture. The optimizer's state goes along with the weights.
+
+    With W the weights of the reference, V those of the model and P a permutation of each group of channels, align looks
+    for the largest sum over tensors of <W, P(V)>: group by group, in a random order, round by round, until nothing gets
+    better. What it finds is a local optimum; ``restarts`` tries several orders and keeps the best result.
+
+    Args:
+        models: files, folders (searched for models), patterns, or `-` for standard input.
+        to: The model whose channels the others are to be like.
+        restarts (K): Searches, of which the best counts.
+        iterations (N): Rounds of a search at most.
+        lock: Channels of layers with paths like this stay where they are; repeatable.
+        verify: Run old and new model with Keras; tell the largest difference.
+        optimizer: What becomes of the optimizer's state. One of keep, drop.
+        output: A file, a folder for many models (pruned/), or - for standard output.
+        in_place: The model itself is the output.
+        dry_run: Say what would be done, in a table; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+        seed (N): Of the random numbers; a fresh one by default.
+
+    Returns:
+        one `wtool.Aligned` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.align("a.keras", to="b.keras", output="a-like-b.keras")  # doctest: +SKIP
+
+    Source: Ainsworth, Hayase & Srinivasa, "Git Re-Basin: Merging Models modulo Permutation Symmetries",
+    arXiv:2209.04836, algorithm 1.
     """
 
 def average(

@@ -88,7 +88,7 @@ def _starts(kernels: tuple[KernelDiagnosis, ...], found: Findings) -> list[str]:
         kept = _norms(unlike)
         return [
             f"not the same initialisation{order}: an average is not meaningful; "
-            f"use `wtool evaluate --ensemble` ({models}){kept}"
+            f"use `wtool evaluate --ensemble`, or `wtool align` before the average ({models}){kept}"
         ]
     told = []
     if unlike:

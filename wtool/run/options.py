@@ -97,6 +97,11 @@ class Keeping(Unseeded):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeepingSeeded(Seed, Keeping):
+    """The same, where random numbers are drawn for the search of the result."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Options(Execution, Seed, Selection, Output):
     """The options that all transforms of single models share."""
 

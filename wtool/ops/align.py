@@ -1,0 +1,38 @@
+"""Channels of models in the order of a reference's, so that an average of both makes sense.
+
+`wtool/ops/signatures.pyi` has the function's signature for type checkers and editors; `make docs` writes it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from wtool.errors import Usage
+from wtool.ops.align_options import Align, Aligned
+from wtool.ops.functions import function_of, given_of
+from wtool.run.batch import check_words, do_all, fresh_seed, tasks_of, words_of
+from wtool.run.options import KeepingSeeded
+from wtool.words import Models
+
+if TYPE_CHECKING:
+    from wtool.ops.signatures import align as align
+
+
+def _align(models: Models, given: Mapping[str, Any]) -> list[Aligned]:
+    from wtool.ops.aligning import NAME, Aligning
+
+    options, how = Align(**given_of(Align, given)), KeepingSeeded(**given_of(KeepingSeeded, given))
+    words, reference = words_of(models), os.fspath(options.to)
+    check_words(words, how, reference)
+    seed = fresh_seed() if how.seed is None else how.seed
+    planner = Aligning(options, reference, seed, how.seed is not None, how.optimizer)
+    tasks = tasks_of(planner, words, NAME, how, initial=reference)
+    as_files = not any("-" in (task.model, task.goal.path) for task in tasks)
+    if options.verify and (how.dry_run or how.in_place or not as_files):
+        raise Usage("verifying needs the old and the new model as files: no dry run, not in place, no pipe")
+    return do_all(tasks, how)
+
+
+globals()["align"] = function_of(Align, "align", (Align, KeepingSeeded), Aligned, _align, required=("to",))
