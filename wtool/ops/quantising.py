@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import prod, sqrt
@@ -45,9 +45,9 @@ def quantised(base: Checkpoint) -> Changes:
     root, _ = read_architecture(config, base.keras_version)
     found = list(targets(root))
     layers, left = _chosen(base, found)
-    left += _of_authors(base, root)
+    stay = _by_reason([*left, *_of_authors(base, root)])
     if not layers:
-        raise Refused(f"no layer can be quantised: {a_few(left or ['none is of a class that Keras quantises'])}")
+        raise Refused(f"no layer can be quantised: {a_few(stay or ['none is of a class that Keras quantises'])}")
     matrices = [matrix for layer in layers for matrix in layer.matrices]
     if odd := [each.tensor.path for each in matrices if not each.is_finite]:
         raise Refused(f"no code stands for the values of {a_few(odd)}, which are not finite")
@@ -57,8 +57,7 @@ def quantised(base: Checkpoint) -> Changes:
     )
     actions = {each.tensor.path: f"becomes int8 codes with {prod(each.grouping.shape):,} scales" for each in matrices}
     actions |= {slot.path: "is left out" for slot in base.slots}
-    stay = [f"stays as it is: {each}" for each in left]
-    notes = (*_lost(base), *_errors(base, matrices), *_attention(layers), *stay)
+    notes = (*_lost(base), *_errors(base, matrices), *_attention(layers), *(f"not quantised: {each}" for each in stay))
     return Changes(composition=composition, actions=actions, notes=notes)
 
 
@@ -78,8 +77,8 @@ def _config(base: Checkpoint) -> dict[str, Any]:
     return base.config
 
 
-def _chosen(base: Checkpoint, found: Sequence[Target]) -> tuple[list[_Layer], list[str]]:
-    """Returns the layers that are quantised; and the others that Keras would quantise, with reasons."""
+def _chosen(base: Checkpoint, found: Sequence[Target]) -> tuple[list[_Layer], list[tuple[str, str]]]:
+    """Returns the layers that are quantised; and the names of others of such classes, with reasons."""
     own: dict[str, dict[str, Tensor]] = {}
     for tensor in base.weights:
         if tensor.copy_of is None:
@@ -91,19 +90,27 @@ def _chosen(base: Checkpoint, found: Sequence[Target]) -> tuple[list[_Layer], li
             continue  # another entry of the same layer
         layer = _layer(base, target, own.get(target.path, {}))
         if isinstance(layer, str):
-            left.append(f"{target.path} ({target.node.class_name}): {layer}")
+            left.append((f"{target.path} ({target.node.class_name})", layer))
         else:
             layers.append(layer)
     return layers, left
 
 
-def _of_authors(base: Checkpoint, root: Node) -> Iterator[str]:
-    """Yields the layers of their author's classes that have matrices, with the reason why they stay."""
+def _of_authors(base: Checkpoint, root: Node) -> Iterator[tuple[str, str]]:
+    """Yields the names of layers of their author's classes that have matrices, with the reason why they stay."""
     nodes = dict(root.paths())
     matrices = [tensor.layer for tensor in base.weights if len(tensor.shape) > 1]
     for path in dict.fromkeys(owner_of(layer, nodes) or "" for layer in matrices):
         if nodes[path].kind is None:
-            yield f"{path or 'the model'} ({nodes[path].class_name}): its class is its author's"
+            yield f"{path or 'the model'} ({nodes[path].class_name})", "its class is its author's"
+
+
+def _by_reason(left: Iterable[tuple[str, str]]) -> list[str]:
+    """Returns why layers are not quantised, one line for each reason."""
+    names: dict[str, list[str]] = {}
+    for name, reason in left:
+        names.setdefault(reason, []).append(name)
+    return [f"{a_few(own)}: {reason}" for reason, own in names.items()]
 
 
 def _layer(base: Checkpoint, target: Target, own: Mapping[str, Tensor]) -> _Layer | str:

@@ -11,6 +11,7 @@ Source: `quantize`, `_int8_build` and `_analyze_quantization_info` in keras/src/
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -110,7 +111,7 @@ def groupings(target: Target, shapes: Mapping[str, Shape]) -> dict[str, Grouping
     """
     node = target.node
     wanted = ["kernel" if node.kind in ("Dense", "EinsumDense") else "embeddings"]
-    if node.kind == "ReversibleEmbedding" and node.config.get("tie_weights", True) is False:
+    if node.kind == "ReversibleEmbedding" and not node.config.get("tie_weights", True):
         wanted.append("reverse_embeddings")
     if missing := [name for name in wanted if name not in shapes]:
         return f"the file has no {missing[0]} for it"
@@ -150,6 +151,8 @@ def einsum_grouping(equation: str, kernel: Shape) -> Grouping | None:
     if match is None:
         return None
     inputs, own, outputs = match.groups()
+    if len(own) != len(kernel) or max(len(inputs), len(outputs)) > len(string.ascii_letters):
+        return None
     reduced = [axis for axis, label in enumerate(own) if label not in outputs]
     order = [own.index(label) for label in outputs if label in own]
     if sorted([*order, *reduced]) != list(range(len(kernel))):
@@ -157,19 +160,16 @@ def einsum_grouping(equation: str, kernel: Shape) -> Grouping | None:
     new_for_inputs = [axis for axis, label in enumerate(outputs) if label not in inputs]
     new = [axis for axis, label in enumerate(outputs) if label not in own]
     gone: list[int] = []
-    place = None
-    # Keras puts a reduced axis where the output has a free one; once none is free, at the last place again.
+    # Keras puts a reduced axis where the output has a free one, and where none is free at the place that one variable
+    # happens to hold: the last one for the inputs, before them the place of the kernel's last axis, or -1.
+    place = outputs.find(own[-1])
     for _ in (label for label in inputs if label not in outputs):
         place = new_for_inputs.pop(0) if new_for_inputs else place
-        if place is None:
-            return None
     for axis in reduced:
         if new:
             place = new.pop(0)
         else:
             gone.append(axis)
-        if place is None:
-            return None
         order.insert(place, axis)
     shape = _arranged([1 if axis in reduced else kernel[axis] for axis in order], new, gone)
     return None if shape is None else Grouping(tuple(reduced), tuple(order), shape)
@@ -203,7 +203,7 @@ def attention_equation(attention: Node, part: Node, kernel: Shape) -> str | None
     if rank is None or rank < 2 or len(kernel) < 2:
         return None
     inner = 2 if part.name == "attention_output" else 1  # axes that the kernel takes away: heads and their values
-    letters = "abcdefghijklmnopqrstuvwxyz"
+    letters = string.ascii_letters
     if rank + len(kernel) > len(letters):
         return None
     free, taken = letters[: rank - 1], letters[rank - 1 : rank - 1 + inner]
