@@ -258,6 +258,42 @@ def test_new_names_for_all_layers_and_back(source: Path, tmp_path: Path) -> None
     assert same(everything(tmp_path / "back.keras"), everything(source))
 
 
+RNN = FIXTURES / "zoo" / "k3.15.1" / "rnn.keras"
+
+
+def test_new_names_inside_wrappers(tmp_path: Path) -> None:
+    words = ["bi=both", "bi/forward_lstm=forward_one", "bi/backward_lstm=two", "gru=last"]
+    wtool.patch(RNN, rename=words, output=tmp_path / "new.keras")
+    moved = {"bi/forward_lstm/": "both/forward_one/", "bi/backward_lstm/": "both/two/", "gru/": "last/"}
+    wanted = everything(RNN)
+    for old, new in moved.items():
+        wanted = {
+            path.replace(old, new) if path.startswith(old) or f"/{old}" in path else path: each
+            for path, each in wanted.items()
+        }
+    assert same(everything(tmp_path / "new.keras"), wanted)
+    words = ["both=bi", "both/forward_one=forward_lstm", "both/two=backward_lstm", "last=gru"]
+    wtool.patch(tmp_path / "new.keras", rename=words, output=tmp_path / "back.keras")
+    assert same(everything(tmp_path / "back.keras"), everything(RNN))
+    assert wtool.diff(RNN, tmp_path / "back.keras").equal
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("bi/forward_lstm=one", "Keras puts forward_ before the name, as in forward_one"),
+        ("bi/forward_lstm=forward_lstm/x", "write the path"),
+        ("bi/backward_lstm=forward_lstm", "two layers would be called forward_lstm"),
+        ("bi/other=x", "has no layer bi/other"),
+        ("gru/gru_cell=x", "has no name of its own: gru"),
+    ],
+)
+def test_names_inside_wrappers_that_are_none(word: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(wtool.WtoolError, match=told):
+        wtool.patch(RNN, rename=[word], output=tmp_path / "out.keras")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("word", "told"), [("a=b", "two layers would be called b"), ("nothing=x", "has no layer nothing")]
 )
@@ -511,6 +547,36 @@ def test_keras_loads_and_trains_a_model_with_new_names(tmp_path: Path) -> None:
         model.fit(x, np.ones((32, 3)), epochs=1, shuffle=False, verbose=0).history["loss"] for model in (made, own)
     ]
     assert losses[0] == losses[1]
+    for some, others in zip(made.optimizer.variables, own.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(some), np.asarray(others))
+
+
+@pytest.mark.tensorflow
+def test_keras_loads_a_model_with_new_names_inside_wrappers(tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    keras.utils.clear_session()
+    layers = keras.layers
+    own = keras.Sequential(
+        [
+            keras.Input((5, 3)),
+            layers.TimeDistributed(layers.Dense(4), name="each"),
+            layers.Bidirectional(layers.LSTM(2, return_sequences=True), name="both"),
+            layers.Bidirectional(layers.LSTM(2), backward_layer=layers.LSTM(2, go_backwards=True), name="two"),
+        ]
+    )
+    own.compile("adam", "mse")
+    x = np.random.default_rng(0).normal(size=(4, 5, 3)).astype("float32")
+    own.fit(x, np.ones((4, 4)), verbose=0)
+    own.save(tmp_path / "own.keras")
+    with wtool.open_checkpoint(str(tmp_path / "own.keras")) as model:
+        inner = [each.name for each in model.contents.layers if each.name.count("/") == 1]
+    words = [f"{path}={'forward_' if '/forward_' in path else ''}new{n}" for n, path in enumerate(inner)]
+    wtool.patch(tmp_path / "own.keras", rename=words, output=tmp_path / "new.keras")
+    made = keras.models.load_model(tmp_path / "new.keras")
+    assert made.get_layer("each").layer.name == "new0"
+    assert made.get_layer("both").forward_layer.name == "forward_new1"
+    assert made.get_layer("both").backward_layer.name == "new2"
+    np.testing.assert_array_equal(made.predict(x, verbose=0), own.predict(x, verbose=0))
     for some, others in zip(made.optimizer.variables, own.optimizer.variables, strict=True):
         np.testing.assert_array_equal(np.asarray(some), np.asarray(others))
 

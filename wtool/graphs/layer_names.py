@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wtool.errors import Refused, a_few
+from wtool.errors import Refused
+from wtool.graphs.inner_names import rename_inner
 from wtool.schema import graph
 from wtool.schema.config import COMPILED
 from wtool.schema.inbound_nodes import Ref, refs_of
+from wtool.schema.upgrade.upgraded import moved_path
 
 BY_OUTPUT = ("loss", "loss_weights", "metrics", "weighted_metrics")
 """What a compiled model may have by the names of its output layers."""
@@ -25,12 +27,11 @@ def rename_layers(config: dict[str, Any], names: Mapping[str, str]) -> dict[str,
         old path -> new path of each layer whose path changes.
 
     Raises:
-        Refused: a layer is not there, or two layers would have one name.
+        Refused: a layer is not there, has no name of its own, or two layers would have one name.
     """
     root = graph.read(config)
     known = {layer.path for model in root.walk() for layer in model.layers}
-    if missing := [path for path in names if path not in known]:
-        raise Refused(f"has no layer {a_few(missing)} that could be renamed; `wtool inspect` lists its layers")
+    inner = rename_inner(config, {path: name for path, name in names.items() if path not in known})
     moved: dict[str, str] = {}
     for model in list(root.walk()):
         above = moved.get(model.path, model.path)
@@ -47,6 +48,8 @@ def rename_layers(config: dict[str, Any], names: Mapping[str, str]) -> dict[str,
             _call(layer.entry, new[layer.name])
         if model is root:
             rename_outputs(config.get(COMPILED), new)
+    for path, (owner, name) in inner.items():
+        moved[path] = f"{moved_path(owner, moved)}/{name}"
     return {old: path for old, path in moved.items() if old != path}
 
 
