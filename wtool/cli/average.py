@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import click
 
 from wtool.cli import options
-from wtool.cli.console import print_table, progress_bar, refuse_two_outputs, say, say_passed_by
-from wtool.cli.doctor import say_diagnosis
+from wtool.cli.console import print_table, say, say_passed_by
+from wtool.cli.merging import merged
 from wtool.cli.transforming import help_of
 from wtool.ops.average_options import CALCULATED, Average, Averaged, Considered
 
@@ -26,18 +23,7 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -
     """Average checkpoints, and tell what was done."""
     from wtool.ops.average import average
 
-    refuse_two_outputs(as_json, chosen["output"])
-    chosen["recalibrate"] = chosen["recalibrate"] or None
-    with progress_bar("averaging", quiet) as progress:
-        done = average(paths, progress=progress, diagnosed=None if as_json else partial(say_diagnosis, quiet), **chosen)
-    if as_json:
-        click.echo(json.dumps(asdict(done)))
-    elif chosen["dry_run"]:
-        print_table(["tensor", "what would become of it"], list(done.actions.items()))
-    if done.drifts and not as_json and (chosen["dry_run"] or not quiet):
-        from wtool.cli.recalibrate import print_drifts
-
-        print_drifts(done.drifts, is_error=not chosen["dry_run"])
+    done = merged(average, paths, "averaging", as_json, quiet, chosen)
     if quiet:
         for note in done.warnings:
             say(f"note: {note}")

@@ -55,9 +55,9 @@ def command(a: str, b: str, as_json: bool, patch: bool, quiet: bool, **chosen: A
         wtool diff before.keras after.keras --patch -o changes.wpatch
     """
     try:
-        if patch:
-            return _write_patch(a, b, as_json, quiet, **chosen)
-        return _compare(a, b, as_json, quiet, **chosen)
+        own, others = (PATCHING, COMPARING) if patch else (COMPARING, PATCHING)
+        _refuse([name for name in others if chosen[name]], is_patch=patch)
+        return (_write_patch if patch else _compare)(a, b, as_json, quiet, **{name: chosen[name] for name in own})
     except Unwritable as error:
         return max(unwritable(error), TROUBLE)
     except Exception as error:
@@ -67,21 +67,21 @@ def command(a: str, b: str, as_json: bool, patch: bool, quiet: bool, **chosen: A
         return TROUBLE
 
 
-def _compare(
-    a: str,
-    b: str,
-    as_json: bool,
-    quiet: bool,
-    atol: float,
-    rtol: float,
-    stat: bool,
-    show_all: bool,
-    output: str | None,
-    force: bool,
-) -> int:
+COMPARING, PATCHING = ("atol", "rtol", "stat", "show_all"), ("output", "force")
+"""Options of a comparison, and of a patch."""
+
+
+def _refuse(chosen: Sequence[str], is_patch: bool) -> None:
+    """Refuse options that are not for what is done."""
+    words = [max(each.opts, key=len) for each in command.params if each.name in chosen]
+    if words and is_patch:
+        raise Usage(f"a patch has every difference, to the bit: no {' and no '.join(words)} beside --patch")
+    if words:
+        raise Usage(f"{' and '.join(words)}: for a patch, which --patch writes")
+
+
+def _compare(a: str, b: str, as_json: bool, quiet: bool, atol: float, rtol: float, stat: bool, show_all: bool) -> int:
     """Show in what two models differ; returns the exit status."""
-    if output is not None or force:
-        raise Usage("--output and --force are for a patch, which --patch writes")
     from wtool.ops.diff import diff
 
     with progress_bar("comparing", quiet) as progress:
@@ -93,21 +93,8 @@ def _compare(
     return EQUAL if found.equal else DIFFERENT
 
 
-def _write_patch(
-    a: str,
-    b: str,
-    as_json: bool,
-    quiet: bool,
-    atol: float,
-    rtol: float,
-    stat: bool,
-    show_all: bool,
-    output: str | None,
-    force: bool,
-) -> int:
+def _write_patch(a: str, b: str, as_json: bool, quiet: bool, output: str | None, force: bool) -> int:
     """Write a patch; returns the exit status."""
-    if atol or rtol or stat or show_all:
-        raise Usage("a patch has every difference, to the bit: no --atol, --rtol, --stat or --all beside --patch")
     refuse_two_outputs(as_json, output)
     from wtool.ops.diff_patch import make_patch
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import click
 
 from wtool.cli import options
-from wtool.cli.console import print_table, progress_bar, refuse_two_outputs, say, say_passed_by
-from wtool.cli.doctor import say_diagnosis
+from wtool.cli.console import say, say_passed_by
+from wtool.cli.merging import merged
 from wtool.cli.transforming import help_of
 from wtool.ops.merge_options import CALCULATED, Merge, Merged
 from wtool.transforms.merging.registry import METHODS
@@ -29,18 +26,7 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
     """Merge models, and tell what was done."""
     from wtool.ops.merge import merge
 
-    refuse_two_outputs(as_json, chosen["output"])
-    chosen["recalibrate"] = chosen["recalibrate"] or None
-    with progress_bar("merging", quiet) as progress:
-        done = merge(models, progress=progress, diagnosed=None if as_json else partial(say_diagnosis, quiet), **chosen)
-    if as_json:
-        click.echo(json.dumps(asdict(done)))
-    elif chosen["dry_run"]:
-        print_table(["tensor", "what would become of it"], list(done.actions.items()))
-    if done.drifts and not as_json and (chosen["dry_run"] or not quiet):
-        from wtool.cli.recalibrate import print_drifts
-
-        print_drifts(done.drifts, is_error=not chosen["dry_run"])
+    done = merged(merge, models, "merging", as_json, quiet, chosen)
     if not quiet:
         _report(done)
         if not as_json:
@@ -55,9 +41,7 @@ def _report(done: Merged) -> None:
     if done.skipped:
         say(f"{done.output} is there already, made from the same models in the same way: skipped")
         return
-    merged = sum(action.startswith(CALCULATED) for action in done.actions.values())
+    count = sum(action.startswith(CALCULATED) for action in done.actions.values())
     seed = "" if done.seed is None else f"; seed {done.seed}"
-    what = (
-        f"{merged} tensors merged by {done.method} ({done.parameters:,} numbers), {len(done.actions) - merged} others"
-    )
+    what = f"{count} tensors merged by {done.method} ({done.parameters:,} numbers), {len(done.actions) - count} others"
     say(f"{what}{seed}; nothing written" if done.output is None else f"{what}{seed}; written to {done.output}")
