@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import wtool
+from tests.cli.test_cli import run
 from tests.graphs import test_taking_out as models
 from tests.graphs.test_swap import example, predicted, scattered
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.opener import Opener, open_checkpoint
+from wtool.errors import Refused
 from wtool.graphs.dead import Dead, dead_channels
 from wtool.graphs.structure import structure_of
 from wtool.graphs.taking_out import take_out
@@ -231,3 +234,32 @@ def test_random_zeros(build: Callable[[], Any], seed: int, tmp_path: Path) -> No
         variable.assign(values)
     kept, _ = same(model, tmp_path)
     assert kept or build in (models.channels_first, models.own)
+
+
+def test_inspect_tells_dead_channels(tmp_path: Path) -> None:
+    given = keras.Input((4,))
+    a, b = L.Dense(5, name="a"), L.Dense(6, name="b")
+    model = scattered(keras.Model(given, L.Dense(2)(b(a(given)))))
+    model.save(tmp_path / "none.keras")
+    assert wtool.inspect(tmp_path / "none.keras")["dead"] == []
+    model = scattered(keras.Model(given, L.Dense(2)(b(a(given)))))
+    zeroed(a, [1, 3])
+    model.save(tmp_path / "some.keras")
+    assert wtool.inspect(tmp_path / "some.keras")["dead"] == [{"channels_of": ["a"], "channels": 5, "dead": 2}]
+    assert b"dead: 2 of 5 channels of a\n" in run("inspect", tmp_path / "some.keras").stdout
+
+
+def test_models_in_models_that_are_called_too_often_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of the models calls the one inside it twice, so that the innermost is called 2**9 times."""
+    given = keras.Input((2,))
+    model = keras.Model(given, L.Dense(2, kernel_initializer="zeros")(given))
+    for _ in range(9):
+        model = keras.Model(given, model(model(given)))
+    model.save(tmp_path / "deep.keras")
+    assert wtool.inspect(tmp_path / "deep.keras")["dead"] == []  # one layer, whose outputs are the model's
+    monkeypatch.setattr("wtool.graphs.labelling.MOST_CALLS", 500)
+    with pytest.raises(Refused, match="more than 500 times"):
+        found_in(tmp_path / "deep.keras")
+    assert wtool.inspect(tmp_path / "deep.keras")["dead"] == []

@@ -14,7 +14,7 @@ from wtool.cli import options
 from wtool.cli.console import print_table
 from wtool.cli.inspect_cost import InputShape, show_cost
 from wtool.cli.read_only import each_model
-from wtool.errors import Usage, one_line
+from wtool.errors import Usage, a_few, one_line
 
 if TYPE_CHECKING:
     from wtool.run.pipeline import Progress
@@ -130,6 +130,8 @@ def _footer(found: dict[str, Any]) -> Iterator[str]:
         step = "step not stored" if optimizer["step"] is None else f"step {optimizer['step']:,}"
         state = "its state is lost" if optimizer["lost"] else f"{step}, {kinds}"
         yield f"optimizer: {optimizer['class'] or 'class not told'}, {state}"
+    for each in found["dead"]:
+        yield f"dead: {each['dead']:,} of {each['channels']:,} channels of {a_few(each['channels_of'])}"
     for record in found["lineage"]:
         names = ", ".join(str(entry.get("name")) for entry in _entries(record))
         yield f"lineage: {record.get('operation')} {json.dumps(record.get('parameters'))} of {names}"

@@ -16,7 +16,7 @@ from wtool.dtypes import Array
 from wtool.errors import Refused, in_short
 from wtool.graphs.groups import Side
 from wtool.graphs.labels import Book, Labels
-from wtool.graphs.layer_changes import INPUT, AxisEdit, Input, LayerChange, Stuck
+from wtool.graphs.layer_changes import INPUT, MOST_CALLS, AxisEdit, Input, LayerChange, Stuck
 from wtool.graphs.propagate import change_of
 from wtool.graphs.units import Units, units_of
 from wtool.graphs.values import is_meant, weights_by_layer
@@ -121,6 +121,8 @@ class _Walk:
         """Follow labels through a model. Returns those of its outputs."""
         at: dict[Key, State] = dict(zip(model.inputs, given, strict=False))
         for call in model.calls:
+            if len(self.found.seen) == MOST_CALLS:
+                raise Refused(f"models in its models are called more than {MOST_CALLS:,} times in all")
             states = tuple(at.get(ref.key, {}) for ref in call.inputs)
             seen = Seen(call, states, tuple(shapes.get(ref.key) for ref in call.inputs))
             self.found.seen.append(seen)

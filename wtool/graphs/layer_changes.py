@@ -12,6 +12,10 @@ from wtool.schema.keras_names import FUNCTIONS
 from wtool.schema.layers import PartialShape, channel_axis, quantisation
 from wtool.schema.layers.activations import ACROSS, HALVING
 
+MOST_CALLS = 200_000
+"""Calls of layers in a graph, those inside models counted for each call of the model: n models in each other, each of
+them called twice, make 2**n."""
+
 INPUT, COPY, ZERO, ONE = "input", "copy", "zero", "one"
 """Values of new positions of a weight: what the user chose for new inputs; the value of the counterpart; a number."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wtool.errors import Refused, in_short
-from wtool.graphs.layer_changes import Input, LayerChange, Stuck
+from wtool.graphs.layer_changes import MOST_CALLS, Input, LayerChange, Stuck
 from wtool.graphs.layer_rules import layer_change
 from wtool.graphs.propagate_operations import operation_change
 from wtool.graphs.reindex import Reindex, unchanged
@@ -108,6 +108,7 @@ class _Walk:
         self.alone = alone
         self.found = Propagation()
         self._given: dict[str, list[Reindex | None]] = {}
+        self._calls = 0
 
     def model(
         self, model: Model, given: Sequence[Reindex | None], axes: Sequence[int | None] | None, shapes: Shapes
@@ -119,6 +120,9 @@ class _Walk:
             if axis is not None:
                 channels[key] = axis
         for call in model.calls:
+            self._calls += 1
+            if self._calls > MOST_CALLS:
+                raise Refused(f"models in its models are called more than {MOST_CALLS:,} times in all")
             inputs = [Input(ref.word, at.get(ref.key), shapes.get(ref.key)) for ref in call.inputs]
             axis = _channels(call, [channels.get(ref.key) for ref in call.inputs], shapes.get(call.key))
             try:

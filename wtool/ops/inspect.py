@@ -14,6 +14,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.lost import lost_slots, saved_step
 from wtool.dtypes import Array
+from wtool.errors import Refused
 from wtool.run import pipeline
 from wtool.transforms.statistics import Statistics, statistics
 
@@ -62,10 +63,30 @@ def _described(checkpoint: Checkpoint, found: dict[str, Statistics]) -> dict[str
         "bytes": sum(tensor.nbytes for tensor in weights),
         "layers": [{"name": layer.name, "class": layer.class_name} for layer in checkpoint.contents.layers],
         "tensors": [_tensor(tensor, found[tensor.path]) for tensor in weights],
+        "dead": _dead(checkpoint, found),
         "optimizer": _optimizer(checkpoint),
         "lineage": _without_nan(lineage_json(checkpoint.lineage)),
         "notes": [*checkpoint.notes, *bad],
     }
+
+
+def _dead(checkpoint: Checkpoint, found: dict[str, Statistics]) -> list[dict[str, Any]]:
+    """The layers with channels that cannot change an output; none where nothing is zero, or the graph is not known."""
+    if checkpoint.config is None or not any(each.zeros for path, each in found.items() if path.endswith("kernel")):
+        return []
+    # Imported late: most models have no zeros.
+    from wtool.graphs.dead import dead_channels
+    from wtool.schema import graph
+
+    try:
+        dead = dead_channels(checkpoint, graph.read(checkpoint.config))
+    except Refused:
+        return []
+    groups = {group.name: group for group in dead.groups}
+    return [
+        {"channels_of": list(groups[name].layers), "channels": groups[name].size, "dead": int((~kept).sum())}
+        for name, kept in dead.kept.items()
+    ]
 
 
 def _tensor(tensor: Tensor, found: Statistics) -> dict[str, Any]:
