@@ -125,7 +125,7 @@ def test_nan_has_no_rank_in_a_group() -> None:
 
 def test_vectors_have_no_inputs() -> None:
     for words in ({"pattern": "2:4"}, {"sparsity": 0.5, "block": "2x2"}):
-        with pytest.raises(wtool.Usage, match="need axes of inputs, which these have not: bias"):
+        with pytest.raises(wtool.Usage, match="need axes of inputs, and nothing tells any of bias"):
             on_arrays(Prune(**words), {"bias": np.ones(8)})  # type: ignore[arg-type]
 
 

@@ -77,7 +77,7 @@ def _groups(prune: Prune, data: Data, sizes: Mapping[Site, int]) -> list[tuple[t
 
 def is_depthwise(site: Site) -> bool:
     """Returns whether each output unit of a kernel sees one channel only."""
-    return bool(site.unit_axes) and not site.input_axes
+    return len(site.unit_axes) == 2 and not site.input_axes
 
 
 def named(sites: Sequence[Site]) -> str:
@@ -94,7 +94,9 @@ def dimensions(site: Site) -> int:
     """
     window = [size for axis, size in enumerate(site.shape) if axis not in (*site.unit_axes, *site.input_axes)]
     matrix = [math.prod(site.shape[axis] for axis in axes) for axes in (site.unit_axes, site.input_axes)]
-    return sum(window) + (sum(matrix) if site.unit_axes else 0)
+    if is_depthwise(site) or site.input_axes:
+        return sum(window) + sum(matrix)
+    return sum(site.shape)
 
 
 def erdos_renyi(sizes: Sequence[int], dimensions: Sequence[int], count: int) -> list[int]:

@@ -56,6 +56,6 @@ def split_off(sites: list[Site], planes: dict[Site, Plane | None], what: str) ->
     """
     without = [site for site in sites if planes[site] is None]
     if odd := [site for site in without if not is_depthwise(site) or site.is_named]:
-        raise Usage(f"{what} need axes of inputs, which these have not: {named(odd)}; leave them out")
+        raise Usage(f"{what} need axes of inputs, and nothing tells any of {named(odd)}; --exclude what has none")
     notes = (f"depthwise kernels have one input for each output, and stay as they are: {named(without)}",)
     return [site for site in sites if planes[site] is not None], notes if without else ()

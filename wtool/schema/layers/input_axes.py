@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wtool.schema.layers.entry import Settings, Shape
-from wtool.schema.layers.output_units import output_unit_axes
+from wtool.schema.layers.output_units import names_projection, output_unit_axes
 from wtool.schema.layers.table import entry_of
 
 
@@ -18,13 +18,16 @@ def input_axes(class_name: str | None, role: str, shape: Shape, settings: Settin
         class_name, role, shape, settings, name: see `output_unit_axes`.
 
     Returns:
-        axes in ascending order; () for a variable that has none, such as a bias or a gamma.
+        axes in ascending order; () for a variable that has none, such as a bias or a gamma, and for a kernel of an
+        EinsumDense whose equation nobody tells, unless it is a matrix.
     """
     units = output_unit_axes(class_name, role, shape, settings, name)
     rank = len(shape)
     entry = None if class_name is None else entry_of(class_name) or entry_of(f"wtool>{class_name}")
     channels = "together" if entry is None else entry.channels
     if not units or role == "depthwise_kernel" or (channels == "depthwise" and role == "kernel"):
+        return ()
+    if channels == "einsum" and rank > 2 and not settings.get("equation") and not names_projection(name):
         return ()
     if (
         role == "embeddings"

@@ -56,8 +56,13 @@ def _of_equation(equation: Any, rank: int) -> tuple[int, ...]:
     return tuple(axis for axis, letter in enumerate(kernel) if letter in output) if len(kernel) == rank else ()
 
 
+def names_projection(name: str) -> bool:
+    """Returns whether a layer is called as a projection of an attention layer."""
+    return name in ("query", "key", "value", "gate", "attention_output")
+
+
 def _of_projection(name: str, rank: int) -> tuple[int, ...]:
     """Of the projections of an attention layer: those of the output sum over heads, all others make heads."""
     if name == "attention_output" and rank > 2:
         return tuple(range(2, rank))
-    return tuple(range(1, rank)) if name in ("query", "key", "value", "gate") else (rank - 1,)
+    return tuple(range(1, rank)) if names_projection(name) and name != "attention_output" else (rank - 1,)
