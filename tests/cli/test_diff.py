@@ -12,6 +12,7 @@ import pytest
 
 from tests import forkserver
 from tests.models import BLOBS, FIXTURES, HOSTILE, noisy
+from wtool.cli import diff_table
 
 ONE, OTHER = BLOBS[0], BLOBS[1]
 
@@ -29,11 +30,49 @@ def test_the_table_has_the_largest_relative_difference_first() -> None:
     done = run(ONE, OTHER)
     assert (done.returncode, done.stderr) == (1, b"")
     header, *rows = done.stdout.decode().splitlines()
-    assert header.split()[:4] == ["tensor", "shape", "dtype", "changed"]
+    assert header.split()[:3] == ["tensor", "shape", "changed"]  # no dtype, which all keep
+    assert "zeros" not in header
     column = header.index("relative") + len("relative")
     sizes = [float(row[:column].split()[-1]) for row in rows]
     assert len(rows) == 9
     assert sizes == sorted(sizes, reverse=True)
+
+
+def test_columns_are_there_that_say_something(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.weights.h5", "b.weights.h5")]
+    for path, dtype, values in zip(paths, ("f4", "f8"), ([1, 0, 3], [-1, 0, 3]), strict=True):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("layers/dense/vars/0", data=np.array(values, dtype))
+    header, row = run(*paths).stdout.decode().splitlines()
+    assert header.split() == [
+        "tensor",
+        "shape",
+        "dtype",
+        "changed",
+        "max",
+        "|d|",
+        "at",
+        "rms",
+        "relative",
+        "cosine",
+        "signs",
+    ]
+    assert "float32 -> float64" in row
+    assert "1 (33%)" in row
+
+
+def test_a_narrow_terminal_has_the_columns_that_matter_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = {"tensor": ["x" * 30], "shape": ["3x4"], "at": ["1,2"], "rms": ["1e-5"], "relative": ["0.1"]}
+    for width, out in ((80, []), (55, ["at"]), (40, ["at", "rms", "shape"]), (10, ["at", "rms", "shape"])):
+        monkeypatch.setenv("COLUMNS", str(width))
+        assert diff_table._without_room(columns) == out
+
+
+@pytest.mark.parametrize(
+    ("part", "words"), [(0, "none"), (1, "1 (<1%)"), (500, "500 (50%)"), (999, "999 (>99%)"), (1000, "all")]
+)
+def test_shares(part: int, words: str) -> None:
+    assert diff_table._share(part, 1000) == words
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import counted, is_debugging, print_table, progress_bar, refuse_two_outputs, say
+from wtool.cli.console import counted, is_debugging, progress_bar, refuse_two_outputs, say
+from wtool.cli.diff_table import ROWS, print_tensors
 from wtool.cli.streams import Unwritable, unwritable
 from wtool.errors import Usage, explained, one_line
 
 if TYPE_CHECKING:
-    from wtool.run.difference import Diff, SettingDifference, TensorDifference
+    from wtool.run.difference import Diff, SettingDifference
 
 EQUAL, DIFFERENT, TROUBLE = 0, 1, 2
 """The exit statuses, which are those of `diff`."""
-
-ROWS = 20
-"""Tensors that are shown without `--all`."""
 
 SHOWN = 60
 """Characters of the value of a setting that are shown."""
@@ -119,7 +117,7 @@ def _show(found: Diff, stat: bool, show_all: bool, as_json: bool) -> None:
     elif not found.equal:
         for line in _lines(found):
             click.echo(one_line(line))
-        _print_tensors([each for each in (*found.tensors, *found.slots) if each.is_different], show_all)
+        print_tensors([each for each in (*found.tensors, *found.slots) if each.is_different], show_all)
 
 
 def _without_infinity(value: Any) -> Any:
@@ -171,48 +169,3 @@ def _change(each: SettingDifference) -> str:
 def _short(value: Any) -> str:
     text = json.dumps(value, default=str)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
-
-
-HEADER = ("tensor", "shape", "dtype", "changed", "max |d|", "at", "rms", "relative", "cosine", "signs", "zeros", "NaN")
-
-
-def _print_tensors(tensors: Sequence[TensorDifference], show_all: bool) -> None:
-    """Print a table of tensors, the largest relative difference first."""
-    if not tensors:
-        return
-    ordered = sorted(tensors, key=_size, reverse=True)
-    shown = ordered if show_all else ordered[:ROWS]
-    print_table(HEADER, [_row(each) for each in shown], right=range(3, len(HEADER)))
-    if len(shown) < len(ordered):
-        click.echo(f"and {counted(len(ordered) - len(shown), 'tensor')} more (--all)")
-
-
-def _size(tensor: TensorDifference) -> float:
-    values = tensor.values
-    return math.inf if values is None or math.isnan(values.relative) else values.relative
-
-
-def _row(tensor: TensorDifference) -> list[str]:
-    name = tensor.path if tensor.path == tensor.other_path else f"{tensor.path} -> {tensor.other_path}"
-    shapes, dtypes = [" -> ".join(dict.fromkeys(pair)) for pair in (map(_shape, tensor.shapes), tensor.dtypes)]
-    values = tensor.values
-    if values is None:
-        return [name, shapes, dtypes, *[""] * (len(HEADER) - 3)]
-    return [
-        name,
-        shapes,
-        dtypes,
-        f"{values.changed:,} of {math.prod(tensor.shapes[0]):,}",
-        f"{values.largest:.4g}",
-        "" if values.where is None else ",".join(map(str, values.where)),
-        f"{values.rms:.4g}",
-        f"{values.relative:.4g}",
-        "" if math.isnan(values.cosine) else f"{values.cosine:.6g}",
-        f"{values.sign_flips:,}",
-        f"+{values.zeros_gained:,} -{values.zeros_lost:,}",
-        "" if values.nans == (0, 0) else f"{values.nans[0]:,} -> {values.nans[1]:,}",
-    ]
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape)) or "scalar"
