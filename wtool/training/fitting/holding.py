@@ -43,13 +43,13 @@ class HeldVariable:
         path: of the variable.
         variable: Keras's.
         kept: mask of its shape, False where it is held at zero.
-        before: its own constraint, which acts as well and comes back at the end.
+        constraint: holds its zeros, and has its own constraint inside, which comes back at the end.
     """
 
     path: str
     variable: Any
     kept: Array
-    before: Any
+    constraint: ZeroMask
 
     @property
     def zeros(self) -> int:
@@ -74,19 +74,29 @@ def hold(model: Any, variables: Mapping[str, Any], kept: Mapping[str, Array] | N
     for path, variable in variables.items():
         mask = array(variable) != 0 if kept is None else kept[path]
         if not mask.all():
-            held.append(HeldVariable(path, variable, mask, variable.constraint))
             variable.constraint = ZeroMask(mask, variable.constraint)
+            held.append(HeldVariable(path, variable, mask, variable.constraint))
     if held:
-        _rebuild(model)
+        rebuild(model)
     return held
 
 
 def release(model: Any, held: Sequence[HeldVariable]) -> None:
     """Give the variables their own constraints back."""
     for each in held:
-        each.variable.constraint = each.before
+        _take_off(each.variable, each.constraint)
     if held:
-        _rebuild(model)
+        rebuild(model)
+
+
+def _take_off(variable: Any, mask: ZeroMask) -> None:
+    """Take one mask off a variable, also from inside other masks that were put around it since."""
+    owner, name = variable, "constraint"
+    while isinstance(getattr(owner, name), ZeroMask):
+        if getattr(owner, name) is mask:
+            setattr(owner, name, mask.before)
+            return
+        owner, name = getattr(owner, name), "before"
 
 
 def settle(model: Any, held: Sequence[HeldVariable]) -> None:
@@ -126,6 +136,7 @@ def check_zeros(held: Sequence[HeldVariable]) -> None:
         raise WtoolError(f"zeros of {a_few(broken)} did not stay zero: the optimizer ignores variable constraints")
 
 
-def _rebuild(model: Any) -> None:
+def rebuild(model: Any) -> None:
+    """Build the train step of a model anew: constraints act where they are when the step is traced."""
     if getattr(model, "train_function", None) is not None:
         model.make_train_function(force=True)
