@@ -106,12 +106,12 @@ def dense_block() -> Any:
 
 
 def depthwise_block() -> Any:
-    """As in MobileNetV2: expanded, depthwise, projected, and added to what came in."""
+    """As in MobileNetV2 and EfficientNet: expanded, depthwise, projected, dropped as a whole, and added up."""
     inputs = keras.Input((6, 6, 3))
     x = L.Conv2D(4, 1, name="stem")(inputs)
     y = L.ReLU(6.0)(L.BatchNormalization(name="b1")(L.Conv2D(12, 1, name="expand")(x)))
     y = L.ReLU(6.0)(L.BatchNormalization(name="b2")(L.DepthwiseConv2D(3, padding="same", name="depth")(y)))
-    y = L.Conv2D(4, 1, name="project")(y)
+    y = L.Dropout(0.2, noise_shape=(None, 1, 1, 1))(L.Conv2D(4, 1, name="project")(y))
     return keras.Model(inputs, L.Conv2D(2, 1, name="out")(L.Add()([x, y])))
 
 

@@ -56,7 +56,8 @@ def components(size: int, pairs: Sequence[tuple[Array, Array]]) -> Array:
     found = np.arange(size)
     if not pairs:
         return found
-    ends = np.unique(np.stack([np.concatenate(each) for each in zip(*pairs, strict=True)]), axis=1)
+    one, other = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    ends = np.stack(np.divmod(np.unique(one * size + other), size))  # as numbers, since sorting columns is slow
     while True:
         low, high = np.sort(found[ends], axis=0)
         if np.array_equal(low, high):

@@ -115,7 +115,9 @@ def _activation(case: Case) -> LayerChange:
 
 
 def _each_value(case: Case) -> LayerChange:
-    if case.config.get("noise_shape") is not None:
+    noise = case.config.get("noise_shape")
+    # One number for all channels, or for each whatever their number is, fits any number of channels.
+    if noise is not None and (len(noise) != case.rank or noise[case.at.axis] not in (None, 1)):
         raise Stuck("its noise has a shape of its own")
     return LayerChange(case.at)
 

@@ -20,7 +20,7 @@ from wtool.training.loading.old_names import older_objects
 from wtool.training.speed import packed, seconds_of
 
 EXAMPLES = 4
-BATCH = 32  # examples that both models are timed with
+BATCH = 8  # examples that both models are timed with
 WORDS = ("", "a", "the", "red", "blue cat", "the cat and a dog")
 """Texts that are drawn for inputs that are texts."""
 
