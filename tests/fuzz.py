@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import wtool
-from tests.fuzzing import arrays, configurations, headers, jsons, mutations, polyglots, zips
+from tests.fuzzing import arrays, configurations, headers, jsons, mutations, packed, polyglots, zips
 from tests.fuzzing.summary import Summary
 
 ROOT = Path(__file__).parent.parent
@@ -26,11 +26,12 @@ STEP = 100
 KINDS: dict[str, tuple[Callable[[int, range], Summary], Callable[[int, int], Any], float]] = {
     "mutations": (mutations.run, mutations.case, 0.15),
     "configurations": (configurations.run, configurations.case, 0.1),
-    "zips": (zips.run, zips.case, 0.3),
+    "zips": (zips.run, zips.case, 0.26),
     "jsons": (jsons.run, jsons.case, 0.3),
     "headers": (headers.run, headers.case, 0.05),
     "polyglots": (polyglots.run, polyglots.case, 0.06),
     "arrays": (arrays.run, arrays.case, 0.04),
+    "packed": (packed.run, packed.case, 0.04),
 }
 """What goes through cases of a kind, what makes one, and its share of all cases."""
 

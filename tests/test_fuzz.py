@@ -6,7 +6,7 @@ import pytest
 
 import wtool
 from tests.fuzz import KINDS, jobs
-from tests.fuzzing import arrays, configurations, headers, jsons, polyglots, zips
+from tests.fuzzing import arrays, configurations, headers, jsons, packed, polyglots, zips
 from tests.fuzzing.mutations import SEEDS, case, run
 from wtool.checkpoint.layouts import keras_archive
 from wtool.io import json_text, safetensors_header, zip_reader
@@ -79,6 +79,23 @@ def test_arrays_are_those_that_keras_reads(start: int) -> None:
     assert not summary.failures
     assert summary.counts["refused"] > 20
     assert summary.counts["accepted"] > 5
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("start", [0, 25])
+def test_packed_arrays_are_those_that_keras_reads(start: int) -> None:
+    summary = packed.run(0, range(start, start + 25))
+    assert not summary.failures
+    assert summary.counts["refused"] > 5
+    assert summary.counts["accepted"] > 3
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("number", [65, 90, 93, 112, 124, 158, 178, 181, 183])
+def test_the_hdf5_library_reads_no_memory_of_its_own(number: int) -> None:
+    """Chunks without their filters, keys that lead astray, a level that deflate lacks: the first run found these."""
+    assert not packed.run(1, range(number, number + 1)).failures
 
 
 def test_cases_of_every_kind_are_always_the_same() -> None:

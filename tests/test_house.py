@@ -17,7 +17,12 @@ MODULES = sorted(ROOT.rglob("*.py"))
 KERAS_ROOMS = ("layers", "callbacks", "training")
 """Rooms for live models: nothing else imports Keras."""
 
-LIBRARY_OF_HDF5 = ("wtool.hdf5.sandbox_child", "wtool.hdf5.sandbox_survey", "wtool.hdf5.writer")
+LIBRARY_OF_HDF5 = (
+    "wtool.hdf5.sandbox_child",
+    "wtool.hdf5.sandbox_chunks",
+    "wtool.hdf5.sandbox_survey",
+    "wtool.hdf5.writer",
+)
 """The HDF5 library reads in the child process only, and writes new files."""
 
 PICTURE = re.compile(r"<!-- rooms: begin -->\n+(.*?)<!-- rooms: end -->", re.DOTALL)

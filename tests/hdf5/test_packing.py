@@ -6,7 +6,9 @@ import io
 import os
 import random
 import tempfile
+import zlib
 from collections.abc import Mapping
+from struct import pack
 from typing import Any
 
 import h5py
@@ -216,3 +218,60 @@ def test_other_chunked_arrays_are_left_to_the_hdf5_library(options: dict[str, An
         made.create_dataset("x", shape, "f4", **options)[:200] = np.ones((200, 256))
     with pytest.raises(NotPlain):
         index_of(file.getvalue())
+
+
+def through_the_library(data: bytes) -> bytes:
+    """The plain copy of a file that the child process makes with the HDF5 library."""
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        with make_plain(file.fileno(), 0, len(data)) as copy:
+            return copy.read()
+
+
+@pytest.mark.parametrize(
+    ("stored", "mask", "reason"),
+    [
+        (zlib.compress(b"\1" * 10240), 0, ""),
+        (b"\1" * 10240, 1, ""),
+        (zlib.compress(b"\1" * 10240), 1, "a chunk of it holds 33 bytes, and its shape takes 10,240"),
+        (zlib.compress(b"\1" * 10239), 0, "a chunk of it holds 10,239 bytes"),
+        (zlib.compress(b"\1" * 9000), 0, "a chunk of it holds 9,000 bytes"),
+        (zlib.compress(b"\1" * 20480), 0, "a chunk of it holds more than 10,240 bytes"),
+        (b"x" * 50, 0, "a chunk of it holds 0 bytes"),
+    ],
+)
+def test_chunks_of_too_few_bytes_are_refused(stored: bytes, mask: int, reason: str) -> None:
+    """The HDF5 library takes what stands behind them in its memory, which differs from reading to reading."""
+    file = io.BytesIO()
+    with h5py.File(file, "w", libver="earliest") as made:
+        array = made.create_dataset("x", (20, 256), "f4", chunks=(10, 256), compression="gzip", maxshape=(None, 256))
+        array[...] = 1
+        array.id.write_direct_chunk((10, 0), stored, filter_mask=mask)
+    if not reason:
+        assert b"\1" * 10240 in through_the_library(file.getvalue())
+        return
+    with pytest.raises(Refused) as error:
+        through_the_library(file.getvalue())
+    assert reason in str(error.value)
+
+
+def test_a_list_with_a_chunk_too_many_is_refused() -> None:
+    file = io.BytesIO()
+    with h5py.File(file, "w", libver="earliest") as made:
+        made.create_dataset("x", data=np.ones((30, 256), "f4"), chunks=(10, 256), compression="gzip", fletcher32=True)
+    data = bytearray(file.getvalue())
+    rows = data.index(pack("<QQ", 30, 256))  # the shape
+    data[rows : rows + 8] = pack("<Q", 20)
+    with pytest.raises(Refused, match="its list of chunks has one twice, or one outside"):
+        through_the_library(bytes(data))
+
+
+def test_levels_that_deflate_does_not_have_are_refused() -> None:
+    data, _ = small()
+    name = data.index(b"deflate\0")
+    wrong = data[: name + 8] + pack("<I", 10) + data[name + 12 :]
+    with pytest.raises(NotPlain):
+        index_of(wrong)
+    with pytest.raises(Refused, match="filter returned failure"):
+        through_the_library(wrong)

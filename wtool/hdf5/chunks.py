@@ -25,6 +25,7 @@ _ALIGNMENT = 8  # of arrays in a file of arrays alone
 _NODE = Struct("<4sBBHQQ")
 _FILTER = Struct("<HHHH")
 _DEFLATE, _SHUFFLE = 1, 2
+_LEVELS = 9  # beyond the last level of deflate, the library refuses to inflate
 _OTHER = "chunked datasets"
 
 Place = tuple[int, int, int]
@@ -127,6 +128,8 @@ def _shuffled(body: bytes, element: int) -> int:
             raise NotPlain("filters")
         position += _FILTER.size + name
         found.append((code, *unpack_from("<I", body, position)))
+        if code == _DEFLATE and found[-1][1] > _LEVELS:
+            raise NotPlain("filters")
         position += 8  # an odd number of values is padded
     if not found or found[-1][0] != _DEFLATE or any(code != _SHUFFLE for code, _ in found[:-1]):
         raise NotPlain("filters")

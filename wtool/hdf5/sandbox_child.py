@@ -18,6 +18,7 @@ from h5py import h5a, h5d, h5g, h5o, h5p, h5s, h5t
 
 from wtool.errors import Refused
 from wtool.hdf5.limits import CHILD_STEP, COPY_BLOCK
+from wtool.hdf5.sandbox_chunks import check_chunks
 from wtool.hdf5.sandbox_survey import (
     HEADER,
     SUPERBLOCK,
@@ -115,7 +116,10 @@ def _copy_dataset(item: Any, place: Any, name: bytes) -> Any:
         made.write(h5s.ALL, h5s.ALL, value, kind)
     elif shape is not None:
         old = item.get_create_plist()
-        chunk = old.get_chunk() if old.get_layout() == h5d.CHUNKED else (1,) * len(shape)
+        is_chunked = old.get_layout() == h5d.CHUNKED and prod(shape)
+        if is_chunked:
+            check_chunks(item)
+        chunk = old.get_chunk() if is_chunked else (1,) * len(shape)
         for start, count in _blocks(shape, chunk, kind.get_size()):
             _copy_block(item, made, start, count, kind)
     return made
