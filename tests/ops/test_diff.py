@@ -383,6 +383,67 @@ def test_a_list_of_one_input_is_one_input_to_older_versions() -> None:
     assert wtool.diff(one, other).equal
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "is_told"),
+    [(1, -1, False), (-1, 1, False), (0, -2, False), (0, -1, True), (2, -1, True), (-4, -1, True)],
+)
+@pytest.mark.parametrize("version", ["3.9.9", None])
+def test_an_axis_may_be_counted_from_the_last_in_another_version(
+    version: str | None, old: int, new: int, is_told: bool, tmp_path: Path
+) -> None:
+    def made(name: str, axis: int) -> Path:
+        def change(config: dict[str, Any]) -> None:
+            layer = config["config"]["layers"][1]
+            layer["build_config"] = {"input_shape": [None, 2]}
+            layer["config"]["axis"] = axis
+
+        return with_config(MODEL, tmp_path / name, change)
+
+    one, other = made("a.keras", old), made("b.keras", new)
+    other = other if version is None else of_version(other, version)
+    found = wtool.diff(one, other)
+    assert found.settings == ((SettingDifference("hidden", "axis", old, new),) if is_told or version is None else ())
+
+
+def of_version(path: Path, version: str) -> Path:
+    """A copy of a model that another version of Keras might have saved."""
+    copy = path.with_suffix(".copy.keras")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "metadata.json":
+                data = json.dumps({**json.loads(data), "keras_version": version}).encode()
+            new.writestr(name, data)
+    return copy
+
+
+@pytest.mark.parametrize(("version", "count"), [("3.9.9", 0), (None, 1)])
+def test_settings_that_another_version_rounded_to_float32_are_equal(
+    version: str | None, count: int, tmp_path: Path
+) -> None:
+    def change(config: dict[str, Any]) -> None:
+        settings = config["compile_config"]["optimizer"]["config"]
+        settings["momentum"] = float(np.float32(settings["momentum"]))
+
+    other = with_config(MODEL, tmp_path / "b.keras", change)
+    found = wtool.diff(MODEL, other if version is None else of_version(other, version))
+    assert [each.key for each in found.optimizer] == ["optimizer.momentum"] * count
+
+
+@pytest.mark.tensorflow
+def test_keras_2_calls_the_input_of_a_sequential_model_otherwise(tmp_path: Path) -> None:
+    import keras
+    import tf_keras
+
+    for module, name in ((tf_keras, "old.h5"), (keras, "new.keras")):
+        layers = module.layers
+        stack = [layers.Dense(4, name="one", kernel_initializer="ones"), layers.BatchNormalization(name="norm")]
+        model = module.Sequential([layers.InputLayer((3,)), *stack], name="model")
+        model.save(tmp_path / name)
+    found = wtool.diff(tmp_path / "old.h5", tmp_path / "new.keras")
+    assert found.equal, told(found)
+
+
 def test_weights_in_the_older_layout_have_no_place_for_an_optimizer(tmp_path: Path) -> None:
     model = ZOO / "tf2.10" / "mlp.h5"
     found = wtool.diff(model, ZOO / "tf2.10" / "mlp_weights_only.h5")

@@ -10,6 +10,8 @@ from itertools import compress
 from operator import not_
 from typing import Any
 
+import numpy as np
+
 from wtool.checkpoint.inputs import refuse_two_streams
 from wtool.checkpoint.lineage import lineage_json
 from wtool.checkpoint.opener import open_checkpoint
@@ -18,7 +20,8 @@ from wtool.ops.compared import Compared, both
 from wtool.run.comparing import Pair, SlotKey, Source, Tolerance, compared, slot_keys
 from wtool.run.difference import Diff, SettingDifference, TensorDifference
 from wtool.run.pairing import Pairing, paired_by_key, paired_paths
-from wtool.schema.differences import differences
+from wtool.schema.config import inside
+from wtool.schema.differences import Unlike, differences
 from wtool.schema.layer_settings import LayerSettings, layer_settings_of, plain_settings
 from wtool.schema.losses import with_long_names
 from wtool.schema.optimizer_settings import innermost_settings, scales_loss, settings_of
@@ -104,12 +107,21 @@ def _paired(left: Compared, right: Compared) -> tuple[Pairing[str], Pairing[str]
             {each.path: each.class_name for each in layer_settings_of(config)} for config in (left.config, right.config)
         ]
     shapes = left.shapes, right.shapes
+    own_paths = [{_path_for_pairing(path, classes): path for path in classes} for classes in layers]
     details = [
-        {path: (some.get(path), shape.get(path)) for path in {**some, **shape}}
-        for some, shape in zip(layers, shapes, strict=True)
+        {path: (classes.get(paths.get(path, path)), shape.get(path)) for path in {**paths, **shape}}
+        for paths, classes, shape in zip(own_paths, layers, shapes, strict=True)
     ]
     found = paired_paths(*details)
-    return found.among(*layers), found.among(*shapes)
+    return found.among(*own_paths).renamed(*own_paths), found.among(*shapes)
+
+
+def _path_for_pairing(path: str, classes: Mapping[str, str]) -> str:
+    """Returns the path of a layer, and that of Keras 3 for the input of a Sequential model, which nobody names."""
+    model = path.rpartition("/")[0]
+    usual = inside(model, "input_layer")
+    is_input = classes[path] == "InputLayer" and classes.get(model) == "Sequential"
+    return usual if is_input and usual not in classes else path
 
 
 def _renamed(found: Pairing[str]) -> dict[str, str]:
@@ -175,12 +187,23 @@ def _settings(
     if names[0] != names[1] or (packages[0] != packages[1] and (has_packages or all(packages))):
         yield SettingDifference(old.path, "class", old.class_name, new.class_name)
     calls = "inbound_nodes"
+    rank = old.rank or new.rank or 0
     for each in differences(old.settings, new.settings, common_only=common_only):
-        is_end = common_only and each.where in ENDS
-        if not (is_end and _as_list(each.left) == _as_list(each.right)):
+        if not (common_only and _means_the_same(each, rank)):
             yield SettingDifference(old.path, each.where, each.left, each.right)
     if common_only and (calls in old.settings) != (calls in new.settings):
         yield SettingDifference(old.path, calls, old.settings.get(calls), new.settings.get(calls))
+
+
+def _means_the_same(unlike: Unlike, rank: int) -> bool:
+    """Returns whether a setting of a layer has one meaning in two versions of Keras.
+
+    One of them counts an axis from the first, and the other one from the last of the axes, whose number is the rank.
+    """
+    left, right = unlike.left, unlike.right
+    if unlike.where == "axis" and type(left) is int and type(right) is int and rank:
+        return -rank <= min(left, right) and max(left, right) < rank and left % rank == right % rank
+    return unlike.where in ENDS and _as_list(left) == _as_list(right)
 
 
 def _as_list(tensors: Any) -> Any:
@@ -199,10 +222,19 @@ def _training(left: Compared, right: Compared) -> tuple[tuple[SettingDifference,
     found = [
         SettingDifference("", each.where, each.left, each.right)
         for each in differences(old, new, common_only=common_only and both_compiled)
+        if not (common_only and _is_rounded(each.left, each.right))
     ]
     is_of_optimizer = [each.key.partition(".")[0] == OPTIMIZER for each in found]
     optimizer = tuple(compress(found, is_of_optimizer))
     return optimizer, tuple(compress(found, map(not_, is_of_optimizer)))
+
+
+def _is_rounded(left: Any, right: Any) -> bool:
+    """Returns whether one number is the other, rounded to float32: old versions of Keras write what variables held."""
+    if not (type(left) is float and type(right) is float):
+        return False
+    with np.errstate(over="ignore"):
+        return float(np.float32(left)) == right or float(np.float32(right)) == left
 
 
 def _scaled_alike(old: Any, new: Any) -> tuple[Any, Any]:

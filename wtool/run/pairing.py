@@ -29,6 +29,11 @@ class Pairing(Generic[Key]):
         """Returns the pairing of some keys of the first model with some of the second, in the order of these."""
         return _pairing(list(left), list(right), {one: two for one, two in self.pairs if one in left and two in right})
 
+    def renamed(self, left: Mapping[Key, Key], right: Mapping[Key, Key]) -> Pairing[Key]:
+        """Returns the pairing with other keys, which `left` tells for the first model and `right` for the second."""
+        pairs = tuple((left[one], right[two]) for one, two in self.pairs)
+        return Pairing(pairs, tuple(left[key] for key in self.removed), tuple(right[key] for key in self.added))
+
 
 def paired_by_key(left: Sequence[Key], right: Sequence[Key]) -> Pairing[Key]:
     """Returns which of two models' keys are equal, and which are in one model only."""

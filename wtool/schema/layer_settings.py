@@ -33,11 +33,13 @@ class LayerSettings:
         path: of names, `encoder/dense_1`; empty for the model.
         class_name: with its package, where that is not Keras.
         settings: in one form; `inbound_nodes` are the calls of the layer.
+        rank: how many axes the input has that the layer was built for; None where that is not told.
     """
 
     path: str
     class_name: str
     settings: dict[str, Any]
+    rank: int | None = None
 
 
 def layer_settings_of(config: Mapping[str, Any], renamed: Mapping[str, str] | None = None) -> list[LayerSettings]:
@@ -70,9 +72,16 @@ def _walk(
     }
     if entry.get("inbound_nodes"):
         own["inbound_nodes"] = _plain(entry["inbound_nodes"], names)
-    yield LayerSettings(new_path, _class_of_layer(entry, class_name), own)
+    yield LayerSettings(new_path, _class_of_layer(entry, class_name), own, _rank(entry))
     for child_path, child in children:
         yield from _walk(child, child_path, new_paths[child_path], renamed, own_names, depth + 1)
+
+
+def _rank(entry: Mapping[str, Any]) -> int | None:
+    built = entry.get("build_config")
+    shape = built.get("input_shape") if isinstance(built, Mapping) else None
+    is_shape = isinstance(shape, list) and all(each is None or type(each) is int for each in shape)
+    return len(shape) if isinstance(shape, list) and is_shape else None
 
 
 def _holds_layers(key: str, value: Any) -> bool:
