@@ -13,7 +13,7 @@ import pytest
 
 import wtool
 from tests import forkserver
-from tests.models import BLOBS, FIXTURES, changed, cpu_seconds, extents, hdf5_bytes, nearest
+from tests.models import BLOBS, FIXTURES, arrays, changed, cpu_seconds, extents, hdf5_bytes, nearest
 
 EMA = FIXTURES / "zoo" / "k3.6.0" / "ema_adamw.keras"
 
@@ -303,9 +303,60 @@ def test_names_that_are_none(word: str, told: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_only_archives_of_keras_3_get_new_names(tmp_path: Path) -> None:
-    with pytest.raises(wtool.Refused, match=r"only layers of \.keras models"):
+HDF5 = [path for path in sorted((FIXTURES / "zoo").rglob("*.h5")) if path.is_file()]
+NOT_RENAMED = ("does not tell that", "would be read otherwise than it is meant")
+
+
+@pytest.mark.parametrize("source", HDF5, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_new_names_for_all_layers_of_an_hdf5_file_and_back(source: Path, tmp_path: Path) -> None:
+    """What is called otherwise are layers and groups; all arrays are there again, and then under their old names."""
+    suffix = ".weights.h5" if source.name.endswith(".weights.h5") else ".h5"
+    with wtool.open_checkpoint(str(source)) as model:
+        listed = [each.name for each in model.contents.layers if "/" not in each.name]
+        layers = listed if model.config else list(dict.fromkeys(each.layer.split("/")[0] for each in model.weights))
+    new, back = tmp_path / f"new{suffix}", tmp_path / f"back{suffix}"
+    try:
+        wtool.patch(source, rename=[f"{name}=new_{number}" for number, name in enumerate(layers)], output=new)
+    except wtool.Refused as error:
+        if not any(words in str(error) for words in NOT_RENAMED) or new.exists():
+            raise
+        pytest.skip(str(error))
+    renamed = everything(new)
+    if "odd" not in source.name:  # layers with a slash in their names keep these here
+        assert all(path.startswith("new_") for path in renamed if not path.startswith("optimizer"))
+    assert sorted(each.tobytes() for each in renamed.values()) == sorted(
+        each.tobytes() for each in everything(source).values()
+    )
+    wtool.patch(new, rename=[f"new_{number}={name}" for number, name in enumerate(layers)], output=back)
+    assert same(everything(back), everything(source))
+    assert same(arrays(back), arrays(source))
+
+
+def test_new_names_and_values_in_an_h5_with_deflated_arrays(tmp_path: Path) -> None:
+    source = FIXTURES / "zoo" / "tf2.10" / "mlp.h5"
+    (tmp_path / "small.h5").write_bytes(source.read_bytes())
+    with h5py.File(tmp_path / "small.h5", "r+") as file:
+        group = file["model_weights/fc1/fc1"]
+        values = group["kernel:0"][...]
+        del group["kernel:0"]
+        group.create_dataset("kernel:0", data=values, chunks=values.shape, compression="gzip")
+    words: dict[str, Any] = {"rename": ["fc1=first"], "set": ["first/bias=2"], "optimizer": "keep"}
+    (done,) = wtool.patch(tmp_path / "small.h5", output=tmp_path / "new.h5", **words)
+    assert done.taken == ("first/bias",)
+    before, after = everything(source), everything(tmp_path / "new.h5")
+    assert (after.pop("first/bias") == 2).all()
+    assert after["first/kernel"].tobytes() == before["fc1/kernel"].tobytes()
+    assert len(after) == len(before) - 1
+
+
+def test_files_in_which_no_layer_is_renamed(tmp_path: Path) -> None:
+    wtool.convert(BLOBS[0], output=tmp_path / "a.safetensors")
+    with pytest.raises(wtool.Refused, match=r"layers are renamed in \.keras models of Keras 3 and in single HDF5"):
+        wtool.patch(tmp_path / "a.safetensors", rename=["hidden=b"], output=tmp_path / "out.safetensors")
+    with pytest.raises(wtool.Refused, match="two layers would be called b"):
         wtool.patch(EMA.with_suffix(".h5"), rename=["a=b"], output=tmp_path / "out.h5")
+    with pytest.raises(wtool.Refused, match="has no layer nothing"):
+        wtool.patch(EMA.with_suffix(".weights.h5"), rename=["nothing=b"], output=tmp_path / "out.weights.h5")
 
 
 def test_the_lineage_tells_the_words(tmp_path: Path) -> None:
@@ -549,6 +600,35 @@ def test_keras_loads_and_trains_a_model_with_new_names(tmp_path: Path) -> None:
     assert losses[0] == losses[1]
     for some, others in zip(made.optimizer.variables, own.optimizer.variables, strict=True):
         np.testing.assert_array_equal(np.asarray(some), np.asarray(others))
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", ["k2.2.4/nested_frozen", "tf2.3/mlp", "tf2.10/mlp", "k2.3.1/f64_model"])
+def test_tf_keras_loads_an_h5_with_new_names(name: str, tmp_path: Path) -> None:
+    """What tf_keras predicts is what the Keras of the file predicted, and its layers have their new names."""
+    keras = pytest.importorskip("tf_keras")
+    source = FIXTURES / "zoo" / f"{name}.h5"
+    with wtool.open_checkpoint(str(source)) as model:
+        layers = [each.name for each in model.contents.layers]
+    names = {path: f"new_{number}" for number, path in enumerate(layers)}
+    wtool.patch(source, rename=[f"{path}={new}" for path, new in names.items()], output=tmp_path / "new.h5")
+    made = keras.models.load_model(tmp_path / "new.h5")
+    assert {layer.name for layer in made.layers if layer.weights} <= set(names.values())
+    with np.load(source.with_suffix(".npz")) as stored:
+        inputs = [stored[name] for name in sorted(stored.files) if name.startswith("x")]
+        found = made.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
+        outputs = found if isinstance(found, list) else [found]
+        for number, each in enumerate(outputs):
+            np.testing.assert_allclose(each, stored[f"y{number}"], rtol=1e-5, atol=1e-6)
+    old = keras.models.load_model(source)
+    for some, others in zip(made.get_weights(), old.get_weights(), strict=True):
+        np.testing.assert_array_equal(some, others)
+    if old.optimizer is not None:
+        states = [
+            each.variables() if callable(each.variables) else each.variables for each in (made.optimizer, old.optimizer)
+        ]
+        for some, others in zip(*states, strict=True):
+            np.testing.assert_array_equal(np.asarray(some), np.asarray(others))
 
 
 @pytest.mark.tensorflow

@@ -15,7 +15,7 @@ from wtool.dtypes import Array
 from wtool.errors import Refused, Usage, a_few
 from wtool.ops.counterparts import counterparts, with_names_of
 from wtool.ops.given_values import Given, Words, edits_of, notes_of, opened
-from wtool.ops.renaming import Renamed, composed, renamed
+from wtool.ops.renaming import Renamed, composed, relabelled, renamed
 from wtool.run import optimizer_rule
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
@@ -146,8 +146,10 @@ def _changes(
         taken=tuple(path for path in actions if path in written),
         left=left,
     )
-    if new.config is None:
+    if not new.moved:
         return changes
+    if base.format != "keras":
+        return replace(changes, edits=(), relabelled=relabelled(base, new, changes.edits, others))
     return replace(changes, edits=(), composition=composed(base, new, changes.edits, others))
 
 

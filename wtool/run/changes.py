@@ -16,6 +16,7 @@ from wtool.run.pipeline import Apply, Edit
 if TYPE_CHECKING:
     from wtool.checkpoint.casting import Casts
     from wtool.checkpoint.composition import Composition
+    from wtool.checkpoint.relabelling import Relabelled
     from wtool.checkpoint.structure import Structure
 
 COUNTED = ("selected", "rewritten", "zeros")
@@ -41,6 +42,7 @@ class Changes:
     Attributes:
         edits: of tensors that stay where they are in the file.
         structure: what the checkpoint becomes, in place of edits; None where its layers stay.
+        relabelled: what a single HDF5 file is to say otherwise, in place of edits; None where its labels stay.
         composition: the model that is composed anew, in place of edits; None where the checkpoint keeps its format.
         compression: of the arrays in the result, as in `Checkpoint.compression`; None for that of the base.
         casts: arrays that get another number type, beside edits.
@@ -54,6 +56,7 @@ class Changes:
 
     edits: tuple[Edit, ...] = ()
     structure: Structure | None = None
+    relabelled: Relabelled | None = None
     composition: Composition | None = None
     compression: str | None = None
     casts: Casts = field(default_factory=dict)

@@ -91,7 +91,7 @@ def _writer(
 ) -> tuple[Rewrite, Sequence[pipeline.Edit]]:
     """What takes the new bytes, and the edits that give them: of the base's structure, or of another one."""
     base = plan.base if found.compression is None else replace(plan.base, compression=found.compression)
-    if found.structure is None and found.composition is None:
+    if found.structure is None and found.relabelled is None and found.composition is None:
         return rewrite(base, target, lineage, stack, casts=found.casts), found.edits
     # Imported late: most commands rebuild nothing, and would start a twentieth of a second later.
     from wtool.run.rebuilding import edits_of
@@ -100,6 +100,10 @@ def _writer(
         from wtool.checkpoint.compose import compose
 
         rebuilt = compose(base, found.composition, target, lineage, stack)
+    elif found.relabelled is not None:
+        from wtool.checkpoint.relabelling import relabel
+
+        rebuilt = relabel(base, found.relabelled, target, lineage, stack)
     else:
         from wtool.checkpoint.rebuild import rebuild
 
@@ -114,6 +118,10 @@ def _try(plan: Plan, found: WorkedOut, passes: Passes, stack: ExitStack) -> None
         from wtool.checkpoint.compose import check_composition
 
         check_composition(plan.base, found.composition, stack)
+    elif found.relabelled is not None:
+        from wtool.checkpoint.relabelling import check_labels
+
+        check_labels(plan.base, found.relabelled, stack)
     elif found.structure is not None:
         from wtool.checkpoint.rebuild import check_structure
 

@@ -15,6 +15,7 @@ from wtool.run.progress import Passes
 if TYPE_CHECKING:
     from wtool.checkpoint.casting import Casts
     from wtool.checkpoint.composition import Composition
+    from wtool.checkpoint.relabelling import Relabelled
     from wtool.checkpoint.structure import Structure
 
 
@@ -70,6 +71,11 @@ class WorkedOut:
     def structure(self) -> Structure | None:
         """What the checkpoint becomes; None where its layers stay."""
         return self.changes[-1].structure
+
+    @property
+    def relabelled(self) -> Relabelled | None:
+        """What a single HDF5 file is to say otherwise; None where its labels stay."""
+        return self.changes[-1].relabelled
 
     @property
     def composition(self) -> Composition | None:
@@ -154,7 +160,7 @@ class Plan:
         for operation in self.operations:
             changes = operation.work_out(edited, passes)
             found.append(changes)
-            if changes.structure is not None:
+            if changes.structure is not None or changes.relabelled is not None:
                 raise ValueError("a new structure is made in a pass of its own")
             edits = edited.behind(changes.edits, edits)
             edited = edited.then(changes, operation.record, operation.others(self.base))
