@@ -130,8 +130,29 @@ def own_class() -> tuple[Any, Array]:
     return sequential(lambda: OwnDense(3), lambda: L.Dense(2)), X
 
 
+def inside_own_classes() -> tuple[Any, Array]:
+    """Layers that the configuration lists inside classes of an author's."""
+    import keras
+    from keras import layers as L
+
+    @keras.saving.register_keras_serializable("wtool_tests")
+    class OwnModel(keras.Model):  # type: ignore[misc]
+        """A functional model."""
+
+    @keras.saving.register_keras_serializable("wtool_tests")
+    class OwnWrapper(L.Wrapper):  # type: ignore[misc]
+        """Calls the layer inside."""
+
+        def call(self, inputs: Any) -> Any:
+            return self.layer(inputs)
+
+    x = keras.Input((4,))
+    return OwnModel(x, OwnWrapper(L.Dense(3, name="inside"), name="own")(L.Dense(4, name="first")(x))), X
+
+
 MODELS = [
     dense, frozen, equations, embeddings, nested, in_two_places, wrapped, policies, bfloat16, adapted, own_class,
+    inside_own_classes,
 ]  # fmt: skip
 
 
@@ -195,8 +216,8 @@ def test_codes_scales_settings_and_predictions_are_those_of_keras(
 ) -> None:
     import keras
 
-    if suffix == ".h5" and make in (bfloat16, adapted):
-        pytest.skip("Keras loads no bfloat16 of .h5 files, and adds no factors in them")
+    if suffix == ".h5" and make in (bfloat16, adapted, inside_own_classes):
+        pytest.skip("Keras loads no bfloat16 or models of own classes of .h5 files, and adds no factors in them")
     keras.utils.set_random_seed(2)
     monkeypatch.setattr(quantised_matrices, "BLOCK", 8)
     model, x = make()
@@ -341,6 +362,37 @@ def test_layers_that_keras_would_not_load_or_quantise_stay_as_they_are(tmp_path:
     modes = {each.name: each.quantization_mode for each in loaded._flatten_layers()}
     assert {name for name, mode in modes.items() if mode} == {"good"}
     assert loaded.predict(SEQUENCES, verbose=0).shape == model.predict(SEQUENCES, verbose=0).shape
+
+
+@pytest.mark.tensorflow
+def test_what_the_code_of_an_author_makes_stays_as_it_is(tmp_path: Path) -> None:
+    import keras
+    from keras import layers as L
+
+    @keras.saving.register_keras_serializable("wtool_tests")
+    class Block(L.Layer):  # type: ignore[misc]
+        """Makes a layer that its settings do not tell: Keras quantises it, and does not load the result."""
+
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            self.part = L.Dense(3)
+
+        def build(self, shape: Any) -> None:
+            self.part.build(shape)
+
+        def call(self, inputs: Any) -> Any:
+            return self.part(inputs)
+
+        def get_config(self) -> dict[str, Any]:
+            return {"name": self.name}
+
+    model = sequential(lambda: Block(name="block"), lambda: L.Dense(2, name="head"))
+    model.save(tmp_path / "old.keras")
+    (done,) = wtool.pack(tmp_path / "old.keras", quantize="int8", output=tmp_path / "new.keras")
+    assert "not quantised: block (Block): its class is its author's" in done.notes
+    loaded = keras.saving.load_model(tmp_path / "new.keras")
+    model.get_layer("head").quantize("int8")
+    assert np.array_equal(loaded.predict(X, verbose=0), model.predict(X, verbose=0))
 
 
 @pytest.mark.tensorflow
