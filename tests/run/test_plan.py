@@ -48,8 +48,12 @@ def same_arrays(left: Path, right: Path) -> bool:
         ({"sparsity": 0.5}, "reset"),
         ({"min_value": -0.1, "max_value": 0.1}, "keep"),
         ({"sparsity": 0.4, "criterion": "mi"}, "follow"),
+        ({"pattern": "1:2"}, "follow"),
+        ({"pattern": "1:3", "criterion": "mi"}, "reset"),
+        ({"sparsity": 0.5, "block": "2x2"}, "follow"),
+        ({"sparsity": 0.5, "budget": "lamp"}, "follow"),
     ],
-    ids=["global", "reset", "range", "initial"],
+    ids=["global", "reset", "range", "initial", "pattern", "initial pattern", "blocks", "lamp"],
 )
 def test_a_stroke_and_a_pruning_in_one_pass(
     pruning: dict[str, Any], optimizer: str, model: Path, tmp_path: Path

@@ -104,6 +104,8 @@ def test_schedules() -> None:
     assert linear == pytest.approx([0.3, 0.6, 0.9], abs=1e-15)
     assert (geometric[-1], linear[-1]) == (0.875, 0.9)
     assert lottery_plan.sparsities(Experiment(1, 0, sparsity=1.0)) == (1.0,)
+    first, second = lottery_plan.sparsities(Experiment(1, 0, sparsity=0.8, rounds=2, schedule="polynomial"))
+    assert (first, second) == (pytest.approx(0.7), 0.8)
 
 
 def test_steps() -> None:
@@ -270,6 +272,17 @@ def test_summaries_are_numpy(whole: wtool.Lottery, first: Path) -> None:
     ]
     assert summaries.summarise(three)[0].metrics["loss"] == summaries.Spread(3.0, 2, 1, 6, pytest.approx(7**0.5))
     assert summaries.summarise(three[:1])[0].metrics["loss"] == summaries.Spread(1.0, 1, 1, 1, None)
+
+
+def test_a_budget_is_that_of_prune(here: Path) -> None:
+    wtool.lottery("init.keras", out="run", budget="erk", last_layer_scale=1.0, **WORDS)
+    run = Path("run/trial-1")
+    pruned = state(run / "rewind/round-1/pruned.keras")
+    (done,) = wtool.prune(run / "trained.keras", sparsity=0.75, budget="erk", output="by-hand.keras")
+    assert all(np.array_equal(value, pruned[path]) for path, value in state(Path("by-hand.keras")).items())
+    counts = [np.count_nonzero(pruned[path] == 0) for path in ("hidden/kernel", "out/kernel")]
+    assert sum(counts) == round(0.75 * (1024 + 160)) == done.zeros
+    assert counts[1] < 0.75 * 160
 
 
 def test_learning_rate_rewinding(here: Path) -> None:
@@ -505,6 +518,9 @@ def test_another_experiment_is_refused(whole: wtool.Lottery, first: Path, monkey
         ({"arms": ["rewinds"]}, "'rewinds' is no re-initialisation"),
         ({"schedule": "cubic"}, "'cubic' is no schedule"),
         ({"criterion": "size"}, "'size' is no criterion"),
+        ({"budget": "uniform+"}, "says how much of the last layer stays"),
+        ({"budget": "lamp", "criterion": "mov"}, "compares single weights by magnitude"),
+        ({"budget": "erk", "scope": "global"}, "contradict each other"),
         ({"keep": "some"}, "'some' is no choice of what to keep"),
         ({"include": ["nothing*"]}, "no tensor that could change has a path like 'nothing"),
         ({"out": "full"}, "full: is not empty, and holds no experiment"),

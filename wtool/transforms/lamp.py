@@ -6,23 +6,22 @@ weight. Scores grow with magnitudes, so a tensor that loses n weights loses its 
 
 Nothing is sorted as a whole. One pass counts and adds up the squares of each tensor by the leading bits of magnitudes,
 which brackets the score that is looked for. Another pass keeps the magnitudes whose scores may be in the bracket, a few
-in a hundred. Sums are of pieces at fixed places, so that blocks make no difference to a bit of them.
+in a hundred.
 
 Source: Lee, Park, Mo, Ahn & Shin, "Layer-adaptive Sparsity for the Magnitude-based Pruning", arXiv:2010.07611.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wtool.dtypes import Array
-from wtool.errors import Refused
 from wtool.transforms.change import Blocks, Data, Site
-from wtool.transforms.streams import CHUNK
+from wtool.transforms.magnitude_buckets import Buckets, bits_of, bucketed, magnitudes_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,38 +36,6 @@ SLACK = 1e-9
 """What rounding errors of sums may make of a score, in proportion."""
 
 
-class Bits(NamedTuple):
-    """How magnitudes of a number type are cut into buckets by their leading bits.
-
-    Attributes:
-        dtype: in which magnitudes of the type are exact.
-        unsigned: whole numbers of the same size.
-        shift: bits behind the leading ones: 8 of the exponent and 8 more, or 11 and 8 more.
-    """
-
-    dtype: Any
-    unsigned: Any
-    shift: int
-
-    def keys(self, magnitudes: Array) -> NDArray[Any]:
-        """The bucket of each magnitude; buckets are in the order of magnitudes."""
-        return np.asarray(magnitudes.view(self.unsigned) >> self.shift)
-
-    def first(self, keys: NDArray[Any]) -> Floats:
-        """The smallest magnitude of each bucket."""
-        starts = keys.astype(self.unsigned) << self.unsigned(self.shift)
-        return np.asarray(starts.view(self.dtype), np.float64)
-
-    def last(self, keys: NDArray[Any]) -> Floats:
-        """The largest magnitude of each bucket."""
-        ends = ((keys.astype(self.unsigned) + self.unsigned(1)) << self.unsigned(self.shift)) - self.unsigned(1)
-        return np.asarray(ends.view(self.dtype), np.float64)
-
-
-def _bits(site: Site) -> Bits:
-    return Bits(np.float64, np.uint64, 44) if site.dtype == "float64" else Bits(np.float32, np.uint32, 15)
-
-
 def counts(data: Data, sites: Sequence[Site], rank: int) -> list[int]:
     """Returns how many values of each tensor are among those with the lowest scores of all; zeros are the lowest.
 
@@ -80,13 +47,13 @@ def counts(data: Data, sites: Sequence[Site], rank: int) -> list[int]:
     Raises:
         Refused: a value is NaN or infinite, or too large to be squared.
     """
-    tables = _tables(data, sites)
-    zeros = [table.zeros for table in tables]
+    tables = [_table(each) for each in bucketed(data, sites)]
+    zeros = [table.buckets.zeros for table in tables]
     if rank <= sum(zeros):
         return _dealt(rank, [0] * len(sites), zeros)
     low, high = _bracket(tables, rank - sum(zeros))
     runs = _runs(data, tables, low, high)
-    below = [table.zeros + int(table.counts[table.highest < low].sum()) for table in tables]
+    below = [table.buckets.zeros + int(table.buckets.counts[table.highest < low].sum()) for table in tables]
     score = _score_at(runs, rank - sum(below), low, high)
     least = [run.over(score, or_equal=True) for run in runs]
     less = [before + int((run.counts - n).sum()) for before, run, n in zip(below, runs, least, strict=True)]
@@ -106,98 +73,32 @@ def _dealt(rank: int, less: Sequence[int], equal: Sequence[int]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """The buckets of a tensor that hold values other than 0, from the smallest magnitudes on.
+    """The buckets of a tensor, and the scores in them.
 
     Attributes:
-        site: the tensor.
-        zeros: how many values are 0.
-        keys, counts: of each bucket.
+        buckets: counts and sums of squares, from the smallest magnitudes on.
         above: sum of the squares in all buckets of larger magnitudes.
         lowest, highest: bounds of the scores in each bucket.
     """
 
-    site: Site
-    zeros: int
-    keys: NDArray[Any]
-    counts: Counts
+    buckets: Buckets
     above: Floats
     lowest: Floats
     highest: Floats
 
 
-class _Piece(NamedTuple):
-    """Of a piece: its size, its zeros, its first bucket, and counts and sums of squares from that bucket on."""
-
-    size: int
-    zeros: int
-    first: int
-    counts: Counts
-    sums: Floats
-
-
-def _tables(data: Data, sites: Sequence[Site]) -> list[_Table]:
-    """Looks at all values once."""
-
-    def look(site: Site, blocks: Blocks, start: int) -> list[_Piece]:
-        return [_counted(site, piece) for piece in _pieces(data, site, blocks, start)]
-
-    found: dict[str, _Table] = {}
-    seen = 0
-    for site, _, more in data.walk(look, sites):
-        if seen == 0:
-            buckets = 1 << (8 * np.dtype(_bits(site).dtype).itemsize - 1 - _bits(site).shift)
-            sizes, sums, zeros = np.zeros(buckets, np.int64), np.zeros(buckets), 0
-        for piece in more:
-            sizes[piece.first : piece.first + len(piece.counts)] += piece.counts
-            sums[piece.first : piece.first + len(piece.sums)] += piece.sums
-            zeros += piece.zeros
-            seen += piece.size
-        if seen == site.size:
-            found[site.path] = _table(site, zeros, sizes, sums)
-            seen = 0
-    return [found[site.path] for site in sites]
-
-
-def _pieces(data: Data, site: Site, blocks: Blocks, start: int) -> Iterator[Array]:
-    """Yields the pieces of a tensor that begin in a block; pieces are at the same places however blocks are cut."""
-    stop = start + len(blocks[0])
-    for low in range(-(-start // CHUNK) * CHUNK, stop, CHUNK):
-        high = min(low + CHUNK, site.size)
-        yield blocks[0][low - start : high - start] if high <= stop else data.read(site, low, high)[0]
-
-
-def _magnitudes(site: Site, values: Array) -> Array:
-    return np.asarray(np.abs(np.ascontiguousarray(values, _bits(site).dtype)))
-
-
-def _counted(site: Site, values: Array) -> _Piece:
-    magnitudes = _magnitudes(site, values)
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        squares = np.square(magnitudes, dtype=np.float64)
-    zeros = len(values) - int(np.count_nonzero(magnitudes))
-    if not np.isfinite(squares.max()) or len(values) - np.count_nonzero(squares) != zeros:
-        raise Refused(f"{site.path} holds NaN, or values that are too large or too small to be squared; --exclude it")
-    keys = _bits(site).keys(magnitudes).astype(np.int64)
-    first = int(keys.min())
-    keys -= first
-    sizes = np.bincount(keys)
-    sizes[0] -= zeros
-    sums = np.bincount(keys, weights=squares).astype(np.float64)
-    return _Piece(len(values), zeros, first, sizes, sums)
-
-
-def _table(site: Site, zeros: int, sizes: Counts, sums: Floats) -> _Table:
+def _table(buckets: Buckets) -> _Table:
     """Bounds of scores follow, since w^2 / (w^2 + larger ones) grows with w, and falls with what else is added."""
-    keys = np.flatnonzero(sizes)
-    from_here = np.cumsum(sums[keys][::-1])[::-1]
-    above = np.append(from_here[1:], 0.0)[: len(keys)]
-    smallest, largest = (np.square(each(keys)) for each in (_bits(site).first, _bits(site).last))
-    return _Table(site, zeros, keys, sizes[keys], above, smallest / from_here, largest / (above + largest))
+    bits = bits_of(buckets.site)
+    from_here = np.cumsum(buckets.sums[::-1])[::-1]
+    above = np.append(from_here[1:], 0.0)[: len(from_here)]
+    smallest, largest = (np.square(each(buckets.keys)) for each in (bits.first, bits.last))
+    return _Table(buckets, above, smallest / from_here, largest / (above + largest))
 
 
 def _bracket(tables: Sequence[_Table], rank: int) -> tuple[float, float]:
     """Scores between which the one at a rank is, if zeros are not counted in."""
-    sizes = np.concatenate([table.counts for table in tables])
+    sizes = np.concatenate([table.buckets.counts for table in tables])
     ends = []
     for bounds in ([table.lowest for table in tables], [table.highest for table in tables]):
         scores = np.concatenate(bounds)
@@ -242,22 +143,24 @@ class _Runs:
 
 def _runs(data: Data, tables: Sequence[_Table], low: float, high: float) -> list[_Runs]:
     """Returns for each tensor the magnitudes in the buckets whose scores may be in the bracket."""
-    open_ones = {table.site: np.flatnonzero((table.highest >= low) & (table.lowest <= high)) for table in tables}
+    open_ones = {
+        table.buckets.site: np.flatnonzero((table.highest >= low) & (table.lowest <= high)) for table in tables
+    }
     ends: dict[Site, tuple[float, float]] = {}
     for table in tables:
-        if len(at := open_ones[table.site]):
-            keys, bits = table.keys[at[[0, -1]]], _bits(table.site)
-            ends[table.site] = float(bits.first(keys)[0]), float(bits.last(keys)[1])
+        if len(at := open_ones[table.buckets.site]):
+            keys, bits = table.buckets.keys[at[[0, -1]]], bits_of(table.buckets.site)
+            ends[table.buckets.site] = float(bits.first(keys)[0]), float(bits.last(keys)[1])
 
     def look(site: Site, blocks: Blocks, start: int) -> Array:
-        magnitudes = _magnitudes(site, blocks[0])
+        magnitudes = magnitudes_of(site, blocks[0])
         first, last = ends[site]
         return magnitudes[(magnitudes >= first) & (magnitudes <= last) & (magnitudes > 0)]
 
     kept = {site: _Kept() for site in open_ones}
     for site, _, found in data.walk(look, list(ends)):
         kept[site].add(found)
-    return [kept[table.site].runs(table.above[open_ones[table.site][-1:]]) for table in tables]
+    return [kept[table.buckets.site].runs(table.above[open_ones[table.buckets.site][-1:]]) for table in tables]
 
 
 class _Kept:
