@@ -160,12 +160,33 @@ def residual(seed: int, width: int = 40, depth: int = 4) -> tuple[dict[str, Arra
     return tensors, [group("stream", width, *stream), *groups]
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_restarts_bring_a_residual_network_near_to_its_optimum(seed: int) -> None:
+@pytest.mark.parametrize("noise", [0, 0.5])
+@pytest.mark.parametrize("seed", range(3))
+def test_planted_permutations_of_a_residual_network_are_found(seed: int, noise: float) -> None:
     tensors, groups = residual(seed)
-    planted = permuted(tensors, groups, shuffled(groups, seed + 10))
-    found = weight_matching.weight_matching(groups, reader(tensors, planted), seed, restarts=10)
-    assert found.after >= 0.99
+    orders = shuffled(groups, seed + 10)
+    random = np.random.default_rng(seed)
+    near = {name: values + noise * random.normal(size=values.shape) for name, values in tensors.items()}
+    moved = permuted(near, groups, orders)
+    found = weight_matching.weight_matching(groups, reader(tensors, moved), seed)
+    reached = objective(tensors, permuted(moved, groups, list(found.permutations)))
+    assert reached >= 0.99 * objective(tensors, near)
+    assert all(np.array_equal(a[b], np.arange(40)) for a, b in zip(orders, found.permutations, strict=True))
+
+
+def test_more_searches_find_no_less() -> None:
+    tensors, groups = residual(3)
+    model, _ = residual(4)
+    one, five = (weight_matching.weight_matching(groups, reader(tensors, model), 1, restarts=each) for each in (1, 5))
+    assert five.after >= one.after > one.before
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_inverse_permutation_brings_back_the_bytes(seed: int) -> None:
+    tensors, groups = residual(seed)
+    orders = shuffled(groups, seed)
+    back = permuted(permuted(tensors, groups, orders), groups, [np.argsort(each) for each in orders])
+    assert all(back[name].tobytes() == tensors[name].tobytes() for name in tensors)
 
 
 def test_a_layer_inside_a_stream_has_it_along_both_axes() -> None:

@@ -20,8 +20,9 @@ class Align:
     The models need one architecture. The optimizer's state goes along with the weights.
 
     With W the weights of the reference, V those of the model and P a permutation of each group of channels, align looks
-    for the largest sum over tensors of <W, P(V)>: group by group, in a random order, round by round, until nothing gets
-    better. What it finds is a local optimum; `--restarts` tries several orders and keeps the best result.
+    for the largest sum over tensors of <W, P(V)>: first from the front of the graph to the back, then group by group in
+    a random order, round by round, until nothing gets better. What it finds is a local optimum; `--restarts` makes more
+    searches, which begin with the channels as they are, and keeps the best result.
 
     Examples:
         wtool align a.keras --to b.keras -o a-like-b.keras --verify

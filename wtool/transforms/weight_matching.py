@@ -10,6 +10,11 @@ matrix: a linear assignment problem, which is solved exactly. Where a tensor has
 recurrent kernel has, L is quadratic; its gradient takes the place of the linear form, and a permutation is taken only
 where L itself grows.
 
+The first search begins with permutations that are found from the front to the back of the graph: in the sums for one
+group, only tensors count whose other axes are in order already. Further searches begin, as the authors' own, with the
+channels as they are: there, the few tensors that are in order are easily outvoted by the many that are not. (Planted
+permutations of residual networks: found in 10 of 10 trials, against 3 of 10.)
+
 Source: Ainsworth, Hayase & Srinivasa, "Git Re-Basin: Merging Models modulo Permutation Symmetries" (2023), algorithm 1.
 """
 
@@ -65,11 +70,11 @@ def weight_matching(
 ) -> Matched:
     """Returns the order of channels in which the weights of a model are most like those of a reference.
 
-    Each search begins with the channels as they are, and visits the groups in an order of its own, round by round,
-    until nothing gets better. Among equally good permutations, it prefers to leave channels where they are.
+    Each search visits the groups in an order of its own, round by round, until nothing gets better. Among equally good
+    permutations, it prefers to leave channels where they are.
 
     Args:
-        groups: what may be permuted.
+        groups: what may be permuted, from the front of the graph to the back.
         read: gives the tensors of both models.
         seed: of the order in which groups are visited.
         restarts: how many searches are made, of which the best one counts.
@@ -129,6 +134,7 @@ class _Search:
         groups: what may be permuted.
         read: gives the tensors of both models.
         tensors: names of all tensors with channels of a group, each once.
+        users: for each tensor the groups, by number, with the axis along which their channels stand.
         near: for each group the groups whose permutations make a difference to it; itself, where a tensor has it along
             two axes.
     """
@@ -136,16 +142,17 @@ class _Search:
     groups: Sequence[Channels]
     read: Read
     tensors: list[str] = field(init=False)
+    users: dict[str, set[tuple[int, int]]] = field(init=False)
     near: list[set[int]] = field(init=False)
 
     def __post_init__(self) -> None:
-        users: dict[str, set[tuple[int, int]]] = {}
+        self.users = {}
         for number, group in enumerate(self.groups):
             for place in group.places:
-                users.setdefault(place.tensor, set()).add((number, place.axis))
-        self.tensors = list(users)
+                self.users.setdefault(place.tensor, set()).add((number, place.axis))
+        self.tensors = list(self.users)
         self.near = [set() for _ in self.groups]
-        for own in users.values():
+        for own in self.users.values():
             for number, axis in own:
                 self.near[number] |= {other for other, along in own if along != axis}
 
@@ -163,8 +170,8 @@ class _Search:
 
         A group is looked at only if a permutation that makes a difference to it is new.
         """
-        permutations = [np.arange(len(group.kinds)) for group in self.groups]
-        sources: Sources = {}
+        permutations = [np.arange(len(group.kinds)) for group in self.groups] if number else self.from_the_front()
+        sources = sources_of(self.groups, permutations)
         stale, rounds = set(range(len(self.groups))), 0
         random = stream(seed, "align", str(number)).chunk(0)
         while stale and rounds < iterations:
@@ -181,16 +188,39 @@ class _Search:
                 report(len(stale))
         return permutations, rounds
 
+    def from_the_front(self) -> list[Array]:
+        """Returns permutations that are found one after the other, each with the help of those before.
+
+        Of a group, only tensors count here whose other axes have no channels of groups that are still to come. So
+        what is not in order yet does not drown what the order of the inputs tells.
+        """
+        permutations: list[Array] = []
+        sources: Sources = {}
+        for at, group in enumerate(self.groups):
+            settled = [
+                place.tensor
+                for place in group.places
+                if all(other < at for other, axis in self.users[place.tensor] if axis != place.axis)
+            ]
+            found = np.arange(len(group.kinds))
+            for number, channels in enumerate(group.movable):
+                found[channels] = channels[_assigned(self._similarities(group, number, set(settled), sources))]
+            permutations.append(found)
+            sources = with_permutation(sources, group, found)
+        return permutations
+
     def _better(self, at: int, permutation: Array, sources: Sources, gain: float) -> Array | None:
         """A permutation of one group with a larger L than the one it has; None if there is none."""
         group = self.groups[at]
         twice = _twice(group)
+        once = {place.tensor for place in group.places} - twice
         found = permutation.copy()
         gained = 0.0
         for number, channels in enumerate(group.movable):
-            linear, quadratic = self._forms(group, number, twice, sources)
+            linear = self._similarities(group, number, once, sources)
+            gradient = self._similarities(group, number, twice, sources) if twice else 0
             now = np.searchsorted(channels, permutation[channels])
-            new = _assigned(linear if quadratic is None else linear + quadratic)
+            new = _assigned(linear + gradient)
             found[channels] = channels[new]
             rows = np.arange(len(channels))
             gained += float(linear[rows, new].sum() - linear[rows, now].sum())
@@ -201,20 +231,23 @@ class _Search:
             gained += sum(self._product(name, moved) - self._product(name, sources) for name in sorted(twice))
         return found if gained > gain else None
 
-    def _forms(self, group: Channels, number: int, twice: set[str], sources: Sources) -> tuple[Array, Array | None]:
-        """Similarities of the channels of one kind, shape (m, m): rows are of the reference, columns of the model.
+    def _similarities(self, group: Channels, number: int, tensors: set[str], sources: Sources) -> Array:
+        """How much L grows by each pair of channels of one kind, shape (m, m): rows are of the reference.
 
-        Returns:
-            the sum over tensors that have the group along one axis, and the sum over those that have it along two, of
-            which there may be none.
+        Args:
+            group: the channels.
+            number: of the kind, in the order of `movable`.
+            tensors: that count.
+            sources: what happens along the axes of the model's tensors; that of the group itself only counts for
+                tensors with the group along two axes.
         """
         size = len(group.movable[number])
-        linear, quadratic = np.zeros((size, size)), np.zeros((size, size)) if twice else None
+        total = np.zeros((size, size))
         for place, positions in zip(group.places, group.positions, strict=True):
-            total = quadratic if quadratic is not None and place.tensor in twice else linear
-            others = {axis: each for axis, each in sources.get(place.tensor, {}).items() if axis != place.axis}
-            add_similarities(total, *self.read(place.tensor), others, place.axis, positions[number])
-        return linear, quadratic
+            if place.tensor in tensors:
+                others = {axis: each for axis, each in sources.get(place.tensor, {}).items() if axis != place.axis}
+                add_similarities(total, *self.read(place.tensor), others, place.axis, positions[number])
+        return total
 
 
 def _twice(group: Channels) -> set[str]:
