@@ -385,13 +385,22 @@ def test_a_list_of_one_input_is_one_input_to_older_versions() -> None:
 
 @pytest.mark.parametrize(
     ("old", "new", "is_told"),
-    [(1, -1, False), (-1, 1, False), (0, -2, False), (0, -1, True), (2, -1, True), (-4, -1, True)],
+    [
+        (1, [-1], False),
+        (-1, [-1], False),
+        (1, -1, False),
+        (-1, 1, False),
+        (0, -2, False),
+        (0, -1, True),
+        (2, -1, True),
+        (-4, -1, True),
+    ],
 )
 @pytest.mark.parametrize("version", ["3.9.9", None])
 def test_an_axis_may_be_counted_from_the_last_in_another_version(
-    version: str | None, old: int, new: int, is_told: bool, tmp_path: Path
+    version: str | None, old: int, new: Any, is_told: bool, tmp_path: Path
 ) -> None:
-    def made(name: str, axis: int) -> Path:
+    def made(name: str, axis: Any) -> Path:
         def change(config: dict[str, Any]) -> None:
             layer = config["config"]["layers"][1]
             layer["build_config"] = {"input_shape": [None, 2]}
@@ -415,6 +424,17 @@ def of_version(path: Path, version: str) -> Path:
                 data = json.dumps({**json.loads(data), "keras_version": version}).encode()
             new.writestr(name, data)
     return copy
+
+
+def test_initializers_have_two_names(tmp_path: Path) -> None:
+    def named(name: str) -> Path:
+        def change(config: dict[str, Any]) -> None:
+            initializer = {"module": "keras.initializers", "class_name": name, "config": {"gain": 1.0}}
+            config["config"]["layers"][1]["config"]["kernel_initializer"] = initializer
+
+        return with_config(MODEL, tmp_path / f"{name}.keras", change)
+
+    assert wtool.diff(named("OrthogonalInitializer"), named("Orthogonal")).equal
 
 
 @pytest.mark.parametrize(("version", "count"), [("3.9.9", 0), (None, 1)])

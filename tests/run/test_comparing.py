@@ -11,7 +11,7 @@ import pytest
 import wtool
 from wtool.checkpoint.model import Slot
 from wtool.checkpoint.structure import Fresh
-from wtool.run.comparing import Pair, compared, slot_keys
+from wtool.run.comparing import Pair, compared, paired_slots, slot_keys
 
 
 def fresh(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Fresh:
@@ -25,6 +25,18 @@ def test_variables_of_an_optimizer_have_keys_by_name_weight_and_number() -> None
         ("momentum", "a/kernel", 0),
         ("iteration", None, 1),
     ]
+
+
+def test_variables_of_an_optimizer_are_paired_by_position_where_a_file_does_not_tell_their_weights() -> None:
+    one, two = fresh(np.ones(3, np.float32)), fresh(np.ones(2, np.float32))
+    told = {("iteration", None, 0): one, ("momentum", "a", 0): one, ("momentum", "b", 0): two}
+    untold = {("iteration", None, 0): one, ("momentum", None, 0): one, ("momentum", None, 1): two}
+    assert paired_slots(told, untold).pairs == tuple(zip(told, untold, strict=True))
+    assert paired_slots(untold, told).pairs == tuple(zip(untold, told, strict=True))
+    for other in ("momentum", "a", 0), ("momentum", None, 1), ("velocity", None, 0):
+        keys = [*list(untold)[:1], other, ("momentum", None, 3)]
+        found = paired_slots(told, dict(zip(keys, (one, two, one), strict=True)))
+        assert len(found.pairs) < 3
 
 
 def stored(path: Path, *values: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Path:

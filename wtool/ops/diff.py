@@ -17,9 +17,9 @@ from wtool.checkpoint.lineage import lineage_json
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage
 from wtool.ops.compared import Compared, both
-from wtool.run.comparing import Pair, SlotKey, Source, Tolerance, compared, slot_keys
+from wtool.run.comparing import Pair, SlotKey, Source, Tolerance, compared, paired_slots, slot_keys
 from wtool.run.difference import Diff, SettingDifference, TensorDifference
-from wtool.run.pairing import Pairing, paired_by_key, paired_paths
+from wtool.run.pairing import Pairing, paired_paths
 from wtool.schema.config import inside
 from wtool.schema.differences import Unlike, differences
 from wtool.schema.layer_settings import LayerSettings, layer_settings_of, plain_settings
@@ -75,9 +75,11 @@ def _diff(left: Compared, right: Compared, tolerance: Tolerance, progress: Progr
     renamed = _renamed(weights)
     left_slots = _by_key(left, {})
     right_slots = _by_key(right, renamed)
-    slots, untold = _kept_by_both(paired_by_key(list(left_slots), list(right_slots)), left, right)
+    slots, untold = _kept_by_both(paired_slots(left_slots, right_slots), left, right)
     pairs = [Pair(paths, left.weights[paths[0]], right.weights[paths[1]]) for paths in weights.pairs]
-    pairs += [Pair((_slot_path(key), _slot_path(key)), left_slots[here], right_slots[key]) for here, key in slots.pairs]
+    pairs += [
+        Pair((_slot_path(here), _slot_path(here)), left_slots[here], right_slots[key]) for here, key in slots.pairs
+    ]
     tensors = compared((left.model, right.model), pairs, tolerance, progress)
     optimizer, training = _training(left, right)
     count = len(weights.pairs)
@@ -201,6 +203,10 @@ def _means_the_same(unlike: Unlike, rank: int) -> bool:
     One of them counts an axis from the first, and the other one from the last of the axes, whose number is the rank.
     """
     left, right = unlike.left, unlike.right
+    if unlike.where == "axis":
+        left, right = (each[0] if isinstance(each, list) and len(each) == 1 else each for each in (left, right))
+        if left == right:
+            return True
     if unlike.where == "axis" and type(left) is int and type(right) is int and rank:
         return -rank <= min(left, right) and max(left, right) < rank and left % rank == right % rank
     return unlike.where in ENDS and _as_list(left) == _as_list(right)

@@ -10,7 +10,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.errors import Refused, a_few
 from wtool.ops.compared import Compared
 from wtool.ops.compared import both as compared
-from wtool.run.comparing import SlotKey, Source, slot_keys
+from wtool.run.comparing import SlotKey, Source, paired_slots, slot_keys
 from wtool.run.pairing import paired_paths
 from wtool.run.patch_making import Paired
 from wtool.schema.config import is_keras2
@@ -97,26 +97,14 @@ def _as_compared(old: Checkpoint, new: Checkpoint) -> Iterator[tuple[Tensor, Ten
 
 
 def _slots(left: Compared, right: Compared, renamed: Mapping[str, str]) -> list[tuple[Source, Source]]:
-    """Returns the variables of both optimizers, paired by their meaning.
-
-    Archives do not tell which slot belongs to which variable of a custom layer, and an `.h5` does. Both list what the
-    optimizer keeps in its own order, so variables are paired by position where nothing that is told contradicts that.
-    """
-    own = [(*key, source) for key, (_, source) in zip(_keys(left, {}), left.slots, strict=True)]
-    theirs = [(*key, source) for key, (_, source) in zip(_keys(right, renamed), right.slots, strict=True)]
-    if len(own) == len(theirs) and all(map(_may_be_one, own, theirs)):
-        return [(a[-1], b[-1]) for a, b in zip(own, theirs, strict=True)]
-    named = {each[:-1]: each[-1] for each in theirs}
-    return [(each[-1], named[each[:-1]]) for each in own if each[:-1] in named]
+    """Returns the variables of both optimizers, paired by their meaning."""
+    own, theirs = _by_key(left, {}), _by_key(right, renamed)
+    return [(own[here], theirs[there]) for here, there in paired_slots(own, theirs).pairs]
 
 
-def _keys(model: Compared, renamed: Mapping[str, str]) -> list[SlotKey]:
-    return slot_keys([slot for slot, _ in model.slots], renamed)
-
-
-def _may_be_one(one: tuple[str, str | None, int, Source], other: tuple[str, str | None, int, Source]) -> bool:
-    weights = {one[1], other[1]} - {None}
-    return one[0] == other[0] and len(weights) < 2 and one[3].shape == other[3].shape
+def _by_key(model: Compared, renamed: Mapping[str, str]) -> dict[SlotKey, Source]:
+    keys = slot_keys([slot for slot, _ in model.slots], renamed)
+    return dict(zip(keys, (source for _, source in model.slots), strict=True))
 
 
 def _place(tensor: Tensor) -> tuple[int, str]:

@@ -14,6 +14,7 @@ from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array
 from wtool.run import pipeline
 from wtool.run.difference import TensorDifference, ValueDifference
+from wtool.run.pairing import Pairing, paired_by_key
 from wtool.transforms.distance import Distance, are_the_same_bytes, distance, equal_blocks
 
 BLOCK = 1 << 20  # values of a second look, which takes 8 MB
@@ -65,6 +66,24 @@ def slot_keys(slots: Sequence[Slot], renamed: Mapping[str, str] | None = None) -
         counts[slot.name, weight] = number + 1
         keys.append((slot.name, weight, number))
     return keys
+
+
+def paired_slots(left: Mapping[SlotKey, Source], right: Mapping[SlotKey, Source]) -> Pairing[SlotKey]:
+    """Returns which variable of one optimizer is which of another, by their keys, or by position.
+
+    Archives do not tell which slot belongs to which variable of a custom layer, and an `.h5` does. Both list what the
+    optimizer keeps in its own order, so variables are paired by position where nothing that is told contradicts that.
+
+    Args:
+        left: key -> variable of the first optimizer, in the order of the file.
+        right: the same of the second one; its weights are called as in the first model.
+    """
+    found = paired_by_key(list(left), list(right))
+    if not (found.removed and found.added) or len(left) != len(right):
+        return found
+    pairs = tuple(zip(left, right, strict=True))
+    is_one = all(one[0] == two[0] and (None in (one[1], two[1]) or one[1] == two[1]) for one, two in pairs)
+    return Pairing(pairs) if is_one and all(left[one].shape == right[two].shape for one, two in pairs) else found
 
 
 def compared(

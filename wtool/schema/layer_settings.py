@@ -21,6 +21,9 @@ IGNORED = frozenset({"name", "build_config", "build_input_shape", "compile_confi
 LISTS, SINGLES = ("layers", "cells"), ("layer", "cell", "forward_layer", "backward_layer")
 """Settings that hold layers."""
 
+RENAMED = {"OrthogonalInitializer": "Orthogonal", "IdentityInitializer": "Identity", "STFTInitializer": "STFT"}
+"""Initializers that older versions of Keras 3 call otherwise."""
+
 FRAME = frozenset({"module", "registered_name", "shared_object_id", "build_config"})
 """What stands beside the class and the settings of an object and follows from the class."""
 
@@ -113,7 +116,8 @@ def _class_name(entry: Mapping[str, Any], class_name: str) -> str:
     """Returns the name of a class with its package, whether that stands in the class's name or beside it."""
     registered = entry.get("registered_name")
     told = registered if isinstance(registered, str) and ">" in registered else class_name
-    return told.removeprefix("keras>").removeprefix("Custom>")
+    name = told.removeprefix("keras>").removeprefix("Custom>")
+    return RENAMED.get(name, name)
 
 
 def plain_settings(value: Any) -> Any:
