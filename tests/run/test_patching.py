@@ -382,16 +382,50 @@ def test_lineage_is_that_of_the_other_model(tmp_path: Path) -> None:
     assert done.skipped
 
 
-def test_models_in_h5_that_were_compiled_otherwise(tmp_path: Path) -> None:
-    source = FIXTURES / "zoo" / "k3.15.1" / "mlp.h5"
-    after = tmp_path / "b.h5"
-    shutil.copy(source, after)
-    assert made(source, after, tmp_path / "same.wpatch").notes == ()
+@pytest.mark.parametrize("name", ["k3.15.1/mlp.h5", "tf2.10/mlp.h5"])
+def test_models_in_h5_that_were_compiled_otherwise(name: str, tmp_path: Path) -> None:
+    """The patch brings the training configuration along, and back."""
+    source = FIXTURES / "zoo" / name
+    after = changed(source, tmp_path / "b.h5", next_values)
     with h5py.File(after, "r+") as file:
         told = json.loads(file.attrs["training_config"])
         file.attrs["training_config"] = json.dumps(told | {"loss": "mae"})
-    (note,) = made(source, after, tmp_path / "d.wpatch").notes
-    assert "was compiled otherwise" in note
+    made(source, after, tmp_path / "d.wpatch")
+    wtool.patch(source, patch=tmp_path / "d.wpatch", output=tmp_path / "b2.h5")
+    wtool.patch(tmp_path / "b2.h5", patch=tmp_path / "d.wpatch", reverse=True, output=tmp_path / "a2.h5")
+    for path, wanted in ((tmp_path / "b2.h5", after), (tmp_path / "a2.h5", source)):
+        assert everything(path) == everything(wanted)
+        assert {key: each.tobytes() for key, each in arrays(path).items()} == {
+            key: each.tobytes() for key, each in arrays(wanted).items()
+        }
+        with h5py.File(path) as file, h5py.File(wanted) as other:
+            configurations = ("training_config", "model_config")
+            assert [json.loads(file.attrs[key]) for key in configurations] == [
+                json.loads(other.attrs[key]) for key in configurations
+            ]
+    third = tmp_path / "c.h5"
+    shutil.copy(source, third)
+    with h5py.File(third, "r+") as file:
+        file.attrs["training_config"] = json.dumps(told | {"loss": "mape"})
+    with pytest.raises(wtool.Refused, match="compiled otherwise"):
+        wtool.patch(third, patch=tmp_path / "d.wpatch", output=tmp_path / "no.h5")
+    assert not (tmp_path / "no.h5").exists()
+
+
+def test_an_h5_that_was_not_compiled(tmp_path: Path) -> None:
+    source = FIXTURES / "zoo" / "tf2.10" / "mlp.h5"
+    after = tmp_path / "b.h5"
+    shutil.copy(source, after)
+    with h5py.File(after, "r+") as file:
+        del file.attrs["training_config"]
+    made(source, after, tmp_path / "d.wpatch")
+    wtool.patch(source, patch=tmp_path / "d.wpatch", output=tmp_path / "b2.h5")
+    wtool.patch(tmp_path / "b2.h5", patch=tmp_path / "d.wpatch", reverse=True, output=tmp_path / "a2.h5")
+    assert everything(tmp_path / "b2.h5") == everything(after)
+    assert wtool.diff(tmp_path / "b2.h5", after).equal
+    assert wtool.diff(tmp_path / "a2.h5", source).equal
+    with h5py.File(tmp_path / "b2.h5") as file:
+        assert "training_config" not in file.attrs
 
 
 def test_equal_models(tmp_path: Path) -> None:

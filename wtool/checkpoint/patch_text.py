@@ -21,8 +21,8 @@ TEXT = "wtool_patch"
 HASH = "wtool_patch_hash"
 """Name of the text with the content hash of that text: a byte that changed on the way changes no setting of a model."""
 
-PLAIN, NAMED = 1, 2
-"""Versions of the format: the second tells other names of tensors in the checkpoint after the patch."""
+PLAIN, LABELLED = 1, 2
+"""Versions of the format: the second tells other names of tensors, or training configurations of `.h5` files."""
 
 BEFORE, AFTER = "before", "after"
 
@@ -64,12 +64,14 @@ class Side:
         tensors: path -> values of each tensor that the other checkpoint does not have.
         lineage: its records.
         architecture: None where both checkpoints have the same.
+        training: how the model of an `.h5` was compiled; None where it was not, or both were compiled alike.
     """
 
     name: str
     tensors: Mapping[str, Values] = field(default_factory=dict)
     lineage: tuple[Record, ...] = ()
     architecture: Architecture | None = None
+    training: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ def text_of(told: Told) -> str:
         for path, (old, new) in told.changed.items()
     }
     sides = {BEFORE: _side_json(told.before), AFTER: _side_json(told.after)}
-    version = {"version": NAMED, "names": dict(told.names)} if told.names else {"version": PLAIN}
+    is_labelled = bool(told.names) or told.before.training != told.after.training
+    version = {"version": LABELLED, "names": dict(told.names)} if is_labelled else {"version": PLAIN}
     return json.dumps({**version, **sides, "changed": changed, "unchanged": told.unchanged})
 
 
@@ -111,6 +114,7 @@ def _side_json(side: Side) -> dict[str, Any]:
         "tensors": tensors,
         "lineage": lineage_json(side.lineage),
         "architecture": None if side.architecture is None else _architecture_json(side.architecture),
+        **({} if side.training is None else {"training": side.training}),
     }
 
 
@@ -144,9 +148,9 @@ def told_in(texts: Mapping[str, str]) -> Told:
         raise Refused(f"damaged: the hash of its text {TEXT} is another one")
     parsed = parse_object(text, f"the text {TEXT}")
     version = parsed.get("version")
-    if type(version) is not int or version not in (PLAIN, NAMED):
+    if type(version) is not int or version not in (PLAIN, LABELLED):
         raise Refused(f"the format of the patch has version {version!r:.40}; this wtool reads 1 and 2")
-    names = _get(parsed, "names", dict) if version == NAMED else {}
+    names = _get(parsed, "names", dict) if version == LABELLED else {}
     if not all(isinstance(each, str) for each in names.values()) or len(set(names.values())) < len(names):
         raise Refused("damaged: the patch has something else where other names of tensors are expected")
     before, after = (_side(_get(parsed, word, dict), word) for word in (BEFORE, AFTER))
@@ -157,6 +161,8 @@ def told_in(texts: Mapping[str, str]) -> Told:
         changed[path] = _values(path, each, BEFORE), _hash(each, AFTER)
     is_whole = before.architecture is not None and after.architecture is not None
     is_alone = before.architecture is None and after.architecture is None
+    if is_whole and (before.training is not None or after.training is not None):
+        raise Refused("damaged: the patch carries architectures, and a training configuration of an .h5 beside them")
     if not is_whole and not (is_alone and not before.tensors and not after.tensors):
         raise Refused("damaged: the patch adds tensors, or another architecture, to a model that it does not tell")
     return Told(before, after, changed, _hash(parsed, "unchanged"), names)
@@ -193,6 +199,7 @@ def _side(told: Any, word: str) -> Side:
         tensors=tensors,
         lineage=lineage_in({KEY: _get(told, "lineage", list)}),
         architecture=None if architecture is None else _architecture(architecture),
+        training=_get(told, "training", dict) if "training" in told else None,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from wtool.checkpoint.layer_files import named_contents_of
-from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.errors import Refused, a_few
 from wtool.ops.compared import Compared
@@ -49,8 +48,6 @@ def paired(old: Checkpoint, new: Checkpoint) -> Paired:
     own, theirs = named_contents_of(old), named_contents_of(new)
     if own and theirs and own != theirs:
         raise Refused(f"its vocabularies, or other files of layers, are not those of {old.name}: no patch", new.name)
-    if old.format == new.format == "h5" and training_config(old) != training_config(new):
-        notes.append(f"{new.name} was compiled otherwise: the patch leaves that out, as no patch of .h5 carries it")
     has_architectures = bool(left or right) or (is_told and old.config != new.config)
     if has_architectures and not (_is_whole(old) and _is_whole(new)):
         named_here = a_few([each.path for each in (*left, *right)]) or "settings of layers"

@@ -14,11 +14,13 @@ from typing import BinaryIO
 import numpy as np
 
 from wtool.checkpoint.inputs import refuse_two_streams
+from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.kept import stored_state
 from wtool.checkpoint.patch_file import ENDS, XOR
 from wtool.checkpoint.patch_text import AFTER, BEFORE, TEXT, Architecture, Side, Told, Values, texts_of
+from wtool.checkpoint.relabelling import Relabelled, check_labels
 from wtool.dtypes import Array
 from wtool.errors import Refused, one_line
 from wtool.io.json_text import refuse_unreadable
@@ -89,8 +91,8 @@ class _Coded:
 
 
 def make_patch(
-    before: str,
-    after: str,
+    one: str,
+    other: str,
     paired: Callable[[Checkpoint, Checkpoint], Paired],
     goal: Goal,
     progress: Progress | None = None,
@@ -98,8 +100,8 @@ def make_patch(
     """Write the patch that makes the tensors of one model out of those of another.
 
     Args:
-        before: path of the model to which the patch can be applied; `-` for standard input.
-        after: path of the model whose tensors the patch makes.
+        one: path of the model to which the patch can be applied; `-` for standard input.
+        other: path of the model whose tensors the patch makes.
         paired: tells which tensor of one model is which of the other; refuses models that no patch leads between.
         goal: where the patch goes.
         progress: called with bytes done and bytes in all.
@@ -108,15 +110,19 @@ def make_patch(
         Refused: a file is damaged, or the models differ in what a patch cannot carry.
         WtoolError: a file is missing, or the patch exists or cannot be written.
     """
-    refuse_two_streams([before, after])
+    refuse_two_streams([one, other])
     with ExitStack() as stack:
-        old = stack.enter_context(open_checkpoint(before))
-        new = stack.enter_context(open_checkpoint(after))
+        old = stack.enter_context(open_checkpoint(one))
+        new = stack.enter_context(open_checkpoint(other))
         target = goal.target((each.name, each.sources[0].stamp) for each in (old, new))
         pairs = paired(old, new)
         both, left, right = pairs.both, pairs.removed, pairs.added
+        trainings = training_config(old), training_config(new)
+        is_compiled_otherwise = old.format == new.format and trainings[0] != trainings[1]
         for each in (old, new) if pairs.has_architectures else ():
             _refuse_untold(each, stack)
+        for each, training in zip((old, new), reversed(trainings), strict=True) if is_compiled_otherwise else ():
+            check_labels(each, Relabelled(each.config, training), stack)
         if not goal.dry_run:
             make_ready(goal)
         spool = stack.enter_context(TemporaryFile())
@@ -124,9 +130,15 @@ def make_patch(
         for checkpoint in (old, new):
             checkpoint.finish()
         same = [tensor for tensor, _ in both if tensor.path not in coded]
+        before, after = (
+            replace(
+                _side(each, alone, own, pairs.has_architectures), training=training if is_compiled_otherwise else None
+            )
+            for each, alone, own, training in zip((old, new), (left, right), hashes, trainings, strict=True)
+        )
         told = Told(
-            _side(old, left, hashes[0], pairs.has_architectures),
-            _side(new, right, hashes[1], pairs.has_architectures),
+            before,
+            after,
             {a.path: (_values(a, hashes[0]), hashes[1][b.path]) for a, b in both if a.path in coded},
             hash_of_all(same, hashes[0]),
             {a.path: b.path for a, b in both if a.path != b.path},

@@ -11,6 +11,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.layer_files import FOLDER
+from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import Opener
@@ -83,6 +84,8 @@ def _changes(patch: Patch, edited: Edited, passes: Passes) -> Changes:
     edits = [_Patched(patch, path, new).edit(named[path]) for path, (_, new) in told.changed.items()]
     actions = {tensor.path: "patched" if path in told.changed else KEPT for path, tensor in named.items()}
     notes = (*base.notes, *more)
+    if told.before.training != told.after.training:
+        return _compiled(base, patch, edits, Changes(actions=actions, notes=notes))
     if told.after.architecture is None:
         return Changes(tuple(edits), actions=actions, notes=notes)
     actions |= dict.fromkeys(told.before.tensors, "left out") | dict.fromkeys(told.after.tensors, "new")
@@ -213,6 +216,25 @@ class _Patched:
 def _refuse_unexpected(patch: Patch, path: str, found: str, expected: str) -> None:
     if found != expected:
         raise Refused(f"damaged: what it makes of {path} is not what it promises", patch.source.name)
+
+
+def _compiled(base: Checkpoint, patch: Patch, edits: Sequence[Edit], changes: Changes) -> Changes:
+    """What a patch makes of the model of an `.h5` that was compiled otherwise; another format keeps its settings.
+
+    Raises:
+        Refused: the model was compiled otherwise than the one that the patch is for.
+    """
+    from wtool.checkpoint.relabelling import Relabelled
+    from wtool.run.rebuilding import fresh_of
+
+    told = patch.told
+    if base.format != "h5":
+        note = "the patch tells how the model of an .h5 was compiled, which stays as it is in other formats"
+        return replace(changes, edits=tuple(edits), notes=(*changes.notes, note))
+    if training_config(base) != told.before.training:
+        raise Refused(f"{_other(patch)}: it was compiled otherwise", base.name)
+    new = {edit.target.path: fresh_of(base, edit) for edit in edits}
+    return replace(changes, relabelled=Relabelled(base.config, told.after.training, changed=new))
 
 
 def _composed(
