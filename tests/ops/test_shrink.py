@@ -311,6 +311,22 @@ def test_the_words_of_the_command(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["channels"] == {"fc1": [16, 8]}
 
 
+def test_folders_and_pipes(tmp_path: Path) -> None:
+    zoo = tmp_path / "zoo"
+    zoo.mkdir()
+    for name in ("a", "b"):
+        (zoo / f"{name}.keras").write_bytes(MLP.read_bytes())
+    results = wtool.shrink(zoo, sparsity=0.5, output=f"{tmp_path}/small/", jobs=2)
+    assert [Path(str(each.output)).name for each in results] == ["a.keras", "b.keras"]
+    assert (tmp_path / "small" / "a.keras").read_bytes() != MLP.read_bytes()
+    done = run("shrink", "-", "--sparsity", ".5", "-o", "-", stdin=MLP.read_bytes())
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "piped.keras").write_bytes(done.stdout)
+    assert_equal(tensors(tmp_path / "piped.keras"), tensors(tmp_path / "small" / "b.keras"))
+    wtool.shrink(zoo / "a.keras", sparsity=0.5, in_place=True)
+    assert_equal(tensors(zoo / "a.keras"), tensors(tmp_path / "small" / "b.keras"))
+
+
 def test_bound_channels_of_a_recurrent_model(tmp_path: Path) -> None:
     """Units go from all gates; both directions read the same embedding."""
     old = tensors(RNN)

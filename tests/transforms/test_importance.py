@@ -135,6 +135,11 @@ def test_equal_filters_have_no_distance() -> None:
     assert not found.any()
 
 
+def test_too_many_filters_for_distances_are_refused() -> None:
+    with pytest.raises(Refused, match="a layer has 65,537 channels, too many for fpgm"):
+        scores("fpgm", [part(np.ones((1, 65_537), np.float32), 1)], 65_537, SOURCE)
+
+
 def test_without_a_gamma_there_is_no_scale() -> None:
     assert scores("bn-scale", [part(np.ones((2, 3)), 1)], 3, SOURCE) is None
 

@@ -28,6 +28,9 @@ BLOCK = 1 << 18  # values that are converted to float64 at a time
 ROWS = 1 << 21  # distances between channels that are held at a time
 ROUNDING = 1e-13  # of the squares of two filters: a square of their distance below this share is none
 
+MOST_FILTERS = 1 << 16
+"""Channels of a group whose distances from one another are measured; of more, that would take minutes."""
+
 Kind = Literal["kernel", "gamma"]
 
 
@@ -111,6 +114,8 @@ def distances(values: Array, axis: int, channels: Array, size: int) -> Array:
     """sum of the Euclidean distances between the channel's weights in a kernel and those of each other channel."""
     import numpy as np
 
+    if size > MOST_FILTERS:
+        raise Refused(f"a layer has {size:,} channels, too many for fpgm to measure the distance of each from each")
     filters, held = _filters(values, axis, channels, size)
     count, width = filters.shape
     found = np.zeros(size)
