@@ -172,6 +172,7 @@ def test_words_that_do_not_go_together(options: dict[str, Any], words: str) -> N
     ("model", "words"),
     [
         ("k3.15.1/mlp.weights.h5", "shrink needs a whole model"),
+        ("k3.15.1/quant_int4.keras", r"no channel can be taken out: q1 \(q1 \(Dense\): it is quantised"),
         ("k3.15.1/quant_int8.keras", r"no channel can be taken out: q1 \(q1 \(Dense\): it is quantised"),
         ("tf2.10/custom_layer.h5", "no channel can be taken out: no layer makes channels that wtool knows"),
     ],

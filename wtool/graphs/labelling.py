@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from wtool.checkpoint.model import Checkpoint, Tensor
-from wtool.dtypes import Array
+from wtool.dtypes import Array, is_floating
 from wtool.errors import Refused, in_short
 from wtool.graphs.groups import Side
 from wtool.graphs.labels import Book, Labels
@@ -249,6 +249,8 @@ class _Walk:
         for tensor in meant:
             axis = edit.axis % max(1, len(tensor.shape))
             if axis >= len(tensor.shape) or tensor.shape[axis] != len(edit.source):
+                if not is_floating(tensor.dtype):
+                    continue  # codes of four bits, two in a position: the channels of a quantised layer stay
                 raise Refused(f"{tensor.path} is {tensor.shape}, which does not fit the model's graph")
             known = self.found.places.setdefault((tensor.path, axis), Place(tensor, axis, edit.source, side))
             self.found.book.unite(known.labels, edit.source)
