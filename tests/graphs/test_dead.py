@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,9 @@ import wtool
 from tests.cli.test_cli import run
 from tests.graphs import test_taking_out as models
 from tests.graphs.test_swap import example, predicted, scattered
-from wtool.checkpoint.lineage import Record
-from wtool.checkpoint.opener import Opener, open_checkpoint
+from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Refused
 from wtool.graphs.dead import Dead, dead_channels
-from wtool.graphs.structure import structure_of
-from wtool.graphs.taking_out import take_out
-from wtool.run.changes import Changes, Edited
-from wtool.run.derive import derive
-from wtool.run.plan import Operand, Operation, Plan
-from wtool.run.progress import Passes
-from wtool.run.target import Goal
 from wtool.schema import graph
 
 pytestmark = pytest.mark.tensorflow
@@ -39,30 +30,13 @@ def found_in(path: Path) -> Dead:
         return dead_channels(base, graph.read(deepcopy(base.config)))
 
 
-def shrunk(source: Path, target: Path) -> Path:
-    def changes(edited: Edited, _: Passes) -> Changes:
-        config = deepcopy(edited.base.config)
-        assert config is not None
-        model = graph.read(config)
-        dead = dead_channels(edited.base, model)
-        values = take_out(edited.base, model, dead.kept)
-        values.shifts.update(dead.shifts)
-        return Changes(structure=structure_of(edited.base, config, values, "zero", 0, "keep"))
-
-    with ExitStack() as stack:
-        base = Opener().open(str(source), stack)
-        derive(
-            Plan(base, (Operation(Record("shrink", {}), (Operand(base, {"as": "model"}),), changes),)),
-            Goal(str(target)),
-        )
-    return target
-
-
 def same(model: Any, tmp_path: Path) -> tuple[dict[str, int], Any]:
     """Shrink a live model; group -> channels that stay, and the live result, which computes the same."""
     model.save(tmp_path / "model.keras")
     dead = found_in(tmp_path / "model.keras")
-    made = keras.models.load_model(shrunk(tmp_path / "model.keras", tmp_path / "less.keras"))
+    (told,) = wtool.shrink(tmp_path / "model.keras", output=tmp_path / "less.keras")
+    assert told.same
+    made = keras.models.load_model(tmp_path / "less.keras")
     inputs = example(model)
     for was, now in zip(predicted(model, inputs), predicted(made, inputs), strict=True):
         np.testing.assert_allclose(now, was, rtol=1e-5, atol=2e-5 * max(1, np.abs(was).max()))

@@ -148,10 +148,48 @@ def test_a_pattern_that_matches_nothing_is_misuse(tmp_path: Path) -> None:
         shrunk(MLP, tmp_path, sparsity=0.5, exclude=["bn1"])
 
 
+def test_units_that_nobody_reads_go_without_a_sparsity(tmp_path: Path) -> None:
+    def unread(name: str, values: Array) -> Array:
+        if name == "layers/dense_2/vars/0":
+            values[[0, 3]] = 0
+        return values
+
+    model = changed(MLP, tmp_path / "model.keras", unread)
+    target, result = shrunk(model, tmp_path)
+    width = tensors(MLP)["fc2/bias"].size
+    assert result.channels == {"fc2": (width, width - 2)}
+    assert result.same
+    assert result.stays == {}
+    stays = np.delete(np.arange(width), [0, 3])
+    assert_equal(tensors(target), mlp_without(tensors(model), np.arange(tensors(MLP)["fc1/bias"].size), stays))
+    assert lineage(target)[-1]["parameters"] == {"optimizer": "follow"}
+    _, same = shrunk(MLP, tmp_path, "as", like=target)
+    assert same.channels == result.channels
+    assert not same.same
+
+
+def test_excluded_layers_keep_units_that_nobody_reads(tmp_path: Path) -> None:
+    model = tmp_path / "model.keras"
+    wtool.patch(MLP, set=["head/kernel=0"], output=model)
+    _, alone = shrunk(model, tmp_path, "alone")
+    assert alone.channels == {"fc1": (16, 1), "fc2": (12, 1)}
+    _, result = shrunk(model, tmp_path, exclude=["fc2"])
+    assert result.channels == {}
+    assert result.stays == {"fc2": "fc2 is left out"}
+
+
+def test_a_model_without_dead_channels_stays_as_it_is(tmp_path: Path) -> None:
+    target, result = shrunk(MLP, tmp_path)
+    assert result.channels == {}
+    assert "none of its channels is dead" in result.notes
+    assert_equal(tensors(target), tensors(MLP))
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "which share of the channels is to go"),
+        ({"round_to": 8}, "without a sparsity, channels go that do nothing: no --round-to"),
+        ({"criterion": "l1", "scope": "global"}, "no --criterion, --scope"),
         ({"sparsity": 0}, "a sparsity of channels is between 0 and 1, and not 0"),
         ({"sparsity": 1.0}, "a sparsity of channels is between 0 and 1, and not 1"),
         ({"sparsity": 0.5, "round_to": 0}, "round_to is a whole number from 1 up"),

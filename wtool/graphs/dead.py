@@ -7,7 +7,7 @@ out, and the model computes what it did.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,12 +64,15 @@ class _Reading:
     sign: float
 
 
-def dead_channels(base: Checkpoint, model: Model) -> Dead:
+def dead_channels(
+    base: Checkpoint, model: Model, left_out: Callable[[Sequence[Group]], Collection[str]] | None = None
+) -> Dead:
     """Find the channels of a model that do nothing.
 
     Args:
         base: has the weights, which are read once or twice, a few million values at a time.
         model: the graph of its configuration.
+        left_out: gives the names of the groups whose channels all stay; None where none is left out.
 
     Raises:
         Refused: the graph contradicts itself, or the weights do not fit it.
@@ -78,8 +81,10 @@ def dead_channels(base: Checkpoint, model: Model) -> Dead:
     numbers = numbers_of(labelled)
     channels = labelled.book.channels()
     readings = list(_readings(base, model, labelled, constants_of(base, model, labelled)))
-    lives = _alive(base, labelled, channels, readings)
     groups = groups_of(labelled, numbers)
+    names = () if left_out is None else left_out(groups)
+    staying = [number for number, group in enumerate(groups) if group.name in names]
+    lives = _alive(base, labelled, channels, readings, np.isin(numbers.group, staying))
     kept = _kept(groups, numbers, lives[channels])
     stays = np.ones(labelled.book.size, bool)
     for number, group in enumerate(groups):
@@ -137,9 +142,11 @@ def _target(
     return None, 1.0
 
 
-def _alive(base: Checkpoint, labelled: Labelled, channels: Array, readings: Sequence[_Reading]) -> Array:
+def _alive(
+    base: Checkpoint, labelled: Labelled, channels: Array, readings: Sequence[_Reading], staying: Array
+) -> Array:
     """For each channel whether it lives, shape (number of labels,), of which those count that are channels."""
-    lives = np.zeros(labelled.book.size, bool)
+    lives: Array = staying.copy()
     for labels, _ in (*labelled.book.bound, *labelled.book.mixed):
         lives[channels[labels]] = True
     matrices = []

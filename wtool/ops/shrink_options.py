@@ -17,6 +17,9 @@ from wtool.words import Path
 class Shrink:
     """Take channels out of models: units of dense and recurrent layers, filters, attention heads.
 
+    Without a sparsity, channels that do nothing are taken out, and the model computes what it did: those that nobody
+    reads, as their weights are zero, and constant ones, which are added to the biases of the layers that read them.
+
     With a sparsity, the channels that matter least are taken out of the layer that makes them, of all that follows
     them (biases, normalisations, depthwise filters), and of the inputs of the layers that read them. Layers whose
     channels are added up, or share weights, lose the same channels. Layers keep their names, inputs and outputs of the
@@ -26,6 +29,7 @@ class Shrink:
     instance, to train the smaller model from there.
 
     Examples:
+        wtool shrink pruned.keras -o smaller.keras --verify
         wtool shrink trained.keras --sparsity .5 -o half.keras --verify
         wtool shrink trained.keras --sparsity .3 --criterion l1 --scope global --round-to 8
         wtool shrink init.keras --as half.keras -o half-init.keras
@@ -73,20 +77,25 @@ class Shrink:
         check_fields(self)
         for name in ("include", "exclude"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        if self.sparsity is None and self.like is None:
-            raise Usage("which share of the channels is to go (--sparsity .5), or as in which model (--as SHRUNK)?")
         if self.like is not None:
-            self._refuse_choices()
+            self._refuse("the model of --as tells which channels go", self.choosing())
+        elif self.sparsity is None:
+            self._refuse("without a sparsity, channels go that do nothing", self.choosing()[:-2])
         if self.members == "producer" and "kernel" not in CHANNEL_CRITERIA[self.criterion].kinds:
             raise Usage(f"what makes the channels plays no part in {self.criterion}: no members")
 
-    def _refuse_choices(self) -> None:
-        """Refuse options that choose channels, where another model tells which ones go."""
+    def _refuse(self, why: str, names: Sequence[str]) -> None:
+        """Refuse options that choose channels, where something else tells which ones go."""
         default = {each.name: each.default for each in fields(self)}
-        given = [name for name in self.choosing() if getattr(self, name) != default[name]]
+        given = [name for name in names if getattr(self, name) != default[name]]
         if given:
             words = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise Usage(f"the model of --as tells which channels go: no {words}")
+            raise Usage(f"{why}: no {words}")
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether only channels go that do nothing, so that the model computes what it did."""
+        return self.sparsity is None and self.like is None
 
     @staticmethod
     def choosing() -> tuple[str, ...]:
@@ -99,11 +108,12 @@ class Shrink:
     @property
     def is_random(self) -> bool:
         """Whether random numbers are drawn."""
-        return self.like is None and not CHANNEL_CRITERIA[self.criterion].kinds
+        return self.sparsity is not None and not CHANNEL_CRITERIA[self.criterion].kinds
 
     def parameters(self) -> dict[str, Any]:
         """What the lineage says of the choice."""
         if self.like is not None:
             return {}
-        found = {name: getattr(self, name) for name in self.choosing()}
+        names = ("include", "exclude") if self.is_exact else self.choosing()
+        found = {name: getattr(self, name) for name in names}
         return {name: list(v) if isinstance(v, tuple) else v for name, v in found.items() if v not in (None, ())}

@@ -12,7 +12,9 @@ from typing import Any
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import Opener, open_checkpoint
+from wtool.dtypes import Array
 from wtool.errors import Refused, a_few
+from wtool.graphs.dead import dead_channels
 from wtool.graphs.grouping import channel_groups
 from wtool.graphs.groups import Group
 from wtool.graphs.structure import structure_of
@@ -24,7 +26,7 @@ from wtool.ops.sizes_before_after import Sizes, sizes_of
 from wtool.ops.verification import verified_and_timed
 from wtool.ops.whole_model import graph_of_keras, refuse_without_layers
 from wtool.run.changes import Changes, Edited
-from wtool.run.channel_choice import KEPT, OPERATION, Kept, Scoring, kept_of
+from wtool.run.channel_choice import KEPT, OPERATION, Kept, Scoring, kept_of, left_out
 from wtool.run.derive import Derived
 from wtool.run.matching import architecture_differences
 from wtool.run.plan import Operand, Operation, Plan
@@ -40,7 +42,7 @@ class Shrinking:
 
     Attributes:
         shrink: which channels.
-        like: path of the model whose channels are taken out; None where a sparsity tells.
+        like: path of the model whose channels are taken out; None where a sparsity tells, or channels are dead.
         optimizer: what becomes of its state.
         seed: of random scores.
         seed_is_given: the user wants this seed; otherwise a result with any other is as good.
@@ -80,12 +82,12 @@ class Shrinking:
             parameters=changes.sizes.parameters,
             bytes=changes.sizes.bytes,
             multiply_adds=changes.sizes.multiply_adds,
-            same=False,
+            same=self.shrink.is_exact,
             notes=changes.notes,
         )
         if not self.shrink.verify:
             return told
-        found, notes = verified_and_timed(task.goal.path, plan.base, same=False)
+        found, notes = verified_and_timed(task.goal.path, plan.base, same=told.same is True)
         if found is None:
             return replace(told, notes=(*told.notes, *notes))
         return replace(told, difference=(found.difference, found.largest), seconds=found.seconds)
@@ -105,25 +107,34 @@ class Shrinking:
         assert config is not None
         with graph_of_keras():
             model = graph.read(config)
-            groups = channel_groups(base, model)
-            kept = self._kept(base, groups, shrunk)
-            if not kept.channels:
-                raise Refused(f"no channel can be taken out: {_why_none(kept.stays)}")
+            kept, shifts = self._kept(base, model, shrunk)
             values = take_out(base, model, kept.channels)
+            values.shifts.update(shifts)
         structure = structure_of(base, config, values, "zero", self.seed, self.optimizer)
         if shrunk is not None:
             _refuse_other_architecture(base, config, values, shrunk)
         return Shrinks(
             structure=structure,
-            notes=(*base.notes, *values.notes),
+            notes=(*base.notes, *values.notes, *(() if kept.channels else ("none of its channels is dead",))),
             more={KEPT: kept.to_json()},
             kept=kept,
             sizes=sizes_of(base, config, values),
         )
 
-    def _kept(self, base: Checkpoint, groups: tuple[Group, ...], shrunk: Checkpoint | None) -> Kept:
-        if shrunk is not None:
-            return kept_of(shrunk, groups)
+    def _kept(self, base: Checkpoint, model: graph.Model, shrunk: Checkpoint | None) -> tuple[Kept, dict[str, Array]]:
+        """Which channels stay, and what is added to weights for those that go."""
+        how = self.shrink
+        if how.is_exact:
+            chosen = partial(left_out, include=how.include, exclude=how.exclude)
+            dead = dead_channels(base, model, chosen)
+            return Kept(dead.kept, chosen(dead.groups)), dead.shifts
+        groups = channel_groups(base, model)
+        kept = kept_of(shrunk, groups) if shrunk is not None else self._scored(base, groups)
+        if not kept.channels:
+            raise Refused(f"no channel can be taken out: {_why_none(kept.stays)}")
+        return kept, {}
+
+    def _scored(self, base: Checkpoint, groups: tuple[Group, ...]) -> Kept:
         how = self.shrink
         assert how.sparsity is not None
         choice = Choice(how.sparsity, how.scope == "global", how.max_layer_sparsity, how.round_to)

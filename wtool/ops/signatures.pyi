@@ -1184,6 +1184,9 @@ def shrink(
 ) -> list[Shrunk]:
     """Take channels out of models: units of dense and recurrent layers, filters, attention heads.
 
+    Without a sparsity, channels that do nothing are taken out, and the model computes what it did: those that nobody
+    reads, as their weights are zero, and constant ones, which are added to the biases of the layers that read them.
+
     With a sparsity, the channels that matter least are taken out of the layer that makes them, of all that follows
     them (biases, normalisations, depthwise filters), and of the inputs of the layers that read them. Layers whose
     channels are added up, or share weights, lose the same channels. Layers keep their names, inputs and outputs of the

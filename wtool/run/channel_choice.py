@@ -73,7 +73,7 @@ class Scoring:
             Refused: weights that count have values that are not finite.
         """
         stays = {group.name: _joined(group.why) for group in groups if group.bound.all()}
-        stays |= self._left_out(groups)
+        stays |= left_out(groups, self.include, self.exclude)
         scored: dict[str, Scored] = {}
         for group in groups:
             if group.name in stays:
@@ -87,30 +87,39 @@ class Scoring:
         stays |= {name: "so few channels go that none of these does" for name, each in kept.items() if each.all()}
         return Kept({name: each for name, each in kept.items() if not each.all()}, stays)
 
-    def _left_out(self, groups: Sequence[Group]) -> dict[str, str]:
-        """Name of each group that patterns leave out -> why."""
-        paths = {path for group in groups for path in group.layers}
-        for pattern in (*self.include, *self.exclude):
-            if not any(fnmatchcase(path, pattern) for path in paths):
-                raise Usage(f"no layer that makes channels has a path like {pattern!r}; see `wtool inspect`")
-        chosen = {
-            path
-            for path in paths
-            if (not self.include or any(fnmatchcase(path, pattern) for pattern in self.include))
-            and not any(fnmatchcase(path, pattern) for pattern in self.exclude)
-        }
-        return {
-            group.name: f"{a_few(left)} {'is' if len(left) == 1 else 'are'} left out"
-            for group in groups
-            if (left := [path for path in group.layers if path not in chosen])
-        }
-
     def _parts(self, base: Checkpoint, group: Group) -> Iterator[Part]:
         named = {tensor.path: tensor for tensor in base.weights}
         for member in group.members:
             kind, tensor = _kind(member.role), named[member.path]
             if kind is not None and (member.side == "makes" or not self.only_producers):
                 yield Part(member.path, kind, member.axis, member.channels, partial(base.read, tensor))
+
+
+def left_out(groups: Sequence[Group], include: Sequence[str], exclude: Sequence[str]) -> dict[str, str]:
+    """Returns the name of each group that patterns leave out -> why.
+
+    Args:
+        groups: of a model.
+        include, exclude: patterns of paths of layers: of a group, all layers that make the channels have to be chosen.
+
+    Raises:
+        Usage: a pattern matches no layer that makes channels.
+    """
+    paths = {path for group in groups for path in group.layers}
+    for pattern in (*include, *exclude):
+        if not any(fnmatchcase(path, pattern) for path in paths):
+            raise Usage(f"no layer that makes channels has a path like {pattern!r}; see `wtool inspect`")
+    chosen = {
+        path
+        for path in paths
+        if (not include or any(fnmatchcase(path, pattern) for pattern in include))
+        and not any(fnmatchcase(path, pattern) for pattern in exclude)
+    }
+    return {
+        group.name: f"{a_few(left)} {'is' if len(left) == 1 else 'are'} left out"
+        for group in groups
+        if (left := [path for path in group.layers if path not in chosen])
+    }
 
 
 def _joined(reasons: Sequence[str]) -> str:
