@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from wtool.errors import Refused
+from wtool.schema import shapes
 from wtool.schema.costs import Costs, LayerCost, costs_of
 
 Entry = dict[str, Any]
@@ -140,3 +141,24 @@ def test_models_in_models_that_are_called_twice_each_are_walked_once() -> None:
         model = functional(inner, last="m:1")
     (found,) = costs_of(model).layers
     assert (found.calls, found.multiply_adds) == (2**39, 25 * 2**39)
+
+
+def test_a_wrapper_without_settings_is_no_crash() -> None:
+    odd = {**layer("TimeDistributed", "odd", "x"), "config": []}
+    (found,) = costs_of(functional(odd, last="odd")).layers
+    assert found.unknown
+
+
+def test_a_large_model_inside_that_is_called_with_many_shapes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To follow them all would take time that grows with the square of the configuration."""
+    monkeypatch.setattr(shapes, "MAX_AGAIN", 10_000)
+    size = 120
+    inner = functional(
+        *(layer("ReLU", f"r{n}", f"r{n - 1}" if n else "x") for n in range(size)), last=f"r{size - 1}", sizes=(None, 2)
+    )
+    pads = [layer("ZeroPadding1D", f"p{n}", f"p{n - 1}" if n else "x", padding=1) for n in range(size)]
+    inner |= {"name": "m", "inbound_nodes": [[[f"p{n}", 0, 0, {}]] for n in range(size)]}
+    end = layer("Concatenate", "end", axis=1)
+    end["inbound_nodes"] = [[["m", n, 0, {}] for n in range(size)]]
+    with pytest.raises(Refused, match="too many different shapes"):
+        costs_of(functional(*pads, inner, end, last="end", sizes=(4, 2)))

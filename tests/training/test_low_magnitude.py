@@ -211,7 +211,7 @@ def test_nothing_happens_before_pruning_begins() -> None:
 def test_an_optimizer_that_ignores_constraints_is_told() -> None:
     class Stubborn(keras.optimizers.SGD):  # type: ignore[misc,name-defined]
         def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-            for gradient, variable in zip(grads, trainable_variables, strict=True):
+            for gradient, variable in zip(grads, trainable_variables or self._trainable_variables, strict=True):
                 variable.assign_sub(0.1 * gradient)
             self._iterations.assign_add(1)
 

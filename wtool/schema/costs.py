@@ -13,7 +13,7 @@ from typing import Any
 from wtool.errors import Refused
 from wtool.schema.config import inside
 from wtool.schema.graph import CARRIERS, MODELS, Call, Layer, Model, read
-from wtool.schema.inbound_nodes import layer_name
+from wtool.schema.inbound_nodes import layer_name, layer_settings
 from wtool.schema.layer_costs import Untold, multiply_adds_of
 from wtool.schema.layers import TABLE, PartialShape, class_of, output_shapes
 from wtool.schema.layers.multiply_adds import product, total
@@ -83,9 +83,9 @@ def costs_of(config: dict[str, Any], inputs: Sequence[PartialShape | None] = ())
         Refused: the graph is in its author's code, or contradicts itself, or the shapes contradict the configuration.
     """
     model = read(config)
-    declared = shapes_of(model)
-    _refuse_contradictions(model, [declared[key] for key in model.inputs], inputs)
     walk = _Walk()
+    declared = shapes_of(model, known=walk.known)
+    _refuse_contradictions(model, [declared[key] for key in model.inputs], inputs)
     walk.all_of(model, tuple(inputs))
     shapes = shapes_of(model, inputs, walk.known)
     sums = (walk.sums[id(layer)] for layer in walk.layers_of(model))
@@ -153,16 +153,19 @@ class _Walk:
     """
 
     sums: dict[int, _Sum] = field(default_factory=dict)
-    known: Known = field(default_factory=dict)
+    known: Known = field(default_factory=Known)
     wrapped: dict[int, Model] = field(default_factory=dict)
 
     def all_of(self, model: Model, inputs: Inputs) -> None:
         """Add up all calls. A model inside is entered when all of its calls are known."""
         level: Level = {id(model): (model, Counter([inputs]))}
+        looks = Known()
         while level:
             below: Level = {}
             for each, shapes in level.values():
                 for given, times in shapes.items():
+                    if not looks.may_look(each):
+                        raise Refused("models inside the model are called with too many different shapes to follow")
                     for inner, taken, count in self.calls_in(each, given, times):
                         below.setdefault(id(inner), (inner, Counter()))[1][taken] += count
             level = below
@@ -186,7 +189,7 @@ class _Walk:
         None for layers that are no wrapper of a model, and where the number of steps is not told.
         """
         entry, path, steps, shape = layer.entry, layer.path, 1, inputs[0]
-        while (kind := class_of(entry)) in CARRIERS and isinstance(entry["config"].get("layer"), dict):
+        while (kind := class_of(entry)) in CARRIERS and isinstance(layer_settings(entry).get("layer"), dict):
             if TABLE[kind].wraps == "each step":
                 if shape is None or len(shape) < 3 or shape[1] is None:
                     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from wtool.schema.graph import Call, Layer, Model
 from wtool.schema.inbound_nodes import Key, Ref
@@ -11,8 +12,30 @@ from wtool.schema.operations import TENSORFLOW, shapes_behind
 
 Shapes = dict[Key, "PartialShape | None"]
 
-Known = dict["tuple[int, tuple[PartialShape | None, ...]]", "list[PartialShape | None]"]
-"""A model inside another, by its identity, and the shapes of its inputs -> those of its outputs."""
+MAX_AGAIN = 100_000
+"""The most calls of layers that are looked at again in models inside: a file from a stranger may call a model of many
+layers with many shapes."""
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known of models inside others, which may be called many times.
+
+    Attributes:
+        outputs: a model, by its identity, and the shapes of its inputs -> those of its outputs.
+        seen: identities of the models.
+        again: number of calls that were looked at in models that had been seen with other shapes before.
+    """
+
+    outputs: dict[tuple[int, tuple[PartialShape | None, ...]], list[PartialShape | None]] = field(default_factory=dict)
+    seen: set[int] = field(default_factory=set)
+    again: int = 0
+
+    def may_look(self, model: Model) -> bool:
+        """Returns whether a model may be looked at with one more shape, and counts the look."""
+        self.again += len(model.calls) if id(model) in self.seen else 0
+        self.seen.add(id(model))
+        return self.again <= MAX_AGAIN
 
 
 def shapes_of(model: Model, given: Sequence[PartialShape | None] | None = None, known: Known | None = None) -> Shapes:
@@ -23,7 +46,7 @@ def shapes_of(model: Model, given: Sequence[PartialShape | None] | None = None, 
         given: the shapes of its inputs, where it is inside another.
         known: what is known of the models inside, which may be called many times; more is put there.
     """
-    known = {} if known is None else known
+    known = known or Known()
     told = _told_shapes(model)
     named = {layer.name: layer for layer in model.layers}
     found: Shapes = {}
@@ -106,8 +129,10 @@ def outputs_of(call: Call, inputs: Sequence[PartialShape | None], known: Known) 
         return shapes_behind(layer.config, call.arguments, inputs)
     if layer.model is not None:
         key = id(layer.model), tuple(inputs)
-        if key not in known:
+        if key not in known.outputs:
+            if not known.may_look(layer.model):
+                return [None] * len(layer.model.outputs)
             inner = shapes_of(layer.model, inputs, known)
-            known[key] = [inner.get(ref.key) for ref in layer.model.outputs]
-        return known[key]
+            known.outputs[key] = [inner.get(ref.key) for ref in layer.model.outputs]
+        return known.outputs[key]
     return [output_shape(layer.kind, layer.config, inputs)]

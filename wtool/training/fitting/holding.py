@@ -29,10 +29,13 @@ class ZeroMask(keras.constraints.Constraint):
 
     def __call__(self, value: Any) -> Any:
         """Returns the constrained value, by a selection: infinity times zero would be NaN, and -1 times zero is -0."""
-        value = keras.ops.convert_to_tensor(value)  # of a variable, which JAX does not select from
+        value, kept = (
+            keras.ops.convert_to_tensor(value),
+            keras.ops.convert_to_tensor(self.kept),
+        )  # JAX takes no variables
         if self.before is not None:
-            value = self.before(keras.ops.where(self.kept, value, keras.ops.zeros_like(value)))
-        return keras.ops.where(self.kept, value, keras.ops.zeros_like(value))
+            value = self.before(keras.ops.where(kept, value, keras.ops.zeros_like(value)))
+        return keras.ops.where(kept, value, keras.ops.zeros_like(value))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

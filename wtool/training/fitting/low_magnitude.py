@@ -40,10 +40,9 @@ class ChangingMask(ZeroMask):
 
     def __call__(self, value: Any) -> Any:
         """Returns the value with its zeros, or after the open step as the optimizer and its own constraint made it."""
-        value = keras.ops.convert_to_tensor(value)
+        value, step, last = map(keras.ops.convert_to_tensor, (value, self.iterations, self.open_step))
         free = value if self.before is None else self.before(value)
-        is_open = keras.ops.equal(keras.ops.cast(self.iterations, "int64"), keras.ops.cast(self.open_step, "int64"))
-        return keras.ops.where(is_open, free, super().__call__(value))
+        return keras.ops.where(keras.ops.equal(step, last), free, super().__call__(value))
 
 
 class PruneLowMagnitude(keras.callbacks.Callback):
@@ -98,13 +97,14 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         step = self._step()
         last = self.pruning_schedule.last_update(step)
         self._opens = self._done = NEVER
-        self._open_step = keras.Variable(NEVER, trainable=False, dtype="int64", name="open_step")
+        iterations = inner(self.model).iterations
+        self._open_step = keras.Variable(NEVER, trainable=False, dtype=iterations.dtype, name="open_step")
         self._masks = {}
         for path, variable in self._variables.items():
             kept = np.ones(variable.shape, bool)
             if last is not None:
                 kept = kept_beside(array(variable), self._count(variable, last))
-            mask = ChangingMask(kept, variable.constraint, inner(self.model).iterations, self._open_step)
+            mask = ChangingMask(kept, variable.constraint, iterations, self._open_step)
             variable.constraint = self._masks[path] = mask
         if last == step:
             self._update(step)
