@@ -138,6 +138,36 @@ def test_every_fixture(source: Path, tmp_path: Path) -> None:
     assert everything(tmp_path / f"a2{suffix}") == everything(source)
 
 
+@pytest.mark.parametrize("kind", ["packed.keras", "packed.h5", "shards.weights.json"])
+def test_packed_models_and_shards(kind: str, tmp_path: Path) -> None:
+    """A patch is of values: it fits a model that was packed or cut into shards, in both directions."""
+    rng = np.random.default_rng(7)
+    for number in range(4):
+        source, seed = BLOBS[number], int(rng.integers(1 << 30))
+
+        def random(name: str, values: Array, seed: int = seed) -> Array:
+            own = np.random.default_rng([seed, len(name), values.size])
+            return np.where(own.random(values.shape) < own.random(), own.normal(size=values.shape), values)
+
+        after = changed(source, tmp_path / "b.keras", random)
+        suffix = kind[kind.index(".") :]
+        files = []
+        for name, model in (("a", source), ("b", after)):
+            plain = model
+            if suffix != ".keras":
+                plain = tmp_path / f"{name}-plain{suffix}"
+                wtool.convert(model, output=plain, force=True)
+            if kind.startswith("packed"):
+                wtool.pack(plain, output=tmp_path / f"{name}-packed{suffix}", force=True)
+                plain = tmp_path / f"{name}-packed{suffix}"
+            files.append(plain)
+        wtool.make_patch(*files, output=tmp_path / "d.wpatch", force=True)
+        wtool.patch(files[0], patch=tmp_path / "d.wpatch", output=tmp_path / f"c{suffix}", force=True)
+        wtool.patch(files[1], patch=tmp_path / "d.wpatch", reverse=True, output=tmp_path / f"d{suffix}", force=True)
+        assert everything(tmp_path / f"c{suffix}") == everything(files[1])
+        assert everything(tmp_path / f"d{suffix}") == everything(files[0])
+
+
 def test_tensors_of_many_chunks(tmp_path: Path) -> None:
     """Larger than a block of the loop and a chunk of the code, and in parts equal."""
     rng = np.random.default_rng(1)
