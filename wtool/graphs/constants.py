@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from wtool.checkpoint.model import Checkpoint, Tensor
-from wtool.dtypes import Array
+from wtool.dtypes import Array, is_floating
 from wtool.graphs.constant_values import behind_layer, combined, pads_nothing
 from wtool.graphs.kernel_sums import touched, weighted
 from wtool.graphs.labelling import Labelled, takes_states
@@ -246,7 +246,7 @@ class _Walk:
         """The constant sums of inputs times weights, with the bias; None where the weights are not as usual."""
         edit = units.makes[0]
         kernels = [each for each in self._owned.get(layer.path, ()) if is_meant(each, layer.path, edit)]
-        if len(kernels) != 1:
+        if len(kernels) != 1 or not is_floating(kernels[0].dtype):
             return None
         (kernel,) = kernels
         own = edit.axis % len(kernel.shape)
