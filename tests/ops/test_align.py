@@ -197,6 +197,17 @@ def test_models_of_the_zoo_are_aligned_to_themselves(tmp_path: Path) -> None:
     assert [each for each in failed if not re.search(REASONS, each.message)] == []
 
 
+def test_commands_with_an_initial_checkpoint_tell_of_another_order(planted: Path, tmp_path: Path) -> None:
+    wtool.align(planted, to=BLOBS[0], output=tmp_path / "moved.keras")
+    wtool.align(BLOBS[1], to=BLOBS[0], output=tmp_path / "still.keras")
+    moved, still, first = (str(path) for path in (tmp_path / "moved.keras", tmp_path / "still.keras", planted))
+    told = f"{moved} has its channels in another order, by wtool align, than {first}"
+    for model, initial, has_note in ((moved, first, True), (still, first, False), (moved, moved, False)):
+        (done,) = wtool.prune(model, criterion="movement", initial=initial, sparsity=0.5, dry_run=True)
+        (ticket,) = wtool.rewind(model, initial=initial, dry_run=True)
+        assert [any(told in note for note in each.notes) for each in (done, ticket)] == [has_note] * 2
+
+
 def test_the_command_tells_what_moved(planted: Path, tmp_path: Path) -> None:
     command = forkserver.wtool("align", planted, "--to", BLOBS[0], "--seed", 3, "-o", tmp_path / "out.keras")
     done = subprocess.run(command, capture_output=True, text=True, check=True)

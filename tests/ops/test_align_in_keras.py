@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import wtool
+from tests.aligned_applications import tried
 from tests.models import arrays
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("quiet_keras")]
@@ -292,3 +293,10 @@ def test_verify_runs_both_models(tmp_path: Path) -> None:
     assert done.output == str(tmp_path / "model-align.keras")
     assert done.difference is not None
     assert done.difference[0] < 1e-5
+
+
+@pytest.mark.slow
+def test_an_application_in_a_random_order_computes_the_same_and_is_aligned_back(tmp_path: Path) -> None:
+    trial = tried("MobileNetV3Small", tmp_path, minimalistic=True, input_shape=(32, 32, 3))
+    assert trial.moved > 0.9 * trial.channels
+    assert trial.after == pytest.approx(1)

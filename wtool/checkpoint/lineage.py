@@ -207,6 +207,11 @@ def own_records(records: Sequence[Record]) -> list[Record]:
     return [record for record in records if record.is_own]
 
 
+def orders(records: Sequence[Record]) -> list[Any]:
+    """Returns the hash of each new order that the channels of a checkpoint got: what `wtool align` records."""
+    return [record.more["permutations"] for record in own_records(records) if "permutations" in record.more]
+
+
 def carried(name: str, role: str, records: Sequence[Record], base: Sequence[Record]) -> list[Record]:
     """Returns the records that another input than the base brings along: those of a pipe, which are nowhere else.
 

@@ -115,7 +115,7 @@ class Aligning:
         return Alignment(
             edits=tuple(edits_of(arrays)),
             notes=(*base.notes, *([pairs.note] if pairs.note else []), *_advice(base)),
-            more={"permutations": _hash(groups, matched.permutations)},
+            more={"permutations": _hash(groups, matched.permutations)} if sources else {},
             matched=matched,
             groups={each.name: _reordered(each, own) for each, own in zip(groups, matched.permutations, strict=True)},
         )

@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from wtool.checkpoint.lineage import Record, mask_origin, own_records
+from wtool.checkpoint.lineage import Record, mask_origin, orders, own_records
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.dtypes import Array
@@ -158,10 +158,18 @@ def _changes(work: Transforming, others: tuple[Checkpoint, ...], edited: Edited,
         notes=(
             *(note for each in (base, *others) for note in each.notes),
             *(each.note for each in found if each.note),
+            *_disorder(*((others[0], base) if transform.of_initial else (base, *others))),
             *prepared.notes,
             *slots.notes,
         ),
     )
+
+
+def _disorder(model: Checkpoint, *initial: Checkpoint) -> list[str]:
+    """A note on a model whose channels are in another order than those of the initial checkpoint."""
+    lost = [each.name for each in initial if set(orders(model.lineage)) - set(orders(each.lineage))]
+    told = f"{model.name} has its channels in another order, by wtool align, than {lost[0]}" if lost else ""
+    return [f"{told}: weights at the same position are not of the same channel"] if lost else []
 
 
 def _columns(base: Checkpoint, found: Sequence[Match]) -> dict[str, tuple[Tensor, ...]]:
