@@ -218,9 +218,8 @@ class _Search:
         gained = 0.0
         for number, channels in enumerate(group.movable):
             linear = self._similarities(group, number, once, sources)
-            gradient = self._similarities(group, number, twice, sources) if twice else 0
             now = np.searchsorted(channels, permutation[channels])
-            new = _assigned(linear + gradient)
+            new = _assigned(linear + self._similarities(group, number, twice, sources) if twice else linear)
             found[channels] = channels[new]
             rows = np.arange(len(channels))
             gained += float(linear[rows, new].sum() - linear[rows, now].sum())
@@ -268,6 +267,7 @@ def _assigned(similarity: Array) -> Array:
         from scipy.optimize import linear_sum_assignment
     except ImportError:
         raise WtoolError("alignment needs SciPy: pip install 'wtool[align]'") from None
-    preferred = similarity + np.diag(np.full(len(similarity), GAIN * float(np.abs(similarity).max())))
+    preferred = similarity.copy()
+    preferred[np.diag_indices_from(preferred)] += GAIN * max(float(similarity.max()), -float(similarity.min()))
     columns: Array = linear_sum_assignment(preferred, maximize=True)[1]
     return columns
