@@ -112,6 +112,14 @@ def test_the_same_arrays_give_the_same_bytes() -> None:
     assert packed(plain({"x": values, "y": values[:3]})) == packed(plain({"x": values, "y": values[:3]}))
 
 
+def test_arrays_stay_in_the_order_of_the_file() -> None:
+    sparse = np.zeros((300, 400), "f4")
+    arrays = {"z": sparse, "m": sparse[:2, :3] + 1, "a": sparse + 1, "k": sparse[:1, :2]}
+    for data in (plain(arrays), packed(plain(arrays))):
+        datasets = index_of(data).datasets
+        assert sorted(datasets, key=lambda path: datasets[path].offset) == ["z", "m", "a", "k"]
+
+
 def test_dense_arrays_are_shuffled_and_sparse_ones_not() -> None:
     rng = np.random.default_rng(0)
     dense = rng.standard_normal((500, 600)).astype("f4")

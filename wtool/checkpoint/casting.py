@@ -11,6 +11,7 @@ import numpy as np
 
 from wtool.checkpoint.demands import PACKED
 from wtool.dtypes import Array, dtype_of, round_into
+from wtool.hdf5.packing import in_file_order
 from wtool.hdf5.reader import Dataset
 from wtool.io.source import STREAM_BLOCK, Region
 
@@ -52,7 +53,7 @@ def cast_arrays(
         path -> array, with offset, dtype and attributes in the new file.
     """
     made = {}
-    for path, array in datasets.items():
+    for path, array in in_file_order(datasets).items():
         start = target.tell()
         cast = casts.get((shard, path))
         if cast is None:

@@ -201,6 +201,8 @@ def in_turn(
 ) -> tuple[dict[str, Stored], dict[str, int], int]:
     """Returns how each array of a packed file is stored, its offset in a file of arrays alone, and that file's size.
 
+    The arrays follow each other as in the packed file: in weights alone, that order tells the order of the layers.
+
     Args:
         arrays: path -> offset in the packed file, if the array is not chunked, and how many bytes the array has.
         chunked: path -> how a chunked array is stored.
@@ -208,11 +210,15 @@ def in_turn(
     Raises:
         Refused: the arrays claim far more bytes than the file stores of them.
     """
-    stored, offsets, position = {}, {}, 0
-    for path, (offset, nbytes) in arrays.items():
-        stored[path] = chunked.get(path) or Stored(((offset, nbytes, nbytes),) if nbytes else ())
+    found = {
+        path: chunked.get(path) or Stored(((offset, nbytes, nbytes),) if nbytes else ())
+        for path, (offset, nbytes) in arrays.items()
+    }
+    stored = dict(sorted(found.items(), key=lambda each: each[1].places[:1]))
+    offsets, position = {}, 0
+    for path in stored:
         offsets[path] = position
-        position += -(-nbytes // _ALIGNMENT) * _ALIGNMENT
+        position += -(-arrays[path][1] // _ALIGNMENT) * _ALIGNMENT
     taken = sum(size for each in stored.values() for _, size, _ in each.places)
     wanted = sum(nbytes for _, nbytes in arrays.values())
     if wanted > MAX_INFLATED_FLOOR and wanted > MAX_INFLATED_RATIO * taken:

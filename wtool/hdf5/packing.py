@@ -74,6 +74,7 @@ def write_file(
     Raises:
         Refused: an array has a dtype that no weight has.
     """
+    datasets = in_file_order(datasets)
     with TemporaryFile() as spool, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         kept = _deflated(datasets, read, spool, pool) if is_packed else {}
         rooms = {
@@ -87,6 +88,11 @@ def write_file(
             file.seek(offset + at)
             file.write(read(start + at, min(STREAM_BLOCK, nbytes - at)))
     file.flush()
+
+
+def in_file_order(datasets: Mapping[str, Dataset]) -> dict[str, Dataset]:
+    """Returns arrays in the order of their bytes: in weights alone, that order tells the order of the layers."""
+    return dict(sorted(datasets.items(), key=lambda each: each[1].offset))
 
 
 def chunk_of(shape: Sequence[int], element: int) -> Coordinates:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from wtool.checkpoint.lineage import Record
-from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.model import GZIP, Checkpoint
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.errors import Refused
 from wtool.io.gzip_size import gzip_size
@@ -118,7 +118,15 @@ class Packing:
             for cast in (casts.get((each.shard, each.stored)),)
         }
         actions |= derived.actions
-        return Packed(task.model, task.output, False, before, after, would_be, actions, derived.notes)
+        grown = _grown(before, after) if self.compression == GZIP else ()
+        return Packed(task.model, task.output, False, before, after, would_be, actions, (*derived.notes, *grown))
+
+
+def _grown(before: int, after: int | None) -> tuple[str, ...]:
+    """Returns a note on a result that takes more bytes than its model."""
+    if after is None or after <= before:
+        return ()
+    return (f"the result is {after - before:,} bytes larger: its arrays are too small to become smaller deflated",)
 
 
 def _size(path: str, kind: str) -> int:
