@@ -6,6 +6,7 @@ in the old model they are silenced in hand-written lists of the weights that rea
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.models import Array
 pytestmark = pytest.mark.tensorflow
 keras = pytest.importorskip("keras")
 L = keras.layers
+REFERENCE = Path(__file__).parents[1] / "transforms"
 
 Axis = tuple[str, int, int, int]
 """A weight that has channels: its path, the axis, the position of the first channel, and how many blocks of the group's
@@ -33,12 +35,17 @@ def quiet() -> Any:
     logging.disable(logging.NOTSET)
 
 
+def path_of(variable: Any) -> str:
+    """The path of a variable of Keras 3, or of Keras 2."""
+    return str(getattr(variable, "path", variable.name).removesuffix(":0"))
+
+
 def scattered(model: Any, seed: int = 0) -> Any:
     """A model none of whose weights are what they start from."""
     rng = np.random.default_rng(seed)
     for variable in model.weights:
         values = rng.normal(size=variable.shape) * 0.3
-        positive = "variance" in variable.path or "gamma" in variable.path
+        positive = "variance" in path_of(variable) or "gamma" in path_of(variable)
         variable.assign(np.abs(values) + 0.7 if positive else values)
     return model
 
@@ -49,7 +56,8 @@ def at(path: str, axis: int, start: int = 0, blocks: int = 1) -> Axis:
 
 def weights_of(path: Path) -> dict[str, Array]:
     with wtool.open_checkpoint(path) as checkpoint:
-        return {each.path: checkpoint.read(each) for each in checkpoint.weights}
+        found = {each.path: checkpoint.read(each) for each in checkpoint.weights}
+    return {path.replace("depth/depthwise_kernel", "depth/kernel"): each for path, each in found.items()}  # of Keras 2
 
 
 def positions(axis: Axis, channels: Array, size: int) -> Array:
@@ -68,7 +76,7 @@ def lasting(weights: Mapping[str, Array], members: Sequence[Axis], size: int, co
 
 def silenced(model: Any, readers: Sequence[Axis], gone: Array, size: int) -> None:
     """Puts zeros where the weights of a model read channels."""
-    named = {variable.path: variable for variable in model.weights}
+    named = {path_of(variable): variable for variable in model.weights}
     for reader in readers:
         variable = named[reader[0]]
         rows = np.moveaxis(np.array(variable), reader[1], 0)
@@ -76,61 +84,63 @@ def silenced(model: Any, readers: Sequence[Axis], gone: Array, size: int) -> Non
         variable.assign(np.moveaxis(rows, 0, reader[1]))
 
 
-def dense(units: int, name: str, **more: Any) -> Any:
-    return L.Dense(units, name=name, **more)
+def chain(k: Any) -> Any:
+    inputs = k.Input((6, 6, 3))
+    x = k.layers.Conv2D(8, 3, name="c1", activation="relu")(inputs)
+    x = k.layers.MaxPooling2D()(x)
+    x = k.layers.Flatten()(x)
+    return k.Model(inputs, k.layers.Dense(4, name="out")(k.layers.Dense(10, name="d1", activation="tanh")(x)))
 
 
-def chain() -> Any:
-    inputs = keras.Input((6, 6, 3))
-    x = L.Conv2D(8, 3, name="c1", activation="relu")(inputs)
-    x = L.MaxPooling2D()(x)
-    x = L.Flatten()(x)
-    return keras.Model(inputs, dense(4, "out")(dense(10, "d1", activation="tanh")(x)))
-
-
-def residual() -> Any:
+def residual(k: Any) -> Any:
     """The model of Torch-Pruning's reference: two convolutions are added up, a third one stands behind."""
-    inputs = keras.Input((8, 8, 3))
-    x = L.ReLU()(L.BatchNormalization(name="b1")(L.Conv2D(8, 3, padding="same", name="c1")(inputs)))
-    y = L.ReLU()(L.BatchNormalization(name="b2")(L.Conv2D(8, 3, padding="same", name="c2")(x)))
-    z = L.ReLU()(L.BatchNormalization(name="b3")(L.Conv2D(12, 3, name="c3")(L.Add()([x, y]))))
-    return keras.Model(inputs, dense(5, "f")(L.GlobalAveragePooling2D()(z)))
+    inputs = k.Input((8, 8, 3))
+    x = k.layers.ReLU()(
+        k.layers.BatchNormalization(name="b1")(k.layers.Conv2D(8, 3, padding="same", name="c1")(inputs))
+    )
+    y = k.layers.ReLU()(k.layers.BatchNormalization(name="b2")(k.layers.Conv2D(8, 3, padding="same", name="c2")(x)))
+    z = k.layers.ReLU()(
+        k.layers.BatchNormalization(name="b3")(k.layers.Conv2D(12, 3, name="c3")(k.layers.Add()([x, y])))
+    )
+    return k.Model(inputs, k.layers.Dense(5, name="f")(k.layers.GlobalAveragePooling2D()(z)))
 
 
-def dense_block() -> Any:
-    inputs = keras.Input((6, 6, 2))
-    one = L.Conv2D(4, 3, padding="same", name="c1")(inputs)
-    two = L.Conv2D(6, 3, padding="same", name="c2")(L.Concatenate()([inputs, one]))
-    all_of_them = L.BatchNormalization(name="b")(L.Concatenate()([inputs, one, two]))
-    return keras.Model(inputs, L.Conv2D(3, 1, name="out")(L.ReLU()(all_of_them)))
+def dense_block(k: Any) -> Any:
+    inputs = k.Input((6, 6, 2))
+    one = k.layers.Conv2D(4, 3, padding="same", name="c1")(inputs)
+    two = k.layers.Conv2D(6, 3, padding="same", name="c2")(k.layers.Concatenate()([inputs, one]))
+    all_of_them = k.layers.BatchNormalization(name="b")(k.layers.Concatenate()([inputs, one, two]))
+    return k.Model(inputs, k.layers.Conv2D(3, 1, name="out")(k.layers.ReLU()(all_of_them)))
 
 
-def depthwise_block() -> Any:
+def depthwise_block(k: Any) -> Any:
     """As in MobileNetV2 and EfficientNet: expanded, depthwise, projected, dropped as a whole, and added up."""
-    inputs = keras.Input((6, 6, 3))
-    x = L.Conv2D(4, 1, name="stem")(inputs)
-    y = L.ReLU(6.0)(L.BatchNormalization(name="b1")(L.Conv2D(12, 1, name="expand")(x)))
-    y = L.ReLU(6.0)(L.BatchNormalization(name="b2")(L.DepthwiseConv2D(3, padding="same", name="depth")(y)))
-    y = L.Dropout(0.2, noise_shape=(None, 1, 1, 1))(L.Conv2D(4, 1, name="project")(y))
-    return keras.Model(inputs, L.Conv2D(2, 1, name="out")(L.Add()([x, y])))
+    inputs = k.Input((6, 6, 3))
+    x = k.layers.Conv2D(4, 1, name="stem")(inputs)
+    y = k.layers.ReLU(6.0)(k.layers.BatchNormalization(name="b1")(k.layers.Conv2D(12, 1, name="expand")(x)))
+    y = k.layers.ReLU(6.0)(
+        k.layers.BatchNormalization(name="b2")(k.layers.DepthwiseConv2D(3, padding="same", name="depth")(y))
+    )
+    y = k.layers.Dropout(0.2, noise_shape=(None, 1, 1, 1))(k.layers.Conv2D(4, 1, name="project")(y))
+    return k.Model(inputs, k.layers.Conv2D(2, 1, name="out")(k.layers.Add()([x, y])))
 
 
-def attention() -> Any:
-    inputs = keras.Input((5, 6))
-    x = L.MultiHeadAttention(4, 3, name="mha")(inputs, inputs)
-    return keras.Model(inputs, dense(2, "out")(L.Add()([inputs, x])))
+def attention(k: Any) -> Any:
+    inputs = k.Input((5, 6))
+    x = k.layers.MultiHeadAttention(4, 3, name="mha")(inputs, inputs)
+    return k.Model(inputs, k.layers.Dense(2, name="out")(k.layers.Add()([inputs, x])))
 
 
-def recurrent() -> Any:
-    inputs = keras.Input((4, 3))
-    x = L.LSTM(6, return_sequences=True, name="lstm")(inputs)
-    return keras.Model(inputs, dense(2, "out")(L.GRU(4, name="gru")(x)))
+def recurrent(k: Any) -> Any:
+    inputs = k.Input((4, 3))
+    x = k.layers.LSTM(6, return_sequences=True, name="lstm")(inputs)
+    return k.Model(inputs, k.layers.Dense(2, name="out")(k.layers.GRU(4, name="gru")(x)))
 
 
 class Case:
     """A model, and for each group the weights that tell, those that read its channels, and how many there are."""
 
-    def __init__(self, make: Callable[[], Any], **groups: tuple[int, Sequence[Axis], Sequence[Axis]]) -> None:
+    def __init__(self, make: Callable[[Any], Any], **groups: tuple[int, Sequence[Axis], Sequence[Axis]]) -> None:
         self.make, self.groups = make, groups
 
 
@@ -214,11 +224,11 @@ def inputs_of(model: Any) -> Array:
     return np.random.default_rng(7).normal(size=(3, *model.inputs[0].shape[1:])).astype("float32")
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize(("package", "suffix"), [("keras", ".keras"), ("keras", ".h5"), ("tf_keras", ".h5")])
 @pytest.mark.parametrize("name", CASES)
-def test_the_shrunk_model_predicts_without_the_channels(name: str, suffix: str, tmp_path: Path) -> None:
-    case = CASES[name]
-    model = scattered(case.make())
+def test_the_shrunk_model_predicts_without_the_channels(name: str, package: str, suffix: str, tmp_path: Path) -> None:
+    case, its_keras = CASES[name], pytest.importorskip(package)
+    model = scattered(case.make(its_keras))
     model.save(tmp_path / f"old{suffix}")
     (result,) = wtool.shrink(tmp_path / f"old{suffix}", sparsity=0.5, output=tmp_path / f"new{suffix}")
     assert result.channels == {group: (size, size // 2) for group, (size, *_) in case.groups.items()}
@@ -226,7 +236,7 @@ def test_the_shrunk_model_predicts_without_the_channels(name: str, suffix: str, 
     for size, members, readers in case.groups.values():
         kept = lasting(weights, members, size, size // 2)
         silenced(model, readers, np.setdiff1d(np.arange(size), kept), size)
-    new = keras.models.load_model(tmp_path / f"new{suffix}")
+    new = its_keras.models.load_model(tmp_path / f"new{suffix}")
     assert new.count_params() < model.count_params()
     assert result.parameters == (model.count_params(), new.count_params())
     assert [each.name for each in new.layers] == [each.name for each in model.layers]
@@ -238,7 +248,9 @@ def test_the_shrunk_model_predicts_without_the_channels(name: str, suffix: str, 
 
 def test_a_chain_in_numpy(tmp_path: Path) -> None:
     model = scattered(
-        keras.Sequential([keras.Input((6,)), dense(8, "a", activation="relu"), dense(4, "b"), dense(2, "c")])
+        keras.Sequential(
+            [keras.Input((6,)), L.Dense(8, name="a", activation="relu"), L.Dense(4, name="b"), L.Dense(2, name="c")]
+        )
     )
     model.save(tmp_path / "old.keras")
     wtool.shrink(tmp_path / "old.keras", sparsity=0.5, criterion="l1", output=tmp_path / "new.keras")
@@ -253,9 +265,33 @@ def test_a_chain_in_numpy(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_the_channels_that_stay_are_those_of_torch_pruning(scope: str, tmp_path: Path) -> None:
+    """From the same weights: its scores, its groups, and as many channels as it keeps."""
+    reference = json.loads((REFERENCE / "torch_pruning.json").read_text())
+    theirs = dict(np.load(REFERENCE / "torch_pruning.npz"))
+    model = residual(keras)
+    for layer in ("c1", "c2", "c3", "f"):
+        kernel = theirs[f"{layer}.weight"]
+        kernel = np.transpose(kernel, (2, 3, 1, 0)) if kernel.ndim == 4 else kernel.T
+        model.get_layer(layer).set_weights([kernel, theirs[f"{layer}.bias"]])
+    for layer in ("b1", "b2", "b3"):
+        model.get_layer(layer).gamma.assign(theirs[f"{layer}.weight"])
+    model.save(tmp_path / "old.keras")
+    wtool.shrink(tmp_path / "old.keras", sparsity=0.5, scope=scope, output=tmp_path / "new.keras")
+    made = weights_of(tmp_path / "new.keras")
+    for layer, (count, *_) in reference[f"after .5 global={scope == 'global'}"].items():
+        name = layer.removesuffix(".weight")
+        assert made[f"{name}/kernel"].shape[-1] == count
+        if name != "f":
+            scores = np.asarray(reference[f"MagL2 {name}"])
+            kept = np.sort(np.argsort(scores)[len(scores) - count :])
+            assert np.array_equal(made[f"{name}/bias"], theirs[f"{name}.bias"][kept])
+
+
 def test_the_optimizer_goes_along(tmp_path: Path) -> None:
     """A model that was shrunk trains on as it is: the state of each weight went with it."""
-    model = scattered(chain())
+    model = scattered(chain(keras))
     model.compile("adam", "mse")
     data = inputs_of(model), np.ones((3, 4), "float32")
     model.fit(*data, epochs=2, verbose=0)
@@ -271,7 +307,7 @@ def test_the_optimizer_goes_along(tmp_path: Path) -> None:
 
 
 def test_verified_with_its_speed(tmp_path: Path) -> None:
-    scattered(residual()).save(tmp_path / "old.keras")
+    scattered(residual(keras)).save(tmp_path / "old.keras")
     (result,) = wtool.shrink(tmp_path / "old.keras", sparsity=0.5, output=tmp_path / "new.keras", verify=True)
     old, new = (keras.models.load_model(tmp_path / f"{name}.keras") for name in ("old", "new"))
     assert result.difference is not None
@@ -284,7 +320,7 @@ def test_verified_with_its_speed(tmp_path: Path) -> None:
 
 def test_the_initial_checkpoint_as_the_shrunk_one(tmp_path: Path) -> None:
     """A lottery ticket of channels: the initial weights of those that stayed after training."""
-    model = scattered(residual())
+    model = scattered(residual(keras))
     model.save(tmp_path / "init.keras")
     trained = scattered(model, seed=3)
     trained.save(tmp_path / "trained.keras")
