@@ -14,7 +14,8 @@ import pytest
 import wtool
 from wtool.graphs.swap import Swap
 from wtool.ops.average_options import Average
-from wtool.option import check_fields, described, option, options_of
+from wtool.option import check_fields, described, option, options_of, types_of
+from wtool.option_types import read_words
 from wtool.run.options import Options, TicketOptions
 from wtool.training.resume_options import Resume
 from wtool.transforms.pruning import Prune
@@ -101,6 +102,53 @@ def test_an_option_is_read_from_its_field() -> None:
     check_fields(Made(1.0, ("a", "b")))
     with pytest.raises(wtool.Usage, match=r"^1\.1 is no share$"):
         check_fields(Made(1.1))
+
+
+WORDS = {**types_of(Options), **{name: types_of(Stroke)[name] for name in options_of(Stroke)}}
+"""Parameters of a stroke of files -> their types."""
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("volatility_ratio=.05", {"volatility_ratio": 0.05}),
+        (
+            "ratio=.05,decay=.9,cutoff=3,biases=yes",
+            {"volatility_ratio": 0.05, "decay": 0.9, "cutoff": 3, "biases": True},
+        ),
+        ("volatility-ratio=1, weights=No", {"volatility_ratio": 1.0, "weights": False}),
+        ("include=a/*,seed=-1,include=b=c", {"include": ("a/*", "b=c"), "seed": -1}),
+        ("high_bound=inf,optimizer=keep", {"high_bound": math.inf, "optimizer": "keep"}),
+    ],
+)
+def test_words_give_values_to_parameters(text: str, read: dict[str, Any]) -> None:
+    found = read_words(text, WORDS, "--stroke")
+    assert found == read
+    assert [*map(type, found.values())] == [*map(type, read.values())]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("raito=.05", "--stroke has no word 'raito'; did you mean volatility_ratio?"),
+        ("bias=no", "--stroke has no word 'bias'; did you mean biases?"),
+        ("zzz=1", "--stroke has no word 'zzz'; its words are "),
+        ("bound=.1", "--stroke: 'bound' may be low_bound or high_bound"),
+        ("ratio=.1,volatility_ratio=.1", "--stroke: volatility_ratio is given twice"),
+        ("ratio=half", "--stroke: volatility_ratio is a number, not 'half'"),
+        ("ratio=nan", "--stroke: volatility_ratio is a number, not 'nan'"),
+        ("cutoff=1.5", "--stroke: cutoff is a whole number, not '1.5'"),
+        ("biases=maybe", "--stroke: biases is yes or no, not 'maybe'"),
+        ("ratio", "--stroke: 'ratio' is no word with a value, such as word=value,word=value"),
+        ("ratio=", "--stroke: 'ratio=' is no word with a value"),
+        ("ratio=.1,,decay=.9", "--stroke: '' is no word with a value"),
+        ("", "--stroke: '' is no word with a value"),
+    ],
+)
+def test_words_that_give_nothing_are_told(text: str, told: str) -> None:
+    with pytest.raises(wtool.Usage) as raised:
+        read_words(text, WORDS, "--stroke")
+    assert str(raised.value).startswith(told)
 
 
 @pytest.mark.parametrize("kind", [*transforms().values(), Swap, Average])
