@@ -163,6 +163,43 @@ def test_attention_without_projections() -> None:
     assert costs(around(layers.AdditiveAttention(use_scale=False), shapes)).multiply_adds == 6 * 5 * 7
 
 
+OPERATIONS: dict[str, Callable[[Any], Any]] = {
+    name: getattr(keras.ops, name)
+    for name in """
+        absolute cos elu erf exp expm1 gelu hard_sigmoid hard_silu hard_tanh leaky_relu log log1p log_sigmoid
+        log_softmax negative reciprocal relu relu6 rsqrt selu sigmoid sign silu sin softmax softplus softsign sqrt
+        square stop_gradient tanh
+    """.split()  # noqa: SIM905
+} | {
+    "add": lambda x: x + layers.Dense(5)(x),
+    "add of columns": lambda x: layers.Dense(1)(x) + x,
+    "subtract": lambda x: 1.0 - x,
+    "multiply": lambda x: x * 2.0,
+    "divide": lambda x: keras.ops.divide(x, layers.Dense(1)(x)),
+    "true divide": lambda x: x / 2.0,
+    "power": lambda x: x**2,
+    "maximum": lambda x: keras.ops.maximum(x, 0.0),
+    "minimum": lambda x: keras.ops.minimum(x, 0.0),
+    "clip": lambda x: keras.ops.clip(x, 0.0, 1.0),
+    "cast": lambda x: keras.ops.cast(x, "float16"),
+    "celu": lambda x: keras.ops.celu(x),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_at_the_end_gives_what_it_takes(name: str) -> None:
+    start = keras.Input((4, 5))
+    model = keras.Model(start, OPERATIONS[name](start))
+    assert costs(model).layers[-1].output == model.output.shape
+    assert costs(model).activations is not None
+
+
+def test_an_operation_with_an_array_is_not_told() -> None:
+    start = keras.Input((4, 1))
+    model = keras.Model(start, keras.ops.multiply(start, np.ones((1, 1, 3), "float32")))
+    assert costs(model).layers[-1].output is None
+
+
 PUBLISHED = {"ResNet50": 3.86e9, "MobileNetV2": 0.301e9, "VGG16": 15.47e9}
 """Application -> its multiply-adds for an image, as its paper or later ones have them, biases left out."""
 

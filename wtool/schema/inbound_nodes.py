@@ -206,13 +206,14 @@ def _leaves(value: Any, keys: bool = True) -> Iterator[Any]:
         each = waiting.pop()
         if isinstance(each, list) and not (keys and (_is_key(each) or _is_constant(each))):
             waiting += each[::-1]
-        elif isinstance(each, Mapping) and not _is_tensor(each):
+        elif isinstance(each, Mapping) and not is_tensor(each):
             waiting += [each[name] for name in sorted(each, reverse=True)]
         else:
             yield each
 
 
-def _is_tensor(value: Mapping[str, Any]) -> bool:
+def is_tensor(value: Mapping[str, Any]) -> bool:
+    """Returns whether a mapping in a call of Keras 3 stands for a tensor."""
     return value.get("class_name") == "__keras_tensor__" and isinstance(value.get("config"), Mapping)
 
 

@@ -1,6 +1,13 @@
-"""The operations of Keras 3, by the modules that have them; a test holds the list against Keras."""
+"""The operations of Keras 3: the modules that have them (a test holds them against Keras), and shapes behind some."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wtool.schema.inbound_nodes import is_of_keras3, is_tensor
+from wtool.schema.layers import PartialShape
+from wtool.schema.layers.output_shapes import merged
 
 _NAMES = {
     "core": """
@@ -51,3 +58,30 @@ _NAMES = {
 
 MODULES = {name: f"keras.src.ops.{module}" for module, names in _NAMES.items() for name in names.split()}
 """Class of an operation -> the module that has it."""
+
+ELEMENTWISE = frozenset(
+    """
+    Abs Absolute Add Cast Celu Clip Cos Divide Elu Erf Exp Expm1 Gelu HardSigmoid HardSilu HardTanh LeakyRelu Log Log1p
+    LogSigmoid LogSoftmax Maximum Minimum Multiply Negative Power Reciprocal Relu Relu6 Rsqrt Selu Sigmoid Sign Silu Sin
+    Softmax Softplus Softsign Sqrt Square StopGradient Subtract Tanh TrueDivide
+    """.split()  # noqa: SIM905
+)
+"""Operations whose result has the shape of what they take, tensors of several shapes made alike."""
+
+
+def shape_behind(entry: Mapping[str, Any], inputs: Sequence[PartialShape | None]) -> PartialShape | None:
+    """Returns the shape that an operation gives, from the shapes of the tensors that it takes; None where not known.
+
+    Args:
+        entry: of the operation, in the configuration of its model.
+        inputs: shapes of the tensors. What else it takes has to be single numbers and words.
+    """
+    known = [shape for shape in inputs if shape is not None]
+    nodes = entry.get("inbound_nodes")
+    if entry.get("class_name") not in ELEMENTWISE or not known or len(known) < len(inputs):
+        return None
+    calls = [node for node in nodes if is_of_keras3(node)] if isinstance(nodes, list) else []
+    taken = [each for node in calls for each in (*node["args"], *node["kwargs"].values())]
+    if any(isinstance(each, list) or (isinstance(each, Mapping) and not is_tensor(each)) for each in taken):
+        return None
+    return merged(known[0], {}, known)

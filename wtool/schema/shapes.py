@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from wtool.schema.graph import Call, Layer, Model
+from wtool.schema.graph import OPERATION, Call, Layer, Model
 from wtool.schema.inbound_nodes import Key, Ref
+from wtool.schema.keras3_operations import shape_behind
 from wtool.schema.layers import PartialShape, as_shape, output_shape
 from wtool.schema.operations import TENSORFLOW, shapes_behind
 
@@ -125,6 +126,8 @@ def outputs_of(call: Call, inputs: Sequence[PartialShape | None], known: Known) 
         known: of models inside others, as in `shapes_of`.
     """
     layer = call.layer
+    if layer.kind == OPERATION:
+        return [shape_behind(layer.entry, inputs)]
     if layer.kind in TENSORFLOW:
         return shapes_behind(layer.config, call.arguments, inputs)
     if layer.model is not None:
