@@ -205,3 +205,15 @@ def test_components() -> None:
             for a, b in ends.T:
                 expected[a] = expected[b] = min(expected[a], expected[b])
         assert components(size, [(ends[0], ends[1])]).tolist() == expected
+
+
+def test_operations_on_single_values_pass_channels_on(tmp_path: Path) -> None:
+    given = keras.Input((5,))
+    x = L.Dense(4, name="a")(given)
+    y = keras.ops.relu(x * 2.0) + L.Dense(4, name="b")(x) / 3.0
+    found = groups(keras.Model(given, L.Dense(2, name="c")(keras.ops.maximum(y, 0.5))), tmp_path)
+    assert list(found) == ["a", "c"]
+    assert found["a"].layers == ("a", "b")
+    assert not found["a"].bound.any()
+    for odd in (y / L.Dense(4, name="d")(x), y * np.arange(4.0, dtype="float32"), keras.ops.softmax(y), 1.0 / y):
+        assert groups(keras.Model(given, L.Dense(2, name="c")(odd)), tmp_path)["a"].bound.all()

@@ -144,6 +144,14 @@ def nested() -> Any:
     return keras.Model(image, L.Dense(2)(head(x)))
 
 
+def operations() -> Any:
+    given = keras.Input((5, 3))
+    x = L.Dense(6, name="a")(given)
+    x = keras.ops.gelu(x) * 0.5 + L.Dense(6, name="b")(x)
+    x = x * keras.ops.sigmoid(L.Dense(6)(x)) - 1.0
+    return keras.Model(given, L.Dense(2)(L.Flatten()(keras.ops.silu(x) / 2.0)))
+
+
 def own() -> Any:
     image = keras.Input((6, 6, 2))
     x = wtool_layers.LKReLU()(
@@ -153,7 +161,7 @@ def own() -> Any:
     return keras.Model(image, L.Dense(2)(x))
 
 
-@pytest.mark.parametrize("build", [chain, residual, channels_first, sequences, attention, nested, own])
+@pytest.mark.parametrize("build", [chain, residual, channels_first, sequences, attention, nested, operations, own])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_computes_what_the_model_does_whose_channels_nobody_reads(
     build: Callable[[], Any], seed: int, tmp_path: Path

@@ -24,7 +24,6 @@ from wtool.graphs.layer_changes import (
     refuse_own_numbers,
 )
 from wtool.graphs.reindex import Reindex, reshaped
-from wtool.schema.graph import OPERATION
 from wtool.schema.layers import LayerClass, PartialShape, class_of, entry_of, reshaped_to
 
 
@@ -40,8 +39,6 @@ def layer_change(kind: str | None, config: Mapping[str, Any], inputs: Sequence[I
         Stuck: the layer needs the old form of its inputs.
     """
     changed = [each for each in inputs if each.reindex is not None]
-    if kind == OPERATION:
-        raise Stuck("it is an operation, which may work on all channels together")
     entry = entry_of(kind) if kind is not None else None
     if entry is None or entry.variables is None:
         raise Stuck("what it does is in its author's code")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from wtool.errors import Refused, in_short
 from wtool.graphs.layer_changes import MOST_CALLS, Input, LayerChange, Stuck
 from wtool.graphs.layer_rules import layer_change
-from wtool.graphs.propagate_operations import operation_change
+from wtool.graphs.propagate_operations import keras_operation_change, operation_change
 from wtool.graphs.reindex import Reindex, unchanged
-from wtool.schema.graph import Call, Layer, Model
+from wtool.schema.graph import OPERATION, Call, Layer, Model
 from wtool.schema.inbound_nodes import Key, Ref
 from wtool.schema.layers import PartialShape, entry_of
 from wtool.schema.operations import TENSORFLOW
@@ -241,6 +241,8 @@ def change_of(call: Call, inputs: Sequence[Input]) -> LayerChange:
     """
     if call.layer.kind in TENSORFLOW:
         return operation_change(call.layer.config, call.arguments, inputs)
+    if call.layer.kind == OPERATION:
+        return keras_operation_change(call.layer.entry, inputs)
     return layer_change(call.layer.kind, call.layer.config, inputs)
 
 

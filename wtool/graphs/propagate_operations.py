@@ -1,4 +1,4 @@
-"""Propagation rules for TensorFlow's operations: where the channels of an operation's output stand."""
+"""Propagation rules for operations between layers: where the channels of an operation's output stand."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from wtool.graphs.layer_changes import Input, LayerChange, Stuck
 from wtool.graphs.layer_rules import concatenate, merge
 from wtool.graphs.reindex import Reindex
+from wtool.schema.keras3_operations import FINITE, numbers_beside
 from wtool.schema.operations import (
     DIVIDING,
     EACH,
@@ -41,6 +42,25 @@ def operation_change(config: Mapping[str, Any], arguments: Arguments, inputs: Se
     if any(each.shape is None for each in inputs):
         raise Stuck("the shapes of its inputs are not known")
     return rule(function, arguments, inputs)
+
+
+def keras_operation_change(entry: Mapping[str, Any], inputs: Sequence[Input]) -> LayerChange:
+    """How an operation of Keras 3 takes its inputs, of which some have changed.
+
+    Args:
+        entry: of the operation, in the configuration of its model.
+        inputs: the tensors that it takes.
+
+    Raises:
+        Stuck: the operation works on several channels together, or may, or gives no number for some.
+    """
+    name, beside = entry.get("class_name"), numbers_beside(entry)
+    divides = name in ("Divide", "TrueDivide") and len(inputs) == 1 and inputs[0].word in (0, "x1")
+    if name not in FINITE and not (divides and beside and all(type(each) in (int, float) and each for each in beside)):
+        raise Stuck(f"it is the operation {name!s:.40}, which may work on all channels together")
+    if beside is None:
+        raise Stuck("it has numbers of their own for the channels")
+    return merge(inputs)
 
 
 def _only(inputs: Sequence[Input]) -> tuple[Reindex, int]:

@@ -68,6 +68,20 @@ ELEMENTWISE = frozenset(
 )
 """Operations whose result has the shape of what they take, tensors of several shapes made alike."""
 
+FINITE = ELEMENTWISE - frozenset(
+    "Divide Exp Expm1 Log Log1p LogSoftmax Power Reciprocal Rsqrt Softmax Sqrt TrueDivide".split()  # noqa: SIM905
+)
+"""Those of them that work on each value alone, and give a number for every number."""
+
+
+def numbers_beside(entry: Mapping[str, Any]) -> list[Any] | None:
+    """Returns what an operation takes beside tensors: single numbers and words; None where it takes more than these."""
+    nodes = entry.get("inbound_nodes")
+    calls = [node for node in nodes if is_of_keras3(node)] if isinstance(nodes, list) else []
+    taken = [each for node in calls for each in (*node["args"], *node["kwargs"].values())]
+    beside = [each for each in taken if not (isinstance(each, Mapping) and is_tensor(each))]
+    return None if any(isinstance(each, (list, Mapping)) for each in beside) else beside
+
 
 def shape_behind(entry: Mapping[str, Any], inputs: Sequence[PartialShape | None]) -> PartialShape | None:
     """Returns the shape that an operation gives, from the shapes of the tensors that it takes; None where not known.
@@ -77,11 +91,6 @@ def shape_behind(entry: Mapping[str, Any], inputs: Sequence[PartialShape | None]
         inputs: shapes of the tensors. What else it takes has to be single numbers and words.
     """
     known = [shape for shape in inputs if shape is not None]
-    nodes = entry.get("inbound_nodes")
     if entry.get("class_name") not in ELEMENTWISE or not known or len(known) < len(inputs):
         return None
-    calls = [node for node in nodes if is_of_keras3(node)] if isinstance(nodes, list) else []
-    taken = [each for node in calls for each in (*node["args"], *node["kwargs"].values())]
-    if any(isinstance(each, list) or (isinstance(each, Mapping) and not is_tensor(each)) for each in taken):
-        return None
-    return merged(known[0], {}, known)
+    return None if numbers_beside(entry) is None else merged(known[0], {}, known)
