@@ -225,7 +225,7 @@ def test_lineage_and_version_are_told_and_no_difference(tmp_path: Path) -> None:
     found = wtool.diff(MODEL, copy)
     assert found.equal
     assert any(note.startswith("Keras versions: 3.") and note.endswith("and 3.9.9") for note in found.notes)
-    assert "lineage: none and prune" in found.notes
+    assert f"lineage: {MODEL} has none; {copy} is the result of prune" in found.notes
 
 
 def test_numbers_are_those_of_numpy_and_symmetric(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from wtool.checkpoint.inputs import refuse_two_streams
 from wtool.checkpoint.lineage import lineage_json
+from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage
 from wtool.ops.compared import Compared, both
@@ -276,7 +277,7 @@ def _notes(
     if one.keras_version != other.keras_version:
         yield f"Keras versions: {one.keras_version or 'not told'} and {other.keras_version or 'not told'}"
     if lineage_json(one.lineage) != lineage_json(other.lineage):
-        yield f"lineage: {_operations(one.lineage)} and {_operations(other.lineage)}"
+        yield f"lineage: {_operations(one)}; {_operations(other)}"
     if alone := [each.model.name for each in (left, right) if each.config is None]:
         yield f"weights alone in {' and '.join(dict.fromkeys(alone))}: architecture and training are not compared"
     if renamed := [pair for pair in weights.pairs if pair[0] != pair[1]]:
@@ -288,5 +289,7 @@ def _notes(
         yield f"{len(forced):,} tensors of bfloat16 are float32 in the .h5, which holds no others"
 
 
-def _operations(lineage: Sequence[Any]) -> str:
-    return ", ".join(str(record.get("operation")) for record in lineage_json(lineage)) or "none"
+def _operations(model: Checkpoint) -> str:
+    """What was done to a model, in the words of a note."""
+    operations = [str(record.get("operation")) for record in lineage_json(model.lineage)]
+    return f"{model.name} is the result of {', '.join(operations)}" if operations else f"{model.name} has none"
