@@ -64,7 +64,7 @@ TABLE = re.compile(
 
 HEAD = '''"""Signatures of the functions that are made of options, for type checkers. Written by `make docs`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wtool.ops.align_options import Aligned

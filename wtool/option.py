@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 from wtool.choices import check_choice
 from wtool.errors import Usage, one_line
-from wtool.option_types import called, fits, is_list, is_number, plain
+from wtool.option_types import called, fits, is_list, is_number, parameter_of, plain, read_words
 
 _KEY = "option"
 _PYTHON = "argument"
@@ -172,6 +172,23 @@ def checked(name: str, kind: Any, value: Any, known: Option | None = None) -> An
         told = "a single text" if is_list(kind) and isinstance(value, str) else one_line(reprlib.repr(value))
         raise Usage(f"{name} is {called(kind)}, not {told}")
     return value
+
+
+def given_words(given: str | Mapping[str, Any], types: Mapping[str, Any], option: str) -> dict[str, Any]:
+    """Returns the values that words give to parameters, by parameter.
+
+    Args:
+        given: a text such as `ratio=.05,cutoff=3`, or a dictionary from Python.
+        types: parameter -> type of its values.
+        option: name of the option that has the words, for messages.
+
+    Raises:
+        Usage: no parameter has a word, several may be meant, or a value is of another type.
+    """
+    if isinstance(given, str):
+        return read_words(given, types, option)
+    names = {parameter_of(str(word), types, option): value for word, value in given.items()}
+    return {name: checked(name, types[name], value) for name, value in names.items()}
 
 
 @dataclass(frozen=True, slots=True)

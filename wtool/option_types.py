@@ -117,7 +117,7 @@ def read_words(text: str, types: Mapping[str, Any], option: str) -> dict[str, An
     """
     found: dict[str, Any] = {}
     for word, value in split_words(text, option):
-        name = _parameter(word, types, option)
+        name = parameter_of(word, types, option)
         kind = types[name]
         item = _read(value, get_args(kind)[0] if is_list(kind) else kind)
         if item is None:
@@ -144,8 +144,12 @@ def split_words(text: str, option: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def _parameter(word: str, types: Mapping[str, Any], option: str) -> str:
-    """Returns the name of the parameter that a word means."""
+def parameter_of(word: str, types: Mapping[str, Any], option: str) -> str:
+    """Returns the name of the parameter that a word means.
+
+    Raises:
+        Usage: no parameter has the word, or several may be meant.
+    """
     name = word.replace("-", "_")
     found = [name] if name in types else [each for each in types if each.endswith(f"_{name}")]
     if len(found) == 1:
@@ -156,6 +160,7 @@ def _parameter(word: str, types: Mapping[str, Any], option: str) -> str:
 
     endings = {each.split("_", start)[-1]: each for each in types for start in range(each.count("_"), -1, -1)}
     near = [endings[each] for each in get_close_matches(name, endings, n=1)]
+    near += [each for each in types if each.startswith(f"{name}_")]
     hint = f"did you mean {near[0]}?" if near else f"its words are {', '.join(types)}"
     raise Usage(f"{option} has no word {word!r}; {hint}")
 

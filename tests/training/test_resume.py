@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import inspect
 import json
 import os
 import signal
@@ -179,6 +180,53 @@ def test_the_callbacks_are_those_of_the_module(here: Path) -> None:
     for name, output in (("init.keras", "one.keras"), ("one.keras", "two.keras")):
         wtool.resume(name, **{**words, "epochs": 1}, stroke=0.1, prune=(-0.01, 0.01), output=output)
     assert_same(load("two.keras"), plain)
+
+
+@pytest.mark.parametrize(
+    ("option", "words", "kind", "parameters"),
+    [
+        (
+            "stroke",
+            "ratio=.3,decay=.5,cutoff=2,biases=yes,include=hidden/*,include=out/bias",
+            "Stroke",
+            {
+                "volatility_ratio": 0.3,
+                "decay": 0.5,
+                "cutoff": 2,
+                "do_biases": True,
+                "include": ["hidden/*", "out/bias"],
+            },
+        ),
+        ("prune", {"max_value": 0.05, "set_value": 0.01}, "Pruning", {"max_value": 0.05, "set_value": 0.01}),
+        (
+            "neuroplast",
+            "max_value=.02,low_bound=-1,weights=no,biases=yes",
+            "NeuroPlast",
+            {"max_value": 0.02, "low_bound": -1, "do_weights": False, "do_biases": True},
+        ),
+    ],
+)
+def test_callbacks_take_words_for_all_their_parameters(
+    option: str, words: Any, kind: str, parameters: dict[str, Any], here: Path
+) -> None:
+    callbacks = pytest.importorskip("wtool.callbacks")
+    plain = load("init.keras")
+    used = getattr(callbacks, kind)(**parameters, seed=3)
+    plain.fit(X, Y, epochs=3, batch_size=100, shuffle=False, verbose=0, callbacks=[used])
+    how = {"data": "digits.npz", "batch_size": 100, "seed": 3, "shuffle": False, option: words}
+    wtool.resume("init.keras", epochs=1, output="one.keras", **how)
+    wtool.resume("one.keras", epochs=2, output="three.keras", **how)
+    assert_same(load("three.keras"), plain)
+    recorded = wtool.inspect("three.keras")["lineage"][-1]["parameters"][option]
+    assert recorded == parameters
+
+
+def test_every_parameter_of_the_callbacks_is_a_word() -> None:
+    callbacks = pytest.importorskip("wtool.callbacks")
+    words = pytest.importorskip("wtool.training.callback_words").EPOCH_ENDS
+    for option, kind in (("stroke", "Stroke"), ("prune", "Pruning"), ("neuroplast", "NeuroPlast")):
+        known = inspect.signature(getattr(callbacks, kind)).parameters
+        assert set(words[option].types) == set(known) - {"seed"}
 
 
 SUBCLASSED = """

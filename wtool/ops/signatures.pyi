@@ -1,6 +1,6 @@
 """Signatures of the functions that are made of options, for type checkers. Written by `make docs`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wtool.ops.align_options import Aligned
@@ -928,9 +928,9 @@ def resume(
     metrics: Sequence[str] = (),
     learning_rate: float | None = None,
     new_optimizer: str | None = None,
-    stroke: float | None = None,
-    prune: tuple[float, float] | None = None,
-    neuroplast: tuple[float, float] | None = None,
+    stroke: float | str | Mapping[str, Any] | None = None,
+    prune: Sequence[float] | str | Mapping[str, Any] | None = None,
+    neuroplast: Sequence[float] | str | Mapping[str, Any] | None = None,
     checkpoints: Path | None = None,
     save_every: int | None = None,
     log: Path | None = None,
@@ -962,9 +962,10 @@ def resume(
         metrics: Keras's name of a metric, instead of the model's own; repeatable.
         learning_rate (R): Of the optimizer.
         new_optimizer: Start with this one (adam, sgd, ...).
-        stroke (R): After each epoch, new values for this share of the weights.
-        prune: After each epoch, zero for weights in [A, B].
-        neuroplast: After each epoch, new values for weights in [A, B].
+        stroke (R): After each epoch, new values for this share of the weights; or
+            ratio=R,WORD=VALUE,...
+        prune: After each epoch, zero for weights in [A, B]; or WORD=VALUE,...
+        neuroplast: After each epoch, new values for weights in [A, B]; or WORD=VALUE,...
         checkpoints: Save ckpt-0001.keras and so on here, numbered by epoch.
         save_every (N): Epochs between checkpoints; 1 by default.
         log: A .csv or .jsonl file that gets a line for each epoch.

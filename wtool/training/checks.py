@@ -18,13 +18,12 @@ from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, WtoolError
 from wtool.io.places import Target, check_target
 from wtool.run.target import Goal, goal_beside
+from wtool.training.callback_words import EPOCH_ENDS
 from wtool.training.data.words import check_data
 from wtool.training.evaluate_options import Evaluate
 from wtool.training.fitting.logs import check_log
 from wtool.training.resume_options import Resume
 from wtool.training.saving.record import OPERATION
-from wtool.transforms.pruning import Prune
-from wtool.transforms.stroking import NeuroPlast, Stroke
 
 WHOLE = (".keras", ".h5", ".hdf5")
 """Extensions of whole models."""
@@ -117,12 +116,9 @@ def _check_model(path: str) -> None:
 
 
 def _check_transforms(options: Resume) -> None:
-    if options.stroke is not None:
-        Stroke(volatility_ratio=options.stroke)
-    if options.prune is not None:
-        Prune(*options.prune)
-    if options.neuroplast is not None:
-        NeuroPlast(*options.neuroplast)
+    for name, callback in EPOCH_ENDS.items():
+        if getattr(options, name) is not None:
+            callback.given(getattr(options, name))
 
 
 def _check_reports(options: Resume) -> None:

@@ -10,6 +10,7 @@ from wtool.errors import WtoolError
 from wtool.io.private import remove_abandoned_folders
 from wtool.run.batch import fresh_seed
 from wtool.run.target import make_ready
+from wtool.training.callback_words import EPOCH_ENDS
 from wtool.training.checks import check_resume
 from wtool.training.data import fingerprints
 from wtool.training.data.words import paths_of
@@ -66,9 +67,11 @@ def _plan(loaded: Loaded, options: Resume) -> TrainingPlan:
         "hold_zeros": masks.ALL if held else masks.MASKS if is_masked else False,
         "epochs": options.epochs,
         "validation_split": options.validation_split,
-        "stroke": options.stroke,
-        "prune": options.prune,
-        "neuroplast": options.neuroplast,
+    }
+    parameters |= {
+        name: callback.recorded(getattr(options, name))
+        for name, callback in EPOCH_ENDS.items()
+        if getattr(options, name) is not None
     }
     parameters |= {name: value for name, value in asdict(compilation_of(options)).items() if value != ()}
     seed = options.seed

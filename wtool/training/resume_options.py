@@ -47,10 +47,14 @@ class Resume(Checked):
     )
     learning_rate: float | None = option(None, "Of the optimizer.", metavar="R")
     new_optimizer: str | None = option(None, "Start with this one (adam, sgd, ...).", metavar="NAME")
-    stroke: float | None = option(None, "After each epoch, new values for this share of the weights.", metavar="R")
-    prune: tuple[float, float] | None = option(None, "After each epoch, zero for weights in [A, B].", metavar="A,B")
-    neuroplast: tuple[float, float] | None = option(
-        None, "After each epoch, new values for weights in [A, B].", metavar="A,B"
+    stroke: float | str | Mapping[str, Any] | None = option(
+        None, "After each epoch, new values for this share of the weights; or ratio=R,WORD=VALUE,...", metavar="R"
+    )
+    prune: Sequence[float] | str | Mapping[str, Any] | None = option(
+        None, "After each epoch, zero for weights in [A, B]; or WORD=VALUE,...", metavar="A,B"
+    )
+    neuroplast: Sequence[float] | str | Mapping[str, Any] | None = option(
+        None, "After each epoch, new values for weights in [A, B]; or WORD=VALUE,...", metavar="A,B"
     )
     checkpoints: Path | None = option(None, "Save ckpt-0001.keras and so on here, numbered by epoch.", metavar="DIR")
     save_every: int | None = option(None, "Epochs between checkpoints; 1 by default.", metavar="N", low=1)

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from wtool.errors import Usage, WtoolError
+from wtool.training.callback_words import EPOCH_ENDS
 from wtool.training.data import reading
 from wtool.training.data.samples import Samples
 from wtool.training.fitting import holding, logs, masks, randomness
@@ -166,16 +167,12 @@ class TrainingRun:
 
     def _transforms(self, plan: TrainingPlan, at: Position) -> list[Any]:
         """Returns the callbacks that change weights at the ends of epochs."""
-        ratio, prune, plastic = self.options.stroke, self.options.prune, self.options.neuroplast
         made: list[Any] = []
-        if ratio is not None:
-            made.append(Stroke(volatility_ratio=ratio, seed=plan.seed))
-        if prune is not None:
-            made.append(Pruning(min_value=prune[0], max_value=prune[1]))
-        if plastic is not None:
-            made.append(NeuroPlast(min_value=plastic[0], max_value=plastic[1], seed=plan.seed))
-        for callback in made:
-            callback.epochs_completed = at.epoch
+        for name, kind in (("stroke", Stroke), ("prune", Pruning), ("neuroplast", NeuroPlast)):
+            value = getattr(self.options, name)
+            if value is not None:
+                made.append(kind(**EPOCH_ENDS[name].given(value), seed=plan.seed))
+                made[-1].epochs_completed = at.epoch
         return made
 
     def _reports(
