@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from wtool.checkpoint.lineage import Record, own_records
-from wtool.checkpoint.model import Checkpoint
+from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array
 from wtool.errors import Refused, Usage, a_few
 from wtool.graphs.groups import Group
@@ -74,11 +74,13 @@ class Scoring:
         """
         stays = {group.name: _joined(group.why) for group in groups if group.bound.all()}
         stays |= left_out(groups, self.include, self.exclude)
+        named = {tensor.path: tensor for tensor in base.weights}
         scored: dict[str, Scored] = {}
         for group in groups:
             if group.name in stays:
                 continue
-            found = scores(self.criterion, self._parts(base, group), group.size, stream(seed, OPERATION, group.name))
+            parts = self._parts(base, named, group)
+            found = scores(self.criterion, parts, group.size, stream(seed, OPERATION, group.name))
             if found is None:
                 stays[group.name] = f"no weight has a score by {self.criterion}"
             else:
@@ -87,8 +89,7 @@ class Scoring:
         stays |= {name: "so few channels go that none of these does" for name, each in kept.items() if each.all()}
         return Kept({name: each for name, each in kept.items() if not each.all()}, stays)
 
-    def _parts(self, base: Checkpoint, group: Group) -> Iterator[Part]:
-        named = {tensor.path: tensor for tensor in base.weights}
+    def _parts(self, base: Checkpoint, named: Mapping[str, Tensor], group: Group) -> Iterator[Part]:
         for member in group.members:
             kind, tensor = _kind(member.role), named[member.path]
             if kind is not None and (member.side == "makes" or not self.only_producers):
