@@ -71,7 +71,7 @@ def draw(found: dict[str, np.ndarray], output: Path) -> None:
     figure.legend(
         figure.axes[0].lines, ["k-th newest alone", *COLUMNS[1:]], loc="outside upper left", ncols=len(COLUMNS)
     )
-    publish(figure, str(output), force=True)
+    publish([figure], str(output), force=True)
 
 
 def main(folder: Path) -> None:

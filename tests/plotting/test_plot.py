@@ -62,7 +62,7 @@ def drawn_run(folder: Path) -> Any:
 
 def drawn_models(*paths: Path, include: tuple[str, ...] = ()) -> Any:
     with style.styled():
-        figure = weights.draw(kernels.models([str(path) for path in paths], include, ()))
+        (figure,) = weights.draw(kernels.models([str(path) for path in paths], include, ()))
         figure.canvas.draw()
     return figure
 
@@ -378,7 +378,7 @@ def test_many_kernels_stand_in_blocks() -> None:
     kernel = kernels.models([str(BLOBS[0])], (), ())[0].kernels["hidden/kernel"]
     model = kernels.ModelKernels("large", {f"layer-{number}/kernel": kernel for number in range(41)})
     with style.styled():
-        figure = weights.draw([model])
+        (figure,) = weights.draw([model])
         grid = np.array(figure.axes).reshape(14, 9)
     titles = [axes.get_title(loc="left") for axes in grid[:, [0, 3, 6]].T.flat]
     assert titles == [*(f"layer-{number}/kernel  2x25" for number in range(41)), ""]
@@ -392,8 +392,61 @@ def test_many_kernels_stand_in_blocks() -> None:
     assert grid[-2, 0].get_xlabel() == ""
 
 
-def test_more_kernels_than_fit() -> None:
+def test_more_than_a_hundred_kernels_have_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are nearly even, and every kernel is on one of them, in model order."""
+    assert weights.MOST_ROWS == 100
+    monkeypatch.setattr(weights, "MOST_ROWS", 8)
     kernel = kernels.models([str(BLOBS[0])], (), ())[0].kernels["hidden/kernel"]
-    model = kernels.ModelKernels("large", {f"layer-{number}/kernel": kernel for number in range(101)})
-    with pytest.raises(wtool.Usage, match="101 kernels do not fit into one plot; choose at most 100 with --include"):
-        weights.draw([model])
+    model = kernels.ModelKernels("large", {f"layer-{number}/kernel": kernel for number in range(9)})
+    with style.styled():
+        pages = weights.draw([model])
+        titles = [[axes.get_title(loc="left").split()[0] for axes in _first_axes(page)] for page in pages]
+    assert [len(each) for each in titles] == [5, 4]
+    assert [*titles[0], *titles[1]] == [f"layer-{number}/kernel" for number in range(9)]
+
+
+def _first_axes(page: Any) -> list[Any]:
+    return sorted(
+        (axes for axes in page.axes if axes.get_title(loc="left")),
+        key=lambda axes: int(axes.get_title(loc="left").split("/")[0].removeprefix("layer-")),
+    )
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_pages_are_files_or_pages_of_one_pdf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    monkeypatch.setattr(weights, "MOST_ROWS", 1)
+    done = wtool.plot(BLOBS[:2], output=tmp_path / f"w{suffix}")
+    names = [f"w{suffix}"] if suffix == ".pdf" else [f"w-1{suffix}", f"w-2{suffix}"]
+    assert [Path(each).name for each in done.files] == names == sorted(each.name for each in tmp_path.iterdir())
+    if suffix == ".pdf":
+        assert b"/Count 2" in Path(done.files[0]).read_bytes()
+    before = [Path(each).read_bytes() for each in done.files]
+    wtool.plot(BLOBS[:2], output=tmp_path / f"w{suffix}", force=True)
+    assert [Path(each).read_bytes() for each in done.files] == before
+    with pytest.raises(wtool.WtoolError, match="exists already"):
+        wtool.plot(BLOBS[0], output=tmp_path / f"w{suffix}")
+
+
+def test_too_many_kernels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(kernels, "MOST", 1)
+    with pytest.raises(wtool.Usage, match="2 kernels are too many to draw; choose at most 1 with --include"):
+        wtool.plot(BLOBS[0], output=tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_masks_are_named_after_their_models() -> None:
+    grid = np.array(drawn_models(*BLOBS[:2]).axes).reshape(2, 4)
+    assert [[axes.get_title() for axes in row[2:]] for row in grid] == [["ckpt-91.keras", "ckpt-92.keras"]] * 2
+    assert not any(axes.get_title() for axes in drawn_models(BLOBS[0]).axes)  # the legend names it
+
+
+def test_a_single_point_has_its_deviation(tmp_path: Path) -> None:
+    """Of an experiment of one round and one epoch, every panel shows the spread over the trials."""
+    records = [each for each in lines(epochs=1) if each["round"] < 2]
+    top, *panels = drawn_run(written(tmp_path / "RUN", records)).axes
+    for axes in panels:
+        assert len(axes.collections) == 2
+        for line, bars in zip(axes.lines, axes.collections, strict=True):
+            (segment,) = bars.get_segments()
+            assert segment[0, 1] < line.get_ydata()[0] < segment[1, 1]
+    assert len(top.collections) == 2

@@ -34,5 +34,5 @@ def command(paths: tuple[str, ...], quiet: bool, **chosen: Any) -> None:
     with progress_bar("reading", quiet) as progress:
         done = plot(paths, progress=progress, **chosen)
     if not quiet:
-        say(f"written to {done.output}")
+        say(f"written to {', '.join(done.files)}")
         say_passed_by([path for path in paths if path not in done.drawn])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from wtool.plotting.runs import Band, Run, final_curve, learning_curve, score_of, validated
-from wtool.plotting.style import COLOURS, DASHES, GREY, label
+from wtool.plotting.style import COLOURS, DASHES, GREY, LIGHTEST, label
 from wtool.training.lottery.plan import DENSE
 
 if TYPE_CHECKING:
@@ -66,10 +66,12 @@ def _words(metric: str) -> str:
 
 def _draw(axes: Axes, band: Band, bars: bool = False, **style: Any) -> Any:
     """Draw a curve, with one standard deviation on both sides as a band or as bars where there are several trials."""
-    if band.trials > 1 and bars:
-        axes.errorbar(band.x, band.mean, band.std, ecolor=style["color"], elinewidth=1, capsize=3, fmt="none")
+    if band.trials > 1 and (bars or len(band.x) == 1):  # a band around a single point has no width
+        axes.errorbar(band.x, band.mean, band.std, ecolor=style["color"], elinewidth=1.2, fmt="none")
     elif band.trials > 1:
         axes.fill_between(band.x, band.mean - band.std, band.mean + band.std, color=style["color"], alpha=0.2, lw=0)
+    if len(band.x) == 1:
+        style = {"marker": "o", "markersize": 4, **style}
     return axes.plot(band.x, band.mean, **style)[0]
 
 
@@ -131,7 +133,7 @@ def _shades(run: Run) -> dict[float, Any]:
 
     each = sorted({run.remaining(arm, number) for arm in run.arms for number in run.rounds(arm)}, reverse=True)
     steps = max(1, len(each) - 1)
-    return {remaining: colormaps["viridis"](0.9 * (1 - at / steps)) for at, remaining in enumerate(each)}
+    return {remaining: colormaps["plasma"](LIGHTEST * (1 - at / steps)) for at, remaining in enumerate(each)}
 
 
 def _name_shades(axes: Axes, shades: dict[float, Any]) -> None:

@@ -13,13 +13,14 @@ import numpy as np
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.dtypes import Array
-from wtool.errors import Refused
+from wtool.errors import Refused, Usage
 from wtool.run import pipeline
 from wtool.run.selection import arithmetic, by_role
 from wtool.transforms.statistics import Statistics, statistics
 
 BINS = 60
 CELLS = 96  # of a mask's image, each way: a larger kernel is shown by shares
+MOST = 1_000  # kernels: ten pages
 BLOCK = 65_536  # values; their float64 copies stay in the L2 cache
 
 
@@ -65,11 +66,12 @@ def models(
 
     Raises:
         Refused: damaged, hostile, or without floating kernels.
-        Usage: a pattern matches nothing.
+        Usage: a pattern matches nothing, or there are more kernels than anybody looks through.
     """
     with ExitStack() as stack:
         opened = [stack.enter_context(open_checkpoint(path)) for path in paths]
         chosen = [_chosen(each, include, exclude) for each in opened]
+        _refuse_too_many(chosen)
         known = [_statistics(*both, progress) for both in zip(opened, chosen, strict=True)]
         edges = _edges(known)
         return [_model(*each, edges, progress) for each in zip(opened, chosen, known, strict=True)]
@@ -82,6 +84,12 @@ def _chosen(checkpoint: Checkpoint, include: Sequence[str], exclude: Sequence[st
     if not found:
         raise Refused("has no floating kernels to draw; name other tensors with --include", checkpoint.name)
     return found
+
+
+def _refuse_too_many(chosen: Sequence[Sequence[Tensor]]) -> None:
+    count = len({tensor.path for tensors in chosen for tensor in tensors})
+    if count > MOST:
+        raise Usage(f"{count:,} kernels are too many to draw; choose at most {MOST:,} with --include")
 
 
 def _statistics(

@@ -20,11 +20,13 @@ class Plotted:
     """The result of `plot`.
 
     Attributes:
-        output: path of the plot.
+        output: path of the plot, as it was asked for.
+        files: paths of the files that were written: the output, or files with numbers for several pages.
         drawn: the models, or the experiment.
     """
 
     output: str
+    files: tuple[str, ...]
     drawn: tuple[str, ...]
 
 
@@ -66,9 +68,9 @@ def plot(
     with styled():
         if experiments:
             drawn = experiments
-            figure = curves.draw(runs.run_of(experiments[0]))
+            figures = [curves.draw(runs.run_of(experiments[0]))]
         else:
             drawn = [path for _, path in expanded(words)]
-            figure = weights.draw(kernels.models(drawn, include, exclude, progress))
-        publish(figure, target, force)
-    return Plotted(target, tuple(drawn))
+            figures = weights.draw(kernels.models(drawn, include, exclude, progress))
+        files = publish(figures, target, force)
+    return Plotted(target, files, tuple(drawn))

@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from wtool.errors import Usage, WtoolError, one_line
 from wtool.io.places import Target
 from wtool.io.publish import Draft
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-"""Colours of Okabe and Ito, which the colour-blind can tell apart; the one that is hard to see on white comes last."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#882255", "#999933", "#332288")
+"""Colours that the colour-blind can tell apart and that stand out from white, with a contrast of 3:1 or more.
+
+The first five are those of Okabe and Ito that have that contrast, the others are of Paul Tol's scheme "muted".
+"""
 
 DASHES = ("-", "--", "-.", ":")
 GREY = "#666666"
+LIGHTEST = 0.6  # of the colours of a scale from 0, the darkest: lighter ones have a contrast below 3:1 with white
 
 DATES = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 """Suffix of an output -> the metadata that leaves dates out of it."""
@@ -26,6 +30,7 @@ STYLE: dict[str, Any] = {
     "text.parse_math": False,  # names are data
     "font.size": 9,
     "axes.titlesize": 9,
+    "axes.labelsize": 8,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -73,13 +78,39 @@ def styled() -> Iterator[None]:
         yield
 
 
-def publish(figure: Any, output: str, force: bool) -> None:
-    """Write a figure, whole or not at all. The same version of matplotlib writes the same bytes."""
+def publish(figures: Sequence[Any], output: str, force: bool) -> tuple[str, ...]:
+    """Write figures, each file whole or not at all. The same version of matplotlib writes the same bytes.
+
+    Several figures are the pages of one .pdf file, or files of their own: `weights.png` becomes `weights-1.png`,
+    `weights-2.png` and so on.
+
+    Returns:
+        the paths of the files.
+    """
     suffix = suffix_of(output)
-    _settle(figure)
-    with Draft(Target.at(output, force)) as draft:
-        figure.savefig(draft.file, format=suffix[1:], metadata=DATES[suffix])
-        draft.publish()
+    for figure in figures:
+        _settle(figure)
+    stem = output[: -len(suffix)]
+    is_one_file = suffix == ".pdf" or len(figures) == 1
+    outputs = [output] if is_one_file else [f"{stem}-{number + 1}{suffix}" for number in range(len(figures))]
+    with ExitStack() as stack:
+        drafts = [stack.enter_context(Draft(Target.at(each, force))) for each in outputs]
+        if suffix == ".pdf":
+            _save_pages(figures, drafts[0].file)
+        else:
+            for figure, draft in zip(figures, drafts, strict=True):
+                figure.savefig(draft.file, format=suffix[1:], metadata=DATES[suffix])
+        for draft in drafts:
+            draft.publish()
+    return tuple(outputs)
+
+
+def _save_pages(figures: Sequence[Any], file: Any) -> None:
+    from matplotlib.backends.backend_pdf import PdfPages
+
+    with PdfPages(file, metadata=DATES[".pdf"]) as pages:
+        for figure in figures:
+            pages.savefig(figure)
 
 
 def _settle(figure: Any) -> None:

@@ -1,4 +1,4 @@
-"""Weight histograms and masks of models, a row for each kernel."""
+"""Weight histograms and masks of models, a row for each kernel, on as many pages as the rows need."""
 
 from __future__ import annotations
 
@@ -16,22 +16,31 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_ROWS = 100  # of kernels: more make an image that few programs open
-HISTOGRAM, BARS, MASK, ROW = 3.6, 1.6, 1.7, 1.45  # inches
+MOST_ROWS = 100  # of kernels on a page: more make an image that few programs open
+HISTOGRAM, BARS, MASK, ROW = 3.0, 1.2, 1.5, 1.35  # inches: of two models, they fill the width of a paper's page
 HEAD = 0.7
 TALL, WIDEST = 20, 30  # rows before a second block of them is begun, and inches of all blocks
 
 
-def draw(models: Sequence[ModelKernels]) -> Figure:
+def draw(models: Sequence[ModelKernels]) -> list[Figure]:
     """Draw for each kernel its histogram and share of zeros, of all models together, and its mask in each model.
 
+    Returns:
+        the pages, with nearly the same number of kernels on each.
+
     Raises:
-        Usage: more models than can be told apart, or more kernels than fit.
+        Usage: there are more models than can be told apart.
     """
+    if len(models) > len(COLOURS):
+        raise Usage(f"{len(models)} models in one plot cannot be told apart; take at most {len(COLOURS)}")
+    paths = list(dict.fromkeys(path for model in models for path in model.kernels))
+    rows = math.ceil(len(paths) / math.ceil(len(paths) / MOST_ROWS))
+    return [_page(models, paths[at : at + rows]) for at in range(0, len(paths), rows)]
+
+
+def _page(models: Sequence[ModelKernels], paths: Sequence[str]) -> Figure:
     from matplotlib.figure import Figure
 
-    paths = list(dict.fromkeys(path for model in models for path in model.kernels))
-    _refuse_too_many(models, paths)
     widths = [HISTOGRAM, BARS, *[MASK] * len(models)]
     blocks = max(1, min(math.ceil(len(paths) / TALL), int(WIDEST / sum(widths))))
     down = math.ceil(len(paths) / blocks)
@@ -40,14 +49,18 @@ def draw(models: Sequence[ModelKernels]) -> Figure:
     rows = [row for block in np.split(grid, blocks, axis=1) for row in block]
     for axes in (axes for row in rows[len(paths) :] for axes in row):
         axes.set_visible(False)
+    names = short_names([model.name for model in models])
     for at, path in enumerate(paths):
         _row(rows[at], path, [model.kernels.get(path) for model in models])
+        if len(models) > 1:
+            for axes, name, colour in zip(rows[at][2:], names, COLOURS, strict=False):
+                axes.set_title(label(name, 22), loc="center", fontsize=8, color=colour)
         if at + 1 in (len(paths), *range(0, len(paths), down)):
             _name_axes(rows[at])
     handles = [_line(number) for number in range(len(models))]
-    names = [label(name, 28) for name in short_names([model.name for model in models])]
+    told = [label(name, 28) for name in names]
     columns = min(len(models), max(1, int(sum(widths) * blocks / 2.6)))
-    figure.legend(by_rows(handles, columns), by_rows(names, columns), loc="outside upper left", ncols=columns)
+    figure.legend(by_rows(handles, columns), by_rows(told, columns), loc="outside upper left", ncols=columns)
     return figure
 
 
@@ -63,13 +76,6 @@ def _name_axes(row: Sequence[Any]) -> None:
     words = "weights other than zero", "zeros, %", *["kept; across: last axis"] * (len(row) - 2)
     for axes, text in zip(row, words, strict=True):
         axes.set_xlabel(text)
-
-
-def _refuse_too_many(models: Sequence[ModelKernels], paths: Sequence[str]) -> None:
-    if len(models) > len(COLOURS):
-        raise Usage(f"{len(models)} models in one plot cannot be told apart; take at most {len(COLOURS)}")
-    if len(paths) > MOST_ROWS:
-        raise Usage(f"{len(paths)} kernels do not fit into one plot; choose at most {MOST_ROWS} with --include")
 
 
 def _line(number: int) -> Any:
