@@ -170,6 +170,83 @@ def test_heads_that_nobody_reads(tmp_path: Path) -> None:
     assert same(model, tmp_path)[0] == {"m (heads)": 2}
 
 
+def joined_along_steps() -> Any:
+    """A constant of one part is none of the other part, or another one there."""
+    given = keras.Input((6, 3))
+    a, b = L.Conv1D(4, 1, name="a"), L.Conv1D(4, 1)
+    x = L.Concatenate(axis=1)([a(given), b(given)])
+    model = scattered(keras.Model(given, L.Conv1D(2, 1)(x)))
+    zeroed(a, [0, 1, 2])
+    zeroed(b, [1, 2])
+    b.bias.assign(b.bias.numpy() * [1, 1, 0, 1] + a.bias.numpy() * [0, 0, 1, 0])
+    return model
+
+
+def normalised_along_steps() -> Any:
+    """A batch normalisation with as many steps as channels."""
+    given = keras.Input((4, 3))
+    a = L.Conv1D(4, 1)
+    x = L.BatchNormalization(axis=1)(L.Conv1D(4, 1, use_bias=False)(a(given)))
+    model = scattered(keras.Model(given, L.Conv1D(2, 1)(x)))
+    zeroed(a, [0])
+    return model
+
+
+def recurrent_without_bias() -> Any:
+    given = keras.Input((4, 3))
+    a = L.Dense(4)
+    x = L.SimpleRNN(4, use_bias=False, activation="linear", return_sequences=True)(a(given))
+    model = scattered(keras.Model(given, L.Dense(2)(L.BatchNormalization()(x))))
+    zeroed(a, [0])
+    return model
+
+
+def slopes_of_steps() -> Any:
+    """Slopes along the steps, of which there are as many as channels."""
+    given = keras.Input((4, 3))
+    a = L.Conv1D(4, 1)
+    x = L.PReLU(shared_axes=[1])(L.Permute((2, 1))(a(given)))
+    model = scattered(keras.Model(given, L.Dense(2)(L.Flatten()(x))))
+    zeroed(a, [0])
+    return model
+
+
+def equation(text: str, shape: Any, bias: str | None, zeros: bool = False) -> Callable[[], Any]:
+    def build() -> Any:
+        given = keras.Input((4, 3))
+        a, b = L.Dense(5, name="a"), L.EinsumDense(text, shape, bias_axes=bias)
+        model = scattered(keras.Model(given, L.Dense(2)(L.Flatten()(b(a(given))))))
+        zeroed(a, [0])
+        if zeros:
+            zeroed(b, [1], axis=0)
+        return model
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("build", "kept"),
+    [
+        (joined_along_steps, {"a": 3}),
+        (normalised_along_steps, {}),
+        (recurrent_without_bias, {}),
+        (slopes_of_steps, {}),
+        (equation("btc,cd->bd", 4, "d"), {}),
+        (equation("btc,tcd->bd", 4, "d"), {"a": 4}),
+        (equation("btc,tcd->btd", (4, 5), "d"), {}),
+        (equation("btc,tcd->btd", (4, 5), "td"), {"a": 4}),
+        (equation("btf,dfc->btcd", (4, 5, 6), "cd", True), {"a": 4}),
+        (equation("btf,dfc->btcd", (4, 5, 5), "cd", True), {"a": 4}),
+        (equation("btf,dfc->btcd", (4, 5, 5), "d", True), {}),
+        (equation("btf,fc->bct", (4, 4), "c"), {}),
+        (equation("btf,dfc->bdct", (4, 4, 4), "ct"), {}),
+    ],
+)
+def test_constants_that_only_look_alike(build: Callable[[], Any], kept: dict[str, int], tmp_path: Path) -> None:
+    """Axes of one length, and sums over steps: what is constant along one axis is not along another."""
+    assert same(build(), tmp_path)[0] == kept
+
+
 def test_layer_normalisation_keeps_its_channels(tmp_path: Path) -> None:
     given = keras.Input((4,))
     a = L.Dense(5, name="a")

@@ -148,6 +148,16 @@ def test_both_directions(mode: str | None, tmp_path: Path) -> None:
         assert not any(path.startswith("two/forward") for path in backward)
 
 
+def test_unlike_directions_make_no_channels(tmp_path: Path) -> None:
+    given = keras.Input((4, 3))
+    both = L.Bidirectional(
+        L.LSTM(5, return_sequences=True), backward_layer=L.GRU(5, return_sequences=True, go_backwards=True)
+    )
+    found = groups(keras.Model(given, L.Dense(2, name="out")(both(L.Dense(4, name="a")(given)))), tmp_path)
+    assert set(found) == {"a", "out"}
+    assert len(found["a"].members) == 4  # its kernel and bias, and the kernels of both directions
+
+
 def test_transformer_block(tmp_path: Path) -> None:
     tokens = keras.Input((6,), dtype="int32")
     x = L.Embedding(10, 8, name="table")(tokens)

@@ -161,7 +161,28 @@ def own() -> Any:
     return keras.Model(image, L.Dense(2)(x))
 
 
-@pytest.mark.parametrize("build", [chain, residual, channels_first, sequences, attention, nested, operations, own])
+def masked() -> Any:
+    words = keras.Input((6,))
+    x = L.Embedding(11, 8, mask_zero=True)(words)
+    x = L.Bidirectional(L.LSTM(4, return_sequences=True))(x)
+    x, *states = L.GRU(5, return_sequences=True, return_state=True)(x)
+    x = L.TimeDistributed(L.Dense(6, activation="relu"))(L.SimpleRNN(5, return_sequences=True)(x, initial_state=states))
+    return keras.Model(words, L.Dense(2)(L.GlobalAveragePooling1D()(x)))
+
+
+def axes() -> Any:
+    """A layer that is called with inputs of other ranks; and two axes of channels that go through a Reshape."""
+    given = keras.Input((5, 4))
+    shared = L.Dense(6, activation="relu")
+    x = L.Add()([L.GlobalMaxPooling1D()(shared(given)), shared(L.GlobalAveragePooling1D()(given))])
+    y = L.Reshape((5, 1, 3, 7))(L.EinsumDense("abc,dce->abde", output_shape=(5, 3, 7), bias_axes="de")(given))
+    y = L.EinsumDense("abucd,cde->abe", output_shape=(5, 4), bias_axes="e")(y)
+    return keras.Model(given, [L.Dense(2)(x), L.Dense(2)(L.Flatten()(y))])
+
+
+@pytest.mark.parametrize(
+    "build", [chain, masked, axes, residual, channels_first, sequences, attention, nested, operations, own]
+)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_computes_what_the_model_does_whose_channels_nobody_reads(
     build: Callable[[], Any], seed: int, tmp_path: Path

@@ -17,7 +17,7 @@ Read = Callable[[str], "Array | None"]
 _AS_THEY_ARE = ("Identity", "Dropout", "GaussianNoise", "GaussianDropout", "AlphaDropout")
 
 
-def behind_layer(name: str, channels: str, config: Mapping[str, Any], values: Array, read: Read) -> Array:
+def behind_layer(name: str, channels: str, config: Mapping[str, Any], values: Array, axis: int, read: Read) -> Array:
     """Returns the constant channels of the output of a layer that hands on the channels of its input.
 
     Args:
@@ -25,6 +25,7 @@ def behind_layer(name: str, channels: str, config: Mapping[str, Any], values: Ar
         channels: how it treats channels.
         config: its settings.
         values: of the channels in the layer's output, if it did nothing to values; NaN where they are not constant.
+        axis: of the channels in the output, with the batch.
         read: gives its weights.
 
     Returns:
@@ -36,9 +37,7 @@ def behind_layer(name: str, channels: str, config: Mapping[str, Any], values: Ar
         case "each value":
             return _each_value(name, config, values)
         case "slopes":
-            alpha = read("alpha")
-            slope = alpha.reshape(-1) if alpha is not None and alpha.size == len(values) else np.nan
-            return np.where(values >= 0, values, values * slope)
+            return np.where(values >= 0, values, values * _slopes(read("alpha"), axis - 1))
         case "rescaling":
             scale, offset = config.get("scale", 1.0), config.get("offset", 0.0)
             return values * float(scale) + float(offset)
@@ -49,6 +48,14 @@ def behind_layer(name: str, channels: str, config: Mapping[str, Any], values: Ar
         case "linked" | "linked slopes" | "global pooling" | "flatten" | "reshape" | "permute" | "repeat":
             return values
     return np.full(values.shape, np.nan)
+
+
+def _slopes(alpha: Array | None, axis: int) -> Array:
+    """The slope of each channel along an axis of the slopes; NaN where a channel has several."""
+    if alpha is None or not 0 <= axis < alpha.ndim:
+        return np.full(1, np.nan)
+    others = tuple(each for each in range(alpha.ndim) if each != axis)
+    return np.where(alpha.min(axis=others) == alpha.max(axis=others), alpha.min(axis=others), np.nan)
 
 
 def _each_value(name: str, config: Mapping[str, Any], values: Array) -> Array:
@@ -78,6 +85,12 @@ def _normalised(config: Mapping[str, Any], values: Array, read: Read) -> Array:
 def _in_space(name: str, config: Mapping[str, Any], values: Array) -> Array:
     pads = name.startswith("ZeroPadding") or (name.startswith("Average") and config.get("padding") == "same")
     return np.where(values == 0, values, np.nan) if pads else values
+
+
+def alike(several: Sequence[Array]) -> Array:
+    """Returns the constant channels of tensors that are concatenated along another axis: those alike in all of them."""
+    stack = np.stack(np.broadcast_arrays(*several))
+    return np.where((stack == stack[0]).all(0), stack[0], np.nan)
 
 
 def combined(name: str, several: Sequence[Array]) -> Array:

@@ -14,18 +14,20 @@ import numpy as np
 
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array, is_floating
-from wtool.graphs.constant_values import behind_layer, combined, pads_nothing
+from wtool.graphs.behind import normalization_behind, users_of
+from wtool.graphs.constant_values import alike, behind_layer, combined, pads_nothing
+from wtool.graphs.kernel_outputs import adds_up, is_of_outputs, outputs_of
 from wtool.graphs.kernel_sums import touched, weighted
-from wtool.graphs.labelling import Labelled, takes_states
+from wtool.graphs.labelling import states_of
 from wtool.graphs.labels import Carried
 from wtool.graphs.layer_changes import INPUT, AxisEdit, Input, LayerChange, Stuck
 from wtool.graphs.propagate import change_of
 from wtool.graphs.reindex import Reindex
-from wtool.graphs.units import GATES, Units
+from wtool.graphs.units import GATES, Units, units_of
 from wtool.graphs.values import is_meant, weights_by_layer
 from wtool.schema.graph import Call, Layer, Model
 from wtool.schema.inbound_nodes import Key
-from wtool.schema.layers import LayerClass, PartialShape, entry_of, output_unit_axes
+from wtool.schema.layers import LayerClass, PartialShape, entry_of
 from wtool.schema.layers.activations import activation_name
 from wtool.schema.shapes import Shapes, shapes_of
 from wtool.transforms.activations import activated
@@ -68,32 +70,28 @@ class Found:
     behind: dict[str, str] = field(default_factory=dict)
 
 
-def constants_of(base: Checkpoint, model: Model, labelled: Labelled) -> Found:
+def constants_of(base: Checkpoint, model: Model) -> Found:
     """Returns what is constant in a model.
 
     Args:
         base: has the weights.
         model: the graph of its configuration.
-        labelled: the same graph with labels.
     """
-    units: dict[str, list[Units]] = {}
-    for made in labelled.made:
-        units.setdefault(made.path, []).append(made.units)
-    walk = _Walk(base, units)
+    walk = _Walk(base)
     walk.model(model, [{} for _ in model.inputs], shapes_of(model))
     return walk.found
 
 
 class _Walk:
-    def __init__(self, base: Checkpoint, units: Mapping[str, Sequence[Units]]) -> None:
+    def __init__(self, base: Checkpoint) -> None:
         self.found = Found()
         self._base = base
         self._owned = weights_by_layer(base)
-        self._units = units
 
     def model(self, model: Model, given: Sequence[State], shapes: Shapes) -> list[State]:
         """Follow constants through a model. Returns those of its outputs."""
         at: dict[Key, State] = dict(zip(model.inputs, given, strict=False))
+        users = users_of(model)
         for call in model.calls:
             states = [at.get(ref.key, {}) for ref in call.inputs]
             outside = [shapes.get(ref.key) for ref in call.inputs]
@@ -103,18 +101,12 @@ class _Walk:
                 outputs = self.model(call.layer.model, states, shapes_of(call.layer.model, outside))
             else:
                 outputs = self._call(call, states, outside)
-                self._look_behind(model, call)
+                behind = normalization_behind(call, users.get(call.key, ()), shapes.get(call.key), outside)
+                if behind is not None:
+                    self.found.behind[path] = behind
             for number, state in enumerate(outputs):
                 at[(call.layer.name, call.number, number)] = state
         return [at.get(ref.key, {}) for ref in model.outputs]
-
-    def _look_behind(self, model: Model, call: Call) -> None:
-        users = [other for other in model.calls for ref in other.inputs if ref.key == call.key]
-        users += [call for ref in model.outputs if ref.key == call.key]
-        entry = entry_of(users[0].layer.kind or "") if len(users) == 1 else None
-        linear = activation_name(call.layer.acting.config.get("activation")) == "linear"
-        if entry is not None and entry.channels == "batch normalization" and linear:
-            self.found.behind[call.layer.path] = users[0].layer.path
 
     def _call(self, call: Call, states: Sequence[State], shapes: Sequence[PartialShape | None]) -> list[State]:
         outputs: dict[int, dict[int, Constants]] = {}
@@ -122,9 +114,9 @@ class _Walk:
         for axis in sorted({axis for state in states for axis in state}):
             change = self._followed(call, states, shapes, axis, reads)
             if change.output is not None:
-                outputs.setdefault(0, {})[change.output.axis] = self._behind(call, states, axis, change)
+                outputs.setdefault(0, {})[change.output.axis] = self._behind(call, states, shapes, axis, change)
         parts: dict[tuple[int, int], list[Array]] = {}
-        for units in self._units.get(call.layer.path, ()):
+        for units in units_of(call.layer, shapes, reorder=False):
             values = self._made(call, units, reads)
             for place in units.outputs:
                 parts.setdefault(place, []).append(values)
@@ -146,8 +138,8 @@ class _Walk:
             Input(ref.word, state.get(axis), shape)
             for ref, state, shape in zip(call.inputs, states, shapes, strict=True)
         ]
-        if takes_states(call.layer):
-            del inputs[1:]
+        for number in states_of(call):
+            inputs[number] = replace(inputs[number], reindex=None)
         if all(each.reindex is None for each in inputs):
             return LayerChange(None)
         try:
@@ -168,7 +160,7 @@ class _Walk:
         values = self._separated(call, edit) if channels == "separable" else edit.source
         if (acting.kind or "").startswith("wtool>AutoRot"):  # the rotation depends on all weights
             values = np.full(values.shape, np.nan)
-        elif not pads_nothing(channels, acting.config):
+        elif not pads_nothing(channels, acting.config) or adds_up(acting):
             values = np.where(values == 0, values, np.nan)
         self._note(tensor, edit.axis, values)
         return values
@@ -186,7 +178,14 @@ class _Walk:
         sums = kernel.sum(axis=tuple(range(kernel.ndim - 2))).reshape(-1)
         return np.asarray(edit.source * sums)
 
-    def _behind(self, call: Call, states: Sequence[State], axis: int, change: LayerChange) -> Constants:
+    def _behind(
+        self,
+        call: Call,
+        states: Sequence[State],
+        shapes: Sequence[PartialShape | None],
+        axis: int,
+        change: LayerChange,
+    ) -> Constants:
         """The constants of the output of a layer that hands on the channels of its inputs."""
         output = change.output
         assert isinstance(output, Constants)
@@ -198,11 +197,15 @@ class _Walk:
             several = [state[axis].source if axis in state else np.array([np.nan]) for state in states]
             return replace(output, source=combined(entry.name, np.broadcast_arrays(*several)))
         if entry.channels == "concatenate":
-            return output
+            if int(acting.config.get("axis", -1)) % len(shapes[0] or ()) == axis:
+                return output
+            several = [state[axis].source if axis in state else np.full(output.size, np.nan) for state in states]
+            return replace(output, source=alike(several))
         read = partial(self._weight, call.layer)
         if entry.channels == "depthwise":
             return replace(output, source=self._depthwise(acting, output.source, read("bias"), call.layer))
-        return replace(output, source=behind_layer(entry.name, entry.channels, acting.config, output.source, read))
+        made = behind_layer(entry.name, entry.channels, acting.config, output.source, axis, read)
+        return replace(output, source=made)
 
     def _depthwise(self, acting: Layer, values: Array, bias: Array | None, layer: Layer) -> Array:
         kernel = self._weight(layer, "kernel")
@@ -227,7 +230,7 @@ class _Walk:
         own = (acting.kind or "").startswith("wtool>")
         if entry is None or own or units.outputs[0][0] != 0 or acting.config.get("lora_rank"):
             return unknown
-        if entry.channels == "recurrent" and len(call.inputs) == 1 and not acting.config.get("stateful"):
+        if entry.channels == "recurrent" and not states_of(call) and not acting.config.get("stateful"):
             resting = self._resting(call.layer, entry, units, reads)
             for tensor in self._owned.get(call.layer.path, ()):
                 if tensor.role == "recurrent_kernel":
@@ -261,6 +264,8 @@ class _Walk:
         made = made.reshape([kernel.shape[out] for out in outs])
         bias = [each for each in self._owned[layer.path] if each.layer == kernel.layer and each.role == "bias"]
         if bias:
+            if not is_of_outputs(layer, outs, len(bias[0].shape)):
+                return None
             made = made + self._base.read(bias[0]).astype(np.float64)
         others = tuple(number for number, out in enumerate(outs) if out != own)
         low, high = made.min(axis=others), made.max(axis=others)
@@ -285,14 +290,3 @@ class _Walk:
             gates = used.reshape(GATES[name], units.size)
             moved |= gates[GATES[name] - 1 if name == "GRU" else GATES[name] // 2]
         return np.where(moved, np.nan, 0.0)
-
-
-def outputs_of(layer: Layer, kernel: Tensor) -> tuple[int, ...]:
-    """Returns the axes of a kernel along which each position is another output."""
-    acting = layer.acting
-    name = kernel.layer.rpartition("/")[2]
-    inner = kernel.layer != layer.path and acting is layer  # a projection of an attention layer, a recurrent cell
-    kind = None if inner else acting.kind
-    if inner and name in ("query", "key", "value", "gate", "attention_output"):
-        kind = "EinsumDense"
-    return output_unit_axes(kind, kernel.role, kernel.shape, {} if inner else acting.config, name)

@@ -14,9 +14,10 @@ import numpy as np
 
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array
-from wtool.graphs.constants import Found, constants_of, outputs_of
+from wtool.graphs.constants import Found, constants_of
 from wtool.graphs.grouping import Numbers, groups_of, numbers_of
 from wtool.graphs.groups import Group
+from wtool.graphs.kernel_outputs import is_of_outputs, outputs_of
 from wtool.graphs.kernel_sums import readers, weighted
 from wtool.graphs.labelling import Labelled, label
 from wtool.graphs.values import weights_by_layer
@@ -80,7 +81,7 @@ def dead_channels(
     labelled = label(base, model, reorder=False)
     numbers = numbers_of(labelled)
     channels = labelled.book.channels()
-    readings = list(_readings(base, model, labelled, constants_of(base, model, labelled)))
+    readings = list(_readings(base, model, labelled, constants_of(base, model)))
     groups = groups_of(labelled, numbers)
     names = () if left_out is None else left_out(groups)
     staying = [number for number, group in enumerate(groups) if group.name in names]
@@ -133,7 +134,8 @@ def _target(
     inputs = len(kernel.shape) - len(outs) > 0
     for tensor in owned.get(layer.path, ()):
         if inputs and tensor.layer == kernel.layer and tensor.role == "bias":
-            return (tensor, 1.0) if tensor.shape in (shape, (2, *shape)) else (None, 1.0)
+            fits = tensor.shape in (shape, (2, *shape)) and is_of_outputs(layer, outs, len(tensor.shape))
+            return (tensor, 1.0) if fits else (None, 1.0)
     behind = found.behind.get(layer.path)
     if behind is not None and found.calls[layer.path] == found.calls[behind] == 1:
         for tensor in owned.get(behind, ()):

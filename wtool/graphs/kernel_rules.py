@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from wtool.graphs.equations import equation_of
 from wtool.graphs.layer_changes import (
     COPY,
     INPUT,
@@ -60,12 +61,11 @@ def _separable(case: Case) -> LayerChange:
 
 def _einsum(case: Case) -> LayerChange:
     refuse_quantised(case)
-    equation = case.config.get("equation")
-    parts = equation.replace("->", ",").replace(" ", "").split(",") if isinstance(equation, str) else []
-    if len(parts) != 3 or len(parts[0].replace("...", "")) != (case.rank if "..." not in parts[0] else 0):
-        raise Stuck(f"its equation is {equation!r:.40}")
-    taken, kernel, made = parts
-    letter = taken[case.at.axis]
+    equation = equation_of(case.config)
+    if equation is None or len(equation.taken) != case.rank or "..." in equation.taken:
+        raise Stuck(f"its equation is {case.config.get('equation')!r:.40}")
+    kernel, made = equation.kernel, equation.made
+    letter = equation.taken[case.at.axis]
     if letter in made and (letter in kernel or letter in str(case.config.get("bias_axes") or "")):
         raise Stuck("it has weights of their own for these channels")
     if letter in made:

@@ -162,8 +162,7 @@ class _Walk:
     def _call(self, seen: Seen) -> list[State]:
         layer = seen.call.layer
         outputs: dict[int, dict[int, Labels]] = {}
-        if takes_states(layer) and len(seen.inputs) > 1:
-            self._states(seen)
+        self._states(seen)
         for axis in sorted({axis for state in seen.inputs for axis in state}):
             change = self._followed(seen, axis)
             if change.output is not None:
@@ -183,8 +182,8 @@ class _Walk:
         """Where the labels along one axis of the inputs stand in the weights and the output of a layer."""
         layer, book = seen.call.layer, self.found.book
         known = [state.get(axis) for state in seen.inputs]
-        if takes_states(layer):
-            known[1:] = []
+        for number in states_of(seen.call):
+            known[number] = None
         labelled = [labels for labels in known if labels is not None]
         inputs = [
             Input(ref.word, labels, shape)
@@ -209,7 +208,8 @@ class _Walk:
         """Note that the initial states of a recurrent layer have the channels that the layer makes."""
         layer, book = seen.call.layer, self.found.book
         made = [labels for _, labels in self._made(seen)]
-        for state in seen.inputs[1:]:
+        for number in states_of(seen.call):
+            state = seen.inputs[number]
             labels = state.get(1)
             if len(made) == 1 and labels is not None and len(labels.source) == len(made[0]):
                 book.unite(made[0], labels.source)
@@ -220,10 +220,15 @@ class _Walk:
     def _made(self, seen: Seen) -> list[tuple[Units, Array]]:
         """The channels that a layer makes, with their labels; those of a layer that is called again are the same."""
         layer = seen.call.layer
+        found = units_of(layer, seen.shapes, self._reorder)
         if layer.path not in self._units:
-            found = units_of(layer, seen.shapes, self._reorder)
             self._units[layer.path] = [self._new(layer, units) for units in found]
-        return self._units[layer.path]
+        known = self._units[layer.path]
+        if len(known) != len(found):  # the shape of what a call takes is not known
+            for _, labels in known:
+                self.found.book.bind(labels, f"{layer.shown}: it is called with others, too")
+            return []
+        return [(units, labels) for units, (_, labels) in zip(found, known, strict=True)]
 
     def _new(self, layer: Layer, units: Units) -> tuple[Units, Array]:
         book = self.found.book
@@ -265,7 +270,10 @@ class _Walk:
         state[labels.axis] = labels
 
 
-def takes_states(layer: Layer) -> bool:
-    """Whether further inputs of a layer are the states in which it begins."""
-    entry = entry_of(layer.kind or "")
-    return entry is not None and entry.channels in ("recurrent", "convolving recurrent", "both ways", "own cell")
+def states_of(call: Call) -> list[int]:
+    """Returns which inputs of a call are the states in which a recurrent layer begins; Keras 2 lists them as inputs."""
+    entry = entry_of(call.layer.kind or "")
+    if entry is None or entry.channels not in ("recurrent", "convolving recurrent", "both ways", "own cell"):
+        return []
+    words = [ref.word for ref in call.inputs]
+    return [number for number, word in enumerate(words) if word in (1, "initial_state") or (word == 0 and number > 0)]

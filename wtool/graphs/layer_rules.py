@@ -189,7 +189,8 @@ def _wrapped(case: Case) -> tuple[LayerClass | None, str, Mapping[str, Any]]:
 
 def _both_ways(case: Case) -> LayerChange:
     entry, name, config = _wrapped(case)
-    if entry is None or entry.channels != "recurrent" or not entry.parts or len(case.inputs) > 1:
+    has_states = any(each.word != "mask" for each in case.inputs[1:])
+    if entry is None or entry.channels != "recurrent" or not entry.parts or has_states:
         raise Stuck(f"it runs a {name} both ways")
     return recurrent(Case(entry.channels, config, case.inputs, case.at, case.shape))
 

@@ -29,9 +29,11 @@ def tell_build(layer: Layer, shapes: Sequence[PartialShape | None]) -> None:
     if "build_config" not in layer.entry:
         return
     build = layer.entry.pop("build_config")
-    if None not in shapes and shapes and isinstance(build, dict) and "input_shape" in build:
-        told = [list(shape or ()) for shape in shapes]
-        layer.entry["build_config"] = {"input_shape": told[0] if len(told) == 1 else told}
+    was = build.get("input_shape") if isinstance(build, dict) else None
+    if None not in shapes and shapes and isinstance(was, list):
+        told = [list(shape or ()) for shape in shapes]  # a mask that the layer takes as well is behind the others
+        several = bool(was) and isinstance(was[0], list)
+        layer.entry["build_config"] = {"input_shape": told[: len(was)] if several else told[0]}
 
 
 def forget_builds_inside(layer: Layer) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from wtool.dtypes import Array
 from wtool.errors import Refused
 from wtool.graphs.grouping import groups_of, numbers_of
 from wtool.graphs.groups import Group
-from wtool.graphs.labelling import Labelled, Seen, State, label, takes_states
+from wtool.graphs.labelling import Labelled, Seen, State, label, states_of
 from wtool.graphs.layer_changes import COPY, AxisEdit, Input, Stuck
 from wtool.graphs.propagate import change_of
 from wtool.graphs.reindex import Reindex
@@ -95,7 +97,8 @@ def _shape(old: PartialShape | None, state: State, stays: Array) -> PartialShape
 
 def _follow(seen: Seen, stays: Array) -> None:
     """Change the settings of a layer that tell how many channels its inputs have, as those of a Reshape do."""
-    call = seen.call
+    call, config = seen.call, seen.call.layer.config
+    settings: dict[str, Any] = {}
     for axis in sorted({axis for state in seen.inputs for axis in state}):
         inputs = []
         for ref, state, shape in zip(call.inputs, seen.inputs, seen.shapes, strict=True):
@@ -103,11 +106,21 @@ def _follow(seen: Seen, stays: Array) -> None:
             gone = at is not None and not stays[at.source].all()
             reindex = Reindex(axis, np.flatnonzero(stays[at.source]), at.size) if at is not None and gone else None
             inputs.append(Input(ref.word, reindex, shape))
-        if takes_states(call.layer):
-            del inputs[1:]
+        for number in states_of(call):
+            inputs[number] = replace(inputs[number], reindex=None)
         if all(each.reindex is None for each in inputs):
             continue
         try:
-            call.layer.config.update(change_of(call, inputs).settings)
+            changed = change_of(call, inputs).settings
         except Stuck as stuck:
             raise Refused(f"{call.layer.shown} cannot do without channels of its inputs: {stuck}") from None
+        for name, value in changed.items():
+            settings[name] = _both(config.get(name), settings[name], value) if name in settings else value
+    config.update(settings)
+
+
+def _both(before: Any, one: Any, other: Any) -> Any:
+    """A setting that changes along two axes: of each number in the list, the one that has changed."""
+    if not isinstance(before, list) or not len(before) == len(one) == len(other):
+        return other
+    return [new if new != old else known for old, known, new in zip(before, one, other, strict=True)]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from wtool.graphs.equations import equation_of
 from wtool.graphs.layer_changes import COPY, AxisEdit, Case, Stuck, mixing, refuse_own_numbers, refuse_quantised
 from wtool.graphs.reindex import unchanged
 from wtool.schema.graph import Layer
@@ -147,12 +148,12 @@ def _embedding(_: str, config: dict[str, Any], shape: PartialShape) -> list[Unit
 
 
 def _einsum(_: str, config: dict[str, Any], shape: PartialShape) -> list[Units]:
-    equation, told = config.get("equation"), config.get("output_shape")
+    equation, told = equation_of(config), config.get("output_shape")
     sizes = told if isinstance(told, list) else [told]
-    if not isinstance(equation, str) or "..." in equation or config.get("lora_rank"):
+    if equation is None or len(equation.made) != len(sizes) + 1 or config.get("lora_rank"):
         return []
-    taken, kernel, made = [*equation.replace("->", ",").replace(" ", "").split(","), "", ""][:3]
-    if len(made) != len(sizes) + 1:
+    taken, kernel, made = equation.taken, equation.kernel, equation.made
+    if "." in taken + kernel + made:
         return []
     biased = [letter for letter in made if letter in str(config.get("bias_axes") or "")]
     found = []
@@ -243,7 +244,7 @@ def _both_ways(layer: Layer, rank: int, reorder: bool) -> list[Units]:
         return []
     name = entry.name.removeprefix("wtool>AutoRot")
     (both,) = _recurrent(name, forward["config"], (None,) * rank) or (None,)
-    if both is None or both.size < 1:
+    if both is None or both.size < 1 or _unlike(forward, entries[1]):
         return []
     try:
         mixes, bound = _mixing(forward["config"]), None
@@ -252,6 +253,13 @@ def _both_ways(layer: Layer, rank: int, reorder: bool) -> list[Units]:
     settings = tuple(Setting(each["config"], "units") for each in entries if isinstance(each, dict))
     joint = replace(both, settings=settings, mixes=mixes, bound=bound)
     return _directions(layer.config, joint, forward["config"], reorder)
+
+
+def _unlike(forward: Mapping[str, Any], backward: Any) -> bool:
+    """Whether the backward layer is of another class, or has another number of units."""
+    if not isinstance(backward, Mapping) or not isinstance(backward.get("config"), Mapping):
+        return backward is not None
+    return class_of(forward) != class_of(backward) or forward["config"]["units"] != backward["config"].get("units")
 
 
 def _directions(config: Mapping[str, Any], joint: Units, inner: Mapping[str, Any], reorder: bool) -> list[Units]:
