@@ -45,8 +45,11 @@ CHANNEL_SCOPES = ("layer", "global")
 MEMBERS = ("all", "producer")
 """Which weights tell how much a channel matters: all that have the channel, or those that calculate it."""
 
-ARMS = ("rewind", "jitter", "randomize", "reshuffle", "constant", "none")
-"""What the tickets of a lottery experiment start from; `none` is what they were trained to."""
+ARMS = ("rewind", "jitter", "randomize", "reshuffle", "constant", "none", "dense-new")
+"""What the tickets of a lottery experiment start from: `none` is what they were trained to.
+
+`dense-new` is no ticket, but the network without pruning from new initial weights.
+"""
 
 BUDGETS = ("uniform", "uniform+", "erk", "lamp", "global")
 """How a sparsity is spread over tensors."""

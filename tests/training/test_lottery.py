@@ -35,6 +35,12 @@ WORDS: dict[str, Any] = {"data": "digits.npz", "epochs": 2, "seed": 3, "sparsity
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data and an initial model, whose learning rate and Dropout depend on the step."""
     folder = tmp_path_factory.mktemp("lottery")
+    make_files(folder)
+    return folder
+
+
+def make_files(folder: Path) -> None:
+    """Write `digits.npz` and `init.keras` into a folder."""
     x, y = datasets.load_digits(return_X_y=True)
     x = (x / 16).astype(np.float32)
     np.savez(folder / "digits.npz", x_train=x[:96], y_train=y[:96], x_test=x[96:128], y_test=y[96:128])
@@ -48,7 +54,6 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, 30))
     made.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], run_eagerly=True)
     made.save(folder / "init.keras")
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,7 @@ def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
         wtool lottery init.keras --data digits.npz --epochs 20 --out run/ --sparsity .9 --rounds 5 --seed 1
         wtool lottery init.keras --data digits.npz --epochs 20 --out run/ --arm rewind --arm randomize --trials 5
         wtool lottery init.keras --data digits.npz --epochs 20 --out run/ --reinit none --rewind-to 2
+        wtool lottery init.keras --data digits.npz --epochs 20 --out run/ --arm rewind --arm 'randomize,masks=rewind'
     """
     from wtool.training.lottery.experiment import check_lottery, experiment
 

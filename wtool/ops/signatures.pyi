@@ -1388,8 +1388,8 @@ def lottery(
         last_layer_scale (F): The output layer's kernel is pruned to S*F.
         include: Only tensors with paths like this (dense*/kernel); repeatable.
         exclude: No tensors with paths like this; repeatable.
-        arms: What tickets start from; repeatable. One of rewind, jitter, randomize, reshuffle,
-            constant, none.
+        arms: What tickets start from, and in which words the arm differs (randomize,same_sign=no);
+            repeatable.
         same_sign: Keep the sign of each initial value.
         rewind_to (K): Tickets begin at the end of this epoch of the dense network.
         trials (N): Each with new initial weights.

@@ -28,7 +28,8 @@ from wtool.run.target import stem_and_ending
 from wtool.schema.config import COMPILED
 from wtool.training.fitting import logs
 from wtool.training.lottery import learning_rate, summaries
-from wtool.training.lottery.plan import COPY, DRAW, NONE, PRUNE, TRAIN, Experiment, Step
+from wtool.training.lottery.arms import NEW, NONE, read_arm
+from wtool.training.lottery.plan import COPY, DRAW, PRUNE, TRAIN, Experiment, Step
 from wtool.training.lottery.summaries import MOST, Line, is_sound
 from wtool.training.saving.record import epochs_of
 from wtool.version import __version__
@@ -71,9 +72,11 @@ def looked_at(model: str, experiment: Experiment) -> Base:
         config = checkpoint.config
         if not isinstance(config, dict) or not (config.get(COMPILED) or training_config(checkpoint)):
             raise WtoolError("an experiment needs a whole model that is compiled (.keras, .h5)", model)
-        step = saved_step(checkpoint) if experiment.trials > 1 else None
+        is_drawn = experiment.trials > 1 or NEW in experiment.arms
+        step = saved_step(checkpoint) if is_drawn else None
         if step:
-            raise WtoolError(f"is trained already ({step:,} steps); more trials need an initial model", model)
+            new = "more trials need" if experiment.trials > 1 else f"{NEW} needs"
+            raise WtoolError(f"is trained already ({step:,} steps); {new} an initial model", model)
         by_role(checkpoint.weights, experiment.include, experiment.exclude, kernels=True, biases=False)
         return Base(model, checkpoint.finish()[0], epochs_of(checkpoint.lineage), _drawn(checkpoint))
 
@@ -203,7 +206,9 @@ class Folder:
             return False
         if step.operation == TRAIN:
             return told.get("epoch") == self.last_epoch(step) and "batch" not in told
-        return step.operation != PRUNE or record.parameters.get("sparsity") == step.sparsity
+        # Where the counts are those of another criterion, the last record tells the sparsity of one tensor.
+        is_counted = step.operation == PRUNE and read_arm(step.arm).get("counts") is not None
+        return step.operation != PRUNE or is_counted or record.parameters.get("sparsity") == step.sparsity
 
     def is_of(self, step: Step, line: Line) -> bool:
         """Returns whether a line of metrics belongs to a training."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
-from wtool.choices import ARMS, KEEP, check_choice
+from wtool.choices import KEEP, check_choice
 from wtool.errors import Usage
 from wtool.option import check_fields, like, option, told
 from wtool.run.options import Selection
+from wtool.training.lottery.arms import NEW, PRUNING, Arm, options_of_start, read_arm
 from wtool.transforms.criteria import CRITERIA, SHORT
 from wtool.transforms.pruning import Prune
 from wtool.transforms.schedules import SCHEDULES, sparsity_at
 from wtool.transforms.tickets import Randomize
 
-COPY, DRAW, PRUNE, TRAIN, NONE = "copy", "draw", "prune", "resume", "none"
+COPY, DRAW, PRUNE, TRAIN = "copy", "draw", "prune", "resume"
 """Operations beside the re-initialisations, such as taking initial weights as they are, or drawing them anew."""
 
 DENSE = "dense"
@@ -35,7 +37,7 @@ class Experiment:
         rounds: of pruning, re-initialising and training; 1 is one-shot.
         schedule: how the sparsity grows from round to round; see `transforms.schedules`.
         criterion, scope, budget, last_layer_scale, include, exclude: see `wtool.prune`.
-        arms: re-initialisations, each on its own from the dense network on; `none` leaves the weights as they are.
+        arms: names of arms, each on its own from the dense network on; see `training.lottery.arms`.
         same_sign: see `wtool.randomize`; not for `rewind` and `none`.
         rewind_to: the epoch whose weights, optimizer and count are the initial ones for tickets.
         trials: the first one with the model's own weights, each other with new ones.
@@ -62,9 +64,8 @@ class Experiment:
     exclude: tuple[str, ...] = like(Selection, "exclude")
     arms: tuple[str, ...] = option(
         ("rewind",),
-        "What tickets start from; repeatable.",
-        choices=ARMS,
-        noun="re-initialisation",
+        "What tickets start from, and in which words the arm differs (randomize,same_sign=no); repeatable.",
+        metavar="ARM",
         words=("arm", "reinit"),
     )
     same_sign: bool = like(Randomize, "same_sign")
@@ -79,27 +80,44 @@ class Experiment:
         if min(self.epochs, self.trials, self.rounds) < 1 or self.rounds >= SEEDS_OF_A_TRIAL:
             raise Usage(f"epochs, trials and rounds are counted from 1 up, and rounds are under {SEEDS_OF_A_TRIAL}")
         sparsities(self)
-        pruning = self.pruning(self.sparsity)
+        pruning = Prune(sparsity=self.sparsity, **{name: getattr(self, name) for name in PRUNING})
         object.__setattr__(self, "scope", pruning.scope)
         object.__setattr__(self, "budget", pruning.budget)
-        if not 0 <= self.rewind_to < self.epochs:
-            raise Usage(f"tickets cannot be rewound to epoch {self.rewind_to} of {self.epochs}")
-        if not self.arms or len(set(self.arms)) != len(self.arms):
+        arms = [read_arm(each) for each in self.arms]
+        object.__setattr__(self, "arms", tuple(arm.name for arm in arms))
+        if not arms or len(set(arms)) != len(arms):
             raise Usage("an experiment has one arm or more, each of them once")
+        for arm in arms:
+            self._check(arm)
 
-    def pruning(self, sparsity: float) -> Prune:
-        """Returns the pruning to a sparsity.
+    def _check(self, arm: Arm) -> None:
+        """Raise Usage where the words of an arm do not go with the experiment."""
+        if not 0 <= self.epoch_of(arm) < self.epochs:
+            raise Usage(f"tickets cannot be rewound to epoch {self.epoch_of(arm)} of {self.epochs}")
+        if arm.masks is not None and arm.masks.name not in self.arms:
+            raise Usage(f"arm {arm.name} needs the masks of an arm {arm.masks.name}; there are {', '.join(self.arms)}")
+        if arm.get("counts") and self.criterion == "random":
+            raise Usage(f"arm {arm.name} prunes as many weights as the experiment's criterion, which is random too")
+        Prune(sparsity=self.sparsity, **self.pruning(arm))
 
-        Raises:
-            Usage: what the experiment says of pruning does not go together.
+    def epoch_of(self, arm: Arm) -> int:
+        """Returns the epoch at whose end the tickets of an arm begin."""
+        return int(arm.get("rewind_to", self.rewind_to))
+
+    def pruning(self, arm: Arm | None = None) -> dict[str, Any]:
+        """Returns the options of pruning but for the sparsity; of the experiment itself, if no arm is given.
+
+        Of a scope and a budget, the arm's own one counts: they are words for the same.
         """
-        return Prune(
-            sparsity=sparsity,
-            criterion=self.criterion,
-            scope=self.scope,
-            last_layer_scale=self.last_layer_scale,
-            budget=self.budget,
-        )
+        given = {} if arm is None else arm.given(PRUNING)
+        left_out = ("scope", "budget") if "scope" in given or "budget" in given else ()
+        return {**{name: getattr(self, name) for name in PRUNING if name not in left_out}, **given}
+
+    def start(self, arm: Arm) -> dict[str, Any]:
+        """Returns the options of the re-initialisation of an arm that are not its defaults."""
+        known = options_of_start(arm.start)
+        own = {"same_sign": self.same_sign} if "same_sign" in known else {}
+        return {**own, **arm.given(known)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +125,7 @@ class Step:
     """An operation on files.
 
     Attributes:
-        operation: `copy`, `draw`, `prune`, `resume` (training), or an arm.
+        operation: `copy`, `draw`, `prune`, `resume` (training), or what the tickets of an arm start from.
         output: path of the result, in the folder of the experiment.
         model: path of what is changed; None for the experiment's own model.
         initial: path of the other checkpoint, where the operation takes one.
@@ -154,33 +172,53 @@ def steps(experiment: Experiment, extension: str = ".keras") -> list[Step]:
 def _trial(experiment: Experiment, trial: int, extension: str) -> Iterator[Step]:
     """Yields the steps of the dense network, then those of one arm after the other."""
     seed = seed_of(experiment, trial)
-    initial, early, trained = (f"trial-{trial}/{name}{extension}" for name in ("initial", "early", "trained"))
+    arms = [read_arm(name) for name in experiment.arms]
+    initial = f"trial-{trial}/initial{extension}"
     yield Step(COPY if trial == 1 else DRAW, initial, None, None, seed, trial)
-    stops = [0, *([experiment.rewind_to] if experiment.rewind_to else []), experiment.epochs]
-    checkpoints = [initial, *([early] if experiment.rewind_to else []), trained]
-    for (model, output), (start, stop) in zip(pairwise(checkpoints), pairwise(stops), strict=True):
-        yield Step(TRAIN, output, model, None, seed, trial, start=start, stop=stop)
-    for arm in experiment.arms:
-        yield from _arm(experiment, trial, arm, checkpoints, extension)
+    stops = sorted({experiment.epoch_of(arm) for arm in arms if arm.start != NEW} | {0, experiment.epochs})
+    dense = {stop: f"trial-{trial}/{_dense_name(experiment, stop)}{extension}" for stop in stops}
+    for start, stop in pairwise(stops):
+        yield Step(TRAIN, dense[stop], dense[start], None, seed, trial, start=start, stop=stop)
+    for arm in sorted(arms, key=lambda arm: arm.masks is not None):  # an arm that makes masks comes first
+        if arm.start == NEW:
+            yield from _anew(experiment, trial, extension)
+        else:
+            yield from _arm(experiment, trial, arm, dense, extension)
 
 
-def _arm(experiment: Experiment, trial: int, arm: str, checkpoints: Sequence[str], extension: str) -> Iterator[Step]:
-    """Prune, re-initialise and train, again and again; `checkpoints` are the dense network's.
+def _dense_name(experiment: Experiment, epoch: int) -> str:
+    """Returns the name of the dense network's checkpoint at the end of an epoch."""
+    known = {experiment.rewind_to: "early", experiment.epochs: "trained", 0: "initial"}
+    return known.get(epoch, f"early-{epoch}")
+
+
+def _anew(experiment: Experiment, trial: int, extension: str) -> Iterator[Step]:
+    """Yields the steps of the control that trains the dense network from new initial weights."""
+    initial, trained = (f"trial-{trial}/{NEW}/{name}{extension}" for name in ("initial", "trained"))
+    yield Step(DRAW, initial, None, None, seed_of(experiment, trial, SEEDS_OF_A_TRIAL - 1), trial, NEW)
+    yield Step(TRAIN, trained, initial, None, seed_of(experiment, trial), trial, NEW, stop=experiment.epochs)
+
+
+def _arm(experiment: Experiment, trial: int, arm: Arm, dense: Mapping[int, str], extension: str) -> Iterator[Step]:
+    """Prune, re-initialise and train, again and again; `dense` has the dense network's checkpoints by epoch.
 
     Criteria compare with what the training before began with: after other re-initialisations than rewinding, that is
-    not the initial checkpoint.
+    not the initial checkpoint. An arm with the masks of another one prunes nothing itself.
     """
-    began, *_, trained = checkpoints
-    origin = checkpoints[-2]
+    origin, began, trained = dense[experiment.epoch_of(arm)], dense[0], dense[experiment.epochs]
+    mask = arm.masks or arm
+    reads_initial = arm.get("counts") is not None and CRITERIA[experiment.criterion].reads_initial
+    reads_initial |= CRITERIA[experiment.pruning(arm)["criterion"]].reads_initial
     for number, sparsity in enumerate(sparsities(experiment), 1):
-        folder = f"trial-{trial}/{arm}/round-{number}"
-        where = {"trial": trial, "arm": arm, "round": number, "sparsity": sparsity}
-        pruned, ticket, result = (f"{folder}/{name}{extension}" for name in ("pruned", "ticket", "trained"))
+        folder = f"trial-{trial}/{arm.name}/round-{number}"
+        where = {"trial": trial, "arm": arm.name, "round": number, "sparsity": sparsity}
+        pruned = f"trial-{trial}/{mask.name}/round-{number}/pruned{extension}"
+        ticket, result = (f"{folder}/{name}{extension}" for name in ("ticket", "trained"))
         drawn, seed = seed_of(experiment, trial, number), seed_of(experiment, trial)
-        compared = began if CRITERIA[experiment.criterion].reads_initial else None
-        yield Step(PRUNE, pruned, trained, compared, drawn, **where)  # type: ignore[arg-type]
-        yield Step(arm, ticket, pruned, origin, drawn, **where)  # type: ignore[arg-type]
-        ends = {"start": experiment.rewind_to, "stop": experiment.epochs}
+        if mask is arm:
+            yield Step(PRUNE, pruned, trained, began if reads_initial else None, drawn, **where)  # type: ignore[arg-type]
+        yield Step(arm.start, ticket, pruned, origin, drawn, **where)  # type: ignore[arg-type]
+        ends = {"start": experiment.epoch_of(arm), "stop": experiment.epochs}
         yield Step(TRAIN, result, ticket, None, seed, **where, **ends)  # type: ignore[arg-type]
         began, trained = ticket, result
 

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 from wtool.io.places import Target
 from wtool.io.publish import Draft
 from wtool.ops import transforms
+from wtool.run.target import stem_and_ending
 from wtool.training.data.words import paths_of
 from wtool.training.lottery import learning_rate
+from wtool.training.lottery.arms import NONE, read_arm
+from wtool.training.lottery.counts import prune_as_many
 from wtool.training.lottery.folder import UNFINISHED, Folder
-from wtool.training.lottery.plan import COPY, DRAW, NONE, PRUNE, Step
+from wtool.training.lottery.plan import COPY, DRAW, PRUNE, Experiment, Step
 from wtool.training.resume import resume
 from wtool.training.resume_options import Resume
 
@@ -35,17 +38,31 @@ def transform(folder: Folder, step: Step) -> None:
         drawn = folder.base.drawn
         transforms.randomize(model, initial=model, include=drawn, same_sign=False, keep_biases=True, **common)
     elif step.operation == PRUNE:
-        names = ("criterion", "scope", "budget", "last_layer_scale")
-        how: dict[str, Any] = {name: getattr(experiment, name) for name in names}
-        transforms.prune(model, sparsity=step.sparsity, initial=initial, **how, **chosen, **common)
+        _prune(experiment, step, model, {"initial": initial, **chosen, **common})
     elif step.operation == NONE:
         assert initial is not None
         learning_rate.rewind_schedule(model, initial, output, **chosen)
     else:
-        signs = {} if step.operation == "rewind" else {"same_sign": experiment.same_sign}
-        getattr(transforms, step.operation)(model, initial=initial, **signs, **chosen, **common)
+        start = experiment.start(read_arm(step.arm))
+        getattr(transforms, step.operation)(model, initial=initial, **start, **chosen, **common)
     if step.model is None:
         folder.refuse_another_model(step)
+
+
+def _prune(experiment: Experiment, step: Step, model: str, common: Mapping[str, Any]) -> None:
+    """Prune by the criterion of an arm; with `counts`, as much of each tensor as the experiment's own takes there."""
+    arm = read_arm(step.arm)
+    if arm.get("counts") is None:
+        transforms.prune(model, sparsity=step.sparsity, **experiment.pruning(arm), **common)
+        return
+    stem, ending = stem_and_ending(common["output"])
+    counted = f"{stem}-counts{ending}"
+    try:
+        transforms.prune(model, sparsity=step.sparsity, **experiment.pruning(), **{**common, "output": counted})
+        prune_as_many(model, counted, common["output"], step.seed, common["include"], common["exclude"])
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(counted)
 
 
 def _copy(model: str, output: str) -> None:

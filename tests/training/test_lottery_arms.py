@@ -1,0 +1,230 @@
+"""Arms with words of their own: how they are read, what their steps are, and their results against steps by hand."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wtool
+from wtool.training.lottery import plan as lottery_plan
+from wtool.training.lottery.arms import read_arm
+from wtool.training.lottery.plan import Experiment
+
+# Words.
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("rewind", "rewind"),
+        ("randomize,same_sign=no", "randomize,same_sign=no"),
+        ("jitter, sd=.1,sign=No", "jitter,same_sign=no,sd=0.1"),
+        ("jitter,same-sign=no,sd=1e-1", "jitter,same_sign=no,sd=0.1"),
+        ("constant,value=1", "constant,value=1.0"),
+        ("rewind,criterion=mov", "rewind,criterion=movement"),
+        ("rewind,rewind_to=3,scope=global", "rewind,rewind_to=3,scope=global"),
+        ("none,budget=uniform+,last_layer_scale=1", "none,budget=uniform+,last_layer_scale=1.0"),
+        ("randomize,masks=rewind", "randomize,masks=rewind"),
+        (
+            "randomize,masks=rewind+scale=1+budget=uniform++criterion=lf",
+            "randomize,masks=rewind+budget=uniform++criterion=large-final+last_layer_scale=1.0",
+        ),
+        ("rewind,counts=layer,criterion=random", "rewind,counts=layer,criterion=random"),
+        ("dense-new", "dense-new"),
+    ],
+)
+def test_every_spelling_of_an_arm_has_one_name(text: str, name: str) -> None:
+    assert read_arm(text).name == name
+    assert read_arm(name) == read_arm(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("rewinds", "'rewinds' is no re-initialisation; choose rewind, "),
+        ("rewind,sd=1", "--arm has no word 'sd'; "),
+        ("randomize,same_sing=no", "--arm has no word 'same_sing'; did you mean same_sign?"),
+        ("randomize,same_sign=never", "--arm: same_sign is yes or no, not 'never'"),
+        ("randomize,same_sign", "--arm: 'same_sign' is no word with a value"),
+        ("jitter,sd=-1", "a standard deviation of -1.0 is not a number from 0 up"),
+        ("constant,value=0", "0.0 is not a positive number"),
+        ("rewind,criterion=size", "'size' is no criterion; choose "),
+        ("rewind,rewind_to=-1", "no epoch is -1"),
+        ("rewind,counts=each,criterion=random", "'each' is no choice of counts; choose layer"),
+        ("rewind,counts=layer", "--arm rewind: counts=layer goes with criterion=random"),
+        ("rewind,counts=layer,criterion=random,scope=global", "--arm rewind: how many weights are pruned, scope says"),
+        ("jitter,masks=rewind,criterion=mov", "--arm jitter: the masks are those of another arm; criterion says how"),
+        ("jitter,masks=rewind+masks=none", "--arm jitter: name the arm that makes the masks, and not one that has"),
+        ("none,masks=rewind", "--arm none: its weights stay as it trained them"),
+        ("dense-new,sd=1", "--arm dense-new prunes nothing and takes no words"),
+        ("randomize,masks=rewinds", "'rewinds' is no re-initialisation"),
+    ],
+)
+def test_what_is_wrong_with_an_arm_is_told(text: str, told: str) -> None:
+    with pytest.raises(wtool.Usage) as raised:
+        read_arm(text)
+    assert str(raised.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("arms", "told"),
+    [
+        (("rewind,criterion=mov", "rewind,criterion=movement"), "one arm or more, each of them once"),
+        (("rewind,rewind_to=5",), "cannot be rewound to epoch 5 of 5"),
+        (("jitter,masks=rewind",), "arm jitter,masks=rewind needs the masks of an arm rewind; there are jitter,"),
+        (("rewind,budget=uniform+",), "says how much of the last layer stays"),
+        (("rewind,budget=lamp,criterion=mov",), "compares single weights by magnitude"),
+    ],
+)
+def test_arms_that_do_not_go_with_the_experiment(arms: tuple[str, ...], told: str) -> None:
+    with pytest.raises(wtool.Usage, match=told):
+        Experiment(5, 0, arms=arms)
+    with pytest.raises(wtool.Usage, match="which is random too"):
+        Experiment(5, 0, arms=("rewind,criterion=random,counts=layer",), criterion="random")
+
+
+# Steps.
+
+
+def test_arms_with_other_epochs_and_masks() -> None:
+    """The dense training stops where tickets of any arm begin, and masks are made before another arm has them."""
+    arms = ("randomize,masks=rewind", "rewind", "rewind,rewind_to=3", "dense-new")
+    steps = lottery_plan.steps(Experiment(5, 7, arms=arms, rewind_to=2, trials=2))
+    one, two = "trial-1/rewind/round-1", "trial-1/rewind,rewind_to=3/round-1"
+    fresh, new = "trial-1/randomize,masks=rewind/round-1", "trial-1/dense-new"
+    found = [(step.operation, step.output, step.model, step.initial, step.start, step.stop) for step in steps]
+    assert found[: len(found) // 2] == [
+        ("copy", "trial-1/initial.keras", None, None, 0, 0),
+        ("resume", "trial-1/early.keras", "trial-1/initial.keras", None, 0, 2),
+        ("resume", "trial-1/early-3.keras", "trial-1/early.keras", None, 2, 3),
+        ("resume", "trial-1/trained.keras", "trial-1/early-3.keras", None, 3, 5),
+        ("prune", f"{one}/pruned.keras", "trial-1/trained.keras", None, 0, 0),
+        ("rewind", f"{one}/ticket.keras", f"{one}/pruned.keras", "trial-1/early.keras", 0, 0),
+        ("resume", f"{one}/trained.keras", f"{one}/ticket.keras", None, 2, 5),
+        ("prune", f"{two}/pruned.keras", "trial-1/trained.keras", None, 0, 0),
+        ("rewind", f"{two}/ticket.keras", f"{two}/pruned.keras", "trial-1/early-3.keras", 0, 0),
+        ("resume", f"{two}/trained.keras", f"{two}/ticket.keras", None, 3, 5),
+        ("draw", f"{new}/initial.keras", None, None, 0, 0),
+        ("resume", f"{new}/trained.keras", f"{new}/initial.keras", None, 0, 5),
+        ("randomize", f"{fresh}/ticket.keras", f"{one}/pruned.keras", "trial-1/early.keras", 0, 0),
+        ("resume", f"{fresh}/trained.keras", f"{fresh}/ticket.keras", None, 2, 5),
+    ]
+    draws = [step.seed for step in steps if step.operation == "draw"]
+    assert draws == [7 + 999, 1007, 1007 + 999]
+
+
+def test_the_words_of_an_arm_come_before_those_of_the_experiment() -> None:
+    told: dict[str, Any] = {"criterion": "mov", "scope": "global", "same_sign": False}
+    experiment = Experiment(5, 0, arms=("randomize",), **told)
+    assert experiment.start(read_arm("randomize")) == {"same_sign": False}
+    assert experiment.start(read_arm("jitter,sd=.1,same_sign=yes")) == {"same_sign": True, "sd": 0.1}
+    assert experiment.start(read_arm("rewind,criterion=lf")) == {}
+    own = experiment.pruning(read_arm("rewind,criterion=lf,budget=erk"))
+    assert own == {"criterion": "large-final", "budget": "erk", "last_layer_scale": 0.5}
+    assert experiment.pruning(read_arm("rewind")) == experiment.pruning() == {
+        "criterion": "movement", "scope": "global", "budget": None, "last_layer_scale": 0.5
+    }  # fmt: skip
+
+
+# The experiment.
+
+WORDS: dict[str, Any] = {"data": "digits.npz", "epochs": 2, "seed": 3, "sparsity": 0.75}
+GRID = (
+    "rewind",
+    "randomize,masks=rewind,same_sign=no",
+    "jitter,criterion=mov,sd=.1",
+    "rewind,criterion=random,counts=layer",
+    "constant,rewind_to=1,value=.1,keep_biases=yes",
+    "dense-new",
+)
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data, an initial model, and in `run` a grid of arms."""
+    lottery = pytest.importorskip("tests.training.test_lottery")
+    folder = tmp_path_factory.mktemp("grid")
+    lottery.make_files(folder)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        wtool.lottery("init.keras", out="run", scope="global", arms=GRID, **WORDS)
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_a_grid_of_arms_by_hand(grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each arm is what the single operations make, with the words of the arm as their options."""
+    monkeypatch.chdir(tmp_path)
+    data, run = grid / "digits.npz", grid / "run" / "trial-1"
+    init, dense = run / "initial.keras", run / "trained.keras"
+    how: dict[str, Any] = {"sparsity": 0.75, "scope": "global", "last_layer_scale": 0.5, "force": True}
+    again: dict[str, Any] = {"initial": init, "seed": 4, "output": "ticket.keras", "force": True}
+
+    def compare(arm: str, pruned: Path | str, epochs: int = 2) -> None:
+        folder = run / arm / "round-1"
+        same(pruned, folder / "pruned.keras" if (folder / "pruned.keras").exists() else pruned)
+        same("ticket.keras", folder / "ticket.keras")
+        wtool.resume("ticket.keras", data=data, epochs=epochs, seed=3, output="trained.keras", force=True)
+        same("trained.keras", folder / "trained.keras")
+
+    wtool.prune(dense, **how, output="pruned.keras")
+    wtool.rewind("pruned.keras", **again)
+    compare("rewind", "pruned.keras")
+    wtool.randomize("pruned.keras", same_sign=False, **again)
+    compare("randomize,masks=rewind,same_sign=no", "pruned.keras")
+    wtool.prune(dense, **how, criterion="movement", initial=init, output="moved.keras")
+    wtool.jitter("moved.keras", sd=0.1, **again)
+    compare("jitter,criterion=movement,sd=0.1", "moved.keras")
+
+    zeros = {path: int(np.count_nonzero(value == 0)) for path, value in kernels("pruned.keras").items()}
+    shutil.copy(dense, "random.keras")
+    for path, value in kernels("pruned.keras").items():
+        chance: dict[str, Any] = {"criterion": "random", "include": [path], "seed": 4, "in_place": True}
+        wtool.prune("random.keras", sparsity=zeros[path] / value.size, **chance)
+    assert {path: np.count_nonzero(value == 0) for path, value in kernels("random.keras").items()} == zeros
+    wtool.rewind("random.keras", **again)
+    compare("rewind,counts=layer,criterion=random", "random.keras")
+
+    wtool.resume(init, data=data, epochs=1, seed=3, output="early.keras")
+    wtool.constant("pruned.keras", value=0.1, keep_biases=True, **{**again, "initial": "early.keras"})
+    compare("constant,keep_biases=yes,rewind_to=1,value=0.1", "pruned.keras", epochs=1)
+
+    drawn: dict[str, Any] = {"same_sign": False, "keep_biases": True, "seed": 3 + 999, "output": "new.keras"}
+    wtool.randomize(init, initial=init, include=["hidden/kernel", "out/kernel"], **drawn)
+    same("new.keras", run / "dense-new" / "initial.keras")
+    wtool.resume("new.keras", data=data, epochs=2, seed=3, output="new-trained.keras")
+    same("new-trained.keras", run / "dense-new" / "trained.keras")
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_what_a_grid_has_measured(grid: Path) -> None:
+    from wtool.training.lottery.summaries import read_metrics
+
+    lines = read_metrics(grid / "run")
+    last = {line.arm: line for line in lines}
+    assert [*last] == ["dense", *(read_arm(arm).name for arm in (GRID[0], *GRID[2:], GRID[1]))]
+    assert (last["dense-new"].round, last["dense-new"].remaining) == (0, 1.0)
+    assert last["rewind"].remaining == last["randomize,masks=rewind,same_sign=no"].remaining
+    assert last["rewind"].remaining == last["rewind,counts=layer,criterion=random"].remaining
+    assert {line.epoch for line in lines if line.arm.startswith("constant")} == {2}
+
+
+def kernels(path: Path | str) -> dict[str, Any]:
+    with wtool.open_checkpoint(path) as found:
+        return {tensor.path: found.read(tensor).copy() for tensor in found.weights if tensor.role == "kernel"}
+
+
+def same(one: Path | str, other: Path | str) -> None:
+    from tests.training.test_lottery import assert_same
+
+    assert_same(one, other)
