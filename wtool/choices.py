@@ -51,6 +51,9 @@ ARMS = ("rewind", "jitter", "randomize", "reshuffle", "constant", "none", "dense
 `dense-new` is no ticket, but the network without pruning from new initial weights.
 """
 
+PRUNED = ("zero", "initial")
+"""What the pruned weights of a ticket are: zero, or their initial values, which training holds."""
+
 BUDGETS = ("uniform", "uniform+", "erk", "lamp", "global")
 """How a sparsity is spread over tensors."""
 

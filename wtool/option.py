@@ -34,6 +34,8 @@ class Option:
         has_negation: whether a switch that is off by default has a `--no-...` form too; one that is on always has it.
         words: its names on the command line, such as `metric`, where the field's own name is none of them.
         is_repeatable: whether it may be given several times, though its type is no list of texts.
+        is_recorded: whether a record of the lineage tells the default too; not so for options that came later, so that
+            results of earlier versions are known again.
     """
 
     help: str
@@ -49,6 +51,7 @@ class Option:
     has_negation: bool = False
     words: tuple[str, ...] = ()
     is_repeatable: bool = False
+    is_recorded: bool = True
 
     def admits(self, value: float) -> bool:
         """Returns whether a number is in the range; NaN never is, and infinity only if it is an end."""
@@ -81,6 +84,7 @@ def option(
     has_negation: bool = False,
     words: Sequence[str] = (),
     is_repeatable: bool = False,
+    is_recorded: bool = True,
 ) -> Any:
     """Returns a field of a dataclass that is an option with a default; `Option` says what the arguments are.
 
@@ -91,6 +95,7 @@ def option(
     """
     ends = {"low": low, "high": high, "above": above, "below": below, "wrong": wrong}
     more: dict[str, Any] = {"has_negation": has_negation, "words": tuple(words), "is_repeatable": is_repeatable}
+    more["is_recorded"] = is_recorded
     return field(
         default=default,
         metadata=told(help, metavar=metavar, short=short, choices=tuple(choices), noun=noun, **ends, **more),
@@ -116,6 +121,14 @@ def arguments_of(kind: Any) -> dict[str, str]:
 def options_of(kind: Any) -> dict[str, Option]:
     """Returns the options among the fields of a dataclass or of its instance, by name."""
     return {each.name: each.metadata[_KEY] for each in fields(kind) if _KEY in each.metadata}
+
+
+def recorded_fields(given: Any) -> dict[str, Any]:
+    """Returns the fields of a dataclass's instance that a record of the lineage tells, by name; None tells nothing."""
+    values = {each.name: getattr(given, each.name) for each in fields(given)}
+    later = [name for name, each in options_of(given).items() if not each.is_recorded]
+    untold = {name for name in later if values[name] == type(given).__dataclass_fields__[name].default}
+    return {name: value for name, value in values.items() if value is not None and name not in untold}
 
 
 @cache

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from wtool.training.fitting.holding import HeldVariable, check_zeros, hold
+from wtool.training.fitting.holding import HeldVariable, check_held, hold
 
 TURNS, EPOCHS, SPARSITY, CLASSES = 5, 4, 0.8, 10
 
@@ -85,7 +85,7 @@ def compare(make: Callable[[], keras.Model], batch: int, samples: int, smoke: bo
             begin = time.perf_counter()
             model.fit(x, y, batch_size=batch, epochs=1, shuffle=False, verbose=0)
             each[name].append(time.perf_counter() - begin)
-    check_zeros(both["held"][1])
+    check_held(both["held"][1])
     return {name: [min(found[at : at + epochs]) for at in range(1, len(found), epochs)] for name, found in each.items()}
 
 

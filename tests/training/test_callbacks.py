@@ -193,7 +193,7 @@ def test_held_zeros_are_asserted() -> None:
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             kernel.assign(np.ones(kernel.shape))
 
-    with pytest.raises(wtool.WtoolError, match="zeros of hidden/kernel did not stay zero"):
+    with pytest.raises(wtool.WtoolError, match="held values of hidden/kernel did not stay"):
         fit(model, callbacks.HoldZeros(), Meddler())
     assert kernel.constraint is None
 

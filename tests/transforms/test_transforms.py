@@ -46,6 +46,7 @@ VARIANTS: list[Transform] = [
     NeuroPlast(min_value=-0.3, max_value=0.3, set_value=0.0),
     Rewind(),
     *(kind(same_sign=same) for kind in (Jitter, Randomize, Reshuffle, Constant) for same in (True, False)),
+    *(kind(pruned="initial") for kind in (Jitter, Randomize, Reshuffle, Constant)),
 ]
 VARIANTS += [kind() for kind in transforms().values() if kind not in {*map(type, VARIANTS)}]
 INITIALIZERS = {"hidden/kernel": "glorot_uniform", "deep/kernel": {"class_name": "Orthogonal", "config": {"gain": 1.0}}}

@@ -31,7 +31,10 @@ UNHASHED = "blake3:" + 64 * "0"
 OF = "of"
 """Key of records that were carried along from another input."""
 
-ORDER = (OF, "operation", "parameters", "seed", "wtool", "new", "inputs", "result")
+MASKS = "masks"
+"""Key of a record under which masks are that zeros do not tell; see `checkpoint.masks`."""
+
+ORDER = (OF, "operation", "parameters", "seed", "wtool", "new", "inputs", MASKS, "result")
 """The keys of a new record, in the order in which they are written."""
 
 
@@ -215,6 +218,8 @@ def orders(records: Sequence[Record]) -> list[Any]:
 def carried(name: str, role: str, records: Sequence[Record], base: Sequence[Record]) -> list[Record]:
     """Returns the records that another input than the base brings along: those of a pipe, which are nowhere else.
 
+    Masks stay behind: the result has masks of its own.
+
     Args:
         name: of the input; `-` for standard input.
         role: what the input is to the operation.
@@ -225,7 +230,12 @@ def carried(name: str, role: str, records: Sequence[Record], base: Sequence[Reco
         return []
     new = [record for record in records if record not in base]
     return [
-        replace(record, of=role if record.is_own else record.of, order=tuple(dict.fromkeys([OF, *record.order])))
+        replace(
+            record,
+            of=role if record.is_own else record.of,
+            more={name: value for name, value in record.more.items() if name != MASKS},
+            order=tuple(dict.fromkeys([OF, *record.order])),
+        )
         for record in new
     ]
 

@@ -29,6 +29,7 @@ def constant(
     value: float | None = None,
     same_sign: bool = True,
     keep_biases: bool = False,
+    pruned: str = "zero",
     optimizer: str = "keep",
     output: Path | None = None,
     in_place: bool = False,
@@ -55,6 +56,8 @@ def constant(
         value (V): Its magnitude; that of the initializer by default.
         same_sign: Keep the sign of each initial value.
         keep_biases: Keep the initial biases, instead of zero.
+        pruned: What pruned weights are: zero, or their initial values, held in training. One of zero,
+            initial.
         optimizer: What becomes of the initial checkpoint's optimizer. One of keep, follow, reset, drop.
         output: A file, a folder for many models (pruned/), or - for standard output.
         in_place: The model itself is the output.
@@ -88,6 +91,8 @@ def jitter(
     initial: Path,
     sd: float = 0.01,
     same_sign: bool = True,
+    keep_biases: bool = True,
+    pruned: str = "zero",
     optimizer: str = "keep",
     output: Path | None = None,
     in_place: bool = False,
@@ -112,6 +117,9 @@ def jitter(
         initial: The initial checkpoint, or any earlier one.
         sd: Standard deviation of the noise.
         same_sign: Keep the sign of each initial value.
+        keep_biases: Keep the initial biases, instead of zero.
+        pruned: What pruned weights are: zero, or their initial values, held in training. One of zero,
+            initial.
         optimizer: What becomes of the initial checkpoint's optimizer. One of keep, follow, reset, drop.
         output: A file, a folder for many models (pruned/), or - for standard output.
         in_place: The model itself is the output.
@@ -305,6 +313,7 @@ def randomize(
     initial: Path,
     same_sign: bool = True,
     keep_biases: bool = False,
+    pruned: str = "zero",
     optimizer: str = "keep",
     output: Path | None = None,
     in_place: bool = False,
@@ -330,6 +339,8 @@ def randomize(
         initial: The initial checkpoint, or any earlier one.
         same_sign: Keep the sign of each initial value.
         keep_biases: Keep the initial biases, instead of zero.
+        pruned: What pruned weights are: zero, or their initial values, held in training. One of zero,
+            initial.
         optimizer: What becomes of the initial checkpoint's optimizer. One of keep, follow, reset, drop.
         output: A file, a folder for many models (pruned/), or - for standard output.
         in_place: The model itself is the output.
@@ -363,6 +374,7 @@ def reshuffle(
     initial: Path,
     same_sign: bool = True,
     keep_biases: bool = False,
+    pruned: str = "zero",
     optimizer: str = "keep",
     output: Path | None = None,
     in_place: bool = False,
@@ -388,6 +400,8 @@ def reshuffle(
         initial: The initial checkpoint, or any earlier one.
         same_sign: Keep the sign of each initial value.
         keep_biases: Keep the initial biases, instead of zero.
+        pruned: What pruned weights are: zero, or their initial values, held in training. One of zero,
+            initial.
         optimizer: What becomes of the initial checkpoint's optimizer. One of keep, follow, reset, drop.
         output: A file, a folder for many models (pruned/), or - for standard output.
         in_place: The model itself is the output.
@@ -419,6 +433,7 @@ def rewind(
     models: Models,
     *,
     initial: Path,
+    pruned: str = "zero",
     optimizer: str = "keep",
     output: Path | None = None,
     in_place: bool = False,
@@ -436,11 +451,14 @@ def rewind(
 ) -> list[Transformed]:
     """Give the initial checkpoint the mask of a pruned model: initial values where that is not zero, zero elsewhere.
 
-    The initial checkpoint may be any earlier one; all else in the results is its own, optimizer included.
+    The initial checkpoint may be any earlier one; all else in the results is its own, optimizer included. With
+    `pruned` as `initial`, pruned weights have their initial values too, and `resume` holds them there.
 
     Args:
         models: files, folders (searched for models), patterns, or `-` for standard input.
         initial: The initial checkpoint, or any earlier one.
+        pruned: What pruned weights are: zero, or their initial values, held in training. One of zero,
+            initial.
         optimizer: What becomes of the initial checkpoint's optimizer. One of keep, follow, reset, drop.
         output: A file, a folder for many models (pruned/), or - for standard output.
         in_place: The model itself is the output.

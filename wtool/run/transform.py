@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 
 import numpy as np
 
-from wtool.checkpoint.lineage import Record, mask_origin, orders, own_records
+from wtool.checkpoint.lineage import MASKS, Record, mask_origin, orders, own_records
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.dtypes import Array
 from wtool.errors import Usage
+from wtool.option import recorded_fields
 from wtool.run import optimizer_rule
 from wtool.run.changes import COUNTED, Changes, Count, Edited
 from wtool.run.derive import Derived
+from wtool.run.masking import masking_of, new_masks
 from wtool.run.matching import Match, match
 from wtool.run.pipeline import Edit
 from wtool.run.plan import Operand, Operation, Plan
@@ -106,8 +108,7 @@ class Transforming:
 
     def _record(self) -> Record:
         """The lineage record, but for the inputs and the result."""
-        own = {each.name: getattr(self.transform, each.name) for each in fields(self.transform)}  # type: ignore[arg-type]
-        parameters = {name: value for name, value in own.items() if value is not None}
+        parameters = recorded_fields(self.transform)
         parameters |= {"optimizer": self.optimizer, "weights": self.weights, "biases": self.biases}
         globs = (("include", self.include), ("exclude", self.exclude))
         parameters |= {name: list(patterns) for name, patterns in globs if patterns}
@@ -142,11 +143,14 @@ def _changes(work: Transforming, others: tuple[Checkpoint, ...], edited: Edited,
         raise Usage("nothing is selected; --weights, --biases and --include say what is")
     own = [columns[tensor.path] for tensor in chosen]
     sites = sites_of((base, *others), own, transform.of_initial, transform.reads_axes, work.include)
-    data = FileData(edited, others, columns, sites, passes)
+    masking, dropped = masking_of(transform, edited, others, columns)
+    data = FileData(edited, others, columns, sites, passes, masking)
     earlier = sum(record.operation == transform.name for record in own_records(edited.lineage))
     prepared = transform.prepare(data, work.seed, earlier)
     emptied = {tensor.path for tensor in _zeroed_biases(work, base, chosen)}
-    changes = {**prepared.changes, **dict.fromkeys(emptied, _emptied)}
+    told = {path: masking.change(path, change) for path, change in prepared.changes.items()}
+    masks = new_masks(transform, masking, data, told, edited.lineage)
+    changes = {**told, **dict.fromkeys(emptied, _emptied)}
     counts = {tensor.path: Count(prod(tensor.shape)) for tensor in chosen}
     slots = _slots(work, data, changes)
     uncounted = _edits(base, columns, changes, {})
@@ -160,8 +164,11 @@ def _changes(work: Transforming, others: tuple[Checkpoint, ...], edited: Edited,
             *(each.note for each in found if each.note),
             *_disorder(*((others[0], base) if transform.of_initial else (base, *others))),
             *prepared.notes,
+            *dropped,
+            *masks.notes,
             *slots.notes,
         ),
+        more={MASKS: masks.entries} if masks.entries else {},
     )
 
 

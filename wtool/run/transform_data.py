@@ -11,6 +11,7 @@ from wtool.checkpoint.initializers import initializers, output_kernels
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.run import pipeline
 from wtool.run.changes import Edited
+from wtool.run.masking import NO_MASKING, Masking
 from wtool.run.progress import Passes
 from wtool.run.selection import is_named
 from wtool.schema.config import read_architecture
@@ -28,6 +29,7 @@ class FileData:
         columns: path of each weight of the base -> the weight, and the one of the other checkpoint.
         sites: the tensors that the transform is about.
         passes: is told how far the looking is.
+        masking: recorded masks, whose pruned values are shown as zero.
     """
 
     edited: Edited
@@ -35,6 +37,7 @@ class FileData:
     columns: Mapping[str, tuple[Tensor, ...]]
     sites: Sequence[Site]
     passes: Passes
+    masking: Masking = NO_MASKING
 
     def walk(self, look: Look, sites: Sequence[Site]) -> Iterator[tuple[Site, int, Any]]:
         """Hand every block of `sites` to `look`, in the order of the file."""
@@ -42,7 +45,7 @@ class FileData:
         looks = []
         for site in sites:
             column = self.columns[site.path]
-            looks.append(self.edited.look(pipeline.Edit(column[0], column, partial(_looked, look, site))))
+            looks.append(self.edited.look(pipeline.Edit(column[0], column, partial(_looked, look, site, self.masking))))
         for tensor, start, found in pipeline.scan(self.edited.checkpoints(self.others), looks, self.passes.look):
             yield named[tensor.path], start, found
 
@@ -57,11 +60,12 @@ class FileData:
     def _blocks(self, path: str, start: int, stop: int) -> Blocks:
         own, *others = self.columns[path]
         pairs = zip(self.others, others, strict=True)
-        return [self.edited.read(own, start, stop), *(each.read_range(tensor, start, stop) for each, tensor in pairs)]
+        found = [self.edited.read(own, start, stop), *(each.read_range(tensor, start, stop) for each, tensor in pairs)]
+        return self.masking.blocks(path, found, start)
 
 
-def _looked(look: Look, site: Site, blocks: Blocks, start: int, stop: int) -> Any:
-    return look(site, blocks, start)
+def _looked(look: Look, site: Site, masking: Masking, blocks: Blocks, start: int, stop: int) -> Any:
+    return look(site, masking.blocks(site.path, blocks, start), start)
 
 
 def sites_of(

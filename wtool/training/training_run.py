@@ -24,7 +24,7 @@ from wtool.training.loading.load import Loaded, load
 from wtool.training.resume_options import Resume, Resumed
 from wtool.training.saving.record import Left, Position, TrainingPlan, checkpoint_of, latest
 from wtool.training.saving.save import Diverged, refuse_nonfinite, save
-from wtool.training.variables import array, in_order
+from wtool.training.variables import in_order
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +49,8 @@ class TrainingRun:
         """Train from the latest model that was left behind, or from the beginning, and save."""
         data, validation = self._data()
         last, notes = latest(found, reading.can_skip(data))
+        if self.plan.parameters["hold_zeros"]:
+            notes = (*masks.recorded(self.loaded).notes, *notes)
         if last is None and not self.options.new_optimizer:
             notes = (*self.loaded.notes, *notes)
         at, plan = (self.plan.start, self.plan) if last is None else (last.at, replace(self.plan, seed=last.seed))
@@ -74,7 +76,7 @@ class TrainingRun:
             metrics=epochs[-1].metrics if epochs else {},
             samples=data.size if isinstance(data, Samples) else None,
             validation_samples=validation.size if isinstance(validation, Samples) else None,
-            held=sum(each.zeros for each in held),
+            held=sum(each.count for each in held),
             signal=stop.signal,
             notes=(*notes, *told, *saver.notes),
         )
@@ -155,15 +157,15 @@ class TrainingRun:
         return self.options.checkpoints is not None and epoch % every == 0
 
     def _hold(self, model: Any) -> list[holding.HeldVariable]:
-        """Hold the zeros of the first model; a checkpoint of this run may have more zeros, by chance."""
+        """Hold what the first model holds; a checkpoint of this run may have more zeros, by chance."""
         which = self.plan.parameters["hold_zeros"]
         if not which:
             return []
-        variables = masks.masked_variables(self.loaded) if which == masks.MASKS else masks.zeros(self.loaded)
+        held = masks.held_values(self.loaded, which)
         first, now = (in_order(each) for each in (self.loaded.model, model))
         numbers = {id(variable): number for number, variable in enumerate(first)}
-        live = {path: now[numbers[id(variable)]] for path, variable in variables.items()}
-        return holding.hold(model, live, {path: array(variable) != 0 for path, variable in variables.items()})
+        live = {path: now[numbers[id(self.loaded.variables[path])]] for path in held.kept}
+        return holding.hold(model, live, held.kept, held.values)
 
     def _transforms(self, plan: TrainingPlan, at: Position) -> list[Any]:
         """Returns the callbacks that change weights at the ends of epochs."""
@@ -238,6 +240,6 @@ class CheckpointSaver(keras.callbacks.Callback):
             WtoolError: the file cannot be written.
         """
         refuse_nonfinite(model)
-        holding.check_zeros(self.held)
+        holding.check_held(self.held)
         record = self.plan.record(at, randomness.states(model))
         self.notes = save(model, path, [*self._run.loaded.lineage, record], force=force)

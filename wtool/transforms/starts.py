@@ -15,15 +15,16 @@ from wtool.transforms.statistics import Statistics, statistics
 from wtool.transforms.streams import CHUNK, Stream, drawn, stream
 
 if TYPE_CHECKING:
-    from wtool.transforms.tickets import Constant, Jitter, Randomize, Reshuffle
+    from wtool.transforms.tickets import Constant, Jitter, Randomize, Reshuffle, Rewind
 
 Start = Callable[[Array, int, int], Array]
 """From the initial values, float64, of the positions [start, stop) of a tensor, to what they start from."""
 
 
-def rewind(data: Data) -> Prepared:
+def rewind(ticket: Rewind, data: Data) -> Prepared:
     """Nothing has to be known before."""
-    return Prepared({site.path: _rewound for site in data.sites})
+    change = _rewound if ticket.pruned == "zero" else _untouched
+    return Prepared({site.path: change for site in data.sites})
 
 
 def jitter(ticket: Jitter, data: Data, seed: int) -> Prepared:
@@ -40,7 +41,7 @@ def _jittered(ticket: Jitter, site: Site, source: Stream) -> Apply:
     def begin(initial: Array, start: int, stop: int) -> Array:
         return np.asarray(initial + drawn(source, site.size, start, stop, noise))
 
-    return _masked(begin, ticket.same_sign)
+    return _masked(begin, ticket)
 
 
 def randomize(ticket: Randomize, data: Data, seed: int) -> Prepared:
@@ -53,10 +54,10 @@ def _fresh(ticket: Randomize, site: Site, initializer: Initializer, seed: int) -
     source = stream(seed, ticket.name, site.path)
     draw, whole = initializer.draw, initializer.whole
     if draw is not None:
-        return _masked(lambda initial, start, stop: drawn(source, site.size, start, stop, draw), ticket.same_sign)
+        return _masked(lambda initial, start, stop: drawn(source, site.size, start, stop, draw), ticket)
     assert whole is not None
     values = _Whole(site.size, lambda: whole(source.chunk(0)))
-    return _masked(lambda initial, start, stop: values.part(start, stop), ticket.same_sign)
+    return _masked(lambda initial, start, stop: values.part(start, stop), ticket)
 
 
 def reshuffle(ticket: Reshuffle, data: Data, seed: int) -> Prepared:
@@ -67,16 +68,16 @@ def reshuffle(ticket: Reshuffle, data: Data, seed: int) -> Prepared:
 def _permuted(ticket: Reshuffle, site: Site, data: Data, seed: int) -> Apply:
     def permuted() -> Array:
         initial, model = data.read(site, 0, site.size)
-        return _shuffle(ticket.same_sign, initial, model, stream(seed, ticket.name, site.path).chunk(0))
+        return _shuffle(ticket, initial, model, stream(seed, ticket.name, site.path).chunk(0))
 
     values = _Whole(site.size, permuted)
     return lambda blocks, start: Change(None, values.part(start, start + len(blocks[0])))
 
 
-def _shuffle(same_sign: bool, initial: Array, model: Array, generator: np.random.Generator) -> Array:
+def _shuffle(ticket: Reshuffle, initial: Array, model: Array, generator: np.random.Generator) -> Array:
     kept = model != 0
-    result = np.where(kept, initial, np.zeros_like(initial))
-    for sign in (1, -1) if same_sign else (0,):
+    result = np.where(kept, initial, np.zeros_like(initial)) if ticket.pruned == "zero" else initial.copy()
+    for sign in (1, -1) if ticket.same_sign else (0,):
         group = kept & (initial * initial.dtype.type(sign) > 0) if sign else kept
         values = initial[group]
         generator.shuffle(values)
@@ -111,7 +112,7 @@ def _signed(ticket: Constant, site: Site, size: float, seed: int) -> Apply:
         signs = drawn(source, site.size, start, stop, lambda generator, count: generator.integers(0, 2, count) - 0.5)
         return np.copysign(size, signs)
 
-    return _masked(begin, ticket.same_sign)
+    return _masked(begin, ticket)
 
 
 class _Whole:
@@ -137,16 +138,22 @@ def _rewound(blocks: Blocks, start: int) -> Change:
     return Change(None, np.where(model != 0, initial, np.zeros_like(initial)))
 
 
-def _masked(begin: Start, same_sign: bool) -> Apply:
-    """What kept values start from, and zero elsewhere."""
+def _untouched(blocks: Blocks, start: int) -> Change:
+    """All values are the initial ones: the kept ones because they are rewound, the pruned ones as they are to be."""
+    return Change(None, blocks[0])
+
+
+def _masked(begin: Start, ticket: Constant | Jitter | Randomize) -> Apply:
+    """What kept values start from; elsewhere zero, or the initial values."""
 
     def apply(blocks: Blocks, start: int) -> Change:
         initial, model = blocks
         exact = initial.astype(np.float64)
         values = begin(exact, start, start + len(initial))
-        if same_sign:
+        if ticket.same_sign:
             values = np.where(exact == 0, values, np.copysign(values, exact))
-        new = rounded(np.where(model != 0, values, 0.0), initial.dtype)
+        pruned = 0.0 if ticket.pruned == "zero" else exact
+        new = rounded(np.where(model != 0, values, pruned), initial.dtype)
         if not np.isfinite(new).all() and np.isfinite(exact).all():
             raise Refused(f"the new values are too large for {initial.dtype.name}")
         return Change(None, new)

@@ -1,7 +1,8 @@
 """Lottery tickets: what the weights that survived pruning start from, when training begins again.
 
 The mask is where the pruned model is not zero. Everything else is the initial checkpoint's.
-Source: Frankle & Carbin, arXiv:1803.03635; Zhou, Lan, Liu & Yosinski, arXiv:1905.01067, section 3.
+Source: Frankle & Carbin, arXiv:1803.03635; Zhou, Lan, Liu & Yosinski, arXiv:1905.01067, sections 3 (what kept weights
+start from) and 4 (what pruned weights are).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from wtool.choices import PRUNED
 from wtool.option import Checked, option
 
 if TYPE_CHECKING:
@@ -17,6 +19,14 @@ if TYPE_CHECKING:
 
 SAME_SIGN = partial(option, True, "Keep the sign of each initial value.")
 KEEP_BIASES = partial(option, False, "Keep the initial biases, instead of zero.")
+PRUNED_ARE = partial(
+    option,
+    "zero",
+    "What pruned weights are: zero, or their initial values, held in training.",
+    choices=PRUNED,
+    noun="value of pruned weights",
+    is_recorded=False,
+)
 """Options of several transforms; a field belongs to one class, so each makes its own."""
 
 
@@ -33,13 +43,15 @@ class _EmptiesBiases(Checked):
 
 
 @dataclass(frozen=True, slots=True)
-class Rewind:
+class Rewind(Checked):
     """Give the initial checkpoint the mask of a pruned model: initial values where that is not zero, zero elsewhere.
 
-    The initial checkpoint may be any earlier one; all else in the results is its own, optimizer included.
+    The initial checkpoint may be any earlier one; all else in the results is its own, optimizer included. With
+    `pruned` as `initial`, pruned weights have their initial values too, and `resume` holds them there.
 
     Examples:
         wtool rewind pruned.keras --initial init.keras -o ticket.keras
+        wtool rewind pruned.keras --initial init.keras --pruned initial -o ticket.keras
         wtool prune trained.keras --sparsity .8 -o - | wtool rewind - --initial init.keras -o ticket.keras
         >>> wtool.rewind("pruned.keras", initial="init.keras", output="ticket.keras")  # doctest: +SKIP
 
@@ -53,15 +65,17 @@ class Rewind:
     reads_initial: ClassVar[bool] = True
     reads_axes: ClassVar[bool] = False
 
+    pruned: str = PRUNED_ARE()
+
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Nothing has to be known before; see `starts.rewind`."""
         from wtool.transforms import starts
 
-        return starts.rewind(data)
+        return starts.rewind(self, data)
 
 
 @dataclass(frozen=True, slots=True)
-class Jitter(Checked):
+class Jitter(_EmptiesBiases):
     """Give the initial checkpoint the mask of a pruned model, and add Gaussian noise where weights are kept.
 
     With `same_sign`, values that the noise carried over zero are reflected, so that every sign stays.
@@ -76,7 +90,6 @@ class Jitter(Checked):
 
     name: ClassVar[str] = "jitter"
     of_initial: ClassVar[bool] = True
-    empties_biases: ClassVar[bool] = False
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
     reads_axes: ClassVar[bool] = False
@@ -85,6 +98,8 @@ class Jitter(Checked):
         0.01, "Standard deviation of the noise.", low=0, wrong="a standard deviation of {} is not a number from 0 up"
     )
     same_sign: bool = SAME_SIGN()
+    keep_biases: bool = option(True, "Keep the initial biases, instead of zero.", is_recorded=False)
+    pruned: str = PRUNED_ARE()
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Nothing has to be known before; see `starts.jitter`."""
@@ -113,6 +128,7 @@ class Randomize(_EmptiesBiases):
 
     same_sign: bool = SAME_SIGN()
     keep_biases: bool = KEEP_BIASES()
+    pruned: str = PRUNED_ARE()
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Find the initializers; see `starts.randomize`."""
@@ -141,6 +157,7 @@ class Reshuffle(_EmptiesBiases):
 
     same_sign: bool = SAME_SIGN()
     keep_biases: bool = KEEP_BIASES()
+    pruned: str = PRUNED_ARE()
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Each tensor is permuted as a whole; see `starts.reshuffle`."""
@@ -179,6 +196,7 @@ class Constant(_EmptiesBiases):
     )
     same_sign: bool = SAME_SIGN()
     keep_biases: bool = KEEP_BIASES()
+    pruned: str = PRUNED_ARE()
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Find the initializers, unless the value is given; see `starts.constant`."""

@@ -70,7 +70,7 @@ class _AtEpochEnd(keras.callbacks.Callback):
         variables = chosen(self.model, self.include, self.exclude, self.do_weights, self.do_biases)
         old = values(variables)
         for path, new in on_arrays(self.transform, old, seed=self.seed + earlier, earlier=earlier).items():
-            variables[path].assign(holding.with_held_zeros(variables[path].constraint, new))
+            variables[path].assign(holding.with_held_values(variables[path].constraint, new))
 
 
 class Stroke(_AtEpochEnd):
@@ -221,7 +221,7 @@ class HoldZeros(keras.callbacks.Callback):
         """Check that the held values are zero, and release them."""
         holding.settle(self.model, self.held)
         try:
-            holding.check_zeros(self.held)
+            holding.check_held(self.held)
         finally:
             holding.release(self.model, self.held)
 

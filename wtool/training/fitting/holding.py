@@ -1,4 +1,4 @@
-"""Zeros that stay zero while a model trains: a constraint on each variable, inside the compiled train step."""
+"""Values that stay while a model trains, mostly zeros: a constraint on each variable, inside the compiled step."""
 
 from __future__ import annotations
 
@@ -15,69 +15,79 @@ from wtool.training.loading.optimizer_state import inner
 from wtool.training.variables import array
 
 
-class ZeroMask(keras.constraints.Constraint):
-    """w -> c(w where kept, else 0) where kept, else 0: c is the constraint that was there before, if any.
+class HeldValues(keras.constraints.Constraint):
+    """w -> c(w where kept, else h) where kept, else h.
+
+    h is what is held, and c is the constraint that was there before, if any.
 
     Args:
-        kept: mask of the variable's shape, False where it is held at zero.
+        kept: mask of the variable's shape, False where a value is held.
         before: the variable's own constraint.
+        values: what is held there, of the variable's shape and dtype; None for zeros.
     """
 
-    def __init__(self, kept: Any, before: Any = None) -> None:
+    def __init__(self, kept: Any, before: Any = None, values: Array | None = None) -> None:
         self.kept = keras.ops.convert_to_tensor(np.asarray(kept, bool))
         self.before = before
+        self.values = values
+        self._held = None if values is None else keras.ops.convert_to_tensor(values)
 
     def __call__(self, value: Any) -> Any:
         """Returns the constrained value, by a selection: infinity times zero would be NaN, and -1 times zero is -0."""
-        value, kept = (
-            keras.ops.convert_to_tensor(value),
-            keras.ops.convert_to_tensor(self.kept),
-        )  # JAX takes no variables
+        value = keras.ops.convert_to_tensor(value)  # JAX takes no variables
+        kept = keras.ops.convert_to_tensor(self.kept)
+        held = keras.ops.zeros_like(value) if self._held is None else self._held
         if self.before is not None:
-            value = self.before(keras.ops.where(kept, value, keras.ops.zeros_like(value)))
-        return keras.ops.where(kept, value, keras.ops.zeros_like(value))
+            value = self.before(keras.ops.where(kept, value, held))
+        return keras.ops.where(kept, value, held)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldVariable:
-    """A variable whose zeros are held.
+    """A variable of which some values are held.
 
     Attributes:
         path: of the variable.
         variable: Keras's.
-        kept: mask of its shape, False where it is held at zero.
-        constraint: holds its zeros, and has its own constraint inside, which comes back at the end.
+        kept: mask of its shape, False where a value is held.
+        constraint: holds the values, and has the variable's own constraint inside, which comes back at the end.
     """
 
     path: str
     variable: Any
     kept: Array
-    constraint: ZeroMask
+    constraint: HeldValues
 
     @property
-    def zeros(self) -> int:
+    def count(self) -> int:
         """Number of values that are held."""
         return int(self.kept.size - np.count_nonzero(self.kept))
 
 
-def hold(model: Any, variables: Mapping[str, Any], kept: Mapping[str, Array] | None = None) -> list[HeldVariable]:
-    """Hold the zeros of variables at zero, whatever optimizer, momentum or weight decay do.
+def hold(
+    model: Any,
+    variables: Mapping[str, Any],
+    kept: Mapping[str, Array] | None = None,
+    values: Mapping[str, Array] | None = None,
+) -> list[HeldVariable]:
+    """Hold values of variables, mostly zeros, whatever optimizer, momentum or weight decay do.
 
     A model's train step is built anew for that: constraints act where they are when it is traced.
 
     Args:
         model: the variables' own.
         variables: path -> Keras variable.
-        kept: path -> mask of each, False where it is held at zero; by default what is zero now.
+        kept: path -> mask of each, False where a value is held; by default what is zero now is held.
+        values: path -> what is held there, of the variable's shape and dtype; zeros for those without.
 
     Returns:
-        the variables that have zeros, for `release`, `check` and `settle`.
+        the variables of which values are held, for `release`, `check_held` and `settle`.
     """
     held = []
     for path, variable in variables.items():
         mask = array(variable) != 0 if kept is None else kept[path]
         if not mask.all():
-            variable.constraint = ZeroMask(mask, variable.constraint)
+            variable.constraint = HeldValues(mask, variable.constraint, (values or {}).get(path))
             held.append(HeldVariable(path, variable, mask, variable.constraint))
     if held:
         rebuild(model)
@@ -92,10 +102,10 @@ def release(model: Any, held: Sequence[HeldVariable]) -> None:
         rebuild(model)
 
 
-def _take_off(variable: Any, mask: ZeroMask) -> None:
+def _take_off(variable: Any, mask: HeldValues) -> None:
     """Take one mask off a variable, also from inside other masks that were put around it since."""
     owner, name = variable, "constraint"
-    while isinstance(getattr(owner, name), ZeroMask):
+    while isinstance(getattr(owner, name), HeldValues):
         if getattr(owner, name) is mask:
             setattr(owner, name, mask.before)
             return
@@ -103,7 +113,7 @@ def _take_off(variable: Any, mask: ZeroMask) -> None:
 
 
 def settle(model: Any, held: Sequence[HeldVariable]) -> None:
-    """Hold the zeros in moving averages (`use_ema`) too, with which Keras replaces weights after training."""
+    """Hold the values in moving averages (`use_ema`) too, with which Keras replaces weights after training."""
     if not has_averages(model):
         return
     optimizer = inner(model)
@@ -113,7 +123,7 @@ def settle(model: Any, held: Sequence[HeldVariable]) -> None:
     for each in held:
         for variable in (each.variable, averages.get(id(each.variable))):
             if variable is not None:
-                variable.assign(with_held_zeros(variable.constraint or ZeroMask(each.kept), array(variable)))
+                variable.assign(with_held_values(each.constraint, array(variable)))
 
 
 def has_averages(model: Any) -> bool:
@@ -121,22 +131,28 @@ def has_averages(model: Any) -> bool:
     return bool(getattr(inner(model), "use_ema", False))
 
 
-def with_held_zeros(constraint: Any, new: Array) -> Array:
-    """Returns new values for a variable, with zeros where its constraint holds zeros."""
-    if not isinstance(constraint, ZeroMask):
+def with_held_values(constraint: Any, new: Array) -> Array:
+    """Returns new values for a variable, with the held ones where its constraint holds some."""
+    if not isinstance(constraint, HeldValues):
         return new
-    return np.where(keras.ops.convert_to_numpy(constraint.kept), new, new.dtype.type(0))
+    held = new.dtype.type(0) if constraint.values is None else constraint.values
+    return np.where(keras.ops.convert_to_numpy(constraint.kept), new, held)
 
 
-def check_zeros(held: Sequence[HeldVariable]) -> None:
-    """Check that every held value is exactly zero.
+def check_held(held: Sequence[HeldVariable]) -> None:
+    """Check that every held value is exactly what it was.
 
     Raises:
-        WtoolError: a held value is not zero.
+        WtoolError: a held value has changed.
     """
-    broken = [each.path for each in held if np.any(array(each.variable)[~each.kept] != 0)]
+    broken = [each.path for each in held if _has_changed(each)]
     if broken:
-        raise WtoolError(f"zeros of {a_few(broken)} did not stay zero: the optimizer ignores variable constraints")
+        raise WtoolError(f"held values of {a_few(broken)} did not stay: the optimizer ignores variable constraints")
+
+
+def _has_changed(held: HeldVariable) -> bool:
+    now, values = array(held.variable), held.constraint.values
+    return bool(np.any(now[~held.kept] != (0 if values is None else values[~held.kept])))
 
 
 def rebuild(model: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from wtool.dtypes import Array
 from wtool.errors import Usage
 from wtool.training.fitting import holding
-from wtool.training.fitting.holding import HeldVariable, ZeroMask
+from wtool.training.fitting.holding import HeldValues, HeldVariable
 from wtool.training.loading.optimizer_state import inner
 from wtool.training.variables import array, chosen
 from wtool.transforms.change import on_arrays
@@ -22,7 +22,7 @@ NEVER = -1
 """A step that no optimizer does."""
 
 
-class ChangingMask(ZeroMask):
+class ChangingMask(HeldValues):
     """A mask that holds zeros, and can be changed; after one step it holds nothing, so that weights may come back.
 
     Args:
@@ -143,7 +143,7 @@ class PruneLowMagnitude(keras.callbacks.Callback):
         ]
         holding.settle(self.model, held)
         try:
-            holding.check_zeros(held)
+            holding.check_held(held)
         finally:
             holding.release(self.model, held)
 

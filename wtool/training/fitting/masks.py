@@ -1,15 +1,19 @@
-"""Which zeros of a model are masks, as its lineage tells."""
+"""Which values of a model a mask holds, as its lineage tells: zeros, or whatever pruned weights were left as."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from wtool.checkpoint.lineage import own_records
-from wtool.errors import Usage, WtoolError, a_few
+from wtool.checkpoint.masks import RecordedMasks, recorded_masks
+from wtool.dtypes import Array
+from wtool.errors import Refused, Usage, WtoolError, a_few
 from wtool.run.selection import by_role
 from wtool.training.loading.load import Loaded
-from wtool.training.variables import variables_by_path
+from wtool.training.variables import array, variables_by_path
 from wtool.transforms.registry import transforms
 
 MASKING = frozenset({"prune", "rewind-schedule", *(name for name, kind in transforms().items() if kind.of_initial)})
@@ -21,8 +25,59 @@ MASKS, ALL = "masks", "all"
 _CHOICE = "--hold-zeros holds all zeros of kernels, --no-hold-zeros none"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """What is to be held of a model.
+
+    Attributes:
+        kept: path in the file -> mask of the variable's shape, False where a value is held.
+        values: path -> what is held there, of the variable's shape and dtype; zeros for those without.
+    """
+
+    kept: Mapping[str, Array]
+    values: Mapping[str, Array]
+
+
+def held_values(loaded: Loaded, which: str) -> Held:
+    """Returns what is to be held of a model as it was loaded.
+
+    A recorded mask says exactly which values are pruned; without one, those that are zero count as pruned.
+
+    Args:
+        loaded: the model.
+        which: `MASKS` or `ALL`.
+
+    Raises:
+        WtoolError: the lineage tells of tensors that are not there, or has a damaged mask.
+    """
+    variables = masked_variables(loaded) if which == MASKS else zeros(loaded)
+    told = recorded(loaded).masks
+    kept, values = {}, {}
+    for path, variable in variables.items():
+        now = array(variable)
+        kept[path] = now != 0
+        if path in told:
+            own = told[path].kept(now.reshape(-1)).reshape(now.shape)
+            kept[path] = own if which == MASKS else own & kept[path]
+            if told[path].holds_values:
+                values[path] = now
+    return Held(kept, values)
+
+
+def recorded(loaded: Loaded) -> RecordedMasks:
+    """Returns the masks that the lineage of a model records.
+
+    Raises:
+        WtoolError: a mask is damaged.
+    """
+    try:
+        return recorded_masks(loaded.lineage, loaded.weights)
+    except Refused as error:
+        raise WtoolError(f"{error.message}; {_CHOICE}") from None
+
+
 def masked_variables(loaded: Loaded) -> dict[str, Any]:
-    """Returns path in the file -> Keras variable of the variables whose zeros are masks, as the lineage tells.
+    """Returns path in the file -> Keras variable of the variables that have a mask, as the lineage tells.
 
     Not of those that a swap gave new zeros after that: these are there to be trained.
 
@@ -45,7 +100,7 @@ def masked_variables(loaded: Loaded) -> dict[str, Any]:
             found |= {tensor.path for tensor in by_role(loaded.weights, include, exclude, *kinds)}
         except Usage as error:
             raise WtoolError(f"its lineage tells of zeros to hold, but {error.message}; {_CHOICE}") from None
-    return _live(loaded, found)
+    return _live(loaded, found | recorded(loaded).masks.keys())
 
 
 def zeros(loaded: Loaded) -> dict[str, Any]:
