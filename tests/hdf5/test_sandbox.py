@@ -133,6 +133,18 @@ def test_makes_any_file_plain(tree: Any, libver: str) -> None:
     check(file_of(lambda file: write_tree(file, tree), libver=libver, track_order=libver == "latest"))
 
 
+@pytest.mark.parametrize("chunks", [None, (2,)])
+def test_arrays_keep_their_order(chunks: tuple[int] | None) -> None:
+    """Not that of their names: weights alone tell the order of their layers by it."""
+
+    def write(file: h5py.File) -> None:
+        for number, name in enumerate(("z/b", "a/c", "m", "a/b")):
+            file.create_dataset(name, data=np.full(5, number, ">f4"), chunks=chunks)
+
+    plain = index_of(plain_of(file_of(write, libver="latest"))).datasets
+    assert sorted(plain, key=lambda path: plain[path].offset) == ["z/b", "a/c", "m", "a/b"]
+
+
 def test_leaves_out_what_is_dropped() -> None:
     def write(file: h5py.File) -> None:
         small_model(file)

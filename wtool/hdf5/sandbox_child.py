@@ -77,7 +77,7 @@ def copy_plain(source: Window, target: Window, drop: frozenset[str], allow: Call
 
 def _write(survey: Survey, file: Any, root: Any) -> None:
     _copy_attributes(file, root)
-    for number, path in enumerate(survey.items):
+    for number, path in enumerate(_in_file_order(survey, file)):
         if number % CHILD_STEP == 0:
             survey.allow(survey.nbytes, survey.size)
         parent, _, name = path.rpartition(b"/")
@@ -86,6 +86,29 @@ def _write(survey: Survey, file: Any, root: Any) -> None:
             _copy(h5o.open(file, path), place, name)
         except Refused as error:
             raise error.within(path_text(path)) from None
+
+
+def _in_file_order(survey: Survey, file: Any) -> list[bytes]:
+    """Returns the paths of the groups, then of the arrays as they follow each other in the file.
+
+    In weights alone, the order of the arrays tells the order of the layers.
+    """
+    places = []
+    for number, path in enumerate(survey.items):
+        if number % CHILD_STEP == 0:
+            survey.allow(survey.nbytes, survey.size)
+        places.append(_place_of(h5o.open(file, path)))
+    return [path for _, path in sorted(zip(places, survey.items, strict=True), key=lambda each: each[0])]
+
+
+def _place_of(item: Any) -> int:
+    """Returns where the bytes of an array are in the file: of its first chunk, if it has chunks; -1 for others."""
+    if not isinstance(item, h5d.DatasetID):
+        return -1
+    if item.get_create_plist().get_layout() == h5d.CHUNKED:
+        return int(item.get_chunk_info(0).byte_offset) if item.get_num_chunks() else 0
+    offset = item.get_offset()
+    return int(h5o.get_info(item).addr if offset is None else offset)
 
 
 def _copy(item: Any, place: Any, name: bytes) -> None:
