@@ -26,6 +26,8 @@ NOT_LOOKED_AT = {  # what is wrong with a file, and why an operation need not mi
 NOTHING_TO_CHANGE = ("nothing is selected", "values of layers/dense_9/kernel do not")
 NOT_DONE = {
     "swap": ("no hidden layer", "needs a whole model", "author's code"),
+    "align": ("no hidden channels", "needs a whole model", "author's code"),
+    "cost": ("weights alone", "author's code"),
     "shrink": ("no channel can be taken out", "needs a whole model", "author's code"),
     "ema": ("keeps no moving averages", "no state of an optimizer", "does not tell what", "snapshot of the callback"),
     "merge": ("no tensor holds numbers",),
