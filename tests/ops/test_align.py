@@ -113,6 +113,20 @@ def test_layers_of_both_models_may_have_other_names(tmp_path: Path) -> None:
     assert any("matched by position" in note for note in done.notes)
 
 
+def test_other_formats_are_aligned_to_one_another(planted: Path, tmp_path: Path) -> None:
+    wtool.convert(planted, output=tmp_path / "planted.safetensors")
+    wtool.align(tmp_path / "planted.safetensors", to=BLOBS[0], output=tmp_path / "out.safetensors")
+    with open_checkpoint(str(tmp_path / "out.safetensors")) as made, open_checkpoint(str(BLOBS[0])) as first:
+        named = {each.path: each for each in made.weights}
+        assert all(np.array_equal(made.read(named[each.path]), first.read(each)) for each in first.weights)
+
+
+def test_packed_models_are_aligned_and_packed_again(planted: Path, tmp_path: Path) -> None:
+    wtool.pack(planted, output=tmp_path / "packed.keras")
+    wtool.align(tmp_path / "packed.keras", to=BLOBS[0], output=tmp_path / "out.keras")
+    assert same_arrays(tmp_path / "out.keras", BLOBS[0])
+
+
 def test_a_folder_is_aligned_to_one_of_its_models(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(3):

@@ -300,3 +300,27 @@ def test_an_application_in_a_random_order_computes_the_same_and_is_aligned_back(
     trial = tried("MobileNetV3Small", tmp_path, minimalistic=True, input_shape=(32, 32, 3))
     assert trial.moved > 0.9 * trial.channels
     assert trial.after == pytest.approx(1)
+
+
+@pytest.mark.slow
+def test_the_mean_of_two_trainings_is_a_good_model_behind_an_alignment(tmp_path: Path) -> None:
+    """Digits, two hidden layers, other initial values. docs/experiments/alignment.py has networks of other kinds."""
+    digits = pytest.importorskip("sklearn.datasets").load_digits()
+    order = np.random.default_rng(0).permutation(len(digits.target))
+    x, y = digits.data[order].astype("float32") / 16, digits.target[order]
+    for seed in (1, 2):
+        keras.utils.set_random_seed(seed)
+        model = keras.Sequential([keras.Input((64,)), L.Dense(256, "relu"), L.Dense(256, "relu"), L.Dense(10)])
+        model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        model.fit(x[:1200], y[:1200], batch_size=32, epochs=15, verbose=0)
+        model.save(tmp_path / f"{seed}.keras")
+
+    def accuracy(name: str) -> float:
+        found = keras.models.load_model(tmp_path / name)(x[1200:])
+        return float((np.asarray(found).argmax(1) == y[1200:]).mean())
+
+    wtool.align(tmp_path / "1.keras", to=tmp_path / "2.keras", seed=0, output=tmp_path / "aligned.keras")
+    for first, mean in (("1", "before"), ("aligned", "after")):
+        wtool.average([tmp_path / f"{first}.keras", tmp_path / "2.keras"], output=tmp_path / f"{mean}.keras")
+    assert accuracy("after.keras") >= 0.95 * max(accuracy("1.keras"), accuracy("2.keras"))
+    assert accuracy("after.keras") > accuracy("before.keras")

@@ -59,19 +59,21 @@ class Channels:
     @cached_property
     def positions(self) -> tuple[tuple[Array, ...], ...]:
         """For each place and each entry of `movable` the positions of its channels, shape (m, positions of each)."""
-        return tuple(tuple(_positions(place, each) for each in self.movable) for place in self.places)
+        return tuple(_positions(place, self.movable) for place in self.places)
 
 
-def _positions(place: Place, channels: Array) -> Array:
-    """The positions of some channels along an axis, in rising order, shape (channels, positions of each)."""
+def _positions(place: Place, kinds: Sequence[Array]) -> tuple[Array, ...]:
+    """The positions along an axis of the channels of each kind, rising, shape (channels, positions of each)."""
     order = np.argsort(place.channels, kind="stable")
     stand = place.channels[order]
-    first, stop = np.searchsorted(stand, channels), np.searchsorted(stand, channels, side="right")
-    counts = stop - first
-    if (counts != counts[0]).any():
-        raise ValueError(f"channels of one kind have {counts.min()} to {counts.max()} positions in {place.tensor}")
-    found: Array = order[first[:, None] + np.arange(counts[0])]
-    return found
+    found = []
+    for channels in kinds:
+        first, stop = np.searchsorted(stand, channels), np.searchsorted(stand, channels, side="right")
+        counts = stop - first
+        if (counts != counts[0]).any():
+            raise ValueError(f"channels of one kind have {counts.min()} to {counts.max()} positions in {place.tensor}")
+        found.append(order[first[:, None] + np.arange(counts[0])])
+    return tuple(found)
 
 
 def sources_of(groups: Iterable[Channels], permutations: Sequence[Array]) -> Sources:
