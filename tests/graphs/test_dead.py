@@ -170,6 +170,22 @@ def test_heads_that_nobody_reads(tmp_path: Path) -> None:
     assert same(model, tmp_path)[0] == {"m (heads)": 2}
 
 
+def test_each_layer_keeps_a_channel(tmp_path: Path) -> None:
+    model = scattered(models.parts())
+    zeroed(model.get_layer("d"), [0, 1, 2], axis=0)
+    kept, made = same(model, tmp_path)
+    assert kept == {"a": 4}
+    assert [made.get_layer(name).units for name in "abc"] == [1, 3, 4]
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_each_layer_keeps_a_channel_at_any_sparsity(scope: str, tmp_path: Path) -> None:
+    scattered(models.parts()).save(tmp_path / "model.keras")
+    wtool.shrink(tmp_path / "model.keras", sparsity=0.99, scope=scope, output=tmp_path / "less.keras")
+    made = keras.models.load_model(tmp_path / "less.keras")
+    assert [made.get_layer(name).units for name in "abc"] == [1, 1, 2]
+
+
 def joined_along_steps() -> Any:
     """A constant of one part is none of the other part, or another one there."""
     given = keras.Input((6, 3))

@@ -60,7 +60,8 @@ def some(path: Path, seed: int) -> tuple[dict[str, Array], dict[str, Array]]:
             if group.mixes:
                 continue
             stays = group.bound | (rng.random(group.size) < 0.5)
-            stays[rng.integers(group.size)] = True
+            for part in (np.ones(group.size, bool), *group.parts):
+                stays[rng.choice(np.flatnonzero(part))] = True
             kept[group.name] = stays
             for member in group.members:
                 if member.side != "takes":
@@ -180,8 +181,15 @@ def axes() -> Any:
     return keras.Model(given, [L.Dense(2)(x), L.Dense(2)(L.Flatten()(y))])
 
 
+def parts() -> Any:
+    """Layers that make some of the channels of another one."""
+    given = keras.Input((4,))
+    x = L.Concatenate()([L.Dense(2, activation="relu", name="a")(given), L.Dense(4, name="b")(given)])
+    return keras.Model(given, L.Dense(3, name="d")(L.Add()([x, L.Dense(6, name="c")(given)])))
+
+
 @pytest.mark.parametrize(
-    "build", [chain, masked, axes, residual, channels_first, sequences, attention, nested, operations, own]
+    "build", [chain, masked, axes, parts, residual, channels_first, sequences, attention, nested, operations, own]
 )
 @pytest.mark.parametrize("seed", [0, 1])
 def test_computes_what_the_model_does_whose_channels_nobody_reads(
@@ -209,7 +217,7 @@ def test_refuses_what_cannot_go(tmp_path: Path) -> None:
     keras.Model(given, L.Dense(2, name="b")(L.Dense(4, name="a")(given))).save(tmp_path / "model.keras")
     for kept, why in (
         ({"a": np.ones(3, bool)}, "a has 4 channels, not 3"),
-        ({"a": np.zeros(4, bool)}, "a would lose all of its channels"),
+        ({"a": np.zeros(4, bool)}, "a would lose all channels of a layer"),
         ({"b": np.array([True, False])}, "b would lose channels that must stay: the model's output has them"),
     ):
         with pytest.raises(Refused, match=why):

@@ -102,6 +102,9 @@ def _kept(groups: Sequence[Group], numbers: Numbers, lives: Array) -> dict[str, 
         own = numbers.group == number
         stays = np.zeros(group.size, bool)
         stays[numbers.channel[own][lives[own]]] = True
+        for part in group.parts:
+            if not stays[part].any():
+                stays[np.argmax(part)] = True
         if not stays.any():
             stays[0] = True
         if not stays.all():

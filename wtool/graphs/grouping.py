@@ -102,11 +102,13 @@ def _group(
     for labels, _ in bound:
         stays[numbers.channel[labels[numbers.group[labels] == number]]] = True
     members = tuple(_member(place, number, numbers) for place in places)
+    parts = {np.isin(np.arange(size), numbers.channel[each.labels]).tobytes() for each in made}
     return Group(
         made[0].name,
         size,
         tuple(dict.fromkeys(each.path for each in made)),
         members,
+        tuple(part for part in (np.frombuffer(each, bool) for each in sorted(parts)) if not part.all()),
         stays,
         tuple(dict.fromkeys(why for _, why in bound)),
         tuple(dict.fromkeys(why for _, why in mixed)),

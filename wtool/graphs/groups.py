@@ -44,6 +44,8 @@ class Group:
         size: how many channels there are.
         layers: paths of the layers that make the channels.
         members: in the order of the graph. A weight that has the channels along two axes is there twice.
+        parts: where a layer makes some of the channels only, those that it makes, shape (channels,), bool. A layer
+            without any channel is none, so one channel of each part must stay.
         bound: for each channel whether it must stay where it is, as inputs and outputs of the model must.
         why: for each reason that binds channels, one sentence; empty where no channel is bound.
         mixes: layers that work on several of these channels together (a layer normalisation, a softmax), with the
@@ -56,6 +58,7 @@ class Group:
     size: int
     layers: tuple[str, ...]
     members: tuple[Member, ...]
+    parts: tuple[Array, ...]
     bound: Array
     why: tuple[str, ...]
     mixes: tuple[str, ...]

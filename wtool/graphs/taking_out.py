@@ -33,7 +33,7 @@ def take_out(base: Checkpoint, model: Model, kept: Mapping[str, Array]) -> Value
             (channels,). The channels of other groups stay.
 
     Raises:
-        Refused: a group has another number of channels, would lose all of them, or one that is bound.
+        Refused: a group has another number of channels, would lose all those of a layer, or one that is bound.
     """
     labelled = label(base, model, reorder=False)
     numbers = numbers_of(labelled)
@@ -54,8 +54,8 @@ def take_out(base: Checkpoint, model: Model, kept: Mapping[str, Array]) -> Value
 def _checked(group: Group, kept: Array) -> Array:
     if kept.shape != (group.size,):
         raise Refused(f"{group.name} has {group.size} channels, not {len(kept)}")
-    if not kept.any():
-        raise Refused(f"{group.name} would lose all of its channels")
+    if not kept.any() or not all(kept[part].any() for part in group.parts):
+        raise Refused(f"{group.name} would lose all channels of a layer")
     if (group.bound & ~kept).any():
         raise Refused(f"{group.name} would lose channels that must stay: {group.why[0]}")
     return kept

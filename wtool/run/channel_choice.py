@@ -84,7 +84,7 @@ class Scoring:
             if found is None:
                 stays[group.name] = f"no weight has a score by {self.criterion}"
             else:
-                scored[group.name] = Scored(found, group.bound)
+                scored[group.name] = Scored(found, group.bound | _highest_of_parts(group, found))
         kept = dict(zip(scored, self.choice.kept(list(scored.values())), strict=True))
         stays |= {name: "so few channels go that none of these does" for name, each in kept.items() if each.all()}
         return Kept({name: each for name, each in kept.items() if not each.all()}, stays)
@@ -94,6 +94,14 @@ class Scoring:
             kind, tensor = _kind(member.role), named[member.path]
             if kind is not None and (member.side == "makes" or not self.only_producers):
                 yield Part(member.path, kind, member.axis, member.channels, partial(base.read, tensor))
+
+
+def _highest_of_parts(group: Group, scores: Array) -> Array:
+    """The channel with the highest score of each layer that makes some of the channels: one of them stays."""
+    found = np.zeros(group.size, bool)
+    for part in group.parts:
+        found[np.flatnonzero(part)[::-1][np.argmax(scores[part][::-1])]] = True  # the last of equal ones
+    return found
 
 
 def left_out(groups: Sequence[Group], include: Sequence[str], exclude: Sequence[str]) -> dict[str, str]:
