@@ -7,8 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,8 @@ import pytest
 import wtool
 from tests import forkserver
 from tests.models import BLOBS, HOSTILE, ZOO, arrays, changed
-from wtool.plotting import curves, kernels, runs, style, weights
+from tests.plotting.experiments import lines, written
+from wtool.plotting import kernels, style, weights
 from wtool.run import pipeline, threads
 
 pytestmark = pytest.mark.slow  # a few seconds together: left out of the quick part
@@ -29,122 +28,11 @@ WTOOL = [sys.executable, "-m", "wtool"]
 HIDDEN, OUTPUT = "layers/dense/vars/0", "layers/dense_1/vars/0"
 
 
-def value(trial: int, arm: str, number: int, epoch: int) -> float:
-    """An accuracy that differs everywhere."""
-    return 0.9 - 0.02 * number - 0.1 * len(arm) / 10 + 0.01 * epoch + 0.003 * trial**2
-
-
-def lines(trials: int = 3, epochs: int = 4, arms: Sequence[str] = ("rewind", "randomize")) -> list[dict[str, Any]]:
-    """An experiment's metrics: a dense network, and arms of three rounds each."""
-    found = []
-    for trial, (arm, number) in product(range(1, trials + 1), [("dense", 0), *product(arms, (1, 2, 3))]):
-        for epoch in range(1, epochs + 1):
-            score = value(trial, arm, number, epoch)
-            metrics = {"loss": 2 - score, "accuracy": 1.0, "val_loss": 3 - score, "val_accuracy": score}
-            left = 0.8**number
-            where = {"trial": trial, "arm": arm, "round": number, "sparsity": 1 - left, "remaining": left}
-            found.append({**where, "epoch": epoch, "metrics": metrics})
-    return found
-
-
-def written(folder: Path, records: list[dict[str, Any]], end: str = "") -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records) + end)
-    return folder
-
-
-def drawn_run(folder: Path) -> Any:
-    with style.styled():
-        figure = curves.draw(runs.run_of(str(folder)))
-        figure.canvas.draw()
-    return figure
-
-
 def drawn_models(*paths: Path, include: tuple[str, ...] = ()) -> Any:
     with style.styled():
         (figure,) = weights.draw(kernels.models([str(path) for path in paths], include, ()))
         figure.canvas.draw()
     return figure
-
-
-def band_of(collection: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """x, lower and upper edge of a filled band."""
-    corners = collection.get_paths()[0].vertices
-    x = np.unique(corners[:, 0])
-    each = [corners[corners[:, 0] == at, 1] for at in x]
-    return x, np.array([y.min() for y in each]), np.array([y.max() for y in each])
-
-
-def test_accuracy_against_remaining_weights(tmp_path: Path) -> None:
-    axes = drawn_run(written(tmp_path / "RUN", lines())).axes[0]
-    dense, *arms = axes.lines
-    expected = np.mean([value(trial, "dense", 0, 4) for trial in (1, 2, 3)])
-    assert dense.get_ydata() == pytest.approx([expected] * 2)
-    assert [text.get_text() for text in axes.get_legend().texts] == ["dense", "rewind", "randomize"]
-    for arm, line, band in zip(("rewind", "randomize"), arms, axes.collections, strict=True):
-        found = np.array([[value(trial, arm, number, 4) for number in (3, 2, 1)] for trial in (1, 2, 3)])
-        remaining = [100 * 0.8**number for number in (3, 2, 1)]
-        assert line.get_xdata() == pytest.approx(remaining)
-        assert line.get_ydata() == pytest.approx(found.mean(axis=0))
-        x, low, high = band_of(band)
-        assert x == pytest.approx(remaining)
-        assert low == pytest.approx(found.mean(axis=0) - found.std(axis=0, ddof=1))
-        assert high == pytest.approx(found.mean(axis=0) + found.std(axis=0, ddof=1))
-    assert axes.get_xlim()[0] > 100 > axes.get_xlim()[1]  # from many weights to few
-    assert len({line.get_color() for line in axes.lines}) == 3
-    assert axes.get_ylabel() == "accuracy, validation"
-    assert axes.get_xlabel() == "remaining weights, %"
-
-
-def test_learning_curves(tmp_path: Path) -> None:
-    """A column for each arm: accuracy above, loss below; the dense network first in each panel."""
-    panels = drawn_run(written(tmp_path / "RUN", lines())).axes[1:]
-    assert [axes.get_title(loc="left") for axes in panels] == ["rewind", "randomize", "", ""]
-    assert [axes.get_ylabel() for axes in panels] == ["accuracy, validation", "", "loss, validation", ""]
-    for axes, arm, is_loss in zip(panels, ("rewind", "randomize") * 2, (0, 0, 1, 1), strict=True):
-        rounds = [("dense", 0), (arm, 1), (arm, 2), (arm, 3)]
-        for (name, number), line, band in zip(rounds, axes.lines, axes.collections, strict=True):
-            scores = [[value(trial, name, number, epoch) for epoch in (1, 2, 3, 4)] for trial in (1, 2, 3)]
-            found = 3 - np.array(scores) if is_loss else np.array(scores)
-            assert line.get_xdata() == pytest.approx([1, 2, 3, 4])
-            assert line.get_ydata() == pytest.approx(found.mean(axis=0))
-            _, low, high = band_of(band)
-            assert low == pytest.approx(found.mean(axis=0) - found.std(axis=0, ddof=1))
-            assert high == pytest.approx(found.mean(axis=0) + found.std(axis=0, ddof=1))
-
-
-def test_many_arms_have_bars_and_rows_of_one_scale(tmp_path: Path) -> None:
-    """Six of them stand in two rows of three, and their deviations can be told apart."""
-    names = ["rewind", "jitter", "randomize", "reshuffle", "constant", "none"]
-    top, *panels = drawn_run(written(tmp_path / "RUN", lines(arms=names))).axes
-    for arm, bars in zip(names, top.collections, strict=True):
-        found = np.array([[value(trial, arm, number, 4) for number in (3, 2, 1)] for trial in (1, 2, 3)])
-        ends = np.array([segment[:, 1] for segment in bars.get_segments()])
-        mean, deviation = found.mean(axis=0), found.std(axis=0, ddof=1)
-        assert ends == pytest.approx(np.column_stack([mean - deviation, mean + deviation]))
-    assert [axes.get_title(loc="left") for axes in panels] == [*names[:3], "", "", "", *names[3:], "", "", ""]
-    assert [axes.get_xlabel() for axes in panels] == 2 * (["", "", ""] + ["epoch"] * 3)
-    for metric in (0, 1):
-        rows = [panels[at] for row in (metric, metric + 2) for at in range(3 * row, 3 * row + 3)]
-        assert len({axes.get_ylim() for axes in rows}) == 1
-        assert len({axes.get_ylabel() for axes in rows[::3]}) == 1
-
-
-def test_one_trial_has_no_bands_and_a_beginning_no_arms(tmp_path: Path) -> None:
-    figure = drawn_run(written(tmp_path / "one", lines(trials=1)))
-    assert not any(axes.collections for axes in figure.axes)
-    begun = drawn_run(written(tmp_path / "begun", lines(trials=1)[:2]))
-    assert [len(axes.lines) for axes in begun.axes] == [1, 1, 1]
-    assert list(begun.axes[1].lines[0].get_xdata()) == [1, 2]
-
-
-def test_without_validation_and_accuracy_the_loss_is_drawn(tmp_path: Path) -> None:
-    records = [each | {"metrics": {"loss": each["metrics"]["loss"]}} for each in lines()]
-    top, *panels = drawn_run(written(tmp_path / "RUN", records)).axes
-    assert top.get_ylabel() == "loss, training"
-    assert len(panels) == 2
-    assert runs.score_of(["loss", "f1", "val_loss", "val_f1"]) == "val_f1"
-    assert runs.score_of(["loss", "f1", "sparse_categorical_accuracy"]) == "sparse_categorical_accuracy"
 
 
 def pruned(model: Path, tmp_path: Path) -> Path:
@@ -355,8 +243,14 @@ def test_refusals(tmp_path: Path) -> None:
     for words, options, what in [
         (BLOBS[0], {"output": tmp_path / "a.jpg"}, r"a\.jpg: plots are \.png, \.svg, \.pdf"),
         (BLOBS[0], {"output": "-"}, "the output's name has to end"),
-        ([run_folder, BLOBS[0]], {}, "RUN: an experiment is plotted alone"),
-        (run_folder, {"include": ["x"]}, "an experiment is plotted alone"),
+        ([run_folder, BLOBS[0]], {}, "RUN: an experiment and models do not go into one plot"),
+        (run_folder, {"include": ["x"]}, "an experiment has no tensors to choose"),
+        (BLOBS[0], {"metric": "loss"}, "a model has no metrics"),
+        (
+            run_folder,
+            {"metric": "f1"},
+            "RUN: has no metric 'f1', but accuracy, early_stop, loss, val_acc",
+        ),
         (BLOBS[0], {"include": ["nothing*"]}, "no tensor that could change has a path like"),
         (BLOBS[:9], {}, "9 models in one plot cannot be told apart; take at most 8"),
         ([], {}, "no models"),
@@ -438,15 +332,3 @@ def test_masks_are_named_after_their_models() -> None:
     grid = np.array(drawn_models(*BLOBS[:2]).axes).reshape(2, 4)
     assert [[axes.get_title() for axes in row[2:]] for row in grid] == [["ckpt-91.keras", "ckpt-92.keras"]] * 2
     assert not any(axes.get_title() for axes in drawn_models(BLOBS[0]).axes)  # the legend names it
-
-
-def test_a_single_point_has_its_deviation(tmp_path: Path) -> None:
-    """Of an experiment of one round and one epoch, every panel shows the spread over the trials."""
-    records = [each for each in lines(epochs=1) if each["round"] < 2]
-    top, *panels = drawn_run(written(tmp_path / "RUN", records)).axes
-    for axes in panels:
-        assert len(axes.collections) == 2
-        for line, bars in zip(axes.lines, axes.collections, strict=True):
-            (segment,) = bars.get_segments()
-            assert segment[0, 1] < line.get_ydata()[0] < segment[1, 1]
-    assert len(top.collections) == 2

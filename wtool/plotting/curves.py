@@ -1,147 +1,159 @@
-"""Learning curves of a lottery experiment, and the scores of its tickets against remaining weights."""
+"""Plots of lottery experiments: scores of all arms above, and below the learning curves of each arm."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from wtool.plotting.runs import Band, Run, final_curve, learning_curve, score_of, validated
-from wtool.plotting.style import COLOURS, DASHES, GREY, LIGHTEST, label
+from wtool.errors import Usage
+from wtool.plotting import scores
+from wtool.plotting.bands import draw_band, share_limits
+from wtool.plotting.metrics import EARLY_STOP, asked_for, base_of, score_of, told, validated
+from wtool.plotting.runs import Arm, Run, learning_curve, named_arms
+from wtool.plotting.style import GREY, LIGHTEST, WIDTH, by_rows, label
 from wtool.training.lottery.plan import DENSE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.gridspec import SubplotSpec
 
-ACROSS = 5  # arms in a row
-MOST_BANDS = 3  # of arms on top of each other: more are mud
+ACROSS = 3  # arms in a row
+ROW, AROUND = 1.5, 0.8  # inches
+MOST_ON_A_PAGE = 12  # arms with learning curves
+MOST_ARMS = 200
 MOST_NAMED = 12  # rounds in the legend
-PANEL, ROW, TOP = 3.3, 2.4, 3.4  # inches
-MARKERS = "osD^vP*X"
+NAMED_ACROSS = 7  # rounds in a line of it
 
 
-def draw(run: Run) -> Figure:
-    """Draw the score against remaining weights for all arms, and below, for each arm, score and loss of its rounds."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a page: its height in inches, and what draws it into its place."""
+
+    height: float
+    draw: Callable[[Figure, SubplotSpec], None]
+
+
+def draw(runs: Sequence[Run], words: Sequence[str] = ()) -> list[Figure]:
+    """Draw the scores of all arms, and below, for each arm, the learning curves of its rounds.
+
+    Args:
+        runs: experiments, all in one figure.
+        words: names of metrics; of each, the values in training and on validation data stand beside each other.
+            Without any, the score, the loss and the early-stop epoch are drawn, on validation data if there are some.
+
+    Returns:
+        the pages: one, unless the learning curves of all arms are too many for it.
+
+    Raises:
+        Usage: a metric does not exist, or there are more arms than anybody looks through.
+    """
+    arms = named_arms(runs, dense=False)
+    if len(arms) > MOST_ARMS:
+        raise Usage(f"{len(arms)} arms are too many for one plot; there may be {MOST_ARMS}", runs[0].name)
+    upper, lower = _metrics(runs, words)
+    parts = [_Part(scores.height(runs, upper), partial(scores.draw, runs=runs, metrics=upper))]
+    shades = _shades(runs)
+    on_a_page = math.ceil(len(arms) / math.ceil(len(arms) / MOST_ON_A_PAGE))
+    for at in range(0, len(arms) if lower else 0, on_a_page):
+        some = arms[at : at + on_a_page]
+        height = AROUND + ROW * math.ceil(len(some) / ACROSS) * len(lower)
+        parts.append(_Part(height, partial(_learning_curves, arms=some, metrics=lower, shades=shades)))
+    return [_page(parts)] if len(parts) <= 2 else [_page([part]) for part in parts]
+
+
+def _page(parts: Sequence[_Part]) -> Figure:
     from matplotlib.figure import Figure
 
-    arms = run.arms or [DENSE]
-    across = math.ceil(len(arms) / math.ceil(len(arms) / ACROSS))
-    metrics = list(dict.fromkeys([score_of(run.metrics), validated("loss", run.metrics)]))
-    down = math.ceil(len(arms) / across) * len(metrics)
-    figure = Figure((max(2, across) * PANEL + 1, TOP + ROW * down), layout="constrained")
-    upper, lower = figure.add_gridspec(2, 1, height_ratios=[TOP, ROW * down])
-    _scores(figure.add_subplot(upper), run, metrics[0])
-    grid = lower.subgridspec(down, across).subplots(squeeze=False, sharex=True, sharey="row")
-    shades = _shades(run)
-    for number, arm in enumerate(arms):
-        for row, metric in enumerate(metrics):
-            axes = grid[number // across * len(metrics) + row, number % across]
-            _learning(axes, run, arm, metric, shades)
-            axes.set_title(label(arm, 40) if row == 0 else "")
-    for axes in grid.flat:
-        axes.set_visible(bool(axes.lines))
-    for number, metric in enumerate(metrics):
-        _share_heights([axes for row in grid[number :: len(metrics)] for axes in row if axes.get_visible()])
-        for axes in grid[number :: len(metrics), 0]:
-            axes.set_ylabel(_words(metric))
-    for axes in grid[len(metrics) - 1 :: len(metrics)].flat:
-        axes.tick_params(labelbottom=True)
-        axes.set_xlabel("epoch")
-    _name_shades(grid[0, -1], shades)
+    heights = [part.height for part in parts]
+    figure = Figure((WIDTH, sum(heights)), layout="constrained")
+    grid = figure.add_gridspec(len(parts), 1, height_ratios=heights)
+    for number, part in enumerate(parts):
+        part.draw(figure, grid[number])
     return figure
 
 
-def _share_heights(some: Sequence[Axes]) -> None:
-    """Give all axes of one metric the same scale, in whatever row they are."""
-    limits = [axes.get_ylim() for axes in some]
-    for axes in some:
-        axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+def _metrics(runs: Sequence[Run], words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Returns the metrics of the panels above, and those of the learning curves below."""
+    if words:
+        asked = [asked_for(words, run.metrics, run.name) for run in runs]
+        upper = list(dict.fromkeys(name for names in asked for name in names))
+        return upper, [name for name in upper if name != EARLY_STOP]
+    known = list(dict.fromkeys(name for run in runs for name in run.metrics))
+    logged = [name for name in known if name != EARLY_STOP]
+    score = validated(score_of(logged), logged)
+    upper = [score, *([EARLY_STOP] if EARLY_STOP in known else [])]
+    return upper, list(dict.fromkeys([score, validated("loss", logged)]))
 
 
-def _words(metric: str) -> str:
-    own = metric.removeprefix("val_")
-    return label(f"{own.replace('_', ' ')}, {'validation' if own != metric else 'training'}", 40)
+def _learning_curves(
+    figure: Figure, place: SubplotSpec, arms: Sequence[Arm], metrics: Sequence[str], shades: dict[float, Any]
+) -> None:
+    """Draw a column of panels for each arm, in as many rows of columns as they need."""
+    across = math.ceil(len(arms) / math.ceil(len(arms) / ACROSS))
+    down = math.ceil(len(arms) / across)
+    grid = place.subgridspec(down * len(metrics), across).subplots(squeeze=False, sharex=True)
+    for number, arm in enumerate(arms):
+        for row, metric in enumerate(metrics):
+            axes = grid[number // across * len(metrics) + row, number % across]
+            _learning(axes, arm, metric, shades)
+            axes.set_title(label(arm.name, 102 // across) if row == 0 else "", fontsize=8)
+    for axes in grid.flat:
+        axes.set_visible(bool(axes.lines))
+    for base in {base_of(metric) for metric in metrics}:
+        rows = [row for number, row in enumerate(grid) if base_of(metrics[number % len(metrics)]) == base]
+        share_limits([axes for row in rows for axes in row if axes.get_visible()], "y")
+    for number, row in enumerate(grid):
+        row[0].set_ylabel(told(metrics[number % len(metrics)]).replace(", ", ",\n"))
+        for axes in row[1:]:
+            axes.tick_params(labelleft=False)
+    for axes in grid[len(metrics) - 1 :: len(metrics)].flat:
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel("epoch")
+    _name_shades(figure, shades)
 
 
-def _draw(axes: Axes, band: Band, bars: bool = False, **style: Any) -> Any:
-    """Draw a curve, with one standard deviation on both sides as a band or as bars where there are several trials."""
-    if band.trials > 1 and (bars or len(band.x) == 1):  # a band around a single point has no width
-        axes.errorbar(band.x, band.mean, band.std, ecolor=style["color"], elinewidth=1.2, fmt="none")
-    elif band.trials > 1:
-        axes.fill_between(band.x, band.mean - band.std, band.mean + band.std, color=style["color"], alpha=0.2, lw=0)
-    if len(band.x) == 1:
-        style = {"marker": "o", "markersize": 4, **style}
-    return axes.plot(band.x, band.mean, **style)[0]
-
-
-def _scores(axes: Axes, run: Run, metric: str) -> None:
-    from matplotlib.ticker import FuncFormatter, NullLocator
-
-    several = f"; mean and standard deviation of {run.trials} trials" if run.trials > 1 else ""
-    axes.set_title(f"{label(run.name)}{several}")
-    dense = final_curve(run, DENSE, metric)
-    handles, names = [], []
-    if dense.trials:
-        low, high = dense.mean[0] - dense.std[0], dense.mean[0] + dense.std[0]
-        axes.axhspan(low, high, color=GREY, alpha=0.15, lw=0)
-        handles.append(axes.axhline(dense.mean[0], color=GREY, linestyle="--"))
-        names.append(DENSE)
-    ticks = {100.0}
-    for number, arm in enumerate(run.arms):
-        band = final_curve(run, arm, metric)
-        colour, dash = COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]
-        marker = MARKERS[number % len(MARKERS)]
-        style = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 5}
-        handles.append(_draw(axes, band, bars=len(run.arms) > MOST_BANDS, **style))
-        names.append(label(arm, 40))
-        ticks |= set(band.x[band.x > 0])
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(_apart(sorted(ticks)))
-    axes.set_xlim(1.05 * max(ticks), min(ticks) / 1.05)
-    axes.set_xlabel("remaining weights, %")
-    axes.set_ylabel(_words(metric))
-    axes.legend(handles, names, loc="upper left", bbox_to_anchor=(1.01, 1))
-
-
-def _apart(ticks: list[float]) -> list[float]:
-    """Returns the values that are far enough from each other to be read as labels, from the largest down."""
-    kept: list[float] = []
-    for tick in reversed(ticks):
-        if not kept or math.log(kept[-1] / tick) > math.log(ticks[-1] / ticks[0]) / 16:
-            kept.append(tick)
-    return kept
-
-
-def _learning(axes: Axes, run: Run, arm: str, metric: str, shades: dict[float, Any]) -> None:
+def _learning(axes: Axes, arm: Arm, metric: str, shades: dict[float, Any]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    for each in (DENSE, arm) if arm != DENSE else (DENSE,):
-        for number in run.rounds(each):
-            band = learning_curve(run, each, number, metric)
+    for each in (DENSE, arm.arm) if arm.arm != DENSE else (DENSE,):
+        for number in arm.run.rounds(each):
+            band = learning_curve(arm.run, each, number, metric)
             if band.trials:
-                shade = GREY if each == DENSE else shades[run.remaining(each, number)]
-                _draw(axes, band, color=shade, linestyle="--" if each == DENSE else "-", linewidth=1.3)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+                shade = GREY if each == DENSE else shades[arm.run.remaining(each, number)]
+                draw_band(axes, band, color=shade, linestyle="--" if each == DENSE else "-", linewidth=1.2)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
 
 
-def _shades(run: Run) -> dict[float, Any]:
+def _shades(runs: Sequence[Run]) -> dict[float, Any]:
     """Returns remaining weights in percent, from the most to the least -> colour; the sparser, the darker."""
     from matplotlib import colormaps
 
-    each = sorted({run.remaining(arm, number) for arm in run.arms for number in run.rounds(arm)}, reverse=True)
+    each = sorted(
+        {run.remaining(arm, number) for run in runs for arm in run.arms for number in run.rounds(arm)}, reverse=True
+    )
     steps = max(1, len(each) - 1)
     return {remaining: colormaps["plasma"](LIGHTEST * (1 - at / steps)) for at, remaining in enumerate(each)}
 
 
-def _name_shades(axes: Axes, shades: dict[float, Any]) -> None:
+def _name_shades(figure: Figure, shades: dict[float, Any]) -> None:
     from matplotlib.lines import Line2D
 
     named = min(MOST_NAMED, len(shades))
     some = [list(shades)[round(at * (len(shades) - 1) / max(1, named - 1))] for at in range(named)]
-    handles = [Line2D([], [], color=shades[each]) for each in some]
-    handles.insert(0, Line2D([], [], color=GREY, linestyle="--"))
+    handles = [Line2D([], [], color=GREY, linestyle="--"), *(Line2D([], [], color=shades[each]) for each in some)]
     names = [DENSE, *(f"{each:.3g} %" for each in some)]
-    axes.legend(handles, names, loc="upper left", bbox_to_anchor=(1.01, 1), title="remaining")
+    columns = min(NAMED_ACROSS, len(names))
+    figure.legend(
+        by_rows(handles, columns),
+        by_rows(names, columns),
+        loc="outside lower left",
+        ncols=columns,
+        title="remaining weights",
+        alignment="left",
+        fontsize=8,
+        title_fontsize=8,
+    )

@@ -22,7 +22,7 @@ class Plotted:
     Attributes:
         output: path of the plot, as it was asked for.
         files: paths of the files that were written: the output, or files with numbers for several pages.
-        drawn: the models, or the experiment.
+        drawn: the models, or the experiments.
     """
 
     output: str
@@ -34,16 +34,19 @@ def plot(
     paths: Path | Sequence[Path],
     *,
     output: Path,
+    metric: str | Sequence[str] = (),
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     force: bool = False,
     progress: Progress | None = None,
 ) -> Plotted:
-    """Draw models' weights, or a lottery experiment's curves, into a .png, .svg or .pdf file.
+    """Draw models' weights, or lottery experiments' curves, into a .png, .svg or .pdf file.
 
     Args:
-        paths: models (files, folders, patterns), or the folder of one experiment.
-        output: of the plot.
+        paths: models (files, folders, patterns), or the folders of experiments.
+        output: of the plot; several pages have numbers in their names, or are those of one .pdf file.
+        metric: of experiments, what to draw (`loss`, in training and on validation data; `early_stop`); the score, the
+            loss and the early-stop epoch by default.
         include, exclude: of models, only tensors with paths like these: biases too, and others where they are named.
         force: replace an existing output.
         progress: called with bytes done and bytes in all.
@@ -57,20 +60,35 @@ def plot(
         >>> wtool.plot(["trained.keras", "pruned.keras"], output="weights.png")  # doctest: +SKIP
     """
     words = [os.fspath(paths)] if isinstance(paths, (str, os.PathLike)) else [os.fspath(each) for each in paths]
+    metrics = [metric] if isinstance(metric, str) else list(metric)
     target = os.fspath(output)
     suffix_of(target)
     check_target(Target(target, force))
     if not words:
         raise Usage("no models")
-    experiments = [word for word in words if runs.is_run(word)]
-    if experiments and (len(words) > 1 or include or exclude):
-        raise Usage("an experiment is plotted alone, and has no tensors to choose", experiments[0])
+    is_of_runs = _are_experiments(words)
+    if is_of_runs and (include or exclude):
+        raise Usage("an experiment has no tensors to choose", words[0])
+    if metrics and not is_of_runs:
+        raise Usage("a model has no metrics; --metric goes with the folders of experiments", words[0])
     with styled():
-        if experiments:
-            drawn = experiments
-            figures = [curves.draw(runs.run_of(experiments[0]))]
+        if is_of_runs:
+            drawn = words
+            figures = curves.draw([runs.run_of(word) for word in words], metrics)
         else:
             drawn = [path for _, path in expanded(words)]
             figures = weights.draw(kernels.models(drawn, include, exclude, progress))
         files = publish(figures, target, force)
     return Plotted(target, files, tuple(drawn))
+
+
+def _are_experiments(words: Sequence[str]) -> bool:
+    """Returns whether the words are experiments, and not models.
+
+    Raises:
+        Usage: they are both.
+    """
+    experiments = [word for word in words if runs.is_run(word)]
+    if experiments and len(experiments) < len(words):
+        raise Usage("an experiment and models do not go into one plot", experiments[0])
+    return bool(experiments)

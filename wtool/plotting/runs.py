@@ -1,17 +1,27 @@
-"""Curves over the trials of a lottery experiment, for plots."""
+"""Lottery experiments as curves with their spread over trials."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from wtool.dtypes import Array
 from wtool.errors import Refused
+from wtool.plotting.metrics import EARLY_STOP
+from wtool.plotting.style import short_names
 from wtool.training.lottery.plan import DENSE
-from wtool.training.lottery.summaries import FILE, Summary, last_epochs, read_metrics, summarise
+from wtool.training.lottery.summaries import (
+    FILE,
+    Line,
+    Summary,
+    early_stops,
+    last_lines,
+    read_metrics,
+    summarise,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,34 +42,64 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An experiment: its folder, and summaries over its trials for each arm, round and epoch."""
+    """An experiment.
+
+    Attributes:
+        name: of its folder.
+        last: the last epoch of each training so far, whose metrics include the early-stop epoch where it is known.
+        epochs: (arm, round) -> summaries over the trials, of each epoch.
+        ends: arm -> summaries over the trials, of the last epochs of each round.
+    """
 
     name: str
-    summaries: Sequence[Summary]
+    last: Sequence[Line]
+    epochs: Mapping[tuple[str, int], Sequence[Summary]]
+    ends: Mapping[str, Sequence[Summary]]
 
     @property
     def trials(self) -> int:
         """Number of trials that have begun."""
-        return max(each.trials for each in self.summaries)
+        return len({line.trial for line in self.last})
 
     @property
     def arms(self) -> list[str]:
         """Names of all arms but the dense training, in the order in which they were trained."""
-        return [arm for arm in dict.fromkeys(each.arm for each in self.summaries) if arm != DENSE]
+        return [arm for arm in self.ends if arm != DENSE]
 
     def rounds(self, arm: str) -> list[int]:
         """Returns the rounds of an arm."""
-        return sorted({each.round for each in self.summaries if each.arm == arm})
+        return sorted(each.round for each in self.ends.get(arm, ()))
 
     def remaining(self, arm: str, number: int) -> float:
         """Returns the share of weights that is left in a round of an arm, in percent."""
-        shares = [each.remaining for each in self.summaries if (each.arm, each.round) == (arm, number)]
-        return round(100 * shares[-1], 3)
+        return round(100 * self.epochs[arm, number][-1].remaining, 3)
 
     @property
     def metrics(self) -> list[str]:
-        """Names of the metrics with the loss, in the order of the lines that have them."""
-        return list(dict.fromkeys(name for each in self.summaries for name in each.metrics))
+        """Names of the metrics with the loss, and of the early-stop epoch where it is known."""
+        return list(dict.fromkeys(name for line in self.last for name in line.metrics))
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """An arm of one of the experiments in a plot, with the name that it has there."""
+
+    run: Run
+    arm: str
+    name: str
+
+
+def named_arms(runs: Sequence[Run], dense: bool) -> list[Arm]:
+    """Returns the dense training of each experiment or, if not `dense`, all its other arms, if it has any.
+
+    Where there are several experiments, the name of its folder comes before the name of an arm.
+    """
+    folders = short_names([run.name.rstrip("/") for run in runs])
+    return [
+        Arm(run, arm, f"{folder}: {arm}" if len(runs) > 1 else arm)
+        for run, folder in zip(runs, folders, strict=True)
+        for arm in ([DENSE] if dense else run.arms or [DENSE])
+    ]
 
 
 def is_run(path: str) -> bool:
@@ -76,19 +116,36 @@ def run_of(folder: str) -> Run:
     lines = read_metrics(folder)
     if not lines:
         raise Refused("has no epochs yet; plot it when the first one is over", os.path.join(folder, FILE))
-    return Run(folder, summarise(lines))
+    epochs: dict[tuple[str, int], list[Summary]] = {}
+    for each in summarise(lines):
+        epochs.setdefault((each.arm, each.round), []).append(each)
+    early = early_stops(lines) if any(line.epoch > 1 for line in lines) else {}
+    last = [_with_early_stop(line, early.get((line.trial, line.arm, line.round))) for line in last_lines(lines)]
+    ends: dict[str, list[Summary]] = {}
+    for each in summarise(replace(line, epoch=0) for line in last):  # trials may end after different epochs
+        ends.setdefault(each.arm, []).append(each)
+    return Run(folder, last, epochs, ends)
+
+
+def _with_early_stop(line: Line, epoch: int | None) -> Line:
+    return line if epoch is None else replace(line, metrics={**line.metrics, EARLY_STOP: float(epoch)})
 
 
 def learning_curve(run: Run, arm: str, number: int, metric: str) -> Band:
     """Returns the curve of a metric by epoch, in one round of an arm."""
-    found = [each for each in run.summaries if (each.arm, each.round) == (arm, number) and metric in each.metrics]
+    found = [each for each in run.epochs.get((arm, number), ()) if metric in each.metrics]
     return _band([(each.epoch, each) for each in found], metric)
 
 
 def final_curve(run: Run, arm: str, metric: str) -> Band:
     """Returns the curve of a metric in the last epoch of each round of an arm, by the remaining weights in percent."""
-    found = [each for each in last_epochs(run.summaries) if each.arm == arm and metric in each.metrics]
+    found = [each for each in run.ends.get(arm, ()) if metric in each.metrics]
     return _band([(100 * each.remaining, each) for each in found], metric)
+
+
+def trial_values(run: Run, arm: str, metric: str) -> list[float]:
+    """Returns the values of a metric in the last epochs of an arm, one for each trial and round."""
+    return [line.metrics[metric] for line in run.last if line.arm == arm and metric in line.metrics]
 
 
 def _band(points: Sequence[tuple[float, Summary]], metric: str) -> Band:
@@ -100,17 +157,3 @@ def _band(points: Sequence[tuple[float, Summary]], metric: str) -> Band:
         np.array([spread.std or 0.0 for spread in spreads]),
         max((summary.trials for _, summary in ordered), default=0),
     )
-
-
-def score_of(metrics: Sequence[str]) -> str:
-    """Returns the metric that scores a model: an accuracy, else the first metric that is no loss, else the loss.
-
-    On validation data where there are some.
-    """
-    own = [name for name in metrics if not name.startswith("val_") and name != "loss"]
-    return validated(next((name for name in own if "acc" in name), own[0] if own else "loss"), metrics)
-
-
-def validated(name: str, metrics: Sequence[str]) -> str:
-    """Returns the name of a metric on validation data where there is one, else on training data."""
-    return f"val_{name}" if f"val_{name}" in metrics else name

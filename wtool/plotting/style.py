@@ -22,6 +22,8 @@ DASHES = ("-", "--", "-.", ":")
 GREY = "#666666"
 LIGHTEST = 0.6  # of the colours of a scale from 0, the darkest: lighter ones have a contrast below 3:1 with white
 
+WIDTH = 7.0  # inches: the width of the text on a page of a paper, so that words keep their size there
+
 DATES = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 """Suffix of an output -> the metadata that leaves dates out of it."""
 
@@ -138,3 +140,9 @@ def short_names(paths: Sequence[str]) -> list[str]:
 def by_rows(items: Sequence[Any], columns: int) -> list[Any]:
     """Returns items of a legend in an order that matplotlib, which fills columns, shows row by row."""
     return [each for column in range(columns) for each in items[column::columns]]
+
+
+def columns_of(names: Sequence[str]) -> int:
+    """Returns how many columns a legend of these names may have in a figure of the usual width."""
+    widest = 0.6 + 0.075 * max(map(len, names))  # inches: a line, and letters of 9 points
+    return max(1, min(len(names), int(WIDTH / widest)))

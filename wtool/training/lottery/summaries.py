@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -127,6 +128,34 @@ def _epoch(summary: Summary) -> int:
     return summary.epoch
 
 
+def last_lines(lines: Iterable[Line]) -> list[Line]:
+    """Returns the line of the last epoch of each training: each trial, arm and round."""
+    found: dict[tuple[int, str, int], Line] = {}
+    for line in lines:
+        best = found.setdefault(_training(line), line)
+        if line.epoch > best.epoch:
+            found[_training(line)] = line
+    return list(found.values())
+
+
+def early_stops(lines: Iterable[Line]) -> dict[tuple[int, str, int], int]:
+    """Returns (trial, arm, round) -> the first epoch of the lowest validation loss, where any is a number.
+
+    This is the early-stop iteration, in epochs, by which Frankle and Carbin ("The Lottery Ticket Hypothesis", 2019)
+    tell how fast a network learns.
+    """
+    lowest: dict[tuple[int, str, int], tuple[float, int]] = {}
+    for line in lines:
+        loss = line.metrics.get("val_loss", math.nan)
+        if not math.isnan(loss):
+            lowest[_training(line)] = min((loss, line.epoch), lowest.get(_training(line), (math.inf, line.epoch)))
+    return {training: epoch for training, (_, epoch) in lowest.items()}
+
+
+def _training(line: Line) -> tuple[int, str, int]:
+    return line.trial, line.arm, line.round
+
+
 def _summary(group: Sequence[Line]) -> Summary:
     first = group[0]
     names = [name for name in first.metrics if all(name in line.metrics for line in group)]
@@ -144,5 +173,7 @@ def _summary(group: Sequence[Line]) -> Summary:
 def _spread(values: Sequence[Any]) -> Spread:
     from statistics import fmean, median, stdev  # slow to import, and `wtool lottery --help` needs none of them
 
-    deviation = stdev(values) if len(values) > 1 else None
+    deviation = None
+    if len(values) > 1:
+        deviation = stdev(values) if all(map(math.isfinite, values)) else math.nan
     return Spread(fmean(values), median(values), min(values), max(values), deviation)
