@@ -16,8 +16,8 @@ import pytest
 
 import wtool
 from tests import forkserver
-from tests.models import Array
 from tests.steps import Steps
+from tests.training.lottery_files import QUIET, WORDS, assert_same, assert_same_folders, make_files, state
 from wtool.training.lottery import folder as lottery_folder
 from wtool.training.lottery import plan as lottery_plan
 from wtool.training.lottery import summaries
@@ -27,9 +27,6 @@ pytestmark = pytest.mark.tensorflow
 keras = pytest.importorskip("keras")
 datasets = pytest.importorskip("sklearn.datasets")
 
-QUIET = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": os.getcwd()}
-WORDS: dict[str, Any] = {"data": "digits.npz", "epochs": 2, "seed": 3, "sparsity": 0.75}
-
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -37,23 +34,6 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lottery")
     make_files(folder)
     return folder
-
-
-def make_files(folder: Path) -> None:
-    """Write `digits.npz` and `init.keras` into a folder."""
-    x, y = datasets.load_digits(return_X_y=True)
-    x = (x / 16).astype(np.float32)
-    np.savez(folder / "digits.npz", x_train=x[:96], y_train=y[:96], x_test=x[96:128], y_test=y[96:128])
-    keras.utils.set_random_seed(4)
-    layers = [
-        keras.layers.Dense(16, activation="relu", name="hidden"),
-        keras.layers.Dropout(0.1, name="dropout"),
-        keras.layers.Dense(10, activation="softmax", name="out"),
-    ]
-    made = keras.Sequential([keras.Input((64,)), *layers])
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, 30))
-    made.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], run_eagerly=True)
-    made.save(folder / "init.keras")
 
 
 @pytest.fixture(scope="module")
@@ -74,28 +54,6 @@ def here(first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("init.keras", "digits.npz"):
         shutil.copy(first / name, tmp_path)
     return tmp_path
-
-
-def state(path: Path | str) -> dict[str, Array]:
-    """Weights and optimizer slots of a file."""
-    with wtool.open_checkpoint(path) as found:
-        return {tensor.path: found.read(tensor).copy() for tensor in (*found.weights, *found.slots)}
-
-
-def assert_same(one: Path | str, other: Path | str) -> None:
-    left, right = state(one), state(other)
-    assert left.keys() == right.keys()
-    assert all(left[path].tobytes() == right[path].tobytes() for path in left), (one, other)
-
-
-def assert_same_folders(one: str, other: str) -> None:
-    paths = sorted(path.relative_to(one) for path in Path(one).rglob("*") if path.is_file())
-    assert paths == sorted(path.relative_to(other) for path in Path(other).rglob("*") if path.is_file())
-    for path in paths:
-        if path.suffix == ".keras":
-            assert_same(Path(one, path), Path(other, path))
-        else:
-            assert Path(one, path).read_text() == Path(other, path).read_text()
 
 
 # The plan.
@@ -517,7 +475,6 @@ def test_another_experiment_is_refused(whole: wtool.Lottery, first: Path, monkey
         ({"sparsity": 1.0, "rounds": 2}, "never reaches a sparsity of 1"),
         ({"rounds": 0}, "counted from 1 up"),
         ({"rewind_to": 2}, "cannot be rewound to epoch 2 of 2"),
-        ({"arms": []}, "one arm or more"),
         ({"arms": ["rewind", "rewind"]}, "each of them once"),
         ({"arms": "rewind"}, "arms is a list of texts"),
         ({"arms": ["rewinds"]}, "'rewinds' is no re-initialisation"),

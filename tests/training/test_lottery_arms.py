@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,11 @@ import numpy as np
 import pytest
 
 import wtool
+from tests import forkserver
+from tests.training.lottery_files import QUIET, WORDS, assert_same, assert_same_folders, make_files
 from wtool.training.lottery import plan as lottery_plan
 from wtool.training.lottery.arms import read_arm
+from wtool.training.lottery.grid import read_grid
 from wtool.training.lottery.plan import Experiment
 
 # Words.
@@ -131,9 +136,42 @@ def test_the_words_of_an_arm_come_before_those_of_the_experiment() -> None:
     }  # fmt: skip
 
 
+# Files of arms.
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- rewind\n- 'randomize,same_sign=no'\n- jitter,sd=.1\n",
+        '# a grid\n---\n\n  - rewind  # the ticket\n  - randomize,same_sign=no\n  - "jitter, sd=.1"',
+        "rewind\nrandomize,same_sign=no\njitter,sd=.1",
+    ],
+)
+def test_a_grid_is_a_list_of_arms(text: str, tmp_path: Path) -> None:
+    (tmp_path / "grid.yaml").write_text(text)
+    assert read_grid(tmp_path / "grid.yaml") == ("rewind", "randomize,same_sign=no", "jitter,sd=0.1")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("- rewind\n- rewinds", "grid.yaml: line 2 is no arm: 'rewinds' is no re-initialisation"),
+        ("arms:\n- rewind", "grid.yaml: line 1 is no arm: 'arms:' is no re-initialisation"),
+        ("[rewind, jitter]", "grid.yaml: line 1 is no arm: '\\[rewind' is no re-initialisation"),
+        ("- rewind,sd=1", "grid.yaml: line 1 is no arm: --arm has no word 'sd'"),
+        ("# nothing\n", "grid.yaml: lists no arm"),
+        ((1 << 20) * "#" + "\n", "grid.yaml: is too large"),
+    ],
+)
+def test_a_file_that_is_no_grid(text: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("grid.yaml").write_text(text)
+    with pytest.raises(wtool.WtoolError, match=f"^{told}"):
+        read_grid("grid.yaml")
+
+
 # The experiment.
 
-WORDS: dict[str, Any] = {"data": "digits.npz", "epochs": 2, "seed": 3, "sparsity": 0.75}
 GRID = (
     "rewind",
     "randomize,masks=rewind,same_sign=no",
@@ -147,13 +185,15 @@ GRID = (
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data, an initial model, and in `run` a grid of arms."""
-    lottery = pytest.importorskip("tests.training.test_lottery")
+    pytest.importorskip("keras")
+    pytest.importorskip("sklearn.datasets")
     folder = tmp_path_factory.mktemp("grid")
-    lottery.make_files(folder)
+    make_files(folder)
     before = Path.cwd()
     os.chdir(folder)
     try:
-        wtool.lottery("init.keras", out="run", scope="global", arms=GRID, **WORDS)
+        (folder / "grid.yaml").write_text("".join(f"- '{arm}'\n" for arm in GRID[1:]))
+        wtool.lottery("init.keras", out="run", scope="global", arms=GRID[:1], arms_from="grid.yaml", **WORDS)
     finally:
         os.chdir(before)
     return folder
@@ -219,12 +259,67 @@ def test_what_a_grid_has_measured(grid: Path) -> None:
     assert {line.epoch for line in lines if line.arm.startswith("constant")} == {2}
 
 
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_a_killed_grid_goes_on_to_the_same(grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGKILL after the first arm and after the third one, in the middle of whatever came then."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("init.keras", "digits.npz", "grid.yaml"):
+        shutil.copy(grid / name, tmp_path)
+    argv = ["lottery", "init.keras", "--data", "digits.npz", "--epochs", 2, "--seed", 3, "--sparsity", 0.75]
+    argv += ["--scope", "global", "--arm", "rewind", "--arms-from", "grid.yaml", "--out", "run"]
+    for lines in (4, 7):
+        process = subprocess.Popen(forkserver.wtool(*argv, training=True), env=QUIET, stderr=subprocess.PIPE, text=True)
+        path = Path("run/metrics.jsonl")
+        while not path.exists() or len(path.read_text().splitlines()) < lines:
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.005)
+        process.kill()
+        process.communicate()
+    words: dict[str, Any] = {**WORDS, "arms": GRID[:1], "arms_from": "grid.yaml", "scope": "global"}
+    assert 1 < wtool.lottery("init.keras", out="run", **words).trained < 6
+    assert_same_folders(str(grid / "run"), "run")
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_the_dense_training_of_another_experiment(grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found by content, whatever the files are called, and the rest is as if it had been done here."""
+    from wtool.training.lottery.summaries import read_metrics
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(grid / "init.keras", "mine.keras")
+    shutil.copy(grid / "digits.npz", "data.npz")
+    Path("grid.txt").write_text("rewind\nconstant,rewind_to=1,value=.1,keep_biases=yes\n")
+    words: dict[str, Any] = {**WORDS, "data": "data.npz", "arms_from": "grid.txt", "dense_from": grid / "run"}
+    done = wtool.lottery("mine.keras", out="own", scope="global", **words)
+    assert done.trained == 2
+    names = ["trained.keras", "early-1.keras", "rewind/round-1/trained.keras"]
+    for name in (*names, "constant,keep_biases=yes,rewind_to=1,value=0.1/round-1/trained.keras"):
+        same(f"own/trial-1/{name}", grid / "run" / "trial-1" / name)
+    theirs = {(line.arm, line.epoch): line for line in read_metrics(grid / "run")}
+    assert all(theirs[line.arm, line.epoch] == line for line in read_metrics("own"))
+    assert wtool.lottery("mine.keras", out="own", scope="global", **{**words, "seed": None}).trained == 0
+    for other, told in [
+        ({"seed": 4}, "run: holds an experiment with seed 3, not 4; its dense training is another one"),
+        ({"epochs": 3}, "with epochs 2, not 3"),
+        ({"batch_size": 16}, "with batch_size 32, not 16"),
+        ({"validation_data": "data.npz"}, "with data_hashes "),
+        ({"dense_from": "."}, "holds no experiment whose dense training"),
+        ({"data": np.zeros((1, 64))}, "data without a name"),
+    ]:
+        with pytest.raises(wtool.WtoolError, match=told):
+            wtool.lottery("mine.keras", out="more", **{**words, **other})
+    shutil.copytree(grid / "run", "run")
+    os.unlink("run/trial-1/trained.keras")
+    with pytest.raises(wtool.WtoolError, match=r"^run: has not kept trial-1/trained.keras \(--keep\)"):
+        wtool.lottery("mine.keras", out="more", **{**words, "dense_from": "run"})
+
+
 def kernels(path: Path | str) -> dict[str, Any]:
     with wtool.open_checkpoint(path) as found:
         return {tensor.path: found.read(tensor).copy() for tensor in found.weights if tensor.role == "kernel"}
 
 
 def same(one: Path | str, other: Path | str) -> None:
-    from tests.training.test_lottery import assert_same
-
     assert_same(one, other)

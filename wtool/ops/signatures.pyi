@@ -1368,10 +1368,12 @@ def lottery(
     last_layer_scale: float = 0.5,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
-    arms: Sequence[str] = ("rewind",),
+    arms: Sequence[str] = (),
+    arms_from: Path | None = None,
     same_sign: bool = True,
     rewind_to: int = 0,
     trials: int = 1,
+    dense_from: Path | None = None,
     validation_data: Any = None,
     validation_split: float | None = None,
     batch_size: int = 32,
@@ -1406,11 +1408,13 @@ def lottery(
         last_layer_scale (F): The output layer's kernel is pruned to S*F.
         include: Only tensors with paths like this (dense*/kernel); repeatable.
         exclude: No tensors with paths like this; repeatable.
-        arms: What tickets start from, and in which words the arm differs (randomize,same_sign=no);
-            repeatable.
+        arms: What tickets start from, and the words in which the arm differs (randomize,same_sign=no);
+            repeatable; rewind if there is no other.
+        arms_from: A file with further arms, one on each line.
         same_sign: Keep the sign of each initial value.
         rewind_to (K): Tickets begin at the end of this epoch of the dense network.
         trials (N): Each with new initial weights.
+        dense_from: Take the dense training over from this experiment, of the same model, data and seed.
         validation_data: As `data`; after each epoch.
         validation_split (S): Or the last share S of `data`.
         batch_size (N): Samples in a batch, where data does not come in batches.

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.layouts.registry import extension
@@ -18,8 +18,10 @@ from wtool.training.checks import check_validation
 from wtool.training.data import fingerprints
 from wtool.training.data.words import paths_of
 from wtool.training.fitting.epoch import Epoch
-from wtool.training.lottery import summaries
-from wtool.training.lottery.folder import Folder, claim, claimed, looked_at
+from wtool.training.lottery import sharing, summaries
+from wtool.training.lottery.description import claim, claimed, described_as, is_seed
+from wtool.training.lottery.folder import Folder, looked_at
+from wtool.training.lottery.grid import read_grid
 from wtool.training.lottery.options import Lottery, LotteryOptions, Trained
 from wtool.training.lottery.plan import TRAIN, Experiment, Step, is_kept, steps, wanted
 from wtool.words import Path
@@ -53,8 +55,14 @@ def _asked(model: str, options: LotteryOptions) -> tuple[Folder, dict[str, Any] 
     """Returns the experiment's folder, and the description that is to be written into it, or None."""
     asked = _experiment(options)
     base = looked_at(model, asked)
-    seed_is_given = options.seed is not None
-    asked, description = claimed(os.fspath(options.out), asked, base, _training(options), seed_is_given)
+    training, seed_is_given = _training(options), options.seed is not None
+    if options.dense_from is not None:
+        other = os.fspath(options.dense_from)
+        there = sharing.described(other)
+        if not seed_is_given and is_seed(there.get("seed")):
+            asked, seed_is_given = replace(asked, seed=there["seed"]), True
+        sharing.refuse_another(other, there, described_as(base, asked, training))
+    asked, description = claimed(os.fspath(options.out), asked, base, training, seed_is_given)
     # After all that tells of another experiment, which may have other data.
     check_validation(options.data, options.validation_data, options.validation_split)
     return Folder(os.fspath(options.out), base, asked), description
@@ -63,6 +71,8 @@ def _asked(model: str, options: LotteryOptions) -> tuple[Folder, dict[str, Any] 
 def _experiment(options: LotteryOptions) -> Experiment:
     chosen = {each.name: getattr(options, each.name) for each in fields(Experiment)}
     lists = {name: tuple(chosen[name]) for name in ("include", "exclude", "arms")}
+    lists["arms"] += () if options.arms_from is None else read_grid(options.arms_from)
+    lists["arms"] = lists["arms"] or ("rewind",)
     return Experiment(**{**chosen, **lists, "seed": fresh_seed() if options.seed is None else options.seed})
 
 
@@ -84,11 +94,10 @@ def _go(folder: Folder, options: LotteryOptions) -> Lottery:
     from wtool.training.lottery.steps import transform  # imports Keras, after all words were looked at
 
     plan = steps(folder.experiment, extension(folder.base.path))
-    lines = summaries.read_metrics(folder.out)
-    there = {step.output for step in plan if folder.is_there(step)}
-    recorded = {step.output for step in plan if step.operation == TRAIN and folder.is_recorded(step, lines)}
     kept = {step.output for step in plan if is_kept(step, options.keep, folder.experiment.rounds)}
-    todo = wanted(plan, there, recorded, kept)
+    there, todo = _left(folder, plan, kept)
+    if options.dense_from is not None and sharing.take_over(folder, os.fspath(options.dense_from), todo):
+        there, todo = _left(folder, plan, kept)
     trainings = [step for step in todo if step.operation == TRAIN]
     signal, trained = None, 0
     for number, step in enumerate(todo):
@@ -104,6 +113,14 @@ def _go(folder: Folder, options: LotteryOptions) -> Lottery:
         folder.clear(plan, kept, ())
     summary = tuple(summaries.summarise(summaries.read_metrics(folder.out)))
     return Lottery(folder.base.path, folder.out, folder.experiment.seed, trained, signal, summary)
+
+
+def _left(folder: Folder, plan: Sequence[Step], kept: Collection[str]) -> tuple[set[str], list[Step]]:
+    """Returns the outputs that are there, and the steps that are left."""
+    lines = summaries.read_metrics(folder.out)
+    there = {step.output for step in plan if folder.is_there(step)}
+    recorded = {step.output for step in plan if step.operation == TRAIN and folder.is_recorded(step, lines)}
+    return there, wanted(plan, there, recorded, kept)
 
 
 def _train(folder: Folder, step: Step, options: LotteryOptions, trainings: Sequence[Step]) -> int | None:

@@ -1,15 +1,14 @@
-"""The folder of a lottery experiment: which experiment it belongs to, and which results are there."""
+"""The folder of a lottery experiment: what is known of its model, and which results are there."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -20,8 +19,7 @@ from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.lost import saved_step
 from wtool.checkpoint.seal import is_sealed
-from wtool.errors import Refused, Usage, WtoolError
-from wtool.io.json_text import as_read, parse_object
+from wtool.errors import Usage, WtoolError
 from wtool.io.publish import write_whole
 from wtool.run.selection import by_role
 from wtool.run.target import stem_and_ending
@@ -30,11 +28,9 @@ from wtool.training.fitting import logs
 from wtool.training.lottery import learning_rate, summaries
 from wtool.training.lottery.arms import NEW, NONE, read_arm
 from wtool.training.lottery.plan import COPY, DRAW, PRUNE, TRAIN, Experiment, Step
-from wtool.training.lottery.summaries import MOST, Line, is_sound
+from wtool.training.lottery.summaries import Line, is_sound
 from wtool.training.saving.record import epochs_of
-from wtool.version import __version__
 
-FILE = "experiment.json"
 UNFINISHED = ".epochs"
 """Name of the folder of a training that goes on, with its latest checkpoint and its log."""
 
@@ -90,74 +86,6 @@ def _drawn(checkpoint: Checkpoint) -> tuple[str, ...]:
         if tensor.trainable and tensor.copy_of is None and (tensor.path in told or tensor.role.endswith("kernel"))
         if not tensor.role.endswith("bias")
     )
-
-
-def claimed(
-    folder: str, experiment: Experiment, base: Base, training: Mapping[str, Any], seed_is_given: bool
-) -> tuple[Experiment, dict[str, Any] | None]:
-    """Check that an experiment may be done in a folder; the folder is not changed.
-
-    An experiment may get more trials and further arms: what there is of it stays as it is.
-
-    Returns:
-        the experiment, with the seed from when it was begun.
-        its description, for `claim`; None if the folder holds the same one already.
-
-    Raises:
-        WtoolError: something else is there.
-        OSError: it is no folder.
-    """
-    path = os.path.join(folder, FILE)
-    mine = {
-        "model": {"name": os.path.basename(base.path), "hash": base.hash},
-        **as_read(asdict(experiment)),
-        **training,
-    }
-    if not os.path.exists(path):
-        if os.path.exists(folder) and os.listdir(folder):
-            raise WtoolError("is not empty, and holds no experiment; name another folder with --out", folder)
-        return experiment, mine
-    there = _read(path)
-    before = there.get("seed")
-    if not seed_is_given and type(before) is int and 0 <= before < MOST:
-        experiment, mine = replace(experiment, seed=before), {**mine, "seed": before}
-    other = [name for name, value in mine.items() if there.get(name) != value]
-    odd = next((name for name in other if not _grows(name, there.get(name), mine[name])), None)
-    if odd is not None and _is_begun(folder):
-        was, now = json.dumps(there.get(odd)), json.dumps(mine[odd])
-        raise WtoolError(f"holds an experiment with {odd} {was}, not {now}; name another folder with --out", folder)
-    return experiment, mine if other else None
-
-
-def claim(folder: str, description: Mapping[str, Any] | None) -> None:
-    """Make a folder, and write into it which experiment is done there."""
-    os.makedirs(folder, exist_ok=True)
-    if description is not None:
-        text = json.dumps({**description, "wtool": __version__}, indent=1) + "\n"
-        write_whole(os.path.join(folder, FILE), text.encode())
-
-
-def _grows(name: str, was: Any, now: Any) -> bool:
-    """Returns whether a change of a parameter only adds steps to those that were done."""
-    if name == "trials":
-        return type(was) is int and was < now
-    return name == "arms" and isinstance(was, list) and all(arm in now for arm in was)
-
-
-def _is_begun(folder: str) -> bool:
-    """Returns whether an epoch has ended; before that, the experiment may still be changed."""
-    begun = os.path.join(folder, "trial-1", UNFINISHED)
-    if os.path.exists(os.path.join(folder, summaries.FILE)):
-        return True
-    return os.path.isdir(begun) and any(entry.stat().st_size for entry in os.scandir(begun))
-
-
-def _read(path: str) -> dict[str, Any]:
-    with open(path, errors="replace") as file:
-        try:
-            return parse_object(file.read(), FILE)
-        except Refused:
-            raise WtoolError("is no description of an experiment; name another folder with --out", path) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,13 +163,13 @@ class Folder:
         """Returns the lines of a training's log, as the experiment's metrics have them."""
         if not os.path.exists(log):
             return []
-        remaining = self._remaining(self.path(step.model))
+        remaining = self.remaining(self.path(step.model))
         rows = logs.rows(log)
         where = (step.trial, step.arm, step.round, step.sparsity, remaining)
         found = [Line(*where, row.pop(logs.FIRST, 0), row) for row in rows]
         return [line for line in found if is_sound(line) and self.is_of(step, line)]
 
-    def _remaining(self, path: str) -> float:
+    def remaining(self, path: str) -> float:
         """Returns the share of non-zero values among the weights that are pruned."""
         with open_checkpoint(path) as found:
             chosen = by_role(

@@ -55,10 +55,20 @@ class LotteryOptions(Checked):
     last_layer_scale: float = like(Experiment, "last_layer_scale")
     include: Sequence[str] = like(Experiment, "include")
     exclude: Sequence[str] = like(Experiment, "exclude")
-    arms: Sequence[str] = like(Experiment, "arms")
+    arms: Sequence[str] = option(
+        (),
+        "What tickets start from, and the words in which the arm differs (randomize,same_sign=no); repeatable; rewind "
+        "if there is no other.",
+        metavar="ARM",
+        words=("arm", "reinit"),
+    )
+    arms_from: Path | None = option(None, "A file with further arms, one on each line.", metavar="FILE")
     same_sign: bool = like(Experiment, "same_sign")
     rewind_to: int = like(Experiment, "rewind_to")
     trials: int = like(Experiment, "trials")
+    dense_from: Path | None = option(
+        None, "Take the dense training over from this experiment, of the same model, data and seed.", metavar="RUN/"
+    )
     validation_data: Any = like(Resume, "validation_data")
     validation_split: float | None = like(Resume, "validation_split")
     batch_size: int = like(Resume, "batch_size")

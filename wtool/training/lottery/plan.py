@@ -62,12 +62,7 @@ class Experiment:
     last_layer_scale: float = option(0.5, "The output layer's kernel is pruned to S*F.", metavar="F")
     include: tuple[str, ...] = like(Selection, "include")
     exclude: tuple[str, ...] = like(Selection, "exclude")
-    arms: tuple[str, ...] = option(
-        ("rewind",),
-        "What tickets start from, and in which words the arm differs (randomize,same_sign=no); repeatable.",
-        metavar="ARM",
-        words=("arm", "reinit"),
-    )
+    arms: tuple[str, ...] = ("rewind",)
     same_sign: bool = like(Randomize, "same_sign")
     rewind_to: int = option(0, "Tickets begin at the end of this epoch of the dense network.", metavar="K", low=0)
     trials: int = option(1, "Each with new initial weights.", metavar="N", low=1)

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from wtool.io.places import Target
-from wtool.io.publish import Draft
 from wtool.ops import transforms
 from wtool.run.target import stem_and_ending
 from wtool.training.data.words import paths_of
@@ -18,6 +16,7 @@ from wtool.training.lottery.arms import NONE, read_arm
 from wtool.training.lottery.counts import prune_as_many
 from wtool.training.lottery.folder import UNFINISHED, Folder
 from wtool.training.lottery.plan import COPY, DRAW, PRUNE, Experiment, Step
+from wtool.training.lottery.sharing import copy
 from wtool.training.resume import resume
 from wtool.training.resume_options import Resume
 
@@ -33,7 +32,7 @@ def transform(folder: Folder, step: Step) -> None:
     chosen: dict[str, Any] = {"include": experiment.include, "exclude": experiment.exclude}
     initial = None if step.initial is None else folder.path(step.initial)
     if step.operation == COPY:
-        _copy(model, output)
+        copy(model, output)
     elif step.operation == DRAW:
         drawn = folder.base.drawn
         transforms.randomize(model, initial=model, include=drawn, same_sign=False, keep_biases=True, **common)
@@ -63,12 +62,6 @@ def _prune(experiment: Experiment, step: Step, model: str, common: Mapping[str, 
     finally:
         with suppress(FileNotFoundError):
             os.unlink(counted)
-
-
-def _copy(model: str, output: str) -> None:
-    with Draft(Target.at(output, force=True)) as draft, open(model, "rb") as file:
-        shutil.copyfileobj(file, draft.file)
-        draft.publish()
 
 
 def train(folder: Folder, step: Step, how: Mapping[str, Any], after: Callable[[Epoch], None]) -> int | None:
