@@ -8,6 +8,7 @@ from wtool.checkpoint.inputs import expanded
 from wtool.checkpoint.layouts.registry import extension
 from wtool.errors import Usage
 from wtool.run.target import goal_of, one_place
+from wtool.training.saving.record import best_of, is_checkpoint
 
 STEM = "average"
 """Name, without its extension, of an output that nobody named."""
@@ -19,6 +20,8 @@ Named = list[tuple[str, str]]
 def inputs_but(output: str | os.PathLike[str] | None, words: list[str], stem: str = STEM) -> tuple[Named, list[str]]:
     """The models that the words mean, without an earlier output among what folders and patterns hold; and notes.
 
+    The best model of a training, which `wtool resume --save-best` saves among the checkpoints, is left out as well.
+
     Args:
         output: a file, a folder, `-`, or None for the default name.
         words: files, folders, patterns, or `-`.
@@ -28,15 +31,19 @@ def inputs_but(output: str | os.PathLike[str] | None, words: list[str], stem: st
         Usage: no model is left.
     """
     paths: Named = []
-    skipped: list[str] = []
-    for word, path in expanded(words):
+    notes: list[str] = []
+    found = expanded(words)
+    numbered = {os.path.dirname(path) for _, path in found if is_checkpoint(path)}
+    for word, path in found:
         if word != path and _is_output(path, None if output is None else os.fspath(output), stem):
-            skipped.append(path)
+            notes.append(f"{path} is the output of this command, not an input")
+        elif word != path and path == best_of(os.path.dirname(path)) and os.path.dirname(path) in numbered:
+            notes.append(f"{path} is the best of the checkpoints beside it, not another input")
         else:
             paths.append((word, path))
     if not paths:
         raise Usage(f"no checkpoints to {STEM}" if stem == STEM else "no models")
-    return paths, [f"{path} is the output of this command, not an input" for path in skipped]
+    return paths, notes
 
 
 def _is_output(path: str, output: str | None, stem: str) -> bool:

@@ -949,6 +949,9 @@ def resume(
     stroke: float | str | Mapping[str, Any] | None = None,
     prune: Sequence[float] | str | Mapping[str, Any] | None = None,
     neuroplast: Sequence[float] | str | Mapping[str, Any] | None = None,
+    early_stopping: str | Mapping[str, Any] | None = None,
+    reduce_lr: str | Mapping[str, Any] | None = None,
+    save_best: str | Mapping[str, Any] | None = None,
     checkpoints: Path | None = None,
     save_every: int | None = None,
     log: Path | None = None,
@@ -984,6 +987,9 @@ def resume(
             ratio=R,WORD=VALUE,...
         prune: After each epoch, zero for weights in [A, B]; or WORD=VALUE,...
         neuroplast: After each epoch, new values for weights in [A, B]; or WORD=VALUE,...
+        early_stopping: End when a metric is no better: monitor=val_loss,patience=2.
+        reduce_lr: Then reduce the learning rate: monitor=val_loss,factor=.5,patience=1.
+        save_best: Save the best epoch as best.keras among the checkpoints.
         checkpoints: Save ckpt-0001.keras and so on here, numbered by epoch.
         save_every (N): Epochs between checkpoints; 1 by default.
         log: A .csv or .jsonl file that gets a line for each epoch.

@@ -22,6 +22,7 @@ from wtool.training.callback_words import EPOCH_ENDS
 from wtool.training.data.words import check_data
 from wtool.training.evaluate_options import Evaluate
 from wtool.training.fitting.logs import check_log
+from wtool.training.monitor_options import SaveBest, monitors_of
 from wtool.training.resume_options import Resume
 from wtool.training.saving.record import OPERATION
 
@@ -78,7 +79,7 @@ def check_resume(model: str, options: Resume) -> Goal:
     rate = options.learning_rate
     if rate is not None and not 0 <= rate < math.inf:
         raise Usage(f"a learning rate of {rate} is none")
-    _check_transforms(options)
+    _check_callbacks(options)
     check_validation(options.data, options.validation_data, options.validation_split)
     _check_model(model)
     _check_reports(options)
@@ -115,10 +116,13 @@ def _check_model(path: str) -> None:
             refuse_weights_only(checkpoint)
 
 
-def _check_transforms(options: Resume) -> None:
+def _check_callbacks(options: Resume) -> None:
     for name, callback in EPOCH_ENDS.items():
         if getattr(options, name) is not None:
             callback.given(getattr(options, name))
+    for monitor in monitors_of(options):
+        if isinstance(monitor, SaveBest) and options.checkpoints is None:
+            raise Usage("--save-best METRIC needs a folder, --checkpoints")
 
 
 def _check_reports(options: Resume) -> None:

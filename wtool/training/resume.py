@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, replace
+from typing import Any
 
 from wtool.checkpoint.lineage import Input
 from wtool.errors import WtoolError
@@ -16,6 +17,7 @@ from wtool.training.data import fingerprints
 from wtool.training.data.words import paths_of
 from wtool.training.fitting import masks
 from wtool.training.loading.load import Loaded, import_all, load
+from wtool.training.monitor_options import monitors_of, recorded
 from wtool.training.resume_options import Resume, Resumed
 from wtool.training.saving.record import Position, TrainingPlan, epochs_of, left_behind
 from wtool.training.saving.save import check_target, folder_of
@@ -45,8 +47,9 @@ def resume(model: str, options: Resume) -> Resumed:
             raise WtoolError(f"{loaded.lost}; --new-optimizer starts another")
         plan = _plan(loaded, options)
         found = [] if options.force else list(left_behind(plan, target, options.checkpoints))
-        if any(each.path == target and each.at == plan.end for each in found):
-            return Resumed(model, target, plan.end.epoch, found[0].seed, {}, skipped=True)
+        done = next((each for each in found if each.path == target and (each.ended or each.at == plan.end)), None)
+        if done is not None:
+            return Resumed(model, target, done.at.epoch, done.seed, {}, skipped=True)
         replaces = options.force or any(each.path == target for each in found)
         if goal.makes_folder:  # only now: a refused model leaves no folder
             make_ready(replace(goal, force=replaces))
@@ -59,7 +62,7 @@ def resume(model: str, options: Resume) -> Resumed:
 def _plan(loaded: Loaded, options: Resume) -> TrainingPlan:
     held = options.hold_zeros
     is_masked = held is None and bool(masks.masked_variables(loaded))
-    parameters = {
+    parameters: dict[str, Any] = {
         "data": paths_of(options.data),
         "validation_data": paths_of(options.validation_data),
         "batch_size": options.batch_size,
@@ -73,6 +76,7 @@ def _plan(loaded: Loaded, options: Resume) -> TrainingPlan:
         for name, callback in EPOCH_ENDS.items()
         if getattr(options, name) is not None
     }
+    parameters |= {monitor.key: recorded(monitor) for monitor in monitors_of(options)}
     parameters |= {name: value for name, value in asdict(compilation_of(options)).items() if value != ()}
     seed = options.seed
     start = epochs_of(loaded.lineage)

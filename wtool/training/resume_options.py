@@ -56,6 +56,15 @@ class Resume(Checked):
     neuroplast: Sequence[float] | str | Mapping[str, Any] | None = option(
         None, "After each epoch, new values for weights in [A, B]; or WORD=VALUE,...", metavar="A,B"
     )
+    early_stopping: str | Mapping[str, Any] | None = option(
+        None, "End when a metric is no better: monitor=val_loss,patience=2.", metavar="WORDS"
+    )
+    reduce_lr: str | Mapping[str, Any] | None = option(
+        None, "Then reduce the learning rate: monitor=val_loss,factor=.5,patience=1.", metavar="WORDS"
+    )
+    save_best: str | Mapping[str, Any] | None = option(
+        None, "Save the best epoch as best.keras among the checkpoints.", metavar="METRIC"
+    )
     checkpoints: Path | None = option(None, "Save ckpt-0001.keras and so on here, numbered by epoch.", metavar="DIR")
     save_every: int | None = option(None, "Epochs between checkpoints; 1 by default.", metavar="N", low=1)
     log: Path | None = option(None, "A .csv or .jsonl file that gets a line for each epoch.", metavar="FILE")

@@ -10,21 +10,25 @@ from typing import Any
 
 import keras
 
+from wtool.checkpoint.lineage import last_record
 from wtool.errors import Usage, WtoolError
 from wtool.training.callback_words import EPOCH_ENDS
 from wtool.training.data import reading
 from wtool.training.data.samples import Samples
-from wtool.training.fitting import holding, logs, masks, randomness
+from wtool.training.fitting import holding, logs, masks, monitors, randomness
 from wtool.training.fitting.callbacks import NeuroPlast, Pruning, Stroke
 from wtool.training.fitting.compiling import Compilation, compile_model
 from wtool.training.fitting.epoch import Epoch
 from wtool.training.fitting.loop import Stop, fit, stopping_on_signals
 from wtool.training.fitting.telling import Log
 from wtool.training.loading.load import Loaded, load
+from wtool.training.monitor_options import SaveBest, monitors_of
 from wtool.training.resume_options import Resume, Resumed
-from wtool.training.saving.record import Left, Position, TrainingPlan, checkpoint_of, latest
+from wtool.training.saving.record import Left, Position, TrainingPlan, best_of, checkpoint_of, is_best_of, latest
 from wtool.training.saving.save import Diverged, refuse_nonfinite, save
 from wtool.training.variables import in_order
+
+_OF_ANOTHER = "exists already, and is of another training; --force replaces it"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,15 +58,20 @@ class TrainingRun:
         if last is None and not self.options.new_optimizer:
             notes = (*self.loaded.notes, *notes)
         at, plan = (self.plan.start, self.plan) if last is None else (last.at, replace(self.plan, seed=last.seed))
-        model = self._begun(last, plan)
-        self._prepare_folder(at, found)
+        begun = self._begun(last, plan)
+        model = begun.model
         held = self._hold(model)
         saver = CheckpointSaver(self, plan, held)
+        saver.watching = self._watching(model, saver, validation is not None)
+        monitors.restore(saver.watching, last_record(begun.lineage), plan)
+        self._prepare_folder(at, found, saver)
         epochs: list[Epoch] = []
         reports, told = self._reports(at, epochs.append, goes_on=last is not None)
-        callbacks = [*self._transforms(plan, at), *reports]
+        # The best model is saved with the weights that were measured, before transforms change them.
+        callbacks = [*saver.watching, *self._transforms(plan, at), *reports]
+        stop_epoch = at.epoch if last is not None and last.ended else self.plan.end.epoch
         try:
-            at, stop = self._train(model, (data, validation), at, callbacks, saver)
+            at, stop = self._train(model, (data, validation), at, stop_epoch, callbacks, saver)
         except Diverged as error:
             good = saver.last or (last.path if last else self.loaded.name)
             raise Diverged(f"{error.message}; the last good model is {good}") from None
@@ -78,11 +87,17 @@ class TrainingRun:
             validation_samples=validation.size if isinstance(validation, Samples) else None,
             held=sum(each.count for each in held),
             signal=stop.signal,
-            notes=(*notes, *told, *saver.notes),
+            notes=(*notes, *told, *saver.notes, *monitors.notes(saver.watching)),
         )
 
     def _train(
-        self, model: Any, data: tuple[Any, Any], at: Position, callbacks: Sequence[Any], saver: CheckpointSaver
+        self,
+        model: Any,
+        data: tuple[Any, Any],
+        at: Position,
+        stop_epoch: int,
+        callbacks: Sequence[Any],
+        saver: CheckpointSaver,
     ) -> tuple[Position, Stop]:
         """Train to the end, or until a signal comes, and save the model. Returns the position that was reached."""
         with stopping_on_signals(Stop()) as stop:
@@ -90,7 +105,7 @@ class TrainingRun:
                 model,
                 data[0],
                 at,
-                self.plan.end.epoch,
+                stop_epoch,
                 seed=saver.plan.seed,
                 batch_size=self.options.batch_size,
                 shuffle=self.options.shuffle,
@@ -99,13 +114,14 @@ class TrainingRun:
                 callbacks=[*callbacks, saver],
                 stop=stop,
                 bar=self.options.bar,
+                whole_epochs=any(not each.settings.monitor.startswith("val_") for each in saver.watching),
             )
-            if at == self.plan.end:
+            if stop.at is None:
                 holding.settle(model, saver.held)
             saver.save(model, self.target, at, self.replaces)
         return at, stop
 
-    def _begun(self, last: Left | None, plan: TrainingPlan) -> Any:
+    def _begun(self, last: Left | None, plan: TrainingPlan) -> Loaded:
         """Returns the model with which training begins, or the checkpoint from which it goes on."""
         loaded = self.loaded
         if last is None:
@@ -117,7 +133,7 @@ class TrainingRun:
             if loaded.lost or loaded.uncompiled:
                 raise WtoolError(f"{loaded.lost or loaded.uncompiled}; remove it to begin anew", last.path)
         randomness.restore(loaded.model, loaded.lineage, plan.seed)
-        return loaded.model
+        return loaded
 
     def _data(self) -> tuple[Any, Any]:
         """Returns the data for training and for validation (None for no validation)."""
@@ -132,11 +148,11 @@ class TrainingRun:
             return data, None
         return data, reading.read_data(self.options.data if other is None else other, model, "test", batch_size)
 
-    def _prepare_folder(self, at: Position, found: Sequence[Left]) -> None:
+    def _prepare_folder(self, at: Position, found: Sequence[Left], saver: CheckpointSaver) -> None:
         """Make the folder of checkpoints.
 
         Raises:
-            WtoolError: a file of another training has the name of a checkpoint of this run.
+            WtoolError: a file of another training has the name of a checkpoint of this run, or of its best model.
         """
         folder = self.options.checkpoints
         if folder is None:
@@ -149,7 +165,12 @@ class TrainingRun:
                 with suppress(FileNotFoundError):
                     os.unlink(path)  # or a run that goes on from here would take it for its own
             elif self.saves_at(epoch) and os.path.exists(path) and path not in own:
-                raise WtoolError("exists already, and is of another training; --force replaces it", path)
+                raise WtoolError(_OF_ANOTHER, path)
+        best = best_of(folder)
+        for each in saver.watching:
+            is_in_the_way = isinstance(each.settings, SaveBest) and not self.options.force and os.path.exists(best)
+            if is_in_the_way and not is_best_of(saver.plan, best, {each.settings.key: each.state()}):
+                raise WtoolError(_OF_ANOTHER, best)
 
     def saves_at(self, epoch: int) -> bool:
         """Returns whether a checkpoint is saved at the end of an epoch."""
@@ -176,6 +197,14 @@ class TrainingRun:
                 made.append(kind(**EPOCH_ENDS[name].given(value), seed=plan.seed))
                 made[-1].epochs_completed = at.epoch
         return made
+
+    def _watching(self, model: Any, saver: CheckpointSaver, validates: bool) -> list[monitors.Watching]:
+        """Returns the callbacks that watch metrics."""
+        settings = monitors_of(self.options)
+        for each in settings:
+            if each.monitor.startswith("val_") and not validates:
+                raise Usage(f"{each.word} watches {each.monitor}: name --validation-data or --validation-split")
+        return monitors.watching(settings, model, saver.save_best)
 
     def _reports(
         self, at: Position, remember: Callable[[Epoch], None], goes_on: bool
@@ -204,6 +233,7 @@ class CheckpointSaver(keras.callbacks.Callback):
     Attributes:
         plan: of the run, with its seed.
         held: the variables whose zeros are held.
+        watching: callbacks whose states are saved as well.
         last: path of the last checkpoint, or None.
         notes: what is worth knowing of the file that was saved last, one line each.
     """
@@ -213,6 +243,7 @@ class CheckpointSaver(keras.callbacks.Callback):
         self._run = run
         self.plan = plan
         self.held = held
+        self.watching: Sequence[monitors.Watching] = ()
         self.last: str | None = None
         self.notes: tuple[str, ...] = ()
 
@@ -225,6 +256,12 @@ class CheckpointSaver(keras.callbacks.Callback):
         path = checkpoint_of(folder, epoch + 1)
         self.save(self.model, path, Position(epoch + 1), force=True)  # `_prepare_folder` looked at older files
         self.last = path
+
+    def save_best(self, model: Any, epochs: int) -> None:
+        """Save the model as the best one after so many epochs."""
+        folder = self._run.options.checkpoints
+        assert folder is not None
+        self.save(model, best_of(folder), Position(epochs), force=True)
 
     def save(self, model: Any, path: str, at: Position, force: bool) -> None:
         """Save the model as it is at a position.
@@ -241,5 +278,5 @@ class CheckpointSaver(keras.callbacks.Callback):
         """
         refuse_nonfinite(model)
         holding.check_held(self.held)
-        record = self.plan.record(at, randomness.states(model))
+        record = self.plan.record(at, {**randomness.states(model), **monitors.states(self.watching)})
         self.notes = save(model, path, [*self._run.loaded.lineage, record], force=force)

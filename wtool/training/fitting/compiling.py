@@ -47,7 +47,7 @@ def compile_model(model: Any, wanted: Compilation, trains: bool = True, why: str
     if wanted.loss or wanted.metrics or wanted.optimizer:
         _compile(model, wanted)
     if wanted.learning_rate is not None:
-        _set_learning_rate(model.optimizer, wanted.learning_rate)
+        set_learning_rate(model.optimizer, wanted.learning_rate)
 
 
 def _compile(model: Any, wanted: Compilation) -> None:
@@ -78,7 +78,12 @@ def _known_metrics(names: tuple[str, ...]) -> None:
             keras.metrics.get(name)
 
 
-def _set_learning_rate(optimizer: Any, rate: float) -> None:
+def set_learning_rate(optimizer: Any, rate: float) -> None:
+    """Set the learning rate of an optimizer.
+
+    Raises:
+        Usage: the rate follows a schedule.
+    """
     try:
         optimizer.learning_rate = rate
     except TypeError:

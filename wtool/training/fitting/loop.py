@@ -60,6 +60,7 @@ def fit(
     callbacks: Sequence[Any] = (),
     stop: Stop | None = None,
     bar: bool = False,
+    whole_epochs: bool = False,
 ) -> Position:
     """Train from a position to the end of epoch `stop_epoch`, counted from 1, as one uninterrupted `fit` would have.
 
@@ -75,9 +76,11 @@ def fit(
         callbacks: Keras's, called in this order.
         stop: says when to end early (see `stopping_on_signals`).
         bar: Keras's progress bar.
+        whole_epochs: whether a signal ends training only at the end of the epoch: the metrics of the rest of an epoch
+            are not those of the epoch.
 
     Returns:
-        where training is.
+        where training is; before `stop_epoch` where a callback ended training.
 
     Raises:
         Diverged: the loss became NaN or infinite.
@@ -89,6 +92,7 @@ def fit(
     keras.utils.set_random_seed(seed % SEEDS)
     for first, last in pairwise(_parts((data, validation), start, stop_epoch)):
         skip = start.batch if first == start.epoch else 0
+        ending = _Stopping(stop, skip, last, stop_epoch, whole_epochs)
         try:
             batches = fed(data, batch_size, seed if shuffle else None, first, skip)
             own = [EpochOfBatches(batches)] if isinstance(batches, Batches) else []
@@ -100,7 +104,7 @@ def fit(
                     epochs=last,
                     shuffle=False,
                     validation_data=None if validation is None else fed(validation, batch_size),
-                    callbacks=[*own, _Finite(), *callbacks, _Stopping(stop, skip, last, stop_epoch)],
+                    callbacks=[*own, _Finite(), *callbacks, ending],
                     verbose=1 if bar else 0,
                 )
         except _Stopped:
@@ -112,6 +116,9 @@ def fit(
             raise
         except Exception as error:  # Keras and TensorFlow raise what they like where data does not fit a model
             raise misfit(error, "train") from error
+        else:
+            if model.stop_training:
+                return Position(ending.epoch + 1)
     return Position(stop_epoch)
 
 
@@ -164,23 +171,24 @@ class _Stopping(keras.callbacks.Callback):
     averages.
     """
 
-    def __init__(self, stop: Stop, skipped: int, last: int, stop_epoch: int) -> None:
+    def __init__(self, stop: Stop, skipped: int, last: int, stop_epoch: int, whole_epochs: bool) -> None:
         super().__init__()
+        self.epoch = 0
         self._stop = stop
         self._skipped = skipped
         self._last = last
         self._stop_epoch = stop_epoch
-        self._epoch = 0
+        self._whole_epochs = whole_epochs
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._epoch = epoch
+        self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._stop.signal is not None and batch + 1 != self.params.get("steps"):
-            self._end(Position(self._epoch, self._skipped + batch + 1))
+        if self._stop.signal is not None and not self._whole_epochs and batch + 1 != self.params.get("steps"):
+            self._end(Position(self.epoch, self._skipped + batch + 1))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if epoch + 1 == self._stop_epoch:
+        if epoch + 1 == self._stop_epoch or self.model.stop_training:
             return  # all is done
         if self._stop.signal is not None:
             self._end(Position(epoch + 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,7 +16,11 @@ from wtool.errors import WtoolError
 
 OPERATION = "resume"
 
-ORDER = ("operation", "parameters", "inputs", "seed", "epoch", "batch", "wtool", "random_states", "result")
+CALLBACKS, ENDED = "callbacks", "ended"
+"""Keys of a record: the states of callbacks that watch metrics, and whether one of them ended training early."""
+
+_PLACE = ("epoch", "batch", ENDED)
+ORDER = ("operation", "parameters", "inputs", "seed", *_PLACE, "wtool", "random_states", CALLBACKS, "result")
 """The keys of a record of training, in the order in which they are written."""
 
 
@@ -48,7 +53,7 @@ class TrainingPlan:
     end: Position
 
     def record(self, at: Position, states: Mapping[str, Any] | None = None) -> Record:
-        """Returns the record of a model at a position, with the states of its random layers, if any."""
+        """Returns the record of a model at a position, with the states of its random layers and callbacks, if any."""
         place = {"epoch": at.epoch, **({"batch": at.batch} if at.batch else {}), **(states or {})}
         return Record(OPERATION, self.parameters, tuple(self.inputs), self.seed, more=place, order=ORDER)
 
@@ -62,6 +67,19 @@ class TrainingPlan:
         whole = all(isinstance(number, int) for number in (at.epoch, at.batch, there.get("seed")))
         return at if whole and self.start.epoch <= at.epoch <= self.end.epoch and at.batch >= 0 else None
 
+    def has_data_of(self, record: Record) -> bool:
+        """Returns whether a record is of a training with this data, by content."""
+        mine, there = self.record(self.start).as_read(), record.to_json()
+        return record.operation == OPERATION and _data(mine) == _data(there)
+
+
+def _data(record: Mapping[str, Any]) -> list[Any]:
+    """Returns what a record tells of the data: the hashes, and which part is for validation."""
+    inputs, parameters = record.get("inputs"), record.get("parameters")
+    told = [each for each in inputs if isinstance(each, dict)] if isinstance(inputs, list) else []
+    files = [[each.get("as"), each.get("hash")] for each in told if each.get("as") != "model"]
+    return [files, parameters.get("validation_split") if isinstance(parameters, dict) else None]
+
 
 @dataclass(frozen=True, slots=True)
 class Left:
@@ -72,12 +90,14 @@ class Left:
         at: its position in the training.
         seed: of the earlier run.
         hash: content hash of the file.
+        ended: whether training ended there, before the last epoch.
     """
 
     path: str
     at: Position
     seed: int
     hash: str
+    ended: bool = False
 
 
 def epochs_of(lineage: Sequence[Record]) -> int:
@@ -100,12 +120,40 @@ def left_behind(plan: TrainingPlan, target: str, folder: str | os.PathLike[str] 
             record = last_record(there.lineage)
             at = plan.position(record)
             if at is not None and is_sealed(there):  # otherwise another tool has changed it since
-                yield Left(path, at, record.to_json()["seed"], there.finish()[0])
+                told = record.to_json()
+                yield Left(path, at, told["seed"], there.finish()[0], told.get(ENDED) is True)
 
 
 def checkpoint_of(folder: str | os.PathLike[str], epoch: int) -> str:
     """Returns the path of the checkpoint of the end of an epoch."""
     return os.path.join(os.fspath(folder), f"ckpt-{epoch:04d}.keras")
+
+
+def is_checkpoint(path: str) -> bool:
+    """Returns whether a path has the name of a checkpoint of the end of an epoch."""
+    return re.fullmatch(r"ckpt-[0-9]{4,}\.keras", os.path.basename(path)) is not None
+
+
+def best_of(folder: str | os.PathLike[str]) -> str:
+    """Returns the path of the best model of a training with checkpoints in a folder."""
+    return os.path.join(os.fspath(folder), "best.keras")
+
+
+def is_best_of(plan: TrainingPlan, path: str, states: Mapping[str, Any]) -> bool:
+    """Returns whether a file is the best model of a training so far.
+
+    Args:
+        plan: of the training.
+        path: of the file.
+        states: the state of the callback that saves the best model, by its name, when the training begins: a best model
+            of the training that this one goes on from has the same.
+    """
+    with suppress(WtoolError), open_checkpoint(path) as there:
+        record = last_record(there.lineage)
+        told = record.more.get(CALLBACKS)
+        is_earlier = isinstance(told, dict) and all(told.get(name) == state for name, state in states.items())
+        return plan.position(record) is not None or is_earlier
+    return False
 
 
 def latest(found: Sequence[Left], can_skip: bool) -> tuple[Left | None, tuple[str, ...]]:
