@@ -111,6 +111,12 @@ def held_zeros(smoke: bool, seconds: Path) -> Contender:
     return Contender("held zeros", argv, lambda: remove(seconds))
 
 
+def shrunk_speed(smoke: bool, folder: Path, figures: Path) -> Contender:
+    """Dense, pruned and shrunk models, which predict in turns in one process."""
+    argv = [sys.executable, str(HERE / "shrunk_speed.py"), str(folder), str(figures), *(["--smoke"] if smoke else [])]
+    return Contender("shrunk models", argv, lambda: remove(figures))
+
+
 def wtool_help(command: Sequence[str]) -> Contender:
     return Contender("wtool --help", [*command, "--help"])
 

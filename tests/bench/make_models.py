@@ -3,9 +3,9 @@
     python tests/bench/make_models.py build/bench
 
 `resnet50/` holds 20 checkpoints of ResNet50 (about 100 MB each) and `wide/` ten of stacked Dense layers (about four
-times as large); `huge/` one model of 1 GB; `zoo/` 500 of ResNet-20 for CIFAR, 1.3 MB each. Every one is
-the same model plus small noise of its own. `old/` holds ResNet50 and a small model as Keras 2 saves them in `.h5`.
-Needs the extras `train` and `readers`.
+times as large); `huge/` one model of 1 GB; `zoo/` 500 of ResNet-20 for CIFAR, 1.3 MB each; `small/` one of 16 KB. Every
+one is the same model plus small noise of its own. `old/` holds ResNet50 and a small model as Keras 2 saves them in
+`.h5`. Needs the extras `train` and `readers`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-SETS = {"resnet50": 20, "wide": 10, "huge": 1, "zoo": 500}
+SETS = {"resnet50": 20, "wide": 10, "huge": 1, "zoo": 500, "small": 1}
 
 
 def build(name: str) -> Any:
@@ -29,6 +29,8 @@ def build(name: str) -> Any:
         return keras.applications.ResNet50(weights=None)
     if name == "zoo":
         return resnet20()
+    if name == "small":
+        return keras.Sequential([keras.Input((8,)), *(keras.layers.Dense(8) for _ in range(2))])
     inputs = keras.Input((4096,))
     outputs = inputs
     for _ in range(6 if name == "wide" else 16):

@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import contenders
 from contenders import Contender, Run, measure
@@ -35,6 +36,7 @@ BEGIN, END = "<!-- made by make bench: begin -->", "<!-- made by make bench: end
 ROUNDS, HELP_ROUNDS, MEMORY_ROUNDS = 5, 20, 3
 SLOW, SLOW_ROUNDS = 60.0, 2
 KERAS_MODELS = 40
+SHRUNK_HEAD = ["half of the channels, half of the weights", "parameters, M", "multiply-adds, M", "MB", "ms", "speed"]
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,29 @@ class Bench:
             self.measure(contender)
         return self.in_turns(taking_part, {each.name: 1 if self.smoke else ROUNDS for each in taking_part})
 
+    def shrinking(self) -> dict[str, list[Run]]:
+        """Runs of `cp` on ResNet50, of `wtool shrink` of a small model and of that one, and of `wtool prune`."""
+        small, model = self.folder / "small" / "ckpt-1.keras", self.small[0]
+        out = self.out / "shrunk.keras"
+        taking_part = [
+            contenders.copy(model, self.out / "copy.keras"),
+            contenders.wtool_on(self.command, ["shrink", "--sparsity", ".5"], small, out, " of a small model"),
+            contenders.wtool_on(self.command, ["shrink", "--sparsity", ".5"], model, out),
+            contenders.wtool_on(self.command, ["prune", "--sparsity", ".5"], model, out),
+        ]
+        for contender in taking_part:
+            self.measure(contender)
+        return self.in_turns(taking_part, {each.name: 1 if self.smoke else ROUNDS for each in taking_part})
+
+    def shrunk(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Model -> `dense`, `pruned` or `shrunk` -> its size and its speed, as `shrunk_speed.py` tells them."""
+        figures = self.out / "shrunk.json"
+        self.measure(contenders.shrunk_speed(self.smoke, self.out / "shrunk", figures))
+        found: dict[str, dict[str, dict[str, Any]]] = json.loads(figures.read_text())
+        for name, models in found.items():
+            say(f"{name}: " + ", ".join(f"{how} {median(each['ms']):.1f} ms" for how, each in models.items()))
+        return found
+
     def zoo(self) -> dict[str, list[float]]:
         """Seconds for each of many small models: wtool's whole run, and a Keras loop without its start."""
         folder, out, seconds = self.folder / "zoo", self.out / "zoo", self.out / "seconds"
@@ -301,6 +326,7 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
     huge, usual_size, zoo = bench.transforms("huge"), bench.transforms("resnet50"), bench.zoo()
     each = {name: median(found) for name, found in zoo.items()}
     steps, conversions, merges = bench.steps(), bench.conversions(), bench.merges()
+    shrinking, shrunk = bench.shrinking(), bench.shrunk()
     dense, convolutions, linked = ([median(found) for found in models.values()] for models in steps.values())
     held = {name: {how: median(found) for how, found in both.items()} for name, both in bench.held().items()}
     usual = peaks["10 checkpoints"]
@@ -351,6 +377,16 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
             3,
         ),
         at_most("peak memory of `wtool convert`", max(run.peak_mb for run in conversions["wtool convert"]), 150, " MB"),
+        at_most(
+            "`wtool shrink --sparsity .5` to `cp` and start-up, ResNet50",
+            medians(shrinking, 2) / (medians(shrinking, 0) + medians(shrinking, 1)),
+            5,
+        ),
+        at_most("peak memory of `wtool shrink`", max(run.peak_mb for run in list(shrinking.values())[2]), 200, " MB"),
+        *(
+            at_most(f"a batch of {name}, shrunk by half, to the dense model", _milliseconds(models, "shrunk"), 1)
+            for name, models in shrunk.items()
+        ),
         at_least("models per second, zoo, to the Keras loop", each["Keras loop"] / min(each.values()), 50),
         at_most("`wtool --help` to `import click`", seconds["wtool --help"] / seconds["import click"], 2),
         at_most("training step, `AutoRotDense` to `Dense`", dense[1] / dense[0], 1.15),
@@ -374,6 +410,8 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
         table(["one model of 1 GB", "seconds", "to `cp`", "peak MB", "runs"], rows(huge)),
         table(["ResNet50, 103 MB", "seconds", "to `cp`", "peak MB", "runs"], rows(usual_size)),
         table(["ResNet50 of Keras 2, 103 MB", "seconds", "to `cp`", "peak MB", "runs"], rows(conversions)),
+        table(["ResNet50, 103 MB", "seconds", "to `cp`", "peak MB", "runs"], rows(shrinking)),
+        table(SHRUNK_HEAD, shrunk_rows(shrunk)),
         table(
             ["500 models of 1.3 MB (ResNet-20)", "ms per model", "runs"],
             [[name, f"{each[name] * 1000:.2f}", str(len(found))] for name, found in zoo.items()],
@@ -418,6 +456,27 @@ def step_rows(models: dict[str, list[float]]) -> list[list[str]]:
         [name, f"{seconds * 1000:.1f}", f"{seconds / first:.2f}x", str(len(models[name]))]
         for name, seconds in each.items()
     ]
+
+
+def shrunk_rows(found: dict[str, dict[str, dict[str, Any]]]) -> list[list[str]]:
+    """Three lines for each model: as it is, pruned, and shrunk."""
+    return [
+        [
+            f"{name}, {how}",
+            f"{each['parameters'] / 1e6:.2f}",
+            f"{each['multiply_adds'] / 1e6:.1f}",
+            f"{each['bytes'] / 1e6:.1f}",
+            f"{median(each['ms']):.1f}",
+            f"{median(models['dense']['ms']) / median(each['ms']):.2f}x",
+        ]
+        for name, models in found.items()
+        for how, each in models.items()
+    ]
+
+
+def _milliseconds(models: dict[str, dict[str, Any]], how: str) -> float:
+    """Those of a batch, divided by those of the dense model."""
+    return median(models[how]["ms"]) / median(models["dense"]["ms"])
 
 
 def publish(text: str) -> None:
