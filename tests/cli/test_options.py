@@ -11,7 +11,7 @@ import click
 import pytest
 
 from tests.from_options import GROUPS
-from wtool.cli import cli
+from wtool.cli import COMMANDS, cli, main
 from wtool.option import options_of
 
 ONLY_HERE = {"models", "model", "paths", "as_json", "quiet"}
@@ -38,6 +38,31 @@ def test_every_field_is_an_option(name: str) -> None:
             assert {f"--{word}" for word in words} <= {*option.opts}
             if each.default not in (MISSING, None, ()):
                 assert option.get_default(click.Context(cli)) == each.default
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_option_with_one_value_is_given_twice(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Click would take the last value without a word."""
+    single = [each for each in params(name).values() if isinstance(each, click.Option) and not each.multiple]
+    for each in single:
+        word, no_word = max(each.opts, key=len), each.secondary_opts
+        if each.is_flag:
+            words = [word, no_word[0]] if no_word else []
+        else:
+            words = [word, "1", f"{word}=2"]
+        if not words:
+            continue
+        with pytest.raises(SystemExit) as ended:
+            main([name, "x", *words])
+        assert ended.value.code == 2
+        assert f"Error: {word} is given 2 times; give it once." in capsys.readouterr().err
+
+
+def test_what_may_be_repeated_is_not_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["prune", "none.keras", "--include", "a", "--include", "b", "-f", "-f", "--sparsity", ".5"])
+    assert ended.value.code == 1
+    assert "none.keras: No such file" in capsys.readouterr().err
 
 
 def test_help_imports_nothing_heavy() -> None:

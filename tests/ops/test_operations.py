@@ -454,7 +454,7 @@ def test_a_dry_run_does_all_but_write(tmp_path: Path) -> None:
     ("options", "words"),
     [
         ({"criterion": "mov"}, "needs an initial checkpoint"),
-        ({"initial": INITIAL}, "plays no part"),
+        ({"initial": "-"}, "plays no part"),
         ({"in_place": True, "output": "x.keras"}, "no other output"),
         ({"optimizer": "forget"}, "no optimizer mode"),
         ({"include": "dense*"}, "a list of texts"),
@@ -470,6 +470,14 @@ def test_words_that_do_not_go_together(
     with pytest.raises(wtool.Usage, match=words):
         wtool.prune(TRAINED, sparsity=0.5, **options)
     assert not any(tmp_path.iterdir())
+
+
+def test_an_initial_checkpoint_that_is_not_needed_is_noted(tmp_path: Path) -> None:
+    """Scripts name it for every criterion; the result is the same without it."""
+    for name, more in (("with.keras", {"initial": INITIAL}), ("without.keras", {})):
+        (done,) = wtool.prune(TRAINED, sparsity=0.5, criterion="lf", output=tmp_path / name, **more)
+        assert list(done.notes) == [f"{INITIAL} plays no part in this prune"] * len(more)
+    assert (tmp_path / "with.keras").read_bytes() == (tmp_path / "without.keras").read_bytes()
 
 
 def test_an_unknown_option_is_a_type_error() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -62,9 +63,38 @@ class _Lazy(click.Group):
 
         return command_of(transform(cmd_name))
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Click takes the last value of an option that is given twice; wtool refuses the second one."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and not ctx.resilient_parsing:
+            _refuse_repeated(command, click.Context(command, ctx, name, resilient_parsing=True), rest)
+        return name, command, rest
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(sorted(COMMANDS.items()))
+
+
+def _refuse_repeated(command: click.Command, ctx: click.Context, words: Sequence[str]) -> None:
+    """Raise UsageError if an option that takes one value, or that is on or off, is given several times.
+
+    Args:
+        command: the command.
+        ctx: a context of it in which nothing but this is an error yet.
+        words: of the user, behind the name of the command.
+    """
+    _, _, given = command.make_parser(ctx).parse_args(list(words))
+    for each, count in Counter(given).items():
+        if count > 1 and isinstance(each, click.Option) and _is_single(each):
+            raise click.UsageError(f"{max(each.opts, key=len)} is given {count} times; give it once.", ctx)
+
+
+def _is_single(each: click.Option) -> bool:
+    """Whether an option is to be given once; a mere switch says the same twice."""
+    is_switch = each.is_flag and not each.secondary_opts
+    return not (each.multiple or each.count or is_switch)
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -100,7 +100,7 @@ def transform_all(operation: Transform, models: Models, initial: Path | None, op
     given = options.seed
     planner = Transforming(
         operation,
-        first,
+        first if operation.reads_initial else None,
         tuple(options.include),
         tuple(options.exclude),
         weights=options.weights,
@@ -108,6 +108,7 @@ def transform_all(operation: Transform, models: Models, initial: Path | None, op
         optimizer=options.optimizer,
         seed=fresh_seed() if given is None else given,
         seed_is_given=given is not None,
+        notes=() if first is None or operation.reads_initial else (f"{first} plays no part in this {operation.name}",),
     )
     like = first if operation.of_initial and first != "-" else None
     return do_all(tasks_of(planner, words, operation.name, options, like, first), options)
@@ -158,8 +159,8 @@ def check_words(words: Sequence[str], options: Output, initial: str | None = Non
 def _check_initial(operation: Transform, initial: str | None) -> None:
     if operation.reads_initial and initial is None:
         raise Usage(f"this {operation.name} needs an initial checkpoint (--initial)")
-    if initial is not None and not operation.reads_initial:
-        raise Usage(f"the initial checkpoint plays no part in this {operation.name}")
+    if initial == "-" and not operation.reads_initial:
+        raise Usage(f"the initial checkpoint plays no part in this {operation.name}, and cannot come from a pipe")
 
 
 def fresh_seed() -> int:

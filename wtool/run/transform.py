@@ -70,6 +70,7 @@ class Transforming:
         optimizer: what becomes of it.
         seed: of the random numbers.
         seed_is_given: the user wants this seed; otherwise a result with any other is as good.
+        notes: what is worth knowing of the user's words, one line each.
     """
 
     transform: Transform
@@ -81,6 +82,7 @@ class Transforming:
     optimizer: str = "follow"
     seed: int = 0
     seed_is_given: bool = True
+    notes: tuple[str, ...] = ()
 
     def plan(self, model: str, opener: Opener, stack: ExitStack) -> Plan:
         """Open a model, and the initial checkpoint where there is one."""
@@ -119,7 +121,8 @@ class Transforming:
         if derived.there is not None:
             told = derived.there.result.counts if derived.there.result is not None else {}
             selected, rewritten, zeros = (told.get(name, 0) for name in COUNTED)
-            return Transformed(task.model, task.output, True, derived.there.seed, selected, rewritten, zeros)
+            seed = derived.there.seed
+            return Transformed(task.model, task.output, True, seed, selected, rewritten, zeros, notes=self.notes)
         change = derived.change
         return Transformed(
             task.model,
@@ -129,7 +132,7 @@ class Transforming:
             rewritten=change.total("rewritten"),
             zeros=change.total("zeros"),
             actions={path: str(change.counts.get(path, action)) for path, action in change.actions.items()},
-            notes=change.notes,
+            notes=(*self.notes, *change.notes),
         )
 
 
