@@ -237,6 +237,57 @@ def test_summaries_are_numpy(whole: wtool.Lottery, first: Path) -> None:
     assert summaries.summarise(three[:1])[0].metrics["loss"] == summaries.Spread(1.0, 1, 1, 1, None)
 
 
+def test_early_stops_have_the_lowest_validation_loss(whole: wtool.Lottery, first: Path) -> None:
+    lines = [json.loads(line) for line in (first / "whole" / "metrics.jsonl").read_text().splitlines()]
+    for found in whole.early_stops:
+        own = [line for line in lines if (line["arm"], line["round"]) == (found.arm, found.round)]
+        best = [
+            min((line for line in own if line["trial"] == trial), key=lambda line: line["metrics"]["val_loss"])
+            for trial in (1, 2)
+        ]
+        assert (found.trials, found.sparsity) == (2, best[0]["sparsity"])
+        assert found.epoch.mean == np.mean([line["epoch"] for line in best])
+        assert found.metrics["accuracy"].mean == pytest.approx(np.mean([line["metrics"]["accuracy"] for line in best]))
+    assert [(each.arm, each.round) for each in whole.early_stops] == [
+        ("dense", 0), ("rewind", 1), ("rewind", 2), ("randomize", 1), ("randomize", 2)
+    ]  # fmt: skip
+
+
+def test_the_first_of_equal_losses_is_the_early_stop() -> None:
+    lines = [summaries.Line(1, "rewind", 1, 0.5, 0.5, epoch, {"loss": 1.0, "val_loss": loss}) for epoch, loss in LOSSES]
+    (found,) = summaries.summarise_early_stops(lines)
+    assert (found.epoch.mean, found.epoch.std, found.metrics["val_loss"].mean) == (2, None, 0.25)
+    assert not summaries.summarise_early_stops([summaries.Line(1, "rewind", 1, 0.5, 0.5, 1, {"loss": 1.0})])
+
+
+LOSSES = ((3, 0.25), (1, 0.5), (2, 0.25), (4, 0.75))
+
+
+def test_a_model_that_is_not_compiled(full: Path, here: Path) -> None:
+    """Loss, metric and optimizer are those of resume, wherever a training begins without those of another one."""
+    shutil.copy(full / "bare.keras", "bare.keras")
+    how: dict[str, Any] = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"], "new_optimizer": "sgd"}
+    arms = ["rewind", "none,rewind_to=1"]
+    done = wtool.lottery("bare.keras", out="run", arms=arms, **how, **WORDS)
+    run = Path("run/trial-1")
+    by_hand: dict[str, Any] = {"data": "digits.npz", "seed": 3, "force": True}
+    wtool.resume("bare.keras", **by_hand, **how, epochs=2, output="dense.keras")
+    assert_same("dense.keras", run / "trained.keras")
+    wtool.resume(run / "rewind/round-1/ticket.keras", **by_hand, **how, epochs=2, output="ticket.keras")
+    assert_same("ticket.keras", run / "rewind/round-1/trained.keras")
+    wtool.resume(run / "none,rewind_to=1/round-1/ticket.keras", **by_hand, epochs=1, output="other.keras")
+    assert_same("other.keras", run / "none,rewind_to=1/round-1/trained.keras")
+    assert "val_accuracy" in done.summary[0].metrics
+    told = json.loads(Path("run/experiment.json").read_text())
+    assert {name: told[name] for name in how} == how
+    with pytest.raises(wtool.WtoolError, match='with new_optimizer "sgd", not "adam"'):
+        wtool.lottery("bare.keras", out="run", arms=arms, **{**how, "new_optimizer": "adam"}, **WORDS)
+    with pytest.raises(wtool.WtoolError, match="--loss and --new-optimizer compile it"):
+        wtool.lottery("bare.keras", out="run", arms=arms, loss=how["loss"], **WORDS)
+    with pytest.raises(wtool.WtoolError, match='with metrics \\["accuracy"\\], not null'):
+        wtool.lottery("bare.keras", out="run", arms=arms, **{**how, "metrics": ()}, **WORDS)
+
+
 def test_a_budget_is_that_of_prune(here: Path) -> None:
     wtool.lottery("init.keras", out="run", budget="erk", last_layer_scale=1.0, **WORDS)
     run = Path("run/trial-1")
@@ -380,7 +431,7 @@ def finished() -> None:
     process = started("run")
     table, told = process.communicate()
     assert process.returncode == 0, told
-    heads = ["val_accuracy", "std", "val_loss", "std"]
+    heads = ["best", "epoch", "val_accuracy", "std", "val_loss", "std"]
     assert table.splitlines()[0].split() == ["arm", "round", "weights", "trials", *heads]
     assert table.splitlines()[2].split()[:4] == ["rewind", "1", "25.42%", "1"]  # 205 of 1024, and 96 of 160
     assert [line.split(", ")[1] for line in told.splitlines() if ", " in line] == ["rewind round 1"]

@@ -74,15 +74,17 @@ def _tell(done: Trained) -> None:
 
 
 def _show(done: Lottery) -> None:
-    """The last epoch of every round, mean and standard deviation over trials."""
+    """The last epoch of every round, mean and standard deviation over trials, and the epoch of the lowest loss."""
     from wtool.training.lottery.summaries import last_epochs
 
     rows = last_epochs(done.summary)
     names = list(dict.fromkeys(name for each in rows for name in each.metrics))
     names = [name for name in names if name.startswith("val_")] or names
+    best = {(each.arm, each.round): f"{each.epoch.mean:.3g}" for each in done.early_stops}
     table = []
     for each in rows:
         cells = [each.arm, str(each.round), f"{each.remaining:.2%}", str(each.trials)]
+        cells += [best.get((each.arm, each.round), "")] if best else []
         for name in names:
             found = each.metrics.get(name)
             cells += (
@@ -91,4 +93,5 @@ def _show(done: Lottery) -> None:
         table.append(cells)
     if table:
         heads = [head for name in names for head in (name, "std")]
-        print_table(["arm", "round", "weights", "trials", *heads], table, right=range(1, 4 + len(heads)))
+        first = ["arm", "round", "weights", "trials", *(["best epoch"] if best else [])]
+        print_table([*first, *heads], table, right=range(1, len(first) + len(heads)))

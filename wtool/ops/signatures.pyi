@@ -1384,6 +1384,9 @@ def lottery(
     validation_split: float | None = None,
     batch_size: int = 32,
     shuffle: bool = True,
+    loss: str | None = None,
+    metrics: Sequence[str] = (),
+    new_optimizer: str | None = None,
     seed: int | None = None,
     keep: str = "all",
     imports: Sequence[str] = (),
@@ -1398,7 +1401,7 @@ def lottery(
     made if it is missing, and holds checkpoints, `metrics.jsonl` and `experiment.json`.
 
     Args:
-        model: the initial model, compiled: a `.keras` or whole-model `.h5` file.
+        model: the initial model: a `.keras` or whole-model `.h5` file.
         data: .npz, .csv, two .npy (twice `data`), a folder, or package.module:function.
         out: Folder of the experiment.
         epochs (N): Of each training.
@@ -1425,6 +1428,9 @@ def lottery(
         validation_split (S): Or the last share S of `data`.
         batch_size (N): Samples in a batch, where data does not come in batches.
         shuffle: Another order in each epoch.
+        loss: Keras's name of a loss, instead of the model's own.
+        metrics: Keras's name of a metric, instead of the model's own; repeatable.
+        new_optimizer: Start with this one (adam, sgd, ...).
         seed (N): Of the random numbers; a fresh one by default.
         keep: Which checkpoints stay. One of all, tickets, last.
         imports: A module that registers custom layers; repeatable.

@@ -18,6 +18,8 @@ from wtool.training.lottery.summaries import MOST
 from wtool.version import __version__
 
 FILE = "experiment.json"
+COMPILED = ("loss", "metrics", "new_optimizer")
+"""The parameters that say how the model is compiled; those that are not given are not told."""
 
 
 def described_as(base: Base, experiment: Experiment, training: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,10 +63,10 @@ def claimed(
     before = there.get("seed")
     if not seed_is_given and is_seed(before):
         experiment, mine = replace(experiment, seed=before), {**mine, "seed": before}
-    other = [name for name, value in mine.items() if there.get(name) != value]
-    odd = next((name for name in other if not _grows(name, there.get(name), mine[name])), None)
+    other = [name for name in dict.fromkeys((*mine, *COMPILED)) if there.get(name) != mine.get(name)]
+    odd = next((name for name in other if not _grows(name, there.get(name), mine.get(name))), None)
     if odd is not None and _is_begun(folder):
-        was, now = json.dumps(there.get(odd)), json.dumps(mine[odd])
+        was, now = json.dumps(there.get(odd)), json.dumps(mine.get(odd))
         raise WtoolError(f"holds an experiment with {odd} {was}, not {now}; name another folder with --out", folder)
     return experiment, mine if other else None
 

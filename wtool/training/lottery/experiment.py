@@ -19,7 +19,7 @@ from wtool.training.data import fingerprints
 from wtool.training.data.words import paths_of
 from wtool.training.fitting.epoch import Epoch
 from wtool.training.lottery import sharing, summaries
-from wtool.training.lottery.description import claim, claimed, described_as, is_seed
+from wtool.training.lottery.description import COMPILED, claim, claimed, described_as, is_seed
 from wtool.training.lottery.folder import Folder, looked_at
 from wtool.training.lottery.grid import read_grid
 from wtool.training.lottery.options import Lottery, LotteryOptions, Trained
@@ -34,7 +34,7 @@ def experiment(model: str, options: LotteryOptions) -> Lottery:
     """Does a lottery-ticket experiment, or what is left of it: `wtool.lottery`.
 
     Args:
-        model: the initial model, compiled: a `.keras` or whole-model `.h5` file.
+        model: the initial model: a `.keras` or whole-model `.h5` file.
         options: see `training.lottery.options.LotteryOptions`.
 
     Raises:
@@ -54,7 +54,7 @@ def check_lottery(model: str, options: LotteryOptions) -> None:
 def _asked(model: str, options: LotteryOptions) -> tuple[Folder, dict[str, Any] | None]:
     """Returns the experiment's folder, and the description that is to be written into it, or None."""
     asked = _experiment(options)
-    base = looked_at(model, asked)
+    base = looked_at(model, asked, compiles=None not in (options.loss, options.new_optimizer))
     training, seed_is_given = _training(options), options.seed is not None
     if options.dense_from is not None:
         other = os.fspath(options.dense_from)
@@ -79,6 +79,7 @@ def _experiment(options: LotteryOptions) -> Experiment:
 def _training(options: LotteryOptions) -> dict[str, Any]:
     """Returns the options that make a difference to trainings, as the experiment's folder keeps them."""
     data, other = options.data, options.validation_data
+    compiled = {"loss": options.loss, "metrics": [*options.metrics], "new_optimizer": options.new_optimizer}
     return {
         "data": paths_of(data),
         "validation_data": paths_of(other),
@@ -86,6 +87,7 @@ def _training(options: LotteryOptions) -> dict[str, Any]:
         "validation_split": options.validation_split,
         "batch_size": options.batch_size,
         "shuffle": options.shuffle,
+        **{name: value for name, value in compiled.items() if value},
     }
 
 
@@ -111,8 +113,9 @@ def _go(folder: Folder, options: LotteryOptions) -> Lottery:
             break
     else:
         folder.clear(plan, kept, ())
-    summary = tuple(summaries.summarise(summaries.read_metrics(folder.out)))
-    return Lottery(folder.base.path, folder.out, folder.experiment.seed, trained, signal, summary)
+    lines = summaries.read_metrics(folder.out)
+    summary, early = tuple(summaries.summarise(lines)), tuple(summaries.summarise_early_stops(lines))
+    return Lottery(folder.base.path, folder.out, folder.experiment.seed, trained, signal, summary, early)
 
 
 def _left(folder: Folder, plan: Sequence[Step], kept: Collection[str]) -> tuple[set[str], list[Step]]:
@@ -128,6 +131,7 @@ def _train(folder: Folder, step: Step, options: LotteryOptions, trainings: Seque
     from wtool.training.lottery.steps import train
 
     names = ("data", "validation_data", "validation_split", "batch_size", "shuffle", "imports", "unsafe")
+    compiled = COMPILED if step.start == 0 else ()  # later checkpoints are compiled like that
     progress, report = options.progress, options.report
     of = sum(each.stop - each.start for each in trainings)
     before = sum(each.stop - each.start for each in trainings[: trainings.index(step)])
@@ -137,7 +141,7 @@ def _train(folder: Folder, step: Step, options: LotteryOptions, trainings: Seque
         if progress is not None:
             progress(before + epoch.number - folder.base.epochs - step.start, of)
 
-    signal = train(folder, step, {name: getattr(options, name) for name in names}, after)
+    signal = train(folder, step, {name: getattr(options, name) for name in (*names, *compiled)}, after)
     if report is not None and signal is None:
         mine = [line for line in summaries.read_metrics(folder.out) if folder.is_of(step, line)]
         report(Trained(mine[-1], time.monotonic() - began))
@@ -148,5 +152,5 @@ def _lottery(model: Path, given: Mapping[str, Any]) -> Lottery:
     return experiment(os.fspath(model), LotteryOptions(**given))
 
 
-INITIAL = First("model", Path, "the initial model, compiled: a `.keras` or whole-model `.h5` file.")
+INITIAL = First("model", Path, "the initial model: a `.keras` or whole-model `.h5` file.")
 globals()["lottery"] = function_of(LotteryOptions, "lottery", (LotteryOptions,), Lottery, _lottery, INITIAL)

@@ -52,8 +52,13 @@ class Base:
     drawn: tuple[str, ...]
 
 
-def looked_at(model: str, experiment: Experiment) -> Base:
+def looked_at(model: str, experiment: Experiment, compiles: bool = False) -> Base:
     """Check that an experiment with this model can succeed; returns what the experiment needs to know of the model.
+
+    Args:
+        model: path of the model.
+        experiment: what is to be done.
+        compiles: whether the experiment brings the loss and the optimizer of a model that is not compiled.
 
     Raises:
         WtoolError: it is not compiled, or trained already where new initial weights are to be drawn.
@@ -66,8 +71,11 @@ def looked_at(model: str, experiment: Experiment) -> Base:
             single = f"wtool average {model} --optimizer keep -o {stem_and_ending(model)[0]}.keras"
             raise Usage(f"an experiment begins with a single file, and this is an unzipped model; {single}", model)
         config = checkpoint.config
-        if not isinstance(config, dict) or not (config.get(COMPILED) or training_config(checkpoint)):
-            raise WtoolError("an experiment needs a whole model that is compiled (.keras, .h5)", model)
+        is_whole = isinstance(config, dict)
+        is_compiled = isinstance(config, dict) and (config.get(COMPILED) or training_config(checkpoint))
+        if not is_whole or not (is_compiled or compiles):
+            hint = "; --loss and --new-optimizer compile it" if is_whole else ""
+            raise WtoolError(f"an experiment needs a whole model that is compiled (.keras, .h5){hint}", model)
         is_drawn = experiment.trials > 1 or NEW in experiment.arms
         step = saved_step(checkpoint) if is_drawn else None
         if step:

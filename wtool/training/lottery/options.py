@@ -10,7 +10,7 @@ from wtool.choices import KEEP
 from wtool.option import Checked, argument, like, option, told
 from wtool.run.options import Seed
 from wtool.training.lottery.plan import Experiment
-from wtool.training.lottery.summaries import Line, Summary
+from wtool.training.lottery.summaries import EarlyStop, Line, Summary
 from wtool.training.resume_options import Resume
 from wtool.words import Path, Progress
 
@@ -73,6 +73,9 @@ class LotteryOptions(Checked):
     validation_split: float | None = like(Resume, "validation_split")
     batch_size: int = like(Resume, "batch_size")
     shuffle: bool = like(Resume, "shuffle")
+    loss: str | None = like(Resume, "loss")
+    metrics: Sequence[str] = like(Resume, "metrics")
+    new_optimizer: str | None = like(Resume, "new_optimizer")
     seed: int | None = like(Seed, "seed")
     keep: str = option("all", "Which checkpoints stay.", choices=KEEP, noun="choice of what to keep")
     imports: Sequence[str] = like(Resume, "imports")
@@ -92,6 +95,7 @@ class Lottery:
         trained: how many trainings were done this time; what was there already is not done again.
         signal: the one that ended it early; None if it went to its end.
         summary: statistics over trials, of each arm, round and epoch.
+        early_stops: statistics over trials, of the epoch of each arm and round that has the lowest validation loss.
     """
 
     model: str
@@ -100,3 +104,4 @@ class Lottery:
     trained: int
     signal: int | None
     summary: tuple[Summary, ...]
+    early_stops: tuple[EarlyStop, ...] = ()

@@ -16,7 +16,10 @@ from wtool.training.lottery import description, summaries
 from wtool.training.lottery.folder import Folder
 from wtool.training.lottery.plan import DENSE, TRAIN, Step
 
-SAME = ("model", "seed", "epochs", "batch_size", "shuffle", "validation_split", "data_hashes")
+SAME = (
+    *("model", "seed", "epochs", "batch_size", "shuffle", "validation_split", "data_hashes"),
+    *description.COMPILED,
+)
 """The parameters that the dense training depends on."""
 
 

@@ -67,6 +67,25 @@ class Summary:
     metrics: dict[str, Spread]
 
 
+@dataclass(frozen=True, slots=True)
+class EarlyStop:
+    """The epoch of an arm's round with the lowest validation loss: how fast it learns; over all trials.
+
+    Attributes:
+        arm, round, sparsity: as in `Line`.
+        trials: how many there are of it.
+        epoch: statistics of the epoch; of equal losses the first one counts.
+        metrics: name -> statistics of the metric in that epoch.
+    """
+
+    arm: str
+    round: int
+    sparsity: float
+    trials: int
+    epoch: Spread
+    metrics: dict[str, Spread]
+
+
 def read_metrics(folder: str | os.PathLike[str]) -> list[Line]:
     """Returns the metrics of an experiment so far, in the order in which they were measured.
 
@@ -119,6 +138,25 @@ def summarise(lines: Iterable[Line]) -> list[Summary]:
     return [_summary(group) for group in groups.values()]
 
 
+def summarise_early_stops(lines: Sequence[Line]) -> list[EarlyStop]:
+    """Returns statistics of the epoch of the lowest validation loss, for each arm and round that has one."""
+    epochs = early_stops(lines)
+    groups: dict[tuple[str, int], list[Line]] = {}
+    for line in lines:
+        if line.epoch == epochs.get(_training(line)):
+            groups.setdefault((line.arm, line.round), []).append(line)
+    return [
+        EarlyStop(arm, number, group[0].sparsity, len(group), _spread([line.epoch for line in group]), _metrics(group))
+        for (arm, number), group in groups.items()
+    ]
+
+
+def _metrics(group: Sequence[Line]) -> dict[str, Spread]:
+    """Returns statistics of the metrics that all lines have."""
+    names = [name for name in group[0].metrics if all(name in line.metrics for line in group)]
+    return {name: _spread([line.metrics[name] for line in group]) for name in names}
+
+
 def last_epochs(summaries: Sequence[Summary]) -> list[Summary]:
     """Returns the summaries of the last epoch of each round."""
     return list({(each.arm, each.round): each for each in sorted(summaries, key=_epoch)}.values())
@@ -158,7 +196,6 @@ def _training(line: Line) -> tuple[int, str, int]:
 
 def _summary(group: Sequence[Line]) -> Summary:
     first = group[0]
-    names = [name for name in first.metrics if all(name in line.metrics for line in group)]
     return Summary(
         arm=first.arm,
         round=first.round,
@@ -166,7 +203,7 @@ def _summary(group: Sequence[Line]) -> Summary:
         remaining=_spread([line.remaining for line in group]).mean,
         epoch=first.epoch,
         trials=len(group),
-        metrics={name: _spread([line.metrics[name] for line in group]) for name in names},
+        metrics=_metrics(group),
     )
 
 
