@@ -126,6 +126,15 @@ def test_constants_that_run_on(tmp_path: Path) -> None:
     assert same(model, tmp_path)[0] == {"a": 3, "b": 4}
 
 
+def test_constants_behind_a_convolution_with_a_group_for_each_channel(tmp_path: Path) -> None:
+    image = keras.Input((6, 6, 2))
+    a, b, c = L.Conv2D(5, 3, name="a"), L.Conv2D(5, 3, groups=5, activation="relu", name="b"), L.Dense(2, name="c")
+    model = scattered(keras.Model(image, c(L.Flatten()(b(a(image))))))
+    zeroed(a, [1])
+    zeroed(b, [3])
+    assert same(model, tmp_path)[0] == {"a": 3}
+
+
 def test_sums_and_products(tmp_path: Path) -> None:
     given = keras.Input((4,))
     a, b, g = L.Dense(5, name="a"), L.Dense(5, name="b"), L.Dense(5, activation="relu", name="g")
@@ -281,6 +290,7 @@ def test_layer_normalisation_keeps_its_channels(tmp_path: Path) -> None:
         models.attention,
         models.nested,
         models.operations,
+        models.grouped,
         models.own,
     ],
 )

@@ -88,6 +88,15 @@ def test_concatenated_parts_stay_groups_unless_they_are_added_to(tmp_path: Path)
     assert joined["a"].kinds.tolist() in ([0, 0, 1, 1, 1], [1, 1, 0, 0, 0])
 
 
+def test_a_convolution_with_a_group_for_each_channel_follows_its_input(tmp_path: Path) -> None:
+    image = keras.Input((6, 6, 1))
+    x = L.Conv2D(3, 3, groups=3, name="b")(L.Conv2D(3, 3, name="a")(image))
+    x = L.Conv2D(6, 2, groups=3, name="c")(x)
+    found = groups(keras.Model(image, L.Dense(2, name="d")(L.Flatten()(x))), tmp_path)
+    assert shown(found["a"])["b/kernel:3"] == shown(found["a"])["b/bias:0"] == [0, 1, 2]
+    assert found["a"].why == found["c"].why == ("c (Conv2D): its channels are in groups",)
+
+
 def test_what_is_added_to_an_input_stays(tmp_path: Path) -> None:
     given = keras.Input((4,))
     x = L.Add(name="sum")([L.Dense(4, name="a")(given), given])

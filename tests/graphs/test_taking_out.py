@@ -153,6 +153,16 @@ def operations() -> Any:
     return keras.Model(given, L.Dense(2)(L.Flatten()(keras.ops.silu(x) / 2.0)))
 
 
+def grouped() -> Any:
+    """Convolutions with a group for each channel, as in ConvNeXt, and one that mixes those of each of its groups."""
+    image = keras.Input((6, 6, 2))
+    x = L.Conv2D(6, 3, activation="relu")(image)
+    x = L.Add()([x, L.Dense(6)(L.Conv2D(6, 3, groups=6, padding="same", activation="relu")(x))])
+    x = L.Conv2D(6, 2, groups=6)(x)
+    x = L.Conv2D(4, 1, groups=2)(L.Dense(4)(x))
+    return keras.Model(image, L.Dense(2)(L.GlobalAveragePooling2D()(x)))
+
+
 def own() -> Any:
     image = keras.Input((6, 6, 2))
     x = wtool_layers.LKReLU()(
@@ -189,7 +199,8 @@ def parts() -> Any:
 
 
 @pytest.mark.parametrize(
-    "build", [chain, masked, axes, parts, residual, channels_first, sequences, attention, nested, operations, own]
+    "build",
+    [chain, masked, axes, parts, residual, channels_first, sequences, attention, nested, operations, grouped, own],
 )
 @pytest.mark.parametrize("seed", [0, 1])
 def test_computes_what_the_model_does_whose_channels_nobody_reads(

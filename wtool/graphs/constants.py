@@ -202,7 +202,7 @@ class _Walk:
             several = [state[axis].source if axis in state else np.full(output.size, np.nan) for state in states]
             return replace(output, source=alike(several))
         read = partial(self._weight, call.layer)
-        if entry.channels == "depthwise":
+        if entry.channels in ("depthwise", "convolution"):  # a convolution hands on what it takes one by one
             return replace(output, source=self._depthwise(acting, output.source, read("bias"), call.layer))
         made = behind_layer(entry.name, entry.channels, acting.config, output.source, axis, read)
         return replace(output, source=made)

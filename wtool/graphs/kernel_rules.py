@@ -15,6 +15,7 @@ from wtool.graphs.layer_changes import (
     Input,
     LayerChange,
     Stuck,
+    has_a_group_for_each_channel,
     mixing,
     refuse_quantised,
 )
@@ -32,6 +33,10 @@ def _dense(case: Case) -> LayerChange:
 def _convolution(case: Case) -> LayerChange:
     refuse_quantised(case)
     case.need_channels()
+    if has_a_group_for_each_channel(case.config, case.shape):
+        count = len(case.at.source)
+        edits = AxisEdit("kernel", -1, case.at.source, COPY), AxisEdit("bias", 0, case.at.source, ZERO)
+        return LayerChange(case.at, edits, {"groups": count, "filters": count}, mixing(case.config))
     if case.config.get("groups", 1) != 1:
         raise Stuck("its channels are in groups")
     names = ("kernel", "lora_kernel_a") if case.config.get("lora_rank") else ("kernel",)

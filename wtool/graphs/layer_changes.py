@@ -116,6 +116,19 @@ def refuse_quantised(case: Case) -> None:
         raise Stuck("it is quantised")
 
 
+def has_a_group_for_each_channel(config: Mapping[str, Any], shape: PartialShape) -> bool:
+    """Returns whether a convolution works on each channel alone, like a depthwise one with a multiplier of 1.
+
+    Args:
+        config: its settings.
+        shape: of its input, with the batch.
+    """
+    groups = config.get("groups", 1)
+    if type(groups) is not int or groups < 2 or config.get("lora_rank"):
+        return False
+    return groups == config.get("filters") == shape[channel_axis(config, len(shape))]
+
+
 def refuse_own_numbers(config: Mapping[str, Any]) -> None:
     """Refuse an Auto-Rotating layer whose settings have numbers of their own for each channel."""
     for name in ("xmin_lim", "xmax_lim", "L"):

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from wtool.graphs.equations import equation_of
-from wtool.graphs.layer_changes import COPY, AxisEdit, Case, Stuck, mixing, refuse_own_numbers, refuse_quantised
+from wtool.graphs.layer_changes import (
+    COPY,
+    AxisEdit,
+    Case,
+    Stuck,
+    has_a_group_for_each_channel,
+    mixing,
+    refuse_own_numbers,
+    refuse_quantised,
+)
 from wtool.graphs.reindex import unchanged
 from wtool.schema.graph import Layer
 from wtool.schema.layers import PartialShape, channel_axis, class_of, entry_of
@@ -93,7 +102,7 @@ def units_of(layer: Layer, inputs: Sequence[PartialShape | None], reorder: bool)
     name = entry.name.removeprefix("wtool>AutoRot")
     config = layer.config
     rule = _RULES.get("embedding" if name == "Embedding" else entry.channels)
-    if rule is None:
+    if rule is None or (entry.channels == "convolution" and has_a_group_for_each_channel(config, shape)):
         return []
     try:
         found = rule(name, config, shape)
