@@ -243,7 +243,7 @@ def test_refusals(tmp_path: Path) -> None:
     for words, options, what in [
         (BLOBS[0], {"output": tmp_path / "a.jpg"}, r"a\.jpg: plots are \.png, \.svg, \.pdf"),
         (BLOBS[0], {"output": "-"}, "the output's name has to end"),
-        ([run_folder, BLOBS[0]], {}, "RUN: an experiment and models do not go into one plot"),
+        ([run_folder, BLOBS[0]], {}, "RUN: an experiment and a model do not go into one plot"),
         (run_folder, {"include": ["x"]}, "an experiment has no tensors to choose"),
         (BLOBS[0], {"metric": "loss"}, "a model has no metrics"),
         (

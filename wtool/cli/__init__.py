@@ -33,7 +33,7 @@ COMMANDS = {
     "merge": "Several models into one: task arithmetic, TIES, spherical interpolation and more.",
     "pack": "The same models in fewer bytes, as files that stock Keras loads.",
     "patch": "What `wtool diff --patch` wrote, applied; or tensors of another model, constants, new names.",
-    "plot": "Weight histograms and masks of models, or the curves of a lottery experiment.",
+    "plot": "Weight histograms and masks of models, or the curves of experiments and logs.",
     "recalibrate": "Moving statistics of batch normalisation become those of data.",
     "resume": "Train a model for some more epochs, its pruned weights held at zero.",
     "shrink": "Take units, filters and attention heads out of layers: smaller and faster models.",

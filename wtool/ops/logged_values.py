@@ -15,6 +15,8 @@ from wtool.io.limits import MAX_TABLE
 EPOCH = "epoch"
 """Name of the column that counts epochs."""
 
+MOST = 1 << 53  # epochs: whole numbers that a float64 still tells apart
+
 
 @dataclass(frozen=True, slots=True)
 class Logged:
@@ -50,7 +52,32 @@ class Logged:
         return found
 
 
-def logged(path: str, metric: str) -> Logged:
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The lines of a log, in their order.
+
+    Attributes:
+        epochs: number of the epoch of each line, as the log counts.
+        rows: name of a metric -> what the line has for it.
+        first: the number that the log gives the first epoch of a training: 0 or 1.
+    """
+
+    epochs: Sequence[int]
+    rows: Sequence[Mapping[str, Any]]
+    first: int
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the metrics, in the order of the log."""
+        return [name for name in dict.fromkeys(name for row in self.rows for name in row) if name and name != EPOCH]
+
+    def values(self, metric: str) -> list[tuple[int, float]]:
+        """Returns (epoch, counted from 1, value) of each line that has a number for a metric, NaN included."""
+        found = [(epoch, _number(row.get(metric))) for epoch, row in zip(self.epochs, self.rows, strict=True)]
+        return [(epoch + 1 - self.first, value) for epoch, value in found if value is not None]
+
+
+def read_log(path: str) -> Log:
     """Reads a log.
 
     Keras's CSVLogger counts epochs from 0, and ends lines as DOS does; `wtool resume`, like the names that
@@ -59,26 +86,33 @@ def logged(path: str, metric: str) -> Logged:
     Raises:
         WtoolError: the file cannot be read.
         Refused: the file is no log.
-        Usage: the log does not have the metric.
     """
     text = _text(path)
     lines = text.splitlines()[: None if text.endswith("\n") else -1]  # a killed run may have left half a line
     is_json = text.lstrip().startswith("{")
     try:
         rows = list(_json_rows(lines) if is_json else _csv_rows(lines))
-        epochs = [int(str(row[EPOCH])) for row in rows]
+        epochs = [_epoch(row[EPOCH]) for row in rows]
     except (Refused, csv.Error, KeyError, ValueError):
         raise Refused(f"is no log of training, which has a column '{EPOCH}' in CSV or JSON lines", path) from None
-    names = sorted({str(name) for row in rows for name in row if name} - {EPOCH})
-    if metric not in names:
-        raise Usage(f"{path} has no {metric}, but {', '.join(names[:20]) or 'no metric at all'}")
-    first = 0 if 0 in epochs or ("\r\n" in text and not is_json) else 1
+    return Log(epochs, rows, 0 if 0 in epochs or ("\r\n" in text and not is_json) else 1)
+
+
+def logged(path: str, metric: str) -> Logged:
+    """Reads the values of a metric in a log.
+
+    Raises:
+        WtoolError: the file cannot be read.
+        Refused: the file is no log.
+        Usage: the log does not have the metric.
+    """
+    log = read_log(path)
+    if metric not in log.names:
+        raise Usage(f"{path} has no {metric}, but {', '.join(sorted(log.names)[:20]) or 'no metric at all'}")
     values: dict[int, frozenset[float]] = {}
-    for epoch, row in zip(epochs, rows, strict=True):
-        value = _number(row.get(metric))
-        if value is not None:
-            values[epoch + 1 - first] = values.get(epoch + 1 - first, frozenset()) | {value}
-    return Logged(values, first)
+    for epoch, value in log.values(metric):
+        values[epoch] = values.get(epoch, frozenset()) | {value}
+    return Logged(values, log.first)
 
 
 def _text(path: str) -> str:
@@ -107,6 +141,13 @@ def _csv_rows(lines: Sequence[str]) -> Iterator[dict[str, Any]]:
     if not separator:
         raise ValueError
     return (dict(row) for row in csv.DictReader(lines, delimiter=separator) if row[EPOCH] != EPOCH)  # a header again
+
+
+def _epoch(value: Any) -> int:
+    number = int(str(value))
+    if abs(number) >= MOST:
+        raise ValueError
+    return number
 
 
 def _number(value: Any) -> float | None:

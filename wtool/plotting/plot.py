@@ -1,4 +1,4 @@
-"""Plots of saved models and of lottery experiments, as files."""
+"""Plots of saved models, of lottery experiments and of logs, as files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from wtool.checkpoint.inputs import expanded
 from wtool.errors import Usage
 from wtool.io.places import Target, check_target
-from wtool.plotting import curves, kernels, runs, weights
+from wtool.plotting import curves, kernels, logs, runs, weights
 from wtool.plotting.style import publish, styled, suffix_of
 from wtool.run.pipeline import Progress
 from wtool.words import Path
@@ -22,7 +22,7 @@ class Plotted:
     Attributes:
         output: path of the plot, as it was asked for.
         files: paths of the files that were written: the output, or files with numbers for several pages.
-        drawn: the models, or the experiments.
+        drawn: the models, experiments or logs.
     """
 
     output: str
@@ -40,13 +40,13 @@ def plot(
     force: bool = False,
     progress: Progress | None = None,
 ) -> Plotted:
-    """Draw models' weights, or lottery experiments' curves, into a .png, .svg or .pdf file.
+    """Draw models' weights, or the curves of lottery experiments and logs, into a .png, .svg or .pdf file.
 
     Args:
-        paths: models (files, folders, patterns), or the folders of experiments.
+        paths: models (files, folders, patterns), or the folders of experiments, or logs of trainings (.csv, .jsonl).
         output: of the plot; several pages have numbers in their names, or are those of one .pdf file.
-        metric: of experiments, what to draw (`loss`, in training and on validation data; `early_stop`); the score, the
-            loss and the early-stop epoch by default.
+        metric: of experiments and logs, what to draw: `loss`, in training and on validation data, `early_stop` and so
+            on. By default the score, the loss and, of experiments, the early-stop epoch.
         include, exclude: of models, only tensors with paths like these: biases too, and others where they are named.
         force: replace an existing output.
         progress: called with bytes done and bytes in all.
@@ -66,15 +66,17 @@ def plot(
     check_target(Target(target, force))
     if not words:
         raise Usage("no models")
-    is_of_runs = _are_experiments(words)
-    if is_of_runs and (include or exclude):
-        raise Usage("an experiment has no tensors to choose", words[0])
-    if metrics and not is_of_runs:
-        raise Usage("a model has no metrics; --metric goes with the folders of experiments", words[0])
+    kind = _kind(words)
+    if kind != "models" and (include or exclude):
+        raise Usage(f"{_NOUNS[kind]} has no tensors to choose", words[0])
+    if metrics and kind == "models":
+        raise Usage("a model has no metrics; --metric goes with experiments and logs", words[0])
     with styled():
-        if is_of_runs:
-            drawn = words
+        drawn = words
+        if kind == "experiments":
             figures = curves.draw([runs.run_of(word) for word in words], metrics)
+        elif kind == "logs":
+            figures = [logs.draw([logs.read(word) for word in words], metrics)]
         else:
             drawn = [path for _, path in expanded(words)]
             figures = weights.draw(kernels.models(drawn, include, exclude, progress))
@@ -82,13 +84,17 @@ def plot(
     return Plotted(target, files, tuple(drawn))
 
 
-def _are_experiments(words: Sequence[str]) -> bool:
-    """Returns whether the words are experiments, and not models.
+_NOUNS = {"experiments": "an experiment", "logs": "a log", "models": "a model"}
+
+
+def _kind(words: Sequence[str]) -> str:
+    """Returns what the words are: experiments, logs or models.
 
     Raises:
-        Usage: they are both.
+        Usage: they are of several kinds.
     """
-    experiments = [word for word in words if runs.is_run(word)]
-    if experiments and len(experiments) < len(words):
-        raise Usage("an experiment and models do not go into one plot", experiments[0])
-    return bool(experiments)
+    kinds = ["experiments" if runs.is_run(word) else "logs" if logs.is_log(word) else "models" for word in words]
+    other = next((kind for kind in kinds if kind != kinds[0]), None)
+    if other:
+        raise Usage(f"{_NOUNS[kinds[0]]} and {_NOUNS[other]} do not go into one plot", words[0])
+    return kinds[0]

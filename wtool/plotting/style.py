@@ -142,7 +142,7 @@ def by_rows(items: Sequence[Any], columns: int) -> list[Any]:
     return [each for column in range(columns) for each in items[column::columns]]
 
 
-def columns_of(names: Sequence[str]) -> int:
-    """Returns how many columns a legend of these names may have in a figure of the usual width."""
+def columns_of(names: Sequence[str], width: float = WIDTH) -> int:
+    """Returns how many columns a legend of these names may have in a figure, whose width is in inches."""
     widest = 0.6 + 0.075 * max(map(len, names))  # inches: a line, and letters of 9 points
-    return max(1, min(len(names), int(WIDTH / widest)))
+    return max(1, min(len(names), int(width / widest)))
