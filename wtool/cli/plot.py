@@ -15,6 +15,8 @@ from wtool.run.options import Execution, Selection
 @click.argument("paths", nargs=-1, required=True, metavar="MODEL...|RUN/...|LOG...")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The new .png, .svg or .pdf file.")
 @click.option("--metric", multiple=True, metavar="NAME", help="Of experiments and logs: what to draw; repeatable.")
+@click.option("--against", metavar="INIT", help="Draw the weights of models against those of this initial model.")
+@click.option("--mask", metavar="PRUNED", help="With --against: mark what is zero in this model as pruned.")
 @options.one(Selection, "include")
 @options.one(Selection, "exclude")
 @options.one(Execution, "force")
@@ -23,12 +25,14 @@ def command(paths: tuple[str, ...], quiet: bool, **chosen: Any) -> None:
     """Draw the weights of models, or the curves of lottery experiments and of logs.
 
     Of models, for each kernel: a histogram of the weights that are not zero, the share of zeros, and the mask, side by
-    side for all models. Of RUN/, the folder of an experiment, or several: accuracy against remaining weights for every
-    arm, or arms side by side where they were pruned once, and learning curves, with one standard deviation over trials.
-    Of LOG, what CSVLogger or `wtool resume --log` wrote: learning curves of training and validation.
+    side for all models; with --against, trained weights against initial ones. Of RUN/, the folder of an experiment, or
+    several: accuracy against remaining weights for every arm, or arms side by side where they were pruned once, and
+    learning curves, with one standard deviation over trials. Of LOG, what CSVLogger or `wtool resume --log` wrote:
+    learning curves of training and validation.
 
     \b
         wtool plot trained.keras pruned.keras -o weights.png
+        wtool plot trained.keras --against init.keras --mask pruned.keras -o scatter.png
         wtool plot RUN/ -o curves.svg
         wtool plot log.csv other.jsonl -o learning.svg
         wtool plot RUN/ --metric loss --metric accuracy -o curves.pdf

@@ -70,11 +70,24 @@ def models(
     """
     with ExitStack() as stack:
         opened = [stack.enter_context(open_checkpoint(path)) for path in paths]
-        chosen = [_chosen(each, include, exclude) for each in opened]
-        _refuse_too_many(chosen)
-        known = [_statistics(*both, progress) for both in zip(opened, chosen, strict=True)]
-        edges = _edges(known)
+        chosen = chosen_kernels(opened, include, exclude)
+        known = [statistics_of(*both, progress) for both in zip(opened, chosen, strict=True)]
+        edges = {path: bin_edges(each.min, each.max) for path, each in merged_statistics(known).items()}
         return [_model(*each, edges, progress) for each in zip(opened, chosen, known, strict=True)]
+
+
+def chosen_kernels(models: Sequence[Checkpoint], include: Sequence[str], exclude: Sequence[str]) -> list[list[Tensor]]:
+    """Returns the tensors of each model that are drawn.
+
+    Raises:
+        Refused: a model has no such tensors.
+        Usage: a pattern matches nothing, or there are more kernels than anybody looks through.
+    """
+    chosen = [_chosen(each, include, exclude) for each in models]
+    count = len({tensor.path for tensors in chosen for tensor in tensors})
+    if count > MOST:
+        raise Usage(f"{count:,} kernels are too many to draw; choose at most {MOST:,} with --include")
+    return chosen
 
 
 def _chosen(checkpoint: Checkpoint, include: Sequence[str], exclude: Sequence[str]) -> list[Tensor]:
@@ -86,15 +99,14 @@ def _chosen(checkpoint: Checkpoint, include: Sequence[str], exclude: Sequence[st
     return found
 
 
-def _refuse_too_many(chosen: Sequence[Sequence[Tensor]]) -> None:
-    count = len({tensor.path for tensors in chosen for tensor in tensors})
-    if count > MOST:
-        raise Usage(f"{count:,} kernels are too many to draw; choose at most {MOST:,} with --include")
-
-
-def _statistics(
+def statistics_of(
     checkpoint: Checkpoint, tensors: Sequence[Tensor], progress: pipeline.Progress | None
 ) -> dict[str, Statistics]:
+    """Returns path -> statistics of tensors, by a pass that also verifies the file, once for an open checkpoint.
+
+    Raises:
+        Refused: the file is damaged or changes meanwhile.
+    """
     found = dict.fromkeys((tensor.path for tensor in tensors), Statistics())
     looks = [pipeline.Edit(tensor, (tensor,), _described) for tensor in tensors]
     try:
@@ -114,27 +126,27 @@ def _described(blocks: Sequence[Array], start: int, stop: int) -> Statistics:
     return reduce(Statistics.merged, (statistics(part) for _, part in _parts(blocks[0])))
 
 
-def _edges(known: Sequence[Mapping[str, Statistics]]) -> dict[str, Array]:
-    """Returns path -> edges that the histograms of all tensors of that path share."""
-    ranges: dict[str, Statistics] = {}
+def merged_statistics(known: Sequence[Mapping[str, Statistics]]) -> dict[str, Statistics]:
+    """Returns path -> statistics of the values that all models have under that path together."""
+    merged: dict[str, Statistics] = {}
     for found in known:
         for path, each in found.items():
-            ranges[path] = each.merged(ranges.get(path, Statistics()))
-    return {path: bin_edges(each.min, each.max) for path, each in ranges.items()}
+            merged[path] = each.merged(merged.get(path, Statistics()))
+    return merged
 
 
-def bin_edges(low: float, high: float) -> Array:
-    """Returns edges of BINS equal bins from `low` to `high`, as NumPy's: of width 1 around one value, 0 to 1 for none.
+def bin_edges(low: float, high: float, bins: int = BINS) -> Array:
+    """Returns edges of equal bins from `low` to `high`, as NumPy's: of width 1 around one value, 0 to 1 for none.
 
     Returns:
-        shape (BINS + 1,).
+        shape (bins + 1,).
     """
     if not low <= high:
         low, high = 0.0, 1.0
     if low == high:
         low, high = low - 0.5, high + 0.5
-    shares = np.linspace(0, 1, BINS + 1)
-    return low * (1 - shares) + high * shares if np.isinf(high - low) else np.linspace(low, high, BINS + 1)
+    shares = np.linspace(0, 1, bins + 1)
+    return low * (1 - shares) + high * shares if np.isinf(high - low) else np.linspace(low, high, bins + 1)
 
 
 def _model(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wtool.checkpoint.inputs import expanded
 from wtool.errors import Usage
 from wtool.io.places import Target, check_target
-from wtool.plotting import curves, kernels, logs, runs, weights
+from wtool.plotting import curves, kernels, logs, movement, runs, scatter, weights
 from wtool.plotting.style import publish, styled, suffix_of
 from wtool.run.pipeline import Progress
 from wtool.words import Path
@@ -35,6 +36,8 @@ def plot(
     *,
     output: Path,
     metric: str | Sequence[str] = (),
+    against: Path | None = None,
+    mask: Path | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     force: bool = False,
@@ -47,6 +50,8 @@ def plot(
         output: of the plot; several pages have numbers in their names, or are those of one .pdf file.
         metric: of experiments and logs, what to draw: `loss`, in training and on validation data, `early_stop` and so
             on. By default the score, the loss and, of experiments, the early-stop epoch.
+        against: of models, the initial one: trained weights are drawn against initial ones.
+        mask: with `against`, the model whose zeros are marked as pruned; by default, those of each model itself.
         include, exclude: of models, only tensors with paths like these: biases too, and others where they are named.
         force: replace an existing output.
         progress: called with bytes done and bytes in all.
@@ -69,6 +74,10 @@ def plot(
     kind = _kind(words)
     if kind != "models" and (include or exclude):
         raise Usage(f"{_NOUNS[kind]} has no tensors to choose", words[0])
+    if kind != "models" and against is not None:
+        raise Usage(f"{_NOUNS[kind]} has no weights to draw against others", words[0])
+    if mask is not None and against is None:
+        raise Usage("a mask marks weights in a plot against an initial model: add --against")
     if metrics and kind == "models":
         raise Usage("a model has no metrics; --metric goes with experiments and logs", words[0])
     with styled():
@@ -79,9 +88,23 @@ def plot(
             figures = [logs.draw([logs.read(word) for word in words], metrics)]
         else:
             drawn = [path for _, path in expanded(words)]
-            figures = weights.draw(kernels.models(drawn, include, exclude, progress))
+            figures = _of_models(drawn, against, mask, include, exclude, progress)
         files = publish(figures, target, force)
     return Plotted(target, files, tuple(drawn))
+
+
+def _of_models(
+    paths: Sequence[str],
+    against: Path | None,
+    mask: Path | None,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    progress: Progress | None,
+) -> list[Any]:
+    if against is None:
+        return weights.draw(kernels.models(paths, include, exclude, progress))
+    marked = None if mask is None else os.fspath(mask)
+    return scatter.draw(movement.movements(paths, os.fspath(against), marked, include, exclude, progress))
 
 
 _NOUNS = {"experiments": "an experiment", "logs": "a log", "models": "a model"}
