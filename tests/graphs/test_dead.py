@@ -195,6 +195,17 @@ def test_each_layer_keeps_a_channel_at_any_sparsity(scope: str, tmp_path: Path) 
     assert [made.get_layer(name).units for name in "abc"] == [1, 1, 2]
 
 
+def counted_on() -> Any:
+    """A constant that stays alone, since its layer has no bias, and whose own inputs are constants."""
+    given = keras.Input((4,))
+    a, b, c = L.Dense(3, name="a"), L.Dense(2, "relu6", use_bias=False, name="b"), L.Dense(3, name="c")
+    model = scattered(keras.Model(given, L.Dense(2)(L.Concatenate()([c(b(a(given))), given]))))
+    zeroed(a, [0, 1, 2])
+    a.bias.assign([0.5, 1.0, 2.0])
+    b.kernel.assign([[0.5, -1.0], [0.25, 0.5], [0.125, 1.0]])
+    return model
+
+
 def joined_along_steps() -> Any:
     """A constant of one part is none of the other part, or another one there."""
     given = keras.Input((6, 3))
@@ -252,6 +263,7 @@ def equation(text: str, shape: Any, bias: str | None, zeros: bool = False) -> Ca
 @pytest.mark.parametrize(
     ("build", "kept"),
     [
+        (counted_on, {"b": 1, "c": 1}),
         (joined_along_steps, {"a": 3}),
         (normalised_along_steps, {}),
         (recurrent_without_bias, {}),

@@ -18,8 +18,9 @@ from wtool.graphs.constants import Found, constants_of
 from wtool.graphs.grouping import Numbers, groups_of, numbers_of
 from wtool.graphs.groups import Group
 from wtool.graphs.kernel_outputs import is_of_outputs, outputs_of
-from wtool.graphs.kernel_sums import readers, weighted
+from wtool.graphs.kernel_sums import weighted
 from wtool.graphs.labelling import Labelled, label
+from wtool.graphs.living import Living, Reading
 from wtool.graphs.values import weights_by_layer
 from wtool.schema.graph import Layer, Model
 
@@ -38,31 +39,6 @@ class Dead:
     groups: tuple[Group, ...]
     kept: dict[str, Array]
     shifts: dict[str, Array]
-
-
-@dataclass(frozen=True, eq=False)
-class _Reading:
-    """A weight that takes channels.
-
-    Attributes:
-        tensor: the weight.
-        axis: along which it takes them.
-        labels: of the channels, shape (inputs,).
-        outs: axes of what it makes of them.
-        made: labels of the channels that it makes, for each of `outs`; None where nobody knows them.
-        values: constants that may be added to a bias instead, NaN for others; shape (inputs,).
-        target: path of the bias, or of the moving mean behind; None where there is none.
-        sign: of what is added there.
-    """
-
-    tensor: Tensor
-    axis: int
-    labels: Array
-    outs: tuple[int, ...]
-    made: tuple[Array | None, ...]
-    values: Array
-    target: Tensor | None
-    sign: float
 
 
 def dead_channels(
@@ -85,8 +61,8 @@ def dead_channels(
     groups = groups_of(labelled, numbers)
     names = () if left_out is None else left_out(groups)
     staying = [number for number, group in enumerate(groups) if group.name in names]
-    lives = _alive(base, labelled, channels, readings, np.isin(numbers.group, staying))
-    kept = _kept(groups, numbers, lives[channels])
+    living = Living(base, labelled, channels, readings, np.isin(numbers.group, staying))
+    kept = _kept(groups, numbers, living)
     stays = np.ones(labelled.book.size, bool)
     for number, group in enumerate(groups):
         if group.name in kept:
@@ -95,24 +71,29 @@ def dead_channels(
     return Dead(groups, kept, _shifts(base, readings, stays))
 
 
-def _kept(groups: Sequence[Group], numbers: Numbers, lives: Array) -> dict[str, Array]:
-    """Which channels stay in groups that have dead ones; one does in any case."""
+def _kept(groups: Sequence[Group], numbers: Numbers, living: Living) -> dict[str, Array]:
+    """Which channels stay in groups that have dead ones; one of each layer does in any case."""
+    labels = np.split(np.argsort(numbers.group, kind="stable"), np.cumsum(np.bincount(numbers.group + 1)))
     found = {}
+    for number, group in reversed(list(enumerate(groups))):  # from the outputs on, since what lives makes inputs live
+        own = labels[number + 1]
+        for part in (*group.parts, np.ones(group.size, bool)):
+            if not _stays(group, numbers, living, own)[part].any():
+                living.keep(own[numbers.channel[own] == np.argmax(part)])
     for number, group in enumerate(groups):
-        own = numbers.group == number
-        stays = np.zeros(group.size, bool)
-        stays[numbers.channel[own][lives[own]]] = True
-        for part in group.parts:
-            if not stays[part].any():
-                stays[np.argmax(part)] = True
-        if not stays.any():
-            stays[0] = True
+        stays = _stays(group, numbers, living, labels[number + 1])
         if not stays.all():
             found[group.name] = stays
     return found
 
 
-def _readings(base: Checkpoint, model: Model, labelled: Labelled, found: Found) -> Iterator[_Reading]:
+def _stays(group: Group, numbers: Numbers, living: Living, own: Array) -> Array:
+    stays = np.zeros(group.size, bool)
+    stays[numbers.channel[own][living.stay(own)]] = True
+    return stays
+
+
+def _readings(base: Checkpoint, model: Model, labelled: Labelled, found: Found) -> Iterator[Reading]:
     owned = weights_by_layer(base)
     layers = {layer.path: layer for inner in model.walk() for layer in inner.layers}
     of_path = {tensor.path: layers[path] for path, tensors in owned.items() if path in layers for tensor in tensors}
@@ -126,7 +107,7 @@ def _readings(base: Checkpoint, model: Model, labelled: Labelled, found: Found) 
         values = found.reads.get((path, axis), np.full(len(place.labels), np.nan))
         if target is None:
             values = np.where(values == 0, values, np.nan)
-        yield _Reading(tensor, axis, place.labels, outs, made, values, target, sign)
+        yield Reading(tensor, axis, place.labels, outs, made, values, target, sign)
 
 
 def _target(
@@ -147,37 +128,7 @@ def _target(
     return None, 1.0
 
 
-def _alive(
-    base: Checkpoint, labelled: Labelled, channels: Array, readings: Sequence[_Reading], staying: Array
-) -> Array:
-    """For each channel whether it lives, shape (number of labels,), of which those count that are channels."""
-    lives: Array = staying.copy()
-    for labels, _ in (*labelled.book.bound, *labelled.book.mixed):
-        lives[channels[labels]] = True
-    matrices = []
-    for reading in readings:
-        own = channels[reading.labels]
-        roots, numbers = np.unique(own, return_inverse=True)
-        rows = np.where(np.isnan(reading.values), numbers, -1)
-        matrices.append((roots, readers(base, reading.tensor, reading.axis, reading.outs, rows), reading))
-    while True:
-        before = int(lives.sum())
-        for roots, matrix, reading in reversed(matrices):
-            lives[roots[: len(matrix)][matrix[:, _alive_outputs(reading, channels, lives)].any(axis=1)]] = True
-        if int(lives.sum()) == before:
-            return lives
-
-
-def _alive_outputs(reading: _Reading, channels: Array, lives: Array) -> Array:
-    """Which outputs of a kernel are channels that live, shape (outputs,)."""
-    alive = np.ones((), bool)
-    for out, labels in zip(reading.outs, reading.made, strict=True):
-        along = np.ones(reading.tensor.shape[out], bool) if labels is None else lives[channels[labels]]
-        alive = np.logical_and.outer(alive, along)
-    return alive.reshape(-1)
-
-
-def _shifts(base: Checkpoint, readings: Sequence[_Reading], stays: Array) -> dict[str, Array]:
+def _shifts(base: Checkpoint, readings: Sequence[Reading], stays: Array) -> dict[str, Array]:
     """What is added to biases for constants that are taken out."""
     found: dict[str, Array] = {}
     for reading in readings:
