@@ -391,7 +391,11 @@ def report(bench: Bench) -> tuple[str, list[Target]]:
         at_most("`wtool --help` to `import click`", seconds["wtool --help"] / seconds["import click"], 2),
         at_most("training step, `AutoRotDense` to `Dense`", dense[1] / dense[0], 1.15),
         at_most("training step, `AutoRotConv2D` to `Conv2D`", convolutions[1] / convolutions[0], 1.15),
-        at_least("training step, ReLU with BatchNormalization to LKReLU without", linked[0] / linked[1], 1),
+        at_least(
+            "training step, ReLU with BatchNormalization to LKReLU without, half the filters", linked[0] / linked[1], 1
+        ),
+        at_least("the same, equal filters", linked[0] / linked[3], 1),
+        at_least("training step, LKReLU with BatchNormalization to LKReLU without", linked[2] / linked[3], 1),
         *(at_most(f"epoch with held zeros: {name}", both["held"] / both["plain"], 1.1) for name, both in held.items()),
     ]
     times = rows(averages)

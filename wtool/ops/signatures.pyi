@@ -940,6 +940,8 @@ def resume(
     validation_split: float | None = None,
     batch_size: int = 32,
     shuffle: bool = True,
+    steps_per_epoch: int | None = None,
+    class_weight: str | Mapping[int, float] | None = None,
     seed: int | None = None,
     hold_zeros: bool | None = None,
     loss: str | None = None,
@@ -977,6 +979,8 @@ def resume(
         validation_split (S): Or the last share S of `data`.
         batch_size (N): Samples in a batch, where data does not come in batches.
         shuffle: Another order in each epoch.
+        steps_per_epoch (N): Batches of an epoch; all by default.
+        class_weight: Weights of classes in the loss: 3=5,7=.5; 1 for others.
         seed (N): Of the random numbers; a fresh one by default.
         hold_zeros: Zeros of kernels stay; by default those of pruned models.
         loss: Keras's name of a loss, instead of the model's own.

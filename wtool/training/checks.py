@@ -19,7 +19,7 @@ from wtool.errors import Usage, WtoolError
 from wtool.io.places import Target, check_target
 from wtool.run.target import Goal, goal_beside
 from wtool.training.callback_words import EPOCH_ENDS
-from wtool.training.data.words import check_data
+from wtool.training.data.words import check_data, class_weights
 from wtool.training.evaluate_options import Evaluate
 from wtool.training.fitting.logs import check_log
 from wtool.training.monitor_options import SaveBest, monitors_of
@@ -73,6 +73,10 @@ def check_resume(model: str, options: Resume) -> Goal:
     """
     if options.epochs < 1 or options.batch_size < 1:
         raise Usage("epochs and samples of a batch are counted from 1 up")
+    if options.steps_per_epoch is not None and options.steps_per_epoch < 1:
+        raise Usage("steps of an epoch are counted from 1 up")
+    if options.class_weight is not None:
+        class_weights(options.class_weight)
     save_every = options.save_every
     if save_every is not None and (options.checkpoints is None or save_every < 1):
         raise Usage("--save-every N needs a folder, --checkpoints, and N from 1 up")

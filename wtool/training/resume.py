@@ -14,7 +14,7 @@ from wtool.run.target import make_ready
 from wtool.training.callback_words import EPOCH_ENDS
 from wtool.training.checks import check_resume
 from wtool.training.data import fingerprints
-from wtool.training.data.words import paths_of
+from wtool.training.data.words import class_weights, paths_of
 from wtool.training.fitting import masks
 from wtool.training.loading.load import Loaded, import_all, load
 from wtool.training.monitor_options import monitors_of, recorded
@@ -67,6 +67,8 @@ def _plan(loaded: Loaded, options: Resume) -> TrainingPlan:
         "validation_data": paths_of(options.validation_data),
         "batch_size": options.batch_size,
         "shuffle": options.shuffle,
+        "steps_per_epoch": options.steps_per_epoch,
+        "class_weight": None if options.class_weight is None else class_weights(options.class_weight),
         "hold_zeros": masks.ALL if held else masks.MASKS if is_masked else False,
         "epochs": options.epochs,
         "validation_split": options.validation_split,

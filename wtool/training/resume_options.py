@@ -37,6 +37,10 @@ class Resume(Checked):
     validation_split: float | None = option(None, "Or the last share S of --data.", metavar="S", above=0, below=1)
     batch_size: int = option(32, "Samples in a batch, where data does not come in batches.", metavar="N", low=1)
     shuffle: bool = option(True, "Another order in each epoch.")
+    steps_per_epoch: int | None = option(None, "Batches of an epoch; all by default.", metavar="N", low=1)
+    class_weight: str | Mapping[int, float] | None = option(
+        None, "Weights of classes in the loss: 3=5,7=.5; 1 for others.", metavar="C=W,..."
+    )
     seed: int | None = like(Seed, "seed")
     hold_zeros: bool | None = option(
         None, "Zeros of kernels stay; by default those of pruned models.", has_negation=True

@@ -114,6 +114,8 @@ class TrainingRun:
                 callbacks=[*callbacks, saver],
                 stop=stop,
                 bar=self.options.bar,
+                steps=self.options.steps_per_epoch,
+                class_weight=self.plan.parameters.get("class_weight"),
                 whole_epochs=any(not each.settings.monitor.startswith("val_") for each in saver.watching),
             )
             if stop.at is None:
@@ -138,7 +140,10 @@ class TrainingRun:
     def _data(self) -> tuple[Any, Any]:
         """Returns the data for training and for validation (None for no validation)."""
         model, batch_size = self.loaded.model, self.options.batch_size
-        data = reading.read_data(self.options.data, model, "train", batch_size)
+        steps = self.options.steps_per_epoch
+        data = reading.read_data(self.options.data, model, "train", batch_size, endless=steps is not None)
+        if steps is not None:
+            reading.check_steps(data)
         other, share = self.options.validation_data, self.options.validation_split
         if share is not None:
             if not isinstance(data, Samples):

@@ -28,7 +28,7 @@ class Renewed:
     make: Callable[[], Any]
 
 
-def read_data(words: Any, model: Any, part: str = "train", batch_size: int = 32) -> Any:
+def read_data(words: Any, model: Any, part: str = "train", batch_size: int = 32, endless: bool = False) -> Any:
     """Returns the data that words name, or data from Python in the form that `fit` takes.
 
     Args:
@@ -37,6 +37,7 @@ def read_data(words: Any, model: Any, part: str = "train", batch_size: int = 32)
         model: its inputs tell names, shapes and sizes of images.
         part: `train`, `test` or `validation`, for `.npz` files that have several parts.
         batch_size: number of samples in a batch, for datasets that were saved without batches.
+        endless: whether the data may be a dataset that never ends.
 
     Returns:
         `Samples` where samples can be read by index, a `Renewed`, or anything else that `fit` takes.
@@ -47,10 +48,12 @@ def read_data(words: Any, model: Any, part: str = "train", batch_size: int = 32)
     """
     paths = paths_of(words)
     if paths is None:
-        return _called(words, "the function") if callable(words) else _taken(words)
+        return _called(words, "the function", endless) if callable(words) else _taken(words, endless)
     check_data(words)
     if len(paths) == 2:
         return of_arrays(tuple(of_npy(path) for path in paths))
+    if is_function(paths[0]):
+        return _called(_function(paths[0]), paths[0], endless)
     return _one(paths[0], model, part, batch_size)
 
 
@@ -76,7 +79,9 @@ def has_test_part(words: Any) -> bool:
     return names_in((paths_of(words) or [""])[0]) >= {"x_train", "x_test"}
 
 
-def fed(data: Any, batch_size: int, seed: int | None = None, epoch: int = 0, skip: int = 0) -> Any:
+def fed(
+    data: Any, batch_size: int, seed: int | None = None, epoch: int = 0, skip: int = 0, steps: int | None = None
+) -> Any:
     """Returns data in the form that `fit` takes with `shuffle=False`, from a batch of an epoch on.
 
     Args:
@@ -85,12 +90,28 @@ def fed(data: Any, batch_size: int, seed: int | None = None, epoch: int = 0, ski
         seed: seed of the order of `Samples`; None for the order in which they are stored.
         epoch: index of the first epoch; for `Renewed`, of the only one.
         skip: number of batches that are left out; 0 unless `can_skip(data)`.
+        steps: number of batches of an epoch; None for as many as there are. Epochs of samples and datasets go on where
+            the one before ended.
     """
     if isinstance(data, Samples):
-        return Batches(data, batch_size, seed, epoch, skip)
+        return Batches(data, batch_size, seed, epoch, skip, steps)
     if isinstance(data, Renewed):
         return data.make()
+    if steps is not None:
+        return data.repeat().skip(epoch * steps + skip)
     return data.skip(skip) if skip else data
+
+
+def check_steps(data: Any) -> None:
+    """Refuse to take epochs of some number of batches from data of which they cannot be had.
+
+    Raises:
+        Usage: the data is of such a kind.
+    """
+    is_dataset = callable(getattr(data, "skip", None)) and callable(getattr(data, "repeat", None))
+    if not (is_dataset or isinstance(data, (Samples, Renewed))):
+        kinds = "arrays, images, a dataset of tf.data, or a function that returns a generator"
+        raise Usage(f"--steps-per-epoch needs data that can be had from its middle on: {kinds}")
 
 
 def can_skip(data: Any) -> bool:
@@ -99,8 +120,6 @@ def can_skip(data: Any) -> bool:
 
 
 def _one(path: str, model: Any, part: str, batch_size: int) -> Any:
-    if is_function(path):
-        return _called(_function(path), path)
     if os.path.isdir(path):
         is_dataset = os.path.exists(os.path.join(path, "dataset_spec.pb"))
         return _dataset(path, model, batch_size) if is_dataset else of_folder(path, model)
@@ -142,7 +161,7 @@ def _function(word: str) -> Callable[[], Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _called(function: Callable[[], Any], name: str) -> Any:
+def _called(function: Callable[[], Any], name: str, endless: bool) -> Any:
     """Returns the data that a function makes; where the data is over after one epoch, a `Renewed` of the function."""
     try:
         value = function()
@@ -150,15 +169,15 @@ def _called(function: Callable[[], Any], name: str) -> Any:
         raise WtoolError(f"{name} for the data failed ({in_short(error)})") from error
     if value is None:
         raise WtoolError(f"{name} for the data gave nothing")
-    return Renewed(function) if hasattr(value, "__next__") else _taken(value)
+    return Renewed(function) if hasattr(value, "__next__") else _taken(value, endless)
 
 
-def _taken(value: Any) -> Any:
+def _taken(value: Any, endless: bool) -> Any:
     """Returns data from Python: arrays become `Samples`, anything else goes to `fit` as it is."""
     if hasattr(value, "__next__"):
         raise Usage("a generator is over after one epoch; give the function that makes it")
-    if callable(getattr(value, "cardinality", None)) and int(value.cardinality()) == INFINITE:
-        raise Usage("a dataset that never ends has no epochs; dataset.take(N) has")
+    if not endless and callable(getattr(value, "cardinality", None)) and int(value.cardinality()) == INFINITE:
+        raise Usage("a dataset that never ends has no epochs; --steps-per-epoch N makes some, or dataset.take(N)")
     if isinstance(value, (tuple, list)) and 1 <= len(value) <= 3:
         value = tuple(map(_columns, value))
         leaves = keras.tree.flatten(value)

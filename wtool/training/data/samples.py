@@ -97,10 +97,18 @@ class Batches(keras.utils.PyDataset):
         seed: of the order; None for the order of the samples.
         epoch: the first one.
         skip: how many batches of each epoch are left out at its beginning.
+        steps: how many batches an epoch has; each epoch goes on in the samples where the one before ended, and when all
+            samples were read, they come again in another order. None for all samples once.
     """
 
     def __init__(
-        self, samples: Samples, batch_size: int, seed: int | None = None, epoch: int = 0, skip: int = 0
+        self,
+        samples: Samples,
+        batch_size: int,
+        seed: int | None = None,
+        epoch: int = 0,
+        skip: int = 0,
+        steps: int | None = None,
     ) -> None:
         super().__init__()
         self.samples = samples
@@ -108,18 +116,21 @@ class Batches(keras.utils.PyDataset):
         self.seed = seed
         self.epoch = epoch
         self.skip = skip
+        self.steps = steps
+        self._of_all = -(-samples.size // batch_size)
         self._order = (-1, np.empty(0, np.intp))
 
     def __len__(self) -> int:
-        return -(-self.samples.size // self.size) - self.skip
+        return (self.steps or self._of_all) - self.skip
 
     def __getitem__(self, number: int) -> Any:
-        start = (number + self.skip) * self.size
+        turn, number = divmod(self.epoch * (self.steps or self._of_all) + number + self.skip, self._of_all)
+        start = number * self.size
         stop = min(start + self.size, self.samples.size)
         if self.seed is None:
             return self.samples.take(np.arange(start, stop))
-        if self._order[0] != self.epoch:
-            self._order = (self.epoch, order(self.seed, self.epoch, self.samples.size))
+        if self._order[0] != turn:
+            self._order = (turn, order(self.seed, turn, self.samples.size))
         return self.samples.take(self._order[1][start:stop])
 
 

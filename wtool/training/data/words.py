@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from wtool.errors import Usage, WtoolError
+from wtool.option_types import split_words
 
 FORMS = ".npz, .csv, two .npy, a folder, or package.module:function"
 
@@ -49,3 +52,24 @@ def check_data(words: Any, labelled: bool = True) -> None:
     for path in paths:
         if not (is_function(path) or os.path.isdir(path) or path.endswith(endings)):
             raise WtoolError(f"no data that wtool knows: {forms}", path)
+
+
+def class_weights(given: str | Mapping[Any, Any]) -> dict[int, float]:
+    """Returns class -> weight of its samples, as a text such as `3=5,7=.5` or a dictionary says.
+
+    Raises:
+        Usage: a class is no whole number from 0 up, a weight is no number from 0 up, or a class is given twice.
+    """
+    pairs = split_words(given, "--class-weight") if isinstance(given, str) else list(given.items())
+    found: dict[int, float] = {}
+    for name, weight in pairs:
+        try:
+            number, value = int(name), float(weight)
+        except (TypeError, ValueError):
+            number, value = -1, -1.0
+        if number < 0 or not 0 <= value < math.inf:
+            raise Usage(f"--class-weight: {name}={weight} is no class and its weight, such as 3=5")
+        if number in found:
+            raise Usage(f"--class-weight: class {number} is given twice")
+        found[number] = value
+    return dict(sorted(found.items()))

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from itertools import pairwise
@@ -61,6 +61,8 @@ def fit(
     stop: Stop | None = None,
     bar: bool = False,
     whole_epochs: bool = False,
+    steps: int | None = None,
+    class_weight: Mapping[int, float] | None = None,
 ) -> Position:
     """Train from a position to the end of epoch `stop_epoch`, counted from 1, as one uninterrupted `fit` would have.
 
@@ -78,6 +80,8 @@ def fit(
         bar: Keras's progress bar.
         whole_epochs: whether a signal ends training only at the end of the epoch: the metrics of the rest of an epoch
             are not those of the epoch.
+        steps: how many batches an epoch has; None for as many as the data has.
+        class_weight: class -> weight of its samples; 1 for others.
 
     Returns:
         where training is; before `stop_epoch` where a callback ended training.
@@ -94,7 +98,7 @@ def fit(
         skip = start.batch if first == start.epoch else 0
         ending = _Stopping(stop, skip, last, stop_epoch, whole_epochs)
         try:
-            batches = fed(data, batch_size, seed if shuffle else None, first, skip)
+            batches = fed(data, batch_size, seed if shuffle else None, first, skip, steps)
             own = [EpochOfBatches(batches)] if isinstance(batches, Batches) else []
             with redirect_stdout(sys.stderr), warnings.catch_warnings():  # standard output is for data
                 warnings.filterwarnings("ignore", "Your input ran out of data")  # as it does at the end of an epoch
@@ -103,6 +107,8 @@ def fit(
                     initial_epoch=first,
                     epochs=last,
                     shuffle=False,
+                    steps_per_epoch=None if own or steps is None else steps - skip,
+                    class_weight=None if class_weight is None else dict(class_weight),
                     validation_data=None if validation is None else fed(validation, batch_size),
                     callbacks=[*own, _Finite(), *callbacks, ending],
                     verbose=1 if bar else 0,
