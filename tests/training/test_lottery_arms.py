@@ -19,6 +19,7 @@ from wtool.training.lottery import plan as lottery_plan
 from wtool.training.lottery.arms import read_arm
 from wtool.training.lottery.grid import read_grid
 from wtool.training.lottery.plan import Experiment
+from wtool.training.lottery.summaries import ends
 
 # Words.
 
@@ -134,6 +135,21 @@ def test_the_words_of_an_arm_come_before_those_of_the_experiment() -> None:
     assert experiment.pruning(read_arm("rewind")) == experiment.pruning() == {
         "criterion": "movement", "scope": "global", "budget": None, "last_layer_scale": 0.5
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "is_over"),
+    [
+        ([], 1, False),
+        ([3.0], 1, False),
+        ([3.0, 3.0], 1, True),
+        ([3.0, 2.0, 2.5], 2, False),
+        ([3.0, 2.0, 2.5, 2.0], 2, True),
+        ([float("nan"), 2.0, 1.0], 2, True),
+    ],
+)
+def test_where_patience_ends(losses: list[float], patience: int, is_over: bool) -> None:
+    assert ends(losses, patience) == is_over
 
 
 # Files of arms.
@@ -314,6 +330,70 @@ def test_the_dense_training_of_another_experiment(grid: Path, tmp_path: Path, mo
     os.unlink("run/trial-1/trained.keras")
     with pytest.raises(wtool.WtoolError, match=r"^run: has not kept trial-1/trained.keras \(--keep\)"):
         wtool.lottery("mine.keras", out="more", **{**words, "dense_from": "run"})
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_pruned_weights_that_stay_at_their_initial_values(
+    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second round prunes what the first one has left, and the metrics tell the share that is trained."""
+    from wtool.training.lottery.summaries import read_metrics
+
+    monkeypatch.chdir(tmp_path)
+    words: dict[str, Any] = {**WORDS, "data": grid / "digits.npz", "epochs": 1, "rounds": 2}
+    wtool.lottery(grid / "init.keras", out="run", arms=["rewind,pruned=initial"], **words)
+    run = Path("run/trial-1")
+    trained = run / "trained.keras"
+    for number, sparsity in ((1, 0.5), (2, 0.75)):
+        folder = run / "rewind,pruned=initial" / f"round-{number}"
+        wtool.prune(trained, sparsity=sparsity, last_layer_scale=0.5, output="pruned.keras", force=True)
+        how: dict[str, Any] = {"initial": run / "initial.keras", "pruned": "initial", "force": True}
+        wtool.rewind("pruned.keras", **how, output="ticket.keras")
+        same("ticket.keras", folder / "ticket.keras")
+        trained = folder / "trained.keras"
+        first, last, mask = (kernels(path) for path in (run / "initial.keras", trained, folder / "pruned.keras"))
+        for path, value in first.items():
+            assert np.array_equal((last[path] == value) | (mask[path] != 0), np.ones(value.shape, bool))
+            assert (last[path] != value)[mask[path] != 0].mean() > 0.5
+        kept = sum(np.count_nonzero(value) for value in mask.values())
+        line = read_metrics("run")[number]
+        assert line.remaining == kept / sum(value.size for value in mask.values()) < 1
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_patience_ends_trainings(grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the early stopping of resume does, also where a run was stopped before."""
+    monkeypatch.chdir(tmp_path)
+    data = dict(np.load(grid / "digits.npz"))
+    np.savez("other.npz", x_test=data["x_test"], y_test=(data["y_test"] + 1) % 10)  # what is learned makes it worse
+    how: dict[str, Any] = {"data": grid / "digits.npz", "validation_data": "other.npz", "epochs": 9, "seed": 3}
+    words: dict[str, Any] = {**how, "sparsity": 0.75, "patience": 2}
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    done = wtool.lottery(grid / "init.keras", out="whole", **words)
+    by_hand = wtool.resume(
+        grid / "init.keras", **how, early_stopping="monitor=val_loss,patience=2", output="dense.keras", force=True
+    )
+    same("dense.keras", "whole/trial-1/trained.keras")
+    assert by_hand.epochs < 9
+    assert done.ends[0].epoch == by_hand.epochs == done.early_stops[0].epoch.mean + 2
+    ticket = "whole/trial-1/rewind/round-1/ticket.keras"
+    wtool.resume(ticket, **how, early_stopping="monitor=val_loss,patience=2", output="ticket.keras")
+    same("ticket.keras", "whole/trial-1/rewind/round-1/trained.keras")
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            wtool.lottery(grid / "init.keras", out="run", **words, progress=stop)
+    wtool.lottery(grid / "init.keras", out="run", **words)
+    assert_same_folders("whole", "run")
+    assert wtool.lottery(grid / "init.keras", out="run", **words).trained == 0
+    with pytest.raises(wtool.WtoolError, match="with patience 2, not null"):
+        wtool.lottery(grid / "init.keras", out="run", **{**words, "patience": None})
+    with pytest.raises(wtool.Usage, match="may end before the epoch"):
+        wtool.lottery(grid / "init.keras", out="more", arms=["rewind,rewind_to=1"], **words)
 
 
 def kernels(path: Path | str) -> dict[str, Any]:

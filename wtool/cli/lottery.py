@@ -75,9 +75,7 @@ def _tell(done: Trained) -> None:
 
 def _show(done: Lottery) -> None:
     """The last epoch of every round, mean and standard deviation over trials, and the epoch of the lowest loss."""
-    from wtool.training.lottery.summaries import last_epochs
-
-    rows = last_epochs(done.summary)
+    rows = done.ends
     names = list(dict.fromkeys(name for each in rows for name in each.metrics))
     names = [name for name in names if name.startswith("val_")] or names
     best = {(each.arm, each.round): f"{each.epoch.mean:.3g}" for each in done.early_stops}

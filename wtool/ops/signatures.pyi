@@ -1388,6 +1388,7 @@ def lottery(
     validation_split: float | None = None,
     batch_size: int = 32,
     shuffle: bool = True,
+    patience: int | None = None,
     loss: str | None = None,
     metrics: Sequence[str] = (),
     new_optimizer: str | None = None,
@@ -1432,6 +1433,7 @@ def lottery(
         validation_split (S): Or the last share S of `data`.
         batch_size (N): Samples in a batch, where data does not come in batches.
         shuffle: Another order in each epoch.
+        patience (N): A training ends after so many epochs without a better validation loss.
         loss: Keras's name of a loss, instead of the model's own.
         metrics: Keras's name of a metric, instead of the model's own; repeatable.
         new_optimizer: Start with this one (adam, sgd, ...).

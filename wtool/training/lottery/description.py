@@ -18,8 +18,11 @@ from wtool.training.lottery.summaries import MOST
 from wtool.version import __version__
 
 FILE = "experiment.json"
-COMPILED = ("loss", "metrics", "new_optimizer")
-"""The parameters that say how the model is compiled; those that are not given are not told."""
+COMPILING = ("loss", "metrics", "new_optimizer")
+"""The parameters that say how the model is compiled."""
+
+OPTIONAL = (*COMPILING, "patience")
+"""The parameters of trainings that are told only where they are given."""
 
 
 def described_as(base: Base, experiment: Experiment, training: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,7 +66,7 @@ def claimed(
     before = there.get("seed")
     if not seed_is_given and is_seed(before):
         experiment, mine = replace(experiment, seed=before), {**mine, "seed": before}
-    other = [name for name in dict.fromkeys((*mine, *COMPILED)) if there.get(name) != mine.get(name)]
+    other = [name for name in dict.fromkeys((*mine, *OPTIONAL)) if there.get(name) != mine.get(name)]
     odd = next((name for name in other if not _grows(name, there.get(name), mine.get(name))), None)
     if odd is not None and _is_begun(folder):
         was, now = json.dumps(there.get(odd)), json.dumps(mine.get(odd))

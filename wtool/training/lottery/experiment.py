@@ -12,6 +12,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.layouts.registry import extension
+from wtool.errors import Usage
 from wtool.ops.functions import First, function_of
 from wtool.run.batch import fresh_seed
 from wtool.training.checks import check_validation
@@ -19,11 +20,11 @@ from wtool.training.data import fingerprints
 from wtool.training.data.words import paths_of
 from wtool.training.fitting.epoch import Epoch
 from wtool.training.lottery import sharing, summaries
-from wtool.training.lottery.description import COMPILED, claim, claimed, described_as, is_seed
+from wtool.training.lottery.description import COMPILING, OPTIONAL, claim, claimed, described_as, is_seed
 from wtool.training.lottery.folder import Folder, looked_at
 from wtool.training.lottery.grid import read_grid
 from wtool.training.lottery.options import Lottery, LotteryOptions, Trained
-from wtool.training.lottery.plan import TRAIN, Experiment, Step, is_kept, steps, wanted
+from wtool.training.lottery.plan import TRAIN, Experiment, Step, is_kept, later_epochs, steps, wanted
 from wtool.words import Path
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def _asked(model: str, options: LotteryOptions) -> tuple[Folder, dict[str, Any] 
     """Returns the experiment's folder, and the description that is to be written into it, or None."""
     asked = _experiment(options)
     base = looked_at(model, asked, compiles=None not in (options.loss, options.new_optimizer))
+    if options.patience is not None and later_epochs(asked):
+        raise Usage("with --patience, the dense network may end before the epoch that tickets are rewound to")
     training, seed_is_given = _training(options), options.seed is not None
     if options.dense_from is not None:
         other = os.fspath(options.dense_from)
@@ -65,7 +68,7 @@ def _asked(model: str, options: LotteryOptions) -> tuple[Folder, dict[str, Any] 
     asked, description = claimed(os.fspath(options.out), asked, base, training, seed_is_given)
     # After all that tells of another experiment, which may have other data.
     check_validation(options.data, options.validation_data, options.validation_split)
-    return Folder(os.fspath(options.out), base, asked), description
+    return Folder(os.fspath(options.out), base, asked, options.patience), description
 
 
 def _experiment(options: LotteryOptions) -> Experiment:
@@ -79,7 +82,7 @@ def _experiment(options: LotteryOptions) -> Experiment:
 def _training(options: LotteryOptions) -> dict[str, Any]:
     """Returns the options that make a difference to trainings, as the experiment's folder keeps them."""
     data, other = options.data, options.validation_data
-    compiled = {"loss": options.loss, "metrics": [*options.metrics], "new_optimizer": options.new_optimizer}
+    given = {name: getattr(options, name) for name in OPTIONAL} | {"metrics": [*options.metrics]}
     return {
         "data": paths_of(data),
         "validation_data": paths_of(other),
@@ -87,7 +90,7 @@ def _training(options: LotteryOptions) -> dict[str, Any]:
         "validation_split": options.validation_split,
         "batch_size": options.batch_size,
         "shuffle": options.shuffle,
-        **{name: value for name, value in compiled.items() if value},
+        **{name: value for name, value in given.items() if value},
     }
 
 
@@ -114,8 +117,16 @@ def _go(folder: Folder, options: LotteryOptions) -> Lottery:
     else:
         folder.clear(plan, kept, ())
     lines = summaries.read_metrics(folder.out)
-    summary, early = tuple(summaries.summarise(lines)), tuple(summaries.summarise_early_stops(lines))
-    return Lottery(folder.base.path, folder.out, folder.experiment.seed, trained, signal, summary, early)
+    return Lottery(
+        model=folder.base.path,
+        out=folder.out,
+        seed=folder.experiment.seed,
+        trained=trained,
+        signal=signal,
+        summary=tuple(summaries.summarise(lines)),
+        early_stops=tuple(summaries.summarise_early_stops(lines)),
+        ends=tuple(summaries.summarise_ends(lines)),
+    )
 
 
 def _left(folder: Folder, plan: Sequence[Step], kept: Collection[str]) -> tuple[set[str], list[Step]]:
@@ -131,7 +142,7 @@ def _train(folder: Folder, step: Step, options: LotteryOptions, trainings: Seque
     from wtool.training.lottery.steps import train
 
     names = ("data", "validation_data", "validation_split", "batch_size", "shuffle", "imports", "unsafe")
-    compiled = COMPILED if step.start == 0 else ()  # later checkpoints are compiled like that
+    compiled = COMPILING if step.start == 0 else ()  # later checkpoints are compiled like that
     progress, report = options.progress, options.report
     of = sum(each.stop - each.start for each in trainings)
     before = sum(each.stop - each.start for each in trainings[: trainings.index(step)])
@@ -141,7 +152,10 @@ def _train(folder: Folder, step: Step, options: LotteryOptions, trainings: Seque
         if progress is not None:
             progress(before + epoch.number - folder.base.epochs - step.start, of)
 
-    signal = train(folder, step, {name: getattr(options, name) for name in (*names, *compiled)}, after)
+    how = {name: getattr(options, name) for name in (*names, *compiled)}
+    if options.patience is not None:
+        how["early_stopping"] = {"monitor": "val_loss", "patience": options.patience}
+    signal = train(folder, step, how, after)
     if report is not None and signal is None:
         mine = [line for line in summaries.read_metrics(folder.out) if folder.is_of(step, line)]
         report(Trained(mine[-1], time.monotonic() - began))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Collection, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from wtool.checkpoint.initializers import initializers
 from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.lineage import Record, last_record
+from wtool.checkpoint.masks import recorded_masks
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.lost import saved_step
@@ -28,8 +30,8 @@ from wtool.training.fitting import logs
 from wtool.training.lottery import learning_rate, summaries
 from wtool.training.lottery.arms import NEW, NONE, read_arm
 from wtool.training.lottery.plan import COPY, DRAW, PRUNE, TRAIN, Experiment, Step
-from wtool.training.lottery.summaries import Line, is_sound
-from wtool.training.saving.record import epochs_of
+from wtool.training.lottery.summaries import Line, ends, is_sound
+from wtool.training.saving.record import ENDED, epochs_of
 
 UNFINISHED = ".epochs"
 """Name of the folder of a training that goes on, with its latest checkpoint and its log."""
@@ -98,11 +100,19 @@ def _drawn(checkpoint: Checkpoint) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The folder of an experiment, and its results."""
+    """The folder of an experiment, and its results.
+
+    Attributes:
+        out: path of the folder.
+        base: the model of the experiment.
+        experiment: the parameters.
+        patience: after how many epochs without a better validation loss a training ends; None for never.
+    """
 
     out: str
     base: Base
     experiment: Experiment
+    patience: int | None = None
 
     def path(self, place: str | None) -> str:
         """Returns the path of a result; of None, that of the experiment's own model."""
@@ -141,7 +151,7 @@ class Folder:
         if record.operation != name or told.get("seed", step.seed) != step.seed:
             return False
         if step.operation == TRAIN:
-            return told.get("epoch") == self.last_epoch(step) and "batch" not in told
+            return (told.get("epoch") == self.last_epoch(step) or told.get(ENDED) is True) and "batch" not in told
         # Where the counts are those of another criterion, the last record tells the sparsity of one tensor.
         is_counted = step.operation == PRUNE and read_arm(step.arm).get("counts") is not None
         return step.operation != PRUNE or is_counted or record.parameters.get("sparsity") == step.sparsity
@@ -152,8 +162,13 @@ class Folder:
         return (line.trial, line.arm, line.round) == (step.trial, step.arm, step.round) and line.epoch in epochs
 
     def is_recorded(self, step: Step, lines: Sequence[Line]) -> bool:
-        """Returns whether lines of metrics hold all epochs of a training."""
-        return len({line.epoch for line in lines if self.is_of(step, line)}) == step.stop - step.start
+        """Returns whether lines of metrics hold all epochs of a training, or those up to where its patience ended."""
+        own = {line.epoch: line.metrics.get("val_loss", math.inf) for line in lines if self.is_of(step, line)}
+        if len(own) == step.stop - step.start:
+            return True
+        first = self.base.epochs + step.start + 1
+        losses = [own[epoch] for epoch in range(first, first + len(own)) if epoch in own]
+        return self.patience is not None and len(losses) == len(own) and ends(losses, self.patience)
 
     def clear(self, plan: Sequence[Step], kept: Collection[str], todo: Sequence[Step]) -> None:
         """Remove the results that are neither kept nor read by later steps."""
@@ -178,12 +193,17 @@ class Folder:
         return [line for line in found if is_sound(line) and self.is_of(step, line)]
 
     def remaining(self, path: str) -> float:
-        """Returns the share of non-zero values among the weights that are pruned."""
+        """Returns the share of values that are kept among the weights that are pruned: no zeros, or in the mask."""
         with open_checkpoint(path) as found:
             chosen = by_role(
                 found.weights, self.experiment.include, self.experiment.exclude, kernels=True, biases=False
             )
-            left = sum(int(np.count_nonzero(found.read(tensor))) for tensor in chosen)
+            masks = recorded_masks(found.lineage, found.weights).masks
+            left = 0
+            for tensor in chosen:
+                values = found.read(tensor).reshape(-1)
+                kept = masks[tensor.path].kept(values) if tensor.path in masks else values
+                left += int(np.count_nonzero(kept))
             return left / max(1, sum(prod(tensor.shape) for tensor in chosen))
 
     def record(self, lines: Sequence[Line]) -> None:

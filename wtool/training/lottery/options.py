@@ -73,6 +73,9 @@ class LotteryOptions(Checked):
     validation_split: float | None = like(Resume, "validation_split")
     batch_size: int = like(Resume, "batch_size")
     shuffle: bool = like(Resume, "shuffle")
+    patience: int | None = option(
+        None, "A training ends after so many epochs without a better validation loss.", metavar="N", low=1
+    )
     loss: str | None = like(Resume, "loss")
     metrics: Sequence[str] = like(Resume, "metrics")
     new_optimizer: str | None = like(Resume, "new_optimizer")
@@ -96,6 +99,7 @@ class Lottery:
         signal: the one that ended it early; None if it went to its end.
         summary: statistics over trials, of each arm, round and epoch.
         early_stops: statistics over trials, of the epoch of each arm and round that has the lowest validation loss.
+        ends: statistics over trials of the last epoch of each arm and round.
     """
 
     model: str
@@ -105,3 +109,4 @@ class Lottery:
     signal: int | None
     summary: tuple[Summary, ...]
     early_stops: tuple[EarlyStop, ...] = ()
+    ends: tuple[Summary, ...] = ()

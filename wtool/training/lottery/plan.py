@@ -164,13 +164,19 @@ def steps(experiment: Experiment, extension: str = ".keras") -> list[Step]:
     return [step for trial in range(1, experiment.trials + 1) for step in _trial(experiment, trial, extension)]
 
 
+def later_epochs(experiment: Experiment) -> list[int]:
+    """Returns the epochs of the dense network, but for the first, at whose ends tickets of any arm begin."""
+    arms = map(read_arm, experiment.arms)
+    return sorted({experiment.epoch_of(arm) for arm in arms if arm.start != NEW} - {0})
+
+
 def _trial(experiment: Experiment, trial: int, extension: str) -> Iterator[Step]:
     """Yields the steps of the dense network, then those of one arm after the other."""
     seed = seed_of(experiment, trial)
     arms = [read_arm(name) for name in experiment.arms]
     initial = f"trial-{trial}/initial{extension}"
     yield Step(COPY if trial == 1 else DRAW, initial, None, None, seed, trial)
-    stops = sorted({experiment.epoch_of(arm) for arm in arms if arm.start != NEW} | {0, experiment.epochs})
+    stops = [0, *later_epochs(experiment), experiment.epochs]
     dense = {stop: f"trial-{trial}/{_dense_name(experiment, stop)}{extension}" for stop in stops}
     for start, stop in pairwise(stops):
         yield Step(TRAIN, dense[stop], dense[start], None, seed, trial, start=start, stop=stop)

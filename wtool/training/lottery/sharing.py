@@ -18,7 +18,7 @@ from wtool.training.lottery.plan import DENSE, TRAIN, Step
 
 SAME = (
     *("model", "seed", "epochs", "batch_size", "shuffle", "validation_split", "data_hashes"),
-    *description.COMPILED,
+    *description.OPTIONAL,
 )
 """The parameters that the dense training depends on."""
 

@@ -102,7 +102,7 @@ def train(folder: Folder, step: Step, how: Mapping[str, Any], after: Callable[[E
         )
         done = resume(folder.path(step.model), training)
         signal = done.signal
-        if done.epochs < folder.last_epoch(step):
+        if done.epochs < folder.last_epoch(step) and not folder.is_there(step):
             os.unlink(output)  # the metrics of the rest of an epoch are not those of a whole one
             return signal
     folder.record(folder.lines(step, log))

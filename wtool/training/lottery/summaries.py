@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wtool.errors import Refused
@@ -157,6 +157,15 @@ def _metrics(group: Sequence[Line]) -> dict[str, Spread]:
     return {name: _spread([line.metrics[name] for line in group]) for name in names}
 
 
+def summarise_ends(lines: Iterable[Line]) -> list[Summary]:
+    """Returns statistics over trials of the last epoch of each arm and round; trials may end after different epochs."""
+    last = last_lines(lines)
+    latest: dict[tuple[str, int], int] = {}
+    for line in last:
+        latest[line.arm, line.round] = max(line.epoch, latest.get((line.arm, line.round), 0))
+    return summarise(replace(line, epoch=latest[line.arm, line.round]) for line in last)
+
+
 def last_epochs(summaries: Sequence[Summary]) -> list[Summary]:
     """Returns the summaries of the last epoch of each round."""
     return list({(each.arm, each.round): each for each in sorted(summaries, key=_epoch)}.values())
@@ -188,6 +197,19 @@ def early_stops(lines: Iterable[Line]) -> dict[tuple[int, str, int], int]:
         if not math.isnan(loss):
             lowest[_training(line)] = min((loss, line.epoch), lowest.get(_training(line), (math.inf, line.epoch)))
     return {training: epoch for training, (_, epoch) in lowest.items()}
+
+
+def ends(losses: Sequence[float], patience: int) -> bool:
+    """Returns whether a training with these validation losses, one for each epoch so far, ends after the last one.
+
+    It ends after so many epochs without a loss below all earlier ones, as Keras's EarlyStopping has it.
+    """
+    best, wait = math.inf, 0
+    for number, loss in enumerate(losses):
+        wait += 1
+        if number == 0 or loss < best:
+            best, wait = loss, 0
+    return wait >= patience
 
 
 def _training(line: Line) -> tuple[int, str, int]:
