@@ -75,6 +75,20 @@ def test_a_mask_of_other_values_is_dropped_with_a_note() -> None:
     assert not swapped.masks
 
 
+def test_masks_move_along_with_their_tensors() -> None:
+    """A conversion renames one tensor, keeps one, and lays the values of one out anew."""
+    weights = tuple(replace(KERNEL, path=path) for path in ("a/kernel", "b/kernel", "c/kernel"))
+    told = pruning({each.path: entry(KEPT, (3, 4), holds_values=True) for each in weights})
+    moved = masks.moved_masks([told], weights, {"x/kernel": "a/kernel", "b/kernel": "b/kernel"})
+    assert moved.notes == ("the recorded mask of c/kernel is dropped, since the values are in another order now",)
+    now = tuple(replace(KERNEL, path=path) for path in ("x/kernel", "b/kernel", "c/kernel"))
+    kept = found(told, pruning(moved.entries, "convert"), weights=now)
+    assert {path: mask.kept(np.zeros(12)).tolist() for path, mask in kept.masks.items()} == dict.fromkeys(
+        ("x/kernel", "b/kernel"), KEPT.tolist()
+    )
+    assert not kept.notes
+
+
 DEFLATED = {size: base64.b64encode(zlib.compress(bytes(size))).decode() for size in (0, 1, 2, 3, 50_000_000)}
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import wtool
 from tests import forkserver
-from tests.models import BLOBS, Array, changed
+from tests.models import BLOBS, ZOO, Array, changed
 from tests.ops.test_operations import lineage
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.transforms.change import on_arrays
@@ -87,6 +87,21 @@ def test_a_mask_goes_through_pipes_formats_and_averages(pruned: Path, tmp_path: 
         again = tmp_path / f"{name}-again.keras"
         wtool.reshuffle(tmp_path / name, initial=INIT, seed=1, output=again)
         assert np.array_equal(weights(again)["hidden/kernel"] != 0, kept), name
+
+
+def test_a_mask_goes_from_keras_2_to_keras_3(tmp_path: Path) -> None:
+    source = ZOO / "tf2.10" / "mlp.h5"
+    pruned, ticket, new = (tmp_path / name for name in ("pruned.h5", "ticket.h5", "new.keras"))
+    wtool.prune(source, sparsity=0.7, output=pruned)
+    wtool.rewind(pruned, initial=source, pruned="initial", output=ticket)
+    wtool.convert(ticket, output=new)
+    wtool.rewind(new, initial=new, output=tmp_path / "zeros.keras")
+    old, values, zeros = map(weights, (pruned, ticket, tmp_path / "zeros.keras"))
+    kernels = [path for path in old if path.endswith("kernel")]
+    assert kernels
+    for path in kernels:
+        assert np.array_equal(zeros[path], old[path])
+        assert np.count_nonzero(values[path]) > np.count_nonzero(zeros[path])
 
 
 def test_pruning_goes_on_behind_pruned_weights_that_have_values(pruned: Path, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
 import wtool
+from tests import forkserver
 from tests.models import BLOBS
 from tests.ops.test_operations import lineage
 
@@ -26,6 +28,21 @@ def test_a_ticket_tells_where_its_mask_comes_from(tmp_path: Path) -> None:
     assert (told["as"], told["hash"]) == ("mask", hash_of(mask))
     assert told["pruned"]["model"] == hash_of(BLOBS[5])
     assert told["pruned"]["parameters"]["sparsity"] == 0.5
+
+
+def test_a_random_mask_tells_its_seed_through_a_pipe_and_in_the_summary(tmp_path: Path) -> None:
+    first = wtool_run(["prune", BLOBS[5], "--sparsity", ".5", "--criterion", "random", "--seed", "4", "-o", "-"])
+    wtool_run(["rewind", "-", "--initial", BLOBS[0], "-o", tmp_path / "ticket.keras"], first)
+    told = lineage(tmp_path / "ticket.keras")[-1]["inputs"][1]["pruned"]
+    assert (told["parameters"]["criterion"], told["seed"], told["model"]) == ("random", 4, hash_of(BLOBS[5]))
+    shown = wtool_run(["inspect", tmp_path / "ticket.keras"]).decode()
+    (line,) = [each for each in shown.splitlines() if each.startswith("lineage: the mask of - is by prune")]
+    assert '"criterion": "random"' in line
+    assert line.endswith(f", seed 4 of {hash_of(BLOBS[5])}")
+
+
+def wtool_run(words: list[object], piped: bytes = b"") -> bytes:
+    return subprocess.run(forkserver.wtool(*words), input=piped, capture_output=True, check=True).stdout
 
 
 def test_an_initial_checkpoint_that_was_pruned_is_no_mask(tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ def carried(name: str, role: str, records: Sequence[Record], base: Sequence[Reco
 
 
 def mask_origin(records: Sequence[Record]) -> dict[str, Any]:
-    """Returns the origin of a mask, by its checkpoint's lineage: parameters of the pruning, and hash of its model.
+    """Returns the origin of a mask, by its checkpoint's lineage: parameters and seed of the pruning, hash of its model.
 
     A ticket tells of the mask that it was made with.
     """
@@ -249,7 +249,8 @@ def mask_origin(records: Sequence[Record]) -> dict[str, Any]:
         if record.operation == "prune":
             told = record.to_json()
             model = next((each.hash for each in record.inputs if each.told.get("as") == "model"), None)
-            return {"pruned": {"parameters": told.get("parameters"), "model": model or None}}
+            seed = {"seed": record.seed} if record.seed is not None else {}
+            return {"pruned": {"parameters": told.get("parameters"), **seed, "model": model or None}}
         origin = next((each.told["pruned"] for each in record.inputs if "pruned" in each.told), None)
         if origin is not None:
             return {"pruned": origin}

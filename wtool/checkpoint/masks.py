@@ -90,6 +90,14 @@ class RecordedMasks:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordedEntries:
+    """What a record tells of masks under its key `masks`, and notes for the user."""
+
+    entries: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+
 def recorded_masks(records: Sequence[Record], weights: Iterable[Tensor]) -> RecordedMasks:
     """Returns the masks that a lineage tells.
 
@@ -126,6 +134,29 @@ def recorded_masks(records: Sequence[Record], weights: Iterable[Tensor]) -> Reco
     lost += told
     what = f"the recorded mask of {a_few(lost)} is dropped, since the tensor has another shape, order or name now"
     return RecordedMasks(masks, (what,) if lost else ())
+
+
+def moved_masks(records: Sequence[Record], weights: Sequence[Tensor], taken: Mapping[str, str]) -> RecordedEntries:
+    """Returns what a record tells of earlier masks where it gives tensors new names.
+
+    Args:
+        records: the lineage so far.
+        weights: of the checkpoint.
+        taken: path of each new tensor that holds the values of an old one, in their order -> path of the old one.
+
+    Raises:
+        Refused: a mask is damaged.
+    """
+    found = recorded_masks(records, weights).masks
+    shapes = {tensor.path: tensor.shape for tensor in weights}
+    entries: dict[str, Any] = {path: None for path in found if taken.get(path) != path}
+    for new, old in taken.items():
+        if new != old and old in found:
+            kept = np.unpackbits(found[old].bits, count=prod(shapes[old])).view(bool)
+            entries[new] = entry(kept, shapes[old], found[old].holds_values)
+    lost = sorted(found.keys() - {*taken.values()})
+    note = f"the recorded mask of {a_few(lost)} is dropped, since the values are in another order now"
+    return RecordedEntries(entries, (note,) if lost else ())
 
 
 def _mask(tensor: Tensor, told: Mapping[str, Any]) -> Mask:

@@ -135,8 +135,19 @@ def _footer(found: dict[str, Any]) -> Iterator[str]:
     for record in found["lineage"]:
         names = ", ".join(str(entry.get("name")) for entry in _entries(record))
         yield f"lineage: {record.get('operation')} {json.dumps(record.get('parameters'))} of {names}"
+        yield from _origins(record)
     yield from (f"note: {note}" for note in found["notes"])
     yield ""
+
+
+def _origins(record: dict[str, Any]) -> Iterator[str]:
+    """Where masks come from that a re-initialisation took: how they were made, and of which model."""
+    for entry in _entries(record):
+        origin = entry.get("pruned")
+        if isinstance(origin, dict):
+            seed = f", seed {origin['seed']}" if "seed" in origin else ""
+            how = f"prune {json.dumps(origin.get('parameters'))}{seed} of {origin.get('model')}"
+            yield f"lineage: the mask of {entry.get('name')} is by {how}"
 
 
 def _entries(record: dict[str, Any]) -> list[dict[str, Any]]:

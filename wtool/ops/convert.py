@@ -12,8 +12,9 @@ from typing import Any
 
 from wtool.checkpoint.completed import with_architecture
 from wtool.checkpoint.layouts.registry import EXTENSIONS, format_of
-from wtool.checkpoint.lineage import Record, last_record
-from wtool.checkpoint.model import Checkpoint, is_old
+from wtool.checkpoint.lineage import MASKS, Record, last_record
+from wtool.checkpoint.masks import moved_masks
+from wtool.checkpoint.model import Checkpoint, Tensor, is_old
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.errors import Usage, WtoolError
 from wtool.ops.conversion import WEIGHTS_ALONE, Conversion, Recipe, conversion_of
@@ -154,7 +155,7 @@ class Converting:
         operations: tuple[Operation, ...] = ()
         if conversion is not None:
             record, operand = Record("convert", self.parameters), Operand(base, {"as": "model"})
-            operations = (Operation(record, (operand,), partial(_changes, conversion)),)
+            operations = (Operation(record, (operand,), partial(_changes_with_masks, conversion)),)
         return Plan(base, operations, result_format=self.recipe.format)
 
     def _filled(self, weights: Checkpoint, filling: Filling, stack: ExitStack) -> Plan:
@@ -232,3 +233,12 @@ def _verified(output: str, plan: Plan) -> tuple[str | None, tuple[str, ...]]:
 
 def _changes(conversion: Conversion, edited: Edited, passes: Passes) -> Changes:
     return Conversions(composition=conversion.composition, notes=conversion.notes, conversion=conversion)
+
+
+def _changes_with_masks(conversion: Conversion, edited: Edited, passes: Passes) -> Changes:
+    """The changes of a conversion, which takes recorded masks along to the new names of their tensors."""
+    filled = conversion.composition.variables
+    taken = {path: each.path for path, each in filled.items() if isinstance(each, Tensor)}
+    masks = moved_masks(edited.lineage, edited.base.weights, taken)
+    changes = _changes(conversion, edited, passes)
+    return replace(changes, notes=(*changes.notes, *masks.notes), more={MASKS: masks.entries} if masks.entries else {})

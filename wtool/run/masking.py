@@ -11,7 +11,7 @@ import numpy as np
 
 from wtool.checkpoint import masks
 from wtool.checkpoint.lineage import Record
-from wtool.checkpoint.masks import Mask
+from wtool.checkpoint.masks import Mask, RecordedEntries
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array
 from wtool.errors import Refused
@@ -99,17 +99,9 @@ def masking_of(
     return Masking(base.masks, seen), tuple(note for each in told for note in each.notes)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NewMasks:
-    """The masks of a result, as its record tells them, and notes for the user."""
-
-    entries: Mapping[str, Any]
-    notes: tuple[str, ...] = ()
-
-
 def new_masks(
     transform: Transform, masking: Masking, data: Data, changes: Mapping[str, Apply], earlier: Sequence[Record]
-) -> NewMasks:
+) -> RecordedEntries:
     """Returns the masks of a result that its zeros do not tell; looks at the tensors once.
 
     Args:
@@ -123,7 +115,7 @@ def new_masks(
         Refused: the lineage has no room for masks without which pruned values would not be held.
     """
     if not is_masking(transform):
-        return NewMasks({})
+        return RecordedEntries({})
     sites = [site for site in data.sites if transform.of_initial or site.path in masking.base]
     entries: dict[str, Any] = {}
     pruned = total = 0
@@ -136,10 +128,10 @@ def new_masks(
     holds = [path for path, each in entries.items() if each is not None and each["held"] == masks.VALUES]
     if not entries or masks.fits(earlier, entries):
         note = f"{pruned:,} of {total:,} weights are pruned, and are held at their values when training goes on"
-        return NewMasks(entries, (note,) if holds else ())
+        return RecordedEntries(entries, (note,) if holds else ())
     if holds:
         raise Refused("the mask has more bits than the lineage has room for; --pruned zero needs none")
-    return NewMasks({}, ("the lineage has no room for a mask: kept weights that are zero count as pruned",))
+    return RecordedEntries({}, ("the lineage has no room for a mask: kept weights that are zero count as pruned",))
 
 
 def _kept(
