@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +226,15 @@ def test_more_arms_than_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(curves, "MOST_ARMS", 1)
     with pytest.raises(wtool.Usage, match="RUN: 2 arms are too many for one plot; there may be 1"):
         wtool.plot(written(tmp_path / "RUN", lines()), output=tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+@pytest.mark.parametrize("values", [(np.nan,) * 3, (np.inf, 1, np.nan), (1e308, -1e308, 1e308), (5e-324, 0, -0.0)])
+def test_extreme_values_are_drawn_without_a_warning(tmp_path: Path, values: tuple[float, ...], rounds: int) -> None:
+    records = [each for each in lines(epochs=2) if each["round"] <= rounds]
+    for each in records:
+        each["metrics"] = dict.fromkeys(each["metrics"], values[each["trial"] - 1])
+        each["remaining"] = 0 if each["arm"] == "rewind" else each["remaining"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn_run(written(tmp_path / "RUN", records))

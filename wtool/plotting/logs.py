@@ -13,7 +13,7 @@ import numpy as np
 from wtool.dtypes import Array
 from wtool.errors import Refused, Usage
 from wtool.ops.logged_values import Log, read_log
-from wtool.plotting.metrics import VALIDATION, asked_for, base_of, both_of, score_of
+from wtool.plotting.metrics import VALIDATION, asked_for, base_of, both_of, drawable, score_of
 from wtool.plotting.style import COLOURS, DASHES, GREY, WIDTH, by_rows, columns_of, label, short_names
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def curve(log: Log, metric: str) -> tuple[Array, Array]:
     for (before, _), point in zip([(-math.inf, 0.0), *found], found, strict=False):
         if point[0] <= before:
             points.append((math.nan, math.nan))
-        points.append(point)
+        points.append((point[0], drawable(point[1])))
     x, y = np.array(points, np.float64).reshape(-1, 2).T
     return x, y
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from wtool.errors import Usage
@@ -12,6 +13,9 @@ VALIDATION = "val_"
 
 EARLY_STOP = "early_stop"
 """Name of a metric of whole trainings: the epoch of the lowest validation loss."""
+
+LARGEST = 1e100
+"""Values beyond it are not drawn: matplotlib's own calculations would overflow."""
 
 SHOWN = 20  # names in a message
 
@@ -62,3 +66,8 @@ def told(metric: str) -> str:
         return "epoch of lowest validation loss"
     words = base_of(metric).replace("_", " ")
     return label(f"{words}, {'validation' if metric.startswith(VALIDATION) else 'training'}", 40)
+
+
+def drawable(value: float) -> float:
+    """Returns a value as it is drawn: NaN, which leaves a gap, for those that are too large."""
+    return value if abs(value) <= LARGEST else math.nan

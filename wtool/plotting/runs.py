@@ -10,7 +10,7 @@ import numpy as np
 
 from wtool.dtypes import Array
 from wtool.errors import Refused
-from wtool.plotting.metrics import EARLY_STOP
+from wtool.plotting.metrics import EARLY_STOP, drawable
 from wtool.plotting.style import short_names
 from wtool.training.lottery.plan import DENSE
 from wtool.training.lottery.summaries import (
@@ -116,10 +116,11 @@ def run_of(folder: str) -> Run:
     lines = read_metrics(folder)
     if not lines:
         raise Refused("has no epochs yet; plot it when the first one is over", os.path.join(folder, FILE))
+    early = early_stops(lines) if any(line.epoch > 1 for line in lines) else {}
+    lines = [replace(line, metrics={name: drawable(each) for name, each in line.metrics.items()}) for line in lines]
     epochs: dict[tuple[str, int], list[Summary]] = {}
     for each in summarise(lines):
         epochs.setdefault((each.arm, each.round), []).append(each)
-    early = early_stops(lines) if any(line.epoch > 1 for line in lines) else {}
     last = [_with_early_stop(line, early.get((line.trial, line.arm, line.round))) for line in last_lines(lines)]
     ends: dict[str, list[Summary]] = {}
     for each in summarise(replace(line, epoch=0) for line in last):  # trials may end after different epochs

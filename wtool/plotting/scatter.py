@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wtool.dtypes import Array
 from wtool.errors import Usage
 from wtool.plotting.movement import ModelMovements, Movement
 from wtool.plotting.style import GREY, WIDTH, label, short_names
@@ -86,12 +87,18 @@ def _panel(axes: Axes, movement: Movement) -> None:
     ends = [max(x[0], y[0]), min(x[-1], y[-1])]
     if ends[0] < ends[1]:
         axes.plot(ends, ends, color=GREY, linestyle="--", linewidth=0.8)
-    axes.margins(0.03)  # or the axes would hide the extremes
-    axes.autoscale_view()
+    axes.set_xlim(*_around(x))
+    axes.set_ylim(*_around(y))
     axes.set_xlabel("initial")
     axes.set_ylabel("trained")
     axes.locator_params(nbins=4)
     _tell(axes, movement)
+
+
+def _around(edges: Array) -> tuple[float, float]:
+    """Returns limits a little outside of the edges, since the lines of the axes would hide the outermost cells."""
+    margin = edges[-1] / len(edges) - edges[0] / len(edges)
+    return float(edges[0] - margin), float(edges[-1] + margin)
 
 
 def _tell(axes: Axes, movement: Movement) -> None:

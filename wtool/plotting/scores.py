@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.gridspec import SubplotSpec
 
 PANEL, LINE, EACH_ARM, AROUND = 2.4, 0.25, 0.24, 0.8  # inches
+LEAST = 1e-9  # percent of the weights: fewer are none, and have no place on a logarithmic scale
 LONGEST = 40  # letters of a name
 ACROSS = 2  # panels in a row
 MOST_BANDS = 3  # of arms on top of each other: more are mud
@@ -86,6 +87,7 @@ def _side_by_side(axes: Axes, runs: Sequence[Run], metric: str, named: bool) -> 
         values = trial_values(arm.run, arm.arm, metric)
         if len(values) > 1:
             axes.scatter(values, [row] * len(values), s=14, color=colour, alpha=0.4, linewidths=0)
+        if len(values) > 1 and len(band.mean):
             axes.errorbar(band.mean, [row], xerr=band.std, ecolor=colour, elinewidth=1.2, fmt="none")
         mark = {"marker": "|", "markersize": 9, "markeredgewidth": 2.2}  # narrow: values near the mean are seen
         axes.plot(band.mean, [row] * len(band.mean), color=colour, linestyle="none", **mark)
@@ -141,12 +143,12 @@ def _against_remaining(axes: Axes, runs: Sequence[Run], metric: str, most_ticks:
     for number, arm in enumerate(arms):
         band = final_curve(arm.run, arm.arm, metric)
         draw_band(axes, band, bars=len(arms) > MOST_BANDS, **_line_of(number))
-        ticks |= set(band.x[band.x > 0])
+        ticks |= set(band.x[band.x > LEAST])
+    axes.set_xlim(1.05 * max(ticks), min(ticks) / 1.05)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(_apart(sorted(ticks), most_ticks))
-    axes.set_xlim(1.05 * max(ticks), min(ticks) / 1.05)
     axes.set_xlabel("remaining weights, %")
     axes.set_ylabel(told(metric))
 
