@@ -97,6 +97,17 @@ def test_arms_that_do_not_go_with_the_experiment(arms: tuple[str, ...], told: st
 # Steps.
 
 
+def test_tickets_with_epochs_of_their_own() -> None:
+    def ends(more: int | None) -> tuple[str, int, int]:
+        steps = lottery_plan.steps(Experiment(5, 7, rewind_to=2, epochs_of_tickets=more))
+        assert [step.stop for step in steps if step.arm == "dense"] == [0, 2, 5]
+        return steps[-1].operation, steps[-1].start, steps[-1].stop
+
+    assert (ends(None), ends(7), ends(0)) == (("resume", 2, 5), ("resume", 2, 9), ("evaluate", 2, 2))
+    with pytest.raises(wtool.Usage, match="are pruned in one round"):
+        Experiment(5, 7, rounds=2, epochs_of_tickets=0)
+
+
 def test_arms_with_other_epochs_and_masks() -> None:
     """The dense training stops where tickets of any arm begin, and masks are made before another arm has them."""
     arms = ("randomize,masks=rewind", "rewind", "rewind,rewind_to=3", "dense-new")
@@ -359,6 +370,37 @@ def test_pruned_weights_that_stay_at_their_initial_values(
         kept = sum(np.count_nonzero(value) for value in mask.values())
         line = read_metrics("run")[number]
         assert line.remaining == kept / sum(value.size for value in mask.values()) < 1
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_supermasks(grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tickets that are not trained are measured as `evaluate` measures them, and the dense training is as ever."""
+    from wtool.training.lottery.summaries import read_metrics
+
+    monkeypatch.chdir(tmp_path)
+    data = grid / "digits.npz"
+    words: dict[str, Any] = {**WORDS, "data": data, "epochs_of_tickets": 0, "dense_from": grid / "run"}
+    arms = ["rewind", "constant,criterion=lfss"]
+    told: list[str] = []
+    more: dict[str, Any] = {"out": "run", "arms": arms, "report": lambda done: told.append(done.last.arm)}
+    done = wtool.lottery(grid / "init.keras", **more, **words)
+    assert (done.trained, told) == (0, ["rewind", "constant,criterion=large-final-same-sign"])
+    lines = {line.arm: line for line in read_metrics("run")}
+    with np.load(data) as arrays:
+        np.savez("train.npz", x=arrays["x_train"], y=arrays["y_train"])
+    for arm in told:
+        ticket = Path("run/trial-1", arm, "round-1", "ticket.keras")
+        assert not (ticket.parent / "trained.keras").exists()
+        found = wtool.evaluate(ticket, data=data)[0].metrics
+        own = wtool.evaluate(ticket, data="train.npz")[0].metrics
+        assert lines[arm].epoch == 0
+        assert lines[arm].metrics == pytest.approx({**own, **{f"val_{name}": found[name] for name in found}})
+    before = Path("run/metrics.jsonl").read_bytes()
+    wtool.lottery(grid / "init.keras", **more, **words)
+    assert (Path("run/metrics.jsonl").read_bytes(), len(told)) == (before, 2)
+    with pytest.raises(wtool.WtoolError, match="with epochs_of_tickets 0, not null"):
+        wtool.lottery(grid / "init.keras", **more, **{**words, "epochs_of_tickets": None})
 
 
 @pytest.mark.slow

@@ -1382,6 +1382,7 @@ def lottery(
     arms_from: Path | None = None,
     same_sign: bool = True,
     rewind_to: int = 0,
+    epochs_of_tickets: int | None = None,
     trials: int = 1,
     dense_from: Path | None = None,
     validation_data: Any = None,
@@ -1427,6 +1428,8 @@ def lottery(
         arms_from: A file with further arms, one on each line.
         same_sign: Keep the sign of each initial value.
         rewind_to (K): Tickets begin at the end of this epoch of the dense network.
+        epochs_of_tickets (N): Of each training of a ticket, instead of as many as the dense network has
+            left; 0 measures it untrained.
         trials (N): Each with new initial weights.
         dense_from: Take the dense training over from this experiment, of the same model, data and seed.
         validation_data: As `data`; after each epoch.

@@ -144,14 +144,8 @@ class TrainingRun:
         data = reading.read_data(self.options.data, model, "train", batch_size, endless=steps is not None)
         if steps is not None:
             reading.check_steps(data)
-        other, share = self.options.validation_data, self.options.validation_split
-        if share is not None:
-            if not isinstance(data, Samples):
-                raise Usage("a validation split needs samples that can be had by number: arrays, or images")
-            return data.split(share)
-        if other is None and not reading.has_test_part(self.options.data):
-            return data, None
-        return data, reading.read_data(self.options.data if other is None else other, model, "test", batch_size)
+        words, other, share = self.options.data, self.options.validation_data, self.options.validation_split
+        return reading.with_validation(data, words, other, share, model, batch_size)
 
     def _prepare_folder(self, at: Position, found: Sequence[Left], saver: CheckpointSaver) -> None:
         """Make the folder of checkpoints.

@@ -57,6 +57,32 @@ def read_data(words: Any, model: Any, part: str = "train", batch_size: int = 32,
     return _one(paths[0], model, part, batch_size)
 
 
+def with_validation(
+    data: Any, words: Any, other: Any, share: float | None, model: Any, batch_size: int = 32
+) -> tuple[Any, Any]:
+    """Returns the data for training, and that for validation (None for no validation).
+
+    Args:
+        data: a result of `read_data`, for training.
+        words: of that data; a test part of it is for validation, unless the others say what is.
+        other: words of the data for validation; None for none.
+        share: of the data for training that is kept for validation instead; None for none.
+        model: Keras's.
+        batch_size: of data that does not come in batches.
+
+    Raises:
+        WtoolError: the data cannot be read, or does not fit the model.
+        Usage: the data cannot be split.
+    """
+    if share is not None:
+        if not isinstance(data, Samples):
+            raise Usage("a validation split needs samples that can be had by number: arrays, or images")
+        return data.split(share)
+    if other is None and not has_test_part(words):
+        return data, None
+    return data, read_data(words if other is None else other, model, "test", batch_size)
+
+
 def read_inputs(words: Any, model: Any, batch_size: int = 32) -> Any:
     """Returns the data that words name, of which nobody reads targets; see `read_data`.
 

@@ -24,6 +24,9 @@ COMPILING = ("loss", "metrics", "new_optimizer")
 OPTIONAL = (*COMPILING, "patience")
 """The parameters of trainings that are told only where they are given."""
 
+LATER = (*OPTIONAL, "epochs_of_tickets")
+"""All parameters that are told only where they are given: earlier versions did not have them."""
+
 
 def described_as(base: Base, experiment: Experiment, training: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the description of an experiment, but for the version of wtool.
@@ -34,7 +37,8 @@ def described_as(base: Base, experiment: Experiment, training: Mapping[str, Any]
         training: the options that make a difference to trainings.
     """
     model = {"name": os.path.basename(base.path), "hash": base.hash}
-    return {"model": model, **as_read(asdict(experiment)), **training}
+    told = {"model": model, **as_read(asdict(experiment)), **training}
+    return {name: value for name, value in told.items() if value is not None or name not in LATER}
 
 
 def is_seed(value: Any) -> TypeGuard[int]:
@@ -66,7 +70,7 @@ def claimed(
     before = there.get("seed")
     if not seed_is_given and is_seed(before):
         experiment, mine = replace(experiment, seed=before), {**mine, "seed": before}
-    other = [name for name in dict.fromkeys((*mine, *OPTIONAL)) if there.get(name) != mine.get(name)]
+    other = [name for name in dict.fromkeys((*mine, *LATER)) if there.get(name) != mine.get(name)]
     odd = next((name for name in other if not _grows(name, there.get(name), mine.get(name))), None)
     if odd is not None and _is_begun(folder):
         was, now = json.dumps(there.get(odd)), json.dumps(mine.get(odd))

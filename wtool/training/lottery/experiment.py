@@ -24,7 +24,17 @@ from wtool.training.lottery.description import COMPILING, OPTIONAL, claim, claim
 from wtool.training.lottery.folder import Folder, looked_at
 from wtool.training.lottery.grid import read_grid
 from wtool.training.lottery.options import Lottery, LotteryOptions, Trained
-from wtool.training.lottery.plan import TRAIN, Experiment, Step, is_kept, later_epochs, steps, wanted
+from wtool.training.lottery.plan import (
+    EVALUATE,
+    MEASURED,
+    TRAIN,
+    Experiment,
+    Step,
+    is_kept,
+    later_epochs,
+    steps,
+    wanted,
+)
 from wtool.words import Path
 
 if TYPE_CHECKING:
@@ -110,6 +120,8 @@ def _go(folder: Folder, options: LotteryOptions) -> Lottery:
         if step.operation == TRAIN:
             signal = _train(folder, step, options, trainings)
             trained += 1
+        elif step.operation == EVALUATE:
+            _measure(folder, step, options)
         elif step.output not in there:
             transform(folder, step)
         if signal is not None:
@@ -133,7 +145,7 @@ def _left(folder: Folder, plan: Sequence[Step], kept: Collection[str]) -> tuple[
     """Returns the outputs that are there, and the steps that are left."""
     lines = summaries.read_metrics(folder.out)
     there = {step.output for step in plan if folder.is_there(step)}
-    recorded = {step.output for step in plan if step.operation == TRAIN and folder.is_recorded(step, lines)}
+    recorded = {step.output for step in plan if step.operation in MEASURED and folder.is_recorded(step, lines)}
     return there, wanted(plan, there, recorded, kept)
 
 
@@ -141,8 +153,6 @@ def _train(folder: Folder, step: Step, options: LotteryOptions, trainings: Seque
     """Do one of the trainings and report it; returns the signal that came meanwhile, or None."""
     from wtool.training.lottery.steps import train
 
-    names = ("data", "validation_data", "validation_split", "batch_size", "shuffle", "imports", "unsafe")
-    compiled = COMPILING if step.start == 0 else ()  # later checkpoints are compiled like that
     progress, report = options.progress, options.report
     of = sum(each.stop - each.start for each in trainings)
     before = sum(each.stop - each.start for each in trainings[: trainings.index(step)])
@@ -152,7 +162,7 @@ def _train(folder: Folder, step: Step, options: LotteryOptions, trainings: Seque
         if progress is not None:
             progress(before + epoch.number - folder.base.epochs - step.start, of)
 
-    how = {name: getattr(options, name) for name in (*names, *compiled)}
+    how = _how(step, options)
     if options.patience is not None:
         how["early_stopping"] = {"monitor": "val_loss", "patience": options.patience}
     signal = train(folder, step, how, after)
@@ -160,6 +170,24 @@ def _train(folder: Folder, step: Step, options: LotteryOptions, trainings: Seque
         mine = [line for line in summaries.read_metrics(folder.out) if folder.is_of(step, line)]
         report(Trained(mine[-1], time.monotonic() - began))
     return signal
+
+
+def _measure(folder: Folder, step: Step, options: LotteryOptions) -> None:
+    """Measure a ticket as it is, and report that."""
+    from wtool.training.lottery.untrained import measure
+
+    began = time.monotonic()
+    line = folder.line(step, measure(folder.path(step.model), _how(step, options)))
+    folder.record([line])
+    if options.report is not None:
+        options.report(Trained(line, time.monotonic() - began))
+
+
+def _how(step: Step, options: LotteryOptions) -> dict[str, Any]:
+    """Returns the data, and further options of `resume`, for one of the trainings."""
+    names = ("data", "validation_data", "validation_split", "batch_size", "shuffle", "imports", "unsafe")
+    compiled = COMPILING if step.start == 0 else ()  # later checkpoints are compiled like that
+    return {name: getattr(options, name) for name in (*names, *compiled)}
 
 
 def _lottery(model: Path, given: Mapping[str, Any]) -> Lottery:

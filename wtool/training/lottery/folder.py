@@ -6,7 +6,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import prod
@@ -29,7 +29,7 @@ from wtool.schema.config import COMPILED
 from wtool.training.fitting import logs
 from wtool.training.lottery import learning_rate, summaries
 from wtool.training.lottery.arms import NEW, NONE, read_arm
-from wtool.training.lottery.plan import COPY, DRAW, PRUNE, TRAIN, Experiment, Step
+from wtool.training.lottery.plan import COPY, DRAW, EVALUATE, PRUNE, TRAIN, Experiment, Step
 from wtool.training.lottery.summaries import Line, ends, is_sound
 from wtool.training.saving.record import ENDED, epochs_of
 
@@ -158,13 +158,17 @@ class Folder:
 
     def is_of(self, step: Step, line: Line) -> bool:
         """Returns whether a line of metrics belongs to a training."""
-        epochs = range(self.base.epochs + step.start + 1, self.last_epoch(step) + 1)
+        first = step.start if step.operation == EVALUATE else step.start + 1
+        epochs = range(self.base.epochs + first, self.last_epoch(step) + 1)
         return (line.trial, line.arm, line.round) == (step.trial, step.arm, step.round) and line.epoch in epochs
 
     def is_recorded(self, step: Step, lines: Sequence[Line]) -> bool:
-        """Returns whether lines of metrics hold all epochs of a training, or those up to where its patience ended."""
+        """Returns whether lines of metrics hold all epochs of a training, or those up to where its patience ended.
+
+        Of an evaluation there is one line, with the epoch that was the last one before.
+        """
         own = {line.epoch: line.metrics.get("val_loss", math.inf) for line in lines if self.is_of(step, line)}
-        if len(own) == step.stop - step.start:
+        if len(own) == (1 if step.operation == EVALUATE else step.stop - step.start):
             return True
         first = self.base.epochs + step.start + 1
         losses = [own[epoch] for epoch in range(first, first + len(own)) if epoch in own]
@@ -191,6 +195,11 @@ class Folder:
         where = (step.trial, step.arm, step.round, step.sparsity, remaining)
         found = [Line(*where, row.pop(logs.FIRST, 0), row) for row in rows]
         return [line for line in found if is_sound(line) and self.is_of(step, line)]
+
+    def line(self, step: Step, metrics: Mapping[str, float]) -> Line:
+        """Returns the line of metrics of a ticket that is not trained."""
+        remaining = self.remaining(self.path(step.model))
+        return Line(step.trial, step.arm, step.round, step.sparsity, remaining, self.last_epoch(step), {**metrics})
 
     def remaining(self, path: str) -> float:
         """Returns the share of values that are kept among the weights that are pruned: no zeros, or in the mask."""

@@ -65,6 +65,7 @@ class LotteryOptions(Checked):
     arms_from: Path | None = option(None, "A file with further arms, one on each line.", metavar="FILE")
     same_sign: bool = like(Experiment, "same_sign")
     rewind_to: int = like(Experiment, "rewind_to")
+    epochs_of_tickets: int | None = like(Experiment, "epochs_of_tickets")
     trials: int = like(Experiment, "trials")
     dense_from: Path | None = option(
         None, "Take the dense training over from this experiment, of the same model, data and seed.", metavar="RUN/"

@@ -17,8 +17,11 @@ from wtool.transforms.pruning import Prune
 from wtool.transforms.schedules import SCHEDULES, sparsity_at
 from wtool.transforms.tickets import Randomize
 
-COPY, DRAW, PRUNE, TRAIN = "copy", "draw", "prune", "resume"
+COPY, DRAW, PRUNE, TRAIN, EVALUATE = "copy", "draw", "prune", "resume", "evaluate"
 """Operations beside the re-initialisations, such as taking initial weights as they are, or drawing them anew."""
+
+MEASURED = (TRAIN, EVALUATE)
+"""Operations whose metrics are written down."""
 
 DENSE = "dense"
 """Name of the arm that is the network without pruning."""
@@ -41,6 +44,8 @@ class Experiment:
         same_sign: see `wtool.randomize`; not for `rewind` and `none`.
         rewind_to: the epoch whose weights, optimizer and count are the initial ones for tickets.
         trials: the first one with the model's own weights, each other with new ones.
+        epochs_of_tickets: of each training of a ticket, from the epoch on that it is rewound to; 0 for none. None
+            stands for those up to the last epoch of the dense network.
 
     Raises:
         Usage: numbers out of range, or unknown names.
@@ -66,6 +71,12 @@ class Experiment:
     same_sign: bool = like(Randomize, "same_sign")
     rewind_to: int = option(0, "Tickets begin at the end of this epoch of the dense network.", metavar="K", low=0)
     trials: int = option(1, "Each with new initial weights.", metavar="N", low=1)
+    epochs_of_tickets: int | None = option(
+        None,
+        "Of each training of a ticket, instead of as many as the dense network has left; 0 measures it untrained.",
+        metavar="N",
+        low=0,
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -82,6 +93,10 @@ class Experiment:
         object.__setattr__(self, "arms", tuple(arm.name for arm in arms))
         if not arms or len(set(arms)) != len(arms):
             raise Usage("an experiment has one arm or more, each of them once")
+        if self.epochs_of_tickets is not None and self.epochs_of_tickets < 0:
+            raise Usage(f"tickets are trained for 0 epochs or more, not {self.epochs_of_tickets}")
+        if self.epochs_of_tickets == 0 and self.rounds > 1:
+            raise Usage("tickets that are not trained are pruned in one round")
         for arm in arms:
             self._check(arm)
 
@@ -120,7 +135,8 @@ class Step:
     """An operation on files.
 
     Attributes:
-        operation: `copy`, `draw`, `prune`, `resume` (training), or what the tickets of an arm start from.
+        operation: `copy`, `draw`, `prune`, `resume` (training), `evaluate` (which makes no file), or what the tickets
+            of an arm start from.
         output: path of the result, in the folder of the experiment.
         model: path of what is changed; None for the experiment's own model.
         initial: path of the other checkpoint, where the operation takes one.
@@ -219,8 +235,13 @@ def _arm(experiment: Experiment, trial: int, arm: Arm, dense: Mapping[int, str],
         if mask is arm:
             yield Step(PRUNE, pruned, trained, began if reads_initial else None, drawn, **where)  # type: ignore[arg-type]
         yield Step(arm.start, ticket, pruned, origin, drawn, **where)  # type: ignore[arg-type]
-        ends = {"start": experiment.epoch_of(arm), "stop": experiment.epochs}
-        yield Step(TRAIN, result, ticket, None, seed, **where, **ends)  # type: ignore[arg-type]
+        start = experiment.epoch_of(arm)
+        more = experiment.epochs_of_tickets
+        ends = {"start": start, "stop": experiment.epochs if more is None else start + more}
+        if more == 0:
+            yield Step(EVALUATE, f"{folder}/untrained", ticket, None, seed, **where, **ends)  # type: ignore[arg-type]
+        else:
+            yield Step(TRAIN, result, ticket, None, seed, **where, **ends)  # type: ignore[arg-type]
         began, trained = ticket, result
 
 
@@ -231,6 +252,8 @@ def is_kept(step: Step, keep: str, rounds: int) -> bool:
     the last round's tickets and trained models.
     """
     check_choice(keep, "choice of what to keep", KEEP)
+    if step.operation == EVALUATE:
+        return False
     if keep == "all" or step.operation in (COPY, DRAW):
         return True
     is_between = step.round < rounds and (keep == "last" or step.operation == TRAIN)
@@ -245,14 +268,14 @@ def wanted(plan: Sequence[Step], there: Container[str], recorded: Collection[str
     Args:
         plan: all steps.
         there: outputs that are whole.
-        recorded: outputs of trainings whose metrics are written down.
+        recorded: outputs of trainings and evaluations whose metrics are written down.
         kept: outputs that stay.
     """
     found: list[Step] = []
     read: set[str] = set()
     for step in reversed(plan):
         is_missing = step.output not in there and (step.output in kept or step.output in read)
-        if is_missing or (step.operation == TRAIN and step.output not in recorded):
+        if is_missing or (step.operation in MEASURED and step.output not in recorded):
             found.append(step)
             read.update(step.inputs)
     return found[::-1]
