@@ -67,12 +67,11 @@ def test_a_mask_of_other_values_is_dropped_with_a_note() -> None:
         ((told,), (replace(KERNEL, shape=(4, 3)),)),
         ((told,), (replace(KERNEL, path="other/kernel"),)),
         ((told, Record("align")), (KERNEL,)),
+        ((told, Record("swap", more={"new": ["other", KERNEL.path, KERNEL.path]})), (KERNEL,)),
     ):
         dropped = found(*records, weights=weights)
         assert not dropped.masks
         assert dropped.notes[0].startswith("the recorded mask of dense/kernel is dropped")
-    swapped = found(told, Record("swap", more={"new": [KERNEL.path]}))
-    assert not swapped.masks
 
 
 def test_masks_move_along_with_their_tensors() -> None:

@@ -113,12 +113,12 @@ def recorded_masks(records: Sequence[Record], weights: Iterable[Tensor]) -> Reco
     told: dict[str, dict[str, Any]] = {}
     lost: list[str] = []
     for record in own_records(records):
-        if record.operation in REORDERING:
-            lost += [path for path, each in told.items() if each.get("held") == VALUES]
-            told.clear()
+        gone = [*told] if record.operation in REORDERING else []
         if record.operation == "swap":
-            for path in _texts(record.more.get("new")):
-                told.pop(path, None)
+            gone = [path for path in dict.fromkeys(_texts(record.more.get("new"))) if path in told]
+        lost += [path for path in gone if told[path].get("held") == VALUES]
+        for path in gone:
+            del told[path]
         entries = record.more.get(MASKS)
         for path, each in entries.items() if isinstance(entries, dict) else ():
             told.pop(path, None)
