@@ -21,6 +21,7 @@ from wtool.schema import graph
 
 pytestmark = pytest.mark.tensorflow
 keras = pytest.importorskip("keras")
+wtool_layers = pytest.importorskip("wtool.layers")
 L = keras.layers
 
 
@@ -206,6 +207,15 @@ def counted_on() -> Any:
     return model
 
 
+def rotating_by_channel() -> Any:
+    """An Auto-Rotating layer with limits of their own for its input channels."""
+    given = keras.Input((4,))
+    b = wtool_layers.AutoRotDense(3, -4.0, 4.0, 2.0, xQ_scalar=[3.0, 4.0, 5.0, 6.0], activation="tanh", name="b")
+    model = scattered(keras.Model(given, L.Dense(2)(b(L.Dense(4, name="a")(given)))))
+    zeroed(b, [1, 3], axis=0)
+    return model
+
+
 def joined_along_steps() -> Any:
     """A constant of one part is none of the other part, or another one there."""
     given = keras.Input((6, 3))
@@ -264,6 +274,7 @@ def equation(text: str, shape: Any, bias: str | None, zeros: bool = False) -> Ca
     ("build", "kept"),
     [
         (counted_on, {"b": 1, "c": 1}),
+        (rotating_by_channel, {}),
         (joined_along_steps, {"a": 3}),
         (normalised_along_steps, {}),
         (recurrent_without_bias, {}),

@@ -131,7 +131,7 @@ def has_a_group_for_each_channel(config: Mapping[str, Any], shape: PartialShape)
 
 def refuse_own_numbers(config: Mapping[str, Any]) -> None:
     """Refuse an Auto-Rotating layer whose settings have numbers of their own for each channel."""
-    for name in ("xmin_lim", "xmax_lim", "L"):
+    for name in ("xmin_lim", "xmax_lim", "L", "xQ_scalar"):
         if isinstance(config.get(name), list) and len(config[name]) > 1:
             raise Stuck(f"its {name} has a number of its own for each channel")
 
