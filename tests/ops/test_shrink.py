@@ -13,6 +13,7 @@ import pytest
 import wtool
 from tests.cli.test_cli import run
 from tests.models import FIXTURES, Array, changed
+from wtool.graphs import kernel_sums
 
 MLP = FIXTURES / "zoo" / "k3.15.1" / "mlp.keras"
 RNN = FIXTURES / "zoo" / "k3.15.1" / "rnn.keras"
@@ -166,6 +167,30 @@ def test_units_that_nobody_reads_go_without_a_sparsity(tmp_path: Path) -> None:
     _, same = shrunk(MLP, tmp_path, "as", like=target)
     assert same.channels == result.channels
     assert not same.same
+
+
+def test_constant_units_go_into_the_biases_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A unit of fc1 reads nothing, and a unit of fc2 reads that unit alone; kernels are looked at in pieces."""
+    monkeypatch.setattr(kernel_sums, "PIECE", 8)
+
+    def constant(name: str, values: Array) -> Array:
+        if name == "layers/dense/vars/0":
+            values[:, 2] = 0
+        if name == "layers/dense_1/vars/0":
+            values[np.arange(len(values)) != 2, 5] = 0
+        return values
+
+    model = changed(MLP, tmp_path / "model.keras", constant)
+    target, result = shrunk(model, tmp_path)
+    assert result.channels == {"fc1": (16, 15), "fc2": (12, 11)}
+    old, new = tensors(model), tensors(target)
+    first = max(old["fc1/bias"][2], 0) - old["bn1/moving_mean"][2]
+    first = first / np.sqrt(old["bn1/moving_variance"][2] + 1e-3) * old["bn1/gamma"][2] + old["bn1/beta"][2]
+    before = old["fc2/bias"] + first * old["fc2/kernel"][2]
+    np.testing.assert_allclose(new["fc2/bias"], np.delete(before, 5), rtol=1e-5)
+    np.testing.assert_allclose(
+        new["head/bias"], old["head/bias"] + np.tanh(before[5]) * old["head/kernel"][5], rtol=1e-5
+    )
 
 
 def test_excluded_layers_keep_units_that_nobody_reads(tmp_path: Path) -> None:

@@ -52,6 +52,34 @@ def test_layers_of_a_model_inside_count_once_for_each_call_of_the_model() -> Non
     assert set(found) == {"inner/d", "inner/e", "sum"}
 
 
+def test_a_model_in_a_wrapper_counts_for_each_step_of_each_call_of_the_model_around_it() -> None:
+    each = sequential(layer("Dense", "d", units=7))
+    inner = functional(layer("TimeDistributed", "steps", "x", layer=each), last="steps", sizes=(4, 7), name="inner")
+    inner |= {"name": "inner", "inbound_nodes": [[["x", 0, 0, {}]], [["inner", 0, 0, {}]]]}
+    (found,) = costs_of(functional(inner, last="inner:1", sizes=(4, 7))).layers
+    assert (found.calls, found.multiply_adds, found.activations) == (8, 8 * 7 * 7, 8 * 7)
+
+
+def test_all_outputs_of_a_layer_are_activations() -> None:
+    model = functional(layer("LSTM", "lstm", "x", units=3, return_state=True), last="lstm", sizes=(4, 5))
+    assert by_path(costs_of(model))["lstm"] == LayerCost("lstm", "LSTM", 1, (None, 3), 4 * 4 * (3 * 5 + 3 * 3), 3 * 3)
+
+
+def test_filters_of_a_group_see_its_channels_alone() -> None:
+    conv = layer("Conv2D", "c", "x", filters=6, kernel_size=3, padding="same", groups=2)
+    (found,) = costs_of(functional(conv, last="c", sizes=(5, 5, 4))).layers
+    assert found.multiply_adds == 5 * 5 * 9 * 2 * 6
+
+
+def test_attention_projects_query_key_and_value_of_different_widths() -> None:
+    takes = [layer("Dense", name, "x", units=units) for name, units in (("q", 6), ("k", 10), ("v", 8))]
+    mha = layer("MultiHeadAttention", "mha", num_heads=2, key_dim=3, value_dim=5)
+    mha["inbound_nodes"] = [[["q", 0, 0, {"key": ["k", 0, 0], "value": ["v", 0, 0]}]]]
+    found = by_path(costs_of(functional(*takes, mha, last="mha", sizes=(4, 5))))["mha"]
+    projections = 4 * (6 * 2 * 3 + 10 * 2 * 3 + 8 * 2 * 5 + 2 * 5 * 6)
+    assert found.multiply_adds == projections + 4 * 4 * 2 * (3 + 5)
+
+
 def test_what_leads_to_no_output_costs_nothing() -> None:
     model = functional(layer("Dense", "used", "x", "x", units=2), layer("Dense", "lost", "x", units=9), last="used")
     assert [(each.path, each.calls) for each in costs_of(model).layers] == [("used", 1)]

@@ -269,6 +269,8 @@ def test_schedules() -> None:
     assert sparsity_at("polynomial", 0.9, 10, 10) == 0.9
     assert sparsity_at("linear", 0.9, 1, 3) == pytest.approx(0.3)
     assert sparsity_at("geometric", 0.875, 2, 3) == pytest.approx(0.75)
+    assert sparsity_at("geometric", 0.1, 3, 3) == 0.1  # 1 - (1 - 0.1) is another number
+    assert sparsity_at("geometric", 1, 3, 3) == 1
     arrays = model()
     prune = Prune(sparsity=0.9, schedule="polynomial", step="3/10", budget="global")
     assert prune.share == pytest.approx(0.9 * (1 - 0.7**3))
