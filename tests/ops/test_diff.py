@@ -147,6 +147,27 @@ def test_one_changed_setting_is_told_alone(what: str, tmp_path: Path) -> None:
     assert wtool.diff(other, MODEL).equal == (not wanted)
 
 
+def test_another_order_of_layers_is_told_alone(tmp_path: Path) -> None:
+    """Layers of a Sequential model run in the order of their list."""
+
+    def with_layers(name: str, *classes: str) -> Path:
+        added = [
+            {"class_name": each, "module": "keras.layers", "config": {"name": each.lower(), "rate": 0.5}}
+            for each in classes
+        ]
+        return with_config(MODEL, tmp_path / name, lambda config: config["config"]["layers"].extend(added))
+
+    one = with_layers("a.keras", "Dropout", "GaussianDropout", "AlphaDropout")
+    other = with_layers("b.keras", "AlphaDropout", "Dropout")
+    found = wtool.diff(one, other)
+    common = ["input_layer", "hidden", "output"]
+    orders = [*common, "dropout", "alphadropout"], [*common, "alphadropout", "dropout"]
+    assert told(found) == {
+        "settings": (SettingDifference("", "order of layers", *orders),),
+        "layers_removed": ("gaussiandropout",),
+    }
+
+
 def test_another_connection_is_told(tmp_path: Path) -> None:
     """The graph of a model is compared by the calls of its layers."""
     model = next(path for path in WHOLE if path.name == "nested_frozen.keras" and path.parent.name == "k3.15.1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import compress
 from operator import not_
@@ -178,8 +178,20 @@ def _settings_of_layers(left: Compared, right: Compared, layers: Pairing[str]) -
     new = {own_paths.get(each.path, each.path): each for each in layer_settings_of(right.config, renamed)}
     common_only = left.model.keras_version != right.model.keras_version
     has_packages = left.model.format == right.model.format
-    settings = (_settings(old[here], new[there], common_only, has_packages) for here, there in layers.pairs)
-    return tuple(each for some in settings for each in some)
+    both = {here for here, _ in layers.pairs}
+    found: list[SettingDifference] = []
+    for here, there in layers.pairs:
+        found += _settings(old[here], new[there], common_only, has_packages)
+        found += _order(old[here], new[there], both)
+    return tuple(found)
+
+
+def _order(old: LayerSettings, new: LayerSettings, both: Container[str]) -> Iterator[SettingDifference]:
+    """Yields the order of the layers inside a layer, if those that both models have run in another one."""
+    left, right = ([path for path in each.order if path in both] for each in (old, new))
+    if left != right:
+        names = ([path.rpartition("/")[2] for path in paths] for paths in (left, right))
+        yield SettingDifference(old.path, "order of layers", *names)
 
 
 def _settings(

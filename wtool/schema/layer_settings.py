@@ -37,12 +37,14 @@ class LayerSettings:
         class_name: with its package, where that is not Keras.
         settings: in one form; `inbound_nodes` are the calls of the layer.
         rank: how many axes the input has that the layer was built for; None where that is not told.
+        order: paths of the layers inside that run in the order of their list; those of a graph do not.
     """
 
     path: str
     class_name: str
     settings: dict[str, Any]
     rank: int | None = None
+    order: tuple[str, ...] = ()
 
 
 def layer_settings_of(config: Mapping[str, Any], renamed: Mapping[str, str] | None = None) -> list[LayerSettings]:
@@ -75,7 +77,9 @@ def _walk(
     }
     if entry.get("inbound_nodes"):
         own["inbound_nodes"] = _plain(entry["inbound_nodes"], names)
-    yield LayerSettings(new_path, _class_of_layer(entry, class_name), own, _rank(entry))
+    listed = _listed(settings)
+    order = tuple(new_paths[child_path] for child_path, child in children if id(child) in listed)
+    yield LayerSettings(new_path, _class_of_layer(entry, class_name), own, _rank(entry), order)
     for child_path, child in children:
         yield from _walk(child, child_path, new_paths[child_path], renamed, own_names, depth + 1)
 
@@ -91,6 +95,12 @@ def _holds_layers(key: str, value: Any) -> bool:
     if key in LISTS or (key == "cell" and isinstance(value, list)):
         return isinstance(value, list) and all(isinstance(each, Mapping) for each in value)
     return key in SINGLES and isinstance(value, Mapping) and "class_name" in value
+
+
+def _listed(settings: Mapping[str, Any]) -> set[int]:
+    """Returns the identities of the entries of layers whose order is that of their list: no graph tells their calls."""
+    lists = (value for key, value in settings.items() if _holds_layers(key, value) and isinstance(value, list))
+    return {id(child) for children in lists for child in children if "inbound_nodes" not in child}
 
 
 def _children(settings: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
