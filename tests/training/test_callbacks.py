@@ -181,7 +181,7 @@ def test_held_zeros_go_with_other_constraints_and_other_callbacks() -> None:
     fit(model, hold, callbacks.Stroke(set_value=7.0, volatility_ratio=1.0))
     assert np.array_equal(values(kernel), np.where(mask, 0, 7).astype(np.float32))
     assert [each.path for each in hold.held] == ["hidden/kernel"]
-    assert hold.held[0].zeros == np.count_nonzero(mask)
+    assert hold.held[0].count == np.count_nonzero(mask)
 
 
 def test_held_zeros_are_asserted() -> None:
