@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,21 +10,17 @@ from wtool.cli import options
 from wtool.cli.console import (
     counted,
     print_table,
-    progress_bar,
-    refuse_two_outputs,
     say,
     say_notes,
-    say_passed_by,
     say_skipped,
 )
-from wtool.cli.transforming import help_of, status_of
+from wtool.cli.transforming import help_of, run
 from wtool.errors import one_line
 from wtool.ops.align_options import Align
 from wtool.run.options import KeepingSeeded
 
 if TYPE_CHECKING:
     from wtool.ops.align_options import Aligned
-    from wtool.run.batch import Failed
 
 HEADER = ("channels of", "layers", "channels", "bound", "moved")
 
@@ -38,32 +32,18 @@ HEADER = ("channels of", "layers", "channels", "bound", "moved")
 @options.quiet
 def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
     """Do `wtool.align` to models, and tell of each; gives the exit status."""
-    import wtool
-
-    refuse_two_outputs(as_json, chosen["output"])
-
-    def report(result: Aligned | Failed) -> None:
-        _report(result, as_json, quiet, bool(chosen["dry_run"]))
-
-    with progress_bar("align", quiet) as progress:
-        status = status_of(lambda told: wtool.align(models, progress=progress, report=told, **chosen), report, as_json)
-    if not quiet and not as_json:
-        say_passed_by(models)
-    return status
+    return run("align", models, as_json, quiet, _say, _show, show_always=True, **chosen)
 
 
-def _report(result: Any, as_json: bool, quiet: bool, dry_run: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(asdict(result)))
-    elif result.groups and (dry_run or not quiet):
-        click.echo(one_line(result.model), err=not dry_run)
-        rows = [
-            [name, str(len(each.layers)), *(f"{count:,}" for count in (each.channels, each.bound, each.moved))]
-            for name, each in result.groups.items()
-        ]
-        print_table(HEADER, rows, right=(1, 2, 3, 4), is_error=not dry_run)
-    if not quiet:
-        _say(result)
+def _show(result: Aligned, is_error: bool) -> None:
+    if not result.groups:
+        return
+    click.echo(one_line(result.model), err=is_error)
+    rows = [
+        [name, str(len(each.layers)), *(f"{count:,}" for count in (each.channels, each.bound, each.moved))]
+        for name, each in result.groups.items()
+    ]
+    print_table(HEADER, rows, right=(1, 2, 3, 4), is_error=is_error)
 
 
 def _say(done: Aligned) -> None:

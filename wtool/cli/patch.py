@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,15 +11,11 @@ from wtool.cli import options
 from wtool.cli.console import (
     counted,
     print_table,
-    progress_bar,
-    refuse_two_outputs,
     say,
     say_notes,
-    say_passed_by,
     say_skipped,
 )
-from wtool.cli.transforming import help_of, status_of
-from wtool.errors import one_line
+from wtool.cli.transforming import help_of, run
 from wtool.ops.patch_options import Patch
 from wtool.run.options import Unseeded
 
@@ -38,27 +33,10 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
 
     Where no option says what changes, the last word is the patch file.
     """
-    import wtool
-
-    refuse_two_outputs(as_json, chosen["output"])
     if len(models) > 1 and not (chosen["set"] or chosen["source"] or chosen["rename"]):
         *rest, chosen["patch"] = models
         models = tuple(rest)
-
-    def report(done: Patched) -> None:
-        if as_json:
-            click.echo(json.dumps(asdict(done)))
-        elif chosen["dry_run"]:
-            click.echo(one_line(done.model))
-            print_table(["tensor", "what would become of it"], list(done.actions.items()))
-        if not quiet:
-            _say(done, as_json)
-
-    with progress_bar("patch", quiet) as progress:
-        status = status_of(lambda told: wtool.patch(models, progress=progress, report=told, **chosen), report, as_json)
-    if not quiet and not as_json:
-        say_passed_by(models)
-    return status
+    return run("patch", models, as_json, quiet, partial(_say, as_json=as_json), **chosen)
 
 
 def _say(done: Patched, as_json: bool) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -13,15 +11,12 @@ from wtool.cli import options
 from wtool.cli.console import (
     counted,
     print_table,
-    progress_bar,
     quiet_import,
-    refuse_two_outputs,
     say,
     say_notes,
-    say_passed_by,
     say_skipped,
 )
-from wtool.cli.transforming import help_of, status_of
+from wtool.cli.transforming import help_of, run
 from wtool.errors import one_line
 from wtool.training.recalibrate_options import Drift, Recalibrate, Recalibrated
 
@@ -35,24 +30,16 @@ HEADER = ("layer", "mean off by (deviations)", "variance of data / stored")
 @options.quiet
 def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
     """Recalibrate models, and tell how far off their statistics were."""
-    refuse_two_outputs(as_json, chosen["output"])
     with quiet_import():
         from wtool.ops.training import recalibrate
 
-    def report(result: Recalibrated) -> None:
-        if as_json:
-            click.echo(json.dumps(asdict(result)))
-        elif result.layers and (chosen["dry_run"] or not quiet):
-            click.echo(one_line(result.model), err=not chosen["dry_run"])
-            print_drifts(result.layers, is_error=not chosen["dry_run"])
-        if not quiet:
-            _say(result)
+    return run("recalibrate", models, as_json, quiet, _say, _show, True, recalibrate, **chosen)
 
-    with progress_bar("recalibrate", quiet) as progress:
-        status = status_of(lambda told: recalibrate(models, progress=progress, report=told, **chosen), report, as_json)
-    if not quiet and not as_json:
-        say_passed_by(models)
-    return status
+
+def _show(result: Recalibrated, is_error: bool) -> None:
+    if result.layers:
+        click.echo(one_line(result.model), err=is_error)
+        print_drifts(result.layers, is_error)
 
 
 def _say(done: Recalibrated) -> None:

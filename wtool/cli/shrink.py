@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,21 +10,17 @@ from wtool.cli import options
 from wtool.cli.console import (
     counted,
     print_table,
-    progress_bar,
-    refuse_two_outputs,
     say,
     say_notes,
-    say_passed_by,
     say_skipped,
 )
-from wtool.cli.transforming import help_of, status_of
+from wtool.cli.transforming import help_of, run
 from wtool.errors import one_line
 from wtool.ops.shrink_options import Shrink
 from wtool.run.options import Common
 
 if TYPE_CHECKING:
     from wtool.ops.shrunk import Shrunk
-    from wtool.run.batch import Failed
 
 
 @click.command("shrink", help=help_of(Shrink, 2))
@@ -36,39 +30,21 @@ if TYPE_CHECKING:
 @options.quiet
 def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
     """Do `wtool.shrink` to models, and tell of each; gives the exit status."""
-    import wtool
-
-    refuse_two_outputs(as_json, chosen["output"])
-
-    def report(result: Shrunk | Failed) -> None:
-        _report(result, as_json, quiet, bool(chosen["dry_run"]))
-
-    with progress_bar("shrink", quiet) as progress:
-        status = status_of(lambda told: wtool.shrink(models, progress=progress, report=told, **chosen), report, as_json)
-    if not quiet and not as_json:
-        say_passed_by(models)
-    return status
+    return run("shrink", models, as_json, quiet, _say, _show, **chosen)
 
 
-def _report(result: Any, as_json: bool, quiet: bool, dry_run: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(asdict(result)))
-    elif dry_run:
-        _show(result)
-    if not quiet:
-        _say(result)
-
-
-def _show(result: Shrunk) -> None:
+def _show(result: Shrunk, is_error: bool) -> None:
     """The tables of a dry run: channels, and layers."""
-    click.echo(one_line(result.model))
+    click.echo(one_line(result.model), err=is_error)
     rows = [[name, f"{old:,}", f"{new:,}"] for name, (old, new) in result.channels.items()]
-    print_table(["channels of", "now", "would stay"], rows, right=(1, 2))
+    print_table(["channels of", "now", "would stay"], rows, right=(1, 2), is_error=is_error)
     layers = [
         [path, *_numbers(each.parameters), *(_numbers(each.multiply_adds) or ("?", "?"))]
         for path, each in result.layers.items()
     ]
-    print_table(["layer", "parameters", "would be", "multiply-adds", "would be"], layers, right=(1, 2, 3, 4))
+    print_table(
+        ["layer", "parameters", "would be", "multiply-adds", "would be"], layers, right=(1, 2, 3, 4), is_error=is_error
+    )
 
 
 def _numbers(pair: tuple[int, int] | None) -> tuple[str, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,21 +10,17 @@ from wtool.cli import options
 from wtool.cli.console import (
     counted,
     print_table,
-    progress_bar,
-    refuse_two_outputs,
     say,
     say_notes,
-    say_passed_by,
     say_skipped,
 )
-from wtool.cli.transforming import help_of, status_of
+from wtool.cli.transforming import help_of, run
 from wtool.errors import one_line
 from wtool.graphs.swap import Swap, Verification
 from wtool.run.options import Common
 
 if TYPE_CHECKING:
     from wtool.ops.swapped import Swapped
-    from wtool.run.batch import Failed
 
 
 MILLION = 1_000_000
@@ -39,31 +33,16 @@ MILLION = 1_000_000
 @options.quiet
 def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
     """Do `wtool.swap` to models, and tell of each; gives the exit status."""
-    import wtool
-
-    refuse_two_outputs(as_json, chosen["output"])
-
-    def report(result: Swapped | Failed) -> None:
-        _report(result, as_json, quiet, bool(chosen["dry_run"]))
-
-    with progress_bar("swap", quiet) as progress:
-        status = status_of(lambda told: wtool.swap(models, progress=progress, report=told, **chosen), report, as_json)
-    if not quiet and not as_json:
-        say_passed_by(models)
-    return status
+    return run("swap", models, as_json, quiet, _say, _show, **chosen)
 
 
-def _report(result: Any, as_json: bool, quiet: bool, dry_run: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(asdict(result)))
-    elif dry_run:
-        click.echo(one_line(result.model))
-        rows = [*result.layers.items(), *result.tensors.items()]
-        print_table(["layer or tensor", "what would become of it"], rows)
-        if result.rho:
-            print_table(["rotated layer", "rho: min", "median", "max"], _rho(result), right=(1, 2, 3))
-    if not quiet:
-        _say(result)
+def _show(result: Swapped, is_error: bool) -> None:
+    """The tables of a dry run: layers and tensors, and what rotation does."""
+    click.echo(one_line(result.model), err=is_error)
+    rows = [*result.layers.items(), *result.tensors.items()]
+    print_table(["layer or tensor", "what would become of it"], rows, is_error=is_error)
+    if result.rho:
+        print_table(["rotated layer", "rho: min", "median", "max"], _rho(result), right=(1, 2, 3), is_error=is_error)
 
 
 def _rho(result: Swapped) -> list[list[str]]:

@@ -63,9 +63,12 @@ def run(
     as_json: bool,
     quiet: bool,
     say_done: Callable[[Any], None] | None = None,
+    show: Callable[[Any, bool], None] | None = None,
+    show_always: bool = False,
+    function: Callable[..., Any] | None = None,
     **chosen: Any,
 ) -> int:
-    """Do an operation that rewrites values to models, and tell of each; gives the exit status.
+    """Do an operation to models, one after the other, and tell of each; gives the exit status.
 
     Args:
         operation: name of the function in `wtool`.
@@ -73,27 +76,36 @@ def run(
         as_json: tell on standard output, as JSON.
         quiet: tell nothing on standard error.
         say_done: tells of a result on standard error; by default how many weights were rewritten.
+        show: shows a result at length after a dry run; by default what would become of each tensor. It gets the result,
+            and whether to write to standard error.
+        show_always: results are also shown where files were written, on standard error.
+        function: does the operation, where that is no function in `wtool`.
         chosen: options of the function.
     """
     import wtool
 
     refuse_two_outputs(as_json, chosen["output"])
-    function: Callable[..., Any] = getattr(wtool, operation)
+    do: Callable[..., Any] = function or getattr(wtool, operation)
+    dry_run = bool(chosen["dry_run"])
 
     def report(result: Any) -> None:
         if as_json:
             click.echo(json.dumps(asdict(result)))
-        elif chosen["dry_run"]:
-            click.echo(one_line(result.model))
-            print_table(["tensor", "what would become of it"], list(result.actions.items()))
+        elif dry_run or (show_always and not quiet):
+            (show or _show_tensors)(result, not dry_run)
         if not quiet:
             (say_done or _say)(result)
 
     with progress_bar(operation, quiet) as progress:
-        status = status_of(lambda told: function(models, progress=progress, report=told, **chosen), report, as_json)
+        status = status_of(lambda told: do(models, progress=progress, report=told, **chosen), report, as_json)
     if not quiet and not as_json:
         say_passed_by(models)
     return status
+
+
+def _show_tensors(result: Any, is_error: bool) -> None:
+    click.echo(one_line(result.model), err=is_error)
+    print_table(["tensor", "what would become of it"], list(result.actions.items()), is_error=is_error)
 
 
 def status_of(
