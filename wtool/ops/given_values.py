@@ -141,14 +141,16 @@ def _number(tensor: Tensor, number: float) -> Array:
     """Returns a number in the type of a tensor.
 
     Raises:
-        Refused: the type cannot hold it.
+        Refused: it is not finite, or the type cannot hold it.
     """
     dtype = dtype_of(tensor.dtype)
     with np.errstate(all="ignore"):
         value: Array = np.asarray(number).astype(dtype)
         back = float(value)
     is_number = dtype.kind in "biu"
-    if (is_number and back != number) or not np.isfinite(number) or not np.isfinite(back):
+    if not np.isfinite(number):
+        raise Refused(f"{tensor.path} would be {number:g}; --set takes finite numbers, and @FILE.npy any values")
+    if (is_number and back != number) or not np.isfinite(back):
         raise Refused(f"{tensor.path} holds {tensor.dtype}, which cannot hold {number:g}")
     return value
 
