@@ -364,6 +364,7 @@ SIBLINGS = [
     ("k3.6.0/mixed_f16.h5", "k3.6.0/mixed_f16.weights.h5"),
     ("k3.15.1/mlp.h5", "k3.15.1/mlp.keras"),
     ("tf2.13/cnn.h5", "tf2.13/cnn.keras"),
+    ("tf2.13/mlp.h5", "tf2.13/mlp.keras"),
     ("tf2.10/mlp.h5", "tf2.10/mlp_weights_only.h5"),
 ]
 

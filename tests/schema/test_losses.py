@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import pytest
 
 from wtool.errors import Usage
-from wtool.schema.losses import SHORT, mode_of
+from wtool.schema.losses import SHORT, as_asked_for, mode_of
 
 ASKED = {"num_classes": 2, "target_class_ids": [0], "normalizer": [1.0], "fn": lambda true, predicted: true}
 
@@ -48,3 +49,24 @@ def test_as_keras_has_it() -> None:
             told[made.name] = {"up": "max", "down": "min"}[direction]
     assert {name: mode_of(name) for name in told} == told
     assert len(told) > 30
+
+
+def wrapped(name: str, fn: str) -> dict[str, Any]:
+    return {"class_name": "MeanMetricWrapper", "config": {"name": name, "dtype": "float32", "fn": fn}}
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked"),
+    [
+        ([[wrapped("accuracy", "sparse_categorical_accuracy")]], ["accuracy"]),
+        ([wrapped("acc", "binary_accuracy"), "mae"], ["acc", "mae"]),
+        ([["mae"], ["mse"]], [["mae"], ["mse"]]),
+        ([wrapped("accuracy", "top_k_categorical_accuracy")], [wrapped("accuracy", "top_k_categorical_accuracy")]),
+        ([wrapped("mine", "binary_accuracy")], [wrapped("mine", "binary_accuracy")]),
+        ([{"class_name": "MeanMetricWrapper", "config": []}], [{"class_name": "MeanMetricWrapper", "config": []}]),
+        (None, None),
+    ],
+)
+def test_a_metric_is_called_as_its_author_asked_for_it(stored: Any, asked: Any) -> None:
+    """`mlp.h5` of TensorFlow 2.13 has the first form, and `mlp.keras` of the same model its name."""
+    assert as_asked_for(stored) == asked

@@ -24,7 +24,7 @@ from wtool.run.pairing import Pairing, paired_paths
 from wtool.schema.config import inside
 from wtool.schema.differences import Unlike, differences
 from wtool.schema.layer_settings import LayerSettings, layer_settings_of, plain_settings
-from wtool.schema.losses import with_long_names
+from wtool.schema.losses import as_asked_for, with_long_names
 from wtool.schema.optimizer_settings import innermost_settings, scales_loss, settings_of
 from wtool.words import Path, Progress
 
@@ -237,7 +237,10 @@ def _training(left: Compared, right: Compared) -> tuple[tuple[SettingDifference,
         return (), ()
     common_only = left.model.keras_version != right.model.keras_version or left.model.format != right.model.format
     both_compiled = bool(left.training) and bool(right.training)
-    old, new = _scaled_alike(plain_training(left.training), plain_training(right.training))
+    told = [dict(each.training or {}) for each in (left, right)]
+    if left.model.format != right.model.format:
+        told = [{key: as_asked_for(each[key]) if key == "metrics" else each[key] for key in each} for each in told]
+    old, new = _scaled_alike(*map(plain_training, told))
     found = [
         SettingDifference("", each.where, each.left, each.right)
         for each in differences(old, new, common_only=common_only and both_compiled)

@@ -68,3 +68,23 @@ def with_long_names(told: Any) -> Any:
     if isinstance(told, Mapping) and "class_name" not in told:
         return {name: with_long_names(each) for name, each in told.items()}
     return told
+
+
+ACCURACIES = ("binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
+"""Functions among which Keras chooses for the metric `accuracy`, by the shape of an output."""
+
+
+def as_asked_for(metrics: Any) -> Any:
+    """Returns metrics as the author names them, without what a Keras 2 that built the model writes in their place.
+
+    An `.h5` of Keras 2 tells the function that Keras chose for `accuracy`, and a list of metrics for each output; an
+    archive tells the words of `compile`.
+    """
+    if isinstance(metrics, list):
+        named = [as_asked_for(each) for each in metrics]
+        return named[0] if len(named) == 1 and isinstance(named[0], list) else named
+    own = metrics.get("config") if isinstance(metrics, Mapping) else None
+    if not isinstance(own, Mapping) or metrics.get("class_name") != "MeanMetricWrapper":
+        return metrics
+    is_chosen = own.get("name") in ("accuracy", "acc") and own.get("fn") in ACCURACIES
+    return own["name"] if is_chosen else metrics
