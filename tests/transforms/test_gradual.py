@@ -69,6 +69,9 @@ def test_masks_change_at_the_steps_of_tfmot(begin: int, end: int, frequency: int
         (lambda: PolynomialDecay(0.0, 0.5, 0, -1), "has to end"),
         (lambda: PolynomialDecay(0.0, 0.5, 0, 10, power=0), "power of 0"),
         (lambda: PolynomialDecay(float("nan"), 0.5, 0, 10), "sparsity of nan"),
+        (lambda: ConstantSparsity("half", 0), "target sparsity of 'half'"),  # type: ignore[arg-type]
+        (lambda: ConstantSparsity(0.5, 2000 / 32), "begin_step is a whole number of steps, and not 62.5"),  # type: ignore[arg-type]
+        (lambda: PolynomialDecay(0.0, 0.5, 0, None), "end_step is a whole number of steps"),  # type: ignore[arg-type]
     ],
 )
 def test_numbers_out_of_range_are_refused(make: Any, message: str) -> None:

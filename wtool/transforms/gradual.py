@@ -6,7 +6,8 @@ Names, numbers and their meaning are those of TensorFlow's toolkit for pruning (
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from numbers import Integral, Real
+from typing import Any, Protocol
 
 from wtool.errors import Usage
 from wtool.transforms.schedules import polynomial
@@ -35,6 +36,9 @@ class _Regular:
     frequency: int
 
     def _check_steps(self) -> None:
+        for name in ("begin_step", "end_step", "frequency"):
+            if not isinstance(getattr(self, name), Integral):
+                raise Usage(f"{name} is a whole number of steps, and not {getattr(self, name)!r:.60}")
         if self.begin_step < 0:
             raise Usage(f"pruning cannot begin at step {self.begin_step}")
         if self.end_step != -1 and self.end_step < self.begin_step:
@@ -85,11 +89,11 @@ class PolynomialDecay(_Regular):
     def __post_init__(self) -> None:
         _check_sparsity("initial", self.initial_sparsity)
         _check_sparsity("final", self.final_sparsity)
+        self._check_steps()
         if self.end_step < 0:
             raise Usage("a polynomial decay has to end; name the step")
         if self.power <= 0:
             raise Usage(f"a power of {self.power} is no decay")
-        self._check_steps()
 
     def sparsity(self, step: int) -> float:
         """Returns the share of a tensor that is zero from an update at this step on."""
@@ -129,6 +133,7 @@ class ConstantSparsity(_Regular):
         return self.target_sparsity
 
 
-def _check_sparsity(what: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise Usage(f"the {what} sparsity of {value} is not between 0 and 1")
+def _check_sparsity(what: str, value: Any) -> None:
+    is_number = isinstance(value, Real)
+    if not is_number or not 0 <= value <= 1:
+        raise Usage(f"the {what} sparsity of {value!r:.60} is not between 0 and 1")
