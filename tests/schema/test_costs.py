@@ -55,8 +55,10 @@ def test_layers_of_a_model_inside_count_once_for_each_call_of_the_model() -> Non
 def test_a_model_in_a_wrapper_counts_for_each_step_of_each_call_of_the_model_around_it() -> None:
     each = sequential(layer("Dense", "d", units=7))
     inner = functional(layer("TimeDistributed", "steps", "x", layer=each), last="steps", sizes=(4, 7), name="inner")
-    inner |= {"name": "inner", "inbound_nodes": [[["x", 0, 0, {}]], [["inner", 0, 0, {}]]]}
-    (found,) = costs_of(functional(inner, last="inner:1", sizes=(4, 7))).layers
+    inner |= {"name": "inner", "inbound_nodes": [[["x", 0, 0, {}]], [["x", 0, 0, {}]]]}
+    end = layer("Add", "end")
+    end["inbound_nodes"] = [[["inner", 0, 0, {}], ["inner", 1, 0, {}]]]
+    found = by_path(costs_of(functional(inner, end, last="end", sizes=(4, 7))))["inner/steps/s/d"]
     assert (found.calls, found.multiply_adds, found.activations) == (8, 8 * 7 * 7, 8 * 7)
 
 

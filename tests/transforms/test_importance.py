@@ -107,14 +107,6 @@ def test_a_channel_of_fewer_positions_lacks_them() -> None:
     assert list(found) == [1, 1]  # both are sqrt((4 - 3)^2 + 5^2)
 
 
-def test_the_first_positions_of_channels_are_compared() -> None:
-    values, channels = np.asarray([[3.0], [4.0], [9.0], [5.0]]), np.asarray([1, 0, 2, 0])
-    found = scores("fpgm", [part(values, 0, channels=channels)], 3, SOURCE)
-    between = {(0, 1): np.hypot(1, 5), (0, 2): np.hypot(5, 5), (1, 2): 6}
-    expected = np.asarray([sum(far for pair, far in between.items() if each in pair) for each in range(3)])
-    np.testing.assert_allclose(found, expected / expected.mean())  # type: ignore[arg-type]
-
-
 def test_the_mean_is_over_the_weights_that_have_the_channel() -> None:
     whole, half = np.asarray([[1.0, 2.0]]), np.asarray([[4.0]])
     parts = [part(whole, 1), part(half, 1, channels=np.asarray([1]))]
