@@ -9,10 +9,9 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from wtool.errors import Usage
 from wtool.ops.align_options import Align, Aligned
 from wtool.ops.functions import function_of, given_of
-from wtool.run.batch import check_words, do_all, fresh_seed, tasks_of, words_of
+from wtool.run.batch import check_verifying, check_words, do_all, fresh_seed, tasks_of, words_of
 from wtool.run.options import KeepingSeeded
 from wtool.words import Models
 
@@ -29,9 +28,8 @@ def _align(models: Models, given: Mapping[str, Any]) -> list[Aligned]:
     seed = fresh_seed() if how.seed is None else how.seed
     planner = Aligning(options, reference, seed, how.seed is not None, how.optimizer)
     tasks = tasks_of(planner, words, NAME, how, initial=reference)
-    as_files = not any("-" in (task.model, task.goal.path) for task in tasks)
-    if options.verify and (how.dry_run or how.in_place or not as_files):
-        raise Usage("verifying needs the old and the new model as files: no dry run, not in place, no pipe")
+    if options.verify:
+        check_verifying(tasks, how)
     return do_all(tasks, how)
 
 

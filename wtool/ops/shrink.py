@@ -9,11 +9,10 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from wtool.errors import Usage
 from wtool.ops.functions import function_of, given_of
 from wtool.ops.shrink_options import Shrink
 from wtool.ops.shrunk import Shrunk
-from wtool.run.batch import check_words, do_all, fresh_seed, tasks_of, words_of
+from wtool.run.batch import check_verifying, check_words, do_all, fresh_seed, tasks_of, words_of
 from wtool.run.options import Common
 from wtool.words import Models
 
@@ -33,9 +32,8 @@ def _shrink(models: Models, given: Mapping[str, Any]) -> list[Shrunk]:
     seed = fresh_seed() if options.seed is None else options.seed
     planner = Shrinking(how, like, options.optimizer, seed, seed_is_given=options.seed is not None)
     tasks = tasks_of(planner, words, NAME, options, initial=like)
-    as_files = not any("-" in (task.model, task.goal.path) for task in tasks)
-    if how.verify and (options.dry_run or options.in_place or not as_files):
-        raise Usage("verifying needs the old and the new model as files: no dry run, not in place, no pipe")
+    if how.verify:
+        check_verifying(tasks, options)
     return do_all(tasks, options)
 
 

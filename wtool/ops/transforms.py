@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from wtool.errors import Usage
 from wtool.graphs.swap import Swap, Verification
 from wtool.ops.convert_options import Convert
 from wtool.ops.converted import Converted
 from wtool.ops.functions import function_of, given_of
 from wtool.ops.swapped import Swapped
-from wtool.run.batch import check_words, do_all, fresh_seed, tasks_of, transform_all, words_of
+from wtool.run.batch import check_verifying, check_words, do_all, fresh_seed, tasks_of, transform_all, words_of
 from wtool.run.options import Common, Execution, Initial, groups_of, needs_initial, shared_by
 from wtool.run.transform import Transformed
 from wtool.transforms.change import Transform
@@ -54,9 +53,8 @@ def _swap(models: Models, given: Mapping[str, Any]) -> list[Swapped]:
         verify=verify,
     )
     tasks = tasks_of(planner, words, "swap", options)
-    as_files = not any("-" in (task.model, task.goal.path) for task in tasks)
-    if verify and (options.dry_run or options.in_place or not as_files):
-        raise Usage("verifying needs the old and the new model as files: no dry run, not in place, no pipe")
+    if verify:
+        check_verifying(tasks, options)
     return do_all(tasks, options)
 
 

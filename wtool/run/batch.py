@@ -156,6 +156,13 @@ def check_words(words: Sequence[str], options: Output, initial: str | None = Non
         raise Usage("in place, the model itself is the output: no other output, and no standard input")
 
 
+def check_verifying(tasks: Sequence[Task[Any]], options: Common | Unseeded) -> None:
+    """Raise Usage unless the old and the new models are files, which Keras can load."""
+    as_files = not any("-" in (task.model, task.goal.path) for task in tasks)
+    if options.dry_run or options.in_place or not as_files:
+        raise Usage("verifying needs the old and the new model as files: no dry run, not in place, no pipe")
+
+
 def _check_initial(operation: Transform, initial: str | None) -> None:
     if operation.reads_initial and initial is None:
         raise Usage(f"this {operation.name} needs an initial checkpoint (--initial)")

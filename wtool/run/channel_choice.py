@@ -138,8 +138,7 @@ def _joined(reasons: Sequence[str]) -> str:
 def _kind(role: str) -> Kind | None:
     if role == "gamma":
         return "gamma"
-    learned = role.endswith(("kernel", "embeddings")) and role not in ("real_kernel", "imag_kernel")
-    return "kernel" if learned else None
+    return "kernel" if role.endswith(("kernel", "embeddings")) else None
 
 
 def kept_of(shrunk: Checkpoint, groups: Sequence[Group]) -> Kept:
