@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from wtool.errors import Refused
+from wtool.errors import Refused, a_few
 from wtool.transforms import lamp
 from wtool.transforms.change import Data, Site
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 LEAST_OF_LAST = 0.2
 """The share of the last layer that `uniform+` keeps."""
-
-SHOWN = 4
-"""How many tensors a note names."""
 
 
 class Spread(NamedTuple):
@@ -82,8 +79,7 @@ def is_depthwise(site: Site) -> bool:
 
 def named(sites: Sequence[Site]) -> str:
     """Returns the paths of tensors for a note, the first ones if there are many."""
-    more = f" and {len(sites) - SHOWN} more" if len(sites) > SHOWN else ""
-    return ", ".join(site.path for site in sites[:SHOWN]) + more
+    return a_few([site.path for site in sites])
 
 
 def dimensions(site: Site) -> int:
@@ -156,7 +152,7 @@ def uniform_plus(sizes: Mapping[Site, int], count: int) -> list[int]:
         reached = math.floor((fixed + room) / sum(sizes.values()) * 1e4) / 1e4
         raise Refused(
             "a budget of uniform+ keeps a first convolution and 20% of the last layer: it reaches a sparsity of "
-            f"{reached} here, and not {count / sum(sizes.values()):.3g}"
+            f"{reached} here at most"
         )
     shares = [(count - fixed) * limit / room if limit == sizes[site] else limit for site, limit in most.items()]
     return apportioned(count, shares, list(most.values()))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wtool.dtypes import Array
-from wtool.transforms.budgets import SHOWN
+from wtool.errors import a_few
 from wtool.transforms.change import Blocks, Data, Prepared, Site
 from wtool.transforms.lowest import score_of, setting
 from wtool.transforms.planes import Plane, inputs_plane, split_off
@@ -56,8 +56,7 @@ def _left_over(planes: dict[Site, Plane], length: int) -> tuple[str, ...]:
     told = [
         f"{plane.rows % length} of {plane.rows} in {site.path}" for site, plane in planes.items() if plane.rows % length
     ]
-    more = f" and of {len(told) - SHOWN} more" if len(told) > SHOWN else ""
-    return (f"inputs that {length} does not divide stay dense: {', '.join(told[:SHOWN])}{more}",) if told else ()
+    return (f"inputs that {length} does not divide stay dense: {a_few(told)}",) if told else ()
 
 
 def _mask(
