@@ -13,7 +13,7 @@ from typing import Any
 
 from wtool.checkpoint.layouts.keras3_rebuild import Moves
 from wtool.checkpoint.layouts.legacy import stored_weights
-from wtool.checkpoint.layouts.legacy_names import listed_names, names_attribute
+from wtool.checkpoint.layouts.legacy_names import listed_names, with_names
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.rebuild import contents_of
 from wtool.checkpoint.structure import structure_text
@@ -112,7 +112,7 @@ def _in_new_lists(base: Checkpoint, moved: Mapping[str, str], gone: frozenset[st
         for path, attributes in index.groups.items()
         if path in listing or path not in emptied
     }
-    groups[_WEIGHTS] = _with_names(index.groups[_WEIGHTS], "layer_names", [new_names[name] for name in names])
+    groups[_WEIGHTS] = with_names(index.groups[_WEIGHTS], "layer_names", [new_names[name] for name in names])
     return replace(index, groups=groups, datasets=datasets)
 
 
@@ -120,12 +120,7 @@ def _listing(index: Index, group: str, left_out: set[str]) -> dict[str, Value]:
     """Returns the attributes of a layer's group, which list the arrays that stay."""
     stored: list[Dataset] = [dataset for _, dataset in stored_weights(index, group)]
     names = [each.path.removeprefix(f"{group}/") for each in stored if each.path not in left_out]
-    return _with_names(index.groups[group], "weight_names", names)
-
-
-def _with_names(attributes: Mapping[str, Value], name: str, names: list[str]) -> dict[str, Value]:
-    rest = {key: value for key, value in attributes.items() if not key.startswith(name)}
-    return {**rest, **names_attribute(name, names)}
+    return with_names(index.groups[group], "weight_names", names)
 
 
 def _above(paths: Iterable[str]) -> Iterator[str]:

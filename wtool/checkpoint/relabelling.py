@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wtool.checkpoint.layouts import keras3, legacy
-from wtool.checkpoint.layouts.legacy_names import listed_names, names_attribute
+from wtool.checkpoint.layouts.legacy_names import listed_names, with_names
 from wtool.checkpoint.lineage import KEY, Record
 from wtool.checkpoint.model import Checkpoint, Contents, Tensor
 from wtool.checkpoint.patch import rewrite
@@ -19,6 +19,7 @@ from wtool.checkpoint.unfilled import Rebuilt, arrays_of, unfilled
 from wtool.errors import Refused, a_few
 from wtool.hdf5.reader import Index, Value
 from wtool.io.places import Target
+from wtool.schema.config import inside
 
 WEIGHTS, OPTIMIZER, NAMES = "model_weights", "optimizer_weights", "weight_names"
 
@@ -126,24 +127,22 @@ def _skeleton_of(base: Checkpoint, wanted: Relabelled) -> Skeleton:
     labels = _Labels(base, wanted)
     top = WEIGHTS if WEIGHTS in index.groups else ""
     layers = listed_names(index.groups[top], "layer_names", top) or []
-    groups[top] = _with_names(groups[top], "layer_names", [wanted.moved.get(name, name) for name in layers])
+    groups[top] = with_names(groups[top], "layer_names", [wanted.moved.get(name, name) for name in layers])
     places: dict[str, str] = {}
     skeleton = Skeleton()
     for name in layers:
-        group, moved = _inside(top, name), _inside(top, wanted.moved.get(name, name))
+        group, moved = inside(top, name), inside(top, wanted.moved.get(name, name))
         own = groups.pop(group)
         for path in [each for each in groups if each.startswith(f"{group}/")]:
             groups.pop(path)  # the groups between hold nothing but arrays
         names = listed_names(own, NAMES, group) or []
-        places |= {_inside(group, key): _inside(moved, labels.of(_inside(group, key), key)) for key in names}
-        skeleton.groups[moved] = _with_names(
-            own, NAMES, [places[_inside(group, key)][len(moved) + 1 :] for key in names]
-        )
+        places |= {inside(group, key): inside(moved, labels.of(inside(group, key), key)) for key in names}
+        skeleton.groups[moved] = with_names(own, NAMES, [places[inside(group, key)][len(moved) + 1 :] for key in names])
     if OPTIMIZER in groups:
         names = listed_names(groups[OPTIMIZER], NAMES, OPTIMIZER) or []
         places |= {f"{OPTIMIZER}/{key}": f"{OPTIMIZER}/{labels.of(f'{OPTIMIZER}/{key}', key)}" for key in names}
         kept = [places[f"{OPTIMIZER}/{key}"][len(OPTIMIZER) + 1 :] for key in names]
-        groups[OPTIMIZER] = _with_names(groups[OPTIMIZER], NAMES, kept)
+        groups[OPTIMIZER] = with_names(groups[OPTIMIZER], NAMES, kept)
         groups = {path: each for path, each in groups.items() if not path.startswith(f"{OPTIMIZER}/")}
     skeleton.groups = {**groups, **skeleton.groups}
     _put_arrays(base, wanted, skeleton, places)
@@ -178,15 +177,6 @@ def _put_arrays(base: Checkpoint, wanted: Relabelled, skeleton: Skeleton, places
     for path, dataset in base.indexes[0].datasets.items():
         source = wanted.changed.get(paths.get(path, ""), dataset)
         skeleton.put(places.get(path, path), source, dataset.attributes)
-
-
-def _inside(group: str, name: str) -> str:
-    return f"{group}/{name}" if group else name
-
-
-def _with_names(attributes: Mapping[str, Value], name: str, values: list[str]) -> dict[str, Value]:
-    kept = {key: value for key, value in attributes.items() if not re.fullmatch(rf"{name}\d*", key)}
-    return {**kept, **names_attribute(name, values)}
 
 
 class _Labels:

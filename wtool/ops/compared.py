@@ -12,7 +12,7 @@ from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.model import Checkpoint, Slot, is_old
 from wtool.errors import WtoolError
 from wtool.ops.merged_factors import KEEPING, merged_factors
-from wtool.run.comparing import Source
+from wtool.run.comparing import SlotKey, Source, slot_keys
 from wtool.schema.config import COMPILED
 
 
@@ -40,6 +40,12 @@ class Compared:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Path of each weight -> its shape."""
         return {path: each.shape for path, each in self.weights.items()}
+
+
+def slots_by_key(model: Compared, renamed: Mapping[str, str] | None = None) -> dict[SlotKey, Source]:
+    """Returns key -> each variable of the optimizer of a model, in the order of the file; see `slot_keys`."""
+    keys = slot_keys([slot for slot, _ in model.slots], renamed)
+    return dict(zip(keys, (source for _, source in model.slots), strict=True))
 
 
 def both(left: Checkpoint, right: Checkpoint) -> tuple[Compared, Compared]:

@@ -17,8 +17,8 @@ from wtool.checkpoint.lineage import lineage_json
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage
-from wtool.ops.compared import Compared, both
-from wtool.run.comparing import Pair, SlotKey, Source, Tolerance, compared, paired_slots, slot_keys
+from wtool.ops.compared import Compared, both, slots_by_key
+from wtool.run.comparing import Pair, SlotKey, Tolerance, compared, paired_slots
 from wtool.run.difference import Diff, SettingDifference, TensorDifference
 from wtool.run.pairing import Pairing, paired_paths
 from wtool.schema.config import inside
@@ -74,8 +74,8 @@ def diff(a: Path, b: Path, *, atol: float = 0.0, rtol: float = 0.0, progress: Pr
 def _diff(left: Compared, right: Compared, tolerance: Tolerance, progress: Progress | None) -> Diff:
     layers, weights = _paired(left, right)
     renamed = _renamed(weights)
-    left_slots = _by_key(left, {})
-    right_slots = _by_key(right, renamed)
+    left_slots = slots_by_key(left)
+    right_slots = slots_by_key(right, renamed)
     slots, untold = _kept_by_both(paired_slots(left_slots, right_slots), left, right)
     pairs = [Pair(paths, left.weights[paths[0]], right.weights[paths[1]]) for paths in weights.pairs]
     pairs += [
@@ -154,11 +154,6 @@ def _kept_by_both(slots: Pairing[SlotKey], left: Compared, right: Compared) -> t
     count = len(slots.removed) + len(slots.added) - sum(map(len, firsts))
     note = f"{count:,} variables of the optimizer are stored a second time in one of the files"
     return Pairing(slots.pairs, *firsts), [note] if count else []
-
-
-def _by_key(model: Compared, renamed: Mapping[str, str]) -> dict[SlotKey, Source]:
-    keys = slot_keys([slot for slot, _ in model.slots], renamed)
-    return dict(zip(keys, (source for _, source in model.slots), strict=True))
 
 
 def _slot_path(key: SlotKey) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from wtool.checkpoint.layer_files import named_contents_of
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.errors import Refused, a_few
-from wtool.ops.compared import Compared
+from wtool.ops.compared import Compared, slots_by_key
 from wtool.ops.compared import both as compared
-from wtool.run.comparing import SlotKey, Source, paired_slots, slot_keys
+from wtool.run.comparing import Source, paired_slots
 from wtool.run.pairing import paired_paths
 from wtool.run.patch_making import Paired
 from wtool.schema.config import is_keras2
@@ -95,13 +95,8 @@ def _as_compared(old: Checkpoint, new: Checkpoint) -> Iterator[tuple[Tensor, Ten
 
 def _slots(left: Compared, right: Compared, renamed: Mapping[str, str]) -> list[tuple[Source, Source]]:
     """Returns the variables of both optimizers, paired by their meaning."""
-    own, theirs = _by_key(left, {}), _by_key(right, renamed)
+    own, theirs = slots_by_key(left), slots_by_key(right, renamed)
     return [(own[here], theirs[there]) for here, there in paired_slots(own, theirs).pairs]
-
-
-def _by_key(model: Compared, renamed: Mapping[str, str]) -> dict[SlotKey, Source]:
-    keys = slot_keys([slot for slot, _ in model.slots], renamed)
-    return dict(zip(keys, (source for _, source in model.slots), strict=True))
 
 
 def _place(tensor: Tensor) -> tuple[int, str]:

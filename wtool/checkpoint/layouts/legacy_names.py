@@ -71,3 +71,9 @@ def names_attribute(name: str, values: list[str]) -> dict[str, Value]:
     each = -(-len(encoded) // count)
     parts = [encoded[start : start + each] for start in range(0, len(encoded), each)]
     return {f"{name}{number}": tuple(part) for number, part in enumerate(parts)}
+
+
+def with_names(attributes: Mapping[str, Value], name: str, names: list[str]) -> dict[str, Value]:
+    """Returns the attributes of a group with another list of names in the place of the one that is there."""
+    kept = {key: value for key, value in attributes.items() if not re.fullmatch(rf"{name}\d*", key)}
+    return {**kept, **names_attribute(name, names)}
