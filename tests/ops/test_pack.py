@@ -297,3 +297,12 @@ def test_keras_reads_the_same_weights_from_packed_models(model: Path, tmp_path: 
         truth.set_weights([np.zeros_like(each) for each in truth.get_weights()])
         truth.load_weights(small)
     assert [np.asarray(each).tobytes() for each in truth.get_weights()] == old
+
+
+def test_weights_that_tell_the_type_of_the_optimizers_state_keep_theirs(tmp_path: Path) -> None:
+    """An .h5 has no bfloat16: Keras writes bytes, and the policy of the layers tells what they are."""
+    model = FIXTURES / "zoo" / "k3.0.5" / "pure_bf16.h5"
+    with pytest.raises(wtool.Refused, match="add --drop-optimizer"):
+        wtool.pack(model, output=tmp_path / "a.h5", dtype="float16")
+    wtool.pack(model, output=tmp_path / "b.h5", dtype="float16", drop_optimizer=True)
+    assert not wtool.diff(tmp_path / "b.h5", model).equal  # both are read

@@ -25,11 +25,13 @@ def refuse_dtype(base: Checkpoint, dtype: str) -> None:
     """Refuse a number type that Keras does not read from files of the base's format.
 
     Raises:
-        Refused: Keras would take the arrays for bytes.
+        Refused: Keras would take the arrays for bytes, or nothing would tell the type of the optimizer's state.
     """
     is_old = base.format in ("h5", "h5-weights") or (base.keras_version or "3").startswith("2")
     if dtype == "bfloat16" and is_old:
         raise Refused("only the .keras and .weights.h5 files of Keras 3 tell that an array is bfloat16; choose float16")
+    if base.format == "h5" and any(each.dtype == "bfloat16" for each in base.slots):
+        raise Refused("only weights of bfloat16 tell that the optimizer's state is bfloat16: add --drop-optimizer")
 
 
 def in_storage(base: Checkpoint, dtype: str) -> dict[str, str]:
