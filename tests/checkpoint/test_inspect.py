@@ -36,8 +36,8 @@ def test_variables_agree_with_what_keras_reported(path: Path) -> None:
 
 def test_the_keys_are_the_documented_ones() -> None:
     found = wtool.inspect(BLOBS[-1])
-    assert list(found) == ["path", "format", "keras_version", "parameters", "bytes", "layers", "tensors", "optimizer",
-                           "lineage", "notes"]  # fmt: skip
+    assert list(found) == ["path", "format", "keras_version", "parameters", "bytes", "layers", "tensors", "dead",
+                           "optimizer", "lineage", "notes"]  # fmt: skip
     assert found["format"] == "keras"
     assert found["layers"] == [{"name": "hidden", "class": "Dense"}, {"name": "output", "class": "Dense"}] or {
         "name": "hidden", "class": "Dense"

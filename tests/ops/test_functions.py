@@ -130,6 +130,10 @@ WRONG: dict[str, list[Any]] = {
     "Sequence[str]": ["dense*", 3, [1], [["dense*"]], [None], None],
     "Sequence[float]": ["1,2", 3, [1, "a"], [[1.0]], [True], None],
     "tuple[float, float]": ["1,2", 1.0, (1.0,), (1, 2, 3), ("a", "b"), None],
+    "str | Mapping[int, float]": [3, b"3=1", [3], "three=1", {"three": 1.0}, {3: "much"}],
+    "str | Mapping[str, Any]": [3, b"patience=2", [3], "impatience=2", {"impatience": 2}],
+    "float | str | Mapping[str, Any]": [1j, b".1", [0.1], "share=.1", {"share": 0.1}],
+    "Sequence[float] | str | Mapping[str, Any]": [1j, 3, b"0,1", [1, "a"], "width=3", {"width": 3}],
     "Numbers": [1j, b"1", True],
     "Progress": ["x", 3],
     "Callable[[Any], None]": ["x", 3],
@@ -160,7 +164,11 @@ def test_values_of_a_wrong_type_are_told(name: str, known: Option | None, argume
         with pytest.raises(wtool.Usage) as raised:
             getattr(wtool, name)(["missing.keras"] if name == "average" else "missing.keras", **given)
         told = str(raised.value)
-        assert argument in told or (known is not None and known.noun and known.noun in told), (value, told)
+        names = (argument, f"--{argument.replace('_', '-')}")
+        assert any(name in told for name in names) or (known is not None and known.noun and known.noun in told), (
+            value,
+            told,
+        )
 
 
 @pytest.mark.parametrize("name", GROUPS)

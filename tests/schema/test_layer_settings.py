@@ -22,8 +22,8 @@ def model(*layers: Any, **settings: Any) -> dict[str, Any]:
 def test_layers_come_with_paths_and_settings_outermost_first() -> None:
     wrapped = {"class_name": "TimeDistributed", "config": {"name": "each", "layer": dense("inner")}}
     assert layer_settings_of(model(model(dense("a")) | {"name": "deep"}, wrapped, trainable=True)) == [
-        LayerSettings("", "Sequential", {"trainable": True}),
-        LayerSettings("deep", "Sequential", {}),
+        LayerSettings("", "Sequential", {"trainable": True}, order=("deep", "each")),
+        LayerSettings("deep", "Sequential", {}, order=("deep/a",)),
         LayerSettings("deep/a", "Dense", {"units": 3}),
         LayerSettings("each", "TimeDistributed", {}),
         LayerSettings("each/inner", "Dense", {"units": 3}),
