@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import zipfile
 from collections.abc import Callable
@@ -55,6 +56,15 @@ def extents(path: Path) -> list[tuple[str, int, int]]:
     with h5py.File(io.BytesIO(hdf5_bytes(path)), "r") as file:
         file.visititems(visit)
     return sorted(found, key=lambda each: each[1])
+
+
+def config_of(path: Path) -> Any:
+    """The configuration in a whole model, as its JSON says it."""
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read("config.json"))
+    with h5py.File(path) as file:
+        return json.loads(str(file.attrs["model_config"]))
 
 
 def changed(path: Path, target: Path, change: Callable[[str, Array], Array], text: Any = None) -> Path:

@@ -17,6 +17,7 @@ from tests.graphs.test_swap import example, predicted, scattered
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Refused
 from wtool.graphs.dead import Dead, dead_channels
+from wtool.graphs.grouping import grouping_of
 from wtool.schema import graph
 
 pytestmark = pytest.mark.tensorflow
@@ -28,7 +29,8 @@ L = keras.layers
 def found_in(path: Path) -> Dead:
     with open_checkpoint(str(path)) as base:
         assert base.config is not None
-        return dead_channels(base, graph.read(deepcopy(base.config)))
+        model = graph.read(deepcopy(base.config))
+        return dead_channels(base, model, grouping_of(base, model))
 
 
 def same(model: Any, tmp_path: Path) -> tuple[dict[str, int], Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wtool.checkpoint.opener import open_checkpoint
-from wtool.graphs.grouping import channel_groups
+from wtool.graphs.grouping import grouping_of
 from wtool.graphs.groups import Group
 from wtool.graphs.labels import components
 from wtool.schema import graph
@@ -23,7 +23,7 @@ def groups(model: Any, folder: Path, reorder: bool = False) -> dict[str, Group]:
     model.save(folder / "model.keras")
     with open_checkpoint(str(folder / "model.keras")) as base:
         assert base.config is not None
-        return {each.name: each for each in channel_groups(base, graph.read(base.config), reorder)}
+        return {each.name: each for each in grouping_of(base, graph.read(base.config), reorder).groups}
 
 
 def shown(group: Group) -> dict[str, list[int]]:

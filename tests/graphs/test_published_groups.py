@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from wtool.checkpoint.opener import open_checkpoint
-from wtool.graphs.grouping import channel_groups
+from wtool.graphs.grouping import grouping_of
 from wtool.schema import graph
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow, pytest.mark.usefixtures("quiet_keras")]
@@ -96,7 +96,7 @@ def test_derived_groups_are_the_published_ones(name: str, spec: Spec, tmp_path: 
     make(weights=None, input_shape=(32, 32, 3), classes=10).save(tmp_path / "model.keras")
     with open_checkpoint(str(tmp_path / "model.keras")) as base:
         assert base.config is not None
-        groups = channel_groups(base, graph.read(base.config), reorder=True)
+        groups = grouping_of(base, graph.read(base.config), reorder=True).groups
         missing = {each.path for each in base.weights} - spec.keys()
     assert all("moving_" in each or (name == "ResNet50" and each.endswith("_conv/bias")) for each in missing)
     derived = {

@@ -16,7 +16,7 @@ from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.dtypes import Array
 from wtool.errors import Refused
-from wtool.graphs.grouping import channel_groups
+from wtool.graphs.grouping import grouping_of
 from wtool.graphs.structure import structure_of
 from wtool.graphs.taking_out import take_out
 from wtool.run.changes import Changes, Edited
@@ -38,7 +38,7 @@ def without(source: Path, kept: dict[str, Array], target: Path) -> Path:
     def changes(edited: Edited, _: Passes) -> Changes:
         config = deepcopy(edited.base.config)
         assert config is not None
-        values = take_out(edited.base, graph.read(config), kept)
+        values = take_out(grouping_of(edited.base, graph.read(config)), kept)
         return Changes(structure=structure_of(edited.base, config, values, "zero", 0, "keep"))
 
     with ExitStack() as stack:
@@ -56,7 +56,7 @@ def some(path: Path, seed: int) -> tuple[dict[str, Array], dict[str, Array]]:
     with open_checkpoint(str(path)) as base:
         assert base.config is not None
         shapes = {tensor.path: tensor.shape for tensor in base.weights}
-        for group in channel_groups(base, graph.read(deepcopy(base.config))):
+        for group in grouping_of(base, graph.read(deepcopy(base.config))).groups:
             if group.mixes:
                 continue
             stays = group.bound | (rng.random(group.size) < 0.5)

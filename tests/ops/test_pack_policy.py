@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
 import wtool
-from tests.models import BLOBS, FIXTURES
+from tests.models import BLOBS, FIXTURES, config_of
 from wtool.schema.policies import set_policies
 
 
@@ -34,14 +31,6 @@ def policies_of(config: Any) -> dict[str, Any]:
                 policy = settings["dtype"]
                 found[settings["name"]] = policy["config"]["name"] if isinstance(policy, dict) else policy
     return found
-
-
-def config_of(path: Path) -> Any:
-    if path.suffix == ".keras":
-        with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read("config.json"))
-    with h5py.File(path) as file:
-        return json.loads(str(file.attrs["model_config"]))
 
 
 @pytest.mark.parametrize("compression", ["gzip", "none"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tarfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 import wtool
-from tests.models import BLOBS, FIXTURES
+from tests.models import BLOBS, FIXTURES, config_of
 from wtool.errors import Refused
 from wtool.graphs.unwrapping import unwrapped
 
@@ -27,14 +26,6 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(FIXTURES / "tfmot.tar.xz") as archive:
         archive.extractall(folder, filter="data")
     return folder
-
-
-def config_of(path: Path) -> Any:
-    if path.suffix == ".keras":
-        with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read("config.json"))
-    with h5py.File(path) as file:
-        return json.loads(str(file.attrs["model_config"]))
 
 
 def essence(entry: Any) -> Any:

@@ -23,7 +23,7 @@ from wtool.graphs.labels import Carried
 from wtool.graphs.layer_changes import INPUT, AxisEdit, Input, LayerChange, Stuck
 from wtool.graphs.propagate import change_of
 from wtool.graphs.reindex import Reindex
-from wtool.graphs.units import GATES, Units, units_of
+from wtool.graphs.units import GATES, Units, along_outputs, units_of
 from wtool.graphs.values import is_meant, weights_by_layer
 from wtool.schema.graph import Call, Layer, Model
 from wtool.schema.inbound_nodes import Key
@@ -115,13 +115,8 @@ class _Walk:
             change = self._followed(call, states, shapes, axis, reads)
             if change.output is not None:
                 outputs.setdefault(0, {})[change.output.axis] = self._behind(call, states, shapes, axis, change)
-        parts: dict[tuple[int, int], list[Array]] = {}
-        for units in units_of(call.layer, shapes, reorder=False):
-            values = self._made(call, units, reads)
-            for place in units.outputs:
-                parts.setdefault(place, []).append(values)
-        for (number, axis), several in parts.items():
-            whole = np.concatenate(several)
+        made = [(units, self._made(call, units, reads)) for units in units_of(call.layer, shapes, reorder=False)]
+        for (number, axis), whole in along_outputs(made).items():
             outputs.setdefault(number, {})[axis] = Constants(axis, whole, len(whole))
         return [outputs.get(number, {}) for number in range(max(outputs, default=-1) + 1)]
 

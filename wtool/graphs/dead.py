@@ -7,7 +7,7 @@ out, and the model computes what it did.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +15,11 @@ import numpy as np
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array
 from wtool.graphs.constants import Found, constants_of
-from wtool.graphs.grouping import Numbers, groups_of, numbers_of
+from wtool.graphs.grouping import Grouping, Numbers
 from wtool.graphs.groups import Group
 from wtool.graphs.kernel_outputs import is_of_outputs, outputs_of
 from wtool.graphs.kernel_sums import weighted
-from wtool.graphs.labelling import Labelled, label
+from wtool.graphs.labelling import Labelled
 from wtool.graphs.living import Living, Reading
 from wtool.graphs.values import weights_by_layer
 from wtool.schema.graph import Layer, Model
@@ -30,45 +30,33 @@ class Dead:
     """What can be taken out of a model without a change of what it computes.
 
     Attributes:
-        groups: of the model.
         kept: name of each group with dead channels -> for each channel whether it stays, shape (channels,).
         shifts: path of a bias, or of a moving mean -> what is added to it for the constants that are taken out;
             of the shape of the weight, float64.
     """
 
-    groups: tuple[Group, ...]
     kept: dict[str, Array]
     shifts: dict[str, Array]
 
 
-def dead_channels(
-    base: Checkpoint, model: Model, left_out: Callable[[Sequence[Group]], Collection[str]] | None = None
-) -> Dead:
+def dead_channels(base: Checkpoint, model: Model, grouping: Grouping, left_out: Collection[str] = ()) -> Dead:
     """Find the channels of a model that do nothing.
 
     Args:
         base: has the weights, which are read once or twice, a few million values at a time.
         model: the graph of its configuration.
-        left_out: gives the names of the groups whose channels all stay; None where none is left out.
+        grouping: of the model.
+        left_out: names of the groups whose channels all stay.
 
     Raises:
         Refused: the graph contradicts itself, or the weights do not fit it.
     """
-    labelled = label(base, model, reorder=False)
-    numbers = numbers_of(labelled)
-    channels = labelled.book.channels()
+    labelled, numbers, groups = grouping.labelled, grouping.numbers, grouping.groups
     readings = list(_readings(base, model, labelled, constants_of(base, model)))
-    groups = groups_of(labelled, numbers)
-    names = () if left_out is None else left_out(groups)
-    staying = [number for number, group in enumerate(groups) if group.name in names]
-    living = Living(base, labelled, channels, readings, np.isin(numbers.group, staying))
+    staying = [number for number, group in enumerate(groups) if group.name in left_out]
+    living = Living(base, labelled, labelled.book.channels(), readings, np.isin(numbers.group, staying))
     kept = _kept(groups, numbers, living)
-    stays = np.ones(labelled.book.size, bool)
-    for number, group in enumerate(groups):
-        if group.name in kept:
-            own = numbers.group == number
-            stays[own] = kept[group.name][numbers.channel[own]]
-    return Dead(groups, kept, _shifts(base, readings, stays))
+    return Dead(kept, _shifts(base, readings, grouping.staying(kept)))
 
 
 def _kept(groups: Sequence[Group], numbers: Numbers, living: Living) -> dict[str, Array]:

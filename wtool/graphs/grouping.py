@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +28,37 @@ class Numbers:
     channel: Array
 
 
-def channel_groups(base: Checkpoint, model: Model, reorder: bool = False) -> tuple[Group, ...]:
-    """Returns the groups of channels of a model, in the order in which its layers make them.
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """A labelled graph with its groups.
+
+    Attributes:
+        labelled: the graph, whose configuration is the model's own.
+        numbers: the group and the channel of each label.
+        groups: in the order in which layers make the channels.
+    """
+
+    labelled: Labelled
+    numbers: Numbers
+    groups: tuple[Group, ...]
+
+    def staying(self, kept: Mapping[str, Array]) -> Array:
+        """Returns whether the channel of each label stays, shape (number of labels,).
+
+        Args:
+            kept: name of a group -> for each of its channels whether the channel stays, shape (channels,). The channels
+                of other groups stay.
+        """
+        stays = np.ones(self.labelled.book.size, bool)
+        for number, group in enumerate(self.groups):
+            if group.name in kept:
+                own = self.numbers.group == number
+                stays[own] = kept[group.name][self.numbers.channel[own]]
+        return stays
+
+
+def grouping_of(base: Checkpoint, model: Model, reorder: bool = False) -> Grouping:
+    """Returns the channels of a model in their groups.
 
     Channels are in one group if one layer makes them, or if they are added up with, or share weights with, channels of
     the group; such channels are taken out together, or none of them is. (Torch-Pruning calls that a dependency graph.)
@@ -44,10 +73,11 @@ def channel_groups(base: Checkpoint, model: Model, reorder: bool = False) -> tup
         Refused: the graph contradicts itself, or the weights do not fit it.
     """
     labelled = label(base, model, reorder)
-    return groups_of(labelled, numbers_of(labelled))
+    numbers = _numbers_of(labelled)
+    return Grouping(labelled, numbers, _groups_of(labelled, numbers))
 
 
-def numbers_of(labelled: Labelled) -> Numbers:
+def _numbers_of(labelled: Labelled) -> Numbers:
     """Returns the group and the channel of each label of a graph."""
     book = labelled.book
     channels = book.channels()
@@ -63,7 +93,7 @@ def numbers_of(labelled: Labelled) -> Numbers:
     return Numbers(group, channel)
 
 
-def groups_of(labelled: Labelled, numbers: Numbers) -> tuple[Group, ...]:
+def _groups_of(labelled: Labelled, numbers: Numbers) -> tuple[Group, ...]:
     """Returns the groups of a labelled graph."""
     made: dict[int, list[Made]] = {}
     for each in labelled.made:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array, is_floating
 from wtool.errors import Refused, in_short
@@ -18,7 +16,7 @@ from wtool.graphs.groups import Side
 from wtool.graphs.labels import Book, Labels
 from wtool.graphs.layer_changes import INPUT, MOST_CALLS, AxisEdit, Input, LayerChange, Stuck
 from wtool.graphs.propagate import change_of
-from wtool.graphs.units import Units, units_of
+from wtool.graphs.units import Units, along_outputs, units_of
 from wtool.graphs.values import is_meant, weights_by_layer
 from wtool.schema.graph import Call, Layer, Model
 from wtool.schema.inbound_nodes import Key
@@ -168,12 +166,7 @@ class _Walk:
             if change.output is not None:
                 assert isinstance(change.output, Labels)
                 self._put(layer, outputs.setdefault(0, {}), change.output)
-        parts: dict[tuple[int, int], list[Array]] = {}
-        for units, labels in self._made(seen):
-            for place in units.outputs:
-                parts.setdefault(place, []).append(labels)
-        for (number, axis), several in parts.items():
-            whole = np.concatenate(several)
+        for (number, axis), whole in along_outputs(self._made(seen)).items():
             own = Labels(axis, whole, len(whole), self.found.book)
             self._put(layer, outputs.setdefault(number, {}), own)
         return [outputs.get(number, {}) for number in range(max(outputs, default=-1) + 1)]

@@ -8,57 +8,50 @@ from typing import Any
 
 import numpy as np
 
-from wtool.checkpoint.model import Checkpoint
 from wtool.dtypes import Array
 from wtool.errors import Refused
-from wtool.graphs.grouping import groups_of, numbers_of
+from wtool.graphs.grouping import Grouping
 from wtool.graphs.groups import Group
-from wtool.graphs.labelling import Labelled, Seen, State, label, states_of
+from wtool.graphs.labelling import Labelled, Seen, State, states_of
 from wtool.graphs.layer_changes import COPY, AxisEdit, Input, Stuck
 from wtool.graphs.propagate import change_of
 from wtool.graphs.reindex import Reindex
 from wtool.graphs.settling import forget_builds_inside, tell_build, tell_input, tell_shape
 from wtool.graphs.values import Values
-from wtool.schema.graph import Model
 from wtool.schema.layers import PartialShape
 
 
-def take_out(base: Checkpoint, model: Model, kept: Mapping[str, Array]) -> Values:
+def take_out(grouping: Grouping, kept: Mapping[str, Array]) -> Values:
     """Take channels out of a model, in place. Returns what becomes of its weights.
 
     Args:
-        base: has the weights.
-        model: the graph of a configuration that may be changed.
-        kept: name of a group (`grouping.channel_groups`) -> for each of its channels whether the channel stays, shape
-            (channels,). The channels of other groups stay.
+        grouping: of the graph of a configuration that may be changed.
+        kept: name of a group -> for each of its channels whether the channel stays, shape (channels,). The channels of
+            other groups stay.
 
     Raises:
         Refused: a group has another number of channels, would lose all those of a layer, or one that is bound.
     """
-    labelled = label(base, model, reorder=False)
-    numbers = numbers_of(labelled)
-    stays = np.ones(labelled.book.size, bool)
-    for number, group in enumerate(groups_of(labelled, numbers)):
+    for group in grouping.groups:
         if group.name in kept:
-            own = numbers.group == number
-            stays[own] = _checked(group, kept[group.name])[numbers.channel[own]]
+            _check(group, kept[group.name])
+    stays = grouping.staying(kept)
     values = Values()
-    for (path, axis), place in labelled.places.items():
+    for (path, axis), place in grouping.labelled.places.items():
         source = np.flatnonzero(stays[place.labels])
         if len(source) < len(place.labels):
             values.edits.setdefault(path, []).append(AxisEdit(place.tensor.role, axis, source, COPY))
-    _settle(labelled, stays)
+    _settle(grouping.labelled, stays)
     return values
 
 
-def _checked(group: Group, kept: Array) -> Array:
+def _check(group: Group, kept: Array) -> None:
     if kept.shape != (group.size,):
         raise Refused(f"{group.name} has {group.size} channels, not {len(kept)}")
     if not kept.any() or not all(kept[part].any() for part in group.parts):
         raise Refused(f"{group.name} would lose all channels of a layer")
     if (group.bound & ~kept).any():
         raise Refused(f"{group.name} would lose channels that must stay: {group.why[0]}")
-    return kept
 
 
 def _settle(labelled: Labelled, stays: Array) -> None:

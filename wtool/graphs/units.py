@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from wtool.dtypes import Array
 from wtool.graphs.equations import equation_of
 from wtool.graphs.layer_changes import (
     COPY,
@@ -79,6 +80,20 @@ class Units:
     what: str = ""
     bound: str | None = None
     mixes: str | None = None
+
+
+def along_outputs(made: Iterable[tuple[Units, Array]]) -> dict[tuple[int, int], Array]:
+    """Returns what stands along the axes of a call's outputs: number of the output and axis -> one entry a position.
+
+    Args:
+        made: channels that the layer makes, and something of each of them, shape (channels,). Those that stand at one
+            place follow each other, as both directions of a Bidirectional do.
+    """
+    parts: dict[tuple[int, int], list[Array]] = {}
+    for units, own in made:
+        for place in units.outputs:
+            parts.setdefault(place, []).append(own)
+    return {place: np.concatenate(several) for place, several in parts.items()}
 
 
 def units_of(layer: Layer, inputs: Sequence[PartialShape | None], reorder: bool) -> list[Units]:

@@ -20,7 +20,7 @@ from wtool.checkpoint.unfilled import Filled
 from wtool.dtypes import Array
 from wtool.errors import Refused, Usage, a_few
 from wtool.graphs.axis_blocks import changed_array
-from wtool.graphs.grouping import channel_groups
+from wtool.graphs.grouping import grouping_of
 from wtool.graphs.groups import Group
 from wtool.graphs.reordering import channels_of, slot_edits, weight_edits, with_copies
 from wtool.graphs.values import Filling
@@ -129,7 +129,7 @@ class Aligning:
         if base.config is None:
             raise Refused("a file with weights only does not say which layers there are; align needs a whole model")
         with graph_of_keras():
-            groups = channel_groups(base, graph.read(deepcopy(base.config)), reorder=True)
+            groups = grouping_of(base, graph.read(deepcopy(base.config)), reorder=True).groups
         found = tuple(each for each in groups if (~each.bound).sum() > 1)
         if not found:
             why = [reason for group in groups for reason in group.why]

@@ -76,16 +76,19 @@ def _dead(checkpoint: Checkpoint, found: dict[str, Statistics]) -> list[dict[str
         return []
     # Imported late: most models have no zeros.
     from wtool.graphs.dead import dead_channels
+    from wtool.graphs.grouping import grouping_of
     from wtool.schema import graph
 
     try:
-        dead = dead_channels(checkpoint, graph.read(checkpoint.config))
+        model = graph.read(checkpoint.config)
+        grouping = grouping_of(checkpoint, model)
+        kept = dead_channels(checkpoint, model, grouping).kept
     except Refused:
         return []
-    groups = {group.name: group for group in dead.groups}
     return [
-        {"channels_of": list(groups[name].layers), "channels": groups[name].size, "dead": int((~kept).sum())}
-        for name, kept in dead.kept.items()
+        {"channels_of": list(group.layers), "channels": group.size, "dead": int((~kept[group.name]).sum())}
+        for group in grouping.groups
+        if group.name in kept
     ]
 
 

@@ -15,7 +15,7 @@ from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.dtypes import Array
 from wtool.errors import Refused, a_few
 from wtool.graphs.dead import dead_channels
-from wtool.graphs.grouping import channel_groups
+from wtool.graphs.grouping import Grouping, grouping_of
 from wtool.graphs.groups import Group
 from wtool.graphs.structure import structure_of
 from wtool.graphs.taking_out import take_out
@@ -107,8 +107,9 @@ class Shrinking:
         assert config is not None
         with graph_of_keras():
             model = graph.read(config)
-            kept, shifts = self._kept(base, model, shrunk)
-            values = take_out(base, model, kept.channels)
+            grouping = grouping_of(base, model)
+            kept, shifts = self._kept(base, model, grouping, shrunk)
+            values = take_out(grouping, kept.channels)
             values.shifts.update(shifts)
         structure = structure_of(base, config, values, "zero", self.seed, self.optimizer)
         if shrunk is not None:
@@ -121,14 +122,15 @@ class Shrinking:
             sizes=sizes_of(base, config, values),
         )
 
-    def _kept(self, base: Checkpoint, model: graph.Model, shrunk: Checkpoint | None) -> tuple[Kept, dict[str, Array]]:
+    def _kept(
+        self, base: Checkpoint, model: graph.Model, grouping: Grouping, shrunk: Checkpoint | None
+    ) -> tuple[Kept, dict[str, Array]]:
         """Which channels stay, and what is added to weights for those that go."""
-        how = self.shrink
+        how, groups = self.shrink, grouping.groups
         if how.is_exact:
-            chosen = partial(left_out, include=how.include, exclude=how.exclude)
-            dead = dead_channels(base, model, chosen)
-            return Kept(dead.kept, chosen(dead.groups)), dead.shifts
-        groups = channel_groups(base, model)
+            stays = left_out(groups, how.include, how.exclude)
+            dead = dead_channels(base, model, grouping, stays)
+            return Kept(dead.kept, stays), dead.shifts
         kept = kept_of(shrunk, groups) if shrunk is not None else self._scored(base, groups)
         if not kept.channels:
             raise Refused(f"no channel can be taken out: {_why_none(kept.stays)}")
