@@ -11,8 +11,10 @@ import pytest
 
 import wtool
 from tests.plotting.experiments import lines, value, written
-from wtool.plotting import curves, metrics, runs, style
+from wtool.ops.metric_names import score_of
+from wtool.plotting import curves, style
 from wtool.training.lottery import summaries
+from wtool.training.lottery.curves import run_of
 
 pytestmark = pytest.mark.slow  # a few seconds together: left out of the quick part
 
@@ -21,7 +23,7 @@ matplotlib = pytest.importorskip("matplotlib")
 
 def drawn_run(*folders: Path, words: tuple[str, ...] = ()) -> Any:
     with style.styled():
-        (figure,) = curves.draw([runs.run_of(str(folder)) for folder in folders], words)
+        (figure,) = curves.draw([run_of(str(folder)) for folder in folders], words)
         figure.canvas.draw()
     return figure
 
@@ -103,8 +105,8 @@ def test_without_validation_and_accuracy_the_loss_is_drawn(tmp_path: Path) -> No
     top, *panels = drawn_run(written(tmp_path / "RUN", records)).axes
     assert top.get_ylabel() == "loss, training"
     assert len(panels) == 2
-    assert metrics.score_of(["loss", "f1", "val_loss", "val_f1"]) == "f1"
-    assert metrics.score_of(["loss", "f1", "sparse_categorical_accuracy"]) == "sparse_categorical_accuracy"
+    assert score_of(["loss", "f1", "val_loss", "val_f1"]) == "f1"
+    assert score_of(["loss", "f1", "sparse_categorical_accuracy"]) == "sparse_categorical_accuracy"
 
 
 def test_a_single_point_has_its_deviation(tmp_path: Path) -> None:
@@ -214,7 +216,7 @@ def test_many_arms_have_pages(tmp_path: Path) -> None:
     arms = [f"randomize,sd={number}" for number in range(13)]
     records = [each for each in lines(trials=1, epochs=1, arms=arms) if each["round"] < 2]
     with style.styled():
-        pages = curves.draw([runs.run_of(str(written(tmp_path / "RUN", records)))])
+        pages = curves.draw([run_of(str(written(tmp_path / "RUN", records)))])
     names = [text.get_text() for text in pages[0].axes[0].get_yticklabels()]
     assert names == ["dense", *arms]
     titles = [[title for axes in page.axes if (title := axes.get_title(loc="left"))] for page in pages[1:]]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import wtool
+from wtool.ops import training_logs
 from wtool.plotting import logs, style
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -33,7 +34,7 @@ def json_log(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 def drawn(*paths: Path, words: tuple[str, ...] = ()) -> Any:
     with style.styled():
-        figure = logs.draw([logs.read(str(path)) for path in paths], words)
+        figure = logs.draw([training_logs.read(str(path)) for path in paths], words)
         figure.canvas.draw()
     return figure
 
@@ -71,7 +72,7 @@ def test_a_log_that_begins_again_has_a_gap(tmp_path: Path) -> None:
     path = csv_log(tmp_path / "log.csv", [{"loss": 3.0}, {"loss": "NA"}, {"loss": "nan"}, {"loss": 2.0}])
     with path.open("a") as file:
         file.write("0,1.0\r\n1,0.5\r\n")
-    x, y = logs.curve(logs.read(str(path)).log, "loss")
+    x, y = training_logs.curve(training_logs.read(str(path)).log, "loss")
     nan = np.nan
     assert x == pytest.approx([1, 3, 4, nan, 1, 2], nan_ok=True)
     assert y == pytest.approx([3, nan, 2, nan, 1, 0.5], nan_ok=True)

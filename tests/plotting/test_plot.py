@@ -19,6 +19,7 @@ from tests.models import BLOBS, HOSTILE, ZOO, arrays, changed
 from tests.plotting.experiments import lines, written
 from wtool.plotting import kernels, style, weights
 from wtool.run import pipeline, threads
+from wtool.transforms.mask_images import cell_finder, image_shape, shares
 
 pytestmark = pytest.mark.slow  # a few seconds together: left out of the quick part
 
@@ -71,7 +72,7 @@ def test_images_of_large_kernels_are_shares(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(size=shape) * (rng.uniform(size=shape) < 0.4)
     flat, matrix = values.ravel(), values.reshape(-1, shape[-1])
-    height, width = kernels.image_shape(shape)
+    height, width = image_shape(shape, kernels.CELLS)
     assert (height, width) == (min(96, matrix.shape[0]), min(96, matrix.shape[1]))
     sums, sizes = np.zeros((2, height, width))
     for row, column in np.ndindex(matrix.shape):
@@ -82,10 +83,12 @@ def test_images_of_large_kernels_are_shares(shape: tuple[int, ...]) -> None:
     cells, counts = np.zeros(height * width, int), np.zeros(60, int)
     for start in range(0, flat.size, 1000):
         block = flat[start : start + 1000]
-        found, (where, zeros) = kernels._counted(edges, kernels.cell_finder(shape), [block], start, start + len(block))
+        found, (where, zeros) = kernels._counted(
+            edges, cell_finder(shape, kernels.CELLS), [block], start, start + len(block)
+        )
         np.add.at(cells, where, zeros)
         counts += found
-    assert kernels._shares(cells, shape) == pytest.approx(sums / sizes)
+    assert shares(cells, shape, kernels.CELLS) == pytest.approx(sums / sizes)
     assert list(counts) == list(np.histogram(flat[flat != 0], 60, (flat.min(), flat.max()))[0])
 
 

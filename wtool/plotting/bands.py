@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from wtool.plotting.runs import Band
+from wtool.training.lottery.curves import Band
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

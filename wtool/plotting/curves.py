@@ -9,11 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wtool.errors import Usage
+from wtool.ops.metric_names import EARLY_STOP, asked_for, base_of, score_of, validated
 from wtool.plotting import scores
+from wtool.plotting.arms import Arm, named_arms
 from wtool.plotting.bands import draw_band, share_limits
-from wtool.plotting.metrics import EARLY_STOP, asked_for, base_of, score_of, told, validated
-from wtool.plotting.runs import Arm, Run, learning_curve, named_arms
+from wtool.plotting.metrics import told
 from wtool.plotting.style import GREY, LIGHTEST, WIDTH, by_rows, label
+from wtool.training.lottery.curves import Run, learning_curve
 from wtool.training.lottery.plan import DENSE
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from wtool.dtypes import Array
 from wtool.errors import Refused, Usage
 from wtool.run import pipeline
 from wtool.run.selection import arithmetic, by_role
+from wtool.transforms.mask_images import cell_finder, image_shape, shares
 from wtool.transforms.statistics import Statistics, statistics
 
 BINS = 60
@@ -157,9 +158,9 @@ def _model(
     progress: pipeline.Progress | None,
 ) -> ModelKernels:
     counts = {tensor.path: np.zeros(BINS, np.int64) for tensor in tensors}
-    zeros = {tensor.path: np.zeros(prod(image_shape(tensor.shape)), np.int64) for tensor in tensors}
+    zeros = {tensor.path: np.zeros(prod(image_shape(tensor.shape, CELLS)), np.int64) for tensor in tensors}
     looks = [
-        pipeline.Edit(tensor, (tensor,), partial(_counted, edges[tensor.path], cell_finder(tensor.shape)))
+        pipeline.Edit(tensor, (tensor,), partial(_counted, edges[tensor.path], cell_finder(tensor.shape, CELLS)))
         for tensor in tensors
     ]
     for tensor, _, (values, cells) in pipeline.scan([checkpoint], looks, progress):
@@ -168,7 +169,7 @@ def _model(
     return ModelKernels(
         checkpoint.name,
         {
-            path: Kernel(path, shape, known[path], edges[path], counts[path], _shares(zeros[path], shape))
+            path: Kernel(path, shape, known[path], edges[path], counts[path], shares(zeros[path], shape, CELLS))
             for path, shape in ((tensor.path, tensor.shape) for tensor in tensors)
         },
     )
@@ -186,33 +187,3 @@ def _counted(
         counts += np.histogram(values[~zero & np.isfinite(values)], edges)[0]
         found.append(np.unique(cell_of(start + at + np.flatnonzero(zero)), return_counts=True))
     return counts, (np.concatenate([each[0] for each in found]), np.concatenate([each[1] for each in found]))
-
-
-def image_shape(shape: Sequence[int]) -> tuple[int, int]:
-    """Returns rows and columns of a tensor's image: its last axis across, all others down, at most CELLS each."""
-    return min(CELLS, prod(shape[:-1])), min(CELLS, prod(shape[-1:]))
-
-
-def cell_finder(shape: Sequence[int]) -> Callable[[Array], Array]:
-    """Returns a function from flat positions in a tensor to flat positions in its image."""
-    (height, width), (rows, columns) = image_shape(shape), (prod(shape[:-1]), prod(shape[-1:]))
-
-    def cell_of(positions: Array) -> Array:
-        row, column = np.divmod(positions, columns)
-        cells: Array = row * height // rows * width + column * width // columns
-        return cells
-
-    return cell_of
-
-
-def _shares(zeros: Array, shape: Sequence[int]) -> Array:
-    height, width = image_shape(shape)
-    sizes = np.outer(_sizes(prod(shape[:-1]), height), _sizes(prod(shape[-1:]), width))
-    shares: Array = zeros.reshape(height, width) / sizes
-    return shares
-
-
-def _sizes(count: int, cells: int) -> Array:
-    """Returns how many of `count` positions fall into each cell: position p falls into cell p * cells // count."""
-    firsts = -(-np.arange(cells + 1) * count // cells)
-    return np.diff(firsts)

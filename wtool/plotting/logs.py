@@ -3,59 +3,23 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from wtool.dtypes import Array
-from wtool.errors import Refused, Usage
-from wtool.ops.logged_values import Log, read_log
-from wtool.plotting.metrics import VALIDATION, asked_for, base_of, both_of, drawable, score_of
+from wtool.errors import Usage
+from wtool.ops.metric_names import VALIDATION, asked_for, base_of, both_of, score_of
+from wtool.ops.training_logs import Training, curve
 from wtool.plotting.style import COLOURS, DASHES, GREY, WIDTH, by_rows, columns_of, label, short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SUFFIXES = (".csv", ".jsonl")
 PANEL, LINE = 2.4, 0.25  # inches
 ACROSS = 2  # panels in a row; a single one is as wide as a column of a paper
 LONGEST = 60  # letters of a name
 MOST_LOGS = len(COLOURS)
 MOST_METRICS = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """A log, with its path and the names of the metrics that have numbers."""
-
-    name: str
-    log: Log
-    metrics: Sequence[str]
-
-
-def is_log(path: str) -> bool:
-    """Returns whether a path is a file with the name of a log."""
-    return os.path.splitext(path)[1].lower() in SUFFIXES and os.path.isfile(path)
-
-
-def read(path: str) -> Training:
-    """Read a log.
-
-    Raises:
-        WtoolError: the file cannot be read.
-        Refused: the file is no log, or has no epoch or no metric.
-    """
-    log = read_log(path)
-    if any(isinstance(row.get("metrics"), dict) for row in log.rows):
-        raise Refused("has the metrics of a lottery experiment; plot the folder that the file is in", path)
-    metrics = [name for name in log.names if log.values(name)]
-    if not metrics:
-        raise Refused("has no epoch with a metric yet", path)
-    return Training(path, log, metrics)
 
 
 def draw(trainings: Sequence[Training], words: Sequence[str] = ()) -> Figure:
@@ -99,22 +63,6 @@ def _metrics(trainings: Sequence[Training], words: Sequence[str]) -> list[str]:
         return list(dict.fromkeys(name for names in asked for name in names))
     chosen = [*both_of(score_of(known), known), *both_of("loss", known)]
     return list(dict.fromkeys(chosen)) or known
-
-
-def curve(log: Log, metric: str) -> tuple[Array, Array]:
-    """Returns epochs and values of a metric; a gap (NaN) stands where the log begins again with an earlier epoch.
-
-    Returns:
-        epochs, counted from 1, and values: shape (n,) each.
-    """
-    found = log.values(metric)
-    points: list[tuple[float, float]] = []
-    for (before, _), point in zip([(-math.inf, 0.0), *found], found, strict=False):
-        if point[0] <= before:
-            points.append((math.nan, math.nan))
-        points.append((point[0], drawable(point[1])))
-    x, y = np.array(points, np.float64).reshape(-1, 2).T
-    return x, y
 
 
 def _lines(axes: Axes, training: Training, metrics: Sequence[str], colour: str) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 from wtool.checkpoint.inputs import expanded
 from wtool.errors import Usage
 from wtool.io.places import Target, check_target
-from wtool.plotting import curves, kernels, logs, movement, runs, scatter, weights
+from wtool.ops.training_logs import is_log, read
+from wtool.plotting import curves, kernels, logs, movement, scatter, weights
 from wtool.plotting.style import publish, styled, suffix_of
 from wtool.run.pipeline import Progress
+from wtool.training.lottery.curves import is_run, run_of
 from wtool.words import Path
 
 
@@ -83,9 +85,9 @@ def plot(
     with styled():
         drawn = words
         if kind == "experiments":
-            figures = curves.draw([runs.run_of(word) for word in words], metrics)
+            figures = curves.draw([run_of(word) for word in words], metrics)
         elif kind == "logs":
-            figures = [logs.draw([logs.read(word) for word in words], metrics)]
+            figures = [logs.draw([read(word) for word in words], metrics)]
         else:
             drawn = [path for _, path in expanded(words)]
             figures = _of_models(drawn, against, mask, include, exclude, progress)
@@ -116,7 +118,7 @@ def _kind(words: Sequence[str]) -> str:
     Raises:
         Usage: they are of several kinds.
     """
-    kinds = ["experiments" if runs.is_run(word) else "logs" if logs.is_log(word) else "models" for word in words]
+    kinds = ["experiments" if is_run(word) else "logs" if is_log(word) else "models" for word in words]
     other = next((kind for kind in kinds if kind != kinds[0]), None)
     if other:
         raise Usage(f"{_NOUNS[kinds[0]]} and {_NOUNS[other]} do not go into one plot", words[0])

@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from wtool.ops.metric_names import EARLY_STOP, base_of
+from wtool.plotting.arms import Arm, named_arms
 from wtool.plotting.bands import draw_band, share_limits
-from wtool.plotting.metrics import EARLY_STOP, base_of, told
-from wtool.plotting.runs import Arm, Run, final_curve, named_arms, trial_values
+from wtool.plotting.metrics import told
 from wtool.plotting.style import COLOURS, DASHES, GREY, by_rows, columns_of, label
+from wtool.training.lottery.curves import Run, final_curve, trial_values
 from wtool.training.lottery.plan import DENSE
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ import numpy as np
 
 from wtool.dtypes import Array
 from wtool.errors import Refused
-from wtool.plotting.metrics import EARLY_STOP, drawable
-from wtool.plotting.style import short_names
+from wtool.ops.metric_names import EARLY_STOP, drawable
 from wtool.training.lottery.plan import DENSE
 from wtool.training.lottery.summaries import (
     FILE,
@@ -78,28 +77,6 @@ class Run:
     def metrics(self) -> list[str]:
         """Names of the metrics with the loss, and of the early-stop epoch where it is known."""
         return list(dict.fromkeys(name for line in self.last for name in line.metrics))
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """An arm of one of the experiments in a plot, with the name that it has there."""
-
-    run: Run
-    arm: str
-    name: str
-
-
-def named_arms(runs: Sequence[Run], dense: bool) -> list[Arm]:
-    """Returns the dense training of each experiment or, if not `dense`, all its other arms, if it has any.
-
-    Where there are several experiments, the name of its folder comes before the name of an arm.
-    """
-    folders = short_names([run.name.rstrip("/") for run in runs])
-    return [
-        Arm(run, arm, f"{folder}: {arm}" if len(runs) > 1 else arm)
-        for run, folder in zip(runs, folders, strict=True)
-        for arm in ([DENSE] if dense else run.arms or [DENSE])
-    ]
 
 
 def is_run(path: str) -> bool:
