@@ -59,6 +59,24 @@ def test_counts_are_those_of_numpy(initial: Path, pruned: Path, has_mask: bool) 
         assert each.nonfinite == 0
 
 
+@pytest.mark.parametrize("is_own", [False, True])
+def test_masks_of_the_lineage_count(
+    initial: Path, pruned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_own: bool
+) -> None:
+    """A ticket whose pruned weights keep their initial values marks them, in itself and in another model."""
+    ticket = tmp_path / "ticket.keras"
+    wtool.rewind(pruned, initial=BLOBS[5], pruned="initial", output=ticket)
+    assert all(np.all(arrays(ticket)[stored] != 0) for stored in (HIDDEN, OUTPUT))
+    monkeypatch.setattr(movement, "BLOCK", 13)
+    model = ticket if is_own else TRAINED
+    (found,) = moved(model, against=initial, mask=None if is_own else ticket)
+    for each, stored in zip(found.kernels.values(), (HIDDEN, OUTPUT), strict=True):
+        x, y, marks = (arrays(path)[stored].ravel().astype(np.float64) for path in (initial, model, pruned))
+        kept, gone = expected(x, y, marks == 0, y)
+        assert np.array_equal(each.kept, kept)
+        assert np.array_equal(each.pruned, gone)
+
+
 def test_batches_and_blocks_make_no_difference(
     tmp_path: Path, initial: Path, pruned: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

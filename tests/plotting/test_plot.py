@@ -83,9 +83,8 @@ def test_images_of_large_kernels_are_shares(shape: tuple[int, ...]) -> None:
     cells, counts = np.zeros(height * width, int), np.zeros(60, int)
     for start in range(0, flat.size, 1000):
         block = flat[start : start + 1000]
-        found, (where, zeros) = kernels._counted(
-            edges, cell_finder(shape, kernels.CELLS), [block], start, start + len(block)
-        )
+        finder = cell_finder(shape, kernels.CELLS)
+        found, (where, zeros) = kernels._counted(edges, finder, None, [block], start, start + len(block))
         np.add.at(cells, where, zeros)
         counts += found
     assert shares(cells, shape, kernels.CELLS) == pytest.approx(sums / sizes)
@@ -106,7 +105,19 @@ def test_batches_and_threads_make_no_difference(tmp_path: Path, monkeypatch: pyt
         values = next(each for each in stored if each.shape == kernel.shape)
         assert list(kernel.counts) == list(np.histogram(values[values != 0].astype(np.float64), kernel.edges)[0])
         assert kernel.statistics.min == values.min()
-        assert np.array_equal(kernel.zeros, values == 0)
+        assert np.array_equal(kernel.pruned, values == 0)
+
+
+@pytest.mark.parametrize("block", [5, kernels.BLOCK])
+def test_masks_of_the_lineage_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    """The images tell which weights are pruned, though none of them is zero; bars go on to count zeros."""
+    monkeypatch.setattr(kernels, "BLOCK", block)
+    mask, ticket = pruned(BLOBS[9], tmp_path), tmp_path / "ticket.keras"
+    wtool.rewind(mask, initial=BLOBS[0], pruned="initial", output=ticket)
+    assert all(np.all(arrays(ticket)[name] != 0) for name in (HIDDEN, OUTPUT))
+    for row, name in zip(np.array(drawn_models(ticket).axes).reshape(2, 3), (HIDDEN, OUTPUT), strict=True):
+        assert np.array_equal(row[2].images[0].get_array(), arrays(mask)[name] != 0)
+        assert row[1].patches[0].get_width() == 0
 
 
 def test_nan_is_told_and_not_drawn(tmp_path: Path) -> None:

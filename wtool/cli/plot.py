@@ -16,7 +16,7 @@ from wtool.run.options import Execution, Selection
 @click.option("-o", "--output", required=True, metavar="FILE", help="The new .png, .svg or .pdf file.")
 @click.option("--metric", multiple=True, metavar="NAME", help="Of experiments and logs: what to draw; repeatable.")
 @click.option("--against", metavar="INIT", help="Draw the weights of models against those of this initial model.")
-@click.option("--mask", metavar="PRUNED", help="With --against: mark what is zero in this model as pruned.")
+@click.option("--mask", metavar="PRUNED", help="With --against: mark what is pruned in this model.")
 @options.one(Selection, "include")
 @options.one(Selection, "exclude")
 @options.one(Execution, "force")

@@ -10,6 +10,7 @@ from math import prod
 
 import numpy as np
 
+from wtool.checkpoint.masks import Mask, recorded_masks
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.dtypes import Array
@@ -34,7 +35,8 @@ class Kernel:
         statistics: of all its values.
         edges: of the histogram, shape (BINS + 1,).
         counts: of finite values other than zero, shape (BINS,).
-        zeros: share of zeros in each cell of the mask's image; its columns are the last axis, its rows all others.
+        pruned: share of pruned values in each cell of the mask's image: its columns are the last axis, its rows all
+            others.
     """
 
     path: str
@@ -42,7 +44,7 @@ class Kernel:
     statistics: Statistics
     edges: Array
     counts: Array
-    zeros: Array
+    pruned: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,33 @@ def _chosen(checkpoint: Checkpoint, include: Sequence[str], exclude: Sequence[st
     if not found:
         raise Refused("has no floating kernels to draw; name other tensors with --include", checkpoint.name)
     return found
+
+
+def masks_of(checkpoint: Checkpoint) -> Mapping[str, Mask]:
+    """Returns path -> mask of the tensors whose zeros do not tell which values are pruned, by the model's lineage.
+
+    Raises:
+        Refused: a mask is damaged.
+    """
+    try:
+        return recorded_masks(checkpoint.lineage, checkpoint.weights).masks
+    except Refused as error:
+        raise error.about(checkpoint.name) from None
+
+
+def is_pruned(values: Array, start: int, mask: Mask | None) -> Array:
+    """Returns which values of a tensor are pruned: those that its mask does not keep, or zeros where it has none.
+
+    Args:
+        values: of the positions [start, start + n) of the tensor, shape (n,).
+        start: position of the first of them.
+        mask: of the tensor, if its model's lineage tells one.
+
+    Returns:
+        booleans of shape (n,).
+    """
+    zero: Array = values == 0
+    return zero if mask is None else ~mask.kept(values, start)
 
 
 def statistics_of(
@@ -158,32 +187,42 @@ def _model(
     progress: pipeline.Progress | None,
 ) -> ModelKernels:
     counts = {tensor.path: np.zeros(BINS, np.int64) for tensor in tensors}
-    zeros = {tensor.path: np.zeros(prod(image_shape(tensor.shape, CELLS)), np.int64) for tensor in tensors}
+    pruned = {tensor.path: np.zeros(prod(image_shape(tensor.shape, CELLS)), np.int64) for tensor in tensors}
+    masks = masks_of(checkpoint)
     looks = [
-        pipeline.Edit(tensor, (tensor,), partial(_counted, edges[tensor.path], cell_finder(tensor.shape, CELLS)))
+        pipeline.Edit(
+            tensor,
+            (tensor,),
+            partial(_counted, edges[tensor.path], cell_finder(tensor.shape, CELLS), masks.get(tensor.path)),
+        )
         for tensor in tensors
     ]
     for tensor, _, (values, cells) in pipeline.scan([checkpoint], looks, progress):
         counts[tensor.path] += values
-        zeros[tensor.path] += np.bincount(cells[0], cells[1], zeros[tensor.path].size).astype(np.int64)
+        pruned[tensor.path] += np.bincount(cells[0], cells[1], pruned[tensor.path].size).astype(np.int64)
     return ModelKernels(
         checkpoint.name,
         {
-            path: Kernel(path, shape, known[path], edges[path], counts[path], shares(zeros[path], shape, CELLS))
+            path: Kernel(path, shape, known[path], edges[path], counts[path], shares(pruned[path], shape, CELLS))
             for path, shape in ((tensor.path, tensor.shape) for tensor in tensors)
         },
     )
 
 
 def _counted(
-    edges: Array, cell_of: Callable[[Array], Array], blocks: Sequence[Array], start: int, stop: int
+    edges: Array,
+    cell_of: Callable[[Array], Array],
+    mask: Mask | None,
+    blocks: Sequence[Array],
+    start: int,
+    stop: int,
 ) -> tuple[Array, tuple[Array, Array]]:
-    """Returns counts of the histogram, and (cells, zeros in each cell)."""
+    """Returns counts of the histogram, and (cells, pruned values in each cell)."""
     counts = np.zeros(len(edges) - 1, np.int64)
     found: list[tuple[Array, Array]] = []
     for at, part in _parts(blocks[0]):
         values = part.astype(np.float64)
-        zero = values == 0
-        counts += np.histogram(values[~zero & np.isfinite(values)], edges)[0]
-        found.append(np.unique(cell_of(start + at + np.flatnonzero(zero)), return_counts=True))
+        counts += np.histogram(values[(values != 0) & np.isfinite(values)], edges)[0]
+        positions = start + at + np.flatnonzero(is_pruned(values, start + at, mask))
+        found.append(np.unique(cell_of(positions), return_counts=True))
     return counts, (np.concatenate([each[0] for each in found]), np.concatenate([each[1] for each in found]))

@@ -10,10 +10,19 @@ from functools import partial
 import numpy as np
 
 from wtool.checkpoint.inputs import refuse_two_streams
+from wtool.checkpoint.masks import Mask
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.dtypes import Array
-from wtool.plotting.kernels import BLOCK, bin_edges, chosen_kernels, merged_statistics, statistics_of
+from wtool.plotting.kernels import (
+    BLOCK,
+    bin_edges,
+    chosen_kernels,
+    is_pruned,
+    masks_of,
+    merged_statistics,
+    statistics_of,
+)
 from wtool.run import pipeline
 from wtool.run.matching import match
 from wtool.transforms.statistics import Statistics
@@ -60,7 +69,8 @@ def movements(
     Args:
         paths: the trained models.
         against: path of the initial model.
-        mask: path of the model whose zeros are pruned weights; None for the zeros of each trained model itself.
+        mask: path of the model that tells which weights are pruned, by the masks in its lineage or by its zeros; None
+            where each trained model tells that itself.
         include, exclude: only tensors with paths like these: biases too, and others where they are named.
         progress: called with bytes done and bytes in all, for each file and pass.
 
@@ -106,10 +116,12 @@ def _moved(
 ) -> ModelMovements:
     found: dict[str, Movement] = {}
     looks = []
-    for own, first, *mask in tensors:
+    masks = masks_of(inputs[-1] if len(inputs) > 2 else inputs[0])
+    for own, first, *marked in tensors:
         before, after = initial[first.path], trained[own.path]
         edges = bin_edges(before.min, before.max, CELLS), bin_edges(after.min, after.max, CELLS)
-        looks.append(pipeline.Edit(own, (own, first, *mask), partial(_counted, *edges)))
+        mask = masks.get(marked[0].path if marked else own.path)
+        looks.append(pipeline.Edit(own, (own, first, *marked), partial(_counted, *edges, mask)))
         nothing = np.zeros((CELLS, CELLS), np.int64)
         found[own.path] = Movement(*edges, kept=nothing, pruned=nothing, nonfinite=0)
     for tensor, _, (kept, pruned, nonfinite) in pipeline.scan(inputs, looks, progress):
@@ -121,16 +133,16 @@ def _moved(
 
 
 def _counted(
-    initial: Array, trained: Array, blocks: Sequence[Array], start: int, stop: int
+    initial: Array, trained: Array, mask: Mask | None, blocks: Sequence[Array], start: int, stop: int
 ) -> tuple[Array, Array, int]:
     """Returns counts of kept and of pruned pairs in the cells, and how many pairs are in no cell."""
-    kept, pruned = np.zeros((2, CELLS, CELLS), np.int64)
+    counts = np.zeros((2, CELLS, CELLS), np.int64)
     nonfinite = 0
     for at in range(0, stop - start, BLOCK):
-        own, first, *mask = (block[at : at + BLOCK].astype(np.float64) for block in blocks)
-        is_pruned = (mask[0] if mask else own) == 0
+        own, first, *marked = (block[at : at + BLOCK].astype(np.float64) for block in blocks)
+        pruned = is_pruned(marked[0] if marked else own, start + at, mask)
         is_finite = np.isfinite(own) & np.isfinite(first)
         nonfinite += int(is_finite.size - np.count_nonzero(is_finite))
-        for counts, some in ((kept, is_finite & ~is_pruned), (pruned, is_finite & is_pruned)):
-            counts += np.histogram2d(first[some], own[some], (initial, trained))[0].astype(np.int64)
-    return kept, pruned, nonfinite
+        for number, some in enumerate((is_finite & ~pruned, is_finite & pruned)):
+            counts[number] += np.histogram2d(first[some], own[some], (initial, trained))[0].astype(np.int64)
+    return counts[0], counts[1], nonfinite

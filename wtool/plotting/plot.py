@@ -53,7 +53,8 @@ def plot(
         metric: of experiments and logs, what to draw: `loss`, in training and on validation data, `early_stop` and so
             on. By default the score, the loss and, of experiments, the early-stop epoch.
         against: of models, the initial one: trained weights are drawn against initial ones.
-        mask: with `against`, the model whose zeros are marked as pruned; by default, those of each model itself.
+        mask: with `against`, the model that tells which weights are marked as pruned, by the masks in its lineage or by
+            its zeros; by default, each model tells that itself.
         include, exclude: of models, only tensors with paths like these: biases too, and others where they are named.
         force: replace an existing output.
         progress: called with bytes done and bytes in all.

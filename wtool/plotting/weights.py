@@ -114,7 +114,7 @@ def _bars(axes: Axes, kernels: Sequence[Kernel | None]) -> None:
 
 
 def _mask(axes: Axes, kernel: Kernel | None, colour: str) -> None:
-    """Draw an image of a mask: coloured where no value is zero, white where all are."""
+    """Draw an image of a mask: coloured where no value is pruned, white where all are."""
     from matplotlib.colors import LinearSegmentedColormap
 
     axes.set_xticks([])
@@ -124,4 +124,4 @@ def _mask(axes: Axes, kernel: Kernel | None, colour: str) -> None:
     if kernel is None:
         return
     shades = LinearSegmentedColormap.from_list("kept", ["white", colour])
-    axes.imshow(1 - kernel.zeros, cmap=shades, vmin=0, vmax=1, aspect="auto", interpolation="none")
+    axes.imshow(1 - kernel.pruned, cmap=shades, vmin=0, vmax=1, aspect="auto", interpolation="none")
