@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import subprocess
 import zipfile
 import zlib
@@ -17,7 +18,9 @@ import wtool
 from tests import forkserver
 from tests.models import BLOBS, ZOO, Array, changed
 from tests.ops.test_operations import lineage
+from wtool.checkpoint import masks
 from wtool.checkpoint.opener import open_checkpoint
+from wtool.training.lottery.counts import prune_as_many
 from wtool.transforms.change import on_arrays
 from wtool.transforms.pruning import Prune
 
@@ -121,6 +124,29 @@ def test_pruning_goes_on_behind_pruned_weights_that_have_values(pruned: Path, tm
     again = weights(tmp_path / "again.keras")
     assert np.array_equal(again["hidden/kernel"] != 0, mask["hidden/kernel"] != 0)
     assert np.array_equal(again["output/kernel"] != 0, result["output/kernel"] != 0)
+
+
+def test_pruning_tensor_by_tensor_reads_each_mask_once(
+    pruned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one pass over all tensors, and to the file that one pruning after the other makes."""
+    ticket, counted = tmp_path / "ticket.keras", pruned_to(tmp_path / "counted.keras", 0.9)
+    together, single = tmp_path / "together.keras", tmp_path / "single.keras"
+    wtool.rewind(pruned, initial=INIT, pruned="initial", output=ticket)
+    read: list[str] = []
+    original = masks._mask
+    monkeypatch.setattr(masks, "_mask", lambda tensor, told: read.append(tensor.path) or original(tensor, told))
+    prune_as_many(str(ticket), str(counted), str(together), 3, (), ())
+    assert read == ["hidden/kernel", "output/kernel"]
+    monkeypatch.undo()
+    shutil.copy(ticket, single)
+    for path, values in weights(counted).items():
+        if path.endswith("kernel"):
+            how: dict[str, Any] = {"sparsity": np.mean(values == 0), "criterion": "random", "seed": 3}
+            wtool.prune(single, include=[path], in_place=True, **how)
+    old, new = weights(single), weights(together)
+    assert all(np.array_equal(old[path], new[path]) for path in old)
+    assert [each["masks"] for each in lineage(together)[-2:]] == [each["masks"] for each in lineage(single)[-2:]]
 
 
 def test_kept_weights_that_are_zero_are_recorded(tmp_path: Path) -> None:

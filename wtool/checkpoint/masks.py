@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -98,7 +98,9 @@ class RecordedEntries:
     notes: tuple[str, ...] = ()
 
 
-def recorded_masks(records: Sequence[Record], weights: Iterable[Tensor]) -> RecordedMasks:
+def recorded_masks(
+    records: Sequence[Record], weights: Iterable[Tensor], wanted: Collection[str] | None = None
+) -> RecordedMasks:
     """Returns the masks that a lineage tells.
 
     A mask counts until an operation changes the tensor's shape, its path or the order of its channels.
@@ -106,6 +108,7 @@ def recorded_masks(records: Sequence[Record], weights: Iterable[Tensor]) -> Reco
     Args:
         records: the lineage.
         weights: of the checkpoint.
+        wanted: paths of the tensors whose masks are read, since reading takes time; None for all.
 
     Raises:
         Refused: a mask is no text of as many bits as its tensor has values.
@@ -128,7 +131,8 @@ def recorded_masks(records: Sequence[Record], weights: Iterable[Tensor]) -> Reco
     for tensor in weights:
         found = told.pop(tensor.path, None)
         if found is not None and found.get("shape") == list(tensor.shape):
-            masks[tensor.path] = _mask(tensor, found)
+            if wanted is None or tensor.path in wanted:
+                masks[tensor.path] = _mask(tensor, found)
         elif found is not None:
             lost.append(tensor.path)
     lost += told

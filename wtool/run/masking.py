@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -71,7 +71,11 @@ def is_masking(transform: Transform) -> bool:
 
 
 def masking_of(
-    transform: Transform, edited: Edited, others: Sequence[Checkpoint], columns: Mapping[str, tuple[Tensor, ...]]
+    transform: Transform,
+    edited: Edited,
+    others: Sequence[Checkpoint],
+    columns: Mapping[str, tuple[Tensor, ...]],
+    chosen: Collection[str],
 ) -> tuple[Masking, tuple[str, ...]]:
     """Returns the recorded masks that take part in a transform, and notes on masks that count no more.
 
@@ -80,13 +84,15 @@ def masking_of(
         edited: the checkpoint that is changed.
         others: the pruned model, of a transform of the initial checkpoint.
         columns: path of each weight of the base -> the weight, and those of the others.
+        chosen: paths of the tensors of the base that the transform is about.
 
     Raises:
         Refused: a recorded mask is damaged.
     """
     if not is_masking(transform):
         return NO_MASKING, ()
-    base = masks.recorded_masks(edited.lineage, edited.base.weights)
+    # Where one plan prunes a thousand tensors one by one, each operation reads the masks of its own tensor only.
+    base = masks.recorded_masks(edited.lineage, edited.base.weights, chosen)
     if not transform.of_initial:
         return Masking(base.masks, {path: (0, mask) for path, mask in base.masks.items()}), base.notes
     told = [masks.recorded_masks(each.lineage, each.weights) for each in others]

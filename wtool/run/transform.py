@@ -146,7 +146,7 @@ def _changes(work: Transforming, others: tuple[Checkpoint, ...], edited: Edited,
         raise Usage("nothing is selected; --weights, --biases and --include say what is")
     own = [columns[tensor.path] for tensor in chosen]
     sites = sites_of((base, *others), own, transform.of_initial, transform.reads_axes, work.include)
-    masking, dropped = masking_of(transform, edited, others, columns)
+    masking, dropped = masking_of(transform, edited, others, columns, {tensor.path for tensor in chosen})
     data = FileData(edited, others, columns, sites, passes, masking)
     earlier = sum(record.operation == transform.name for record in own_records(edited.lineage))
     prepared = transform.prepare(data, work.seed, earlier)
