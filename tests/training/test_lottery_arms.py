@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ import pytest
 
 import wtool
 from tests import forkserver
+from tests.models import BLOBS
 from tests.training.lottery_files import QUIET, WORDS, assert_same, assert_same_folders, make_files
 from wtool.training.lottery import plan as lottery_plan
 from wtool.training.lottery.arms import read_arm
+from wtool.training.lottery.experiment import check_lottery
 from wtool.training.lottery.grid import read_grid
+from wtool.training.lottery.options import LotteryOptions
 from wtool.training.lottery.plan import Experiment
 from wtool.training.lottery.summaries import ends
 
@@ -161,6 +165,19 @@ def test_the_words_of_an_arm_come_before_those_of_the_experiment() -> None:
 )
 def test_where_patience_ends(losses: list[float], patience: int, is_over: bool) -> None:
     assert ends(losses, patience) == is_over
+
+
+def test_patience_needs_validation_data(tmp_path: Path) -> None:
+    """It is told before anything is read or written, in the option that was given."""
+    np.savez(tmp_path / "data.npz", x=np.zeros((4, 2)), y=np.zeros(4))
+    words: dict[str, Any] = {"data": tmp_path / "data.npz", "epochs": 1, "sparsity": 0.5, "patience": 2}
+    options = LotteryOptions(out=tmp_path / "run", **words)
+    with pytest.raises(wtool.Usage, match=r"^--patience waits for .*; add --validation-data, --validation-split, or"):
+        check_lottery(str(BLOBS[0]), options)
+    check_lottery(str(BLOBS[0]), replace(options, validation_split=0.5))
+    check_lottery(str(BLOBS[0]), replace(options, validation_data=tmp_path / "data.npz"))
+    np.savez(tmp_path / "parts.npz", x_train=np.zeros((4, 2)), y_train=np.zeros(4), x_test=np.zeros((1, 2)))
+    check_lottery(str(BLOBS[0]), replace(options, data=tmp_path / "parts.npz"))
 
 
 # Files of arms.

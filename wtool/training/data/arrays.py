@@ -73,6 +73,11 @@ def names_in(path: str) -> set[str]:
         return set()
 
 
+def has_test_part(words: Any) -> bool:
+    """Returns whether data is a `.npz` file with test samples beside those for training."""
+    return names_in((paths_of(words) or [""])[0]) >= {"x_train", "x_test"}
+
+
 def held_out_is_test(words: Any) -> bool:
     """Returns whether the part `validation` of data is its test part: a `.npz` file has no other that is held out."""
     names = names_in((paths_of(words) or [""])[0])

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from wtool.errors import Usage, WtoolError, in_short
-from wtool.training.data.arrays import names_in, of_csv, of_npy, of_npz
+from wtool.training.data.arrays import has_test_part, of_csv, of_npy, of_npz
 from wtool.training.data.images import of_folder
 from wtool.training.data.samples import Batches, Samples, of_arrays
 from wtool.training.data.words import check_data, is_function, paths_of
@@ -98,11 +98,6 @@ def read_inputs(words: Any, model: Any, batch_size: int = 32) -> Any:
     if len(paths) == 1 and paths[0].endswith(".npy"):
         return of_arrays((of_npy(paths[0]),))
     return read_data(words, model, "train", batch_size)
-
-
-def has_test_part(words: Any) -> bool:
-    """Returns whether data is a `.npz` file with test samples beside those for training."""
-    return names_in((paths_of(words) or [""])[0]) >= {"x_train", "x_test"}
 
 
 def fed(

@@ -78,7 +78,22 @@ def _asked(model: str, options: LotteryOptions) -> tuple[Folder, dict[str, Any] 
     asked, description = claimed(os.fspath(options.out), asked, base, training, seed_is_given)
     # After all that tells of another experiment, which may have other data.
     check_validation(options.data, options.validation_data, options.validation_split)
+    if options.patience is not None:
+        _refuse_without_validation(options)
     return Folder(os.fspath(options.out), base, asked, options.patience), description
+
+
+def _refuse_without_validation(options: LotteryOptions) -> None:
+    """Refuse to wait for a better validation loss where no data is for validation.
+
+    Raises:
+        Usage: there is none.
+    """
+    from wtool.training.data.arrays import has_test_part  # imports NumPy
+
+    if options.validation_data is None and options.validation_split is None and not has_test_part(options.data):
+        what = "--validation-data, --validation-split, or a .npz file with x_test and y_test"
+        raise Usage(f"--patience waits for a better validation loss, and no data is for validation; add {what}")
 
 
 def _experiment(options: LotteryOptions) -> Experiment:
