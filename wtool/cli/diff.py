@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from wtool.cli.console import counted, is_debugging, progress_bar, refuse_two_ou
 from wtool.cli.diff_table import ROWS, print_tensors
 from wtool.cli.streams import Unwritable, unwritable
 from wtool.errors import Usage, explained, one_line
+from wtool.io.json_text import without_nan
 
 if TYPE_CHECKING:
     from wtool.run.difference import Diff, SettingDifference
@@ -111,22 +111,13 @@ def _write_patch(a: str, b: str, as_json: bool, quiet: bool, output: str | None,
 
 def _show(found: Diff, stat: bool, show_all: bool, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(_without_infinity({"equal": found.equal, **asdict(found)}), default=str))
+        click.echo(json.dumps(without_nan({"equal": found.equal, **asdict(found)}), default=str))
     elif stat:
         click.echo(one_line(f"{found.models[0]} and {found.models[1]}: {_counts(found)}"))
     elif not found.equal:
         for line in _lines(found):
             click.echo(one_line(line))
         print_tensors([each for each in (*found.tensors, *found.slots) if each.is_different], show_all)
-
-
-def _without_infinity(value: Any) -> Any:
-    """JSON has no NaN and no infinity; null stands for both."""
-    if isinstance(value, dict):
-        return {key: _without_infinity(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_infinity(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _counts(found: Diff) -> str:

@@ -133,6 +133,15 @@ def as_read(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
+def without_nan(value: Any) -> Any:
+    """Returns a value with None for every NaN and infinity, which JSON does not have; tuples become lists."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _separators(text: bytes | str) -> int:
     """Returns a bound of the number of values, from above and but for one, without parsing the text."""
     if isinstance(text, str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from math import prod
 from typing import Any
@@ -15,6 +15,7 @@ from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.lost import lost_slots, saved_step
 from wtool.dtypes import Array
 from wtool.errors import Refused
+from wtool.io.json_text import without_nan
 from wtool.run import pipeline
 from wtool.transforms.statistics import Statistics, statistics
 
@@ -43,7 +44,7 @@ def inspect(path: str | os.PathLike[str], progress: pipeline.Progress | None = N
         looks = [pipeline.Edit(tensor, (tensor,), _statistics) for tensor in checkpoint.weights]
         for tensor, _, part in pipeline.verified_scan([checkpoint], looks, progress):
             found[tensor.path] = found[tensor.path].merged(part)
-        return _described(checkpoint, found)
+        return described(checkpoint, found)
 
 
 def _statistics(blocks: Sequence[Array], start: int, stop: int) -> Statistics:
@@ -52,7 +53,8 @@ def _statistics(blocks: Sequence[Array], start: int, stop: int) -> Statistics:
     return reduce(Statistics.merged, parts)
 
 
-def _described(checkpoint: Checkpoint, found: dict[str, Statistics]) -> dict[str, Any]:
+def described(checkpoint: Checkpoint, found: Mapping[str, Statistics]) -> dict[str, Any]:
+    """Returns what `inspect` tells of an open checkpoint, from the statistics of each of its weights by path."""
     weights = checkpoint.weights
     bad = [f"{path} holds {each.nonfinite} NaN or infinite values" for path, each in found.items() if each.nonfinite]
     return {
@@ -65,12 +67,12 @@ def _described(checkpoint: Checkpoint, found: dict[str, Statistics]) -> dict[str
         "tensors": [_tensor(tensor, found[tensor.path]) for tensor in weights],
         "dead": _dead(checkpoint, found),
         "optimizer": _optimizer(checkpoint),
-        "lineage": _without_nan(lineage_json(checkpoint.lineage)),
+        "lineage": without_nan(lineage_json(checkpoint.lineage)),
         "notes": [*checkpoint.notes, *bad],
     }
 
 
-def _dead(checkpoint: Checkpoint, found: dict[str, Statistics]) -> list[dict[str, Any]]:
+def _dead(checkpoint: Checkpoint, found: Mapping[str, Statistics]) -> list[dict[str, Any]]:
     """The layers with channels that cannot change an output; none where nothing is zero, or the graph is not known."""
     if checkpoint.config is None or not any(each.zeros for path, each in found.items() if path.endswith("kernel")):
         return []
@@ -124,15 +126,6 @@ def _optimizer(checkpoint: Checkpoint) -> dict[str, Any] | None:
             if tensor.slot and tensor.slot.name not in scalars
         ],
     }
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN and no infinity, but lineage from elsewhere may."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def by_layer(found: dict[str, Any]) -> list[dict[str, Any]]:
