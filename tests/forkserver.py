@@ -32,7 +32,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-PLAIN = ("wtool.cli", "rich.table", "rich.progress", "h5py", "isal.igzip_lib", "blake3", "ml_dtypes", "wtool.ops.check")
+PLAIN = ("wtool.cli", "rich.progress", "h5py", "isal.igzip_lib", "blake3", "ml_dtypes", "wtool.ops.check")
 TRAINING = ("tensorflow", "keras", "wtool.layers", "wtool.training.resume", "wtool.callbacks")
 READERS = ("tensorflow", "keras", "tf_keras")
 COMMANDS = ("average", "check", "inspect", "rewind", "swap", "transforming")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests import forkserver
+from tests.cli.terminals import on_a_terminal, plain
 from tests.models import BLOBS, FIXTURES, HOSTILE, noisy
 from wtool.cli import diff_table
 
@@ -61,11 +62,13 @@ def test_columns_are_there_that_say_something(tmp_path: Path) -> None:
     assert "1 (33%)" in row
 
 
-def test_a_narrow_terminal_has_the_columns_that_matter_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    columns = {"tensor": ["x" * 30], "shape": ["3x4"], "at": ["1,2"], "rms": ["1e-5"], "relative": ["0.1"]}
-    for width, out in ((80, []), (55, ["at"]), (40, ["at", "rms", "shape"]), (10, ["at", "rms", "shape"])):
-        monkeypatch.setenv("COLUMNS", str(width))
-        assert diff_table._without_room(columns) == out
+def test_a_narrow_terminal_has_the_columns_that_matter_most() -> None:
+    status, shown = on_a_terminal("diff", ONE, OTHER, columns=50)
+    assert status == 1
+    header = next(line for line in plain(shown) if line.startswith("tensor"))
+    assert header.split() == ["tensor", "max", "|d|", "relative"]
+    assert "no room for at, rms, shape" in shown
+    assert all(len(line) <= 50 for line in plain(shown))
 
 
 @pytest.mark.parametrize(

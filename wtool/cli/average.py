@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import print_table, say, say_passed_by
+from wtool.cli.console import say, say_passed_by
 from wtool.cli.merging import merged
+from wtool.cli.tables import print_table
 from wtool.cli.transforming import help_of
 from wtool.ops.average_options import CALCULATED, Average, Averaged, Considered
 

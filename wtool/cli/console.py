@@ -1,4 +1,4 @@
-"""What people see: escaped words on standard error, progress on a terminal, tables on standard output."""
+"""What people see on standard error: escaped words, and progress on a terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,6 @@ from wtool.training.quiet import silent_import, without_advice
 if TYPE_CHECKING:
     from wtool.run.pipeline import Progress
 
-MOST_ROWS = 500  # of a table that is laid out to fit; longer ones take seconds for that
 PATIENCE = 1.0  # seconds before progress is worth showing
 
 
@@ -129,39 +128,3 @@ def _warnings_in_a_line() -> Iterator[None]:
 
         warnings.showwarning = shown
         yield
-
-
-def print_table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = (), is_error: bool = False
-) -> None:
-    """A table on standard output, or on standard error; columns in `right` are right-aligned.
-
-    In a pipe nothing is cut or wrapped.
-    """
-    stream = sys.stderr if is_error else sys.stdout
-    if len(rows) > MOST_ROWS:
-        _print_columns([header, *rows], right, stream)
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for number, name in enumerate(header):
-        table.add_column(name, justify="right" if number in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(one_line(cell)) for cell in row))
-    console = Console(file=stream, width=None if stream.isatty() else 10_000, highlight=False)
-    console.print(table)
-
-
-def _print_columns(rows: Sequence[Sequence[str]], right: Sequence[int], stream: TextIO) -> None:
-    """Long tables, as wide as they are."""
-    texts = [[one_line(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    for row in texts:
-        cells = [
-            cell.rjust(width) if number in right else cell.ljust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip(), file=stream)

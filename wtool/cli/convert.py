@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import print_table, progress_bar, refuse_two_outputs, say, say_notes, say_passed_by, say_skipped
+from wtool.cli.console import progress_bar, refuse_two_outputs, say, say_notes, say_passed_by, say_skipped
+from wtool.cli.tables import print_table
 from wtool.cli.transforming import help_of, say_failed, status_of
 from wtool.errors import one_line
 from wtool.ops.convert_options import Convert

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import shutil
-import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import click
 
-from wtool.cli.console import counted, print_table
-from wtool.errors import one_line
+from wtool.cli.console import counted
+from wtool.cli.tables import lined_up, print_table
 
 if TYPE_CHECKING:
     from wtool.run.difference import TensorDifference, ValueDifference
@@ -19,23 +17,26 @@ if TYPE_CHECKING:
 ROWS = 20
 """Tensors that are shown without `--all`."""
 
-Values: TypeAlias = "Callable[[ValueDifference], str]"
+FLOATS: dict[str, tuple[int, Callable[[ValueDifference], float | None]]] = {
+    "max |d|": (4, lambda values: values.largest),
+    "rms": (4, lambda values: values.rms),
+    "relative": (4, lambda values: values.relative),
+    "cosine": (6, lambda values: None if math.isnan(values.cosine) else values.cosine),
+}
+"""Column -> significant digits of its numbers, and the number that it has of values."""
 
-VALUES: dict[str, Values] = {
-    "max |d|": lambda values: f"{values.largest:.4g}",
+TEXTS: dict[str, Callable[[ValueDifference], str]] = {
     "at": lambda values: "" if values.where is None else ",".join(map(str, values.where)),
-    "rms": lambda values: f"{values.rms:.4g}",
-    "relative": lambda values: f"{values.relative:.4g}",
-    "cosine": lambda values: "" if math.isnan(values.cosine) else f"{values.cosine:.6g}",
     "signs": lambda values: f"{values.sign_flips:,}",
     "zeros": lambda values: f"+{values.zeros_gained:,} -{values.zeros_lost:,}",
     "NaN": lambda values: "" if values.nans == (0, 0) else f"{values.nans[0]:,} -> {values.nans[1]:,}",
 }
 """Column -> what it says of values."""
 
-HEADER = ("tensor", "shape", "dtype", "changed", *VALUES)
+NUMBERS = ("changed", "max |d|", "at", "rms", "relative", "cosine", "signs", "zeros", "NaN")
+HEADER = ("tensor", "shape", "dtype", *NUMBERS)
 
-SILENT = {"signs": "0", "zeros": "+0 -0", "NaN": ""}
+SILENT = {"signs": "0", "zeros": "+0 -0"}
 """Columns that are left out where they say this of all tensors."""
 
 LEAST = ("at", "rms", "shape", "dtype", "zeros", "signs", "changed", "cosine")
@@ -48,18 +49,11 @@ def print_tensors(tensors: Sequence[TensorDifference], show_all: bool) -> None:
         return
     ordered = sorted(tensors, key=_size, reverse=True)
     shown = ordered if show_all else ordered[:ROWS]
-    columns = {name: [_cell(each, name) for each in shown] for name in HEADER}
-    silent = [name for name, nothing in SILENT.items() if all(cell in (nothing, "") for cell in columns[name])]
-    for name in [*silent, *([] if any(len(set(each.dtypes)) > 1 for each in shown) else ["dtype"])]:
-        del columns[name]
-    narrow = _without_room(columns) if sys.stdout.isatty() else []
-    kept = [name for name in columns if name not in narrow]
-    right = [number for number, name in enumerate(kept) if name in ("changed", *VALUES)]
-    print_table(kept, list(zip(*(columns[name] for name in kept), strict=True)), right)
+    columns = [_column(shown, name) for name in HEADER]
+    right = [HEADER.index(name) for name in NUMBERS]
+    print_table(HEADER, list(zip(*columns, strict=True)), right, least=LEAST)
     if len(shown) < len(ordered):
         click.echo(f"and {counted(len(ordered) - len(shown), 'tensor')} more (--all)")
-    if narrow:
-        click.echo(f"no room for {', '.join(narrow)}: a wider terminal, a pipe or --json has them")
 
 
 def _size(tensor: TensorDifference) -> float:
@@ -67,17 +61,15 @@ def _size(tensor: TensorDifference) -> float:
     return math.inf if values is None or math.isnan(values.relative) else values.relative
 
 
-def _without_room(columns: dict[str, list[str]]) -> list[str]:
-    """Returns the columns that do not fit into the terminal."""
-    widths = {name: max(map(len, map(one_line, [name, *cells]))) + 2 for name, cells in columns.items()}
-    most = shutil.get_terminal_size().columns
-    out: list[str] = []
-    for name in LEAST:
-        if sum(widths.values()) <= most:
-            break
-        if widths.pop(name, 0):
-            out.append(name)
-    return out
+def _column(tensors: Sequence[TensorDifference], name: str) -> list[str]:
+    """Returns the cells of a column; they are empty where they would say nothing of all tensors."""
+    if name in FLOATS:
+        digits, number = FLOATS[name]
+        return lined_up([None if each.values is None else number(each.values) for each in tensors], digits)
+    cells = [_cell(each, name) for each in tensors]
+    is_silent = set(cells) <= {SILENT.get(name, ""), ""}
+    is_one_dtype = name == "dtype" and all(len(set(each.dtypes)) == 1 for each in tensors)
+    return [""] * len(cells) if is_silent or is_one_dtype else cells
 
 
 def _cell(tensor: TensorDifference, name: str) -> str:
@@ -90,7 +82,7 @@ def _cell(tensor: TensorDifference, name: str) -> str:
         return ""
     if name == "changed":
         return _share(values.changed, math.prod(tensor.shapes[0]))
-    return VALUES[name](values)
+    return TEXTS[name](values)
 
 
 def _share(part: int, whole: int) -> str:

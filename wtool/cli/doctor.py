@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wtool.cli.console import print_table, say
+from wtool.cli.console import say
+from wtool.cli.tables import print_table
 
 if TYPE_CHECKING:
     from wtool.run.diagnosis import Diagnosis

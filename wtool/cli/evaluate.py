@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import print_table, quiet_import, say, say_passed_by
+from wtool.cli.console import quiet_import, say, say_passed_by
+from wtool.cli.tables import print_table
 from wtool.training.evaluate_options import Evaluate, Evaluated
 
 if TYPE_CHECKING:

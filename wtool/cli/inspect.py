@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wtool.cli import options
-from wtool.cli.console import print_table
+from wtool.cli.console import counted
 from wtool.cli.inspect_cost import InputShape, show_cost
+from wtool.cli.inspect_tables import print_layers, print_tensors
 from wtool.cli.read_only import each_model
+from wtool.cli.tables import print_text
 from wtool.errors import Usage, a_few, one_line
 
 if TYPE_CHECKING:
@@ -84,43 +85,17 @@ def _stable(path: str, progress: Progress | None) -> int:
 
 def _show(found: dict[str, Any], each_tensor: bool) -> None:
     keras = f"Keras {found['keras_version']}" if found["keras_version"] else "Keras version not told"
-    size = f"{found['parameters']:,} parameters, {found['bytes']:,} bytes"
-    click.echo(one_line(f"{found['path']}: {found['format']}, {keras}, {size}"))
+    dtypes = sorted({tensor["dtype"] for tensor in found["tensors"]})
+    size = f"{counted(found['parameters'], 'parameter')}, {counted(found['bytes'], 'byte')}"
+    dtype = f" of {dtypes[0]}" if len(dtypes) == 1 else ""
+    print_text(f"{found['path']}: {found['format']}, {keras}, {size}{dtype}")
     if each_tensor:
-        header = ["tensor", "class", "role", "shape", "dtype", "bytes", "zeros", "mean", "std", "min", "max"]
-        print_table(header, [_tensor_row(tensor) for tensor in found["tensors"]], right=range(5, 11))
+        print_tensors(found["tensors"])
     else:
-        header = ["layer", "class", "tensors", "dtype", "parameters", "bytes", "zeros", "mean", "std"]
-        print_table(header, list(_layer_rows(found)), right=range(4, 9))
+        print_layers(found)
     for line in _footer(found):
-        click.echo(one_line(line))
-
-
-def _tensor_row(tensor: dict[str, Any]) -> list[str]:
-    return [
-        tensor["path"],
-        tensor["class"] or "?",
-        tensor["role"],
-        _shape(tensor["shape"]),
-        tensor["dtype"],
-        f"{tensor['bytes']:,}",
-        _percent(tensor["zeros"], prod(tensor["shape"])),
-        *(_number(tensor[name]) for name in ("mean", "std", "min", "max")),
-    ]
-
-
-def _layer_rows(found: dict[str, Any]) -> Iterator[list[str]]:
-    from wtool.ops.inspect import by_layer
-
-    for layer in by_layer(found):
-        shapes = ", ".join(f"{tensor['role']} {_shape(tensor['shape'])}" for tensor in layer["tensors"])
-        row = [layer["name"], layer["class"] or "?", shapes, ", ".join(layer["dtypes"])]
-        if not layer["tensors"]:
-            yield [*row, "", "", "", "", ""]
-            continue
-        zeros = _percent(layer["zeros"], layer["parameters"])
-        sizes = [f"{layer['parameters']:,}", f"{layer['bytes']:,}", zeros]
-        yield [*row, *sizes, _number(layer["mean"]), _number(layer["std"])]
+        print_text(line)
+    click.echo("")
 
 
 def _footer(found: dict[str, Any]) -> Iterator[str]:
@@ -137,7 +112,6 @@ def _footer(found: dict[str, Any]) -> Iterator[str]:
         yield f"lineage: {record.get('operation')} {json.dumps(record.get('parameters'))} of {names}"
         yield from _origins(record)
     yield from (f"note: {note}" for note in found["notes"])
-    yield ""
 
 
 def _origins(record: dict[str, Any]) -> Iterator[str]:
@@ -153,15 +127,3 @@ def _origins(record: dict[str, Any]) -> Iterator[str]:
 def _entries(record: dict[str, Any]) -> list[dict[str, Any]]:
     inputs = record.get("inputs")
     return [entry for entry in inputs if isinstance(entry, dict)] if isinstance(inputs, list) else []
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return "scalar" if not shape else "x".join(map(str, shape))
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f}%" if whole else ""
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wtool.cli.console import print_table
+from wtool.cli.tables import print_table
 from wtool.errors import a_few, one_line
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import counted, print_table, quiet_import, say
+from wtool.cli.console import counted, quiet_import, say
+from wtool.cli.tables import print_table
 from wtool.training.lottery.options import Lottery, LotteryOptions, Trained
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from wtool.cli.console import print_table, progress_bar, refuse_two_outputs
+from wtool.cli.console import progress_bar, refuse_two_outputs
 from wtool.cli.doctor import say_diagnosis
+from wtool.cli.tables import print_table
 
 if TYPE_CHECKING:
     from wtool.ops.average_options import Averaged

@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import (
-    counted,
-    print_table,
-    say,
-    say_notes,
-    say_skipped,
-)
+from wtool.cli.console import counted, say, say_notes, say_skipped
+from wtool.cli.tables import print_table
 from wtool.cli.transforming import help_of, run
 from wtool.ops.patch_options import Patch
 from wtool.run.options import Unseeded

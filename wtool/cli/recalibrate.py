@@ -8,14 +8,8 @@ from typing import Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import (
-    counted,
-    print_table,
-    quiet_import,
-    say,
-    say_notes,
-    say_skipped,
-)
+from wtool.cli.console import counted, quiet_import, say, say_notes, say_skipped
+from wtool.cli.tables import print_table
 from wtool.cli.transforming import help_of, run
 from wtool.errors import one_line
 from wtool.training.recalibrate_options import Drift, Recalibrate, Recalibrated

@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import print_table, quiet_import, refuse_two_outputs, say, say_passed_by
+from wtool.cli.console import quiet_import, refuse_two_outputs, say, say_passed_by
 from wtool.cli.doctor import say_diagnosis
+from wtool.cli.tables import print_table
 from wtool.cli.transforming import help_of
 from wtool.training.soups.options import Soup, Souped, Tasted
 

@@ -12,7 +12,6 @@ import click
 from wtool.cli import options
 from wtool.cli.console import (
     is_debugging,
-    print_table,
     progress_bar,
     refuse_two_outputs,
     say,
@@ -21,6 +20,7 @@ from wtool.cli.console import (
     say_skipped,
     status_of_error,
 )
+from wtool.cli.tables import print_table
 from wtool.errors import Usage, WtoolError, one_line
 from wtool.option import described
 from wtool.run.options import groups_of

@@ -13,10 +13,11 @@ from wtool.checkpoint.lineage import lineage_json
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.lost import lost_slots, saved_step
-from wtool.dtypes import Array
+from wtool.dtypes import Array, is_floating
 from wtool.errors import Refused
 from wtool.io.json_text import without_nan
 from wtool.run import pipeline
+from wtool.run.selection import kind_of
 from wtool.transforms.statistics import Statistics, statistics
 
 BLOCK = 65_536  # values; their float64 copies stay in the L2 cache
@@ -129,8 +130,10 @@ def _optimizer(checkpoint: Checkpoint) -> dict[str, Any] | None:
 
 
 def by_layer(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """Summaries of `inspect`'s object by layer, in model order: tensors, dtypes, statistics of all values.
+    """Summaries of `inspect`'s object by layer, in model order: tensors, dtypes, sizes, statistics.
 
+    `kernels` and `biases` summarise what `wtool prune` may prune, kernels of every kind and biases: `parameters`,
+    `zeros`, `mean` and `std`. Other variables, those of normalisation for one, count in `parameters` and `bytes` alone.
     Layers without variables are there too, with no tensors.
     """
     layers = {layer["name"]: layer["class"] for layer in found["layers"]}
@@ -138,21 +141,33 @@ def by_layer(found: dict[str, Any]) -> list[dict[str, Any]]:
     inside: dict[str, list[dict[str, Any]]] = {name: [] for name in layers}
     for tensor in found["tensors"]:
         inside[tensor["layer"]].append(tensor)
-    return [_summary(name, class_name, inside[name]) for name, class_name in layers.items()]
+    return [{"name": name, "class": layers[name], **summary(inside[name])} for name in layers]
 
 
-def _summary(name: str, class_name: str | None, tensors: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(tensors: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the summary of some tensors of `inspect`'s object; see `by_layer`."""
+    return {
+        "tensors": list(tensors),
+        "dtypes": sorted({tensor["dtype"] for tensor in tensors}),
+        "parameters": sum(prod(tensor["shape"]) for tensor in tensors),
+        "bytes": sum(tensor["bytes"] for tensor in tensors),
+        "kernels": _together([tensor for tensor in tensors if _is_prunable(tensor, "kernel")]),
+        "biases": _together([tensor for tensor in tensors if _is_prunable(tensor, "bias")]),
+    }
+
+
+def _is_prunable(tensor: dict[str, Any], kind: str) -> bool:
+    return kind_of(tensor["role"]) == kind and is_floating(tensor["dtype"])
+
+
+def _together(tensors: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the statistics of all values of some tensors."""
     every = Statistics()
     for tensor in tensors:
         count, total = prod(tensor["shape"]), tensor["sum"] or 0.0
         every = every.merged(Statistics(count, tensor["zeros"], 0, total, count * (tensor["std"] or 0.0) ** 2))
     return {
-        "name": name,
-        "class": class_name,
-        "tensors": tensors,
-        "dtypes": sorted({tensor["dtype"] for tensor in tensors}),
         "parameters": every.count,
-        "bytes": sum(tensor["bytes"] for tensor in tensors),
         "zeros": every.zeros,
         "mean": every.mean if every.count else None,
         "std": every.std if every.count else None,

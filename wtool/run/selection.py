@@ -47,7 +47,7 @@ def by_role(
     chosen = [
         tensor
         for tensor in selected(originals, include, exclude)
-        if wanted.get(_kind(tensor.role), is_named(tensor, include))
+        if wanted.get(kind_of(tensor.role), is_named(tensor, include))
     ]
     numbers = {tensor.path for tensor in arithmetic(weights)}
     for tensor in chosen:
@@ -59,7 +59,8 @@ def by_role(
     return chosen
 
 
-def _kind(role: str) -> str:
+def kind_of(role: str) -> str:
+    """Returns `kernel` or `bias` for every role that an operation on kernels or biases is about; else the role."""
     if role in ("real_kernel", "imag_kernel"):  # of a Fourier transform, not learned
         return role
     return "kernel" if role.endswith("kernel") else "bias" if role.endswith("bias") else role
