@@ -46,6 +46,15 @@ from wtool.training.lottery.summaries import ends
         ),
         ("rewind,counts=layer,criterion=random", "rewind,counts=layer,criterion=random"),
         ("dense-new", "dense-new"),
+        ("rewind,structured=yes", "rewind,structured=yes"),
+        (
+            "none, structured=Yes, max_layer_sparsity=1, criterion=l1, scope=global, members=producer, round_to=8",
+            "none,criterion=l1,max_layer_sparsity=1.0,members=producer,round_to=8,scope=global,structured=yes",
+        ),
+        (
+            "randomize,masks=rewind+criterion=lamp+structured=yes",
+            "randomize,masks=rewind+criterion=lamp+structured=yes",
+        ),
     ],
 )
 def test_every_spelling_of_an_arm_has_one_name(text: str, name: str) -> None:
@@ -73,6 +82,23 @@ def test_every_spelling_of_an_arm_has_one_name(text: str, name: str) -> None:
         ("none,masks=rewind", "--arm none: its weights stay as it trained them"),
         ("dense-new,sd=1", "--arm dense-new prunes nothing and takes no words"),
         ("randomize,masks=rewinds", "'rewinds' is no re-initialisation"),
+        ("rewind,structured=maybe", "--arm: structured is yes or no, not 'maybe'"),
+        ("rewind,structured=yes,criterion=mov", "'mov' is no criterion; choose l2, l1, "),
+        ("rewind,structured=yes,scope=tensor", "'tensor' is no scope; choose layer, global"),
+        ("rewind,structured=yes,max_layer_sparsity=2", "the largest share that a layer loses is above 0 and at most 1"),
+        ("rewind,structured=yes,budget=erk", "--arm rewind: structured=yes takes out channels, and budget says how to"),
+        ("rewind,structured=yes,scale=1", "--arm rewind: structured=yes takes out channels, and last_layer_scale says"),
+        ("rewind,structured=yes,counts=layer", "--arm rewind: structured=yes takes out channels, and counts says how"),
+        ("rewind,structured=yes,pruned=initial", "--arm rewind: channels are taken out whole; pruned says what single"),
+        (
+            "jitter,masks=rewind+structured=yes,pruned=initial",
+            "--arm jitter: channels are taken out whole; pruned says",
+        ),
+        ("jitter,masks=rewind,structured=yes", "--arm jitter: the masks are those of another arm; structured says how"),
+        ("jitter,masks=rewind,round_to=2", "--arm jitter: round_to goes with structured=yes"),
+        ("rewind,members=producer", "--arm rewind: members goes with structured=yes"),
+        ("rewind,structured=no,round_to=2", "--arm rewind: round_to goes with structured=yes"),
+        ("dense-new,structured=yes", "--arm dense-new prunes nothing and takes no words"),
     ],
 )
 def test_what_is_wrong_with_an_arm_is_told(text: str, told: str) -> None:
@@ -89,6 +115,10 @@ def test_what_is_wrong_with_an_arm_is_told(text: str, told: str) -> None:
         (("jitter,masks=rewind",), "arm jitter,masks=rewind needs the masks of an arm rewind; there are jitter,"),
         (("rewind,budget=uniform+",), "says how much of the last layer stays"),
         (("rewind,budget=lamp,criterion=mov",), "compares single weights by magnitude"),
+        (
+            ("rewind,structured=yes,criterion=random,members=producer",),
+            "what makes the channels plays no part in random",
+        ),
     ],
 )
 def test_arms_that_do_not_go_with_the_experiment(arms: tuple[str, ...], told: str) -> None:
@@ -96,6 +126,10 @@ def test_arms_that_do_not_go_with_the_experiment(arms: tuple[str, ...], told: st
         Experiment(5, 0, arms=arms)
     with pytest.raises(wtool.Usage, match="which is random too"):
         Experiment(5, 0, arms=("rewind,criterion=random,counts=layer",), criterion="random")
+    with pytest.raises(wtool.Usage, match=r"arm rewind,structured=yes takes out channels of all layers; --include"):
+        Experiment(5, 0, arms=("rewind,structured=yes",), exclude=("out/kernel",))
+    with pytest.raises(wtool.Usage, match="a sparsity of channels is between 0 and 1, and not 1"):
+        Experiment(5, 0, arms=("rewind,structured=yes",), sparsity=1.0)
 
 
 # Steps.
@@ -180,6 +214,14 @@ def test_patience_needs_validation_data(tmp_path: Path) -> None:
     check_lottery(str(BLOBS[0]), replace(options, data=tmp_path / "parts.npz"))
 
 
+def test_each_round_takes_out_a_share_of_the_channels_that_are_left() -> None:
+    arm = read_arm("rewind,structured=yes,criterion=l1")
+    geometric = Experiment(5, 0, sparsity=0.875, rounds=3, arms=(arm.name,))
+    assert [geometric.channels(arm, each) for each in (1, 2, 3)] == 3 * [{"sparsity": 0.5, "criterion": "l1"}]
+    linear = Experiment(5, 0, sparsity=0.75, rounds=3, schedule="linear", arms=(arm.name,))
+    assert [linear.channels(arm, each)["sparsity"] for each in (1, 2, 3)] == [0.25, 0.333333333333, 0.5]
+
+
 # Files of arms.
 
 
@@ -223,6 +265,7 @@ GRID = (
     "rewind,criterion=random,counts=layer",
     "constant,rewind_to=1,value=.1,keep_biases=yes",
     "dense-new",
+    "reshuffle,structured=yes,criterion=l1",
 )
 
 
@@ -282,6 +325,11 @@ def test_a_grid_of_arms_by_hand(grid: Path, tmp_path: Path, monkeypatch: pytest.
     wtool.constant("pruned.keras", value=0.1, keep_biases=True, **{**again, "initial": "early.keras"})
     compare("constant,keep_biases=yes,rewind_to=1,value=0.1", "pruned.keras", epochs=1)
 
+    wtool.shrink(dense, sparsity=0.75, criterion="l1", output="shrunk.keras")
+    wtool.shrink(init, like="shrunk.keras", output="smaller.keras")
+    wtool.reshuffle("shrunk.keras", **{**again, "initial": "smaller.keras"})
+    compare("reshuffle,criterion=l1,structured=yes", "shrunk.keras")
+
     drawn: dict[str, Any] = {"same_sign": False, "keep_biases": True, "seed": 3 + 999, "output": "new.keras"}
     wtool.randomize(init, initial=init, include=["hidden/kernel", "out/kernel"], **drawn)
     same("new.keras", run / "dense-new" / "initial.keras")
@@ -321,7 +369,7 @@ def test_a_killed_grid_goes_on_to_the_same(grid: Path, tmp_path: Path, monkeypat
         process.kill()
         process.communicate()
     words: dict[str, Any] = {**WORDS, "arms": GRID[:1], "arms_from": "grid.yaml", "scope": "global"}
-    assert 1 < wtool.lottery("init.keras", out="run", **words).trained < 6
+    assert 1 < wtool.lottery("init.keras", out="run", **words).trained < 7
     assert_same_folders(str(grid / "run"), "run")
 
 

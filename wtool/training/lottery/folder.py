@@ -23,12 +23,13 @@ from wtool.checkpoint.optimizer.lost import saved_step
 from wtool.checkpoint.seal import is_sealed
 from wtool.errors import Usage, WtoolError
 from wtool.io.publish import write_whole
+from wtool.run.channel_choice import OPERATION as SHRINK
 from wtool.run.selection import by_role
 from wtool.run.target import stem_and_ending
 from wtool.schema.config import COMPILED
 from wtool.training.fitting import logs
 from wtool.training.lottery import learning_rate, summaries
-from wtool.training.lottery.arms import NEW, NONE, read_arm
+from wtool.training.lottery.arms import NEW, NONE, REWIND, read_arm
 from wtool.training.lottery.plan import COPY, DRAW, EVALUATE, PRUNE, TRAIN, Experiment, Step
 from wtool.training.lottery.summaries import Line, ends, is_sound
 from wtool.training.saving.record import ENDED, epochs_of
@@ -46,12 +47,14 @@ class Base:
         hash: of its content.
         epochs: it was trained for before.
         drawn: patterns of the tensors that further trials draw anew.
+        selected: number of weights in the selected kernels.
     """
 
     path: str
     hash: str
     epochs: int
     drawn: tuple[str, ...]
+    selected: int
 
 
 def looked_at(model: str, experiment: Experiment, compiles: bool = False) -> Base:
@@ -83,8 +86,9 @@ def looked_at(model: str, experiment: Experiment, compiles: bool = False) -> Bas
         if step:
             new = "more trials need" if experiment.trials > 1 else f"{NEW} needs"
             raise WtoolError(f"is trained already ({step:,} steps); {new} an initial model", model)
-        by_role(checkpoint.weights, experiment.include, experiment.exclude, kernels=True, biases=False)
-        return Base(model, checkpoint.finish()[0], epochs_of(checkpoint.lineage), _drawn(checkpoint))
+        chosen = by_role(checkpoint.weights, experiment.include, experiment.exclude, kernels=True, biases=False)
+        selected = sum(prod(tensor.shape) for tensor in chosen)
+        return Base(model, checkpoint.finish()[0], epochs_of(checkpoint.lineage), _drawn(checkpoint), selected)
 
 
 def _drawn(checkpoint: Checkpoint) -> tuple[str, ...]:
@@ -146,15 +150,23 @@ class Folder:
             raise WtoolError("changed since the experiment began; run the command again", self.base.path)
 
     def _fits(self, step: Step, record: Record) -> bool:
-        name = {DRAW: "randomize", NONE: learning_rate.OPERATION}.get(step.operation, step.operation)
+        operation, sparsity = self._recorded(step)
         told = record.to_json()
-        if record.operation != name or told.get("seed", step.seed) != step.seed:
+        if record.operation != operation or told.get("seed", step.seed) != step.seed:
             return False
         if step.operation == TRAIN:
             return (told.get("epoch") == self.last_epoch(step) or told.get(ENDED) is True) and "batch" not in told
         # Where the counts are those of another criterion, the last record tells the sparsity of one tensor.
         is_counted = step.operation == PRUNE and read_arm(step.arm).get("counts") is not None
-        return step.operation != PRUNE or is_counted or record.parameters.get("sparsity") == step.sparsity
+        return is_counted or record.parameters.get("sparsity") == sparsity
+
+    def _recorded(self, step: Step) -> tuple[str, float | None]:
+        """Returns which operation the last record of a step's output tells, and which sparsity."""
+        names = {DRAW: "randomize", NONE: learning_rate.OPERATION}
+        if step.operation in (PRUNE, REWIND) and read_arm(step.arm).is_structured:
+            channels = self.experiment.channels(read_arm(step.arm), step.round)
+            return SHRINK, channels["sparsity"] if step.operation == PRUNE else None
+        return names.get(step.operation, step.operation), step.sparsity if step.operation == PRUNE else None
 
     def is_of(self, step: Step, line: Line) -> bool:
         """Returns whether a line of metrics belongs to a training."""
@@ -202,7 +214,11 @@ class Folder:
         return Line(step.trial, step.arm, step.round, step.sparsity, remaining, self.last_epoch(step), {**metrics})
 
     def remaining(self, path: str) -> float:
-        """Returns the share of values that are kept among the weights that are pruned: no zeros, or in the mask."""
+        """Returns the share of the selected weights that a model has kept: no zeros, or in the mask.
+
+        Args:
+            path: of the model, which may have fewer channels than the experiment's own.
+        """
         with open_checkpoint(path) as found:
             chosen = by_role(
                 found.weights, self.experiment.include, self.experiment.exclude, kernels=True, biases=False
@@ -213,7 +229,7 @@ class Folder:
                 values = found.read(tensor).reshape(-1)
                 kept = masks[tensor.path].kept(values) if tensor.path in masks else values
                 left += int(np.count_nonzero(kept))
-            return left / max(1, sum(prod(tensor.shape) for tensor in chosen))
+            return left / max(1, self.base.selected)
 
     def record(self, lines: Sequence[Line]) -> None:
         """Add the lines to the experiment's metrics that are not there yet."""

@@ -9,9 +9,10 @@ from typing import Any
 
 from wtool.choices import KEEP, check_choice
 from wtool.errors import Usage
+from wtool.ops.shrink_options import Shrink
 from wtool.option import check_fields, like, option, told
 from wtool.run.options import Selection
-from wtool.training.lottery.arms import NEW, PRUNING, Arm, options_of_start, read_arm
+from wtool.training.lottery.arms import CHANNELS, NEW, PRUNING, Arm, options_of_start, read_arm
 from wtool.transforms.criteria import CRITERIA, SHORT
 from wtool.transforms.pruning import Prune
 from wtool.transforms.schedules import SCHEDULES, sparsity_at
@@ -108,7 +109,14 @@ class Experiment:
             raise Usage(f"arm {arm.name} needs the masks of an arm {arm.masks.name}; there are {', '.join(self.arms)}")
         if arm.get("counts") and self.criterion == "random":
             raise Usage(f"arm {arm.name} prunes as many weights as the experiment's criterion, which is random too")
-        Prune(sparsity=self.sparsity, **self.pruning(arm))
+        if not arm.is_structured:
+            Prune(sparsity=self.sparsity, **self.pruning(arm))
+        elif self.include or self.exclude:
+            raise Usage(
+                f"arm {arm.name} takes out channels of all layers; --include and --exclude name tensors to prune"
+            )
+        else:
+            Shrink(sparsity=self.sparsity, **arm.given(CHANNELS))
 
     def epoch_of(self, arm: Arm) -> int:
         """Returns the epoch at whose end the tickets of an arm begin."""
@@ -122,6 +130,15 @@ class Experiment:
         given = {} if arm is None else arm.given(PRUNING)
         left_out = ("scope", "budget") if "scope" in given or "budget" in given else ()
         return {**{name: getattr(self, name) for name in PRUNING if name not in left_out}, **given}
+
+    def channels(self, arm: Arm, number: int) -> dict[str, Any]:
+        """Returns the options with which an arm takes out channels in a round: those of `wtool.shrink`.
+
+        Its sparsity is the share of the channels that the rounds before have left, so that together they take the
+        experiment's share of all. Digits behind the twelfth are rounding errors.
+        """
+        before, after = (0.0, *sparsities(self))[number - 1 : number + 1]
+        return {"sparsity": round(1 - (1 - after) / (1 - before), 12), **arm.given(CHANNELS)}
 
     def start(self, arm: Arm) -> dict[str, Any]:
         """Returns the options of the re-initialisation of an arm that are not its defaults."""
@@ -224,8 +241,9 @@ def _arm(experiment: Experiment, trial: int, arm: Arm, dense: Mapping[int, str],
     """
     origin, began, trained = dense[experiment.epoch_of(arm)], dense[0], dense[experiment.epochs]
     mask = arm.masks or arm
-    reads_initial = arm.get("counts") is not None and CRITERIA[experiment.criterion].reads_initial
-    reads_initial |= CRITERIA[experiment.pruning(arm)["criterion"]].reads_initial
+    criteria = [] if arm.is_structured else [experiment.pruning(arm)["criterion"]]
+    criteria += [experiment.criterion] if arm.get("counts") is not None else []
+    reads_initial = any(CRITERIA[criterion].reads_initial for criterion in criteria)
     for number, sparsity in enumerate(sparsities(experiment), 1):
         folder = f"trial-{trial}/{arm.name}/round-{number}"
         where = {"trial": trial, "arm": arm.name, "round": number, "sparsity": sparsity}

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from wtool.ops import transforms
+from wtool.ops.shrink import shrink
 from wtool.run.target import stem_and_ending
 from wtool.training.data.words import paths_of
 from wtool.training.lottery import learning_rate
-from wtool.training.lottery.arms import NONE, read_arm
+from wtool.training.lottery.arms import NONE, REWIND, read_arm
 from wtool.training.lottery.counts import prune_as_many
 from wtool.training.lottery.folder import UNFINISHED, Folder
 from wtool.training.lottery.plan import COPY, DRAW, PRUNE, Experiment, Step
@@ -38,12 +39,9 @@ def transform(folder: Folder, step: Step) -> None:
         transforms.randomize(model, initial=model, include=drawn, same_sign=False, keep_biases=True, **common)
     elif step.operation == PRUNE:
         _prune(experiment, step, model, {"initial": initial, **chosen, **common})
-    elif step.operation == NONE:
-        assert initial is not None
-        learning_rate.rewind_schedule(model, initial, output, **chosen)
     else:
-        start = experiment.start(read_arm(step.arm))
-        getattr(transforms, step.operation)(model, initial=initial, **start, **chosen, **common)
+        assert initial is not None
+        _start(experiment, step, model, initial, {**chosen, **common})
     if step.model is None:
         folder.refuse_another_model(step)
 
@@ -51,17 +49,53 @@ def transform(folder: Folder, step: Step) -> None:
 def _prune(experiment: Experiment, step: Step, model: str, common: Mapping[str, Any]) -> None:
     """Prune by the criterion of an arm; with `counts`, as much of each tensor as the experiment's own takes there."""
     arm = read_arm(step.arm)
-    if arm.get("counts") is None:
+    if arm.is_structured:
+        shrink(model, **experiment.channels(arm, step.round), **_of_shrink(common))
+    elif arm.get("counts") is None:
         transforms.prune(model, sparsity=step.sparsity, **experiment.pruning(arm), **common)
-        return
-    stem, ending = stem_and_ending(common["output"])
-    counted = f"{stem}-counts{ending}"
+    else:
+        with _passing(common["output"], "counts") as counted:
+            transforms.prune(model, sparsity=step.sparsity, **experiment.pruning(), **{**common, "output": counted})
+            prune_as_many(model, counted, common["output"], step.seed, common["include"], common["exclude"])
+
+
+def _start(experiment: Experiment, step: Step, model: str, initial: str, common: Mapping[str, Any]) -> None:
+    """Make the ticket of an arm, from the initial checkpoint without the channels that were taken out of the model."""
+    arm = read_arm(step.arm)
+    if not arm.is_structured:
+        _reinitialise(step.operation, model, initial, experiment.start(arm), common)
+    elif step.operation == REWIND:
+        shrink(initial, like=model, **_of_shrink(common))
+    else:
+        with _passing(common["output"], "initial") as smaller:
+            shrink(initial, like=model, **{**_of_shrink(common), "output": smaller})
+            _reinitialise(step.operation, model, smaller, experiment.start(arm), common)
+
+
+def _reinitialise(
+    operation: str, model: str, initial: str, start: Mapping[str, Any], common: Mapping[str, Any]
+) -> None:
+    if operation == NONE:
+        learning_rate.rewind_schedule(model, initial, common["output"], common["include"], common["exclude"])
+    else:
+        getattr(transforms, operation)(model, initial=initial, **start, **common)
+
+
+def _of_shrink(common: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns those of the arguments that `shrink` takes: patterns there are of layers, and arms have none."""
+    return {name: common[name] for name in ("output", "force", "seed")}
+
+
+@contextmanager
+def _passing(output: str, what: str) -> Iterator[str]:
+    """Yields the path of a file beside the output that is removed again."""
+    stem, ending = stem_and_ending(output)
+    path = f"{stem}-{what}{ending}"
     try:
-        transforms.prune(model, sparsity=step.sparsity, **experiment.pruning(), **{**common, "output": counted})
-        prune_as_many(model, counted, common["output"], step.seed, common["include"], common["exclude"])
+        yield path
     finally:
         with suppress(FileNotFoundError):
-            os.unlink(counted)
+            os.unlink(path)
 
 
 def train(folder: Folder, step: Step, how: Mapping[str, Any], after: Callable[[Epoch], None]) -> int | None:
