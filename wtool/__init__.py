@@ -41,9 +41,11 @@ if TYPE_CHECKING:
     from wtool.ops.training import evaluate, recalibrate, resume
     from wtool.ops.transforms import convert, swap
     from wtool.plotting.plot import Plotted, plot
+    from wtool.run.action import Action
     from wtool.run.batch import Failed, SomeFailed
     from wtool.run.diagnosis import Diagnosis, KernelDiagnosis
     from wtool.run.difference import Diff, SettingDifference, TensorDifference, ValueDifference
+    from wtool.run.input_model import InputModel
     from wtool.run.moving_average import MovingAverage
     from wtool.run.packed import Packed
     from wtool.run.patch_making import PatchMade
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
     from wtool.training.soups.options import Souped
 
 _HOMES = {
+    "Action": "wtool.run.action",
+    "InputModel": "wtool.run.input_model",
     "align": "wtool.ops.align",
     "Aligned": "wtool.ops.align_options",
     "Reordered": "wtool.ops.align_options",
@@ -117,6 +121,7 @@ _HOMES = {
 """Where each name lives: imported when it is first used, so that `import wtool` costs nothing."""
 
 __all__ = [
+    "Action",
     "Aligned",
     "Averaged",
     "Checked",
@@ -129,6 +134,7 @@ __all__ = [
     "Evaluated",
     "Failed",
     "Finding",
+    "InputModel",
     "KernelDiagnosis",
     "Lottery",
     "Merged",

@@ -73,8 +73,8 @@ def test_json(tmp_path: Path) -> None:
     done = run("average", *BLOBS[:2], "--json", "-o", tmp_path / "a.keras")
     found = json.loads(done.stdout)
     assert found["output"] == str(tmp_path / "a.keras")
-    assert found["inputs"] == [[str(BLOBS[0]), 0.5], [str(BLOBS[1]), 0.5]]
-    assert found["actions"]["hidden/kernel"] == "averaged"
+    assert found["inputs"] == [{"path": str(path), "role": "averaged", "coefficient": 0.5} for path in BLOBS[:2]]
+    assert found["actions"]["hidden/kernel"]["kind"] == "averaged"
     several = run("inspect", *BLOBS[:3], "--json").stdout.splitlines()
     assert [json.loads(line)["path"] for line in several] == [str(path) for path in BLOBS[:3]]
     assert run("average", *BLOBS[:2], "--json", "-o", "-").returncode == 2

@@ -21,6 +21,8 @@ from tests.models import BLOBS, FIXTURES, HOSTILE, WEIGHTS, ZOO, arrays, changed
 from wtool.checkpoint.model import Slot, Tensor
 from wtool.dtypes import dtype_of
 from wtool.run import optimizer_rule
+from wtool.run.action import KEPT
+from wtool.run.input_model import InputModel
 from wtool.transforms import averaging
 
 ONE_OF_EACH_DTYPE = ["k3.15.1/mlp.keras", "k3.15.1/pure_f16.keras", "k3.0.5/pure_bf16.keras", "k3.15.1/f64_model.keras"]
@@ -119,13 +121,15 @@ def test_order_is_natural_given_or_by_time(tmp_path: Path) -> None:
     paths = noisy(BLOBS[0], tmp_path, 11)
     shuffled = [paths[9], paths[1], paths[10], paths[0]]  # ckpt10, ckpt2, ckpt11, ckpt1
     natural = wtool.average(shuffled, linear=True, dry_run=True)
-    assert natural.inputs == tuple((str(paths[i]), share) for i, share in ((0, 0.1), (1, 0.2), (9, 0.3), (10, 0.4)))
+    assert natural.inputs == tuple(
+        InputModel(str(paths[i]), "averaged", share) for i, share in ((0, 0.1), (1, 0.2), (9, 0.3), (10, 0.4))
+    )
     given_order = wtool.average(shuffled, order="given", dry_run=True)
-    assert [path for path, _ in given_order.inputs] == [str(path) for path in shuffled]
+    assert [each.path for each in given_order.inputs] == [str(path) for path in shuffled]
     for age, path in enumerate(shuffled):
         os.utime(path, (10**9 - age, 10**9 - age))
     by_time = wtool.average(shuffled, order="mtime", dry_run=True)
-    assert [path for path, _ in by_time.inputs] == [str(path) for path in reversed(shuffled)]
+    assert [each.path for each in by_time.inputs] == [str(path) for path in reversed(shuffled)]
 
 
 def typed(tmp_path: Path, *names: str) -> list[Path]:
@@ -141,7 +145,9 @@ def typed(tmp_path: Path, *names: str) -> list[Path]:
 def test_coefficients_belong_to_the_files_as_they_were_typed(names: tuple[str, ...], tmp_path: Path) -> None:
     paths, numbers = typed(tmp_path, *names), [1.0, 3.0, 7.0][: len(names)]
     done = wtool.average(paths, coefficients=numbers, output=tmp_path / "out.keras")
-    assert done.inputs == tuple((str(path), each / sum(numbers)) for path, each in zip(paths, numbers, strict=True))
+    assert done.inputs == tuple(
+        InputModel(str(path), "averaged", each / sum(numbers)) for path, each in zip(paths, numbers, strict=True)
+    )
     assert any("order of the words" in note for note in done.notes) is (names != ("e2.keras", "e10.keras"))
     name = next(each for each in arrays(paths[0]) if each.startswith("layers/"))
     wanted = np.average([arrays(path)[name].astype(np.float64) for path in paths], axis=0, weights=numbers)
@@ -155,10 +161,10 @@ def test_coefficients_of_what_a_shell_may_have_sorted_are_refused(tmp_path: Path
     by_name = [paths[0], paths[2], paths[1]]
     for order, wanted in (("given", paths), ("natural", by_name)):
         done = wtool.average(paths, coefficients=[1, 2, 3], order=order, dry_run=True)
-        assert [path for path, _ in done.inputs] == [str(path) for path in wanted]
+        assert [each.path for each in done.inputs] == [str(path) for path in wanted]
     for word in (tmp_path, tmp_path / "e*.keras"):
         done = wtool.average([str(word)], coefficients=[1, 2, 3], dry_run=True)
-        assert [path for path, _ in done.inputs] == [str(path) for path in by_name]
+        assert [each.path for each in done.inputs] == [str(path) for path in by_name]
     argv = [sys.executable, "-m", "wtool", "average", *map(str, paths), "--coefficients", "1,2,3", "-q", "-n"]
     quiet = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert quiet.returncode == 2
@@ -169,7 +175,7 @@ def test_the_newest_is_told_where_the_words_say_otherwise(tmp_path: Path) -> Non
     paths = typed(tmp_path, "best.keras", "final.keras", "ckpt-20.keras")
     for options in ({"linear": True}, {"decay": 0.5}, {}):
         done = wtool.average(paths, **options, dry_run=True)  # type: ignore[arg-type]
-        assert [Path(path).name for path, _ in done.inputs] == ["best.keras", "ckpt-20.keras", "final.keras"]
+        assert [Path(each.path).name for each in done.inputs] == ["best.keras", "ckpt-20.keras", "final.keras"]
         assert any("final.keras is the newest, not" in note for note in done.notes)
     assert not any("newest, not" in note for note in wtool.average(sorted(paths), linear=True, dry_run=True).notes)
 
@@ -227,7 +233,7 @@ def test_folders_and_patterns_are_inputs(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a model")
     of_folder = wtool.average([tmp_path], output=tmp_path / "a.out")
     of_pattern = wtool.average([str(tmp_path / "ckpt*.keras")], output=tmp_path / "b.out")
-    assert [path for path, _ in of_folder.inputs] == [str(tmp_path / f"ckpt{i}.keras") for i in (1, 2, 3)]
+    assert [each.path for each in of_folder.inputs] == [str(tmp_path / f"ckpt{i}.keras") for i in (1, 2, 3)]
     assert of_pattern.inputs == of_folder.inputs
     assert (tmp_path / "a.out").read_bytes() == (tmp_path / "b.out").read_bytes()
 
@@ -240,7 +246,7 @@ def test_bytes_that_averaging_does_not_touch_are_the_newest(name: str, tmp_path:
     target = tmp_path / f"average{paths[0].name.removeprefix('ckpt1')}"
     done = wtool.average(paths, output=target)
     with wtool.open_checkpoint(str(paths[-1])) as newest:
-        touched = {each.stored for each in newest.tensors if not done.actions.get(each.path, "kept").startswith("kept")}
+        touched = {each.stored for each in newest.tensors if done.actions.get(each.path, KEPT).kind != "kept"}
     old, new = hdf5_bytes(paths[-1]), hdf5_bytes(target)
     position = 96 if target.suffix == ".h5" else 0  # the superblock says where the root is, and the lineage moved that
     for stored, start, stop in extents(paths[-1]):
@@ -332,7 +338,7 @@ def test_fresh_accumulators_start_where_the_optimizer_starts_them() -> None:
     edit, action = optimizer_rule._restarted(slot, {})
     assert edit is not None
     assert edit.apply([], 0, 1).tolist() == [1.0]
-    assert action == "set to 1"
+    assert str(action) == "set to 1"
 
 
 def test_a_part_of_the_weights_takes_only_its_own_momentum_along(tmp_path: Path) -> None:
@@ -344,7 +350,7 @@ def test_a_part_of_the_weights_takes_only_its_own_momentum_along(tmp_path: Path)
         "hidden/kernel", "optimizer/momentum/hidden/kernel", "optimizer/average/hidden/kernel"
     }  # fmt: skip
     assert not new["optimizer/momentum/hidden/kernel"].any()
-    assert done.actions["optimizer/iteration"] == "kept"
+    assert done.actions["optimizer/iteration"] == KEPT
 
 
 def test_an_optimizer_that_the_file_does_not_tell_is_kept_whole(tmp_path: Path) -> None:
@@ -447,8 +453,8 @@ def test_quantised_kernels_and_their_scales_stay_together(tmp_path: Path) -> Non
     path = zoo("k3.15.1/quant_int8.keras")
     other = changed(path, tmp_path / "a.keras", lambda _, value: value + 1)
     done = wtool.average([other, path], order="given", output=tmp_path / "out.keras")
-    assert done.actions["q1/kernel"] == done.actions["q1/kernel_scale"] == "kept from the newest"
-    assert done.actions["q1/bias"] == "averaged"
+    assert str(done.actions["q1/kernel"]) == str(done.actions["q1/kernel_scale"]) == "kept from the newest"
+    assert str(done.actions["q1/bias"]) == "averaged"
     assert any("q1/kernel" in note for note in done.notes)
 
 
@@ -519,7 +525,7 @@ def test_one_checkpoint_or_the_same_twice_is_itself(tmp_path: Path) -> None:
 
 def test_selection_averages_some_and_keeps_the_rest(tmp_path: Path) -> None:
     done = wtool.average(BLOBS[:2], include=["hidden/*"], exclude=["*/bias"], output=tmp_path / "a.keras")
-    assert [path for path, action in done.actions.items() if action == "averaged"] == ["hidden/kernel"]
+    assert [path for path, action in done.actions.items() if action.kind == "averaged"] == ["hidden/kernel"]
     old, new = arrays(BLOBS[1]), arrays(tmp_path / "a.keras")
     same = [name for name in old if "optimizer" not in name and old[name].tobytes() == new[name].tobytes()]
     assert len(same) == 3

@@ -85,7 +85,7 @@ def test_coefficients_keep_the_order_of_the_words(tmp_path: Path) -> None:
     """Also where some words are folders, whose models come in natural order at the place of the word."""
     base, *_ = named(tmp_path, "z/base.keras", "run/e1.keras", "run/e2.keras", "run/e10.keras")
     done = wtool.average([base, tmp_path / "run"], coefficients=[4, 3, 2, 1], dry_run=True)
-    assert [Path(path).name for path, _ in done.inputs] == ["base.keras", "e1.keras", "e2.keras", "e10.keras"]
+    assert [Path(each.path).name for each in done.inputs] == ["base.keras", "e1.keras", "e2.keras", "e10.keras"]
     assert any("coefficients in the order of the words" in note for note in done.warnings)
     assert set(done.warnings) <= set(done.notes)
 

@@ -27,7 +27,7 @@ def series(folder: Path, *names: str) -> list[Path]:
 
 
 def taken(done: wtool.Averaged) -> list[str]:
-    return [Path(path).name for path, _ in done.inputs]
+    return [Path(each.path).name for each in done.inputs]
 
 
 def test_the_last_are_the_newest_in_the_order(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_powers_weigh_by_steps(options: dict[str, float], tmp_path: Path) -> Non
     done = wtool.average(BLOBS, output=tmp_path / "out.keras", **options)  # type: ignore[arg-type]
     exponent = options.get("power", 6.937203937601808)
     weights = np.diff([0.0, *((step / STEPS[-1]) ** (exponent + 1) for step in STEPS)])
-    assert [share for _, share in done.inputs] == pytest.approx(weights, rel=1e-9)
+    assert [each.coefficient for each in done.inputs] == pytest.approx(weights, rel=1e-9)
     kernel = next(name for name in arrays(BLOBS[0]) if name.startswith("layers/"))
     wanted = np.average([arrays(path)[kernel].astype(np.float64) for path in BLOBS], axis=0, weights=weights)
     assert arrays(tmp_path / "out.keras")[kernel] == pytest.approx(wanted, rel=3e-7)
@@ -174,7 +174,7 @@ def test_powers_weigh_by_steps(options: dict[str, float], tmp_path: Path) -> Non
 
 def test_the_power_0_is_the_mean_weighted_by_steps(tmp_path: Path) -> None:
     done = wtool.average([BLOBS[0], BLOBS[2], BLOBS[9]], power=0.0, dry_run=True)
-    assert [share for _, share in done.inputs] == pytest.approx([364 / 400, 8 / 400, 28 / 400])
+    assert [each.coefficient for each in done.inputs] == pytest.approx([364 / 400, 8 / 400, 28 / 400])
     assert any("ckpt-91.keras stands for all the time before it too, up to 364" in note for note in done.notes)
 
 
@@ -189,15 +189,15 @@ def stripped(folder: Path, *names: str) -> list[Path]:
 def test_times_are_never_of_two_kinds(tmp_path: Path) -> None:
     numbered = stripped(tmp_path / "n", "e10.keras", "e20.keras", "e40.keras")
     done = wtool.average(numbered, power=0.0, dry_run=True)
-    assert [share for _, share in done.inputs] == pytest.approx([0.25, 0.25, 0.5])
+    assert [each.coefficient for each in done.inputs] == pytest.approx([0.25, 0.25, 0.5])
     assert any("times are the numbers in the names: 10 to 40; " in note for note in done.notes)
     lettered = stripped(tmp_path / "l", "a.keras", "b.keras")
     done = wtool.average(lettered, power=0.0, dry_run=True)
-    assert [share for _, share in done.inputs] == pytest.approx([0.5, 0.5])
+    assert [each.coefficient for each in done.inputs] == pytest.approx([0.5, 0.5])
     assert any("times are the positions: 1 to 2; " in note for note in done.notes)
     mixed = [*series(tmp_path / "m", "e1.keras"), *stripped(tmp_path / "m", "e3.keras")]
     done = wtool.average(mixed, power=0.0, dry_run=True)
-    assert [share for _, share in done.inputs] == pytest.approx([1 / 3, 2 / 3])
+    assert [each.coefficient for each in done.inputs] == pytest.approx([1 / 3, 2 / 3])
     assert any("e3.keras holds no step count" in note for note in done.notes)
 
 
@@ -243,7 +243,7 @@ def test_the_best_is_the_one_that_keras_keeps(tmp_path: Path) -> None:
     model.fit(x[:48], y[:48], validation_data=(x[48:], y[48:]), epochs=6, callbacks=kept, verbose=0)
     for options in ({}, {"log": tmp_path / "log.csv"}):
         done = wtool.average([run], best=1, by="val_loss", dry_run=True, **options)  # type: ignore[arg-type]
-        (chosen,) = (Path(path) for path, _ in done.inputs)
+        (chosen,) = (Path(each.path) for each in done.inputs)
         best = arrays(tmp_path / "best.keras")
         assert all(np.array_equal(value, best[name]) for name, value in arrays(chosen).items())
         assert not chosen.name.startswith("ckpt-6"), "the best is not the last, so an epoch too far would be seen"

@@ -15,6 +15,7 @@ import pytest
 import wtool
 from tests import forkserver
 from tests.models import BLOBS, FIXTURES, Array, changed
+from wtool.run.input_model import InputModel
 
 STEPS = (20, 40, 60, 80, 100)
 WIDTHS = (0.05, 0.1)
@@ -61,18 +62,20 @@ def test_the_average_is_the_sum_of_the_snapshots(folder: Path, tmp_path: Path) -
     reference = json.loads((FIXTURES.parent / "tests" / "transforms" / "posthoc_ema.json").read_text())
     (done,) = wtool.ema(folder, sigma_rel=0.15, output=tmp_path / "out.keras")
     shares = np.reshape(reference["coef out=10 std=0.15"], (2, 5)).T.reshape(-1)
-    assert np.abs([share for _, share in done.inputs] - shares).max() < 1e-9
-    assert [Path(path).name for path, _ in done.inputs] == [f"{(number * 7) % 10}.keras" for number in range(10)]
-    parts = [weights(Path(path)) for path, _ in done.inputs]
+    assert np.abs([each.coefficient for each in done.inputs] - shares).max() < 1e-9
+    assert [Path(each.path).name for each in done.inputs] == [f"{(number * 7) % 10}.keras" for number in range(10)]
+    parts = [weights(Path(each.path)) for each in done.inputs]
     new = weights(tmp_path / "out.keras")
     for path, value in new.items():
-        exact = sum(share * part[path].astype(np.float64) for (_, share), part in zip(done.inputs, parts, strict=True))
+        exact = sum(
+            one.coefficient * part[path].astype(np.float64) for one, part in zip(done.inputs, parts, strict=True)
+        )
         assert np.array_equal(value, exact.astype(np.float32)), path
     assert done.selected == sum(each.size for each in new.values())
     assert done.error == pytest.approx(0.07500388805)
     record = wtool.inspect(tmp_path / "out.keras")["lineage"][-1]
     assert record["parameters"] == {"sigma_rel": 0.15, "step": 100, "optimizer": "follow"}
-    assert [each["coefficient"] for each in record["inputs"]] == [share for _, share in done.inputs]
+    assert [each["coefficient"] for each in record["inputs"]] == [each.coefficient for each in done.inputs]
     (again,) = wtool.ema(folder, sigma_rel=0.15, output=tmp_path / "out.keras")
     assert again.skipped
 
@@ -81,12 +84,12 @@ def test_the_average_is_the_sum_of_the_snapshots(folder: Path, tmp_path: Path) -
 def test_a_tracked_average_is_given_to_the_bit(width: float, step: int, folder: Path, tmp_path: Path) -> None:
     (done,) = wtool.ema(folder, sigma_rel=width, step=step, output=tmp_path / "out.keras")
     (only,) = done.inputs
-    assert only[1] == 1.0
+    assert only.coefficient == 1.0
     assert done.error == 0.0
-    with wtool.open_checkpoint(only[0]) as checkpoint:
+    with wtool.open_checkpoint(only.path) as checkpoint:
         assert checkpoint.lineage[0].parameters["sigma_rel"] == width
         assert checkpoint.lineage[0].parameters["step"] == step
-    new, own = weights(tmp_path / "out.keras"), weights(Path(only[0]))
+    new, own = weights(tmp_path / "out.keras"), weights(Path(only.path))
     assert {path: each.tobytes() for path, each in new.items()} == {path: each.tobytes() for path, each in own.items()}
 
 
@@ -136,7 +139,7 @@ def test_statistics_are_those_of_the_newest(tmp_path: Path) -> None:
     statistics = [path for path in new if "moving" in path]
     assert statistics
     assert all(np.array_equal(new[path], newest[path]) == (path in statistics) for path in new)
-    assert all(done.actions[path] == "kept from the newest" for path in statistics)
+    assert all(str(done.actions[path]) == "kept from the newest" for path in statistics)
     assert any("wtool recalibrate" in note for note in done.notes)
 
 
@@ -194,7 +197,7 @@ def test_strange_records_make_no_snapshot(name: str, tmp_path: Path) -> None:
 def test_a_converted_snapshot_is_one(tmp_path: Path) -> None:
     wtool.convert(snapshot(tmp_path / "one.keras", 0.05, 20, 1), output=tmp_path / "one.safetensors")
     (done,) = wtool.ema(tmp_path / "one.safetensors", sigma_rel=0.05, output=tmp_path / "out.safetensors")
-    assert done.inputs == ((str(tmp_path / "one.safetensors"), 1.0),)
+    assert done.inputs == (InputModel(str(tmp_path / "one.safetensors"), "averaged", 1.0),)
 
 
 def test_what_is_not_finite_is_refused(tmp_path: Path) -> None:

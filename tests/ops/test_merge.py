@@ -16,6 +16,7 @@ import pytest
 
 import wtool
 from tests.models import BLOBS, FIXTURES, WEIGHTS, ZOO, Array, arrays, changed, nearest, noisy
+from wtool.run.input_model import InputModel
 from wtool.transforms.merging.registry import METHODS
 
 NAMES = ["k3.15.1/mlp.keras", "k3.15.1/mlp.weights.h5", "k2.2.4/mlp_defaultnames.h5", "k3.15.1/pure_f16.keras",
@@ -62,7 +63,7 @@ def test_ties_is_the_formula(name: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(value, wanted, rtol=1e-12 if dtypes[path] == np.float64 else 1e-3, err_msg=path)
         if dtypes[path] != np.float64:
             assert np.mean(value == wanted) > 0.99, path
-        assert done.actions[path] == "merged (weight 1, 0.5, 0.25; lambda 1; density 0.4)"
+        assert str(done.actions[path]) == "merged (weight 1, 0.5, 0.25; lambda 1; density 0.4)"
     assert done.parameters == sum(value.size for value in new.values())
 
 
@@ -73,7 +74,7 @@ def test_one_model_of_weight_one_is_that_model(tmp_path: Path) -> None:
     merged, tuned = weights(tmp_path / "out.keras"), weights(BLOBS[5])
     for path, value in merged.items():
         np.testing.assert_array_max_ulp(value.astype(np.float32), tuned[path].astype(np.float32), 1)
-    assert done.inputs == ((str(BLOBS[0]), "base"), (str(BLOBS[5]), "model"))
+    assert done.inputs == (InputModel(str(BLOBS[0]), "base"), InputModel(str(BLOBS[5]), "model"))
 
 
 def test_the_result_is_the_first_models_but_for_its_values(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_what_is_done_already_is_skipped(tmp_path: Path) -> None:
     again = wtool.merge(BLOBS[1:3], density=["0.5"], **options)  # the same number, as the command line gives it
     assert (again.skipped, again.actions) == (True, {})
     assert again.inputs == tuple(
-        (str(path), role) for path, role in zip(BLOBS, ("base", "model", "model"), strict=False)
+        InputModel(str(path), role) for path, role in zip(BLOBS, ("base", "model", "model"), strict=False)
     )
     for change in ({"density": 0.6}, {"density": 0.5, "lambda_": 0.9}, {"density": 0.5, "bn": "pool"}):
         with pytest.raises(wtool.WtoolError, match="exists already"):
@@ -195,9 +196,9 @@ def test_whole_numbers_have_to_agree(tmp_path: Path) -> None:
     with pytest.raises(wtool.Refused, match=r"other.keras has other values; --exclude keeps the first's"):
         wtool.merge(same, method="task-arithmetic", base=other, output=out)
     assert not out.exists()
-    assert wtool.merge(same, method="linear", output=out).actions["norm/count"] == "kept from the first"
+    assert wtool.merge(same, method="linear", output=out).actions["norm/count"].text == "kept from the first"
     kept = wtool.merge([same[0], other], method="linear", exclude=["norm/count"], output=tmp_path / "kept.keras")
-    assert kept.actions["norm/count"] == "kept from the first"
+    assert kept.actions["norm/count"].text == "kept from the first"
 
 
 def test_quantised_kernels_have_to_agree(tmp_path: Path) -> None:
@@ -250,7 +251,7 @@ def test_the_command_tells_what_becomes_of_tensors(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
     told = json.loads(run("--json", "-q").stdout)
     assert (told["output"], told["method"], told["parameters"]) == ("merged.keras", "ties", 153)
-    assert [role for _, role in told["inputs"]] == ["base", "model", "model"]
+    assert [each["role"] for each in told["inputs"]] == ["base", "model", "model"]
     assert "skipped" in run().stderr
     other = run("--density", ".5")
     assert (other.returncode, other.stdout) == (1, "")
@@ -279,7 +280,7 @@ def test_statistics_are_averaged_whatever_the_method(tmp_path: Path) -> None:
         if "moving_" in path:
             expected = np.average([each[path] for each in told], axis=0, weights=[3, 1]).astype(np.float32)
             np.testing.assert_array_equal(value, expected)
-            assert done.actions[path] == "averaged"
+            assert done.actions[path].kind == "averaged"
     assert any("wtool recalibrate" in note for note in done.notes)
 
 
@@ -336,10 +337,10 @@ def test_a_base_in_the_folder_of_models_is_no_model(tmp_path: Path) -> None:
         shutil.copy(path, tmp_path)
     base = tmp_path / "ckpt-91.keras"
     done = wtool.merge(tmp_path, method="ties", base=base, dry_run=True)
-    assert [role for _, role in done.inputs] == ["base", "model", "model"]
+    assert [each.role for each in done.inputs] == ["base", "model", "model"]
     assert any("is the base, and not one of the models" in note for note in done.notes)
     by_name = wtool.merge(BLOBS[:2], method="ties", base=BLOBS[0], dry_run=True)
-    assert [role for _, role in by_name.inputs] == ["base", "model", "model"]
+    assert [each.role for each in by_name.inputs] == ["base", "model", "model"]
     assert any("a model and the base too" in note for note in by_name.notes)
 
 
@@ -361,13 +362,13 @@ def test_models_through_pipes(tmp_path: Path) -> None:
 def test_the_optimizer_starts_anew_or_follows(tmp_path: Path) -> None:
     options: dict[str, Any] = {"method": "ties", "base": BLOBS[0], "dry_run": True}
     everything = wtool.merge(BLOBS[1:3], **options).actions
-    assert everything["optimizer/iteration"] == "set to 0"
+    assert str(everything["optimizer/iteration"]) == "set to 0"
     some = wtool.merge(BLOBS[1:3], include=["hidden/*"], **options).actions
-    assert some["optimizer/iteration"] == "kept"
-    assert some["optimizer/momentum/hidden/kernel"] == "set to 0"
-    assert some["output/kernel"] == "kept from the first"
+    assert some["optimizer/iteration"].kind == "kept"
+    assert str(some["optimizer/momentum/hidden/kernel"]) == "set to 0"
+    assert str(some["output/kernel"]) == "kept from the first"
     kept = wtool.merge(BLOBS[1:3], optimizer="keep", **options).actions
-    assert kept["optimizer/iteration"] == "kept from the first"
+    assert str(kept["optimizer/iteration"]) == "kept from the first"
 
 
 def test_moving_averages_take_the_merged_values(tmp_path: Path) -> None:
@@ -389,7 +390,7 @@ def test_bytes_that_merging_does_not_touch_are_the_firsts(tmp_path: Path) -> Non
     old, new = arrays(BLOBS[1]), arrays(out)
     different = {name for name in old if old[name].tobytes() != new[name].tobytes()}
     assert len(different) == 1
-    assert sum(action.startswith("merged") for action in done.actions.values()) == 1
+    assert sum(action.kind == "merged" for action in done.actions.values()) == 1
 
 
 def test_a_copy_of_the_base_is_told_as_such(tmp_path: Path) -> None:

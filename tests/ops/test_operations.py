@@ -16,6 +16,7 @@ import wtool
 from tests.models import BLOBS, FIXTURES, ZOO, Array, arrays, changed, hdf5_bytes
 from tests.real_models import Saved, saved_files
 from wtool.checkpoint.model import Checkpoint, Tensor
+from wtool.run.action import Action
 from wtool.run.selection import by_role
 
 TRAINED, INITIAL = BLOBS[-1], BLOBS[0]
@@ -242,10 +243,10 @@ def test_zeros_are_counted_where_nothing_changes(options: dict[str, Any], tmp_pa
 
 def test_the_output_layer_is_known_even_if_it_is_not_selected(tmp_path: Path) -> None:
     (done,) = wtool.prune(TRAINED, sparsity=0.8, last_layer_scale=0.5, exclude=["output/*"], dry_run=True)
-    assert done.actions["hidden/kernel"] == "40 of 50 rewritten; 40 are zero"
+    assert done.actions["hidden/kernel"] == Action("rewritten", "40 of 50 rewritten; 40 are zero", 50, 40, 40)
     assert "no kernel of an output layer is selected" in done.notes
     (done,) = wtool.prune(TRAINED, sparsity=0.8, last_layer_scale=0.5, dry_run=True)
-    assert done.actions["output/kernel"] == "30 of 75 rewritten; 30 are zero"
+    assert str(done.actions["output/kernel"]) == "30 of 75 rewritten; 30 are zero"
     assert "the output layer's kernel is output/kernel" in done.notes
 
 
@@ -283,7 +284,7 @@ def test_biases(operation: str, keep: bool, mask: Path, tmp_path: Path) -> None:
     for name in biases:
         assert wi[name].any()
         assert result[name].tobytes() == (wi[name] if keep else np.zeros_like(wi[name])).tobytes()
-    assert done[0].actions["hidden/bias"] == ("kept" if keep else "set to 0")
+    assert str(done[0].actions["hidden/bias"]) == ("kept" if keep else "set to 0")
     same_but(INITIAL, tmp_path / "ticket.keras", {tensor.stored for tensor in kernels(mask)} | set(biases))
 
 
@@ -443,8 +444,8 @@ def test_a_dry_run_does_all_but_write(tmp_path: Path) -> None:
     (done,) = wtool.prune(source, sparsity=0.6, dry_run=True)
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
     assert (done.output, done.rewritten) == (None, 30 + 45)
-    assert done.actions["hidden/kernel"] == "30 of 50 rewritten; 30 are zero"
-    assert done.actions["optimizer/momentum/hidden/kernel"] == "0 where hidden/kernel changed"
+    assert str(done.actions["hidden/kernel"]) == "30 of 50 rewritten; 30 are zero"
+    assert done.actions["optimizer/momentum/hidden/kernel"] == Action("reset", "0 where hidden/kernel changed")
     (real,) = wtool.prune(source, sparsity=0.6)
     assert real.actions == done.actions
     assert real.output == str(tmp_path / "model-prune.keras")

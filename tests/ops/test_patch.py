@@ -471,7 +471,7 @@ def test_automatic_names_with_other_numbers(first: int, tmp_path: Path) -> None:
     (done,) = wtool.patch(DEFAULT, source=tmp_path / "other.keras", optimizer="keep", output=tmp_path / "out.keras")
     assert done.left == {}
     assert any("other numbers" in note for note in done.notes)
-    assert done.actions["dense/kernel"].startswith(f"from dense_{first}/kernel of")
+    assert str(done.actions["dense/kernel"]).startswith(f"from dense_{first}/kernel of")
     found, wanted = everything(tmp_path / "out.keras"), everything(other)
     weights = [path for path in wanted if not path.startswith("optimizer/")]
     assert same({path: found[path] for path in weights}, {path: wanted[path] for path in weights})

@@ -229,7 +229,7 @@ def test_codes_scales_settings_and_predictions_are_those_of_keras(
     quantised = quantised_by_keras(old, truth)
     assert_same_arrays(ours, truth)
     assert settings(ours) == settings(truth)
-    assert any("becomes int8 codes" in each for each in done.actions.values())
+    assert any("becomes int8 codes" in each.text for each in done.actions.values())
     if make is adapted:  # Keras codes the kernels once more when it saves
         quantised = keras.saving.load_model(truth)
     assert outputs(keras.saving.load_model(ours), x) == outputs(quantised, x)
@@ -405,7 +405,7 @@ def test_the_state_of_the_optimizer_is_left_out(tmp_path: Path) -> None:
     model.save(tmp_path / "old.keras")
     (done,) = wtool.pack(tmp_path / "old.keras", quantize="int8", output=tmp_path / "new.keras")
     assert any("the state of the optimizer is left out" in each for each in done.notes)
-    assert done.actions["optimizer/iteration"] == "is left out"
+    assert str(done.actions["optimizer/iteration"]) == "is left out"
     assert not any(name.startswith("optimizer") for name in arrays(tmp_path / "new.keras"))
     assert settings(tmp_path / "new.keras")["compile_config"] == settings(tmp_path / "old.keras")["compile_config"]
     keras.saving.load_model(tmp_path / "new.keras").fit(x, model.predict(x, verbose=0), verbose=0)

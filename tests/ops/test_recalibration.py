@@ -67,7 +67,7 @@ def test_the_same_as_in_two_steps(models: list[Path], command: str, options: dic
     assert content(folder / "one.keras") == content(folder / "two.keras")
     assert content(folder / "one.keras") != content(folder / "first.keras")
     assert done.drifts == second.layers
-    assert done.actions["bn/moving_mean"] == done.actions["bn/moving_variance"] == "set to that of the data"
+    assert str(done.actions["bn/moving_mean"]) == str(done.actions["bn/moving_variance"]) == "set to that of the data"
     assert done.actions["bn/gamma"] == first.actions["bn/gamma"]
     assert any("moving statistics" in note for note in first.notes)
     assert not any("moving statistics" in note for note in done.notes)

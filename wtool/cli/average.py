@@ -37,14 +37,14 @@ def command(paths: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -
 def _report(done: Averaged, metric: str | None) -> None:
     if done.considered:
         _print_considered(done.considered, metric)
-    for path, coefficient in done.inputs:
-        say(f"{coefficient:10.7f}  {path}")
+    for each in done.inputs:
+        say(f"{each.coefficient:10.7f}  {each.path}")
     for note in done.notes:
         say(f"note: {note}")
     if done.skipped:
         say(f"{done.output} is there already, made from the same checkpoints in the same way: skipped")
         return
-    averaged = sum(action in CALCULATED for action in done.actions.values())
+    averaged = sum(action.kind in CALCULATED for action in done.actions.values())
     what = f"{averaged} tensors averaged ({done.parameters:,} numbers), {len(done.actions) - averaged} others"
     say(f"{what}; nothing written" if done.output is None else f"{what}; written to {done.output}")
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import click
 
 from wtool.cli import options
 from wtool.cli.console import counted, say
+from wtool.cli.json_lines import print_json
 from wtool.cli.read_only import looked_at
 from wtool.errors import SEVERITIES, WtoolError, one_line
 
@@ -112,7 +112,7 @@ def _folder(folder: str, telling: Telling) -> int:
 def _told(found: Checked, telling: Telling) -> int:
     path, as_json = found.model, telling.as_json
     if as_json:
-        click.echo(json.dumps(asdict(found)))
+        print_json(found)
     for finding in () if as_json else found.findings:
         kind = f" ({finding.kind})" if finding.kind != finding.severity else ""
         where = f"{finding.where}: " if finding.where else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 
 from wtool.cli import options
 from wtool.cli.console import progress_bar, refuse_two_outputs, say, say_notes, say_passed_by, say_skipped
+from wtool.cli.json_lines import print_json
 from wtool.cli.tables import print_table
 from wtool.cli.transforming import help_of, say_failed, status_of
 from wtool.errors import one_line
@@ -36,9 +36,9 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
     counts = Counter[str]()
 
     def report(result: Converted) -> None:
-        counts[_outcome(result)] += 1
+        counts[result.outcome] += 1
         if as_json:
-            click.echo(json.dumps(_as_json(result)))
+            print_json(result)
         elif chosen["dry_run"]:
             _print_changes(result)
         if not quiet:
@@ -63,12 +63,6 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
     return status
 
 
-def _outcome(done: Converted) -> str:
-    if done.skipped:
-        return "skipped"
-    return "converted" if done.is_new else "nothing"
-
-
 def _summary(counts: Counter[str], dry_run: bool) -> str:
     """`2 converted, 1 needs you, 3 had nothing to convert`, and how many were skipped or failed, if any."""
     need = "needs you" if counts["need you"] == 1 else "need you"
@@ -80,23 +74,6 @@ def _summary(counts: Counter[str], dry_run: bool) -> str:
     told += [f"{counts['skipped']:,} were there already"] if counts["skipped"] else []
     told += [f"{counts['failed']:,} failed"] if counts["failed"] else []
     return ", ".join(told)
-
-
-def _as_json(done: Converted) -> dict[str, Any]:
-    return {
-        "model": done.model,
-        "output": done.output,
-        "outcome": _outcome(done),
-        "format": done.format,
-        "changes": [_told(each) for each in done.changes],
-        "refused": [],
-        "notes": list(done.notes),
-        "verified": done.verified,
-    }
-
-
-def _told(change: Change) -> dict[str, str]:
-    return {"layer": change.layer, "class": change.class_name, "rule": change.rule, "text": change.text}
 
 
 def _print_changes(done: Converted) -> None:
@@ -112,8 +89,7 @@ def _rows(changes: Sequence[Change]) -> list[list[str]]:
 def _say_refused(failed: Failed, refused: Sequence[Change], as_json: bool) -> None:
     """All reasons why a model cannot be converted: a line and a table, or one JSON object."""
     if as_json:
-        told = {"model": failed.model, "error": failed.error.message, "refused": [_told(each) for each in refused]}
-        click.echo(json.dumps(told))
+        print_json({"model": failed.model, "error": failed.error.message, "refused": refused})
     say(str(failed.error))
     if refused and not as_json:
         print_table(["layer", "class", "rule", "why, and what to do"], _rows(refused), is_error=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,9 +11,9 @@ import click
 from wtool.cli import options
 from wtool.cli.console import counted, is_debugging, progress_bar, refuse_two_outputs, say
 from wtool.cli.diff_table import ROWS, print_tensors
+from wtool.cli.json_lines import print_json
 from wtool.cli.streams import Unwritable, unwritable
 from wtool.errors import Usage, explained, one_line
-from wtool.io.json_text import without_nan
 
 if TYPE_CHECKING:
     from wtool.run.difference import Diff, SettingDifference
@@ -99,7 +98,7 @@ def _write_patch(a: str, b: str, as_json: bool, quiet: bool, output: str | None,
     with progress_bar("comparing", quiet) as progress:
         made = make_patch(a, b, output=output, force=force, progress=progress)
     if as_json:
-        click.echo(json.dumps(asdict(made)))
+        print_json(made)
     if not quiet:
         for note in made.notes:
             say(f"note: {note}")
@@ -111,7 +110,7 @@ def _write_patch(a: str, b: str, as_json: bool, quiet: bool, output: str | None,
 
 def _show(found: Diff, stat: bool, show_all: bool, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(without_nan({"equal": found.equal, **asdict(found)}), default=str))
+        print_json(found)
     elif stat:
         click.echo(one_line(f"{found.models[0]} and {found.models[1]}: {_counts(found)}"))
     elif not found.equal:

@@ -27,8 +27,8 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
 
 
 def _say(done: MovingAverage) -> None:
-    for path, coefficient in done.inputs:
-        say(f"{coefficient:12.7f}  {path}")
+    for each in done.inputs:
+        say(f"{each.coefficient:12.7f}  {each.path}")
     say_notes(done.model, done.notes)
     if done.skipped:
         say_skipped(done.model, done.output)

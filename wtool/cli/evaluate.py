@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wtool.cli import options
 from wtool.cli.console import quiet_import, say, say_passed_by
+from wtool.cli.json_lines import print_json
 from wtool.cli.tables import print_table
 from wtool.training.evaluate_options import Evaluate, Evaluated
 
@@ -38,7 +37,9 @@ def command(models: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
 
     def report(result: Evaluated | Failed) -> None:
         if as_json:
-            click.echo(json.dumps(_row(result)))
+            print_json(
+                result if isinstance(result, Evaluated) else {"model": result.model, "error": result.error.message}
+            )
         elif not hasattr(result, "error"):
             done.append(result)
 
@@ -57,11 +58,6 @@ def command(models: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
     if not as_json:
         say_passed_by(models)
     return status
-
-
-def _row(result: Any) -> dict[str, Any]:
-    error = getattr(result, "error", None)
-    return asdict(result) if error is None else {"model": result.model, "error": error.message}
 
 
 def _show(results: list[Any]) -> None:

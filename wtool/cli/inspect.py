@@ -13,6 +13,7 @@ from wtool.cli import options
 from wtool.cli.console import counted
 from wtool.cli.inspect_cost import InputShape, show_cost
 from wtool.cli.inspect_tables import print_layers, print_tensors
+from wtool.cli.json_lines import print_json
 from wtool.cli.read_only import each_model
 from wtool.cli.tables import print_text
 from wtool.errors import Usage, a_few, one_line
@@ -69,7 +70,7 @@ def _inspected(each_tensor: bool, as_json: bool, path: str, progress: Progress |
 
     found = inspect(path, progress)
     if as_json:
-        click.echo(json.dumps(found))
+        print_json(found)
     else:
         _show(found, each_tensor)
     return 0

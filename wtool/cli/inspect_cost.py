@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from wtool.cli.json_lines import print_json
 from wtool.cli.tables import print_table
 from wtool.errors import a_few, one_line
 
@@ -36,7 +36,7 @@ def show_cost(shapes: Sequence[tuple[int, ...]], as_json: bool, path: str, _: Pr
 
     found = cost(path, shapes)
     if as_json:
-        click.echo(json.dumps(found))
+        print_json(found)
         return 0
     inputs = " and ".join("?" if shape is None else _shape(shape) for shape in found["inputs"])
     click.echo(one_line(f"{found['path']}: {found['format']}, {found['parameters']:,} parameters"))

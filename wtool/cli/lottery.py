@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 import click
 
 from wtool.cli import options
 from wtool.cli.console import counted, quiet_import, say
+from wtool.cli.json_lines import print_json
 from wtool.cli.tables import print_table
 from wtool.training.lottery.options import Lottery, LotteryOptions, Trained
 
@@ -44,7 +43,7 @@ def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
         report = None if bar or quiet else _tell
         done = experiment(model, LotteryOptions(progress=progress, report=report, **chosen))
     if as_json:
-        click.echo(json.dumps(asdict(done)))
+        print_json(done)
     else:
         _show(done)
     if not quiet:

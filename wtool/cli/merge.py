@@ -34,14 +34,14 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
 
 
 def _report(done: Merged) -> None:
-    for path, role in done.inputs:
-        say(f"{role:5}  {path}")
+    for each in done.inputs:
+        say(f"{each.role:5}  {each.path}")
     for note in done.notes:
         say(f"note: {note}")
     if done.skipped:
         say(f"{done.output} is there already, made from the same models in the same way: skipped")
         return
-    count = sum(action.startswith(CALCULATED) for action in done.actions.values())
+    count = sum(action.kind in CALCULATED for action in done.actions.values())
     seed = "" if done.seed is None else f"; seed {done.seed}"
     what = f"{count} tensors merged by {done.method} ({done.parameters:,} numbers), {len(done.actions) - count} others"
     say(f"{what}{seed}; nothing written" if done.output is None else f"{what}{seed}; written to {done.output}")

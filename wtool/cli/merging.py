@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
-
 from wtool.cli.console import progress_bar, refuse_two_outputs
 from wtool.cli.doctor import say_diagnosis
+from wtool.cli.json_lines import print_json
 from wtool.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -49,9 +46,9 @@ def merged(
         done = operation(models, progress=progress, diagnosed=diagnosed, **words)
     is_plan = bool(chosen["dry_run"])
     if as_json:
-        click.echo(json.dumps(asdict(done)))
+        print_json(done)
     elif is_plan:
-        print_table(["tensor", "what would become of it"], list(done.actions.items()))
+        print_table(["tensor", "what would become of it"], [[path, str(each)] for path, each in done.actions.items()])
     if done.drifts and not as_json and (is_plan or not quiet):
         from wtool.cli.recalibrate import print_drifts
 

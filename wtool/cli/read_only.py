@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from wtool.cli.console import is_debugging, progress_bar, say, say_passed_by, status_of_error
+from wtool.cli.json_lines import print_json
 from wtool.errors import WtoolError, explained, one_line
 
 if TYPE_CHECKING:
@@ -58,6 +56,6 @@ def looked_at(
             raise
         told = explained(error).about(path)
         if told_as is not None:
-            click.echo(json.dumps({told_as: path, "error": told.message}))
+            print_json({told_as: path, "error": told.message})
         say(str(told))
         return status_of_error(told)

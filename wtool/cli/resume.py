@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wtool.cli import options
 from wtool.cli.console import counted, quiet_import, refuse_two_outputs, say, say_notes, say_skipped
+from wtool.cli.json_lines import print_json
 from wtool.training.resume_options import Resume, Resumed
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
         from wtool.training.resume import resume
     done = resume(model, training)
     if as_json:
-        click.echo(json.dumps(asdict(done)))
+        print_json(done)
     if not quiet:
         _say(done)
     return 0 if done.signal is None else 128 + done.signal

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -12,6 +10,7 @@ import click
 from wtool.cli import options
 from wtool.cli.console import quiet_import, refuse_two_outputs, say, say_passed_by
 from wtool.cli.doctor import say_diagnosis
+from wtool.cli.json_lines import print_json
 from wtool.cli.tables import print_table
 from wtool.cli.transforming import help_of
 from wtool.training.soups.options import Soup, Souped, Tasted
@@ -36,7 +35,7 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
     report = None if quiet else _say_score
     done = soup(models, report=report, diagnosed=None if as_json else partial(say_diagnosis, quiet), **chosen)
     if as_json:
-        click.echo(json.dumps(asdict(done)))
+        print_json(done)
     elif chosen["dry_run"]:
         rows = [[path, f"{done.alone[path]:.6g}", "in" if path in done.soup else ""] for path in done.alone]
         print_table(["model", f"{done.metric} alone", "soup"], rows, right=[1])

@@ -34,7 +34,7 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
 def _show(result: Swapped, is_error: bool) -> None:
     """The tables of a dry run: layers and tensors, and what rotation does."""
     click.echo(one_line(result.model), err=is_error)
-    rows = [*result.layers.items(), *result.tensors.items()]
+    rows = [*result.layers.items(), *((path, str(each)) for path, each in result.tensors.items())]
     print_table(["layer or tensor", "what would become of it"], rows, is_error=is_error)
     if result.rho:
         print_table(["rotated layer", "rho: min", "median", "max"], _rho(result), right=(1, 2, 3), is_error=is_error)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +18,7 @@ from wtool.cli.console import (
     say_skipped,
     status_of_error,
 )
+from wtool.cli.json_lines import print_json
 from wtool.cli.tables import print_table
 from wtool.errors import Usage, WtoolError, one_line
 from wtool.option import described
@@ -90,7 +89,7 @@ def run(
 
     def report(result: Any) -> None:
         if as_json:
-            click.echo(json.dumps(asdict(result)))
+            print_json(result)
         elif dry_run or (show_always and not quiet):
             (show or _show_tensors)(result, not dry_run)
         if not quiet:
@@ -105,7 +104,8 @@ def run(
 
 def _show_tensors(result: Any, is_error: bool) -> None:
     click.echo(one_line(result.model), err=is_error)
-    print_table(["tensor", "what would become of it"], list(result.actions.items()), is_error=is_error)
+    rows = [[path, str(each)] for path, each in result.actions.items()]
+    print_table(["tensor", "what would become of it"], rows, is_error=is_error)
 
 
 def status_of(
@@ -148,7 +148,7 @@ def status_of(
 def say_failed(failed: Failed, as_json: bool) -> None:
     """That a model failed: a line on standard error, and an object on standard output for whom reads JSON."""
     if as_json:
-        click.echo(json.dumps({"model": failed.model, "error": failed.error.message}))
+        print_json({"model": failed.model, "error": failed.error.message})
     say(str(failed.error))
 
 

@@ -26,6 +26,7 @@ from wtool.ops.recalibration import drifts_of, recalibrated_after
 from wtool.ops.series import Choice, best, newest
 from wtool.run.averaging import Averaging
 from wtool.run.derive import Derived, derive
+from wtool.run.input_model import InputModel
 from wtool.run.plan import Plan
 from wtool.run.target import Goal, goal_of, one_place, result_name
 from wtool.transforms.power import exponent_of
@@ -114,7 +115,7 @@ def _long_before(checkpoints: Sequence[Checkpoint], times: Sequence[int]) -> lis
 def _told(work: Averaging, plan: Plan, goal: Goal, derived: Derived, notes: Sequence[str]) -> Averaged:
     """What was done; of a result that was there already, what went into it."""
     operands = plan.operations[0].operands
-    inputs = tuple((each.checkpoint.name, each.told["coefficient"]) for each in operands)
+    inputs = tuple(InputModel(each.checkpoint.name, each.role, each.told["coefficient"]) for each in operands)
     if derived.there is not None:
         return Averaged(goal.path, inputs, {}, 0, tuple(notes), skipped=True)
     checkpoints, actions = [each.checkpoint for each in operands], derived.actions
@@ -124,7 +125,7 @@ def _told(work: Averaging, plan: Plan, goal: Goal, derived: Derived, notes: Sequ
         None if goal.dry_run else goal.path,
         inputs,
         actions,
-        sum(prod(tensor.shape) for tensor in plan.base.weights if actions[tensor.path] in CALCULATED),
+        sum(prod(tensor.shape) for tensor in plan.base.weights if actions[tensor.path].kind in CALCULATED),
         (*notes, *replacing(goal.path, checkpoints), *derived.notes, *same, *work.kept_but_different()),
         drifts=drifts_of(derived),
     )

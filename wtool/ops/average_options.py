@@ -9,7 +9,9 @@ from typing import Any
 from wtool.choices import MODES, ORDERS, STATISTICS_OF_AVERAGES
 from wtool.errors import Usage
 from wtool.option import Checked, argument, like, option
+from wtool.run.action import Action
 from wtool.run.diagnosis import Diagnosis
+from wtool.run.input_model import InputModel
 from wtool.run.options import Execution, Output, Selection
 from wtool.training.recalibrate_options import Afterwards, Drift
 from wtool.training.resume_options import Resume
@@ -135,7 +137,7 @@ class Average(Checked):
 
 
 CALCULATED = ("averaged", "pooled")
-"""What becomes of tensors that take new values."""
+"""Kinds of what becomes of tensors that take new values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ class Averaged:
 
     Attributes:
         output: path of the new checkpoint, `-` for standard output; None after a dry run.
-        inputs: path and coefficient of each checkpoint, oldest first; the coefficients add up to 1.
+        inputs: the checkpoints with their coefficients, oldest first.
         actions: path of each tensor of the newest checkpoint -> what becomes of it.
         parameters: how many numbers were averaged.
         notes: what is worth knowing, one line each.
@@ -171,8 +173,8 @@ class Averaged:
     """
 
     output: str | None
-    inputs: tuple[tuple[str, float], ...]
-    actions: dict[str, str]
+    inputs: tuple[InputModel, ...]
+    actions: dict[str, Action]
     parameters: int
     notes: tuple[str, ...]
     skipped: bool = False

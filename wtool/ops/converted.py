@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from wtool.errors import WtoolError
 from wtool.schema.upgrade.upgraded import Change
@@ -32,6 +33,15 @@ class Converted:
     changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
     verified: str | None = None
+
+    TOLD: ClassVar = ("outcome",)
+
+    @property
+    def outcome(self) -> Literal["converted", "skipped", "nothing"]:
+        """What came of the model: `nothing` where there was nothing to convert."""
+        if self.skipped:
+            return "skipped"
+        return "converted" if self.is_new else "nothing"
 
 
 class Unconvertible(WtoolError):

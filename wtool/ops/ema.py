@@ -19,6 +19,7 @@ from wtool.ops.ema_options import Ema
 from wtool.ops.functions import function_of, given_of
 from wtool.run.batch import check_words, do_all, tasks_of, words_of
 from wtool.run.derive import derive
+from wtool.run.input_model import InputModel
 from wtool.run.moving_average import MovingAverage
 from wtool.run.optimizer_averages import TakingAverages
 from wtool.run.options import Unseeded
@@ -62,7 +63,8 @@ def _of_snapshots(words: Sequence[str], sigma_rel: float, step: int | None, how:
         except WtoolError as error:
             raise error.about(plan.base.name) from None
         shares = [float(each) for each in work.fit.coefficients]
-        inputs = tuple((each.name, share) for each, share in zip(work.snapshots, shares, strict=True))
+        pairs = zip(work.snapshots, shares, strict=True)
+        inputs = tuple(InputModel(each.name, "averaged", share) for each, share in pairs)
         written = None if goal.dry_run else goal.path
         notes = (*passed_by, *work.notes())
         if derived.there is not None:

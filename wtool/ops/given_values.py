@@ -16,6 +16,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array, dtype_of, is_floating, round_into
 from wtool.errors import Refused, Usage
 from wtool.io.npy import NpyFile, open_npy
+from wtool.run.action import Action
 from wtool.run.pipeline import Edit
 
 FILE = "@"
@@ -43,10 +44,11 @@ class Given:
     told: Any
 
     @property
-    def action(self) -> str:
-        """What becomes of the tensors, in words."""
+    def action(self) -> Action:
+        """What becomes of the tensors."""
         number = self.value
-        return f"set to {number:g}" if isinstance(number, float) else f"set to the array in {number.source.name}"
+        told = f"{number:g}" if isinstance(number, float) else f"the array in {number.source.name}"
+        return Action("set", f"set to {told}")
 
 
 def words_in(words: Sequence[str]) -> Words:

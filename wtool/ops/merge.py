@@ -24,6 +24,7 @@ from wtool.ops.recalibration import drifts_of, recalibrated_after
 from wtool.run.batch import fresh_seed, words_of
 from wtool.run.by_method import ByMethod
 from wtool.run.derive import Derived, derive
+from wtool.run.input_model import InputModel
 from wtool.run.plan import Plan
 from wtool.run.target import Goal, goal_of, one_place, result_name
 from wtool.transforms.merging.registry import METHODS
@@ -94,7 +95,7 @@ def _without_base(named: Named, base: str | None) -> tuple[list[str], list[str]]
 def _told(work: ByMethod, plan: Plan, goal: Goal, derived: Derived, notes: Sequence[str]) -> Merged:
     """What was done; of a result that was there already, what went into it."""
     operands = plan.operations[0].operands
-    inputs = tuple((each.checkpoint.name, each.role) for each in operands)
+    inputs = tuple(InputModel(each.checkpoint.name, each.role) for each in operands)
     if derived.there is not None:
         return Merged(goal.path, work.method.name, inputs, derived.there.seed, {}, 0, tuple(notes), skipped=True)
     actions = derived.actions
@@ -108,7 +109,7 @@ def _told(work: ByMethod, plan: Plan, goal: Goal, derived: Derived, notes: Seque
         inputs,
         work.seed if work.method.is_random else None,
         actions,
-        sum(prod(each.shape) for each in plan.base.weights if actions[each.path].startswith(CALCULATED)),
+        sum(prod(each.shape) for each in plan.base.weights if actions[each.path].kind in CALCULATED),
         (*notes, *replacing(goal.path, checkpoints), *derived.notes, *same, *work.kept_but_different()),
         drifts=drifts_of(derived),
     )

@@ -9,7 +9,9 @@ from typing import Any
 from wtool.choices import SCOPES, STATISTICS_OF_MERGES
 from wtool.ops.average_options import Average
 from wtool.option import Checked, like, option, told
+from wtool.run.action import Action
 from wtool.run.diagnosis import Diagnosis
+from wtool.run.input_model import InputModel
 from wtool.run.options import Execution, Output, Seed
 from wtool.training.recalibrate_options import Drift
 from wtool.transforms.merging.registry import METHODS, RESCALES
@@ -132,7 +134,7 @@ class Merged:
     Attributes:
         output: path of the new model, `-` for standard output; None after a dry run.
         method: how the models were merged.
-        inputs: path of each file, and what it is to the merge: `base` or `model`.
+        inputs: the models, each with its role in the merge: `base` or `model`.
         seed: of the random numbers; None where none were drawn.
         actions: path of each tensor of the first model -> what becomes of it.
         parameters: how many numbers were merged.
@@ -144,9 +146,9 @@ class Merged:
 
     output: str | None
     method: str
-    inputs: tuple[tuple[str, str], ...]
+    inputs: tuple[InputModel, ...]
     seed: int | None
-    actions: dict[str, str]
+    actions: dict[str, Action]
     parameters: int
     notes: tuple[str, ...]
     skipped: bool = False

@@ -16,6 +16,7 @@ from wtool.dtypes import is_floating
 from wtool.errors import Refused, a_few
 from wtool.ops.conversion import Recipe, kept_model
 from wtool.ops.quantised_matrices import Matrix, matrix_of
+from wtool.run.action import Action
 from wtool.run.changes import Changes
 from wtool.schema.config import Node, read_architecture
 from wtool.schema.quantising import ATTENTION, Target, groupings, targets, with_quantised
@@ -55,10 +56,14 @@ def quantised(base: Checkpoint) -> Changes:
     composition = replace(
         made, config=config, keras_version=base.keras_version, variables=_variables(base, made, layers)
     )
-    actions = {each.tensor.path: f"becomes int8 codes with {prod(each.grouping.shape):,} scales" for each in matrices}
-    actions |= {slot.path: "is left out" for slot in base.slots}
+    actions = {each.tensor.path: _action(each) for each in matrices}
+    actions |= {slot.path: Action("removed", "is left out") for slot in base.slots}
     notes = (*_lost(base), *_errors(base, matrices), *_attention(layers), *(f"not quantised: {each}" for each in stay))
     return Changes(composition=composition, actions=actions, notes=notes)
+
+
+def _action(matrix: Matrix) -> Action:
+    return Action("quantised", f"becomes int8 codes with {prod(matrix.grouping.shape):,} scales")
 
 
 def _config(base: Checkpoint) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from wtool.graphs.values import Values, new_shape
 from wtool.ops.swapped import Swapped
 from wtool.ops.verification import verified
 from wtool.ops.whole_model import graph_of_keras, refuse_without_layers
+from wtool.run.action import REMOVED, Action
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
 from wtool.run.plan import Operand, Operation, Plan
@@ -108,18 +109,18 @@ class Swaps(Changes):
     changed: Changed
 
 
-def _told(base: Checkpoint, changed: Changed, structure: Structure) -> dict[str, str]:
+def _told(base: Checkpoint, changed: Changed, structure: Structure) -> dict[str, Action]:
     """What becomes of the tensors."""
     found = {}
     for tensor in base.weights:
         if tensor.path in changed.values.edits:
             new = new_shape(tensor, changed.values.edits[tensor.path])
-            found[tensor.path] = f"{_shown(tensor.shape)} becomes {_shown(new)}"
+            found[tensor.path] = Action("reshaped", f"{_shown(tensor.shape)} becomes {_shown(new)}")
         elif tensor.path not in structure.paths:
-            found[tensor.path] = "left out"
+            found[tensor.path] = REMOVED
     for layer, variables in changed.values.added.items():
         for name, each in variables.items():
-            found[f"{layer}/{name}"] = f"new, {_shown(each.shape)}"
+            found[f"{layer}/{name}"] = Action("added", f"new, {_shown(each.shape)}")
     return found
 
 

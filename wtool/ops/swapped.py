@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from wtool.run.action import Action
+
 
 @dataclass(frozen=True, slots=True)
 class Swapped:
@@ -29,7 +31,7 @@ class Swapped:
     skipped: bool = False
     seed: int | None = None
     layers: dict[str, str] = field(default_factory=dict)
-    tensors: dict[str, str] = field(default_factory=dict)
+    tensors: dict[str, Action] = field(default_factory=dict)
     rho: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     parameters: tuple[int, int] | None = None
     same: bool | None = None

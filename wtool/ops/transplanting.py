@@ -17,10 +17,11 @@ from wtool.ops.counterparts import counterparts, with_names_of
 from wtool.ops.given_values import Given, Words, edits_of, notes_of, opened
 from wtool.ops.renaming import Renamed, composed, relabelled, renamed
 from wtool.run import optimizer_rule
+from wtool.run.action import KEPT, Action
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
 from wtool.run.patched import Patched
-from wtool.run.patching import KEPT, NAME
+from wtool.run.patching import NAME
 from wtool.run.pipeline import Edit
 from wtool.run.plan import Operand, Operation, Plan
 from wtool.run.progress import Passes
@@ -163,9 +164,10 @@ def _slots(mode: str, base: Checkpoint, edits: Mapping[str, Edit]) -> optimizer_
     return (optimizer_rule.anew if mode == "reset" or is_all else optimizer_rule.followed)(base, edits)
 
 
-def _origin(edit: Edit, path: str, other: Checkpoint) -> str:
+def _origin(edit: Edit, path: str, other: Checkpoint) -> Action:
     source = edit.inputs[1]
-    return f"from {other.name}" if source is None or source.path == path else f"from {source.path} of {other.name}"
+    where = "" if source is None or source.path == path else f"{source.path} of "
+    return Action("taken", f"from {where}{other.name}")
 
 
 def _taken(

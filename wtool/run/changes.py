@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array
+from wtool.run.action import Action
 from wtool.run.pipeline import Apply, Edit
 
 if TYPE_CHECKING:
@@ -31,8 +32,10 @@ class Count:
     rewritten: int = 0
     zeros: int = 0
 
-    def __str__(self) -> str:
-        return f"{self.rewritten:,} of {self.selected:,} rewritten; {self.zeros:,} are zero"
+    def action(self) -> Action:
+        """What became of the tensor; right only after its edit was done."""
+        told = f"{self.rewritten:,} of {self.selected:,} rewritten; {self.zeros:,} are zero"
+        return Action("rewritten", told, self.selected, self.rewritten, self.zeros)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +51,7 @@ class Changes:
         casts: arrays that get another number type, beside edits.
         uncounted: path of a tensor -> the same edit without counting, where an edit counts.
         counts: path of each tensor that the operation is about -> what its edit counts; empty where nothing is counted.
-        actions: path of each tensor -> what becomes of it, in words.
+        actions: path of each tensor -> what becomes of it, without what is counted.
         notes: what is worth knowing, one line each.
         parameters: further parameters of the operation's record, known only now.
         more: further keys of the operation's record.
@@ -62,7 +65,7 @@ class Changes:
     casts: Casts = field(default_factory=dict)
     uncounted: Mapping[str, Edit] = field(default_factory=dict)
     counts: Mapping[str, Count] = field(default_factory=dict)
-    actions: Mapping[str, str] = field(default_factory=dict)
+    actions: Mapping[str, Action] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, Any] = field(default_factory=dict)
@@ -70,6 +73,11 @@ class Changes:
     def total(self, what: str) -> int:
         """A count over all tensors that the operation is about; `what` is one of `COUNTED`."""
         return sum(getattr(each, what) for each in self.counts.values())
+
+    def told(self) -> dict[str, Action]:
+        """Path of each tensor -> what became of it; right only after the edits were done."""
+        counted = {path: each.action() for path, each in self.counts.items() if path in self.actions}
+        return {**self.actions, **counted}
 
     def counted(self) -> dict[str, int]:
         """All counts; right only after the edits were done."""

@@ -10,6 +10,7 @@ from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.patch import Rewrite, rewrite
 from wtool.io.places import Target
 from wtool.run import pipeline
+from wtool.run.action import Action
 from wtool.run.changes import Changes
 from wtool.run.done import made_before
 from wtool.run.plan import Plan, WorkedOut
@@ -38,8 +39,8 @@ class Derived:
         return change
 
     @property
-    def actions(self) -> dict[str, str]:
-        """Path of each tensor -> what becomes of it, in words: what the last operation says that changes it."""
+    def actions(self) -> dict[str, Action]:
+        """Path of each tensor -> what becomes of it: what the last operation says that changes it."""
         return {path: action for change in self.changes for path, action in change.actions.items()}
 
     @property

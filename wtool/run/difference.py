@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,8 @@ class TensorDifference:
     values: ValueDifference | None
     is_dtype_forced: bool = False
 
+    TOLD: ClassVar = ("is_different",)
+
     @property
     def is_different(self) -> bool:
         """Whether shape or dtype differ, or values by more than the tolerance."""
@@ -121,6 +123,8 @@ class Diff:
     slots_removed: tuple[str, ...] = ()
     training: tuple[SettingDifference, ...] = ()
     notes: tuple[str, ...] = ()
+
+    TOLD: ClassVar = ("equal",)
 
     @property
     def equal(self) -> bool:

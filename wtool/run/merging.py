@@ -15,6 +15,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array
 from wtool.errors import Refused, Usage, a_few
 from wtool.run import optimizer_rule, pipeline, statistics
+from wtool.run.action import Action, Kind
 from wtool.run.changes import Changes, Edited
 from wtool.run.matching import Match, match
 from wtool.run.operand_data import MergedTensor, OperandData
@@ -39,7 +40,7 @@ class Words:
     """What a merge calls what it does.
 
     Attributes:
-        merged: what becomes of a tensor, `averaged`.
+        merged: kind of what becomes of a tensor, `averaged`.
         result: what a tensor is then, `average`.
         keeper: the checkpoint that gives the result its format, configuration and optimizer, `the newest`.
         others: the other checkpoints, `older checkpoints`.
@@ -47,7 +48,7 @@ class Words:
         alone: a note on a merge of a single checkpoint; none, if empty.
     """
 
-    merged: str
+    merged: Kind
     result: str
     keeper: str
     others: str
@@ -55,9 +56,9 @@ class Words:
     alone: str = ""
 
     @property
-    def kept(self) -> str:
+    def kept(self) -> Action:
         """What becomes of a tensor that the result has from one checkpoint."""
-        return f"kept from {self.keeper}"
+        return Action("kept", f"kept from {self.keeper}")
 
     def kept_but_different(self, paths: Iterable[str]) -> list[str]:
         """A note on tensors that had to be kept although the checkpoints disagree."""
@@ -188,7 +189,7 @@ def _is_state(tensor: Tensor) -> bool:
 
 def _decided(
     work: Merging, data: OperandData, chosen: Sequence[Tensor]
-) -> tuple[dict[str, tuple[Edit | None, str]], list[str]]:
+) -> tuple[dict[str, tuple[Edit | None, Action]], list[str]]:
     """Path of each chosen tensor -> its edit (None where it is kept) and what becomes of it; and notes.
 
     A tensor that is a copy of another one changes like that.
@@ -200,23 +201,23 @@ def _decided(
     of_method = [sites[path] for path in dict.fromkeys(origins.values())]
     recipe = work.prepare(replace(data, sites=of_method))
     prepared = recipe.prepared
-    found: dict[str, tuple[Edit | None, str]] = {}
+    found: dict[str, tuple[Edit | None, Action]] = {}
     nonfinite = None if work.allow_nonfinite else work.words.nonfinite
     for tensor in own:
         origin = origins[tensor.path]
         made = MergedTensor(
             data, sites[tensor.path], tensor, prepared.combines[origin], work.step, work.words.result, nonfinite
         )
-        action = f"{work.words.merged}{recipe.told(sites[origin])}"
+        action = Action(work.words.merged, f"{work.words.merged}{recipe.told(sites[origin])}")
         found[tensor.path] = made.edit(origin in prepared.whole), action
     of_statistics = statistics.decided(work.bn, followed, sites, recipe.shares, data.read)
     for tensor in followed:
-        combine, action = of_statistics[tensor.path]
+        combine, kind = of_statistics[tensor.path]
         if combine is None:
             found[tensor.path] = None, work.words.kept
             continue
         made = MergedTensor(data, sites[tensor.path], tensor, combine, CACHE_BLOCK, "average", nonfinite)
-        found[tensor.path] = made.edit(is_whole=False), action
+        found[tensor.path] = made.edit(is_whole=False), Action(kind, kind)
     is_worth_a_note = len(data.checkpoints) > 1 and not work.recalibrates
     told = statistics.notes(work.bn, chosen, work.words.keeper) if is_worth_a_note else []
     return found, [*prepared.notes, *told]

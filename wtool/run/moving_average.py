@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from wtool.run.action import Action
+from wtool.run.input_model import InputModel
+
 
 @dataclass(frozen=True, slots=True)
 class MovingAverage:
@@ -16,8 +19,7 @@ class MovingAverage:
         selected: how many values have averages.
         rewritten: how many of them differ from the model's own.
         zeros: how many of them are zero now.
-        inputs: path and coefficient of each snapshot, oldest first; the coefficients add up to 1. Empty for averages
-            of an optimizer.
+        inputs: the snapshots with their coefficients, oldest first. Empty for averages of an optimizer.
         error: how far the weighting of training steps is from the one that was asked for: the norm of the difference,
             relative to the norm of the weighting that was asked for. None for averages of an optimizer.
         actions: path of each tensor -> what became of it.
@@ -30,7 +32,7 @@ class MovingAverage:
     selected: int = 0
     rewritten: int = 0
     zeros: int = 0
-    inputs: tuple[tuple[str, float], ...] = ()
+    inputs: tuple[InputModel, ...] = ()
     error: float | None = None
-    actions: dict[str, str] = field(default_factory=dict)
+    actions: dict[str, Action] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ from wtool.checkpoint.optimizer.averages import WeightAverage, averages_of
 from wtool.dtypes import Array
 from wtool.errors import Refused, Usage, a_few
 from wtool.run import optimizer_rule
+from wtool.run.action import KEPT, Action
 from wtool.run.changes import COUNTED, Changes, Count, Edited
 from wtool.run.derive import Derived
 from wtool.run.moving_average import MovingAverage
@@ -77,7 +78,7 @@ class TakingAverages:
             selected=change.total("selected"),
             rewritten=rewritten,
             zeros=change.total("zeros"),
-            actions={path: str(change.counts.get(path, action)) for path, action in change.actions.items()},
+            actions=change.told(),
             notes=(*change.notes, *(_moved(plan.base) if rewritten else (EQUAL,))),
         )
 
@@ -137,9 +138,9 @@ def _checked(base: Checkpoint, averages: Mapping[str, WeightAverage]) -> Mapping
     return averages
 
 
-def _action(tensor: Tensor, averages: Mapping[str, WeightAverage]) -> str:
+def _action(tensor: Tensor, averages: Mapping[str, WeightAverage]) -> Action:
     original = tensor.copy_of or tensor.path
-    return f"as {original}" if original in averages else "kept"
+    return Action("follows", f"as {original}") if original in averages else KEPT
 
 
 New = Callable[[Array, int, int], Array]
@@ -179,7 +180,7 @@ def _slots(
     if optimizer == "keep":
         is_off = any(each.beta is not None for each in averages.values())
         note = "the schedule-free optimizer is kept as it was: training goes on from averages that are not its own"
-        return optimizer_rule.Restart((), {each.path: "kept" for each in base.slots}, (note,) if is_off else ())
+        return optimizer_rule.Restart((), {each.path: KEPT for each in base.slots}, (note,) if is_off else ())
     if optimizer == "reset":
         return optimizer_rule.anew(base, rewritten)
     weights = {tensor.path: tensor for tensor in base.weights if tensor.path in averages}

@@ -17,6 +17,7 @@ import numpy as np
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array, dtype_of, is_floating
 from wtool.errors import a_few
+from wtool.run.action import KEPT, Action
 from wtool.run.pipeline import Apply, Edit
 from wtool.schema.optimizers import is_setting, rule_of
 from wtool.transforms.change import Change, put
@@ -27,7 +28,7 @@ class Restart:
     """Edits of optimizer variables, path -> what becomes of it, and what is worth knowing."""
 
     edits: tuple[Edit, ...]
-    actions: dict[str, str]
+    actions: dict[str, Action]
     notes: tuple[str, ...]
 
 
@@ -42,7 +43,7 @@ def anew(checkpoint: Checkpoint, rewritten: Mapping[str, Edit]) -> Restart:
     """
     unknown = [tensor.path for tensor in checkpoint.slots if _is_unknown(tensor, rewritten)]
     if unknown:
-        actions = {tensor.path: "kept: not understood" for tensor in checkpoint.slots}
+        actions = {tensor.path: Action("kept", "kept: not understood") for tensor in checkpoint.slots}
         note = f"the optimizer is kept as it is: the file does not tell what {a_few(unknown)} are to it"
         return Restart((), actions, (f"{note}; --optimizer drop leaves it out",))
     edits, actions = _edits((tensor, _restarted(tensor, rewritten)) for tensor in checkpoint.slots)
@@ -83,15 +84,15 @@ def _following_values(
 ) -> Decision:
     slot = tensor.slot
     if slot is None or slot.weight is None or slot.weight not in changes:
-        return None, "kept"
+        return None, KEPT
     if tensor.shape != weights[slot.weight].shape:
-        return None, "kept"
+        return None, KEPT
     change, becomes = changes[slot.weight], rule_of(slot.name).rewritten
     if becomes == "weight":
-        return Edit(tensor, (tensor,), partial(_changed, change)), f"the new values of {slot.weight}"
+        return Edit(tensor, (tensor,), partial(_changed, change)), Action("follows", f"the new values of {slot.weight}")
     if becomes == "zero":
-        return Edit(tensor, (tensor,), partial(_forgotten, change)), f"0 where {slot.weight} changed"
-    return None, "kept"
+        return Edit(tensor, (tensor,), partial(_forgotten, change)), Action("reset", f"0 where {slot.weight} changed")
+    return None, KEPT
 
 
 def _changed(change: Callable[[int, int], Change], blocks: Sequence[Array], start: int, stop: int) -> Array:
@@ -104,10 +105,10 @@ def _forgotten(change: Callable[[int, int], Change], blocks: Sequence[Array], st
     return blocks[0]
 
 
-Decision = tuple["Edit | None", str]
+Decision = tuple["Edit | None", Action]
 
 
-def _edits(decided: Iterable[tuple[Tensor, Decision]]) -> tuple[tuple[Edit, ...], dict[str, str]]:
+def _edits(decided: Iterable[tuple[Tensor, Decision]]) -> tuple[tuple[Edit, ...], dict[str, Action]]:
     decisions = list(decided)
     edits = tuple(edit for _, (edit, _) in decisions if edit is not None)
     return edits, {tensor.path: action for tensor, (_, action) in decisions}
@@ -140,29 +141,29 @@ def _takes_values(tensor: Tensor, rewritten: Mapping[str, Edit]) -> bool:
 def _restarted(tensor: Tensor, rewritten: Mapping[str, Edit]) -> Decision:
     slot = tensor.slot
     if slot is None or is_setting(slot.name) or (slot.name == "unknown" and is_floating(tensor.dtype)):
-        return None, "kept"
+        return None, KEPT
     if rule_of(slot.name).rewritten == "weight":
         return _averaged(tensor, rewritten)
-    return Edit(tensor, (), _constant(tensor, slot.initial)), f"set to {slot.initial:g}"
+    return Edit(tensor, (), _constant(tensor, slot.initial)), Action("reset", f"set to {slot.initial:g}")
 
 
 def _following(tensor: Tensor, rewritten: Mapping[str, Edit]) -> Decision:
     slot = tensor.slot
     if slot is None or slot.weight not in rewritten:
-        return None, "kept"
+        return None, KEPT
     if rule_of(slot.name).rewritten == "weight" and _takes_values(tensor, rewritten):
         return _averaged(tensor, rewritten)
     if rule_of(slot.name).rewritten == "zero":
-        return Edit(tensor, (), _constant(tensor, 0.0)), "set to 0"
-    return None, "kept"
+        return Edit(tensor, (), _constant(tensor, 0.0)), Action("reset", "set to 0")
+    return None, KEPT
 
 
 def _averaged(tensor: Tensor, rewritten: Mapping[str, Edit]) -> Decision:
     """A moving average of a weight takes the weight's new values."""
     weight = tensor.slot.weight if tensor.slot else None
     if weight is None or weight not in rewritten:
-        return None, "kept"
-    return replace(rewritten[weight], target=tensor), f"as the new {weight}"
+        return None, KEPT
+    return replace(rewritten[weight], target=tensor), Action("follows", f"as the new {weight}")
 
 
 def _constant(tensor: Tensor, value: float) -> Apply:

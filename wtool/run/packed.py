@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from wtool.run.action import Action
+
 
 @dataclass(frozen=True, slots=True)
 class Packed:
@@ -17,7 +19,7 @@ class Packed:
         after: bytes of the result's files; None after a dry run, and for standard output.
         gzip: about how many bytes `gzip -9` would make of the model's files, which Keras could not load; None where
             nothing was done.
-        actions: path of each tensor -> what becomes of it, in words.
+        actions: path of each tensor -> what becomes of it.
         notes: what is worth knowing, one line each.
     """
 
@@ -27,5 +29,5 @@ class Packed:
     before: int = 0
     after: int | None = None
     gzip: int | None = None
-    actions: dict[str, str] = field(default_factory=dict)
+    actions: dict[str, Action] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from wtool.checkpoint.model import GZIP, Checkpoint
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.errors import Refused
 from wtool.io.gzip_size import gzip_size
+from wtool.run.action import Action
 from wtool.run.cast import casts_of, in_storage, refuse_dtype, under_policies
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
@@ -113,7 +114,7 @@ class Packing:
         words = {"gzip": "is deflated where that saves bytes", "none": "is stored plain"}[self.compression]
         casts = derived.change.casts
         actions = {
-            each.path: words if cast is None else f"becomes {cast.new}, and {words}"
+            each.path: Action("stored", words) if cast is None else Action("recast", f"becomes {cast.new}, and {words}")
             for each in plan.base.tensors
             for cast in (casts.get((each.shard, each.stored)),)
         }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from wtool.run.action import Action
+
 
 @dataclass(frozen=True, slots=True)
 class Patched:
@@ -24,5 +26,5 @@ class Patched:
     skipped: bool = False
     taken: tuple[str, ...] = ()
     left: dict[str, str] = field(default_factory=dict)
-    actions: dict[str, str] = field(default_factory=dict)
+    actions: dict[str, Action] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from wtool.checkpoint.patch_file import Differences, Patch, open_patch
 from wtool.checkpoint.patch_text import Architecture, Values
 from wtool.dtypes import Array
 from wtool.errors import Refused, a_few
+from wtool.run.action import ADDED, KEPT, PATCHED, REMOVED, Action
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
 from wtool.run.patched import Patched
@@ -70,9 +71,6 @@ class Patching:
         return Patched(task.model, task.output, taken=taken, actions=dict(changes.actions), notes=changes.notes)
 
 
-KEPT = "kept"
-
-
 def _changes(patch: Patch, edited: Edited, passes: Passes) -> Changes:
     """What a patch makes of a checkpoint.
 
@@ -82,13 +80,13 @@ def _changes(patch: Patch, edited: Edited, passes: Passes) -> Changes:
     base, told = edited.base, patch.told
     named, more = _checked(base, patch, passes)
     edits = [_Patched(patch, path, new).edit(named[path]) for path, (_, new) in told.changed.items()]
-    actions = {tensor.path: "patched" if path in told.changed else KEPT for path, tensor in named.items()}
+    actions = {tensor.path: PATCHED if path in told.changed else KEPT for path, tensor in named.items()}
     notes = (*base.notes, *more)
     if told.before.training != told.after.training:
         return _compiled(base, patch, edits, Changes(actions=actions, notes=notes))
     if told.after.architecture is None:
         return Changes(tuple(edits), actions=actions, notes=notes)
-    actions |= dict.fromkeys(told.before.tensors, "left out") | dict.fromkeys(told.after.tensors, "new")
+    actions |= dict.fromkeys(told.before.tensors, REMOVED) | dict.fromkeys(told.after.tensors, ADDED)
     return _composed(base, patch, told.after.architecture, edits, actions)
 
 
@@ -238,7 +236,7 @@ def _compiled(base: Checkpoint, patch: Patch, edits: Sequence[Edit], changes: Ch
 
 
 def _composed(
-    base: Checkpoint, patch: Patch, own: Architecture, edits: Sequence[Edit], actions: dict[str, str]
+    base: Checkpoint, patch: Patch, own: Architecture, edits: Sequence[Edit], actions: dict[str, Action]
 ) -> Changes:
     """What a patch makes of a checkpoint that gets another architecture."""
     composition = composition_of(base, own, _sources(base, patch, edits), patch.source.name)

@@ -14,6 +14,7 @@ import numpy as np
 
 from wtool.checkpoint.model import Tensor
 from wtool.errors import Usage
+from wtool.run.action import Kind
 from wtool.schema.layers import STATISTICS
 from wtool.transforms.change import Blocks, Site
 from wtool.transforms.merging.average import combining
@@ -29,8 +30,8 @@ NORMALISING = (MEAN, VARIANCE, "moving_stddev", "renorm_mean", "renorm_stddev")
 OTHERS = {"Normalization": ("mean", "variance"), "SpectralNormalization": ("vector_u",)}
 """Class of a layer -> roles of its other statistics."""
 
-Decided = tuple["Combine | None", str]
-"""What makes the values of a tensor (None where one checkpoint's are kept), and what becomes of it in words."""
+Decided = tuple["Combine | None", Kind]
+"""What makes the values of a tensor (None where one checkpoint's are kept), and the kind of what becomes of it."""
 
 
 def is_normalising(tensor: Tensor) -> bool:
@@ -68,7 +69,7 @@ def decided(
         site = sites[tensor.path]
         coefficients = shares(site)
         if is_normalising(tensor) and mode not in ("average", "pool"):
-            found[tensor.path] = None, ""
+            found[tensor.path] = None, "kept"
         elif tensor.path in pairs:
             if (coefficients < 0).any():
                 raise Usage(f"statistics are pooled with coefficients from 0 up, not {coefficients.min():g}; see --bn")

@@ -17,6 +17,7 @@ from wtool.dtypes import Array
 from wtool.errors import Usage
 from wtool.option import recorded_fields
 from wtool.run import optimizer_rule
+from wtool.run.action import KEPT, Action
 from wtool.run.changes import COUNTED, Changes, Count, Edited
 from wtool.run.derive import Derived
 from wtool.run.masking import masking_of, new_masks
@@ -55,7 +56,7 @@ class Transformed:
     selected: int = 0
     rewritten: int = 0
     zeros: int = 0
-    actions: dict[str, str] = field(default_factory=dict)
+    actions: dict[str, Action] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -131,7 +132,7 @@ class Transforming:
             selected=change.total("selected"),
             rewritten=change.total("rewritten"),
             zeros=change.total("zeros"),
-            actions={path: str(change.counts.get(path, action)) for path, action in change.actions.items()},
+            actions=change.told(),
             notes=(*self.notes, *change.notes),
         )
 
@@ -205,11 +206,11 @@ def _edits(
     return edits
 
 
-def _action(tensor: Tensor, changes: Mapping[str, Apply], emptied: set[str]) -> str:
+def _action(tensor: Tensor, changes: Mapping[str, Apply], emptied: set[str]) -> Action:
     original = tensor.copy_of or tensor.path
     if original not in changes:
-        return "kept"
-    return "set to 0" if tensor.path in emptied else f"as {original}"
+        return KEPT
+    return Action("set", "set to 0") if tensor.path in emptied else Action("follows", f"as {original}")
 
 
 def _zeroed_biases(work: Transforming, base: Checkpoint, chosen: Sequence[Tensor]) -> list[Tensor]:
@@ -265,7 +266,7 @@ def _slots(work: Transforming, data: FileData, changes: Mapping[str, Apply]) -> 
     if work.optimizer == "drop":
         return optimizer_rule.Restart((), {}, ("the optimizer's state is left out",))
     if work.optimizer == "keep" or not base.slots:
-        return optimizer_rule.Restart((), {tensor.path: "kept" for tensor in base.slots}, ())
+        return optimizer_rule.Restart((), {tensor.path: KEPT for tensor in base.slots}, ())
     if work.optimizer == "reset":
         named = {tensor.path: tensor for tensor in base.weights}
         edits = {

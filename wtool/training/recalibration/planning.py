@@ -17,6 +17,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import Opener
 from wtool.dtypes import Array
 from wtool.errors import Refused
+from wtool.run.action import Action
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
 from wtool.run.pipeline import Edit
@@ -131,7 +132,7 @@ def _changes(work: Recalibrating, edited: Edited, passes: Passes) -> Changes:
     edits = tuple(Edit(weights[path], (), partial(_part, value.reshape(-1))) for path, value in found.values.items())
     return NewStatistics(
         edits=edits,
-        actions=dict.fromkeys(found.values, "set to that of the data"),
+        actions=dict.fromkeys(found.values, Action("set", "set to that of the data")),
         notes=tuple(notes if found.layers or found.notes else [*notes, NOTHING]),
         found=found,
     )
