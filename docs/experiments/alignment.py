@@ -1,30 +1,37 @@
 """Averages of networks with different initial values, before and after `wtool align`; five minutes.
 
-    python docs/experiments/alignment.py [FOLDER]
+    python docs/experiments/alignment.py FOLDER [--quick] [--latex]
 
 Scikit-learn's digits. The two models of each pair are trained for 30 epochs from different initial values; one is
 aligned to the other, and the mean of both is taken before and after. Before a model with batch normalisation predicts,
-its statistics are made those of the training images. Models and averages are kept under FOLDER, by default
-build/alignment. Prints the table of docs/reference/align.md: accuracies on the test images, mean over the pairs.
+its statistics are made those of the training images. Models and averages are kept under FOLDER. Prints the table of
+docs/reference/align.md: accuracies on the test images, mean over the pairs. `--quick` takes one pair of two networks.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
-from digits import data
-from doctor import accuracy, trained, with_new_statistics
+from digits import parts
+from experiment import Table, run
 from keras import layers
+from learning import accuracy, trained, with_new_statistics
 
 import wtool
 
-ROOT = Path(__file__).resolve().parents[2]
-EPOCHS, PAIRS, RESTARTS = 30, 3, 5
 COLUMNS = ("network", "channels moved", "cosine before", "after", "models", "average before", "after")
+
+
+@dataclass(frozen=True)
+class Settings:
+    pairs: int = 3
+    epochs: int = 30
+    restarts: int = 5
+    networks: int = 7
 
 
 def dense(width: int, depth: int = 2) -> keras.Model:
@@ -60,35 +67,36 @@ NETWORKS: dict[str, Callable[[], keras.Model]] = {
 }
 
 
-def measured(name: str, seed: int, folder: Path) -> tuple[float, ...]:
+def measured(name: str, seed: int, folder: Path, settings: Settings) -> tuple[float, ...]:
     """Share of channels that moved, cosines, mean accuracy of two models, accuracies of their averages; in percent."""
-    x, held, y, held_y = data()
+    train, test = parts(0.3)
     paths = [folder / f"{name.replace(' ', '-')}-{seed}-{number}.keras" for number in (1, 2)]
     models = []
     for number, path in enumerate(paths):
         keras.utils.set_random_seed(10 * seed + number)
-        model = trained(NETWORKS[name](), 0.001, EPOCHS, 10 * seed + number + 5, x, y)
+        model = trained(NETWORKS[name](), 0.001, settings.epochs, 10 * seed + number + 5, train)
         model.save(path)
-        models.append(with_new_statistics(model, x))
+        models.append(with_new_statistics(model, train.x))
     aligned, mean = folder / "aligned.keras", folder / "mean.keras"
-    (done,) = wtool.align(paths[0], to=paths[1], seed=seed, restarts=RESTARTS, output=aligned, force=True)
-    scores = [np.mean([accuracy(model, held, held_y) for model in models])]
+    (done,) = wtool.align(paths[0], to=paths[1], seed=seed, restarts=settings.restarts, output=aligned, force=True)
+    scores = [np.mean([accuracy(model, test) for model in models])]
     for first in (paths[0], aligned):
         wtool.average([first, paths[1]], output=mean, force=True)
-        scores.append(accuracy(with_new_statistics(keras.models.load_model(mean), x), held, held_y))
+        scores.append(accuracy(with_new_statistics(keras.models.load_model(mean), train.x), test))
     groups = done.groups.values()
     moved = sum(each.moved for each in groups) / sum(each.channels for each in groups)
     return (100 * moved, *done.similarity, *(100 * each for each in scores))
 
 
-def main(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}", flush=True)
-    for name in NETWORKS:
-        moved, before, after, *scores = np.mean([measured(name, seed, folder) for seed in range(PAIRS)], axis=0)
-        cells = (name, f"{moved:.0f} %", f"{before:.2f}", f"{after:.2f}", *(f"{each:.1f}" for each in scores))
-        print(f"| {' | '.join(cells)} |", flush=True)
+def tables(folder: Path, settings: Settings) -> Iterator[Table]:
+    def rows() -> Iterator[tuple[str, ...]]:
+        for name in list(NETWORKS)[: settings.networks]:
+            each = [measured(name, seed, folder, settings) for seed in range(settings.pairs)]
+            moved, before, after, *scores = np.mean(each, axis=0)
+            yield name, f"{moved:.0f} %", f"{before:.2f}", f"{after:.2f}", *(f"{score:.1f}" for score in scores)
+
+    yield Table(COLUMNS, rows())
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if sys.argv[1:] else ROOT / "build" / "alignment")
+    run(tables, Settings(), quick=Settings(pairs=1, epochs=2, restarts=1, networks=2))

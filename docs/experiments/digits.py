@@ -1,47 +1,45 @@
-"""What the experiments have in common: scikit-learn's digits, and a training run for each of several seeds."""
+"""Scikit-learn's digits, 1797 images of 8 x 8 pixels, in parts for training and testing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
-import keras
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-SEEDS, EPOCHS, BATCH = 5, 20, 64
+
+@dataclass(frozen=True)
+class Samples:
+    """Images with pixels between 0 and 1, as float32: (n, 64), or (n, 8, 8, 1); and their classes, (n,)."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+    def save(self, path: Path | str) -> None:
+        """Writes an .npz with `x` and `y`, as the commands of wtool read data."""
+        np.savez(path, x=self.x, y=self.y)
 
 
-def data() -> Any:
-    """Training and test images, 64 pixels between 0 and 1, then their classes."""
-    digits = load_digits()
-    pixels = (digits.data / 16).astype("float32")
-    return train_test_split(pixels, digits.target, test_size=0.3, stratify=digits.target, random_state=0)
+def everything(images: bool = False) -> Samples:
+    """All digits, in the order of the data set."""
+    x, y = load_digits(return_X_y=True)
+    return Samples((x.reshape((-1, 8, 8, 1) if images else (-1, 64)) / 16).astype(np.float32), y)
 
 
-def accuracies(make: Callable[[], keras.Model], also: Callable[[Any], None] = lambda held: None) -> list[float]:
-    """Accuracy on the test images after training, for each seed; `also` is called with these images after each run.
+def parts(*shares: float, images: bool = False, seed: int = 0) -> list[Samples]:
+    """The digits in parts at random, with the same proportions of classes in each.
 
-    `make` makes the model; it is compiled once, and each run starts with the weights of a new one.
+    Args:
+        shares: of all digits, for each part but the first, which gets the rest: `train, held, test = parts(.2, .2)`.
+        images: whether samples have the shape (8, 8, 1) instead of (64,).
+        seed: of the split.
     """
-    x, held, y, held_y = data()
-    model = make()
-    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    model.optimizer.build(model.trainable_variables)
-    start = [variable.numpy() for variable in model.optimizer.variables]
-    found = []
-    for seed in range(SEEDS):
-        keras.utils.set_random_seed(seed)
-        model.set_weights(make().get_weights())
-        for variable, value in zip(model.optimizer.variables, start, strict=True):
-            variable.assign(value)
-        model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, verbose=0)
-        found.append(float(np.mean(model.predict(held, verbose=0).argmax(1) == held_y)))
-        also(held)
-    return found
-
-
-def shown(found: Sequence[float]) -> str:
-    """Mean and standard deviation, in percent."""
-    return f"{100 * np.mean(found):.1f} ± {100 * np.std(found, ddof=1):.1f}"
+    rest, left, found = everything(images), 1.0, []
+    for share in reversed(shares):
+        x, x_cut, y, y_cut = train_test_split(
+            rest.x, rest.y, test_size=share / left, stratify=rest.y, random_state=seed
+        )
+        rest, left, found = Samples(x, y), left - share, [Samples(x_cut, y_cut), *found]
+    return [rest, *found]

@@ -1,19 +1,33 @@
 """ReLU and LKReLU without normalisation in a deep, narrow network on scikit-learn's digits; a minute.
 
-python docs/experiments/linked_neurons.py
+    python docs/experiments/linked_neurons.py FOLDER [--quick] [--latex]
+
+Prints the table of docs/reference/linked-neurons.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from digits import accuracies, shown
+from digits import parts
+from experiment import Table, run, with_error
+from learning import scores
 
 from wtool.layers import LKReLU
 
 DEPTH = 20
+NETWORKS = (("ReLU(16)", 16, False), ("LKReLU(8)", 8, True), ("LKReLU(16)", 16, True))
+
+
+@dataclass(frozen=True)
+class Settings:
+    seeds: int = 5
+    epochs: int = 20
 
 
 def network(units: int, linked: bool, initializer: str) -> keras.Model:
@@ -47,16 +61,24 @@ class Dead:
         self.shares.append(1 - float(np.mean(alive)))
 
 
-def run(units: int, linked: bool, initializer: str) -> str:
-    """Accuracy and dead units."""
-    dead = Dead()
-    found = accuracies(
-        lambda: dead.watch(network(units, linked, initializer)), lambda images: dead.count(images, units)
-    )
-    return f"{shown(found)}, dead {shown(dead.shares)}"
+def tables(folder: Path, settings: Settings) -> Iterator[Table]:
+    data = parts(0.3)
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for initializer in ("glorot_uniform", "he_normal"):
+            for name, units, linked in NETWORKS:
+                dead = Dead()
+                found = scores(
+                    lambda dead=dead, how=(units, linked, initializer): dead.watch(network(*how)),
+                    settings.seeds,
+                    settings.epochs,
+                    data,
+                    lambda dead=dead, units=units: dead.count(data[1].x, units),
+                )
+                yield initializer, name, with_error(found), with_error(dead.shares)
+
+    yield Table(("initializer", "network", "accuracy", "dead"), rows(), words=2)
 
 
 if __name__ == "__main__":
-    for initializer in ("glorot_uniform", "he_normal"):
-        for name, units, linked in (("ReLU(16)", 16, False), ("LKReLU(8)", 8, True), ("LKReLU(16)", 16, True)):
-            print(initializer, name, run(units, linked, initializer))
+    run(tables, Settings(), quick=Settings(seeds=1, epochs=1))

@@ -1,4 +1,6 @@
-"""How close the statistics of one pass are to exact ones, on digits: `python recalibration.py FOLDER`; five minutes.
+"""How close the statistics of one pass are to exact ones, on digits; five minutes.
+
+    python docs/experiments/recalibration.py FOLDER [--quick] [--latex]
 
 A residual network with 11 BatchNormalization layers, each behind the one before, learns for ten epochs. The average of
 its first and its last checkpoint is recalibrated in several ways. Prints the table of docs/reference/recalibrate.md.
@@ -7,16 +9,19 @@ its first and its last checkpoint is recalibrated in several ways. Prints the ta
 from __future__ import annotations
 
 import os
-import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from sklearn.datasets import load_digits
+from digits import Samples, everything
+from experiment import Table, once, run
 
 import wtool
 
-EPOCHS, BLOCKS, EPSILON = 10, 5, 1e-3
+EPSILON = 1e-3
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "`--exact`": ("train.npz", {"exact": True}),
     "default, `--batch-size 8`": ("train.npz", {"batch_size": 8}),
@@ -27,39 +32,47 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def main(folder: str) -> None:
-    os.makedirs(folder, exist_ok=True)
+@dataclass(frozen=True)
+class Settings:
+    epochs: int = 10
+    blocks: int = 5
+
+
+def tables(folder: Path, settings: Settings) -> Iterator[Table]:
     os.chdir(folder)
     make_data()
-    if not os.path.exists(f"ckpt-{EPOCHS}.keras"):
-        train()
-    wtool.average(["ckpt-1.keras", f"ckpt-{EPOCHS}.keras"], output="average.keras", force=True)
-    print("| statistics | means off | variances off | test accuracy |\n| --- | ---: | ---: | ---: |")
-    print(f"| of the average itself | | | {accuracy('average.keras'):.1%} |")
-    exact: dict[str, np.ndarray] = {}
-    for name, (data, how) in WAYS.items():
-        wtool.recalibrate("average.keras", data=data, output="good.keras", force=True, **how)
-        found = statistics("good.keras")
-        exact = exact or found
-        means, variances = apart(found, exact)
-        print(f"| {name} | {means:.1%} | {variances:.1%} | {accuracy('good.keras'):.1%} |")
+    last = f"ckpt-{settings.epochs}.keras"
+    once(last, lambda path: train(settings))
+    wtool.average(["ckpt-1.keras", last], output="average.keras", force=True)
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        yield "of the average itself", "", "", f"{accuracy('average.keras'):.1%}"
+        exact: dict[str, np.ndarray] = {}
+        for name, (data, how) in WAYS.items():
+            wtool.recalibrate("average.keras", data=data, output="good.keras", force=True, **how)
+            found = statistics("good.keras")
+            exact = exact or found
+            means, variances = apart(found, exact)
+            yield name, f"{means:.1%}", f"{variances:.1%}", f"{accuracy('good.keras'):.1%}"
+
+    yield Table(("statistics", "means off", "variances off", "test accuracy"), rows())
 
 
 def make_data() -> None:
-    digits = load_digits()
-    order = np.random.default_rng(0).permutation(len(digits.target))
-    x, y = (digits.images[order] / 16.0).astype(np.float32)[..., None], digits.target[order]
-    np.savez("train.npz", x=x[:1400], y=y[:1400])
+    digits = everything(images=True)
+    order = np.random.default_rng(0).permutation(len(digits.y))
+    x, y = digits.x[order], digits.y[order]
+    Samples(x[:1400], y[:1400]).save("train.npz")
     np.savez("half.npz", x=x[:700])
     np.savez("few.npz", x=x[:200])
-    np.savez("test.npz", x=x[1400:], y=y[1400:])
+    Samples(x[1400:], y[1400:]).save("test.npz")
 
 
-def train() -> None:
+def train(settings: Settings) -> None:
     keras.utils.set_random_seed(0)
     start = keras.Input((8, 8, 1))
     x = keras.layers.ReLU()(normalised(start))
-    for _ in range(BLOCKS):
+    for _ in range(settings.blocks):
         inner = normalised(keras.layers.ReLU()(normalised(x)))
         x = keras.layers.ReLU()(keras.layers.Add()([inner, x]))
     x = keras.layers.Dense(10, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x))
@@ -67,7 +80,7 @@ def train() -> None:
     model.compile(keras.optimizers.SGD(0.3, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"])
     with np.load("train.npz") as data:
         saver = keras.callbacks.ModelCheckpoint("ckpt-{epoch}.keras")
-        model.fit(data["x"], data["y"], epochs=EPOCHS, batch_size=64, verbose=2, callbacks=[saver])
+        model.fit(data["x"], data["y"], epochs=settings.epochs, batch_size=64, verbose=0, callbacks=[saver])
 
 
 def normalised(x: Any) -> Any:
@@ -96,4 +109,4 @@ def apart(found: dict[str, np.ndarray], exact: dict[str, np.ndarray]) -> tuple[f
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    run(tables, Settings(), quick=Settings(epochs=2, blocks=1))
