@@ -121,7 +121,7 @@ def test_a_failing_model_does_not_hide_the_others() -> None:
     ("arguments", "status", "message"),
     [
         (["average", "missing.keras"], 1, "missing.keras: No such file"),
-        (["average"], 2, "Missing argument"),
+        (["average"], 2, "missing argument"),
         (["average", str(BLOBS[0]), "--exp", "2"], 2, "decay of 2.0"),
         (["average", str(BLOBS[0]), "--exp", "x"], 2, "not a valid float"),
         (["average", str(BLOBS[0]), "--coefficients", "1,b"], 2, "not a list of numbers"),
@@ -133,7 +133,7 @@ def test_a_failing_model_does_not_hide_the_others() -> None:
         (["inspect", str(BLOBS[0]), "--cost", "--input-shape", "3,x"], 2, "not a shape such as"),
         (["inspect", str(BLOBS[0]), "--cost", "--stable"], 2, "--cost is a table of its own"),
         (["inspect", str(BLOBS[0]), "--input-shape", "3"], 2, "goes with --cost alone"),
-        (["frobnicate"], 2, "No such command"),
+        (["frobnicate"], 2, "no such command"),
     ],
 )
 def test_errors_are_one_line_with_the_right_status(

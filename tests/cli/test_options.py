@@ -55,7 +55,7 @@ def test_no_option_with_one_value_is_given_twice(name: str, capsys: pytest.Captu
         with pytest.raises(SystemExit) as ended:
             main([name, "x", *words])
         assert ended.value.code == 2
-        assert f"Error: {word} is given 2 times; give it once." in capsys.readouterr().err
+        assert f"wtool: {word} is given 2 times; give it once; see `wtool {name} --help`" in capsys.readouterr().err
 
 
 def test_what_may_be_repeated_is_not_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from wtool.ops.average_options import CALCULATED, Average, Averaged, Considered
 
 
 @click.command("average", help=help_of(Average, 2))
-@click.argument("paths", nargs=-1, required=True, metavar="CKPT...")
+@click.argument("paths", nargs=-1, required=True, metavar="CKPT...", type=options.FILE)
 @options.of(Average)
 @options.as_json
 @options.quiet

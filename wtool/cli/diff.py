@@ -26,8 +26,8 @@ SHOWN = 60
 
 
 @click.command("diff")
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="A", type=options.FILE)
+@click.argument("b", metavar="B", type=options.FILE)
 @click.option("--atol", type=float, default=0.0, help="Values are equal where |a - b| <= atol + rtol * |b|.")
 @click.option("--rtol", type=float, default=0.0, help="The relative tolerance of values.")
 @click.option("--stat", is_flag=True, help="One line that counts the differences.")
@@ -36,7 +36,13 @@ SHOWN = 60
 @click.option(
     "--patch", is_flag=True, help="Write what makes B of A to a file, for `wtool patch`; compare nothing else."
 )
-@click.option("-o", "--output", metavar="PATH", help="With --patch: the file, or -; by default B's name in .wpatch.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="PATH",
+    type=options.FILE,
+    help="With --patch: the file, or -; by default B's name in .wpatch.",
+)
 @click.option("-f", "--force", is_flag=True, help="With --patch: replace an existing file.")
 @options.quiet
 def command(a: str, b: str, as_json: bool, patch: bool, quiet: bool, **chosen: Any) -> int:

@@ -17,7 +17,7 @@ from wtool.training.lottery.options import Lottery, LotteryOptions, Trained
 
 
 @click.command("lottery")
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL", type=options.FILE)
 @options.of(LotteryOptions)
 @options.as_json
 @options.quiet

@@ -18,7 +18,7 @@ LISTED = "\n".join(["\b", "Methods:", *(f"    {name:17}{method.line}" for name, 
 
 
 @click.command("merge", help=f"{help_of(Merge, 3)}\n\n{LISTED}")
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...", type=options.FILE)
 @options.of(Merge)
 @options.as_json
 @options.quiet

@@ -5,11 +5,13 @@ This module imports none of the dataclasses: a command that needs no options of 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, fields
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_origin
 
 import click
+from click.shell_completion import CompletionItem
 
 from wtool.option import Option, options_of, types_of
 from wtool.option_types import alternatives, is_list
@@ -66,6 +68,8 @@ def _type(known: Option, kind: Any) -> Any:
     if known.choices:
         return click.Choice(known.choices)
     kinds = alternatives(kind)
+    if kind is Any or any(get_origin(each) is os.PathLike for each in kinds):
+        return FILE
     if str in kinds:
         return str
     if int in kinds:
@@ -89,6 +93,16 @@ class _Numbers(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r} is not a list of numbers such as 1,2,3", param, ctx)
 
 
-models = click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+class _File(click.ParamType):  # type: ignore[type-arg]
+    """A path, or another word that is mostly one, for which shells complete files and folders."""
+
+    name = "text"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
+
+
+FILE = _File()
+models = click.argument("models", nargs=-1, required=True, metavar="MODEL...", type=FILE)
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output, an object per model.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, and no report.")

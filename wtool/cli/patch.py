@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("patch", help=help_of(Patch, 3))
-@click.argument("models", nargs=-1, required=True, metavar="MODEL... [PATCH]")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL... [PATCH]", type=options.FILE)
 @options.of(Patch, Unseeded)
 @options.as_json
 @options.quiet

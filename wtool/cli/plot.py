@@ -12,11 +12,18 @@ from wtool.run.options import Execution, Selection
 
 
 @click.command("plot")
-@click.argument("paths", nargs=-1, required=True, metavar="MODEL...|RUN/...|LOG...")
-@click.option("-o", "--output", required=True, metavar="FILE", help="The new .png, .svg or .pdf file.")
+@click.argument("paths", nargs=-1, required=True, metavar="MODEL...|RUN/...|LOG...", type=options.FILE)
+@click.option(
+    "-o", "--output", required=True, metavar="FILE", type=options.FILE, help="The new .png, .svg or .pdf file."
+)
 @click.option("--metric", multiple=True, metavar="NAME", help="Of experiments and logs: what to draw; repeatable.")
-@click.option("--against", metavar="INIT", help="Draw the weights of models against those of this initial model.")
-@click.option("--mask", metavar="PRUNED", help="With --against: mark what is pruned in this model.")
+@click.option(
+    "--against",
+    metavar="INIT",
+    type=options.FILE,
+    help="Draw the weights of models against those of this initial model.",
+)
+@click.option("--mask", metavar="PRUNED", type=options.FILE, help="With --against: mark what is pruned in this model.")
 @options.one(Selection, "include")
 @options.one(Selection, "exclude")
 @options.one(Execution, "force")

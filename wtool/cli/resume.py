@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("resume")
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL", type=options.FILE)
 @options.of(Resume)
 @options.as_json
 @options.quiet
