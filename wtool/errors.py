@@ -22,6 +22,17 @@ def a_few(names: Sequence[str]) -> str:
     return f"{', '.join(name if len(name) <= LONG else f'{name[:LONG]}...' for name in names[:3])}{more}"
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Returns a number with its noun: `1 layer`, `2,000 layers`, `2 passes`.
+
+    Args:
+        number: how many there are.
+        one: the noun for one of them.
+        many: the noun for others, where that is more than an `s` behind.
+    """
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 LONG = 300
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _FRAMING = re.compile(r"Exception encountered when calling|Graph execution error|Detected at node|<stack traces|\s|$")

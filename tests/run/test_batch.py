@@ -103,7 +103,7 @@ def test_a_failing_model_does_not_stop_the_others(workers: int, zoo: Path, tmp_p
 @pytest.mark.parametrize("workers", [1, 2])
 def test_fail_fast(workers: int, zoo: Path, tmp_path: Path) -> None:
     (zoo / "a.keras").write_bytes(b"broken")
-    with pytest.raises(wtool.SomeFailed, match=r"1 of 1 models"):
+    with pytest.raises(wtool.SomeFailed, match=r"1 of 1 model failed"):
         wtool.prune(zoo, sparsity=0.5, output=tmp_path / "out/", jobs=workers, fail_fast=True)
     assert len(tree(tmp_path / "out") if (tmp_path / "out").exists() else ()) < len(MODELS) - 1
 
@@ -327,10 +327,13 @@ def test_lines_and_objects_for_each_model(zoo: Path, tmp_path: Path) -> None:
     assert ["error" in each for each in objects] == [False, True, False, False, False, False]
     lines = done.stderr.splitlines()
     assert sum("written to out/" in line for line in lines) == len(MODELS)
+    reason = "not a Keras model: it starts with b'broken', which is no zip, HDF5, JSON or safetensors file"
     assert [line for line in lines if "b.keras" in line and "deep" not in line] == [
-        "wtool: zoo/b.keras: not a Keras model: it starts with b'broken', "
-        "which is no zip, HDF5, JSON or safetensors file"
+        f"wtool: zoo/b.keras: {reason}",
+        f"wtool: 1 failed: zoo/b.keras: {reason}",
     ]
+    size = sum(path.stat().st_size for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert lines[-1].startswith(f"wtool: {len(MODELS)} done, 0 skipped, 1 failed; {size:,} bytes written in ")
     again = run("prune", "zoo", "-o", "out/", "--sparsity", ".5", "-q", cwd=tmp_path)
     assert (again.returncode, again.stdout) == (1, "")
     assert len(again.stderr.splitlines()) == 1
@@ -388,7 +391,8 @@ def test_interrupted_at_once_without_half_files(number: signal.Signals, tmp_path
     rest = run("prune", "zoo", "-o", "out/", "--sparsity", ".5", "-j", "2", cwd=tmp_path)
     assert rest.returncode == 0
     assert len(list((tmp_path / "out").iterdir())) == 600
-    assert rest.stderr.count("skipped") == len(done)
+    last = rest.stderr.splitlines()[-1]
+    assert last.startswith(f"wtool: {600 - len(done)} done, {len(done)} skipped, 0 failed; ")
 
 
 def test_a_pipeline_of_transforms(tmp_path: Path) -> None:

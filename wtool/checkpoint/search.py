@@ -120,6 +120,15 @@ def _parts(folder: str, entries: Iterable[os.DirEntry[str]]) -> dict[str, str]:
     return found
 
 
+def files_of(model: str) -> list[str]:
+    """Returns the paths of all files that a model is stored in: one, those of a folder, or a map and its shards."""
+    if os.path.isdir(model):
+        return [os.path.join(folder, name) for folder, _, names in os.walk(model) for name in names]
+    if not model.lower().endswith(".json"):
+        return [model]
+    return [model, *(os.path.join(os.path.dirname(model), name) for name in _named_shards(model))]
+
+
 def _named_shards(manifest: str) -> list[str]:
     with suppress(OSError, Refused), open(manifest, "rb") as file:
         return shard_names(shard_map(file.read(MAX_JSON + 1))[0])

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import counted, say, say_notes, say_skipped
+from wtool.cli.console import say, say_notes, say_skipped
 from wtool.cli.tables import print_table
 from wtool.cli.transforming import help_of, run
-from wtool.errors import one_line
+from wtool.errors import counted, one_line
 from wtool.ops.align_options import Align
 from wtool.run.options import KeepingSeeded
 
@@ -25,9 +25,10 @@ HEADER = ("channels of", "layers", "channels", "bound", "moved")
 @options.of(Align, KeepingSeeded)
 @options.as_json
 @options.quiet
-def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
+@options.verbose
+def command(models: tuple[str, ...], as_json: bool, quiet: bool, verbose: bool, **chosen: Any) -> int:
     """Do `wtool.align` to models, and tell of each; gives the exit status."""
-    return run("align", models, as_json, quiet, _say, _show, show_always=True, **chosen)
+    return run("align", models, as_json, quiet, verbose, _say, _show, show_always=True, **chosen)
 
 
 def _show(result: Aligned, is_error: bool) -> None:

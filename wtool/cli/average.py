@@ -12,6 +12,7 @@ from wtool.cli.console import say, say_passed_by
 from wtool.cli.merging import merged
 from wtool.cli.tables import print_table
 from wtool.cli.transforming import help_of
+from wtool.errors import counted
 from wtool.ops.average_options import CALCULATED, Average, Averaged, Considered
 
 
@@ -45,7 +46,8 @@ def _report(done: Averaged, metric: str | None) -> None:
         say(f"{done.output} is there already, made from the same checkpoints in the same way: skipped")
         return
     averaged = sum(action.kind in CALCULATED for action in done.actions.values())
-    what = f"{averaged} tensors averaged ({done.parameters:,} numbers), {len(done.actions) - averaged} others"
+    numbers, others = counted(done.parameters, "number"), counted(len(done.actions) - averaged, "other")
+    what = f"{counted(averaged, 'tensor')} averaged ({numbers}), {others}"
     say(f"{what}; nothing written" if done.output is None else f"{what}; written to {done.output}")
 
 

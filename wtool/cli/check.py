@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from wtool.cli import options
-from wtool.cli.console import counted, say
+from wtool.cli.console import say
 from wtool.cli.json_lines import print_json
 from wtool.cli.read_only import looked_at
-from wtool.errors import SEVERITIES, WtoolError, one_line
+from wtool.errors import SEVERITIES, WtoolError, counted, one_line
 
 if TYPE_CHECKING:
     from wtool.ops.check import Checked

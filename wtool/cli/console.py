@@ -51,11 +51,6 @@ def say_passed_by(words: Sequence[str], foreign: bool = False) -> None:
             say(f"{folder}: passed by {told}")
 
 
-def counted(number: int, what: str) -> str:
-    """`1 epoch`, `2 epochs`."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
 def say_notes(model: str, notes: Sequence[str]) -> None:
     """What is worth knowing about a result."""
     for note in notes:

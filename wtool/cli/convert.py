@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,9 +11,10 @@ import click
 from wtool.cli import options
 from wtool.cli.console import progress_bar, refuse_two_outputs, say, say_notes, say_passed_by, say_skipped
 from wtool.cli.json_lines import print_json
+from wtool.cli.summary import Summary
 from wtool.cli.tables import print_table
-from wtool.cli.transforming import help_of, say_failed, status_of
-from wtool.errors import one_line
+from wtool.cli.transforming import help_of, say_end, say_failed, status_of
+from wtool.errors import counted, one_line
 from wtool.ops.convert_options import Convert
 from wtool.run.options import Execution
 
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
 @options.of(Convert, Execution)
 @options.as_json
 @options.quiet
-def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
+@options.verbose
+def command(models: tuple[str, ...], as_json: bool, quiet: bool, verbose: bool, **chosen: Any) -> int:
     """Do `wtool.convert` to models, and tell of each; gives the exit status."""
     import wtool
 
     refuse_two_outputs(as_json, chosen["output"])
     counts = Counter[str]()
+    summary = Summary(word_of=_word_of)
 
     def report(result: Converted) -> None:
         counts[result.outcome] += 1
@@ -41,7 +44,7 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
             print_json(result)
         elif chosen["dry_run"]:
             _print_changes(result)
-        if not quiet:
+        if not quiet and (verbose or not result.skipped):
             _say(result)
 
     def failed(result: Failed, as_json: bool) -> None:
@@ -53,14 +56,20 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
             _say_refused(result, refused, as_json)
 
     with progress_bar("convert", quiet) as progress:
-        status = status_of(
-            lambda told: wtool.convert(models, progress=progress, report=told, **chosen), report, as_json, failed
-        )
+
+        def do(told: Callable[[Any], None]) -> object:
+            return wtool.convert(models, progress=progress, report=told, **chosen)
+
+        status = status_of(do, report, as_json, summary, failed)
+    if not quiet:
+        say_end(summary, verbose, _say, _summary(counts, bool(chosen["dry_run"])))
     if not quiet and not as_json:
-        if counts.total() > 1:
-            say(_summary(counts, bool(chosen["dry_run"])))
         say_passed_by(models, foreign=True)
     return status
+
+
+def _word_of(failed: Failed) -> str:
+    return "failed" if getattr(failed.error, "refused", None) is None else "not converted"
 
 
 def _summary(counts: Counter[str], dry_run: bool) -> str:
@@ -71,7 +80,7 @@ def _summary(counts: Counter[str], dry_run: bool) -> str:
         f"{counts['need you']:,} {need}",
         f"{counts['nothing']:,} had nothing to convert",
     ]
-    told += [f"{counts['skipped']:,} were there already"] if counts["skipped"] else []
+    told += [f"{counted(counts['skipped'], 'was', 'were')} there already"] if counts["skipped"] else []
     told += [f"{counts['failed']:,} failed"] if counts["failed"] else []
     return ", ".join(told)
 
@@ -105,7 +114,7 @@ def _say(done: Converted) -> None:
         say(f"{done.model}: nothing to convert")
     else:
         layers = len({each.layer for each in done.changes if each.layer})
-        changed = f", {layers:,} layer{'s' if layers != 1 else ''} changed" if layers else ""
+        changed = f", {counted(layers, 'layer')} changed" if layers else ""
         verified = f"; {done.verified}" if done.verified else ""
         done_or_not, where = "converted", f"written to {done.output}"
         if done.output is None:

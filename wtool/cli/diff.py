@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import counted, is_debugging, progress_bar, refuse_two_outputs, say
+from wtool.cli.console import is_debugging, progress_bar, refuse_two_outputs, say
 from wtool.cli.diff_table import ROWS, print_tensors
 from wtool.cli.json_lines import print_json
 from wtool.cli.streams import Unwritable, unwritable
-from wtool.errors import Usage, explained, one_line
+from wtool.errors import Usage, counted, explained, one_line
 
 if TYPE_CHECKING:
     from wtool.run.difference import Diff, SettingDifference

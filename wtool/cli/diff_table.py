@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from wtool.cli.console import counted
 from wtool.cli.tables import lined_up, print_table
+from wtool.errors import counted
 
 if TYPE_CHECKING:
     from wtool.run.difference import TensorDifference, ValueDifference

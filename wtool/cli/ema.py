@@ -9,6 +9,7 @@ import click
 from wtool.cli import options
 from wtool.cli.console import say, say_notes, say_skipped
 from wtool.cli.transforming import help_of, run
+from wtool.errors import counted
 from wtool.ops.ema_options import Ema
 from wtool.run.options import Unseeded
 
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 @options.of(Ema, Unseeded)
 @options.as_json
 @options.quiet
-def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
+@options.verbose
+def command(models: tuple[str, ...], as_json: bool, quiet: bool, verbose: bool, **chosen: Any) -> int:
     """Do `wtool.ema` to models, and tell of each; gives the exit status."""
-    return run("ema", models, as_json, quiet, _say, **chosen)
+    return run("ema", models, as_json, quiet, verbose, _say, **chosen)
 
 
 def _say(done: MovingAverage) -> None:
@@ -35,6 +37,7 @@ def _say(done: MovingAverage) -> None:
         return
     where = "nothing written" if done.output is None else f"written to {done.output}"
     if done.error is None:
-        say(f"{done.model}: {done.rewritten:,} of {done.selected:,} weights differed from their averages; {where}")
+        of_all = f"{done.rewritten:,} of {counted(done.selected, 'weight')}"
+        say(f"{done.model}: {of_all} differed from their averages; {where}")
     else:
-        say(f"{done.selected:,} numbers averaged; the weighting of steps is {done.error:.2g} off; {where}")
+        say(f"{counted(done.selected, 'number')} averaged; the weighting of steps is {done.error:.2g} off; {where}")

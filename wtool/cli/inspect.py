@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import counted
 from wtool.cli.inspect_cost import InputShape, show_cost
 from wtool.cli.inspect_tables import print_layers, print_tensors
 from wtool.cli.json_lines import print_json
 from wtool.cli.read_only import each_model
 from wtool.cli.tables import print_text
-from wtool.errors import Usage, a_few, one_line
+from wtool.errors import Usage, a_few, counted, one_line
 
 if TYPE_CHECKING:
     from wtool.run.pipeline import Progress

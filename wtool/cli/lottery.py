@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import counted, quiet_import, say
+from wtool.cli.console import quiet_import, say
 from wtool.cli.json_lines import print_json
 from wtool.cli.tables import print_table
+from wtool.errors import counted
 from wtool.training.lottery.options import Lottery, LotteryOptions, Trained
 
 

@@ -10,6 +10,7 @@ from wtool.cli import options
 from wtool.cli.console import say, say_passed_by
 from wtool.cli.merging import merged
 from wtool.cli.transforming import help_of
+from wtool.errors import counted
 from wtool.ops.merge_options import CALCULATED, Merge, Merged
 from wtool.transforms.merging.registry import METHODS
 
@@ -43,5 +44,6 @@ def _report(done: Merged) -> None:
         return
     count = sum(action.kind in CALCULATED for action in done.actions.values())
     seed = "" if done.seed is None else f"; seed {done.seed}"
-    what = f"{count} tensors merged by {done.method} ({done.parameters:,} numbers), {len(done.actions) - count} others"
+    numbers, others = counted(done.parameters, "number"), counted(len(done.actions) - count, "other")
+    what = f"{counted(count, 'tensor')} merged by {done.method} ({numbers}), {others}"
     say(f"{what}{seed}; nothing written" if done.output is None else f"{what}{seed}; written to {done.output}")

@@ -105,4 +105,5 @@ class _File(click.ParamType):  # type: ignore[type-arg]
 FILE = _File()
 models = click.argument("models", nargs=-1, required=True, metavar="MODEL...", type=FILE)
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output, an object per model.")
+verbose = click.option("-v", "--verbose", is_flag=True, help="A line also for each model that is skipped.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, and no report.")

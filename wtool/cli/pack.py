@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 @options.of(Pack, Keeping)
 @options.as_json
 @options.quiet
-def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
+@options.verbose
+def command(models: tuple[str, ...], as_json: bool, quiet: bool, verbose: bool, **chosen: Any) -> int:
     """Do `wtool.pack` to models, and tell of each; gives the exit status."""
-    return run("pack", models, as_json, quiet, _say, **chosen)
+    return run("pack", models, as_json, quiet, verbose, _say, **chosen)
 
 
 def _say(done: Packed) -> None:

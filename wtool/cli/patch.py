@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import counted, say, say_notes, say_skipped
+from wtool.cli.console import say, say_notes, say_skipped
 from wtool.cli.tables import print_table
 from wtool.cli.transforming import help_of, run
+from wtool.errors import counted
 from wtool.ops.patch_options import Patch
 from wtool.run.options import Unseeded
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 @options.of(Patch, Unseeded)
 @options.as_json
 @options.quiet
-def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
+@options.verbose
+def command(models: tuple[str, ...], as_json: bool, quiet: bool, verbose: bool, **chosen: Any) -> int:
     """Do `wtool.patch` to models, and tell of each; gives the exit status.
 
     Where no option says what changes, the last word is the patch file.
@@ -31,7 +33,7 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
     if len(models) > 1 and not (chosen["set"] or chosen["source"] or chosen["rename"]):
         *rest, chosen["patch"] = models
         models = tuple(rest)
-    return run("patch", models, as_json, quiet, partial(_say, as_json=as_json), **chosen)
+    return run("patch", models, as_json, quiet, verbose, partial(_say, as_json=as_json), **chosen)
 
 
 def _say(done: Patched, as_json: bool) -> None:

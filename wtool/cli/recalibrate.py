@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import counted, quiet_import, say, say_notes, say_skipped
+from wtool.cli.console import quiet_import, say, say_notes, say_skipped
 from wtool.cli.tables import print_table
 from wtool.cli.transforming import help_of, run
-from wtool.errors import one_line
+from wtool.errors import counted, one_line
 from wtool.training.recalibrate_options import Drift, Recalibrate, Recalibrated
 
 HEADER = ("layer", "mean off by (deviations)", "variance of data / stored")
@@ -22,12 +22,13 @@ HEADER = ("layer", "mean off by (deviations)", "variance of data / stored")
 @options.of(Recalibrate)
 @options.as_json
 @options.quiet
-def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
+@options.verbose
+def command(models: tuple[str, ...], as_json: bool, quiet: bool, verbose: bool, **chosen: Any) -> int:
     """Recalibrate models, and tell how far off their statistics were."""
     with quiet_import():
         from wtool.ops.training import recalibrate
 
-    return run("recalibrate", models, as_json, quiet, _say, _show, True, recalibrate, **chosen)
+    return run("recalibrate", models, as_json, quiet, verbose, _say, _show, True, recalibrate, **chosen)
 
 
 def _show(result: Recalibrated, is_error: bool) -> None:
@@ -45,7 +46,7 @@ def _say(done: Recalibrated) -> None:
         if done.output is not None:
             say(f"{done.model}: no statistics set; written to {done.output}")
         return
-    seen = f"{counted(done.samples, 'sample')} in {done.passes:,} {'pass' if done.passes == 1 else 'passes'}"
+    seen = f"{counted(done.samples, 'sample')} in {counted(done.passes, 'pass', 'passes')}"
     where = "nothing written" if done.output is None else f"written to {done.output}"
     say(f"{done.model}: statistics of {counted(len(done.layers), 'layer')} set, from {seen}; {where}")
 

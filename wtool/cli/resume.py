@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import counted, quiet_import, refuse_two_outputs, say, say_notes, say_skipped
+from wtool.cli.console import quiet_import, refuse_two_outputs, say, say_notes, say_skipped
 from wtool.cli.json_lines import print_json
+from wtool.errors import counted
 from wtool.training.resume_options import Resume, Resumed
 
 if TYPE_CHECKING:

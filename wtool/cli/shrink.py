@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import counted, say, say_notes, say_skipped
+from wtool.cli.console import say, say_notes, say_skipped
 from wtool.cli.tables import print_table
 from wtool.cli.transforming import help_of, run
-from wtool.errors import one_line
+from wtool.errors import counted, one_line
 from wtool.ops.shrink_options import Shrink
 from wtool.run.options import Common
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 @options.of(Shrink, Common)
 @options.as_json
 @options.quiet
-def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
+@options.verbose
+def command(models: tuple[str, ...], as_json: bool, quiet: bool, verbose: bool, **chosen: Any) -> int:
     """Do `wtool.shrink` to models, and tell of each; gives the exit status."""
-    return run("shrink", models, as_json, quiet, _say, _show, **chosen)
+    return run("shrink", models, as_json, quiet, verbose, _say, _show, **chosen)
 
 
 def _show(result: Shrunk, is_error: bool) -> None:

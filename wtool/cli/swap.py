@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import counted, say, say_notes, say_skipped
+from wtool.cli.console import say, say_notes, say_skipped
 from wtool.cli.tables import print_table
 from wtool.cli.transforming import help_of, run
-from wtool.errors import one_line
+from wtool.errors import counted, one_line
 from wtool.graphs.swap import Swap, Verification
 from wtool.run.options import Common
 
@@ -26,9 +26,10 @@ MILLION = 1_000_000
 @options.of(Swap, Verification, Common)
 @options.as_json
 @options.quiet
-def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> int:
+@options.verbose
+def command(models: tuple[str, ...], as_json: bool, quiet: bool, verbose: bool, **chosen: Any) -> int:
     """Do `wtool.swap` to models, and tell of each; gives the exit status."""
-    return run("swap", models, as_json, quiet, _say, _show, **chosen)
+    return run("swap", models, as_json, quiet, verbose, _say, _show, **chosen)
 
 
 def _show(result: Swapped, is_error: bool) -> None:
@@ -70,5 +71,5 @@ def _growth(parameters: tuple[int, int] | None) -> str:
     if before == after:
         return ""
     if max(before, after) < MILLION:
-        return f"{before:,} to {after:,} parameters; "
+        return f"{before:,} to {counted(after, 'parameter')}; "
     return f"{before / MILLION:.1f} to {after / MILLION:.1f} million parameters; "

@@ -19,8 +19,9 @@ from wtool.cli.console import (
     status_of_error,
 )
 from wtool.cli.json_lines import print_json
+from wtool.cli.summary import Summary
 from wtool.cli.tables import print_table
-from wtool.errors import Usage, WtoolError, one_line
+from wtool.errors import Usage, WtoolError, counted, one_line
 from wtool.option import described
 from wtool.run.options import groups_of
 
@@ -38,7 +39,8 @@ def command_of(kind: type[Transform], *more: options.Decorator) -> click.Command
         more: further options that only the command line has.
     """
     *own, shared = groups_of(kind)
-    layers = (options.models, options.of(*own), *more, options.of(shared), options.as_json, options.quiet)
+    told = (options.as_json, options.quiet, options.verbose)
+    layers = (options.models, options.of(*own), *more, options.of(shared), *told)
 
     def command(**chosen: Any) -> int:
         return run(kind.name, **chosen)
@@ -61,6 +63,7 @@ def run(
     models: tuple[str, ...],
     as_json: bool,
     quiet: bool,
+    verbose: bool,
     say_done: Callable[[Any], None] | None = None,
     show: Callable[[Any, bool], None] | None = None,
     show_always: bool = False,
@@ -74,6 +77,7 @@ def run(
         models: words of the user.
         as_json: tell on standard output, as JSON.
         quiet: tell nothing on standard error.
+        verbose: tell of each model that is skipped, also where there are several.
         say_done: tells of a result on standard error; by default how many weights were rewritten.
         show: shows a result at length after a dry run; by default what would become of each tensor. It gets the result,
             and whether to write to standard error.
@@ -86,20 +90,39 @@ def run(
     refuse_two_outputs(as_json, chosen["output"])
     do: Callable[..., Any] = function or getattr(wtool, operation)
     dry_run = bool(chosen["dry_run"])
+    summary = Summary()
 
     def report(result: Any) -> None:
         if as_json:
             print_json(result)
         elif dry_run or (show_always and not quiet):
             (show or _show_tensors)(result, not dry_run)
-        if not quiet:
+        if not quiet and (verbose or not result.skipped):
             (say_done or _say)(result)
 
     with progress_bar(operation, quiet) as progress:
-        status = status_of(lambda told: do(models, progress=progress, report=told, **chosen), report, as_json)
-    if not quiet and not as_json:
-        say_passed_by(models)
+        status = status_of(lambda told: do(models, progress=progress, report=told, **chosen), report, as_json, summary)
+    if not quiet:
+        say_end(summary, verbose, say_done or _say)
+        if not as_json:
+            say_passed_by(models)
     return status
+
+
+def say_end(summary: Summary, verbose: bool, say_done: Callable[[Any], None], outcome: str = "") -> None:
+    """Say what became of a batch, or of the single model that was skipped.
+
+    Args:
+        summary: has the models.
+        verbose: whether the skipped ones were told of already.
+        say_done: tells of a result.
+        outcome: see `Summary.say`.
+    """
+    if summary.models > 1:
+        summary.say(outcome, names_skipped=not verbose)
+    elif not verbose:
+        for skipped in summary.skipped:
+            say_done(skipped)
 
 
 def _show_tensors(result: Any, is_error: bool) -> None:
@@ -112,6 +135,7 @@ def status_of(
     do: Callable[[Callable[[Any], None]], object],
     report: Callable[[Any], None],
     as_json: bool,
+    summary: Summary,
     failed: Callable[[Failed, bool], None] | None = None,
 ) -> int:
     """The exit status of work on many models, of which those that fail are told at once, in a line each.
@@ -120,6 +144,7 @@ def status_of(
         do: the work; gets what is to be called with the result of each model.
         report: tells of a model that did not fail.
         as_json: failures go to standard output as well, as JSON.
+        summary: counts all models.
         failed: tells of a model that failed, and whether as JSON too; by default its error in a line.
     """
     from wtool.run.batch import Failed, SomeFailed
@@ -127,6 +152,7 @@ def status_of(
     failures: list[WtoolError] = []
 
     def tell(result: Any) -> None:
+        summary.add(result)
         if not isinstance(result, Failed):
             report(result)
             return
@@ -160,4 +186,4 @@ def _say(done: Transformed) -> None:
     sparsity = f"{done.zeros / done.selected:.2%} zero" if done.selected else "none left"
     seed = "" if done.seed is None else f"; seed {done.seed}"
     where = "nothing written" if done.output is None else f"written to {done.output}"
-    say(f"{done.model}: {done.rewritten:,} of {done.selected:,} weights rewritten, {sparsity}{seed}; {where}")
+    say(f"{done.model}: {done.rewritten:,} of {counted(done.selected, 'weight')} rewritten, {sparsity}{seed}; {where}")

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from wtool.checkpoint.inputs import natural_key
 from wtool.checkpoint.model import Checkpoint
-from wtool.errors import Usage, WtoolError
+from wtool.errors import Usage, WtoolError, counted
 from wtool.ops.average_inputs import Named
 from wtool.ops.numbered_names import columns, own_names
 
@@ -142,7 +142,9 @@ def against_steps(checkpoints: Sequence[Checkpoint], steps: Sequence[int | None]
     known = [(step, each.name) for step, each in zip(steps, checkpoints, strict=True) if step is not None]
     for (left, older), (right, newer) in pairwise(known):
         if left > right:
-            return [f"{older} was trained for {left:,} steps and comes before {newer} with {right:,}; see --order"]
+            return [
+                f"{older} was trained for {counted(left, 'step')} and comes before {newer} with {right:,}; see --order"
+            ]
     return []
 
 

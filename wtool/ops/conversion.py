@@ -14,7 +14,7 @@ from wtool.checkpoint.optimizer.composed import State
 from wtool.checkpoint.optimizer.kept import compiled_as, stored_state, tells_slots, upgraded_state
 from wtool.checkpoint.relaid import relaid_values
 from wtool.checkpoint.structure import Fresh
-from wtool.errors import Refused, a_few
+from wtool.errors import Refused, a_few, counted
 from wtool.ops.assets import files_of, homeless, moved_files, without_words
 from wtool.ops.converted import Unconvertible
 from wtool.ops.left_out import FILES, HOLDS, left_out
@@ -177,7 +177,7 @@ def _backend(base: Checkpoint) -> str | None:
 
 def _counted(refused: Sequence[Change]) -> str:
     layers = len({each.layer for each in refused})
-    return f"{layers:,} layer{'s' if layers > 1 else ''} cannot be converted"
+    return f"{counted(layers, 'layer')} cannot be converted"
 
 
 def _composed(base: Checkpoint, upgraded: Upgraded, recipe: Recipe) -> Conversion:

@@ -16,7 +16,7 @@ from wtool.checkpoint.inputs import refuse_two_streams
 from wtool.checkpoint.lineage import lineage_json
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
-from wtool.errors import Usage
+from wtool.errors import Usage, counted
 from wtool.ops.compared import Compared, both, slots_by_key
 from wtool.run.comparing import Pair, SlotKey, Tolerance, compared, paired_slots
 from wtool.run.difference import Diff, SettingDifference, TensorDifference
@@ -145,14 +145,16 @@ def _kept_by_both(slots: Pairing[SlotKey], left: Compared, right: Compared) -> t
     """
     if LEGACY_WEIGHTS in (left.model.format, right.model.format):
         count = len(slots.removed) + len(slots.added)
-        note = f"the older layout of weights alone has no place for an optimizer: {count:,} variables are not compared"
+        told = f"{counted(count, 'variable is', 'variables are')} not compared"
+        note = f"the older layout of weights alone has no place for an optimizer: {told}"
         return Pairing(slots.pairs), [note] if count else []
     is_stored = left.config is left.model.config and right.config is right.model.config
     if is_stored and left.model.format == right.model.format:
         return slots, []
     firsts = [tuple(key for key in keys if key[2] == 0) for keys in (slots.removed, slots.added)]
     count = len(slots.removed) + len(slots.added) - sum(map(len, firsts))
-    note = f"{count:,} variables of the optimizer are stored a second time in one of the files"
+    told = counted(count, "variable of the optimizer is", "variables of the optimizer are")
+    note = f"{told} stored a second time in one of the files"
     return Pairing(slots.pairs, *firsts), [note] if count else []
 
 
@@ -296,7 +298,8 @@ def _notes(
     if hidden := sum(each.values.hidden for each in tensors if each.values is not None):
         yield f"{hidden:,} equal values have different bytes: zeros of both signs, or different NaN"
     if forced := [each.path for each in tensors if each.is_dtype_forced]:
-        yield f"{len(forced):,} tensors of bfloat16 are float32 in the .h5, which holds no others"
+        told = counted(len(forced), "tensor of bfloat16 is", "tensors of bfloat16 are")
+        yield f"{told} float32 in the .h5, which holds no others"
 
 
 def _operations(model: Checkpoint) -> str:

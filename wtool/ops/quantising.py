@@ -13,7 +13,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor, is_old
 from wtool.checkpoint.structure import Fresh
 from wtool.checkpoint.weight_order import owner_of
 from wtool.dtypes import is_floating
-from wtool.errors import Refused, a_few
+from wtool.errors import Refused, a_few, counted
 from wtool.ops.conversion import Recipe, kept_model
 from wtool.ops.quantised_matrices import Matrix, matrix_of
 from wtool.run.action import Action
@@ -179,7 +179,7 @@ def _errors(base: Checkpoint, matrices: Sequence[Matrix]) -> Iterator[str]:
         return
     changed, total = (sum(each) for each in zip(*sums.values(), strict=True))
     worst = max(relative, key=relative.__getitem__)
-    count = f"{len(sums):,} matri{'x' if len(sums) == 1 else 'ces'}"
+    count = counted(len(sums), "matrix", "matrices")
     yield (
         f"int8 changes {count} by {sqrt(changed / total):.2%} of their norm, most {worst} ({relative[worst]:.2%}); "
         "Keras also rounds what goes into these layers"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wtool.errors import Usage
+from wtool.errors import Usage, counted
 from wtool.ops.average_options import Considered
 from wtool.ops.logged_values import logged
 from wtool.ops.numbered_names import EPOCH, counts, metric_values
@@ -69,7 +69,7 @@ def best(paths: Sequence[str], count: int, metric: str, mode: str | None, log: s
 
 
 def _too_few(there: int, count: int) -> tuple[str, ...]:
-    return (f"{there} checkpoints instead of {count}: there are no more",) if there < count else ()
+    return (f"{counted(there, 'checkpoint')} instead of {count}: there are no more",) if there < count else ()
 
 
 def _from_names(paths: Sequence[str], metric: str) -> tuple[list[float], list[str]]:

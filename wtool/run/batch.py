@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from wtool.checkpoint.inputs import refuse_two_streams
 from wtool.checkpoint.opener import Opener, open_checkpoint
-from wtool.errors import Usage, WtoolError, explained
+from wtool.errors import Usage, WtoolError, counted, explained
 from wtool.run.executors import in_processes, in_turn
 from wtool.run.options import Common, Execution, Options, Output, Unseeded
 from wtool.run.pipeline import Progress
@@ -45,7 +45,7 @@ class SomeFailed(WtoolError):
 
     def __init__(self, results: Sequence[Any]) -> None:
         failed = [each for each in results if isinstance(each, Failed)]
-        super().__init__(f"{len(failed)} of {len(results)} models failed; the first: {failed[0].error}")
+        super().__init__(f"{len(failed):,} of {counted(len(results), 'model')} failed; the first: {failed[0].error}")
         self.results = tuple(results)
 
 

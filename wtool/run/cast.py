@@ -10,7 +10,7 @@ import numpy as np
 
 from wtool.checkpoint.casting import BLOCK, Cast, Casts, rounded
 from wtool.checkpoint.model import Checkpoint, Tensor
-from wtool.errors import Refused, a_few
+from wtool.errors import Refused, a_few, counted
 from wtool.schema.policies import FLOATS as _DTYPES
 from wtool.schema.policies import Policies
 
@@ -86,7 +86,7 @@ def casts_of(base: Checkpoint, dtype: str, wanted: Mapping[str, str]) -> tuple[C
         casts[tensor.shard, tensor.stored] = Cast(tensor.dtype, new)
         found = _loss(base, tensor, new)
         if found.infinite:
-            infinite.append(f"{tensor.path} ({found.infinite:,} values, up to {found.largest:.3g})")
+            infinite.append(f"{tensor.path} ({counted(found.infinite, 'value')}, up to {found.largest:.3g})")
             continue
         lost += found.zeros
         if tensor.role == "moving_variance":
@@ -100,7 +100,7 @@ def casts_of(base: Checkpoint, dtype: str, wanted: Mapping[str, str]) -> tuple[C
     notes = [
         *([f"{dtype} moves values by up to {error:.3g} ({largest})"] if error else []),
         *([f"moving variances change by up to {relative:.2%} of their value"] if relative else []),
-        *([f"{lost:,} values become zero in {dtype}"] if lost else []),
+        *([f"{counted(lost, 'value becomes', 'values become')} zero in {dtype}"] if lost else []),
     ]
     return casts, tuple(notes)
 

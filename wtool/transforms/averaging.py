@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wtool.dtypes import Array, round_into
-from wtool.errors import Usage
+from wtool.errors import Usage, counted
 from wtool.transforms.power import power_coefficients
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def given(count: int, coefficients: Sequence[float]) -> NDArray[np.float64]:
     """
     weights = np.asarray(coefficients, dtype=np.float64)
     if len(weights) != count:
-        raise Usage(f"{len(weights)} coefficients for {count} checkpoints")
+        raise Usage(f"{counted(len(weights), 'coefficient')} for {counted(count, 'checkpoint')}")
     if not np.isfinite(weights).all():
         raise Usage("the coefficients are not all finite numbers")
     return weights

@@ -19,7 +19,7 @@ from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable, layers_
 from wtool.checkpoint.model import Contents, Tensor
 from wtool.checkpoint.optimizer import nested as optimizer_tree
 from wtool.checkpoint.optimizer import slots as optimizer
-from wtool.errors import Differs, Note, Refused
+from wtool.errors import Differs, Note, Refused, a_few, counted
 from wtool.hdf5.reader import Dataset, Index
 from wtool.schema.config import COMPILED, Node, inside, read_architecture
 from wtool.schema.lost_settings import lost_settings
@@ -283,4 +283,4 @@ def _leftover(index: Index) -> list[str]:
     stray = [path for path in index.datasets if "/vars/" not in f"/{path}"]
     if not stray:
         return []
-    return [f"{len(stray)} arrays are no layer's variables and are left alone, {stray[0]} for one"]
+    return [f"{counted(len(stray), 'array is', 'arrays are')} no layer's variables, and left alone: {a_few(stray)}"]

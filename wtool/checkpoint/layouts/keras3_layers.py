@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from wtool.checkpoint.demands import check_dtype, check_shapes, stored_dtype
 from wtool.checkpoint.layouts.keras3_groups import Groups
 from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
-from wtool.errors import Refused
+from wtool.errors import Refused, counted
 from wtool.hdf5.reader import Dataset
 from wtool.schema.config import Node
 from wtool.schema.layers import CODES, TABLE, Variables, class_of_group, fitting, role_of, snake_case, variants
@@ -70,7 +70,7 @@ def _complaint(owner: StoredLayer, node: Node, keys: Keys) -> str:
     where = f"{owner.group}/vars" if owner.group else "vars"
     who = f"layer {owner.path} ({node.class_name})"
     if len(keys) != len(wanted):
-        return f"{where} holds {len(keys)} variables, but {who} has {len(wanted)}: {names}"
+        return f"{where} holds {counted(len(keys), 'variable')}, but {who} has {len(wanted)}: {names}"
     shapes = ", ".join("x".join(map(str, dataset.shape)) or "a single value" for _, dataset in keys)
     return f"{where} holds variables of shapes {shapes}, which cannot be those of {who}: {names}"
 

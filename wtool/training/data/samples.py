@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from wtool.dtypes import Array
-from wtool.errors import Usage
+from wtool.errors import Usage, counted
 from wtool.transforms.streams import stream
 
 
@@ -35,7 +35,7 @@ class Samples:
         """
         count = int(self.size * (1.0 - share))
         if not 0 < count < self.size:
-            raise Usage(f"a validation split of {share} of {self.size} samples leaves nothing to one side")
+            raise Usage(f"a validation split of {share} of {counted(self.size, 'sample')} leaves nothing to one side")
         return Samples(count, self.take), Samples(self.size - count, lambda places: self.take(places + count))
 
 

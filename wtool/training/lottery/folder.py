@@ -21,7 +21,7 @@ from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.lost import saved_step
 from wtool.checkpoint.seal import is_sealed
-from wtool.errors import Usage, WtoolError
+from wtool.errors import Usage, WtoolError, counted
 from wtool.io.publish import write_whole
 from wtool.run.channel_choice import OPERATION as SHRINK
 from wtool.run.selection import by_role
@@ -85,7 +85,7 @@ def looked_at(model: str, experiment: Experiment, compiles: bool = False) -> Bas
         step = saved_step(checkpoint) if is_drawn else None
         if step:
             new = "more trials need" if experiment.trials > 1 else f"{NEW} needs"
-            raise WtoolError(f"is trained already ({step:,} steps); {new} an initial model", model)
+            raise WtoolError(f"is trained already ({counted(step, 'step')}); {new} an initial model", model)
         chosen = by_role(checkpoint.weights, experiment.include, experiment.exclude, kernels=True, biases=False)
         selected = sum(prod(tensor.shape) for tensor in chosen)
         return Base(model, checkpoint.finish()[0], epochs_of(checkpoint.lineage), _drawn(checkpoint), selected)

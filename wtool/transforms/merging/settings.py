@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wtool.choices import check_choice
-from wtool.errors import Usage
+from wtool.errors import Usage, counted
 from wtool.transforms.change import Site
 from wtool.transforms.merging.numbers import Numbers, numbers_of
 from wtool.transforms.merging.registry import Method, Parameter
@@ -148,7 +148,7 @@ def _check_numbers(
         if count > 1 and not parameter.per_model:
             raise Usage(f"--{option} {entry} has {count} numbers, and one is for all models; a gradient has colons")
         if count > 1 and count != models:
-            raise Usage(f"--{option} {entry} has {count} numbers for {models} model{'s' if models > 1 else ''}")
+            raise Usage(f"--{option} {entry} has {counted(count, 'number')} for {counted(models, 'model')}")
         if entry.pattern is None or sites is None:
             continue
         if not any(fnmatchcase(site.path, entry.pattern) for site in sites):
