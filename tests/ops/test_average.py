@@ -231,11 +231,11 @@ def test_what_is_not_the_same_average_is_not_skipped(difference: str, tmp_path: 
 def test_folders_and_patterns_are_inputs(tmp_path: Path) -> None:
     noisy(BLOBS[0], tmp_path, 3)
     (tmp_path / "notes.txt").write_text("not a model")
-    of_folder = wtool.average([tmp_path], output=tmp_path / "a.out")
-    of_pattern = wtool.average([str(tmp_path / "ckpt*.keras")], output=tmp_path / "b.out")
+    of_folder = wtool.average([tmp_path], output=tmp_path / "a")
+    of_pattern = wtool.average([str(tmp_path / "ckpt*.keras")], output=tmp_path / "b")
     assert [each.path for each in of_folder.inputs] == [str(tmp_path / f"ckpt{i}.keras") for i in (1, 2, 3)]
     assert of_pattern.inputs == of_folder.inputs
-    assert (tmp_path / "a.out").read_bytes() == (tmp_path / "b.out").read_bytes()
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -389,7 +389,8 @@ def test_names_that_people_gave_do_not_match_by_position(tmp_path: Path) -> None
         ("bn/ckpt-9.h5", None, "average.h5"),
         ("bn/ckpt-9.weights.h5", None, "average.weights.h5"),
         ("bn/ckpt-9.weights.h5", ".", "./average.weights.h5"),
-        ("bn/ckpt-9.h5", "mine", "mine"),
+        ("bn/ckpt-9.h5", "mine", "mine.h5"),
+        ("bn/ckpt-9.h5", "mine.out", None),
         ("bn/ckpt-9.h5", "mine.keras", None),
         ("bn/ckpt-9.h5", "mine.weights.h5", None),
         ("blobs/ckpt-91.keras", "mine.h5", None),

@@ -293,8 +293,8 @@ def test_an_h5_of_keras_3_tells_which_new_name_it_has_no_use_for(tmp_path: Path)
     assert "--rename names A, but the model uses no class or function that is called so" in done.notes
 
 
-def test_a_name_under_which_keras_takes_the_result_for_no_model_is_told(tmp_path: Path) -> None:
-    (done,) = wtool.convert(MLP, output=tmp_path / "new.txt")
-    assert f"{tmp_path}/new.txt has the format keras; Keras loads it under a name in .keras" in done.notes
-    (done,) = wtool.convert(MLP, output=tmp_path / "new.keras")
-    assert not any("loads it under" in note for note in done.notes)
+def test_a_name_under_which_keras_takes_the_result_for_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(wtool.Usage, match=r"the output has the format keras; its name has to end in \.keras"):
+        wtool.convert(MLP, output=tmp_path / "new.txt")
+    (done,) = wtool.convert(MLP, output=tmp_path / "new")
+    assert done.output == f"{tmp_path}/new.keras"

@@ -289,8 +289,8 @@ def test_targets(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("words", "output", "complaint"),
     [
-        (["zoo/a.keras", "zoo/e.keras"], "out.keras", "2 models, and one output"),
-        (["zoo/a.keras", "zoo/e.keras"], "-", "2 models, and one output"),
+        (["zoo/a.keras", "zoo/e.keras"], "out.keras", "called like a file, but a folder may hold many models"),
+        (["zoo/a.keras", "zoo/e.keras"], "-", "2 models, and standard output takes one"),
         (["-"], None, "needs an --output"),
         (["-"], "out/", "needs an --output"),
         (["-", "-"], "-", "only one of the inputs"),

@@ -1,4 +1,4 @@
-"""Names of results: extensions that Keras opens, and what an output that is a folder is."""
+"""Where results go: beside their models, or in a folder, and what an output that is a folder is."""
 
 from __future__ import annotations
 
@@ -8,33 +8,7 @@ from pathlib import Path
 import pytest
 
 from wtool.errors import Usage
-from wtool.run.target import check_extension, goals_of, is_folder, one_place, result_name, stem_and_ending
-
-
-@pytest.mark.parametrize(
-    ("output", "kind", "own"),
-    [
-        ("m.keras", "keras", ""), ("m.KERAS", "keras", ""), ("-", "keras", ""), ("m.bin", "keras", ""),
-        ("m.h5", "h5", ""), ("m.keras", "h5", ".keras"),
-        ("m.weights.json", "weights.json", ""), ("-", "weights.json", ""),
-    ],
-)  # fmt: skip
-def test_extensions_that_fit(output: str, kind: str, own: str) -> None:
-    check_extension(output, kind, own)
-
-
-@pytest.mark.parametrize(
-    ("output", "kind"), [("m.h5", "keras"), ("m.keras", "weights.h5"), ("m.bin", "weights.json"), ("m.H5", "keras")]
-)
-def test_extensions_that_keras_takes_for_another_format(output: str, kind: str) -> None:
-    with pytest.raises(Usage, match=f"the format of its input, {kind}; its name has to end in"):
-        check_extension(output, kind)
-
-
-def test_the_name_of_a_result_in_another_format() -> None:
-    with pytest.raises(Usage, match="the output has the format keras; its name"):
-        check_extension("m.h5", "keras", None)
-    check_extension("m.bin", "keras", None)
+from wtool.run.target import goals_of, is_folder, one_place, stem_and_ending
 
 
 def made(folder: Path, *names: str) -> None:
@@ -76,11 +50,7 @@ def test_models_with_one_result_are_told_apart_by_their_endings(tmp_path: Path) 
         names_of([str(tmp_path)], "new/")
 
 
-def test_names_of_results() -> None:
-    assert result_name("out", "keras", "a.keras") == "out.keras"
-    assert result_name("out", "h5", "a.keras") == "out.keras", "TensorFlow 2 called HDF5 so"
-    assert result_name("out", "h5", "a.bin") == "out.h5"
-    assert result_name("out", "keras", "-") == "out.keras"
+def test_stems() -> None:
     assert stem_and_ending("x/a.weights.h5") == ("x/a", ".weights.h5")
 
 

@@ -28,7 +28,8 @@ from wtool.run.averaging import Averaging
 from wtool.run.derive import Derived, derive
 from wtool.run.input_model import InputModel
 from wtool.run.plan import Plan
-from wtool.run.target import Goal, goal_of, one_place, result_name
+from wtool.run.result_names import goal_of_several
+from wtool.run.target import Goal, one_place
 from wtool.transforms.power import exponent_of
 from wtool.words import Path
 
@@ -65,8 +66,7 @@ def _average(paths: Sequence[Path], given: Mapping[str, Any]) -> Averaged:
             options.recalibrate is not None,
         )
         base = checkpoints[-1]
-        name = result_name(STEM, base.format, base.name)
-        goal = goal_of(output, name, ".", name, force=options.force, dry_run=options.dry_run)
+        goal = goal_of_several(output, STEM, base, force=options.force, dry_run=options.dry_run)
         plan, about_data = recalibrated_after(work.plan(checkpoints), options.recalibrate)
         try:
             diagnosis = diagnose(options, plan, [each.told["coefficient"] for each in plan.operations[0].operands])

@@ -49,4 +49,5 @@ def inputs_but(output: str | os.PathLike[str] | None, words: list[str], stem: st
 def _is_output(path: str, output: str | None, stem: str) -> bool:
     """Whether a path is that of the output, which has the extension of the path where its name is the default."""
     name = f"{stem}{extension(path)}"
-    return one_place(path, goal_of(output, name, ".", name).path)
+    place = goal_of(output, name, ".", name).path
+    return one_place(path, place) or (not extension(place) and one_place(path, place + extension(path)))

@@ -178,7 +178,7 @@ class Converting:
         changes = derived.change
         assert isinstance(changes, Conversions)
         found = changes.conversion
-        notes = (*found.notes, *_odd_name(task.output, plan.format), *told)
+        notes = (*found.notes, *told)
         return Converted(
             task.model, task.output, format=plan.format, changes=found.changes, notes=notes, verified=verified
         )
@@ -189,13 +189,6 @@ class Conversions(Changes):
     """What a conversion makes of a checkpoint; `conversion` is what the rules did."""
 
     conversion: Conversion
-
-
-def _odd_name(output: str | None, kind: str) -> tuple[str, ...]:
-    """Returns a note if a result in the format `kind` has a name by which Keras does not take it for a model."""
-    if output is None or output == "-" or os.path.isdir(output) or format_of(output) is not None:
-        return ()
-    return (f"{output} has the format {kind}; Keras loads it under a name in {EXTENSIONS[kind][0]}",)
 
 
 def _verified(output: str, plan: Plan) -> tuple[str | None, tuple[str, ...]]:

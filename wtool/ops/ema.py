@@ -23,7 +23,7 @@ from wtool.run.input_model import InputModel
 from wtool.run.moving_average import MovingAverage
 from wtool.run.optimizer_averages import TakingAverages
 from wtool.run.options import Unseeded
-from wtool.run.target import goal_of, result_name
+from wtool.run.result_names import goal_of_several
 from wtool.run.tracked import Tracked, post_hoc, tracked_of
 from wtool.words import Models
 
@@ -55,9 +55,8 @@ def _of_snapshots(words: Sequence[str], sigma_rel: float, step: int | None, how:
         snapshots, passed_by = _opened(words, stack)
         work = post_hoc(snapshots, sigma_rel, step, how.optimizer)
         plan = work.plan()
-        name = result_name(NAME, plan.base.format, plan.base.name)
         output = None if how.output is None else os.fspath(how.output)
-        goal = goal_of(output, name, ".", name, force=how.force, dry_run=how.dry_run)
+        goal = goal_of_several(output, NAME, plan.base, force=how.force, dry_run=how.dry_run)
         try:
             derived = derive(plan, goal, how.progress)
         except WtoolError as error:

@@ -26,7 +26,8 @@ from wtool.run.by_method import ByMethod
 from wtool.run.derive import Derived, derive
 from wtool.run.input_model import InputModel
 from wtool.run.plan import Plan
-from wtool.run.target import Goal, goal_of, one_place, result_name
+from wtool.run.result_names import goal_of_several
+from wtool.run.target import Goal, one_place
 from wtool.transforms.merging.registry import METHODS
 from wtool.words import Models
 
@@ -70,8 +71,7 @@ def _merge(models: Models, given: Mapping[str, Any]) -> Merged:
         first = stack.enter_context(open_checkpoint(paths[0], drop_optimizer=drop))
         rest = [stack.enter_context(open_checkpoint(path, like=first)) for path in paths[1:]]
         before = [] if base is None else [stack.enter_context(open_checkpoint(base, like=first))]
-        name = result_name(STEM, first.format, first.name)
-        goal = goal_of(output, name, ".", name, force=options.force, dry_run=options.dry_run)
+        goal = goal_of_several(output, STEM, first, force=options.force, dry_run=options.dry_run)
         plan, about_data = recalibrated_after(work.plan([*before, first, *rest]), options.recalibrate)
         try:
             diagnosis = diagnose(options, plan)

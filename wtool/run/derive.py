@@ -63,7 +63,6 @@ def derive(plan: Plan, goal: Goal, progress: pipeline.Progress | None = None) ->
     Raises:
         Refused: an input is damaged, changed meanwhile, or cannot take part.
         WtoolError: the goal exists, or cannot be written.
-        Usage: the name of the goal is that of another format.
     """
     target = goal.target((each.name, each.sources[0].stamp) for each in plan.checkpoints)
     if not plan.operations:

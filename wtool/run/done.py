@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from wtool.checkpoint.layouts.registry import extension
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.seal import is_sealed
@@ -13,7 +12,7 @@ from wtool.errors import WtoolError
 from wtool.io.json_text import as_read
 from wtool.io.places import Target
 from wtool.run.plan import Operation, Plan
-from wtool.run.target import Goal, check_extension
+from wtool.run.target import Goal
 
 
 def made_before(plan: Plan, goal: Goal) -> Record | None:
@@ -24,11 +23,7 @@ def made_before(plan: Plan, goal: Goal) -> Record | None:
     Args:
         plan: what is to be done.
         goal: where its result goes.
-
-    Raises:
-        Usage: the name of the goal is that of another format.
     """
-    check_extension(goal.path, plan.format, extension(plan.base.name) if plan.result_format is None else None)
     if goal.dry_run:
         return None
     if plan.format == "weights.json":

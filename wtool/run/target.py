@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from wtool.checkpoint.inputs import expanded
-from wtool.checkpoint.layouts.registry import ALL, EXTENSIONS, KEPT, extension
+from wtool.checkpoint.layouts.registry import ALL, extension
 from wtool.checkpoint.unzipped import is_model_folder, is_saved_model
 from wtool.errors import Usage
 from wtool.io.places import Target, check_target, make_folders
@@ -129,25 +129,6 @@ def goal_beside(
     return goal_of(output, default, above, inside, folder=folder, force=force, dry_run=dry_run)
 
 
-def check_extension(output: str, kind: str, own: str | None = "") -> None:
-    """Raise Usage if Keras would take the output, in the format `kind`, for another one.
-
-    The extension of the input, `own`, is always one that the output may have; None where the result has another format.
-    """
-    chosen = extension(output).lower()
-    fits = output == "-" or chosen in ((own or "").lower(), *EXTENSIONS[kind])
-    if not fits and (chosen in ALL or kind == "weights.json"):
-        whose = "" if own is None else "of its input, "
-        raise Usage(f"the output has the format {whose}{kind}; its name has to end in {EXTENSIONS[kind][0]}", output)
-
-
-def result_name(stem: str, kind: str, base: str) -> str:
-    """The name of a result in the format `kind`: with the extension of its base, where that fits the format."""
-    own = extension(base)
-    fits = base != "-" and own.lower() in (*EXTENSIONS[kind], *KEPT)
-    return f"{stem}{own if fits else EXTENSIONS[kind][0]}"
-
-
 def goals_of(
     words: Sequence[str],
     output: str | None,
@@ -162,8 +143,8 @@ def goals_of(
     """Paths of the models that the words mean, each with where its own result goes.
 
     Without `output`, a result is called `<stem>-<suffix><ext>` and lies beside its model. In a folder (one that exists,
-    or a path that ends in a slash; always, where a word is a folder) results have the names of their models, and the
-    tree below a folder or the fixed part of a pattern is kept. What such a word finds among the results is no input.
+    a path that ends in a slash, or the place of several results) results have the names of their models, and the tree
+    below a folder or the fixed part of a pattern is kept. What such a word finds among the results is no input.
 
     Args:
         words: files, folders, patterns, or `-`.
@@ -187,12 +168,12 @@ def goals_of(
         roots = [None if word == path else _root(word, path) for word, path in found]
         pairs = zip(found, roots, strict=True)
         return [(path, Goal(path, root, force=True, dry_run=dry_run)) for (_, path), root in pairs]
-    folder = output not in (None, "-") and _is_for_many(str(output), words)
+    folder = output not in (None, "-") and (len(found) > 1 or _is_for_many(str(output), words))
     if folder:
         _refuse_file_name(str(output))
         found = [(word, path) for word, path in found if not _is_result(word, path, str(output))]
-    elif output is not None and len(found) != 1:
-        raise Usage(f"{len(found)} models, and one output; name a folder, with a slash at its end")
+    elif output == "-" and len(found) != 1:
+        raise Usage(f"{len(found)} models, and standard output takes one; name a folder, with a slash at its end")
     how = partial(
         goal_beside,
         output=output,

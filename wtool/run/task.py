@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from wtool.checkpoint.opener import Opener
@@ -11,6 +11,7 @@ from wtool.errors import WtoolError
 from wtool.run.derive import Derived, derive
 from wtool.run.pipeline import Progress
 from wtool.run.plan import Plan
+from wtool.run.result_names import named
 from wtool.run.target import Goal
 
 Made = TypeVar("Made")
@@ -57,11 +58,13 @@ class Task(Generic[Made]):
         Raises:
             Refused: a file is damaged, or cannot take part.
             WtoolError: a file is missing, or the result exists or cannot be written.
-            Usage: words that match nothing.
+            Usage: words that match nothing, or the name of the result is that of another format.
         """
         with ExitStack() as stack:
             plan = self.planner.plan(self.model, opener, stack)
             try:
-                return self.planner.told(self, plan, derive(plan, self.goal, progress))
+                goal = named(self.goal, plan.format, plan.base.name, plan.result_format is None)
+                task = replace(self, goal=goal) if plan.operations else self
+                return self.planner.told(task, plan, derive(plan, task.goal, progress))
             except WtoolError as error:
                 raise error.about(self.model) from None

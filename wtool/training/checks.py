@@ -17,6 +17,7 @@ from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, WtoolError
 from wtool.io.places import Target, check_target
+from wtool.run.result_names import named
 from wtool.run.target import Goal, goal_beside
 from wtool.training.callback_words import EPOCH_ENDS
 from wtool.training.data.words import check_data, class_weights
@@ -85,10 +86,12 @@ def check_resume(model: str, options: Resume) -> Goal:
         raise Usage(f"a learning rate of {rate} is none")
     _check_callbacks(options)
     check_validation(options.data, options.validation_data, options.validation_split)
-    _check_model(model)
+    kind = _check_model(model)
     _check_reports(options)
     output = options.output
     goal = goal_beside(model, None if output is None else os.fspath(output), OPERATION)
+    if not extension(goal.path):
+        goal = named(goal, kind, model)
     if goal.path != "-" and extension(goal.path) not in WHOLE:
         raise Usage("the output is a whole model; its name has to end in .keras or .h5", goal.path)
     if not goal.makes_folder:
@@ -114,10 +117,13 @@ def check_validation(data: Any, other: Any, share: float | None) -> None:
     check_data(other)
 
 
-def _check_model(path: str) -> None:
-    if path != "-":  # standard input can be read only once
-        with open_checkpoint(path) as checkpoint:
-            refuse_weights_only(checkpoint)
+def _check_model(path: str) -> str:
+    """Returns the format of a model; that of standard input, which can be read only once, is not looked at."""
+    if path == "-":
+        return "keras"
+    with open_checkpoint(path) as checkpoint:
+        refuse_weights_only(checkpoint)
+        return checkpoint.format
 
 
 def _check_callbacks(options: Resume) -> None:

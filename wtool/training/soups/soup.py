@@ -22,7 +22,8 @@ from wtool.run.derive import derive
 from wtool.run.doctor import examine
 from wtool.run.matching import match
 from wtool.run.plan import Plan
-from wtool.run.target import Goal, goal_of, make_ready, result_name
+from wtool.run.result_names import goal_of_several
+from wtool.run.target import Goal, make_ready
 from wtool.schema.losses import Mode, mode_of
 from wtool.training.checks import refuse_weights_only
 from wtool.training.data import fingerprints, reading
@@ -54,8 +55,7 @@ def make_soup(names: Sequence[str], options: Soup, notes: Sequence[str] = ()) ->
     output = None if options.output is None else os.fspath(options.output)
     with ExitStack() as stack:
         checkpoints = _opened(names, stack)
-        name = result_name(OPERATION, checkpoints[-1].format, names[-1])
-        goal = goal_of(output, name, ".", name, force=options.force, dry_run=options.dry_run)
+        goal = goal_of_several(output, OPERATION, checkpoints[-1], force=options.force, dry_run=options.dry_run)
         _refuse_in_the_way(goal, options)
         diagnosis = examine(checkpoints, len(checkpoints) - 1) if options.doctor else None
         if diagnosis is not None and options.diagnosed is not None:
