@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 
 from tests import forkserver
+from wtool.argument_names import write_for_command_line
 
 hypothesis.settings.register_profile(
     "patient",
@@ -36,6 +37,7 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    write_for_command_line()  # tests quote messages as the code has them; test_argument_names.py has those of Python
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -22,6 +22,7 @@ from wtool.ops.align_options import Align
 from wtool.ops.average_options import Average
 from wtool.ops.convert_options import Convert
 from wtool.ops.ema_options import Ema
+from wtool.ops.functions import aliases_of
 from wtool.ops.merge_options import Merge
 from wtool.ops.pack_options import Pack
 from wtool.ops.patch_options import Patch
@@ -106,7 +107,7 @@ GROUPS = {
 }
 """Every public function that is made of options, and the dataclasses of its arguments."""
 
-FIRST = {"models": "Models", "model": "Path", "paths": "Sequence[Path]"}
+FIRST = {"models": "Models", "model": "Path", "paths": "Models"}
 """The first argument of a function -> its type."""
 
 
@@ -120,12 +121,13 @@ def _signature(name: str) -> str:
     hints = function.__annotations__
     first = next(iter(hints))
     lines = [f"def {name}(", f"    {first}: {FIRST[first]},", "    *,"]
-    for each in (each for group in GROUPS[name] for each in fields(group)):
+    for group, each in ((kind, each) for kind in GROUPS[name] for each in fields(kind)):
         kind, default = str(each.type), each.default
         if each.name == "initial" and name in REGISTRY and needs_initial(transform(name)):
             kind, default = kind.removesuffix(" | None"), MISSING
         value = repr(default).replace("'", '"')
-        lines.append(f"    {each.name}: {kind}{'' if default is MISSING else f' = {value}'},")
+        for argument in (each.name, *(alias for alias, field in aliases_of(group).items() if field == each.name)):
+            lines.append(f"    {argument}: {kind}{'' if default is MISSING else f' = {value}'},")
     is_list = hasattr(hints["return"], "__args__")
     (result,) = hints["return"].__args__ if is_list else (hints["return"],)
     text = indent(f'"""{function.__doc__}"""', "    ")

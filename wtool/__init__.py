@@ -16,6 +16,8 @@ from wtool.transforms.registry import REGISTRY
 from wtool.version import __version__
 
 if TYPE_CHECKING:
+    from wtool import callbacks as callbacks
+    from wtool import layers as layers
     from wtool.checkpoint.model import Checkpoint, Tensor
     from wtool.checkpoint.opener import open_checkpoint
     from wtool.ops.align import align
@@ -186,7 +188,13 @@ __all__ = [
 ]
 
 
+_ROOMS = ("callbacks", "layers")
+"""Modules that need Keras: imported when they are first used, and not among the names that editors try."""
+
+
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"wtool.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'wtool' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

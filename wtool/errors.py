@@ -6,6 +6,8 @@ import errno
 import re
 from collections.abc import Sequence
 
+from wtool.argument_names import for_reader
+
 
 def one_line(text: str) -> str:
     """Text from files or file names as people and terminals may have it: control characters and such are escaped."""
@@ -58,8 +60,13 @@ class WtoolError(Exception):
 
     def __init__(self, message: str, file: str = "") -> None:
         super().__init__(message)
-        self.message = one_line(message)
+        self._message = one_line(message)
         self.file = file
+
+    @property
+    def message(self) -> str:
+        """What is wrong and what to do, without the name of the file."""
+        return for_reader(self._message)
 
     def about(self, file: str) -> WtoolError:
         """The same error, naming `file` unless a file is already named."""
@@ -122,6 +129,15 @@ class Usage(WtoolError):
     """Words that do not go together (exit status 2)."""
 
 
+_EXTRAS = {
+    "keras": ("Keras", "train"),
+    "matplotlib": ("matplotlib", "plot"),
+    "scipy": ("SciPy", "align"),
+    "tensorflow": ("Keras", "train"),
+}
+"""Package -> what it is called, and the extra of wtool that installs it."""
+
+
 def explained(error: Exception) -> WtoolError:
     """Any error as one of wtool's own, with what to do about it."""
     if isinstance(error, WtoolError):
@@ -132,8 +148,9 @@ def explained(error: Exception) -> WtoolError:
         new = WtoolError(f"{error.strerror or error}{hint}", file)
     elif isinstance(error, MemoryError):
         new = WtoolError("out of memory")
-    elif isinstance(error, ModuleNotFoundError) and error.name in ("keras", "tensorflow"):
-        new = WtoolError("needs Keras: pip install 'wtool[train]'")
+    elif isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _EXTRAS:
+        what, extra = _EXTRAS[str(error.name).partition(".")[0]]
+        new = WtoolError(f"needs {what}: pip install 'wtool[{extra}]'")
     elif isinstance(error, ModuleNotFoundError) and error.name in ("jax", "torch"):
         new = WtoolError(f"needs {error.name}, which KERAS_BACKEND or keras.json asks for, and which is not installed")
     else:

@@ -19,6 +19,7 @@ import wtool
 from tests import from_options
 from tests.from_options import GROUPS
 from wtool import words
+from wtool.ops.functions import aliases_of
 from wtool.option import Option, described, options_of
 from wtool.run.options import needs_initial
 from wtool.training.fitting.epoch import Epoch
@@ -36,13 +37,17 @@ def test_signatures_tell_every_option(name: str) -> None:
     word = FIRST.get(name, "models")
     assert (first.name, first.kind, first.default) == (word, first.POSITIONAL_OR_KEYWORD, first.empty)
     own = [each for group in GROUPS[name] for each in fields(group)]
-    assert [each.name for each in others] == [each.name for each in own]
+    aliases = {alias for group in GROUPS[name] for alias in aliases_of(group)}
+    assert aliases == ({"exp"} if name == "average" else set())
     assert {each.kind for each in others} == {first.KEYWORD_ONLY}
+    names = [each.name for each in others]
+    others = [each for each in others if each.name not in aliases]
+    assert [each.name for each in others] == [each.name for each in own]
     for each, field in zip(others, own, strict=True):
         required = field.default is MISSING or (field.name == "initial" and name in TICKETS)
         assert each.default == (each.empty if required else field.default)
     hints = typing.get_type_hints(function)
-    assert list(hints) == [word, *(each.name for each in own), "return"]
+    assert list(hints) == [word, *names, "return"]
     told = function.__doc__
     assert all(f"\n    {each.name}" in told for each in own)
     assert "--" not in told
@@ -177,7 +182,7 @@ def test_models_of_a_wrong_type_are_told(name: str, value: Any) -> None:
     with pytest.raises(wtool.Usage) as raised:
         getattr(wtool, name)(value, **REQUIRED.get(name, {}))
     word = FIRST.get(name, "models")
-    what = {"model": "a path", "models": "a path or a list of paths", "paths": "a list of paths"}[word]
+    what = {"model": "a path", "models": "a path or a list of paths", "paths": "a path or a list of paths"}[word]
     assert str(raised.value).startswith(f"{word} is {what}, not ")
 
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
+from wtool.argument_names import write_for_command_line
 from wtool.cli import misuse, streams
 from wtool.cli.commands import COMMANDS as COMMANDS
 from wtool.cli.console import say, status_of_error
@@ -41,6 +42,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit: 0 done, 1 something failed, 2 misuse, 130 interrupted, 141 output unread, 143 ended."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    write_for_command_line()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads only cost start-up time: nothing here calls it
     streams.prepare()
     unwind_on_sigterm()

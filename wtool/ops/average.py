@@ -25,29 +25,30 @@ from wtool.ops.functions import First, function_of
 from wtool.ops.recalibration import drifts_of, recalibrated_after
 from wtool.ops.series import Choice, best, newest
 from wtool.run.averaging import Averaging
+from wtool.run.batch import words_of
 from wtool.run.derive import Derived, derive
 from wtool.run.input_model import InputModel
 from wtool.run.plan import Plan
 from wtool.run.result_names import goal_of_several
 from wtool.run.target import Goal, one_place
 from wtool.transforms.power import exponent_of
-from wtool.words import Path
+from wtool.words import Models
 
 if TYPE_CHECKING:
     from wtool.ops.signatures import average as average
 
 CHECKPOINTS = First(
     "paths",
-    Sequence[Path],
+    Models,
     "files, folders (searched for models), patterns, or `-` for standard input.",
     "a file is missing or damaged, checkpoints do not match, values are not finite, or the output exists",
 )
 
 
-def _average(paths: Sequence[Path], given: Mapping[str, Any]) -> Averaged:
+def _average(paths: Models, given: Mapping[str, Any]) -> Averaged:
     options = Average(**given)
     output = None if options.output is None else os.fspath(options.output)
-    named, passed_by = inputs_but(output, [os.fspath(path) for path in paths])
+    named, passed_by = inputs_but(output, words_of(paths))
     order = ordered(named, options.order, options.method, options.is_ordered)
     choice = _chosen(options, order.paths)
     with ExitStack() as stack:

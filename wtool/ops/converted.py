@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
+from wtool.argument_names import for_reader
 from wtool.errors import WtoolError
 from wtool.schema.upgrade.upgraded import Change
 
@@ -45,12 +46,13 @@ class Converted:
 
 
 class Unconvertible(WtoolError):
-    """A model that cannot be converted without its user.
-
-    Attributes:
-        refused: each layer that no rule can keep, with the reason and what to do; empty where the message tells all.
-    """
+    """A model that cannot be converted without its user: `refused` tells why, or else the message alone."""
 
     def __init__(self, message: str, refused: Sequence[Change] = ()) -> None:
         super().__init__(message)
-        self.refused = tuple(refused)
+        self._refused = tuple(refused)
+
+    @property
+    def refused(self) -> tuple[Change, ...]:
+        """Each layer that no rule can keep, with the reason and what to do; empty where the message tells all."""
+        return tuple(replace(each, text=for_reader(each.text)) for each in self._refused)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import reduce
 from inspect import Parameter, Signature
+from keyword import iskeyword
 from operator import or_
 from textwrap import TextWrapper, indent
 from types import NoneType
 from typing import Any, TypeVar
 
+from wtool.argument_names import argument_of, for_reader
+from wtool.errors import Usage, explained
 from wtool.option import Description, arguments_of, checked, described, options_of, types_of
-from wtool.option_types import alternatives
+from wtool.option_types import alternatives, is_list
 from wtool.run.options import refuse_unknown
 from wtool.words import Models
 
@@ -79,15 +82,24 @@ def function_of(
     returned: Any = list[result] if first.is_each else result  # type: ignore[valid-type]
     signature = Signature([place, *arguments], return_annotation=returned)
     names = [each.name for each in arguments]
+    aliases = {alias: field for group in groups for alias, field in aliases_of(group).items()}
 
     def function(*places: Any, **given: Any) -> Done:
         refuse_unknown(name, {*given} - {first.name}, names)
+        given = _without_aliases(given, aliases)
         try:
             found = signature.bind(*places, **given).arguments
         except TypeError as error:
             verb = "is" if str(error).startswith("missing") else "got"
             raise TypeError(f"{name}() {verb} {error}") from None
-        return do(checked(first.name, first.kind, found.pop(first.name)), found)
+        if callable(found.get("report")):
+            found["report"] = _reporting(found["report"])
+        try:
+            done = do(checked(first.name, first.kind, found.pop(first.name)), found)
+        except ModuleNotFoundError as error:
+            raise explained(error) from error
+        told: Done = _for_reader(done)
+        return told
 
     function.__name__ = function.__qualname__ = name
     function.__module__ = "wtool"
@@ -106,8 +118,48 @@ def parameters_of(group: type, required: Sequence[str] = ()) -> list[Parameter]:
         if each.name in required:
             kind, default = reduce(or_, (one for one in alternatives(kind) if one is not NoneType)), MISSING
         default = Parameter.empty if default is MISSING else default
-        found.append(Parameter(each.name, Parameter.KEYWORD_ONLY, default=default, annotation=kind))
+        for name in (each.name, *(alias for alias, field in aliases_of(group).items() if field == each.name)):
+            found.append(Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind))
     return found
+
+
+def aliases_of(group: type) -> dict[str, str]:
+    """Returns further names of a dataclass's fields: the names of single values on the command line, such as `exp`."""
+    words = {word: name for name, each in options_of(group).items() for word in each.words}
+    return {
+        word: name
+        for word, name in words.items()
+        if not iskeyword(word) and not any(map(is_list, alternatives(types_of(group)[name])))
+    }
+
+
+def _without_aliases(given: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
+    """Returns arguments under the names of fields.
+
+    Raises:
+        Usage: an argument is given under both of its names.
+    """
+    found = {name: value for name, value in given.items() if name not in aliases}
+    for alias, name in aliases.items():
+        if given.get(alias) is not None:
+            if given.get(name) is not None:
+                raise Usage(f"{name} and {alias} are two names of one argument; give one")
+            found[name] = given[alias]
+    return found
+
+
+def _reporting(report: Callable[[Any], None]) -> Callable[[Any], None]:
+    return lambda result: report(_for_reader(result))
+
+
+def _for_reader(done: Any) -> Any:
+    """Returns results whose notes name options as whoever runs this process does."""
+    if isinstance(done, list):
+        return [_for_reader(each) for each in done]
+    notes = getattr(done, "notes", None)
+    if not notes or not is_dataclass(done) or isinstance(done, type):
+        return done
+    return replace(done, notes=tuple(map(for_reader, notes)))
 
 
 def given_of(group: type, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,7 +169,7 @@ def given_of(group: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def docstring(description: Description, groups: Sequence[type], result: type, first: First) -> str:
     """Returns the docstring of a function: the operation, every argument, the result, the errors and examples."""
-    told = [_told(each.name, group) for group in groups for each in fields(group)]
+    told = [line for group in groups for each in fields(group) for line in _lines(each.name, group)]
     paragraphs = [
         description.summary,
         *map(in_python, description.prose),
@@ -133,6 +185,12 @@ def docstring(description: Description, groups: Sequence[type], result: type, fi
     return "\n\n".join(paragraphs) + "\n"
 
 
+def _lines(name: str, group: type) -> list[str]:
+    """Returns the line of an argument, and those of its further names."""
+    others = [alias for alias, field in aliases_of(group).items() if field == name]
+    return [_told(name, group), *(f"{alias}: the same as `{name}`." for alias in others)]
+
+
 def _told(name: str, group: type) -> str:
     """Returns the line of an argument, with the letter that help texts use for its value, and its choices."""
     if name in arguments_of(group):
@@ -145,4 +203,13 @@ def _told(name: str, group: type) -> str:
 
 def in_python(text: str) -> str:
     """Returns a help text with the Python names of options: `--min-value` becomes `min_value`."""
-    return re.sub(r"--([a-z][a-z-]*)", lambda found: f"`{found[1].replace('-', '_')}`", text)
+    return _MARKED.sub(lambda found: f"`{_marked(found[1] or found[0])}`", text)
+
+
+_MARKED = re.compile(r"`([^`]*)`|--[a-z][a-z-]*")
+
+
+def _marked(text: str) -> str:
+    """Returns what stands between backticks: of an option the argument, and all else as it is."""
+    option = re.fullmatch(r"--([a-z][a-z-]*)( .*)?", text)
+    return text if option is None else f"{argument_of(option[1])}{(option[2] or '').replace(' ', '=')}"

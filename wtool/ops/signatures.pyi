@@ -583,7 +583,7 @@ def align(
 
     With W the weights of the reference, V those of the model and P a permutation of each group of channels, align looks
     for the largest sum over tensors of <W, P(V)>: first from the front of the graph to the back, then group by group in
-    a random order, round by round, until nothing gets better. What it finds is a local optimum; ``restarts`` makes more
+    a random order, round by round, until nothing gets better. What it finds is a local optimum; `restarts` makes more
     searches, which begin with the channels as they are, and keeps the best result.
 
     Args:
@@ -620,11 +620,12 @@ def align(
     """
 
 def average(
-    paths: Sequence[Path],
+    paths: Models,
     *,
     equal: bool = False,
     linear: bool = False,
     decay: float | None = None,
+    exp: float | None = None,
     alpha: float | None = None,
     coefficients: Sequence[float] | None = None,
     power: float | None = None,
@@ -664,6 +665,7 @@ def average(
         equal: Every checkpoint counts the same (the default).
         linear: The k-th newest of n counts n-k+1.
         decay (D): Each counts D^age, the newest having age 0; 0 < D <= 1.
+        exp: the same as `decay`.
         alpha (A): The i-th newest counts e^(-i/A).
         coefficients: One for each checkpoint, in order.
         power (G): Each counts t^(G+1) - s^(G+1): t is its step, s that of the one before; G > -1.
@@ -673,7 +675,7 @@ def average(
         by: The metric: its values are in names, or in a `log`.
         mode: Whether low or high values are better; by default what the metric's name tells. One of
             min, max.
-        log: Values by epoch: CSV of Keras's CSVLogger, or what `wtool resume `log`` writes.
+        log: Values by epoch: CSV of Keras's CSVLogger, or what `wtool resume --log` writes.
         order: From oldest to newest: by path with numbers as numbers (the default), as given (the
             default for `coefficients` of files that are named one by one), or by time of change. One of
             natural, given, mtime.
@@ -1092,7 +1094,7 @@ def pack(
 
     All values stay, to the bit, unless `dtype` or `quantize` rounds the weights. Arrays with many zeros, as pruning
     leaves them, become as small as gzip makes them; dense ones save a tenth. Other commands read packed models and pack
-    what they make of them again. ``compression` none` makes the arrays plain again.
+    what they make of them again. `compression=none` makes the arrays plain again.
 
     Args:
         models: files, folders (searched for models), patterns, or `-` for standard input.
@@ -1148,7 +1150,7 @@ def patch(
 ) -> list[Patched]:
     """Apply a patch file to a model, or give it tensors of another model, constants and new names of layers.
 
-    A patch file is what `wtool diff A B `patch`` writes. Applied to A, the tensors become those of B, byte for byte;
+    A patch file is what `wtool diff A B --patch` writes. Applied to A, the tensors become those of B, byte for byte;
     another model is refused. With `reverse`, A is made of B.
 
     Without a patch file, layers are renamed first, then tensors are taken from another model, then constants are set.
@@ -1162,8 +1164,8 @@ def patch(
         set: PATH=NUMBER or PATH=@FILE.npy: a constant, or an array, for tensors with paths like this;
             repeatable.
         source: A model from which tensors are taken.
-        include: With `from`: only tensors with paths like this; repeatable.
-        exclude: With `from`: no tensors with paths like this; repeatable.
+        include: With `source`: only tensors with paths like this; repeatable.
+        exclude: With `source`: no tensors with paths like this; repeatable.
         rename: OLD=NEW: another name for a layer; repeatable.
         optimizer: What becomes of the optimizer's state. One of keep, follow, reset, drop.
         output: A file, a folder for many models (pruned/), or - for standard output.
@@ -1221,7 +1223,7 @@ def shrink(
     channels are added up, or share weights, lose the same channels. Layers keep their names, inputs and outputs of the
     model stay, and the optimizer's state goes along with the weights.
 
-    ``as` SHRUNK` takes out what was taken out of another model of the same architecture: of the initial checkpoint, for
+    `like=SHRUNK` takes out what was taken out of another model of the same architecture: of the initial checkpoint, for
     instance, to train the smaller model from there.
 
     Args:
