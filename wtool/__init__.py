@@ -11,7 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from wtool.errors import Refused, Usage, WtoolError
+from wtool.errors import Refused, Usage, WtoolError, explained
 from wtool.transforms.registry import REGISTRY
 from wtool.version import __version__
 
@@ -194,7 +194,10 @@ _ROOMS = ("callbacks", "layers")
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
-        return import_module(f"wtool.{name}")
+        try:
+            return import_module(f"wtool.{name}")
+        except ModuleNotFoundError as error:
+            raise explained(error) from error
     if name not in _HOMES:
         raise AttributeError(f"module 'wtool' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

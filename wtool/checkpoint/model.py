@@ -72,6 +72,9 @@ class Tensor:
     slot: Slot | None = None
     copy_of: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<Tensor {self.path}: {self.role}, {self.dtype}, shape {self.shape}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -152,6 +155,10 @@ class Checkpoint:
     is_edited: bool = False
     notes: tuple[str, ...] = ()
     closing: ExitStack = field(default_factory=ExitStack)
+
+    def __repr__(self) -> str:
+        parameters = sum(prod(each.shape) for each in self.weights)
+        return f"<Checkpoint {self.name}: {self.format}, {len(self.weights):,} weights of {parameters:,} numbers>"
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:

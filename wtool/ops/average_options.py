@@ -174,7 +174,7 @@ class Averaged:
 
     output: str | None
     inputs: tuple[InputModel, ...]
-    actions: dict[str, Action]
+    actions: dict[str, Action] = field(repr=False)
     parameters: int
     notes: tuple[str, ...]
     skipped: bool = False

@@ -148,7 +148,7 @@ class Merged:
     method: str
     inputs: tuple[InputModel, ...]
     seed: int | None
-    actions: dict[str, Action]
+    actions: dict[str, Action] = field(repr=False)
     parameters: int
     notes: tuple[str, ...]
     skipped: bool = False

@@ -31,7 +31,7 @@ class Swapped:
     skipped: bool = False
     seed: int | None = None
     layers: dict[str, str] = field(default_factory=dict)
-    tensors: dict[str, Action] = field(default_factory=dict)
+    tensors: dict[str, Action] = field(default_factory=dict, repr=False)
     rho: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     parameters: tuple[int, int] | None = None
     same: bool | None = None

@@ -34,5 +34,5 @@ class MovingAverage:
     zeros: int = 0
     inputs: tuple[InputModel, ...] = ()
     error: float | None = None
-    actions: dict[str, Action] = field(default_factory=dict)
+    actions: dict[str, Action] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()

@@ -29,5 +29,5 @@ class Packed:
     before: int = 0
     after: int | None = None
     gzip: int | None = None
-    actions: dict[str, Action] = field(default_factory=dict)
+    actions: dict[str, Action] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()

@@ -26,5 +26,5 @@ class Patched:
     skipped: bool = False
     taken: tuple[str, ...] = ()
     left: dict[str, str] = field(default_factory=dict)
-    actions: dict[str, Action] = field(default_factory=dict)
+    actions: dict[str, Action] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()

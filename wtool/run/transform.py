@@ -56,7 +56,7 @@ class Transformed:
     selected: int = 0
     rewritten: int = 0
     zeros: int = 0
-    actions: dict[str, Action] = field(default_factory=dict)
+    actions: dict[str, Action] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
 
 
