@@ -50,7 +50,7 @@ def test_signatures_tell_every_option(name: str) -> None:
     assert list(hints) == [word, *names, "return"]
     told = function.__doc__
     assert all(f"\n    {each.name}" in told for each in own)
-    assert "--" not in told
+    assert "--" not in re.sub("`wtool [^`]*`", "", told)  # commands stay
     assert (function.__name__, function.__module__) == (name, "wtool")
 
 
