@@ -28,6 +28,7 @@ from wtool.ops.pack_options import Pack
 from wtool.ops.patch_options import Patch
 from wtool.ops.shrink_options import Shrink
 from wtool.option import described
+from wtool.reporting.options import Report
 from wtool.run.options import (
     Common,
     Execution,
@@ -74,6 +75,7 @@ from wtool.ops.converted import Converted
 from wtool.ops.merge_options import Merged
 from wtool.ops.shrunk import Shrunk
 from wtool.ops.swapped import Swapped
+from wtool.reporting.options import Reported
 from wtool.run.diagnosis import Diagnosis
 from wtool.run.moving_average import MovingAverage
 from wtool.run.packed import Packed
@@ -95,6 +97,7 @@ GROUPS = {
     "merge": (Merge,),
     "swap": (Swap, Verification, Common),
     "convert": (Convert, Execution),
+    "report": (Report,),
     "resume": (Resume,),
     "ema": (Ema, Unseeded),
     "pack": (Pack, Keeping),

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from wtool.ops.training import evaluate, recalibrate, resume
     from wtool.ops.transforms import convert, swap
     from wtool.plotting.plot import Plotted, plot
+    from wtool.reporting.options import Reported
     from wtool.run.action import Action
     from wtool.run.batch import Failed, SomeFailed
     from wtool.run.diagnosis import Diagnosis, KernelDiagnosis
@@ -110,6 +111,8 @@ _HOMES = {
     "Patched": "wtool.run.patched",
     "plot": "wtool.plotting.plot",
     "recalibrate": "wtool.ops.training",
+    "report": "wtool.reporting.report",
+    "Reported": "wtool.reporting.options",
     "resume": "wtool.ops.training",
     "shrink": "wtool.ops.shrink",
     "Shrunk": "wtool.ops.shrunk",
@@ -148,6 +151,7 @@ __all__ = [
     "Recalibrated",
     "Refused",
     "Reordered",
+    "Reported",
     "Resumed",
     "SettingDifference",
     "Shrunk",
@@ -180,6 +184,7 @@ __all__ = [
     "patch",
     "plot",
     "recalibrate",
+    "report",
     "resume",
     "shrink",
     "soup",

@@ -1,0 +1,43 @@
+"""`wtool report`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wtool.cli import options
+from wtool.cli.console import counted, progress_bar, say, say_passed_by
+from wtool.cli.transforming import help_of
+from wtool.errors import Usage
+from wtool.reporting.options import Report
+
+
+@click.command("report", help=help_of(Report, 3))
+@click.argument("paths", nargs=-1, required=True, metavar="MODEL...|RUN/...|LOG...")
+@options.of(Report)
+@click.option("--open", "opens", is_flag=True, help="Show the page in the browser.")
+@options.quiet
+def command(paths: tuple[str, ...], opens: bool, quiet: bool, **chosen: Any) -> int:
+    """Write a page with `wtool.report`; returns the exit status: 1 if a model could not be read."""
+    if opens and not os.path.splitext(chosen["output"])[1]:
+        raise Usage("--open shows a file, and not standard output", chosen["output"])
+    from wtool.reporting.report import report
+
+    with progress_bar("reading", quiet) as progress:
+        done = report(paths, progress=progress, **chosen)
+    for path, reason in done.failed.items():
+        say(f"{path}: {reason}")
+    if not quiet:
+        shown = [counted(len(done.models), "model")] if done.models else []
+        shown += [counted(len(done.trainings), "training")] if done.trainings else []
+        say(f"{' and '.join(shown)}: {done.bytes:,} bytes written to {done.output}")
+        say_passed_by([path for path in paths if path not in (*done.models, *done.trainings)])
+    if opens:
+        import webbrowser
+
+        if not webbrowser.open(Path(done.output).absolute().as_uri()):
+            say(f"no browser could be started; open {done.output} in one")
+    return 1 if done.failed else 0
