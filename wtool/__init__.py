@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from wtool.ops.transforms import convert, swap
     from wtool.plotting.plot import Plotted, plot
     from wtool.reporting.options import Reported
+    from wtool.reporting.report import report
     from wtool.run.action import Action
     from wtool.run.batch import Failed, SomeFailed
     from wtool.run.diagnosis import Diagnosis, KernelDiagnosis

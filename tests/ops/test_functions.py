@@ -122,6 +122,7 @@ REQUIRED = {
     "resume": {"data": "d.npz", "epochs": 1},
     "evaluate": {"data": "d.npz"},
     "soup": {"data": "d.npz"},
+    "report": {"output": "report.html"},
     "recalibrate": {"data": "d.npz"},
     "lottery": LOTTERY,
     "merge": {"method": "linear"},
@@ -256,6 +257,7 @@ def test_type_checkers_see_the_signatures(name: str) -> None:
         assert each.annotation is not None
         assert eval(ast.unparse(each.annotation), names) == parameters[each.arg].annotation
     imported = ast.unparse(ast.parse(Path(wtool.__file__).read_text()))
-    rooms = r"(ops\.(align|average|ema|merge|pack|patch|shrink|soup|transforms|training)|training\.lottery\.experiment)"
+    ops = r"ops\.(align|average|ema|merge|pack|patch|shrink|soup|transforms|training)"
+    rooms = rf"({ops}|training\.lottery\.experiment|reporting\.report)"
     what = r"wtool\.ops\.signatures import \*" if name in REGISTRY else rf"wtool\.{rooms} import .*\b{name}\b"
     assert re.search(f"from {what}", imported)

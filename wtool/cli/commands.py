@@ -12,6 +12,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "check": "What loading models would run, import or fetch, and whether they are whole.",
         "diff": "In what two models differ: layers, settings, weights, optimizer.",
         "plot": "Weight histograms and masks of models, or the curves of experiments and logs.",
+        "report": "A page to look at in a browser: models, their tensors and lineage, curves, a zoo.",
     },
     "Average and merge": {
         "average": "One model out of several checkpoints.",

@@ -9,6 +9,7 @@ from wtool.ops.converted import Converted
 from wtool.ops.merge_options import Merged
 from wtool.ops.shrunk import Shrunk
 from wtool.ops.swapped import Swapped
+from wtool.reporting.options import Reported
 from wtool.run.diagnosis import Diagnosis
 from wtool.run.moving_average import MovingAverage
 from wtool.run.packed import Packed
@@ -930,6 +931,41 @@ def convert(
 
     Example:
         >>> wtool.convert("old.h5", output="new.keras")  # doctest: +SKIP
+    """
+
+def report(
+    models: Models,
+    *,
+    output: Path,
+    against: Path | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Reported:
+    """Write a page to look at in a browser: models, the curves of experiments and logs, or a whole zoo.
+
+    The page is one .html file with everything in it, which works without a network. Of a model, it shows layers and
+    tensors, histograms, masks, sparsity and the lineage; with `against`, also the differences from another model. Of
+    many models it shows a table; of up to twelve, each of them besides. Of RUN/, the folder of an experiment, and of
+    LOG, the log of a training (.csv, .jsonl), it shows learning curves.
+
+    Args:
+        models: files, folders (searched for models), patterns or `-`; folders of experiments, and logs
+            (.csv, .jsonl).
+        output: The new .html file, or - for standard output.
+        against: Also show in what the model differs from this earlier one.
+        force: Replace an existing output.
+        progress: called with bytes done and bytes in all, for each file.
+
+    Returns:
+        one `wtool.Reported`.
+
+    Raises:
+        WtoolError: a file is missing, damaged or hostile, or the output cannot be written.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.report("trained.keras", output="report.html")  # doctest: +SKIP
     """
 
 def resume(

@@ -165,9 +165,7 @@ def _wanted(tensor: Tensor, has_histogram: bool, cells: int) -> Wanted:
     return Wanted(has_histogram, prod(image_shape(tensor.shape, cells)), cell_finder(tensor.shape, cells))
 
 
-def _looked_at(
-    checkpoint: Checkpoint, wanted: Mapping[str, Wanted], progress: Progress | None
-) -> dict[str, Look]:
+def _looked_at(checkpoint: Checkpoint, wanted: Mapping[str, Wanted], progress: Progress | None) -> dict[str, Look]:
     """Returns what one pass finds of each tensor that is looked at; the pass also verifies the file."""
     looks = [
         pipeline.Edit(tensor, (tensor,), partial(_look, wanted[tensor.path]))

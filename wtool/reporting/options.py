@@ -15,7 +15,7 @@ class Report(Checked):
     The page is one .html file with everything in it, which works without a network. Of a model, it shows layers and
     tensors, histograms, masks, sparsity and the lineage; with --against, also the differences from another model. Of
     many models it shows a table; of up to twelve, each of them besides. Of RUN/, the folder of an experiment, and of
-    LOG, what CSVLogger or `wtool resume --log` wrote, it shows learning curves.
+    LOG, the log of a training (.csv, .jsonl), it shows learning curves.
 
     Examples:
         wtool report trained.keras -o report.html --open
@@ -28,9 +28,7 @@ class Report(Checked):
     output: Path = field(
         metadata=told("The new .html file, or - for standard output.", short="-o", metavar="FILE"),
     )
-    against: Path | None = option(
-        None, "Also show in what the model differs from this earlier one.", metavar="MODEL"
-    )
+    against: Path | None = option(None, "Also show in what the model differs from this earlier one.", metavar="MODEL")
     force: bool = option(False, "Replace an existing output.", short="-f")
     progress: Progress | None = argument(None, "called with bytes done and bytes in all, for each file.")
 

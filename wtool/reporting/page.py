@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -26,7 +27,7 @@ SCRIPTS = (
 """The parts of the script, each with one kind of knowledge, in the order in which the browser runs them."""
 
 UNNEEDED = re.compile(r"^\s*(/\*\*.*?\*/|//[^\n]*)?\s*", re.DOTALL | re.MULTILINE)
-"""What a browser needs of no line of the script and the style: comments that stand alone, and spaces before the rest."""
+"""What a browser does not need of the script and the style: comments that stand alone, and spaces before lines."""
 
 SLOT = re.compile(r"<!-- (policy|style|data|script) -->")
 """What stands in the template for what is put in."""
@@ -54,6 +55,7 @@ def page_of(data: Mapping[str, Any]) -> str:
     return SLOT.sub(lambda found: parts[found[1]], _part("page.html"))
 
 
+@cache
 def _part(name: str) -> str:
     return UNNEEDED.sub("", (files("wtool.reporting") / "browser" / name).read_text(encoding="utf-8"))
 

@@ -30,14 +30,17 @@ SUFFIXES = (".html", ".htm")
 MOST_IN_FULL = 12
 """Models that a page shows one by one. Of more, it has a table alone."""
 
-PATHS = First(
-    "paths", Models, "models (files, folders, patterns), folders of experiments, and logs (.csv, .jsonl).", "it failed"
+SHOWN = First(
+    "models",
+    Models,
+    "files, folders (searched for models), patterns or `-`; folders of experiments, and logs (.csv, .jsonl).",
+    "a file is missing, damaged or hostile, or the output cannot be written",
 )
 
 
-def _report(paths: Models, given: Mapping[str, Any]) -> Reported:
+def _report(shown: Models, given: Mapping[str, Any]) -> Reported:
     options = Report(**given)
-    words = [os.fspath(paths)] if isinstance(paths, (str, os.PathLike)) else [os.fspath(each) for each in paths]
+    words = [os.fspath(shown)] if isinstance(shown, (str, os.PathLike)) else [os.fspath(each) for each in shown]
     output = os.fspath(options.output)
     target = Target.at(output, options.force)
     if not target.is_stream and not output.lower().endswith(SUFFIXES):
@@ -59,7 +62,7 @@ def _report(paths: Models, given: Mapping[str, Any]) -> Reported:
     return Reported(output, tuple(models), (*runs, *logs), failed, len(page))
 
 
-globals()["report"] = function_of(Report, "report", (Report,), Reported, _report, PATHS)
+globals()["report"] = function_of(Report, "report", (Report,), Reported, _report, SHOWN)
 
 
 def _refuse_against(before: str | None, models: Sequence[str]) -> None:
@@ -105,4 +108,3 @@ def _of_models(
             parts.append(part)
             rows[-1]["part"] = len(parts)
     return [{"kind": "models", "models": rows}, *parts], failed
-
