@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import counted, progress_bar, say, say_passed_by
+from wtool.cli.console import progress_bar, say, say_passed_by
 from wtool.cli.transforming import help_of
-from wtool.errors import Usage
+from wtool.errors import Usage, counted
 from wtool.reporting.options import Report
 
 
 @click.command("report", help=help_of(Report, 3))
-@click.argument("paths", nargs=-1, required=True, metavar="MODEL...|RUN/...|LOG...")
+@click.argument("paths", nargs=-1, required=True, metavar="MODEL...|RUN/...|LOG...", type=options.FILE)
 @options.of(Report)
 @click.option("--open", "opens", is_flag=True, help="Show the page in the browser.")
 @options.quiet
