@@ -224,7 +224,15 @@ FOREIGN: dict[str, tuple[bytes, str]] = {
     "page": (b"\n<!DOCTYPE html>\n<html><body>Not Found</body></html>\n", "a web page"),
     "error": (b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>', "an XML document"),
     "torch": (archive([Entry(b"archive/data.pkl", b"\x80\x02."), Entry(b"archive/version", b"3")]), "a PyTorch file"),
-    "old torch": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "a Python pickle"),
+    "old torch": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "a PyTorch file"),
+    "pickle": (b"\x80\x04\x95", "a Python pickle"),
+    "tar": (b"m.keras".ljust(257, b"\0") + b"ustar\x0000", "an archive; unpack it first"),
+    "zeros": (bytes(600), "full of zeros where a model begins"),
+    "image": (b"\x89PNG\r\n\x1a\n" + bytes(600), "an image"),
+    "document": (b"%PDF-1.4\n", "a PDF document"),
+    "data": (b"PAR1" + bytes(600), "a file of data"),
+    "architecture": (b'{"class_name": "Sequential", "config": {}}', "an architecture that model.to_json"),
+    "answer": (b'{"error": "not found"}', "JSON without a weight_map"),
     "onnx": (b'\x08\x08\x12\x07pytorch:\x01"', "an ONNX model"),
     "saved model": (b"\x08\x01\x12\xff\x01", "a TensorFlow SavedModel"),
     "checkpoint": (b"\0" * 40 + bytes.fromhex("57fb808b247547db"), "part of a TensorFlow checkpoint"),
@@ -242,6 +250,26 @@ def test_other_files_are_called_what_they_are(tmp_path: Path, kind: str) -> None
     for name in ("m.h5", "m.keras"):
         with pytest.raises(Refused, match=sentence):
             wtool.inspect(written(tmp_path, data, name))
+
+
+@pytest.mark.parametrize("address", ["https://a.b/m.keras?x=*", "hf://a/b", "s3://b/m.keras", "file:///tmp/none.h5"])
+def test_addresses_are_no_files(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(wtool.WtoolError, match="is an address, and wtool reads files only; download it first"):
+        wtool.prune(address, sparsity=0.5)
+    with pytest.raises(wtool.WtoolError, match="is an address"):
+        wtool.evaluate("m.keras", data=address)
+    here = tmp_path / "hf:" / "a"
+    here.mkdir(parents=True)
+    (here / "b").write_bytes(b"")
+    with pytest.raises(Refused, match="is empty"):
+        wtool.inspect("hf://a/b")
+
+
+def test_the_name_of_a_checkpoint_of_tensorflow_is_told(tmp_path: Path) -> None:
+    (tmp_path / "ckpt-1.index").write_bytes(FOREIGN["checkpoint"][0])
+    with pytest.raises(Refused, match="part of a TensorFlow checkpoint; wtool convert takes"):
+        wtool.inspect(tmp_path / "ckpt-1")
 
 
 # --- JSON ---

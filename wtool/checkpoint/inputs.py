@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from wtool.checkpoint.search import models_in, passed_by
 from wtool.checkpoint.unzipped import is_saved_model, kind_of_folder
 from wtool.errors import Refused, Usage, WtoolError
+from wtool.io.descriptor import refuse_address
 
 
 def expanded(words: Sequence[str], foreign: bool = False) -> list[tuple[str, str]]:
@@ -75,6 +76,7 @@ def matched(word: str) -> list[str]:
         return [word]
     found = sorted(glob.glob(word, recursive=True), key=natural_key)
     if not found:
+        refuse_address(word)
         raise WtoolError("no file matches this pattern", word)
     return found
 

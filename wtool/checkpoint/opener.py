@@ -51,7 +51,10 @@ def open_checkpoint(
                 return tensorflow.open_saved_model(path, opening)
             if os.path.isdir(path):
                 return _with_compression(open_folder(path, opening))
-            file = (tensorflow.index_of(path) if foreign else None) or path
+            index = tensorflow.index_of(path)
+            if index is not None and not foreign:
+                raise Refused(other_formats.CHECKPOINT)
+            file = index or path
             source = opening.adopt(Source(descriptor_of(file), file))
             layout = _layout_of(source)
             if layout is None and foreign and tensorflow.recognises(source):

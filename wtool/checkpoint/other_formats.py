@@ -18,8 +18,15 @@ CHECKPOINT = (
     "architecture with --architecture"
 )
 PICKLE = "a Python pickle, which runs code when it is opened; wtool reads models that Keras saved"
-PYTORCH = "a PyTorch file, which holds a pickle; wtool reads models that Keras saved"
+PYTORCH = (
+    "a PyTorch file, which holds a pickle; wtool reads models that Keras saved, and .safetensors files, which "
+    "safetensors.torch.save_file makes in PyTorch"
+)
 ARCHIVE = "an archive; unpack it first"
+ARCHITECTURE = (
+    "an architecture that model.to_json() wrote, without weights; wtool convert takes it as --architecture with a file "
+    "of weights"
+)
 
 
 def _starts(*prefixes: bytes) -> Callable[[bytes], bool]:
@@ -43,6 +50,7 @@ KINDS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
     ),
     (_is_page, "a web page, not a model: the download needs another address, or a log-in"),
     (_starts(b"<?xml"), "an XML document, not a model; file stores answer so when a download fails"),
+    (_starts(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."), PYTORCH),
     (_starts(b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), PICKLE),
     (_starts(b"GGUF"), "a GGUF file, the format of llama.cpp; wtool reads models that Keras saved"),
     (lambda head: head[4:8] == b"TFL3", "a TensorFlow Lite model; wtool edits the Keras model that it was made from"),
@@ -51,6 +59,10 @@ KINDS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
     (lambda head: head[257:262] == b"ustar", ARCHIVE),
     (_starts(b"\x08\x01\x12"), SAVED_MODEL),
     (_is_onnx, "an ONNX model; wtool edits the Keras model that it was made from"),
+    (_starts(b"\x89PNG", b"\xff\xd8\xff", b"GIF8"), "an image, not a model"),
+    (_starts(b"%PDF-"), "a PDF document, not a model"),
+    (_starts(b"\x7fELF", b"MZ"), "a program, not a model"),
+    (_starts(b"PAR1", b"MATLAB "), "a file of data (Parquet or MATLAB), not a model"),
 )
 """For each kind of file, a function that recognises its first bytes, and the sentence about it."""
 
@@ -64,6 +76,8 @@ def described(source: Source) -> str:
     end = source.read(source.size - 8, 8) if source.size >= 8 else b""
     if end == _TENSORFLOW_TABLE or _DATA_SHARD.search(source.name):
         return CHECKPOINT
+    if len(head) == HEAD and not any(head):
+        return "full of zeros where a model begins: the download or the copy of it failed"
     return f"not a Keras model: it starts with {head[:8]!r}, which is no zip, HDF5, JSON or safetensors file"
 
 

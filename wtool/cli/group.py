@@ -11,7 +11,7 @@ from importlib.util import find_spec
 import click
 
 from wtool.cli.commands import COMMANDS, GROUPS
-from wtool.cli.misuse import meant
+from wtool.suggestions import meant
 from wtool.transforms.registry import transform
 
 

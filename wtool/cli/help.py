@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from wtool.cli.commands import COMMANDS
-from wtool.cli.misuse import meant
+from wtool.suggestions import meant
 
 
 class _Command(click.ParamType):  # type: ignore[type-arg]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import click
 
 from wtool.cli.commands import COMMANDS
+from wtool.suggestions import any_of
 
 
 def told(error: click.ClickException, words: Sequence[str]) -> str:
@@ -17,7 +18,7 @@ def told(error: click.ClickException, words: Sequence[str]) -> str:
         words: of the user, which tell the command where the error does not.
     """
     if isinstance(error, click.NoSuchOption):
-        text = f"no such option: {error.option_name}{_any_of(error.possibilities or ())}"
+        text = f"no such option: {error.option_name}{any_of(error.possibilities or ())}"
     else:
         text = " ".join(error.format_message().split()).rstrip(".")
         text = text[:1].lower() + text[1:]
@@ -25,15 +26,3 @@ def told(error: click.ClickException, words: Sequence[str]) -> str:
     command = next((word for word in words if word in COMMANDS), "")
     path = f"wtool {command}".rstrip() if context is None else context.command_path
     return f"{text}{' ' if text.endswith('?') else '; '}see `{path} --help`"
-
-
-def meant(word: str, known: Iterable[str]) -> str:
-    """Returns the end of a sentence that suggests the nearest known words; empty where none is near."""
-    from difflib import get_close_matches  # slow to import, and seldom needed
-
-    return _any_of(get_close_matches(word.lower(), list(known), n=3))
-
-
-def _any_of(words: Iterable[str]) -> str:
-    near = [*words]
-    return f"; did you mean {' or '.join(near)}?" if near else ""

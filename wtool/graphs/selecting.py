@@ -13,6 +13,7 @@ from wtool.schema.graph import OPERATION, Layer, Model
 from wtool.schema.inbound_nodes import Key
 from wtool.schema.layers import class_of, entry_of, holds_kernel
 from wtool.schema.operations import ACTIVATIONS, TENSORFLOW, function_of
+from wtool.suggestions import meant_paths
 
 Chosen = TypeVar("Chosen")
 
@@ -42,7 +43,8 @@ def choose(
             holder = next((each for each in layers if any(fnmatchcase(held.path, glob) for held in inside(each))), None)
             if holder is not None:
                 raise Usage(f"{glob!r} is inside {holder.shown}, where swap changes nothing")
-            raise Usage(f"no layer has a path like {glob!r}; see `wtool inspect`")
+            told = meant_paths(glob, [layer.path for layer in layers], "wtool inspect")
+            raise Usage(f"no layer has a path like {glob!r}{told}")
     outputs = set() if outputs_too else output_layers(model)
     found: dict[str, tuple[Layer, Chosen]] = {}
     for layer in layers:

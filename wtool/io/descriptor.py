@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import BinaryIO
 
@@ -24,7 +25,18 @@ def descriptor_of(path: str, what: str = "model") -> int:
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))  # a FIFO must not block
     except (OSError, ValueError) as error:
+        refuse_address(path)
         raise WtoolError(getattr(error, "strerror", None) or str(error), path) from None
+
+
+def refuse_address(path: str) -> None:
+    """Refuse a path that is no file but an address such as `https://...` or `hf://...`.
+
+    Raises:
+        WtoolError: the path begins like an address.
+    """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path) and not os.path.lexists(path):
+        raise WtoolError("is an address, and wtool reads files only; download it first", path)
 
 
 def _spooled(stream: BinaryIO | None, what: str) -> int:

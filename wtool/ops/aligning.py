@@ -36,6 +36,7 @@ from wtool.run.rebuilding import edits_of
 from wtool.run.statistics import is_followed, is_normalising
 from wtool.run.task import Task
 from wtool.schema import graph
+from wtool.suggestions import meant_paths
 from wtool.transforms.permuting import sources_of
 from wtool.transforms.weight_matching import Matched, weight_matching
 
@@ -155,7 +156,8 @@ def _locked(groups: Sequence[Group], globs: Sequence[str]) -> set[str]:
     paths = [path for group in groups for path in group.layers]
     for glob in globs:
         if not any(fnmatchcase(path, glob) for path in paths):
-            raise Usage(f"no layer with channels that may change places has a path like {glob!r}")
+            told = meant_paths(glob, paths, "wtool inspect")
+            raise Usage(f"no layer with channels that may change places has a path like {glob!r}{told}")
     return {path for path in paths if any(fnmatchcase(path, glob) for glob in globs)}
 
 

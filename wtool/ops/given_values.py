@@ -18,6 +18,7 @@ from wtool.errors import Refused, Usage
 from wtool.io.npy import NpyFile, open_npy
 from wtool.run.action import Action
 from wtool.run.pipeline import Edit
+from wtool.suggestions import meant_paths
 
 FILE = "@"
 """Begins a word that names a file in the place of a number."""
@@ -111,7 +112,8 @@ def edits_of(given: Sequence[Given], base: Checkpoint, paths: Mapping[str, str])
             and any(fnmatchcase(paths[path], each.pattern) for path in (tensor.path, tensor.copy_of or tensor.path))
         ]
         if not chosen:
-            raise Usage(f"no tensor has a path like {each.pattern!r}; see `wtool inspect --tensors`")
+            told = meant_paths(each.pattern, [*paths.values()], "wtool inspect --tensors")
+            raise Usage(f"no tensor has a path like {each.pattern!r}{told}")
         found |= {tensor.path: (Edit(tensor, (), _values(each.value, tensor)), each) for tensor in chosen}
     return list(found.values())
 

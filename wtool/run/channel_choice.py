@@ -15,6 +15,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array
 from wtool.errors import Refused, Usage, a_few
 from wtool.graphs.groups import Group
+from wtool.suggestions import meant_paths
 from wtool.transforms.channel_choice import Choice, Scored
 from wtool.transforms.importance import Kind, Part, scores
 from wtool.transforms.streams import stream
@@ -117,7 +118,8 @@ def left_out(groups: Sequence[Group], include: Sequence[str], exclude: Sequence[
     paths = {path for group in groups for path in group.layers}
     for pattern in (*include, *exclude):
         if not any(fnmatchcase(path, pattern) for path in paths):
-            raise Usage(f"no layer that makes channels has a path like {pattern!r}; see `wtool inspect`")
+            told = meant_paths(pattern, sorted(paths), "wtool inspect")
+            raise Usage(f"no layer that makes channels has a path like {pattern!r}{told}")
     chosen = {
         path
         for path in paths

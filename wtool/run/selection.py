@@ -10,6 +10,7 @@ from wtool.checkpoint.model import Tensor
 from wtool.dtypes import is_floating
 from wtool.errors import Refused, Usage
 from wtool.schema.layers import CODES
+from wtool.suggestions import meant_paths
 
 COMPANIONS = ("_scale", "_zero", "g_idx", "awq_scales")
 MASKS = re.compile(r"(mask|threshold)(_\d+)?")
@@ -90,7 +91,8 @@ def selected(tensors: Iterable[Tensor], include: Sequence[str], exclude: Sequenc
     tensors = list(tensors)
     for pattern in (*include, *exclude):
         if not any(fnmatchcase(tensor.path, pattern) for tensor in tensors):
-            raise Usage(f"no tensor that could change has a path like {pattern!r}; see `wtool inspect --tensors`")
+            told = meant_paths(pattern, [tensor.path for tensor in tensors], "wtool inspect --tensors")
+            raise Usage(f"no tensor that could change has a path like {pattern!r}{told}")
     return [
         tensor
         for tensor in tensors

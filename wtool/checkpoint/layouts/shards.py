@@ -13,6 +13,7 @@ from wtool.checkpoint.layouts import keras3
 from wtool.checkpoint.layouts.layout import Layout, Opening
 from wtool.checkpoint.lineage import lineage_in
 from wtool.checkpoint.model import Checkpoint, Contents
+from wtool.checkpoint.other_formats import ARCHITECTURE
 from wtool.errors import Differs, Refused, WtoolError
 from wtool.hdf5.reader import Dataset, Index, Value
 from wtool.io.json_text import parse_object
@@ -32,6 +33,8 @@ def shard_map(text: bytes) -> tuple[dict[str, tuple[str, ...]], dict[str, Any]]:
     """
     parsed = parse_object(text, "the weights.json")
     weight_map, metadata = parsed.get("weight_map"), parsed.get("metadata")
+    if "class_name" in parsed and "config" in parsed:
+        raise Refused(ARCHITECTURE)
     if not isinstance(weight_map, dict):
         raise Refused("JSON without a weight_map: neither a .weights.json nor any other Keras model")
     groups = {path.strip("/"): _names(path, value) for path, value in weight_map.items()}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wtool.errors import Usage, WtoolError
+from wtool.io.descriptor import refuse_address
 from wtool.option_types import split_words
 
 FORMS = ".npz, .csv, two .npy, a folder, or package.module:function"
@@ -42,6 +43,7 @@ def check_data(words: Any, labelled: bool = True) -> None:
     paths = paths_of(words) or []
     for path in paths:
         if not os.path.exists(path) and not is_function(path):
+            refuse_address(path)
             raise WtoolError("no such file or folder", path)
     if len(paths) == 2 and all(path.endswith(".npy") for path in paths):
         return

@@ -11,6 +11,7 @@ import numpy as np
 
 from wtool.choices import check_choice
 from wtool.errors import Usage, counted
+from wtool.suggestions import meant_paths
 from wtool.transforms.change import Site
 from wtool.transforms.merging.numbers import Numbers, numbers_of
 from wtool.transforms.merging.registry import Method, Parameter
@@ -152,10 +153,8 @@ def _check_numbers(
         if entry.pattern is None or sites is None:
             continue
         if not any(fnmatchcase(site.path, entry.pattern) for site in sites):
-            raise Usage(
-                f"--{option} {entry}: no tensor that is merged has a path like {entry.pattern!r}; "
-                f"see `wtool inspect --tensors`"
-            )
+            told = meant_paths(entry.pattern, [site.path for site in sites], "wtool inspect --tensors")
+            raise Usage(f"--{option} {entry}: no tensor that is merged has a path like {entry.pattern!r}{told}")
     for number in numbers.values:
         if not parameter.admits(number):
             raise Usage(f"--{option} {number:g} is not {parameter.range}")
