@@ -71,8 +71,10 @@ applications: $(VENV)/.full  ## convert the models of tf_keras.applications; wri
 packages: $(VENV)/.full  ## try wtool on the models that public packages ship; writes docs/public-models.md
 	$(PY) -m tests.public_models
 
-docs: $(VENV)/.dev  ## write the tables of options in docs/reference/ and the signatures for type checkers
+docs: $(VENV)/.dev  ## write the tables of docs/reference/ and the signatures for type checkers, and build build/site
 	$(PY) -m tests.from_options
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The site is $(CURDIR)/build/site/index.html"
 
 plots: $(VENV)/.full  ## draw the plots of docs/reference/
 	$(PY) docs/plots.py

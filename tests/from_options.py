@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 import wtool
-from wtool.cli import cli
+from wtool.cli import COMMANDS, cli
 from wtool.graphs.swap import Swap, Verification
 from wtool.ops.align_options import Align
 from wtool.ops.average_options import Average
@@ -57,7 +57,8 @@ ROOT = Path(__file__).parents[1]
 STUB = ROOT / "wtool" / "ops" / "signatures.pyi"
 PAGES = ROOT / "docs" / "reference"
 TABLE = re.compile(
-    r"(<!-- (own options|shared options|criteria|channel criteria|methods|rules|refusals|operations|transforms)"
+    r"(<!-- "
+    r"(own options|shared options|criteria|channel criteria|methods|rules|refusals|operations|transforms|commands)"
     r"(?: of ([a-z, ]+))? -->\n)"
     r".*?(<!-- end -->)",
     re.DOTALL,
@@ -139,7 +140,7 @@ def _signature(name: str) -> str:
 
 def pages() -> list[Path]:
     """The pages that have tables."""
-    return [ROOT / "README.md", *sorted(PAGES.glob("*.md"))]
+    return sorted(PAGES.glob("*.md"))
 
 
 def page_of(page: Path) -> str:
@@ -181,6 +182,11 @@ def _table(what: str, commands: str | None, page: Path) -> str:
         return ", ".join(f"`{name}`" for name in sorted({*OPERATIONS, *OF_TENSORS})) + "."
     if what in ("rules", "refusals"):
         return _rules(refuses=what == "refusals")
+    if what == "commands":
+        known = {name: PAGES / f"{name}.md" for name in sorted(COMMANDS)} | homes()
+        return _rows(
+            ("command", ""), [(f"[`wtool {name}`]({known[name].name})", COMMANDS[name]) for name in sorted(known)]
+        )
     if what == "transforms":
         known = homes()
         links = {name: os.path.relpath(known[name], page.parent) for name in REGISTRY if name in known}
