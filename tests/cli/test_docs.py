@@ -22,8 +22,14 @@ from wtool.cli import COMMANDS, cli
 
 DOCS = Path(__file__).parents[2] / "docs"
 TRAINS = ("import keras", "wtool resume", "--verify")
-PAGES = {page.stem: page.read_text() for page in sorted((DOCS / "howto").glob("*.md"))}
-BLOCKS = {name: re.findall(r"```(sh|python)\n(.*?)```", text, re.DOTALL) for name, text in PAGES.items()}
+SHOWN = re.compile(r"```(sh|python)\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
+"""A block that is run: its language, its lines, and the output that the page shows below it, if any."""
+
+PAGES = {
+    str(page.relative_to(DOCS).with_suffix("")): page.read_text()
+    for page in (DOCS / "start.md", *sorted(DOCS.glob("tutorials/*.md")), *sorted(DOCS.glob("howto/*.md")))
+}
+BLOCKS = {name: SHOWN.findall(text) for name, text in PAGES.items()}
 
 
 def options(name: str) -> set[str]:
@@ -39,7 +45,8 @@ def options(name: str) -> set[str]:
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_and_option_is_documented(name: str) -> None:
-    pages = [page.read_text() for page in (DOCS / "reference").glob("*.md") if f"wtool {name}" in page.read_text()]
+    texts = [page.read_text() for page in (DOCS / "reference").glob("*.md") if page.name != "index.md"]
+    pages = [text for text in texts if f"wtool {name}" in text]
     assert pages
     shared = (DOCS / "reference" / "transforms.md").read_text()
     text = "\n".join([*pages, shared])
@@ -48,9 +55,9 @@ def test_every_command_and_option_is_documented(name: str) -> None:
         assert option in text or short, option
 
 
-def test_the_readme_names_every_command() -> None:
-    readme = (DOCS.parent / "README.md").read_text()
-    assert all(f"wtool {name}" in readme for name in COMMANDS)
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_answers_a_question(name: str) -> None:
+    assert f"`wtool {name}" in (DOCS / "which-command.md").read_text()
 
 
 def test_links_lead_somewhere() -> None:
@@ -63,8 +70,14 @@ def needs_training(page: str) -> bool:
     return any(word in PAGES[page] for word in TRAINS)
 
 
+def prepare(page: str, folder: Path) -> None:
+    """Fills the folder of a how-to page; `start` and the tutorials make everything that they speak of."""
+    if page.startswith("howto/"):
+        fill(folder)
+
+
 def fill(folder: Path) -> None:
-    """Makes the models and data that pages speak of."""
+    """Makes the models and data that how-to pages speak of."""
     shutil.copy(BLOBS[0], folder / "init.keras")
     shutil.copy(BLOBS[-1], folder / "trained.keras")
     with np.load(FIXTURES / "blobs" / "data.npz") as data:
@@ -91,20 +104,29 @@ def fill_old_zoo(folder: Path) -> None:
         file.attrs["model_config"] = json.dumps(config)
 
 
-def run_block(page: str, language: str, block: str, folder: Path) -> None:
+def run_block(page: str, language: str, block: str, shown: str, folder: Path) -> None:
+    """Runs a block of a page and compares what it prints with what the page shows, except for the digits of numbers."""
     trains = needs_training(page)
     path = f"{forkserver.folder(training=trains)}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "PATH": path, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
     run = ["bash", "-euo", "pipefail", "-c", block]
     argv = run if language == "sh" else forkserver.python("-c", block, training=trains)
-    done = subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, f"{block}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
+    done = subprocess.run(argv, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, f"{block}\n{done.stdout}"
+    assert "Traceback" not in done.stdout
     assert "see above" not in done.stdout
+    if shown:
+        assert without_digits(done.stdout) == without_digits(shown)
 
 
-def all_models_were_made(folder: Path) -> None:
-    assert len(list(folder.rglob("*.keras"))) > 11
+def without_digits(text: str) -> list[str]:
+    """The lines of an output without what differs between machines: digits, and the blanks before them."""
+    return [re.sub(r"\s+", " ", re.sub(r"-?\b[\d.,]+", "N", line)).strip() for line in text.strip().splitlines()]
+
+
+def all_results_were_made(page: str, folder: Path) -> None:
+    names = re.findall(r" (?:-o|--out) ([\w./-]+)(?=\s)", "\n".join(block for _, block, _ in BLOCKS[page]))
+    assert not [name for name in names if name != "-" and not (folder / name).exists()]
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +134,9 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Steps]:
     """Name of each page -> its blocks, in a folder with the models that the page speaks of."""
     found = {}
     for page, blocks in BLOCKS.items():
-        folder = tmp_path_factory.mktemp(page)
-        steps = [partial(run_block, page, language, block, folder) for language, block in blocks]
-        found[page] = Steps([partial(fill, folder), *steps, partial(all_models_were_made, folder)])
+        folder = tmp_path_factory.mktemp(page.replace("/", "-"))
+        steps = [partial(run_block, page, *block, folder) for block in blocks]
+        found[page] = Steps([partial(prepare, page, folder), *steps, partial(all_results_were_made, page, folder)])
     return found
 
 
