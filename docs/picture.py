@@ -1,6 +1,6 @@
 """Draws the picture of the README: the kernels of ten checkpoints, of their average, and of the pruned average.
 
-    python docs/picture.py [FILE]     docs/assets/overview.svg by default
+python docs/picture.py [FILE]     docs/assets/overview.svg by default
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from textwrap import indent
@@ -16,7 +16,8 @@ from typing import Any
 import click
 
 import wtool
-from wtool.cli import COMMANDS, cli
+from wtool.cli import cli
+from wtool.cli.commands import GROUPS as COMMAND_GROUPS
 from wtool.graphs.swap import Swap, Verification
 from wtool.ops.align_options import Align
 from wtool.ops.average_options import Average
@@ -183,9 +184,8 @@ def _table(what: str, commands: str | None, page: Path) -> str:
     if what in ("rules", "refusals"):
         return _rules(refuses=what == "refusals")
     if what == "commands":
-        known = {name: PAGES / f"{name}.md" for name in sorted(COMMANDS)} | homes()
-        return _rows(
-            ("command", ""), [(f"[`wtool {name}`]({known[name].name})", COMMANDS[name]) for name in sorted(known)]
+        return "\n\n".join(
+            f"## {heading}\n\n{_rows(('command', ''), _lines(group))}" for heading, group in COMMAND_GROUPS.items()
         )
     if what == "transforms":
         known = homes()
@@ -194,6 +194,14 @@ def _table(what: str, commands: str | None, page: Path) -> str:
     shared = [name for name, kind in transforms().items() if shared_by(kind) is Options]
     names = commands.split(", ") if commands else shared
     return _rows(("option", "default", "meaning"), _options(names, what == "own options"))
+
+
+def _lines(group: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Rows of the commands of a group, each with a link to the page of the command."""
+    known = homes()
+    pages = {name: known.get(name, PAGES / f"{name}.md") for name in group}
+    names = {name: page.name if page.exists() else "command-line.md" for name, page in pages.items()}
+    return [(f"[`wtool {name}`]({names[name]})", line) for name, line in group.items()]
 
 
 def _methods() -> Iterator[tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -11,7 +12,10 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+import click
 import pytest
+
+from wtool.cli import COMMANDS, cli
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -83,3 +87,65 @@ def prose(text: str) -> Iterator[str]:
     text = re.sub(r"^<!-- .*?^<!-- .*?end -->", "", text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"^( *)```.*?^\1```", "", text, flags=re.DOTALL | re.MULTILINE)
     return (line for line in text.splitlines() if not line.startswith(("|", "    ")))
+
+
+def test_the_readme_is_short_and_true() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.split()) <= 500
+    assert all(f"    make {target} " in text for target in ("demo", "test"))
+    (oldest,) = re.findall(r'^requires-python = ">=(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    pages = [text, (ROOT / "CONTRIBUTING.md").read_text(), (ROOT / "docs" / "index.md").read_text()]
+    assert all(re.findall(r"Python (3\.\d+) or newer", page) == [oldest] for page in pages)
+
+
+def test_the_picture_is_that_of_its_script(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, ROOT / "docs" / "picture.py", tmp_path / "picture.svg"], check=True)
+    assert (tmp_path / "picture.svg").read_text() == (ROOT / "docs" / "assets" / "overview.svg").read_text()
+
+
+def test_messages_of_the_troubleshooting_page_are_those_of_the_code() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    texts = " ".join(text for path in sorted((ROOT / "wtool").rglob("*.py")) for text in texts_of(path))
+    messages = re.findall(r"^### `(.*)`$", page, re.MULTILINE)
+    assert len(messages) > 20
+    parts = [part.strip(" ()") for message in messages for part in message.split("...")]
+    assert not [part for part in parts if part not in texts]
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """The texts in the code of a module."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def commands_of(text: str) -> Iterator[str]:
+    """The commands of wtool in the code of a page: between backticks, in blocks that are run, and in indented lines."""
+    blocks = re.findall(r"^```(?:sh|bash)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    lines += re.findall(r"(?<!`)`(wtool [^`]+)`", text.replace("\n", " "))
+    lines += re.findall(r"^    (wtool .*)", text, re.MULTILINE)
+    for line in lines:
+        yield from (part.strip() for part in re.split(r"[|;#]|&&", line) if part.strip().startswith("wtool "))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_of_pages_have_the_options_that_pages_give_them(page: Path) -> None:
+    unknown = []
+    for command in commands_of(page.read_text()):
+        name, *words = command.removeprefix("wtool ").split()
+        if name not in COMMANDS:
+            continue
+        known = {option for each in _command(name).params for option in (*each.opts, *each.secondary_opts)} | {
+            "-h",
+            "--help",
+        }
+        given = [word.split("=")[0].strip(",.'\"()[]") for word in words if re.match(r"-{1,2}[a-zA-Z]", word)]
+        unknown += [(command, word) for word in given if word not in known and not re.fullmatch(r"-\w\w+", word)]
+    assert not unknown
+
+
+def _command(name: str) -> click.Command:
+    found = cli.get_command(click.Context(cli), name)
+    assert found is not None
+    return found
