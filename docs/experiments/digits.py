@@ -29,14 +29,23 @@ def everything(images: bool = False) -> Samples:
 
 
 def parts(*shares: float, images: bool = False, seed: int = 0) -> list[Samples]:
-    """The digits in parts at random, with the same proportions of classes in each.
+    """The digits in parts: see `cut`.
 
     Args:
-        shares: of all digits, for each part but the first, which gets the rest: `train, held, test = parts(.2, .2)`.
         images: whether samples have the shape (8, 8, 1) instead of (64,).
+    """
+    return cut(everything(images), *shares, seed=seed)
+
+
+def cut(samples: Samples, *shares: float, seed: int = 0) -> list[Samples]:
+    """Samples in parts at random, with the same proportions of classes in each.
+
+    Args:
+        samples: all of them.
+        shares: of all, for each part but the first, which gets the rest: `train, held, test = cut(samples, .2, .2)`.
         seed: of the split.
     """
-    rest, left, found = everything(images), 1.0, []
+    rest, left, found = samples, 1.0, []
     for share in reversed(shares):
         x, x_cut, y, y_cut = train_test_split(
             rest.x, rest.y, test_size=share / left, stratify=rest.y, random_state=seed
