@@ -86,6 +86,7 @@ from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
 from wtool.training.fitting.epoch import Epoch
 from wtool.training.lottery.options import Lottery, Trained
+from wtool.training.lottery.summaries import Line
 from wtool.training.recalibrate_options import Recalibrated
 from wtool.training.resume_options import Resumed
 from wtool.training.soups.options import Souped
@@ -257,7 +258,7 @@ def _params(name: str) -> Iterator[click.Option]:
 def _shared(name: str) -> set[str]:
     """Names of the options of a command that the table of shared options has."""
     shared = [group for group in GROUPS[name] if issubclass(group, Common | Options | Unseeded) or group is Execution]
-    return {"as_json", "quiet", *(each.name for group in shared for each in fields(group))}
+    return {"as_json", "quiet", "verbose", *(each.name for group in shared for each in fields(group))}
 
 
 def _row(option: click.Option, users: Sequence[str]) -> tuple[str, str, str]:

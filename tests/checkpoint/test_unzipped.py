@@ -58,7 +58,7 @@ def test_results_are_those_of_the_archive(name: str, tmp_path: Path) -> None:
     words: dict[str, Any] = {"output": tmp_path / "of-archive.keras"}
     wtool.average([archive_of(name)] * 2, **words)
     done = wtool.average([folder, archive_of(name)], order="given", output=tmp_path / "of-folder.keras")
-    assert done.inputs[0][0] == str(folder)
+    assert done.inputs[0].path == str(folder)
     wtool.average([archive_of(name), folder], order="given", output=tmp_path / "of-folder-2.keras")
     for made in ("of-folder.keras", "of-folder-2.keras"):
         with zipfile.ZipFile(tmp_path / "of-archive.keras") as expected, zipfile.ZipFile(tmp_path / made) as found:
@@ -205,7 +205,7 @@ def test_checked_as_a_whole(model: Path, tmp_path: Path) -> None:
         assert done.returncode == 1
         assert "zoo/m.v2: runs" in done.stdout
         assert ("damaged" in done.stdout) == damaged
-        assert "zoo: looked at 2 files, 1 with findings; 0 files besides" in done.stderr
+        assert "looked at 2 model files: 1 fine, 1 with findings\n" in done.stderr
         assert "runs" in [each.severity for each in wtool.check(model).findings]
 
 

@@ -94,7 +94,7 @@ def test_what_is_no_model_is_counted(tmp_path: Path) -> None:
         file["x"] = [1.0]
     done = run(tmp_path)
     last = done.stderr.splitlines()[-1]
-    assert last == f"wtool: {tmp_path}: looked at 2 files, 1 with findings; 6 files besides are no models"
+    assert last == "wtool: looked at 2 model files: 1 fine, 1 with findings; 6 other files are no models"
     assert len(done.stdout.splitlines()) == 1
     assert run(tmp_path, "-q").stderr == ""
     told = [json.loads(line) for line in run(tmp_path, "--json").stdout.splitlines()]

@@ -24,6 +24,7 @@ from wtool.option import Option, described, options_of
 from wtool.run.options import needs_initial
 from wtool.training.fitting.epoch import Epoch
 from wtool.training.lottery.options import Trained
+from wtool.training.lottery.summaries import Line
 from wtool.transforms.registry import REGISTRY, transform, transforms
 
 FIRST = {"resume": "model", "lottery": "model", "average": "paths"}
@@ -146,6 +147,7 @@ WRONG: dict[str, list[Any]] = {
     "Callable[[Epoch], None]": ["x", 3],
     "Callable[[Diagnosis], None]": ["x", 3],
     "Callable[[Trained], None]": ["x", 3],
+    "Callable[[Line], None]": ["x", 3],
 }
 """The type of an argument, without `| None` -> values of other types."""
 
@@ -252,6 +254,7 @@ def test_type_checkers_see_the_signatures(name: str) -> None:
         "Diagnosis": wtool.Diagnosis,
         "Epoch": Epoch,
         "Trained": Trained,
+        "Line": Line,
     }
     for each in stub.args.kwonlyargs:
         assert each.annotation is not None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -47,21 +48,62 @@ def command(models: tuple[str, ...], fail_on: str, as_json: bool, quiet: bool) -
     from wtool.checkpoint.inputs import refuse_two_streams
 
     refuse_two_streams(models)
-    return max(_meant(word, Telling(fail_on, as_json, quiet)) for word in models)
+    telling = Telling(fail_on, as_json, quiet)
+    status = max(_meant(word, telling) for word in models)
+    if not quiet:
+        telling.say_counts()
+    return status
 
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """How findings are told, and from which severity on they fail."""
+    """How findings are told, from which severity on they fail, and what was looked at.
+
+    Attributes:
+        fail_on: the severity.
+        as_json: as JSON.
+        quiet: findings alone.
+        fine: paths of the models in which nothing was found, but for those that follow the first.
+        counts: of models that are `fine`, with findings (`found`), or not readable (`failed`), and of `others`: files
+            in folders that are no models.
+    """
 
     fail_on: str
     as_json: bool
     quiet: bool
+    fine: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
 
     @property
     def told_as(self) -> str | None:
         """The key that names a model in JSON objects."""
         return "model" if self.as_json else None
+
+    def say_counts(self) -> None:
+        """Say how many models are fine; of a single file, that nothing was found in it."""
+        counts = self.counts
+        if counts.total() == counts["fine"] == 1:
+            say(f"{self.fine[0]}: nothing found")
+        if counts.total() == 1 and not counts["others"]:
+            return
+        looked = counts["fine"] + counts["found"] + counts["failed"]
+        told = [f"looked at {counted(looked, 'model file')}: {counts['fine']:,} fine"]
+        told += [f"{counts['found']:,} with findings"] if counts["found"] else []
+        told += [f"{counts['failed']:,} that could not be read"] if counts["failed"] else []
+        others = counted(counts["others"], "other file is no model", "other files are no models")
+        say(f"{', '.join(told)}{f'; {others}' if counts['others'] else ''}")
+
+    def look(self, look: Callable[[str, Progress | None], Checked | None], path: str) -> int:
+        """Look at a path and tell what was found there; returns its exit status."""
+
+        def told(path: str, progress: Progress | None) -> int:
+            found = look(path, progress)
+            return 0 if found is None else _told(found, self)
+
+        before = self.counts.copy()
+        status = looked_at(path, "checking", self.told_as, self.quiet, told)
+        self.counts["failed"] += status > 0 and before == self.counts
+        return status
 
 
 def _meant(word: str, telling: Telling) -> int:
@@ -69,14 +111,10 @@ def _meant(word: str, telling: Telling) -> int:
     from wtool.checkpoint.inputs import matched
     from wtool.ops.check import check
 
-    def look(path: str, progress: Progress | None) -> int:
-        return _told(check(path, progress), telling)
-
     status = 0
     try:
         for path in matched(word):
-            told = (path, "checking", telling.told_as, telling.quiet)
-            status = max(status, _folder(path, telling) if os.path.isdir(path) else looked_at(*told, look))
+            status = max(status, _folder(path, telling) if os.path.isdir(path) else telling.look(check, path))
     except WtoolError as error:
         say(str(error))
         return 1
@@ -84,29 +122,16 @@ def _meant(word: str, telling: Telling) -> int:
 
 
 def _folder(folder: str, telling: Telling) -> int:
-    """Everything in a folder, and a line that counts it."""
+    """Everything in a folder."""
     from wtool.checkpoint.search import PART, FoundFile, listing
     from wtool.ops.check import check_listed
 
-    counts = Counter[str]()
-
-    def look(entry: FoundFile, _: str, progress: Progress | None) -> int:
+    def look(entry: FoundFile, _: str, progress: Progress | None) -> Checked | None:
         found = check_listed(folder, entry, progress)
-        counts["models"] += found is not None
-        counts["others"] += found is None and entry.kind != PART
-        counts["found"] += found is not None and bool(found.findings)
-        return 0 if found is None else _told(found, telling)
+        telling.counts["others"] += found is None and entry.kind != PART
+        return found
 
-    entries = listing(folder)
-    status = max(
-        (looked_at(each.path, "checking", telling.told_as, telling.quiet, partial(look, each)) for each in entries),
-        default=0,
-    )
-    if not telling.quiet:
-        models, others = counted(counts["models"], "file"), counted(counts["others"], "file")
-        no_models = "is no model" if counts["others"] == 1 else "are no models"
-        say(f"{folder}: looked at {models}, {counts['found']:,} with findings; {others} besides {no_models}")
-    return status
+    return max((telling.look(partial(look, each), each.path) for each in listing(folder)), default=0)
 
 
 def _told(found: Checked, telling: Telling) -> int:
@@ -117,6 +142,6 @@ def _told(found: Checked, telling: Telling) -> int:
         kind = f" ({finding.kind})" if finding.kind != finding.severity else ""
         where = f"{finding.where}: " if finding.where else ""
         click.echo(one_line(f"{path}: {finding.severity}{kind}: {where}{finding.what}"))
-    if not telling.quiet and not as_json and not found.findings:
-        say(f"{path}: nothing found")
+    telling.counts["found" if found.findings else "fine"] += 1
+    telling.fine.extend([] if found.findings or telling.fine else [path])
     return 1 if found.reaches(telling.fail_on) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import warnings
@@ -62,38 +63,58 @@ def say_skipped(model: str, output: str | None) -> None:
     say(f"{model}: {output} is there already, made from the same input in the same way: skipped")
 
 
+class Bar:
+    """A progress bar on a terminal, which appears once the work has taken longer than a second.
+
+    Args:
+        label: what stands before the bar.
+        stack: removes the bar when it closes.
+        unit: what is counted: `bytes`, or others of any name.
+    """
+
+    def __init__(self, label: str, stack: ExitStack, unit: str) -> None:
+        self._label, self._stack, self._unit = label, stack, unit
+        self._start = time.monotonic()
+        self._update: Progress | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Tell how much is done, and how much there is in all."""
+        if self._update is None and time.monotonic() - self._start >= PATIENCE:
+            self._update = self._drawn()
+        if self._update is not None:
+            self._update(done, total)
+
+    def describe(self, label: str) -> None:
+        """Set what stands before the bar, from the next call on."""
+        self._label = one_line(label)
+
+    def _drawn(self) -> Progress:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeRemainingColumn as Remaining
+
+        counts = DownloadColumn() if self._unit == "bytes" else MofNCompleteColumn()
+        unit = [] if self._unit == "bytes" else [TextColumn(self._unit, markup=False)]
+        columns = TextColumn("{task.description}", markup=False), BarColumn(), counts, *unit, Remaining()
+        shown = self._stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+        task = shown.add_task(self._label, total=None)
+        return lambda done, total: shown.update(task, description=self._label, completed=done, total=total)
+
+
 @contextmanager
-def progress_bar(label: str, quiet: bool) -> Iterator[Progress | None]:
-    """A function to call with bytes done and in all: a bar once that takes longer than a second, on terminals only."""
+def progress_bar(label: str, quiet: bool, unit: str = "bytes") -> Iterator[Bar | None]:
+    """Yields a function to call with how much is done and in all; None if nobody would see a bar.
+
+    Args:
+        label: what stands before the bar.
+        quiet: no bar.
+        unit: see `Bar`.
+    """
     if quiet or not sys.stderr.isatty():
         yield None
         return
     with ExitStack() as stack:
-        yield _late_bar(label, stack)
-
-
-def _late_bar(label: str, stack: ExitStack) -> Progress:
-    start = time.monotonic()
-    bar: Progress | None = None
-
-    def update(done: int, total: int) -> None:
-        nonlocal bar
-        if bar is None and time.monotonic() - start >= PATIENCE:
-            bar = _bar(label, stack)
-        if bar is not None:
-            bar(done, total)
-
-    return update
-
-
-def _bar(label: str, stack: ExitStack) -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn()
-    shown = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
-    task = shown.add_task(label)
-    return lambda done, total: shown.update(task, completed=done, total=total)
+        yield Bar(label, stack, unit)
 
 
 @contextmanager
@@ -102,11 +123,25 @@ def quiet_import() -> Iterator[None]:
 
     Afterwards it advises nobody on code that is not the user's: only errors are told, unless someone debugs.
     """
-    with silent_import():
+    with _waiting(), silent_import():
         yield
     click.get_current_context().with_resource(_warnings_in_a_line())
     if not is_debugging():
         click.get_current_context().with_resource(without_advice())
+
+
+@contextmanager
+def _waiting() -> Iterator[None]:
+    """Show on a terminal what takes seconds, and remove the line again."""
+    is_shown = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    if not is_shown or click.get_current_context().params.get("quiet"):
+        yield
+        return
+    print("wtool: importing Keras ...", end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 @contextmanager

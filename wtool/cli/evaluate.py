@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.cli import options
-from wtool.cli.console import quiet_import, say, say_passed_by
+from wtool.cli.console import progress_bar, quiet_import, say, say_passed_by
 from wtool.cli.json_lines import print_json
-from wtool.cli.tables import print_table
+from wtool.cli.summary import Summary
+from wtool.cli.tables import lined_up, print_table
 from wtool.training.evaluate_options import Evaluate, Evaluated
 
 if TYPE_CHECKING:
@@ -34,27 +35,30 @@ def command(models: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
         from wtool.run.batch import SomeFailed
         from wtool.training.evaluate import evaluate
     done: list[Evaluated] = []
+    summary = Summary()
 
     def report(result: Evaluated | Failed) -> None:
-        if as_json:
-            print_json(
-                result if isinstance(result, Evaluated) else {"model": result.model, "error": result.error.message}
-            )
-        elif not hasattr(result, "error"):
-            done.append(result)
+        summary.add(result)
+        if isinstance(result, Evaluated):
+            if as_json:
+                print_json(result)
+            else:
+                done.append(result)
+        elif as_json:
+            print_json({"model": result.model, "error": result.error.message})
 
     status = 0
     try:
-        evaluate(models, Evaluate(report=report, **chosen))
-    except SomeFailed as error:
-        for failed in error.results:
-            if hasattr(failed, "error"):
-                say(str(failed.error))
+        with progress_bar("evaluating", False, "thousandths") as progress:
+            evaluate(models, Evaluate(report=report, progress=progress, **chosen))
+    except SomeFailed:
         if chosen["ensemble"]:
             say("no ensemble: it needs all of its members")
         status = 1
     finally:
         _show(done)
+        if summary.failed and summary.models > 1:
+            summary.say()
     if not as_json:
         say_passed_by(models)
     return status
@@ -62,9 +66,6 @@ def command(models: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
 
 def _show(results: list[Any]) -> None:
     names = list(dict.fromkeys(name for each in results for name in each.metrics))
-    rows = [
-        [each.model, *(f"{each.metrics[name]:.6g}" if name in each.metrics else "" for name in names)]
-        for each in results
-    ]
-    if rows:
-        print_table(["model", *names], rows, right=range(1, len(names) + 1))
+    columns = [lined_up([each.metrics.get(name) for each in results], 6) for name in names]
+    rows = list(zip([each.model for each in results], *columns, strict=True))
+    print_table(["model", *names], rows, right=range(1, len(names) + 1))

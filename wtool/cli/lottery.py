@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import click
 
 from wtool.cli import options
-from wtool.cli.console import quiet_import, say
+from wtool.cli.console import Bar, progress_bar, quiet_import, say
 from wtool.cli.json_lines import print_json
-from wtool.cli.tables import print_table
+from wtool.cli.tables import lined_up, print_table
 from wtool.errors import counted
 from wtool.training.lottery.options import Lottery, LotteryOptions, Trained
+from wtool.training.lottery.summaries import Line
 
 
 @click.command("lottery")
@@ -39,10 +38,10 @@ def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
     check_lottery(model, LotteryOptions(**chosen))
     with quiet_import():
         from wtool.training.lottery import steps as lottery_steps  # noqa: F401  imports Keras
-    bar = sys.stderr.isatty() and not quiet
-    with _bar(bar) as progress:
-        report = None if bar or quiet else _tell
-        done = experiment(model, LotteryOptions(progress=progress, report=report, **chosen))
+    with progress_bar("dense", quiet, "epochs") as bar:
+        watch = None if bar is None else partial(_describe, bar)
+        report = None if bar is not None or quiet else _tell
+        done = experiment(model, LotteryOptions(progress=bar, watch=watch, report=report, **chosen))
     if as_json:
         print_json(done)
     else:
@@ -53,25 +52,22 @@ def command(model: str, as_json: bool, quiet: bool, **chosen: Any) -> int:
     return 0 if done.signal is None else 128 + done.signal
 
 
-@contextmanager
-def _bar(shown: bool) -> Iterator[Callable[[int, int], None] | None]:
-    if not shown:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _describe(bar: Bar, reached: Line) -> None:
+    """Says before the bar which training goes on, and the metric that matters most."""
+    names = [name for name in reached.metrics if not name.endswith("loss")] or list(reached.metrics)
+    best = next((name for name in names if name.startswith("val_")), names[0] if names else None)
+    metric = "" if best is None else f", {best} {reached.metrics[best]:#.4g}"
+    bar.describe(f"trial {reached.trial}, {_what(reached)}{metric}")
 
-    columns = TextColumn("epochs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("")
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+def _what(line: Line) -> str:
+    return line.arm if line.round == 0 else f"{line.arm} round {line.round}"
 
 
 def _tell(done: Trained) -> None:
     last = done.last
-    what = last.arm if last.round == 0 else f"{last.arm} round {last.round}"
     told = ", ".join(f"{name} {value:.4g}" for name, value in last.metrics.items())
-    say(f"trial {last.trial}, {what}, {last.remaining:.2%} of the weights: {told} ({done.seconds:.1f} s)")
+    say(f"trial {last.trial}, {_what(last)}, {last.remaining:.2%} of the weights: {told} ({done.seconds:.1f} s)")
 
 
 def _show(done: Lottery) -> None:
@@ -79,18 +75,18 @@ def _show(done: Lottery) -> None:
     rows = done.ends
     names = list(dict.fromkeys(name for each in rows for name in each.metrics))
     names = [name for name in names if name.startswith("val_")] or names
-    best = {(each.arm, each.round): f"{each.epoch.mean:.3g}" for each in done.early_stops}
-    table = []
-    for each in rows:
-        cells = [each.arm, str(each.round), f"{each.remaining:.2%}", str(each.trials)]
-        cells += [best.get((each.arm, each.round), "")] if best else []
-        for name in names:
-            found = each.metrics.get(name)
-            cells += (
-                ["", ""] if found is None else [f"{found.mean:.4g}", "" if found.std is None else f"{found.std:.2g}"]
-            )
-        table.append(cells)
-    if table:
-        heads = [head for name in names for head in (name, "std")]
-        first = ["arm", "round", "weights", "trials", *(["best epoch"] if best else [])]
-        print_table([*first, *heads], table, right=range(1, len(first) + len(heads)))
+    best = {(each.arm, each.round): each.epoch.mean for each in done.early_stops}
+    columns = [
+        [each.arm for each in rows],
+        [str(each.round) for each in rows],
+        [f"{each.remaining:.2%}" for each in rows],
+        [str(each.trials) for each in rows],
+        lined_up([best.get((each.arm, each.round)) for each in rows], 3),
+    ]
+    for name in names:
+        found = [each.metrics.get(name) for each in rows]
+        columns += [lined_up([None if each is None else each.mean for each in found], 4)]
+        columns += [lined_up([None if each is None else each.std for each in found], 2)]
+    header = ["arm", "round", "weights", "trials", "best epoch", *(head for name in names for head in (name, "std"))]
+    least = ["std", "best epoch", "trials"]
+    print_table(header, list(zip(*columns, strict=True)), right=range(1, len(header)), least=least)

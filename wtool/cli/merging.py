@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from wtool.cli.console import progress_bar, refuse_two_outputs
 from wtool.cli.doctor import say_diagnosis
 from wtool.cli.json_lines import print_json
-from wtool.cli.tables import print_table
+from wtool.cli.tables import print_actions
 
 if TYPE_CHECKING:
     from wtool.ops.average_options import Averaged
@@ -48,7 +48,7 @@ def merged(
     if as_json:
         print_json(done)
     elif is_plan:
-        print_table(["tensor", "what would become of it"], [[path, str(each)] for path, each in done.actions.items()])
+        print_actions(done.actions)
     if done.drifts and not as_json and (is_plan or not quiet):
         from wtool.cli.recalibrate import print_drifts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from wtool.cli import options
 from wtool.cli.console import quiet_import, say, say_notes, say_skipped
-from wtool.cli.tables import print_table
+from wtool.cli.tables import lined_up, print_table
 from wtool.cli.transforming import help_of, run
 from wtool.errors import counted, one_line
 from wtool.training.recalibrate_options import Drift, Recalibrate, Recalibrated
@@ -53,9 +54,10 @@ def _say(done: Recalibrated) -> None:
 
 def print_drifts(drifts: Mapping[str, Drift], is_error: bool) -> None:
     """Prints how far off the statistics of layers were, on standard output or standard error."""
-    rows = [[name, _told(drift.mean), _told(drift.variance)] for name, drift in drifts.items()]
-    print_table(HEADER, rows, right=(1, 2), is_error=is_error)
+    means = lined_up([_number(drift.mean) for drift in drifts.values()], 3)
+    variances = lined_up([_number(drift.variance) for drift in drifts.values()], 3)
+    print_table(HEADER, list(zip(drifts, means, variances, strict=True)), right=(1, 2), is_error=is_error)
 
 
-def _told(value: float | None) -> str:
-    return "not a number" if value is None else f"{value:.3g}"
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -11,7 +11,7 @@ from wtool.cli import options
 from wtool.cli.console import quiet_import, refuse_two_outputs, say, say_passed_by
 from wtool.cli.doctor import say_diagnosis
 from wtool.cli.json_lines import print_json
-from wtool.cli.tables import print_table
+from wtool.cli.tables import lined_up, print_table
 from wtool.cli.transforming import help_of
 from wtool.training.soups.options import Soup, Souped, Tasted
 
@@ -37,7 +37,9 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
     if as_json:
         print_json(done)
     elif chosen["dry_run"]:
-        rows = [[path, f"{done.alone[path]:.6g}", "in" if path in done.soup else ""] for path in done.alone]
+        scores = lined_up(list(done.alone.values()), 6)
+        places = ["in" if path in done.soup else "" for path in done.alone]
+        rows = list(zip(done.alone, scores, places, strict=True))
         print_table(["model", f"{done.metric} alone", "soup"], rows, right=[1])
     if not quiet:
         _report(done)

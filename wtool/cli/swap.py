@@ -8,7 +8,7 @@ import click
 
 from wtool.cli import options
 from wtool.cli.console import say, say_notes, say_skipped
-from wtool.cli.tables import print_table
+from wtool.cli.tables import lined_up, print_table
 from wtool.cli.transforming import help_of, run
 from wtool.errors import counted, one_line
 from wtool.graphs.swap import Swap, Verification
@@ -38,7 +38,9 @@ def _show(result: Swapped, is_error: bool) -> None:
     rows = [*result.layers.items(), *((path, str(each)) for path, each in result.tensors.items())]
     print_table(["layer or tensor", "what would become of it"], rows, is_error=is_error)
     if result.rho:
-        print_table(["rotated layer", "rho: min", "median", "max"], _rho(result), right=(1, 2, 3), is_error=is_error)
+        columns = [lined_up(column, 4) for column in zip(*result.rho.values(), strict=True)]
+        rho = list(zip(result.rho, *columns, strict=True))
+        print_table(["rotated layer", "rho: min", "median", "max"], rho, right=(1, 2, 3), is_error=is_error)
 
 
 def _rho(result: Swapped) -> list[list[str]]:

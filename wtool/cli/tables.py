@@ -11,14 +11,17 @@ import os
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from wtool.errors import one_line
+from wtool.errors import counted, one_line
+
+if TYPE_CHECKING:
+    from wtool.run.action import Action
 
 GAP = "  "
 CUT = "..."
@@ -89,6 +92,17 @@ def print_table(
     stream.flush()  # so that the reader who has left is noticed here
     if gone:
         print_text(f"no room for {', '.join(gone)}: a wider terminal, a pipe or --json has them", is_error)
+
+
+def print_actions(actions: Mapping[str, Action], is_error: bool = False) -> None:
+    """Print what would become of tensors: a line for each, and one for all slots of the optimizer that are kept."""
+    kept = [path for path, each in actions.items() if each.kind == "kept" and path.startswith("optimizer/")]
+    rows = [[path, str(each)] for path, each in actions.items() if path not in set(kept)]
+    if len(kept) > 1:
+        rows.append([f"optimizer/... ({counted(len(kept), 'variable')})", "kept"])
+    elif kept:
+        rows.append([kept[0], "kept"])
+    print_table(["tensor", "what would become of it"], rows, is_error=is_error)
 
 
 def print_text(text: str, is_error: bool = False) -> None:

@@ -20,7 +20,7 @@ from wtool.cli.console import (
 )
 from wtool.cli.json_lines import print_json
 from wtool.cli.summary import Summary
-from wtool.cli.tables import print_table
+from wtool.cli.tables import print_actions
 from wtool.errors import Usage, WtoolError, counted, one_line
 from wtool.option import described
 from wtool.run.options import groups_of
@@ -127,8 +127,7 @@ def say_end(summary: Summary, verbose: bool, say_done: Callable[[Any], None], ou
 
 def _show_tensors(result: Any, is_error: bool) -> None:
     click.echo(one_line(result.model), err=is_error)
-    rows = [[path, str(each)] for path, each in result.actions.items()]
-    print_table(["tensor", "what would become of it"], rows, is_error=is_error)
+    print_actions(result.actions, is_error)
 
 
 def status_of(

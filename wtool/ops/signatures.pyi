@@ -18,6 +18,7 @@ from wtool.run.transform import Transformed
 from wtool.training.evaluate_options import Evaluated
 from wtool.training.fitting.epoch import Epoch
 from wtool.training.lottery.options import Lottery, Trained
+from wtool.training.lottery.summaries import Line
 from wtool.training.recalibrate_options import Recalibrated
 from wtool.training.resume_options import Resumed
 from wtool.training.soups.options import Souped
@@ -1311,6 +1312,7 @@ def evaluate(
     imports: Sequence[str] = (),
     unsafe: bool = False,
     report: Callable[[Any], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Evaluated]:
     """Evaluate models: the loss and the metrics that they were compiled with, or others.
 
@@ -1327,6 +1329,8 @@ def evaluate(
         imports: A module that registers custom layers; repeatable.
         unsafe: Load models also if that runs or imports code of theirs.
         report: called with the result of each model, in the order of the models.
+        progress: called with thousandths of models that are done, and of all, where data tells how many
+            batches it has.
 
     Returns:
         one `wtool.Evaluated` for each model.
@@ -1437,6 +1441,7 @@ def lottery(
     unsafe: bool = False,
     progress: Progress | None = None,
     report: Callable[[Trained], None] | None = None,
+    watch: Callable[[Line], None] | None = None,
 ) -> Lottery:
     """Do the lottery-ticket experiment: train a model, prune it, give it its initial weights, and train that.
 
@@ -1484,6 +1489,7 @@ def lottery(
         unsafe: Load models also if that runs or imports code of theirs.
         progress: called with epochs done and epochs in all.
         report: called with every training that is over.
+        watch: called with every epoch of a training, before `progress`.
 
     Returns:
         one `wtool.Lottery`.

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import keras
 
 from wtool.errors import Usage, WtoolError, explained
 from wtool.run.batch import Failed, SomeFailed
+from wtool.run.progress import Meter
 from wtool.training.checks import check_evaluate
 from wtool.training.data import reading
 from wtool.training.evaluate_options import Evaluate, Evaluated
 from wtool.training.fitting.compiling import Compilation, compile_model
 from wtool.training.fitting.loop import misfit
+from wtool.training.fitting.telling import Tested
 from wtool.training.loading.load import import_all, load
 
 ENSEMBLE = "ensemble"
+PARTS = 1000
+"""How much the evaluation of a model counts in the progress."""
+
 HOW = ("loss", "loss_weights", "metrics", "weighted_metrics")
 """Keys of a compilation that an ensemble takes from its first member."""
 
@@ -37,8 +43,10 @@ def evaluate(words: Sequence[str], options: Evaluate) -> list[Evaluated]:
     report = options.report or _ignore
     results: list[Evaluated | Failed] = []
     members: list[Any] = []
-    for path in paths:
-        result = _of_file(path, options, members)
+    meter = Meter(options.progress, [PARTS] * (len(paths) + options.ensemble))
+    for number, path in enumerate(paths):
+        result = _of_file(path, options, members, Tested(partial(meter.reached, number)))
+        meter.finished(number)
         results.append(result)
         report(result)
         if isinstance(result, Failed) and len(paths) == 1:
@@ -46,20 +54,21 @@ def evaluate(words: Sequence[str], options: Evaluate) -> list[Evaluated]:
     if any(isinstance(each, Failed) for each in results):
         raise SomeFailed(results)
     if members:
-        results.append(_of_members(members, options))
+        results.append(_of_members(members, options, Tested(partial(meter.reached, len(paths)))))
         report(results[-1])
     return [each for each in results if isinstance(each, Evaluated)]
 
 
-def score(model: Any, data: Any, batch_size: int = 32) -> dict[str, float]:
+def score(model: Any, data: Any, batch_size: int = 32, callbacks: Sequence[Any] = ()) -> dict[str, float]:
     """Returns loss and metrics of a live model.
 
     Args:
         model: compiled.
         data: a result of `reading.read_data`.
         batch_size: of `Samples`.
+        callbacks: of Keras.
     """
-    found = model.evaluate(reading.fed(data, batch_size), verbose=0, return_dict=True)
+    found = model.evaluate(reading.fed(data, batch_size), verbose=0, return_dict=True, callbacks=[*callbacks])
     return {"loss": float(found["loss"]), **{name: float(value) for name, value in found.items()}}
 
 
@@ -96,14 +105,15 @@ def _ignore(result: Evaluated | Failed) -> None:
     """A report that is thrown away."""
 
 
-def _of_file(path: str, options: Evaluate, members: list[Any]) -> Evaluated | Failed:
+def _of_file(path: str, options: Evaluate, members: list[Any], tested: Tested) -> Evaluated | Failed:
     try:
         loaded = load(path, options.unsafe)
         model = loaded.model
         wanted = Compilation(options.loss, tuple(options.metrics))
         compile_model(model, wanted, trains=False, why=loaded.uncompiled)
         batch_size = options.batch_size
-        found = Evaluated(path, score(model, reading.read_data(options.data, model, "test", batch_size), batch_size))
+        data = reading.read_data(options.data, model, "test", batch_size)
+        found = Evaluated(path, score(model, data, batch_size, [tested]))
     except Usage:
         raise
     except WtoolError as error:
@@ -117,7 +127,7 @@ def _of_file(path: str, options: Evaluate, members: list[Any]) -> Evaluated | Fa
     return found
 
 
-def _of_members(members: Sequence[Any], options: Evaluate) -> Evaluated:
+def _of_members(members: Sequence[Any], options: Evaluate, tested: Tested) -> Evaluated:
     """Returns the ensemble, compiled with the first member's loss and metrics."""
     ensemble = Ensemble(members)
     first = members[0]
@@ -125,9 +135,8 @@ def _of_members(members: Sequence[Any], options: Evaluate) -> Evaluated:
     batch_size = options.batch_size
     try:
         ensemble.compile(**{name: settings.get(name) for name in HOW})
-        return Evaluated(
-            ENSEMBLE, score(ensemble, reading.read_data(options.data, first, "test", batch_size), batch_size)
-        )
+        data = reading.read_data(options.data, first, "test", batch_size)
+        return Evaluated(ENSEMBLE, score(ensemble, data, batch_size, [tested]))
     except (ValueError, TypeError) as error:
         raise unfit(error).about(ENSEMBLE) from error
 

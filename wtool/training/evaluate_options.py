@@ -8,6 +8,7 @@ from typing import Any
 
 from wtool.option import Checked, argument, like, option
 from wtool.training.resume_options import Resume
+from wtool.words import Progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,9 @@ class Evaluate(Checked):
     unsafe: bool = like(Resume, "unsafe")
     report: Callable[[Any], None] | None = argument(
         None, "called with the result of each model, in the order of the models."
+    )
+    progress: Progress | None = argument(
+        None, "called with thousandths of models that are done, and of all, where data tells how many batches it has."
     )
 
 

@@ -33,8 +33,10 @@ def prepare(prune: Prune, data: Data, seed: int) -> Prepared:
     found = cuts(data, groups, score)
     up_to: dict[str, int] = {}
     scores: dict[str, float] = {}
+    before = []
     for group, cut in zip(groups, found, strict=True):
         done_before = cut.score == (0 if prune.criterion == "large-final" else -math.inf)
+        before.append(done_before)
         up_to |= stops(data, group, cut, score, done_before and prune.set_value == 0)
         scores |= {site.path: cut.score for site in group.sites}
     return Prepared(
@@ -43,8 +45,13 @@ def prepare(prune: Prune, data: Data, seed: int) -> Prepared:
             for site in data.sites
             if site.path in scores
         },
-        (*schedule_notes(prune), *notes),
+        (*schedule_notes(prune), *_already(before), *notes),
     )
+
+
+def _already(before: Sequence[bool]) -> tuple[str, ...]:
+    """A note on a model that is as sparse as it is to become, or more, in each of its groups."""
+    return ("already as sparse as that, or more: no further weight is pruned",) if before and all(before) else ()
 
 
 def schedule_notes(prune: Prune) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A Keras callback that reports every epoch: to the console, to logs, to callers."""
+"""Keras callbacks that report: every epoch of a training, and how far an evaluation is."""
 
 from __future__ import annotations
 
@@ -48,3 +48,21 @@ class Log(keras.callbacks.Callback):
             self._report(Epoch(epoch + 1, self._of, time.monotonic() - self._began, metrics))
         except Exception as error:
             raise ReportFailed(error) from error
+
+
+class Tested(keras.callbacks.Callback):
+    """Tells how far an evaluation is.
+
+    Args:
+        report: called with the share of the batches that are done, where their number is known.
+    """
+
+    def __init__(self, report: Callable[[float], None]) -> None:
+        super().__init__()
+        self._report = report
+
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Report the share."""
+        steps = (self.params or {}).get("steps")
+        if steps:
+            self._report(min(1.0, (batch + 1) / steps))

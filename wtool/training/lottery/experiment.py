@@ -168,12 +168,15 @@ def _train(folder: Folder, step: Step, options: LotteryOptions, trainings: Seque
     """Do one of the trainings and report it; returns the signal that came meanwhile, or None."""
     from wtool.training.lottery.steps import train
 
-    progress, report = options.progress, options.report
+    progress, report, watch = options.progress, options.report, options.watch
+    begun = None if watch is None else folder.line(step, {})
     of = sum(each.stop - each.start for each in trainings)
     before = sum(each.stop - each.start for each in trainings[: trainings.index(step)])
     began = time.monotonic()
 
     def after(epoch: Epoch) -> None:
+        if watch is not None and begun is not None:
+            watch(replace(begun, epoch=epoch.number - folder.base.epochs, metrics=epoch.metrics))
         if progress is not None:
             progress(before + epoch.number - folder.base.epochs - step.start, of)
 

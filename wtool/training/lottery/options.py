@@ -86,6 +86,7 @@ class LotteryOptions(Checked):
     unsafe: bool = like(Resume, "unsafe")
     progress: Progress | None = argument(None, "called with epochs done and epochs in all.")
     report: Callable[[Trained], None] | None = argument(None, "called with every training that is over.")
+    watch: Callable[[Line], None] | None = argument(None, "called with every epoch of a training, before `progress`.")
 
 
 @dataclass(frozen=True, slots=True)
