@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import pytest
 from tests import forkserver
 from tests.models import BLOBS, HOSTILE
 from wtool.errors import WtoolError
-from wtool.io import private
+from wtool.io import private, system
 from wtool.io.source import Source
 
 CONTENT = np.random.default_rng(1).bytes(3 * (1 << 20) + 5)
@@ -107,7 +108,7 @@ def test_without_locks_nothing_is_taken_for_abandoned(
     def refuse(*words: Any) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(private.fcntl, "flock", refuse)
+    monkeypatch.setattr(system.fcntl, "flock", refuse)
     with private.private_folder(str(tmp_path)) as first, private.private_folder(str(tmp_path)) as second:
         assert os.path.isdir(first)
         assert os.path.isdir(second)
@@ -122,17 +123,17 @@ def no_copying_in_the_kernel(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_small_temporary_folder(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bavail=len(CONTENT) // 512, f_frsize=512))
+    patch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=len(CONTENT)))
 
 
 def a_temporary_folder_that_is_full(patch: pytest.MonkeyPatch) -> None:
-    real = private._copy
+    real = private.copy_whole
 
     def full(source: int, target: int) -> None:
-        patch.setattr(private, "_copy", real)
+        patch.setattr(private, "copy_whole", real)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    patch.setattr(private, "_copy", full)
+    patch.setattr(private, "copy_whole", full)
 
 
 BESIDE = (a_small_temporary_folder, a_temporary_folder_that_is_full)
@@ -166,7 +167,7 @@ def test_no_room_for_a_copy_is_told(source: Source, temporary: Path, monkeypatch
     def full(*words: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(private, "_copy", full)
+    monkeypatch.setattr(private, "copy_whole", full)
     told = r"no private copy .*\(No space left on device\); TMPDIR names another folder"
     with pytest.raises(WtoolError, match=told), private.private_copy(source, "x"):
         pass

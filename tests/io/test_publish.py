@@ -259,7 +259,7 @@ def without_locks(patched: pytest.MonkeyPatch) -> None:
 
 
 def without_unnamed_files(patched: pytest.MonkeyPatch) -> None:
-    patched.delattr(os, "O_TMPFILE")
+    patched.setattr(publish, "NAMELESS", 0)
 
 
 def without_lists_of_folders(patched: pytest.MonkeyPatch) -> None:

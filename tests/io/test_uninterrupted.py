@@ -54,5 +54,5 @@ def test_an_interrupt_at_any_step_leaves_no_claim(
         assert calls <= count
         assert seen
     monkeypatch.undo()
-    os.close(place.folder)
+    place.folder.close()
     assert os.listdir(tmp_path) == []

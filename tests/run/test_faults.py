@@ -17,6 +17,7 @@ import pytest
 
 import wtool
 from tests.models import BLOBS
+from wtool.io import publish
 from wtool.io.claims import hidden_name
 from wtool.io.places import Target, open_place
 from wtool.io.publish import Draft
@@ -74,7 +75,7 @@ def test_killed_at_random_moments(number: signal.Signals, operation: str, large:
     assert before > 0
     # Nothing can tidy up in a process that ends by SIGKILL between two steps of publishing: the next run does.
     place = open_place(Target(os.fspath(target)))
-    os.close(place.folder)
+    place.folder.close()
     for ending in ("claim", "tmp"):
         (tmp_path / hidden_name(place, ending)).touch()
     subprocess.run(command, check=True)
@@ -242,7 +243,7 @@ def test_a_draft_replaces_nothing_that_appeared_meanwhile(tmp_path: Path) -> Non
 @pytest.mark.parametrize("unnamed", [True, False])
 def test_drafts_work_where_files_need_names(unnamed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not unnamed:
-        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+        monkeypatch.setattr(publish, "NAMELESS", 0)
     target = tmp_path / "x"
     with Draft(Target(str(target))) as draft:
         draft.file.write(b"1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from wtool.io.places import Target
 from wtool.io.publish import Draft
 from wtool.io.source import Source, copy
 from wtool.io.stream import RegionCopy
+from wtool.io.system import write_all_at
 from wtool.io.zip_format import DESCRIPTOR, STORED, UTF8, Member
 from wtool.io.zip_writer import directory, local_header, new_member
 from wtool.schema.archive_members import CONFIG, METADATA, WEIGHTS
@@ -111,7 +111,7 @@ class _Patch:
 def _patched(file: BinaryIO, patches: Sequence[_Patch]) -> None:
     file.flush()
     for patch in patches:
-        os.pwrite(file.fileno(), patch.data, patch.offset)
+        write_all_at(file.fileno(), patch.data, patch.offset)
 
 
 class _Hdf5:

@@ -10,7 +10,7 @@ from wtool.errors import WtoolError
 from wtool.hdf5.reader import SIGNATURE, possible_starts
 from wtool.io.json_text import parse_as_python
 from wtool.io.limits import MAX_JSON, MIB
-from wtool.io.places import UNFOLLOWED
+from wtool.io.system import UNFOLLOWED
 from wtool.io.zip_format import COMMENT, END
 
 BLANKS = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from wtool.checkpoint.layouts.safetensors import HEADER
@@ -14,6 +13,7 @@ from wtool.io.publish import Draft
 from wtool.io.safetensors_header import header_text, read_header, with_length
 from wtool.io.source import Region
 from wtool.io.stream import RegionCopy
+from wtool.io.system import write_all_at
 
 
 class HeaderAndData:
@@ -49,7 +49,7 @@ class HeaderAndData:
         if len(text) > self._length:
             raise AssertionError("the lineage is longer than it was announced")
         self._draft.file.flush()
-        os.pwrite(self._draft.file.fileno(), with_length(text), 0)
+        write_all_at(self._draft.file.fileno(), with_length(text), 0)
         self._draft.publish()
 
     def _header(self, lineage: Sequence[Record], length: int = 0) -> bytes:

@@ -18,10 +18,11 @@ from wtool.errors import Refused, WtoolError
 from wtool.io.claims import claimed, hidden_name, write_claim
 from wtool.io.json_text import parse_object, refuse_unreadable
 from wtool.io.limits import MAX_JSON
-from wtool.io.places import NO_LINK, Place, Target, check_target, open_place
+from wtool.io.places import Place, Target, check_target, open_place
 from wtool.io.publish import Draft, remove_abandoned_drafts
 from wtool.io.source import Stamp, stamp_of
 from wtool.io.stream import RegionCopy
+from wtool.io.system import read_at
 
 
 class Shards:
@@ -40,7 +41,7 @@ class Shards:
         check_target(target)
         self._base = base
         self._place = open_place(target)
-        stack.callback(os.close, self._place.folder)
+        stack.callback(self._place.folder.close)
         stem = self._place.name.removesuffix(".json").removesuffix(".weights")
         old = shard_names(shard_map(base.texts[MANIFEST])[0])
         self._old = _own_shards(self._place, stem) if target.force else {}
@@ -130,14 +131,14 @@ def _own_shards(place: Place, stem: str) -> dict[str, Stamp]:
 
 def _stamp(place: Place, name: str) -> Stamp | None:
     with contextlib.suppress(FileNotFoundError):
-        return stamp_of(os.stat(name, dir_fd=place.folder, follow_symlinks=False))
+        return stamp_of(place.folder.status(name))
     return None
 
 
 def _mapped(place: Place) -> list[str] | None:
     """Returns the shards that the present map names: none where there is no map, None where it cannot be understood."""
     try:
-        file = os.open(place.name, os.O_RDONLY | os.O_CLOEXEC | NO_LINK, dir_fd=place.folder)
+        file = place.folder.open(place.name, os.O_RDONLY)
     except FileNotFoundError:
         return []
     except OSError:
@@ -157,7 +158,7 @@ def settle_left(target: Target) -> None:
                 with claimed(place) as claim:
                     settle(place, claim)
         finally:
-            os.close(place.folder)
+            place.folder.close()
 
 
 def settle(place: Place, claim: int) -> None:
@@ -167,12 +168,12 @@ def settle(place: Place, claim: int) -> None:
         return
     for name, stamp in _journal(claim).items():
         if name not in mapped and _stamp(place, name) == stamp:
-            os.unlink(name, dir_fd=place.folder)
+            place.folder.remove(name)
 
 
 def _journal(claim: int) -> dict[str, Stamp]:
     """Returns the journal in a claim; an empty one if its writing was cut short, before any shard appeared."""
-    text = os.pread(claim, MAX_JSON, 0)
+    text = read_at(claim, MAX_JSON, 0)
     with contextlib.suppress(Refused, TypeError, ValueError):
         return {os.path.basename(name): tuple(stamp) for name, stamp in parse_object(text, "journal").items()}
     return {}

@@ -11,10 +11,11 @@ from blake3 import blake3
 
 from wtool.checkpoint.other_formats import SAVED_MODEL
 from wtool.errors import Reaches, Refused, one_line
+from wtool.io.folders import Folder
 from wtool.io.json_text import parse_object
 from wtool.io.limits import MAX_JSON, MAX_MEMBERS
-from wtool.io.places import FOLDER, UNFOLLOWED
 from wtool.io.source import Source
+from wtool.io.system import UNFOLLOWED
 from wtool.io.zip_format import Member
 from wtool.io.zip_writer import new_member
 from wtool.schema.archive_members import CONFIG, METADATA, OTHER_WEIGHTS, WEIGHTS
@@ -92,7 +93,7 @@ def open_parts(path: str, stack: ExitStack) -> dict[str, Source]:
         Reaches: a file is a symbolic link.
         Refused: a file is a pipe or a device, or there are more files than models have.
     """
-    top = os.open(path, FOLDER)
+    top = Folder.at(path)
     try:
         found: dict[str, Source] = {}
         for name, file in _parts(top):
@@ -102,11 +103,11 @@ def open_parts(path: str, stack: ExitStack) -> dict[str, Source]:
                 raise Refused(f"its folder {ASSETS!r} holds more than {MAX_MEMBERS:,} files; models have a handful")
         return found
     finally:
-        os.close(top)
+        top.close()
 
 
-def _parts(top: int) -> Iterator[tuple[str, int]]:
-    there = set(os.listdir(top))
+def _parts(top: Folder) -> Iterator[tuple[str, int]]:
+    there = set(top.names())
     for name in (METADATA, CONFIG):
         if name in there:
             yield name, open_inside(name, top, name)
@@ -116,29 +117,41 @@ def _parts(top: int) -> Iterator[tuple[str, int]]:
         yield WEIGHTS, open_inside(WEIGHTS, top, WEIGHTS)
 
 
-def _below(name: str, outer: int, path: str, depth: int = 0) -> Iterator[tuple[str, int]]:
+def _below(name: str, outer: Folder, path: str, depth: int = 0) -> Iterator[tuple[str, int]]:
     """Yields path and descriptor of all files below a folder, in the order of their names."""
     if not path.isprintable():
         raise Refused(f"the name {one_line(path)!r} holds control characters, or is no text")
-    file = open_inside(name, outer, path)
-    if not stat.S_ISDIR(os.fstat(file).st_mode):
-        yield path, file
+    if not is_folder_inside(name, outer, path):
+        yield path, open_inside(name, outer, path)
         return
+    folder = folder_inside(name, outer, path)
     try:
         if depth > MAX_DEPTH:
             raise Refused(f"its folder {ASSETS!r} nests more than {MAX_DEPTH} levels deep")
-        for inner in sorted(os.listdir(file)):
-            yield from _below(inner, file, f"{path}/{inner}", depth + 1)
+        for inner in sorted(folder.names()):
+            yield from _below(inner, folder, f"{path}/{inner}", depth + 1)
     finally:
-        os.close(file)
+        folder.close()
 
 
-def open_inside(name: str, folder: int, path: str) -> int:
-    """Returns a descriptor of a file or folder in an open folder; symbolic links are not followed.
+def is_folder_inside(name: str, folder: Folder, path: str) -> bool:
+    """Returns whether a name in an open folder is a folder; a symbolic link to one is none.
+
+    Raises:
+        Refused: nothing has the name any more.
+    """
+    try:
+        return stat.S_ISDIR(folder.status(name).st_mode)
+    except OSError as error:
+        raise _unopened(name, folder, path, error) from None
+
+
+def open_inside(name: str, folder: Folder, path: str) -> int:
+    """Returns a descriptor of a file in an open folder; symbolic links are not followed.
 
     Args:
         name: of the file.
-        folder: descriptor of the folder.
+        folder: the open folder.
         path: of the file in the model, for messages.
 
     Raises:
@@ -146,12 +159,33 @@ def open_inside(name: str, folder: int, path: str) -> int:
         Refused: the file cannot be opened.
     """
     try:
-        return os.open(name, UNFOLLOWED, dir_fd=folder)
+        return folder.open(name, UNFOLLOWED)
     except OSError as error:
-        with suppress(OSError):
-            if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-                raise Reaches(f"its {path} is a symbolic link, which may lead anywhere") from None
-        raise Refused(f"its {path} cannot be opened ({error.strerror})") from None
+        raise _unopened(name, folder, path, error) from None
+
+
+def folder_inside(name: str, folder: Folder, path: str) -> Folder:
+    """Returns a folder in an open folder, open; symbolic links are not followed.
+
+    Args:
+        name: of the folder.
+        folder: the open folder that it is in.
+        path: of the folder in the model, for messages.
+
+    Raises:
+        Reaches: the folder is a symbolic link.
+        Refused: the folder cannot be opened.
+    """
+    try:
+        return folder.inside(name)
+    except OSError as error:
+        raise _unopened(name, folder, path, error) from None
+
+
+def _unopened(name: str, folder: Folder, path: str, error: OSError) -> Refused:
+    if folder.is_link(name):
+        return Reaches(f"its {path} is a symbolic link, which may lead anywhere")
+    return Refused(f"its {path} cannot be opened ({error.strerror})")
 
 
 def file_text(source: Source, name: str) -> bytes:

@@ -16,6 +16,7 @@ from wtool.cli.commands import COMMANDS as COMMANDS
 from wtool.cli.console import say, status_of_error
 from wtool.cli.group import Commands
 from wtool.errors import explained
+from wtool.io.system import limit_of_open_files
 from wtool.signals import unwind_on_sigterm
 from wtool.version import __version__
 
@@ -46,18 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads only cost start-up time: nothing here calls it
     streams.prepare()
     unwind_on_sigterm()
-    _allow_many_files()
+    limit_of_open_files()  # all checkpoints of an average are open at once
     streams.finish(_exit_status(list(arguments)))
-
-
-def _allow_many_files() -> None:
-    """Raise the soft limit on open files to the hard one: all checkpoints of an average are open at once."""
-    try:
-        import resource
-    except ImportError:  # no such limit on this system
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _exit_status(arguments: list[str]) -> int:

@@ -9,6 +9,9 @@ import signal
 import sys
 from typing import Any, NoReturn, TextIO
 
+BROKEN_PIPE = 128 + 13
+"""Exit status of a command whose output nobody reads any more, as of one that SIGPIPE (13) ends."""
+
 
 class Unwritable(BaseException):
     """Standard output takes no more. Like an interrupt it ends all work, and nobody takes it for a model's fault."""
@@ -92,6 +95,6 @@ def unwritable(error: Unwritable) -> int:
     os.dup2(nowhere, 1)  # what is still buffered goes there, or Python complains at its end
     os.close(nowhere)
     if error.is_pipe:
-        return 128 + signal.SIGPIPE
+        return BROKEN_PIPE
     print(f"wtool: {error.text}", file=sys.stderr)
     return 1

@@ -1,8 +1,8 @@
 """Plain copies of HDF5 files, made in a child process, since the HDF5 library crashes or loops on damaged files.
 
-The child gets two open files and limits on memory, time and size; it opens nothing by name. This module has the
-parent's part and the child's first function; the child's work is in `sandbox_survey` and `sandbox_child`, the only
-modules in which h5py parses files of users.
+The child gets two open files, as its standard input and output, and limits on memory, time and size; it opens nothing
+by name. This module has the parent's part and the child's first function; the child's work is in `sandbox_survey` and
+`sandbox_child`, the only modules in which h5py parses files of users.
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ from wtool.io.limits import MAX_INFLATED_FLOOR, MIB
 
 _REFUSALS: dict[int, type[Refused]] = {3: Refused, 4: Differs, 5: Reaches}
 """Exit status of the child -> kind of the refusal whose text the child printed."""
+
+_SLOW = [getattr(signal, name) for name in ("SIGXCPU", "SIGPROF") if hasattr(signal, name)]
+"""Signals that end a process which computes too long."""
+
+_MARK = b"\0"
+"""Stands before the child's words, behind what Python or a library may have said before."""
 
 _FIRST_LINES = "import sys, json; job = json.loads(sys.argv[1]); sys.path[:] = job['path']; "
 _PROGRAM = _FIRST_LINES + "from wtool.hdf5.sandbox import run_child; run_child(job)"
@@ -48,16 +54,16 @@ def make_plain(source_fd: int, start: int, size: int, drop: Sequence[str] = ()) 
     """
     target = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
-        job = {"path": [p for p in sys.path if p], "source": source_fd, "target": target.fileno()}
-        _run({**job, "start": start, "size": size, "drop": list(drop)})
+        job = {"path": [p for p in sys.path if p], "start": start, "size": size, "drop": list(drop)}
+        _run(job, source_fd, target.fileno())
     except BaseException:
         target.close()
         raise
     return target
 
 
-def _run(job: dict[str, object]) -> None:
-    """Have the child do the job.
+def _run(job: dict[str, object], source: int, target: int) -> None:
+    """Have the child do the job on two open files.
 
     Raises:
         Refused: the child refused the file, with the child's text; or the child crashed or was stopped.
@@ -72,26 +78,25 @@ def _run(job: dict[str, object]) -> None:
         done = subprocess.run(
             # -I keeps the current folder and the user's packages off the path, until the job sets the parent's path.
             [sys.executable, "-I", "-c", _PROGRAM, json.dumps(job)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stdin=source,
+            stdout=target,
+            stderr=subprocess.PIPE,
             env=environment,
-            pass_fds=(job["source"], job["target"]),  # type: ignore[arg-type]
             timeout=patience,
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise Refused(_ENDLESS) from None
     if done.returncode:
-        raise _verdict(done.returncode, done.stdout)
+        raise _verdict(done.returncode, done.stderr.partition(_MARK)[2])
 
 
 def _verdict(status: int, output: bytes) -> Refused:
     if status in _REFUSALS:
         return _REFUSALS[status](output.decode("utf-8", "replace"))
-    if status in (-signal.SIGXCPU, -signal.SIGPROF):
+    if -status in _SLOW:
         return Refused(_ENDLESS)
-    if status == -signal.SIGKILL:
+    if -status == getattr(signal, "SIGKILL", None):
         return Refused("the HDF5 library was stopped while it read it (out of memory?)")
     if status < 0:
         return Refused(f"damaged: the HDF5 library crashed on it (signal {-status})")
@@ -102,7 +107,7 @@ def run_child(job: dict[str, object]) -> None:
     """Make the copy that `job` describes, print what is wrong if anything is, and end the process.
 
     Args:
-        job: descriptors `source` and `target`, `start` and `size` of the file in the source, and names to `drop`.
+        job: `start` and `size` of the file in standard input, and names to `drop`. The copy goes to standard output.
     """
     from wtool.hdf5.sandbox_child import copy_plain, warm_up
     from wtool.hdf5.window import Window
@@ -110,8 +115,9 @@ def run_child(job: dict[str, object]) -> None:
     warm_up()
     size = job["size"]
     assert isinstance(size, int)
-    _confine(max(job["source"], job["target"]))  # type: ignore[call-overload]
-    source, target = Window(job["source"], job["start"], size), Window(job["target"])  # type: ignore[arg-type]
+    words = _own_words()
+    _confine(words)
+    source, target = Window(0, job["start"], size), Window(1)  # type: ignore[arg-type]
     kind: type[Refused] = Refused
     try:
         copy_plain(source, target, frozenset(job["drop"]), _allow)  # type: ignore[call-overload]
@@ -127,10 +133,22 @@ def run_child(job: dict[str, object]) -> None:
         message = f"a temporary file could not be written: {os.strerror(target.error)}"
     elif source.error:
         message = f"it could not be read: {os.strerror(source.error)}"
-    sys.stdout.buffer.write(message.encode("utf-8", "replace"))
-    sys.stdout.flush()
+    os.write(words, _MARK + message.encode("utf-8", "replace"))
     status = next(status for status, refusal in _REFUSALS.items() if refusal is kind)
     os._exit(status if message else 0)  # the library may crash or hang when it closes a damaged file
+
+
+def _own_words() -> int:
+    """Returns a descriptor of standard error for this module alone: what libraries say there from now on is lost."""
+    words, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    if sys.platform == "win32":  # which would change the ends of lines
+        import msvcrt
+
+        for number in (0, 1):
+            msvcrt.setmode(number, os.O_BINARY)
+    return words
 
 
 def _confine(highest: int) -> None:

@@ -15,6 +15,7 @@ from wtool.hdf5.chunks import Place, Stored
 from wtool.hdf5.metadata import shown
 from wtool.hdf5.reader import Index
 from wtool.io.source import STREAM_BLOCK
+from wtool.io.system import write_all_at
 
 _AT_ONCE = 64
 """Chunks that are inflated between two looks at what went wrong."""
@@ -36,14 +37,14 @@ def unpack(read: Callable[[int, int], bytes], index: Index, target: int) -> None
         path, stored, (offset, size, kept), position = job
         if not stored.chunk:
             for start in range(0, size, STREAM_BLOCK):
-                _write(target, read(offset + start, min(STREAM_BLOCK, size - start)), position + start)
+                write_all_at(target, read(offset + start, min(STREAM_BLOCK, size - start)), position + start)
             return
         data = inflated(read(offset, size), stored.chunk)
         if data is None:
             raise Refused(f"{shown(path)}: damaged: a chunk of it does not inflate")
         if stored.shuffled > 1:
             data = np.frombuffer(data, np.uint8).reshape(stored.shuffled, -1).T.tobytes()
-        _write(target, memoryview(data)[:kept], position)
+        write_all_at(target, memoryview(data)[:kept], position)
 
     jobs = _jobs(index)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -72,9 +73,3 @@ def inflated(data: bytes, size: int) -> bytes | None:
     except isal_zlib.error:  # type: ignore[misc]
         return None
     return found if len(found) == size and inflate.eof and not inflate.unused_data else None
-
-
-def _write(target: int, data: bytes | memoryview, position: int) -> None:
-    done = 0
-    while done < len(data):
-        done += os.pwrite(target, data[done:], position + done)

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from wtool.io.system import read_into_at, write_at
+
 
 class Window(io.RawIOBase):
     """A part of an open file, read and written by position.
@@ -56,7 +58,7 @@ class Window(io.RawIOBase):
         view = memoryview(buffer).cast("B")
         done, most = 0, max(0, min(len(view), self._end() - self._position))
         while done < most:
-            count = self._try(os.preadv, [view[done:most]], self._start + self._position)
+            count = self._try(read_into_at, view[done:most], self._start + self._position)
             if not count:
                 break
             done += count
@@ -68,7 +70,7 @@ class Window(io.RawIOBase):
         view = memoryview(data).cast("B")
         done = 0
         while done < len(view):
-            count = self._try(os.pwrite, view[done:], self._position)
+            count = self._try(write_at, view[done:], self._position)
             done += count
             self._position += count
         return done

@@ -7,12 +7,13 @@ the files that it reads, and a lock on a replaced file would lock nothing.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
 
-from wtool.io.places import NO_LINK, Place
+from wtool.io.folders import Folder
+from wtool.io.places import Place
+from wtool.io.system import MOVES_OPEN_FILES, is_own, lock, write_all_at
 from wtool.io.uninterrupted import uninterrupted
 
 
@@ -38,20 +39,23 @@ def claimed(place: Place) -> Iterator[int]:
                 claim = _new_claim(hidden, place.folder)
             if claim is None:
                 _wait_for(hidden, place.folder)
-        if os.fstat(claim).st_uid != os.geteuid():
+        if not is_own(os.fstat(claim)):
             os.ftruncate(claim, 0)
         yield claim
     finally:
         if claim is not None:
             with uninterrupted():
+                if not MOVES_OPEN_FILES:
+                    os.close(claim)
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(hidden, dir_fd=place.folder)
-                os.close(claim)
+                    place.folder.remove(hidden)
+                if MOVES_OPEN_FILES:  # while the claim is locked, so that nobody takes what is going to be removed
+                    os.close(claim)
 
 
-def _new_claim(hidden: str, folder: int) -> int | None:
+def _new_claim(hidden: str, folder: Folder) -> int | None:
     """Returns a descriptor of the claim, which is locked now; None if another process has it."""
-    claim = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | NO_LINK, 0o600, dir_fd=folder)
+    claim = folder.open(hidden, os.O_RDWR | os.O_CREAT)
     try:
         is_ours = _lock(claim) and _is_there(claim, hidden, folder)
     except BaseException:
@@ -68,7 +72,7 @@ def _new_claim(hidden: str, folder: int) -> int | None:
 def _lock(claim: int) -> bool:
     """Lock a claim. Returns False if another process has the lock, and True where the file system has no locks."""
     try:
-        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(claim)
     except BlockingIOError:
         return False
     except OSError:
@@ -76,12 +80,12 @@ def _lock(claim: int) -> bool:
     return True
 
 
-def _wait_for(hidden: str, folder: int) -> None:
+def _wait_for(hidden: str, folder: Folder) -> None:
     """Wait until the process that has the claim gives it back."""
     with contextlib.suppress(FileNotFoundError):
-        claim = os.open(hidden, os.O_RDWR | os.O_CLOEXEC | NO_LINK, dir_fd=folder)
+        claim = folder.open(hidden, os.O_RDWR)
         try:
-            fcntl.flock(claim, fcntl.LOCK_EX)
+            lock(claim, wait=True)
         finally:
             os.close(claim)
 
@@ -89,21 +93,21 @@ def _wait_for(hidden: str, folder: int) -> None:
 def write_claim(claim: int, text: bytes) -> None:
     """Replace the text that a claim holds, and wait until it is on the disk."""
     os.ftruncate(claim, 0)
-    os.pwrite(claim, text, 0)
+    write_all_at(claim, text, 0)
     os.fsync(claim)
 
 
-def _is_there(claim: int, hidden: str, folder: int) -> bool:
+def _is_there(claim: int, hidden: str, folder: Folder) -> bool:
     """Returns whether a name still leads to the open file."""
     with contextlib.suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(claim), os.stat(hidden, dir_fd=folder, follow_symlinks=False))
+        return os.path.samestat(os.fstat(claim), folder.status(hidden))
     return False
 
 
 def lock_if_alone(file: int) -> bool:
     """Lock an open file if nobody has; returns False where another process has the lock or locks do not work."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(file)
     except OSError:
         return False
     return True

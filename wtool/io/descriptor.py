@@ -8,6 +8,7 @@ import sys
 from typing import BinaryIO
 
 from wtool.errors import WtoolError
+from wtool.io.system import READ
 
 
 def descriptor_of(path: str, what: str = "model") -> int:
@@ -23,7 +24,7 @@ def descriptor_of(path: str, what: str = "model") -> int:
     if path == "-":
         return _spooled(getattr(sys.stdin, "buffer", None), what)
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))  # a FIFO must not block
+        return os.open(path, READ)
     except (OSError, ValueError) as error:
         refuse_address(path)
         raise WtoolError(getattr(error, "strerror", None) or str(error), path) from None

@@ -14,12 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wtool.errors import WtoolError
+from wtool.io.folders import Folder
 from wtool.io.source import Stamp, stamp_of
-
-FOLDER = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_DIRECTORY", 0)
-NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-UNFOLLOWED = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | NO_LINK
-"""Flags to open a file for reading: links are not followed, and a FIFO does not block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +88,19 @@ class Place:
     """A name in an open folder.
 
     Attributes:
-        folder: descriptor of the folder.
+        folder: the open folder.
         name: of the file in the folder.
-        path: of the file, for messages and for functions that take no descriptor.
+        path: of the file, for messages and for functions that take no open folder.
     """
 
-    folder: int
+    folder: Folder
     name: str
     path: str
 
     def status(self) -> os.stat_result | None:
         """Returns the status of the file of that name (of a link itself, not of its target), or None."""
         with contextlib.suppress(FileNotFoundError):
-            return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
+            return self.folder.status(self.name)
         return None
 
 
@@ -118,14 +114,14 @@ def open_place(target: Target) -> Place:
         path = os.path.realpath(target.path)
         parent, name = os.path.split(path)
         try:
-            return Place(os.open(parent, FOLDER), name, path)
+            return Place(Folder.at(parent), name, path)
         except OSError as error:
             raise _no_folder(parent, error, target) from None
     *folders, name = _steps(target)
     place = Place(_walked(target, folders), name, target.path)
     found = place.status()
     if found is not None and stat.S_ISLNK(found.st_mode):
-        os.close(place.folder)
+        place.folder.close()
         raise _is_link(name, target)
     return place
 
@@ -140,18 +136,18 @@ def make_folders(target: Target) -> None:
         os.makedirs(os.path.dirname(target.path) or ".", exist_ok=True)
         return
     os.makedirs(target.below or ".", exist_ok=True)
-    os.close(_walked(target, _steps(target)[:-1], make=True))
+    _walked(target, _steps(target)[:-1], make=True).close()
 
 
 def _steps(target: Target) -> list[str]:
     return os.path.relpath(target.path, target.below or ".").split(os.sep)
 
 
-def _walked(target: Target, folders: list[str], make: bool = False) -> int:
-    """Returns a descriptor of the last folder; each one is opened inside the one before it, and must not be a link."""
+def _walked(target: Target, folders: list[str], make: bool = False) -> Folder:
+    """Returns the last folder, open; each one is opened inside the one before it, and must not be a link."""
     here = target.below or "."
     try:
-        folder = os.open(here, FOLDER)
+        folder = Folder.at(here)
     except OSError as error:
         raise _no_folder(here, error, target) from None
     for name in folders:
@@ -159,21 +155,15 @@ def _walked(target: Target, folders: list[str], make: bool = False) -> int:
         try:
             if make:
                 with contextlib.suppress(FileExistsError):
-                    os.mkdir(name, dir_fd=outer)
-            folder = os.open(name, FOLDER | NO_LINK, dir_fd=outer)
+                    outer.make_folder(name)
+            folder = outer.inside(name)
         except OSError as error:
-            if _leads_on(name, outer):
+            if outer.is_link(name):
                 raise _is_link(name, target) from None
             raise _no_folder(name, error, target) from None
         finally:
-            os.close(outer)
+            outer.close()
     return folder
-
-
-def _leads_on(name: str, folder: int) -> bool:
-    with contextlib.suppress(OSError):
-        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-    return False
 
 
 def _is_link(name: str, target: Target) -> WtoolError:
@@ -202,7 +192,7 @@ def check_target(target: Target) -> None:
             raise WtoolError("a model is not for a terminal; redirect standard output or name a file with --output")
         return
     place = open_place(target)
-    os.close(place.folder)
+    place.folder.close()
     if target.is_folder:
         if os.path.exists(target.path) and not os.path.isdir(target.path):
             raise WtoolError("is a file, which no folder replaces; choose another --output", target.path)

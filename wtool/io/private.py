@@ -7,7 +7,6 @@ and the next process that makes a private folder beside it removes it.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 import stat
@@ -18,14 +17,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from wtool.errors import WtoolError
 from wtool.io.claims import lock_if_alone
 from wtool.io.source import Source
+from wtool.io.system import MOVES_OPEN_FILES, NEW, NO_LINK, NO_WAIT, PRIVATE, copy_whole, is_own, lock
 
 PREFIX = ".wtool-private-"
 LOCK = "lock"
 NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
 """Error numbers of file systems without locks; no folder there is taken for an abandoned one."""
-
-COPY_AT_ONCE = 1 << 30
-"""Bytes that the kernel copies in one call."""
 
 
 @contextmanager
@@ -39,12 +36,14 @@ def private_folder(parent: str) -> Iterator[str]:
         OSError: no folder can be made there.
     """
     remove_abandoned_folders(parent)
-    folder, lock = _made(parent)
+    folder, held = _made(parent)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        os.close(held)
+        if not MOVES_OPEN_FILES:  # the lock itself stayed
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_abandoned_folders(parent: str) -> None:
@@ -57,17 +56,17 @@ def remove_abandoned_folders(parent: str) -> None:
 
 def _is_own(entry: os.DirEntry[str]) -> bool:
     status = entry.stat(follow_symlinks=False)
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    return stat.S_ISDIR(status.st_mode) and is_own(status)
 
 
 def _remove_abandoned(folder: str) -> None:
     with suppress(OSError):  # another process removes it
-        lock = _opened(folder)
+        held = _opened(folder)
         try:
-            if lock_if_alone(lock):
+            if lock_if_alone(held):
                 shutil.rmtree(folder, ignore_errors=True)
         finally:
-            os.close(lock)
+            os.close(held)
 
 
 def _made(parent: str) -> tuple[str, int]:
@@ -78,28 +77,28 @@ def _made(parent: str) -> tuple[str, int]:
     while True:
         folder = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
         with suppress(FileNotFoundError):
-            lock = _opened(folder)
-            if _is_held(lock, folder):
-                return folder, lock
-            os.close(lock)
+            held = _opened(folder)
+            if _is_held(held, folder):
+                return folder, held
+            os.close(held)
 
 
 def _opened(folder: str) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    flags = os.O_RDWR | os.O_CREAT | PRIVATE | NO_WAIT | NO_LINK
     return os.open(os.path.join(folder, LOCK), flags, 0o600)
 
 
-def _is_held(lock: int, folder: str) -> bool:
+def _is_held(held: int, folder: str) -> bool:
     """Lock a folder; returns whether this process has the lock and the folder is still there."""
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(held)
     except BlockingIOError:
         return False
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
     with suppress(FileNotFoundError):
-        return os.path.samestat(os.stat(os.path.join(folder, LOCK)), os.fstat(lock))
+        return os.path.samestat(os.stat(os.path.join(folder, LOCK)), os.fstat(held))
     return False
 
 
@@ -164,8 +163,7 @@ def _places(source: Source) -> tuple[str, str]:
     There has to be room for the file twice: Keras unpacks large weights beside the archive that holds them.
     """
     temporary, own = tempfile.gettempdir(), os.path.dirname(os.path.realpath(source.name))
-    told = os.statvfs(temporary)
-    return (temporary, own) if told.f_bavail * told.f_frsize >= 2 * source.size else (own, temporary)
+    return (temporary, own) if shutil.disk_usage(temporary).free >= 2 * source.size else (own, temporary)
 
 
 def _copied(source: Source, place: str, name: str, stack: ExitStack) -> str:
@@ -177,21 +175,8 @@ def _copied(source: Source, place: str, name: str, stack: ExitStack) -> str:
 
 
 def _copy_to(source: Source, path: str) -> None:
-    copy = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    copy = os.open(path, NEW, 0o600)
     try:
-        _copy(source.fd, copy)
+        copy_whole(source.fd, copy)
     finally:
         os.close(copy)
-
-
-def _copy(source: int, target: int) -> None:
-    """Copy a file from its first byte to its last: in the kernel where that is possible, else block by block."""
-    done = 0
-    with suppress(OSError, AttributeError):  # not between these file systems, or on this system
-        while count := os.copy_file_range(source, target, COPY_AT_ONCE, done, done):
-            done += count
-    while block := os.pread(source, 1 << 20, done):
-        written = 0
-        while written < len(block):
-            written += os.pwrite(target, block[written:], done + written)
-        done += len(block)

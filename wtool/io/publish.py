@@ -18,16 +18,16 @@ from typing import BinaryIO
 
 from wtool.errors import WtoolError
 from wtool.io.claims import claimed, hidden_name, lock_if_alone
-from wtool.io.places import NO_LINK, Place, Target, check_target, open_place
+from wtool.io.folders import Folder
+from wtool.io.places import Place, Target, check_target, open_place
 from wtool.io.source import stamp_of
+from wtool.io.system import MOVES_OPEN_FILES, NAMELESS, NEW, be_as
 from wtool.io.uninterrupted import uninterrupted
 
 BUFFER = 1 << 18
 """Bytes of a draft's buffer: no more than small pieces need, since fresh memory costs a page fault every 4 KiB."""
 
-NEW = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | NO_LINK
 DRAFT = re.compile(r"\.wtool-[0-9a-f]{16}\.draft")
-ACCESS_LIST = "system.posix_acl_access"
 
 
 class Draft:
@@ -64,17 +64,17 @@ class Draft:
             _be_as_before(self.file.fileno(), self._place)
         except BaseException as error:
             self._forget()
-            os.close(self._place.folder)
+            self._place.folder.close()
             if not isinstance(error, OSError):
                 raise
             text = f"cannot write in {os.path.dirname(self._place.path)!r} ({error.strerror})"
             raise WtoolError(text, target.path) from None
 
     def _opened(self, place: Place) -> int:
-        if hasattr(os, "O_TMPFILE"):
+        if NAMELESS:
             # Not every file system has files without a name.
             with contextlib.suppress(OSError):
-                unnamed = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666, dir_fd=place.folder)
+                unnamed = place.folder.open_nameless(NAMELESS)
                 if os.path.exists(_by_number(unnamed)):  # without /proc, the file could not get a name later
                     return unnamed
                 os.close(unnamed)
@@ -85,10 +85,10 @@ class Draft:
         """Returns a descriptor of a new hidden file, which is locked while this process lives."""
         while True:
             self._hidden = f".wtool-{os.urandom(8).hex()}.draft"
-            file = os.open(self._hidden, NEW, 0o666, dir_fd=place.folder)
+            file = place.folder.open(self._hidden, NEW, 0o666)
             lock_if_alone(file)
             with contextlib.suppress(FileNotFoundError):  # another process swept it away before it was locked
-                if os.path.samestat(os.fstat(file), os.stat(self._hidden, dir_fd=place.folder)):
+                if os.path.samestat(os.fstat(file), place.folder.status(self._hidden)):
                     return file
             os.close(file)
 
@@ -118,12 +118,11 @@ class Draft:
             self._replace(place)
         else:
             self._take_name(place)
-        with contextlib.suppress(OSError):  # some file systems cannot sync a folder; the file itself is safe
-            os.fsync(place.folder)
+        place.folder.sync()
 
     def _replace(self, place: Place) -> None:
         try:
-            os.replace(self._named(place), place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+            self._rename(self._named(place), place)
         except BaseException:
             self._forget()  # as soon as the claim is given back, another process may use the hidden name
             raise
@@ -161,14 +160,19 @@ class Draft:
         """
         assert self._hidden is not None
         try:
-            os.link(self._hidden, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+            place.folder.link(self._hidden, place.name)
         except FileExistsError:
             raise
         except OSError:  # this file system has no hard links: a look and a rename have to do
             if place.status() is not None:
                 raise FileExistsError from None
-            os.replace(self._hidden, place.name, src_dir_fd=place.folder, dst_dir_fd=place.folder)
+            self._rename(self._hidden, place)
             self._hidden = None
+
+    def _rename(self, hidden: str, place: Place) -> None:
+        if not MOVES_OPEN_FILES:
+            self.file.close()
+        place.folder.replace(hidden, place.name)
 
     def _named(self, place: Place) -> str:
         """Returns the hidden name of the draft, which gets one now if it has none."""
@@ -176,7 +180,7 @@ class Draft:
             hidden = hidden_name(place, "tmp")
             with contextlib.suppress(FileNotFoundError):
                 # The file of a process that was killed: we hold the claim, so that nobody else uses the name.
-                os.unlink(hidden, dir_fd=place.folder)
+                place.folder.remove(hidden)
             # Else a signal could come between the link and the note of it.
             with uninterrupted():
                 if self._linked(place, hidden):
@@ -193,7 +197,7 @@ class Draft:
             FileExistsError: another file has the name.
         """
         try:
-            os.link(_by_number(self.file.fileno()), name, dst_dir_fd=place.folder, follow_symlinks=True)
+            place.folder.link_from(_by_number(self.file.fileno()), name)
         except FileExistsError:
             raise
         except OSError:
@@ -221,7 +225,7 @@ class Draft:
     def _forget(self) -> None:
         if self._hidden is not None and self._place is not None:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._hidden, dir_fd=self._place.folder)
+                self._place.folder.remove(self._hidden)
             self._hidden = None
 
     def close(self) -> None:
@@ -230,7 +234,7 @@ class Draft:
             self.file.close()
         self._forget()
         if self._place is not None:
-            os.close(self._place.folder)
+            self._place.folder.close()
             self._place = None
 
     def __enter__(self) -> Draft:
@@ -253,46 +257,27 @@ def _by_number(file: int) -> str:
     return f"/proc/self/fd/{file}"
 
 
-def remove_abandoned_drafts(folder: int) -> None:
+def remove_abandoned_drafts(folder: Folder) -> None:
     """Remove the hidden drafts that nobody has locked: their processes were killed."""
     names: list[str] = []
     with contextlib.suppress(OSError):  # a folder that may be written need not be listable
-        names = os.listdir(folder)
+        names = folder.names()
     for name in names:
         if DRAFT.fullmatch(name):
             with contextlib.suppress(OSError):
-                file = os.open(name, os.O_RDWR | os.O_CLOEXEC | NO_LINK, dir_fd=folder)
+                file = folder.open(name, os.O_RDWR)
                 try:
                     if lock_if_alone(file):
-                        os.unlink(name, dir_fd=folder)
+                        folder.remove(name)
                 finally:
                     os.close(file)
 
 
 def _be_as_before(file: int, place: Place) -> None:
-    """Give a draft the owner, permissions and access list of the file that it replaces, as far as that is permitted.
-
-    The set-user-ID and set-group-ID bits are never kept. Where the group cannot be kept, the new group gets no right
-    that all others do not have.
-    """
+    """Give a draft the owner and permissions of the file that it replaces; see `system.be_as`."""
     old = place.status()
-    if old is None or not stat.S_ISREG(old.st_mode):
-        return
-    mode = old.st_mode & 0o777
-    new = os.fstat(file)
-    if new.st_uid != old.st_uid:
-        with contextlib.suppress(OSError):
-            os.fchown(file, old.st_uid, -1)
-    if new.st_gid != old.st_gid:
-        try:
-            os.fchown(file, -1, old.st_gid)
-        except OSError:
-            mode &= ~0o070 | (mode & 0o007) << 3
-    with contextlib.suppress(OSError):  # some file systems have no permissions
-        os.fchmod(file, mode)
-    if hasattr(os, "getxattr"):
-        with contextlib.suppress(OSError):  # most files have no list
-            os.setxattr(file, ACCESS_LIST, os.getxattr(place.path, ACCESS_LIST, follow_symlinks=False))
+    if old is not None and stat.S_ISREG(old.st_mode):
+        be_as(file, place.path, old)
 
 
 def write_whole(path: str, data: bytes) -> None:

@@ -15,10 +15,12 @@ from typing import BinaryIO
 
 from wtool.errors import WtoolError
 from wtool.io.claims import claimed
-from wtool.io.places import FOLDER, NO_LINK, Place, Target, check_target, open_place
+from wtool.io.folders import Folder
+from wtool.io.places import Place, Target, check_target, open_place
 from wtool.io.private import private_folder
-from wtool.io.publish import BUFFER, NEW
+from wtool.io.publish import BUFFER
 from wtool.io.source import stamp_of
+from wtool.io.system import MOVES_OPEN_FILES, NEW, permit
 
 MADE = "made"
 """Name of the new folder inside the hidden one, and of the old one after they were swapped."""
@@ -40,18 +42,18 @@ class FolderDraft:
     def __init__(self, target: Target) -> None:
         self.target = target
         self._files: list[BinaryIO] = []
-        self._folders: dict[str, int] = {}
+        self._folders: dict[str, Folder] = {}
         check_target(target)
         with ExitStack() as stack:
             self._place: Place = open_place(target)
-            stack.callback(os.close, self._place.folder)
+            stack.callback(self._place.folder.close)
             try:
                 hidden = stack.enter_context(private_folder(os.path.dirname(self._place.path) or "."))
                 # Opened by its name in the open folder: a link on the way, put there meanwhile, would lead elsewhere.
-                self._hidden = os.open(os.path.basename(hidden), FOLDER | NO_LINK, dir_fd=self._place.folder)
-                stack.callback(os.close, self._hidden)
-                os.mkdir(MADE, dir_fd=self._hidden)
-                self._folders[""] = os.open(MADE, FOLDER | NO_LINK, dir_fd=self._hidden)
+                self._hidden = self._place.folder.inside(os.path.basename(hidden))
+                stack.callback(self._hidden.close)
+                self._hidden.make_folder(MADE)
+                self._folders[""] = self._hidden.inside(MADE)
             except OSError as error:
                 text = f"cannot write in {os.path.dirname(self._place.path)!r} ({error.strerror})"
                 raise WtoolError(text, target.path) from None
@@ -70,19 +72,19 @@ class FolderDraft:
         if any(part in ("", ".", "..") or "\0" in part for part in (*folders, last)):
             raise WtoolError(f"{name!r} cannot be the name of a file in a folder", self.target.path)
         try:
-            file = os.fdopen(os.open(last, NEW, 0o666, dir_fd=self._folder("/".join(folders))), "w+b", BUFFER)
+            file = os.fdopen(self._folder("/".join(folders)).open(last, NEW, 0o666), "w+b", BUFFER)
         except OSError as error:
             raise WtoolError(f"cannot write its file {name!r} ({error.strerror})", self.target.path) from None
         self._files.append(file)
         return file
 
-    def _folder(self, path: str) -> int:
-        """Returns the descriptor of a folder below the new one, which is made if it is not there yet."""
+    def _folder(self, path: str) -> Folder:
+        """Returns a folder below the new one, which is made if it is not there yet."""
         if path not in self._folders:
             above, _, name = path.rpartition("/")
             outer = self._folder(above)
-            os.mkdir(name, dir_fd=outer)
-            self._folders[path] = os.open(name, FOLDER | NO_LINK, dir_fd=outer)
+            outer.make_folder(name)
+            self._folders[path] = outer.inside(name)
         return self._folders[path]
 
     def publish(self) -> None:
@@ -95,16 +97,14 @@ class FolderDraft:
             file.flush()
             os.fsync(file.fileno())
         for folder in self._folders.values():
-            with suppress(OSError):  # some file systems cannot sync a folder; the files themselves are safe
-                os.fsync(folder)
+            folder.sync()
         with claimed(self._place):
             replaced = self._replaced()
             if replaced is None:
                 self._take_name()
             else:
                 self._swap(replaced)
-        with suppress(OSError):
-            os.fsync(self._place.folder)
+        self._place.folder.sync()
 
     def _replaced(self) -> os.stat_result | None:
         """Returns the status of the folder that is there and may be replaced; None where nothing is there.
@@ -121,8 +121,8 @@ class FolderDraft:
         return found
 
     def _swap(self, old: os.stat_result) -> None:
-        with suppress(OSError):  # some file systems have no permissions
-            os.fchmod(self._folders[""], old.st_mode & 0o777)
+        if self._folders[""].fd is not None:
+            permit(self._folders[""].fd, old.st_mode & 0o777)
         if not self._renamed(swap=True):
             text = "cannot be replaced at once on this system; remove it, or choose another --output"
             raise WtoolError(text, self.target.path)
@@ -130,7 +130,9 @@ class FolderDraft:
     def _take_name(self) -> None:
         try:
             if not self._renamed(swap=False):  # this system cannot rule out an empty folder that appears right now
-                os.rename(MADE, self._place.name, src_dir_fd=self._hidden, dst_dir_fd=self._place.folder)
+                if not MOVES_OPEN_FILES:
+                    self._close_files()
+                self._hidden.rename_out(MADE, self._place.folder, self._place.name)
         except OSError as error:
             text = (
                 "exists already; --force replaces it" if self._place.status() else f"no new folder ({error.strerror})"
@@ -147,22 +149,26 @@ class FolderDraft:
 
         name, alone, both = RENAMES.get(sys.platform, ("", 0, 0))
         rename = getattr(ctypes.CDLL(None, use_errno=True), name, None) if name else None
-        if rename is None:
+        here, there = self._hidden.fd, self._place.folder.fd
+        if rename is None or here is None or there is None:
             return False
         old, new = MADE.encode(), os.fsencode(self._place.name)
-        if rename(self._hidden, old, self._place.folder, new, both if swap else alone) == 0:
+        if rename(here, old, there, new, both if swap else alone) == 0:
             return True
         if not swap and self._place.status() is not None:
             raise FileExistsError
         return False
 
-    def close(self) -> None:
-        """Throw the folder away unless it was published; then throw away the one that it has replaced."""
+    def _close_files(self) -> None:
         for file in self._files:
             with suppress(OSError):  # closing writes the rest, which may fail: the draft is thrown away anyhow
                 file.close()
+
+    def close(self) -> None:
+        """Throw the folder away unless it was published; then throw away the one that it has replaced."""
+        self._close_files()
         for folder in self._folders.values():
-            os.close(folder)
+            folder.close()
         self._folders.clear()
         self._closing.close()
 

@@ -13,6 +13,7 @@ from blake3 import blake3
 from isal import isal_zlib
 
 from wtool.errors import Refused
+from wtool.io.system import read_at, read_into_at
 
 STREAM_BLOCK = 1 << 20  # large enough to amortise a system call, small enough to stay in the L2 cache
 
@@ -58,7 +59,7 @@ class Checksum:
 
 
 class Source:
-    """An open regular file, read with pread only, so that threads may share it.
+    """An open regular file, read by position only, so that threads may share it.
 
     `take` reads like `read_into` and also feeds the file's content hash and checksums. These need every byte once and
     in file order: bytes that the caller skipped are read for them first, and bytes that were seen before are not fed
@@ -110,7 +111,7 @@ class Source:
             Refused: the file ends before them.
         """
         # One call serves nearly all reads; the buffer below is filled in several, and knows what went wrong.
-        data = os.pread(self.fd, count, offset) if offset >= 0 and offset + count <= self.size else b""
+        data = read_at(self.fd, count, offset) if offset >= 0 and offset + count <= self.size else b""
         if len(data) == count:
             return data
         buffer = bytearray(count)  # a short read, or a read of more than 2 GiB
@@ -127,7 +128,7 @@ class Source:
             raise Refused(f"damaged or cut short: bytes {offset} to {offset + len(view)} of {self.size}", self.name)
         done = 0
         while done < len(view):
-            count = os.preadv(self.fd, [view[done:]], offset + done)
+            count = read_into_at(self.fd, view[done:], offset + done)
             if count == 0:
                 raise Refused("became shorter while it was being read", self.name)
             done += count

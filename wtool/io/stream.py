@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import BinaryIO
 
 from isal import isal_zlib
 
 from wtool.io.source import Region, copy
+from wtool.io.system import begin_writing
 
 WRITEBACK = 16 << 20
 """Bytes after which the disk is told to begin writing, so that the fsync at the end finds little left to do."""
@@ -55,8 +55,7 @@ class RegionCopy:
         self._seen(data)
         self._file.write(data)
         self._unwritten += len(data)
-        if self._unwritten >= WRITEBACK and hasattr(os, "posix_fadvise"):
+        if self._unwritten >= WRITEBACK:
             self._file.flush()
-            # The kernel starts to write dirty pages that nobody will need; it drops only those that are on the disk.
-            os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            begin_writing(self._file.fileno())
             self._unwritten = 0

@@ -17,8 +17,8 @@ from wtool.checkpoint.other_formats import ARCHITECTURE
 from wtool.errors import Differs, Refused, WtoolError
 from wtool.hdf5.reader import Dataset, Index, Value
 from wtool.io.json_text import parse_object
-from wtool.io.places import UNFOLLOWED
 from wtool.io.source import Region, Source
+from wtool.io.system import UNFOLLOWED
 
 MAX_SHARDS = 10_000
 """Files of a sharded checkpoint. Keras makes shards of gigabytes."""

@@ -15,10 +15,10 @@ from wtool.checkpoint.layouts.shards import open_shard
 from wtool.checkpoint.layouts.tensorflow_layers import CHECKPOINT, Bundle, anonymous_contents, contents
 from wtool.checkpoint.model import Checkpoint, Contents
 from wtool.checkpoint.tensor_bundle import data_name, indexed_arrays, read_bundle, text_of
-from wtool.checkpoint.unzipped import KERAS_METADATA, open_inside
+from wtool.checkpoint.unzipped import KERAS_METADATA, folder_inside, open_inside
 from wtool.errors import Refused
+from wtool.io.folders import Folder
 from wtool.io.limits import MAX_MESSAGE
-from wtool.io.places import FOLDER
 from wtool.io.sorted_table import is_sorted_table
 from wtool.io.source import Region, Source
 from wtool.schema.config import COMPILED
@@ -57,12 +57,12 @@ def open_saved_model(path: str, opening: Opening) -> Checkpoint:
         Refused: the model has no metadata of Keras, is of a class of the user's, or is damaged or hostile.
     """
     parts: dict[str, Source] = {}
-    top = os.open(path, FOLDER)
+    top = Folder.at(path)
     try:
         model = _model_in(path, top, parts, opening)
-        folder = open_inside(VARIABLES, top, VARIABLES)
+        folder = folder_inside(VARIABLES, top, VARIABLES)
     finally:
-        os.close(top)
+        top.close()
 
     def opened(name: str) -> Source:
         inner = f"{VARIABLES}/{name}"
@@ -72,12 +72,12 @@ def open_saved_model(path: str, opening: Opening) -> Checkpoint:
     try:
         bundle, graph = _bundle(opened(VARIABLES + INDEX), opened)
     finally:
-        os.close(folder)
+        folder.close()
     found = contents(bundle, model.config, model.keras_version, model)
     return _checkpoint(path, SAVED_MODEL, parts, bundle, graph, found, opening, model)
 
 
-def _model_in(path: str, top: int, parts: dict[str, Source], opening: Opening) -> SavedKerasModel:
+def _model_in(path: str, top: Folder, parts: dict[str, Source], opening: Opening) -> SavedKerasModel:
     """Returns what a SavedModel tells of its model; the file that tells it becomes one of the parts.
 
     Raises:
