@@ -15,7 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 VENV_OK := $(shell [ "$$(cat $(VENV)/.made 2>/dev/null)" = "$(CURDIR)" ] && [ ! -e $(VENV)/.installing ] \
 	&& $(PY) -c 'import pip' 2>/dev/null && echo yes)
 
-.PHONY: help demo install lint format check test bench fuzz mutants matrix applications packages docs plots fixtures clean FORCE
+.PHONY: help demo install lint format check test bench fuzz mutants matrix applications packages docs plots experiments fixtures clean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -78,6 +78,9 @@ docs: $(VENV)/.dev  ## write the tables of docs/reference/ and the signatures fo
 
 plots: $(VENV)/.full  ## draw the plots of docs/reference/
 	$(PY) docs/plots.py
+
+experiments: $(VENV)/.full  ## run all of docs/experiments, and say how long each took
+	$(PY) -m tests.experiments.run build/experiments
 
 fixtures: $(VENV)/.full  ## train the models of fixtures/ again
 	$(PY) fixtures/make_blobs.py
