@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 import wtool
+from tests import json_schemas
 from wtool.cli import cli
 from wtool.cli.commands import GROUPS as COMMAND_GROUPS
 from wtool.graphs.swap import Swap, Verification
@@ -291,12 +292,13 @@ def _default(value: Any, is_pair: bool) -> str:
 
 
 def main() -> None:
-    """Write the signatures, a page for each transform that no page tells of, and the tables."""
+    """Write the signatures, a page for each transform that no page tells of, the tables, and the schemas of JSON."""
     STUB.write_text(stub())
     for name in REGISTRY.keys() - homes().keys():
         (PAGES / f"{name}.md").write_text(new_page(name))
     for page in pages():
         page.write_text(page_of(page))
+    json_schemas.main()
 
 
 if __name__ == "__main__":

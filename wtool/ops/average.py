@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Refused
 from wtool.ops.average_inputs import STEM, inputs_but
-from wtool.ops.average_options import CALCULATED, Average, Averaged
+from wtool.ops.average_options import Average, Averaged
 from wtool.ops.average_order import against_steps, ordered
 from wtool.ops.average_times import step_of, times_of
 from wtool.ops.doctor import diagnose
@@ -118,7 +117,7 @@ def _told(work: Averaging, plan: Plan, goal: Goal, derived: Derived, notes: Sequ
     operands = plan.operations[0].operands
     inputs = tuple(InputModel(each.checkpoint.name, each.role, each.told["coefficient"]) for each in operands)
     if derived.there is not None:
-        return Averaged(goal.path, inputs, {}, 0, tuple(notes), skipped=True)
+        return Averaged(goal.path, inputs, {}, work.parameters(plan.base), tuple(notes), skipped=True)
     checkpoints, actions = [each.checkpoint for each in operands], derived.actions
     hashes = [*derived.hashes[1:], *derived.hashes[:1]]  # oldest first: the base is the newest
     same = same_content(checkpoints, hashes) if hashes else []
@@ -126,7 +125,7 @@ def _told(work: Averaging, plan: Plan, goal: Goal, derived: Derived, notes: Sequ
         None if goal.dry_run else goal.path,
         inputs,
         actions,
-        sum(prod(tensor.shape) for tensor in plan.base.weights if actions[tensor.path].kind in CALCULATED),
+        work.parameters(plan.base),
         (*notes, *replacing(goal.path, checkpoints), *derived.notes, *same, *work.kept_but_different()),
         drifts=drifts_of(derived),
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.inputs import expanded
@@ -67,14 +66,14 @@ def _of_snapshots(words: Sequence[str], sigma_rel: float, step: int | None, how:
         written = None if goal.dry_run else goal.path
         notes = (*passed_by, *work.notes())
         if derived.there is not None:
-            return MovingAverage(plan.base.name, written, True, inputs=inputs, error=work.fit.error, notes=notes)
+            return MovingAverage(
+                plan.base.name, written, True, work.selected, inputs=inputs, error=work.fit.error, notes=notes
+            )
         change = derived.change
-        edited = {each.target.path for each in change.edits}
-        selected = sum(prod(tensor.shape) for tensor in plan.base.weights if tensor.path in edited)
         return MovingAverage(
             plan.base.name,
             written,
-            selected=selected,
+            selected=work.selected,
             inputs=inputs,
             error=work.fit.error,
             actions=dict(change.actions),

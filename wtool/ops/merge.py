@@ -9,7 +9,6 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.inputs import refuse_two_streams
@@ -19,7 +18,7 @@ from wtool.ops.average import replacing, same_content
 from wtool.ops.average_inputs import Named, inputs_but
 from wtool.ops.doctor import diagnose
 from wtool.ops.functions import First, function_of
-from wtool.ops.merge_options import CALCULATED, Merge, Merged
+from wtool.ops.merge_options import Merge, Merged
 from wtool.ops.recalibration import drifts_of, recalibrated_after
 from wtool.run.batch import fresh_seed, words_of
 from wtool.run.by_method import ByMethod
@@ -97,7 +96,16 @@ def _told(work: ByMethod, plan: Plan, goal: Goal, derived: Derived, notes: Seque
     operands = plan.operations[0].operands
     inputs = tuple(InputModel(each.checkpoint.name, each.role) for each in operands)
     if derived.there is not None:
-        return Merged(goal.path, work.method.name, inputs, derived.there.seed, {}, 0, tuple(notes), skipped=True)
+        return Merged(
+            goal.path,
+            work.method.name,
+            inputs,
+            derived.there.seed,
+            {},
+            work.parameters(plan.base),
+            tuple(notes),
+            skipped=True,
+        )
     actions = derived.actions
     in_order = {id(each): own for each, own in zip(plan.checkpoints, derived.hashes, strict=False)}
     checkpoints = [each.checkpoint for each in operands]
@@ -109,7 +117,7 @@ def _told(work: ByMethod, plan: Plan, goal: Goal, derived: Derived, notes: Seque
         inputs,
         work.seed if work.method.is_random else None,
         actions,
-        sum(prod(each.shape) for each in plan.base.weights if actions[each.path].kind in CALCULATED),
+        work.parameters(plan.base),
         (*notes, *replacing(goal.path, checkpoints), *derived.notes, *same, *work.kept_but_different()),
         drifts=drifts_of(derived),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.lineage import Record
@@ -57,6 +58,10 @@ class Averaging:
     def coefficients(self, count: int) -> NDArray[np.float64]:
         """The coefficient of each of `count` checkpoints, oldest first, shape (count,), float64."""
         return COEFFICIENTS[self.method](count, *([] if self.value is None else [self.value]))
+
+    def parameters(self, base: Checkpoint) -> int:
+        """Returns how many numbers of a checkpoint are averaged."""
+        return sum(prod(each.shape) for each in self._merging(COEFFICIENTS["equal"](1)).merged(base))
 
     def plan(self, checkpoints: Sequence[Checkpoint]) -> Plan:
         """What will be done to the newest of open checkpoints, which come oldest first."""

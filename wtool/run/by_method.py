@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,8 +66,16 @@ class ByMethod:
         """What will be done to the first model; the base comes before it, if there is one, and the others behind."""
         told = [*([{"as": "base"}] if self.has_base else []), *({"as": "model", **each} for each in self._weights())]
         operands = [Operand(each, own, own["as"]) for each, own in zip(checkpoints, told, strict=True)]
-        names = [each.name for each in checkpoints]
-        merging = Merging(
+        merging = self._merging([each.name for each in checkpoints])
+        any_seed = self.method.is_random and not self.seed_is_given
+        return merging.plan(operands, int(self.has_base), self._record(), any_seed)
+
+    def parameters(self, base: Checkpoint) -> int:
+        """Returns how many numbers of a model are merged."""
+        return sum(prod(each.shape) for each in self._merging(()).merged(base))
+
+    def _merging(self, names: Sequence[str]) -> Merging:
+        return Merging(
             lambda data: self._recipe(data, names),
             WORDS,
             bn=self.bn,
@@ -79,8 +88,6 @@ class ByMethod:
             step=CHUNK if self.method.is_random else CACHE_BLOCK,
             differing=self.differing,
         )
-        any_seed = self.method.is_random and not self.seed_is_given
-        return merging.plan(operands, int(self.has_base), self._record(), any_seed)
 
     def kept_but_different(self) -> list[str]:
         """A note on what had to be kept although the models disagree; right only after the run."""

@@ -112,6 +112,11 @@ class Merging:
     step: int = CACHE_BLOCK
     differing: dict[str, None] = field(default_factory=dict)
 
+    def merged(self, base: Checkpoint) -> list[Tensor]:
+        """Returns the weights of a model that get merged values; statistics that one checkpoint gives are none."""
+        is_newest = self.bn not in ("average", "pool")
+        return [each for each in parts_of(self, base).merged if not (is_newest and statistics.is_normalising(each))]
+
     def plan(self, operands: Sequence[Operand], keeper: int, record: Record, takes_any_seed: bool = False) -> Plan:
         """What will be done to open checkpoints.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from math import prod
 from typing import TYPE_CHECKING
 
 from wtool.checkpoint.lineage import Record, own_records
@@ -120,10 +121,18 @@ class PostHoc:
         pairs = zip(self.snapshots, shares, strict=True)
         operands = [Operand(each, {"coefficient": float(share)}, "averaged") for each, share in pairs]
         record = Record("ema", {"sigma_rel": self.sigma_rel, "step": self.step, "optimizer": self.optimizer})
-        merging = Merging(partial(_recipe, shares), WORDS, bn="newest", optimizer=self.optimizer)
-        plan = merging.plan(operands, len(operands) - 1, record)
+        plan = self._merging().plan(operands, len(operands) - 1, record)
         (operation,) = plan.operations
         return replace(plan, operations=(replace(operation, work_out=partial(_of_trained, operation.work_out)),))
+
+    @property
+    def selected(self) -> int:
+        """How many numbers are averaged."""
+        averaged = self._merging().merged(self.snapshots[-1])
+        return sum(prod(each.shape) for each in averaged if each.trainable is not False)
+
+    def _merging(self) -> Merging:
+        return Merging(partial(_recipe, self.fit.coefficients), WORDS, bn="newest", optimizer=self.optimizer)
 
     def notes(self) -> list[str]:
         """What is worth knowing about how well the snapshots give the average."""
