@@ -163,7 +163,7 @@ def test_trainings(name: str, folder: Path) -> None:
 def test_the_page_runs(tmp_path: Path) -> None:
     """Its first block prints what the page says."""
     page = (json_schemas.FOLDER.parent / "json.md").read_text()
-    block, shown = (re.search(rf"```{kind}\n(.*?)```", page, re.DOTALL)[1] for kind in ("sh", ""))
+    block, shown = (re.search(rf"```{kind}\n(.*?)```", page, re.DOTALL)[1] for kind in ("sh", "text"))
     for path in BLOBS[:2]:
         shutil.copy(path, tmp_path)
     env = {**os.environ, "PATH": f"{forkserver.folder()}{os.pathsep}{os.environ['PATH']}"}
