@@ -44,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 RESUME = "resume init.keras --data d.npz --epochs 1"
 LOTTERY = "lottery init.keras --data d.npz --epochs 4 --out run"
+SOUP = "soup init.keras"
 NAMELESS = "a model from standard input needs an --output: a file, or - for standard output"
 WEIGHTS = "cnn.weights.h5: holds weights only"
 
@@ -94,6 +95,41 @@ WEIGHTS = "cnn.weights.h5: holds weights only"
         (f"{LOTTERY} --data missing.npz", "data is one file or folder|missing.npz: no such"),
         (f"{LOTTERY} --validation-data missing.npz", "missing.npz: no such file or folder"),
         (f"{LOTTERY} --include nothing", "no tensor"),
+        (f"{RESUME} --loss mean_sqared_error", "no loss 'mean_sqared_error'; did you mean mean_squared_error"),
+        (f"{RESUME} --metric acuracy", "no metric 'acuracy'; did you mean accuracy"),
+        (f"{RESUME} --new-optimizer adm", "no optimizer 'adm'; did you mean adam"),
+        (f"{RESUME} --new-optimizer xyzzy", "no optimizer 'xyzzy'; --import MODULE imports what registers others"),
+        (f"{RESUME} --import nosuchmodule", "cannot import nosuchmodule: there is no module of this name"),
+        ("resume init.keras --data nosuch.module:function --epochs 1", "cannot import nosuch.module"),
+        (f"{RESUME} -o x.bin", "its name has to end in .keras or .h5"),
+        ("evaluate init.keras --data d.npz --loss mean_sqared_error", "no loss 'mean_sqared_error'"),
+        ("evaluate init.keras --data d.npz --metric acuracy", "no metric 'acuracy'"),
+        ("evaluate init.keras --data d.npz --import nosuchmodule", "cannot import nosuchmodule"),
+        ("recalibrate init.keras --data missing.npz", "missing.npz: no such file or folder"),
+        ("recalibrate init.keras --data d.npz --import nosuchmodule", "cannot import nosuchmodule"),
+        ("recalibrate init.keras --data d.npz -o x.bin", "its name has to end in .keras"),
+        ("recalibrate nothing.keras --data d.npz", "nothing.keras: No such file"),
+        (f"{SOUP} --data missing.npz", "missing.npz: no such file or folder"),
+        (f"{SOUP} --data d.npz -o no/such/x.keras", "no/such' does not exist"),
+        (f"{SOUP} --data d.npz -o x.bin", "its name has to end in .keras"),
+        (f"{SOUP} --data d.npz --loss mean_sqared_error", "no loss 'mean_sqared_error'"),
+        (f"{SOUP} --data d.npz --recalibrate missing.npz", "missing.npz: no such file or folder"),
+        (f"{SOUP} --data d.npz --log log.txt", "the log of a soup is called .jsonl"),
+        ("soup init.keras nothing.keras --data d.npz", "nothing.keras: No such file"),
+        ("soup cnn.weights.h5 --data d.npz", WEIGHTS),
+        (f"{LOTTERY} --loss mean_sqared_error", "no loss 'mean_sqared_error'"),
+        (f"{LOTTERY} --metric acuracy", "no metric 'acuracy'"),
+        (f"{LOTTERY} --arm rewnd", "rewnd"),
+        (f"{LOTTERY} --arm randomize,maks=rewind", "maks"),
+        ("average init.keras --recalibrate missing.npz", "missing.npz: no such file or folder"),
+        ("merge init.keras --method linear --recalibrate missing.npz", "missing.npz: no such file or folder"),
+        ("swap init.keras --to linked --verify -n", "verifying needs the old and the new model as files"),
+        ("swap init.keras --to linked --verify -o no/such/x.keras", "no/such' does not exist"),
+        ("swap init.keras --to linked --verify -o init.keras", "init.keras: exists already"),
+        ("shrink init.keras --sparsity .5 --verify -o no/such/x.keras", "no/such' does not exist"),
+        ("align init.keras --to init.keras --verify -o no/such/x.keras", "no/such' does not exist"),
+        ("convert init.keras --to h5 --verify -n", "verifying needs the old and the new model as files"),
+        ("convert init.keras --verify -o no/such/x.h5", "no/such' does not exist"),
         ("lottery unzipped --data d.npz --epochs 4 --out run", "an experiment begins with a single file"),
         (
             "lottery cnn.weights.h5 --data d.npz --epochs 4 --out run",

@@ -23,6 +23,7 @@ from wtool.training.callback_words import EPOCH_ENDS
 from wtool.training.data.words import check_data, class_weights
 from wtool.training.evaluate_options import Evaluate
 from wtool.training.fitting.logs import check_log
+from wtool.training.known_names import check_names
 from wtool.training.monitor_options import SaveBest, monitors_of
 from wtool.training.resume_options import Resume
 from wtool.training.saving.record import OPERATION
@@ -54,6 +55,7 @@ def check_evaluate(models: Sequence[str], options: Evaluate) -> list[str]:
     if options.batch_size < 1:
         raise Usage("samples of a batch are counted from 1 up")
     check_data(options.data)
+    check_names(options)
     paths = [path for _, path in expanded(models)]
     if len(paths) == 1:
         _check_model(paths[0])
@@ -86,6 +88,7 @@ def check_resume(model: str, options: Resume) -> Goal:
         raise Usage(f"a learning rate of {rate} is none")
     _check_callbacks(options)
     check_validation(options.data, options.validation_data, options.validation_split)
+    check_names(options)
     kind = _check_model(model)
     _check_reports(options)
     output = options.output

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from wtool.run.batch import check_words, do_all, tasks_of
 from wtool.run.options import Common
 from wtool.training.data.words import check_data
+from wtool.training.known_names import check_names
 from wtool.training.quiet import silent_import
 from wtool.training.recalibrate_options import Recalibrate, Recalibrated
 from wtool.training.recalibration.planning import OPERATION, Recalibrating
@@ -35,6 +36,7 @@ def recalibrate(words: Sequence[str], options: Recalibrate) -> list[Recalibrated
     )
     check_words(words, shared)
     check_data(options.data, labelled=False)
+    check_names(options)
     planner = Recalibrating(options.data, options.how, options.unsafe)
     tasks = tasks_of(planner, words, OPERATION, shared)
     if options.imports:

@@ -90,8 +90,13 @@ def test_a_uniform_soup_is_the_average(models: list[Path], data: Path, tmp_path:
     assert [each.candidate for each in done.tried] == [*map(str, models[:3]), None]
 
 
-def test_names_do_not_tell_the_age_of_models(data: Path) -> None:
+def test_names_do_not_tell_the_age_of_models(
+    models: list[Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In an average, a note says that a name without a number comes as the newest."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("run-10.keras", "tuned.keras", "run-2.keras"):
+        (tmp_path / name).symlink_to(models[0])
     names, notes = check_soup(["run-10.keras", "tuned.keras", "run-2.keras"], Soup(data=data))
     assert (names, notes) == (["run-2.keras", "run-10.keras", "tuned.keras"], [])
 

@@ -19,6 +19,7 @@ from wtool.training.checks import check_validation
 from wtool.training.data import fingerprints
 from wtool.training.data.words import paths_of
 from wtool.training.fitting.epoch import Epoch
+from wtool.training.known_names import check_names
 from wtool.training.lottery import sharing, summaries
 from wtool.training.lottery.description import COMPILING, OPTIONAL, claim, claimed, described_as, is_seed
 from wtool.training.lottery.folder import Folder, looked_at
@@ -78,6 +79,7 @@ def _asked(model: str, options: LotteryOptions) -> tuple[Folder, dict[str, Any] 
     asked, description = claimed(os.fspath(options.out), asked, base, training, seed_is_given)
     # After all that tells of another experiment, which may have other data.
     check_validation(options.data, options.validation_data, options.validation_split)
+    check_names(options)
     if options.patience is not None:
         _refuse_without_validation(options)
     return Folder(os.fspath(options.out), base, asked, options.patience), description
