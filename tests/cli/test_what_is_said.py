@@ -193,3 +193,10 @@ def test_an_experiment_tells_the_training_that_goes_on(here: Path) -> None:
     assert told == [(1, "dense", 0, 1), (1, "dense", 0, 2), (1, "rewind", 1, 1), (1, "rewind", 1, 2)]
     assert all(each.metrics["loss"] > 0 for each in seen)
     assert seen[0].remaining > seen[-1].remaining
+
+
+def test_models_that_cannot_be_read_are_counted(here: Path) -> None:
+    told = run("inspect", "zoo", cwd=here).stderr.splitlines()
+    assert told[-1] == "wtool: 3 of 5 models read; 2 failed"
+    assert len(told) == 3
+    assert len(run("inspect", "zoo/x.keras", cwd=here).stderr.splitlines()) == 1

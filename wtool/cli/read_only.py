@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wtool.cli.console import is_debugging, progress_bar, say, say_passed_by, status_of_error
 from wtool.cli.json_lines import print_json
-from wtool.errors import WtoolError, explained, one_line
+from wtool.errors import WtoolError, counted, explained, one_line
 
 if TYPE_CHECKING:
     from wtool.run.pipeline import Progress
@@ -31,15 +31,18 @@ def each_model(
     from wtool.checkpoint.inputs import models_of, refuse_two_streams
 
     refuse_two_streams(words)
-    status = 0
+    status, looked, failed = 0, 0, 0
     for word in words:
         try:
             for path in models_of(word):
-                status = max(status, looked_at(path, label, told_as, quiet, look))
+                own = looked_at(path, label, told_as, quiet, look)
+                status, looked, failed = max(status, own), looked + 1, failed + (own > 0)
         except WtoolError as error:
             say(str(error))
             status = max(status, status_of_error(error))
     if not quiet and told_as is None:
+        if failed and looked > 1:
+            say(f"{looked - failed:,} of {counted(looked, 'model')} read; {failed:,} failed")
         say_passed_by(words)
     return status
 
