@@ -218,7 +218,7 @@ def test_what_was_taken_is_told(tmp_path: Path) -> None:
     done = subprocess.run(forkserver.wtool(*words), capture_output=True, cwd=tmp_path, check=True, text=True)
     rows = [line.split() for line in done.stderr.splitlines()[:6]]
     assert rows[0] == ["checkpoint", "val_loss", "taken"]
-    assert rows[1:3] == [["run/ckpt-1.keras", "0.9"], ["run/ckpt-2.keras", "0.7", "yes"]]
+    assert rows[1:3] == [["run/ckpt-1.keras", "0.900000"], ["run/ckpt-2.keras", "0.700000", "yes"]]
     told = subprocess.run(forkserver.wtool(*words, "--json"), capture_output=True, cwd=tmp_path, check=True, text=True)
     found = json.loads(told.stdout)["considered"]
     assert found[1] == {"path": "run/ckpt-2.keras", "value": 0.7, "is_taken": True}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import click
 from wtool.cli import options
 from wtool.cli.console import say, say_passed_by
 from wtool.cli.merging import merged
-from wtool.cli.tables import print_table
+from wtool.cli.tables import lined_up, print_table
 from wtool.cli.transforming import help_of
 from wtool.errors import counted
 from wtool.ops.average_options import CALCULATED, Average, Averaged, Considered
@@ -53,7 +54,8 @@ def _report(done: Averaged, metric: str | None) -> None:
 
 def _print_considered(considered: Sequence[Considered], metric: str | None) -> None:
     """Prints the checkpoints that could have been averaged, and which of them were, on standard error."""
-    values = [[] if metric is None else ["nan" if each.value is None else f"{each.value:g}"] for each in considered]
+    numbers = lined_up([math.nan if each.value is None else each.value for each in considered], 6)
+    values = [[] if metric is None else [number] for number in numbers]
     rows = [[each.path, *own, "yes" if each.is_taken else ""] for each, own in zip(considered, values, strict=True)]
     header = ["checkpoint", *([] if metric is None else [metric]), "taken"]
     print_table(header, rows, right=[] if metric is None else [1], is_error=True)

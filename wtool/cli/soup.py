@@ -49,7 +49,7 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) 
 
 def _say_score(tasted: Tasted) -> None:
     what = {None: "alone", True: "goes in", False: "stays out"}[tasted.kept]
-    say(f"{tasted.score:12.6g}  {what:9}  {tasted.candidate or 'all models'}")
+    say(f"{tasted.score:#12.6g}  {what:9}  {tasted.candidate or 'all models'}")
 
 
 def _report(done: Souped) -> None:
