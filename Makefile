@@ -7,6 +7,9 @@ PY := $(BIN)/python
 comma := ,
 # Two processes run the tests. Each begins with one half, in order, so that modules share what they make once.
 PARALLEL := -n 2 --dist worksteal
+# The I-th of N parts of the cases of each test: a quarter takes less than ten minutes on two cores, all take half an
+# hour. Continuous integration runs all of them.
+PART ?= 1/4
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -41,11 +44,11 @@ format: $(VENV)/.dev  ## let ruff fix and format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-check: lint  ## lint, types, and the tests that need no TensorFlow: under a minute
-	$(BIN)/pytest -q $(PARALLEL) -m "not tensorflow and not slow"
+check: lint  ## lint, types, and an eighth of the tests that need no TensorFlow: about a minute
+	$(BIN)/pytest -q $(PARALLEL) -m "not tensorflow and not slow" --part 1/8
 
-test: $(VENV)/.full  ## the whole test suite
-	@$(BIN)/pytest $(PARALLEL)
+test: $(VENV)/.full  ## the test suite, of each test a quarter of its cases; PART=1/1 runs all
+	@$(BIN)/pytest $(PARALLEL) --part $(PART)
 
 bench: $(VENV)/.full  ## time wtool against cat, Keras and mergekit; writes docs/bench.md
 	$(PY) tests/bench/make_models.py build/bench

@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 
 from tests import forkserver
+from tests.parts import part_of
 from wtool.argument_names import write_for_command_line
 
 hypothesis.settings.register_profile(
@@ -38,6 +39,21 @@ def pytest_configure() -> None:
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     write_for_command_line()  # tests quote messages as the code has them; test_argument_names.py has those of Python
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--part`."""
+    parser.addoption("--part", default="1/1", metavar="I/N", help="run the I-th of N parts of each test's cases")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the other parts of the suite out."""
+    try:
+        part = part_of([each.nodeid for each in items], config.getoption("part"))
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.hook.pytest_deselected(items=[each for each in items if each.nodeid not in part])
+    items[:] = [each for each in items if each.nodeid in part]
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
