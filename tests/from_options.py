@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 import wtool
-from tests import json_schemas
+from tests import json_schemas, python_reference
 from wtool.cli import cli
 from wtool.cli.commands import GROUPS as COMMAND_GROUPS
 from wtool.graphs.swap import Swap, Verification
@@ -299,6 +299,7 @@ def main() -> None:
     for page in pages():
         page.write_text(page_of(page))
     json_schemas.main()
+    python_reference.main()
 
 
 if __name__ == "__main__":
