@@ -54,8 +54,7 @@ function selection(label, options, chosen, act) {
 
 /** Returns a section with its heading; `level` is that of the heading. */
 function section(level, title, ...children) {
-  const heading = element(`h${level}`, { id: newId("part") }, title);
-  return element("section", { "aria-labelledby": heading.id }, heading, ...children);
+  return element("section", {}, element(`h${level}`, {}, title), ...children);
 }
 
 /** Returns a list of facts: pairs of a term and what is told of it. Facts that are null are left out. */

@@ -111,6 +111,6 @@ function lineageOf(records, name) {
   const left = records.length - shown.length;
   return section(3, "Lineage",
     left ? element("p", { class: "quiet" }, `The latest ${MOST_RECORDS} of ${counted(records.length, "record")}.`) : null,
-    element("div", { class: "scroll", role: "region", "aria-label": "Graph of the lineage", tabindex: 0 }, graph),
+    element("div", { class: "scroll", role: "group", "aria-label": "Graph of the lineage", tabindex: 0 }, graph),
     element("ol", { class: "records", start: left + 1 }, items));
 }

@@ -140,7 +140,7 @@ function dataTable({ label, rows, noun, columns, filters = [], detail }) {
   });
   const table = element("table", {}, element("caption", { class: "unseen" }, label),
     element("thead", {}, element("tr", {}, heads)), body);
-  const scroller = element("div", { class: "scroll", role: "region", "aria-label": label, tabindex: 0 }, table);
+  const scroller = element("div", { class: "scroll", role: "group", "aria-label": label, tabindex: 0 }, table);
   for (const [event, most] of [["beforeprint", PRINTED], ["afterprint", ROWS]]) {
     addEventListener(event, () => {
       [size, page] = [most, 0];
