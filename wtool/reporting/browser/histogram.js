@@ -51,7 +51,7 @@ function maskOf({ rows, columns, zeros }) {
     }
   }
   const cells = [...paths].filter(([letter]) => letter !== LEVELS.at(-1)).map(([letter, d]) =>
-    drawn("path", { d, "fill-opacity": (1 - LEVELS.indexOf(letter) / (LEVELS.length - 1)).toFixed(3) }));
+    drawn("path", { d, "fill-opacity": (1 - 0.8 * LEVELS.indexOf(letter) / (LEVELS.length - 1)).toFixed(3) }));
   return element("figure", { class: "small" },
     element("figcaption", {}, "Kept values; the last axis goes across, all others down"),
     drawn("svg", { class: "mask", viewBox: `0 0 ${columns} ${rows}`, preserveAspectRatio: "none", role: "img",

@@ -30,7 +30,7 @@ const FEWEST_BARS = 4;
 function sparsityOf(layers) {
   const shown = layers.filter((each) => each.sparsity != null);
   if (shown.length < FEWEST_BARS) return null;
-  const width = 1000, height = 120, wide = Math.min(width / shown.length, 60);
+  const width = 1000, height = 120, wide = Math.min(width / shown.length, 100);
   const title = element("p", { class: "readout" });
   const bars = shown.map((each, number) => `M${(number * wide).toFixed(2)} ${height}v${(-height * each.sparsity).toFixed(2)}h${(wide * (wide > 6 ? 0.86 : 1)).toFixed(2)}V${height}z`);
   const label = `Zeros in the kernels of ${counted(shown.length, "layer")}`;
