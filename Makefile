@@ -76,6 +76,7 @@ packages: $(VENV)/.full  ## try wtool on the models that public packages ship; w
 
 docs: $(VENV)/.dev  ## write the tables of docs/reference/ and the signatures for type checkers, and build build/site
 	$(PY) -m tests.from_options
+	$(PY) -m tests.examples
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The site is $(CURDIR)/build/site/index.html"
 
