@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
+import json
 import os
 import re
 import statistics
@@ -146,6 +147,12 @@ def once(path: Path | str, make: Callable[[Any], object]) -> None:
     if not os.path.exists(path):
         print(path, file=sys.stderr)
         make(path)
+
+
+def kept(path: Path, make: Callable[[], Any]) -> Any:
+    """Returns numbers, or lists and dictionaries of these, from a file of JSON, which is made unless it is there."""
+    once(path, lambda path: path.write_text(json.dumps(make())))
+    return json.loads(path.read_text())
 
 
 def measured_with(settings: Any, seconds: float) -> str:

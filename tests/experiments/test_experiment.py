@@ -110,6 +110,14 @@ def test_files_are_made_once(experiment: ModuleType, tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "first"
 
 
+def test_results_are_kept(experiment: ModuleType, tmp_path: Path) -> None:
+    found = [experiment.kept(tmp_path / "a.json", lambda value=value: {"step": value}) for value in (1.5, 2.5)]
+    assert found == [{"step": 1.5}] * 2
+    with pytest.raises(ZeroDivisionError):
+        experiment.kept(tmp_path / "b.json", lambda: 1 / 0)
+    assert not (tmp_path / "b.json").exists()
+
+
 def test_parts_of_the_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("sklearn.datasets")
     monkeypatch.syspath_prepend(str(FOLDER))
