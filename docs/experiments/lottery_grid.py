@@ -21,6 +21,7 @@ SIGNED = ("randomize", "reshuffle", "constant")
 @dataclass(frozen=True)
 class Settings:
     splits: int = 3
+    iterative_splits: int = 1
     epochs: int = 8
     rounds: int = 2
     sparsity: float = 0.9
@@ -45,7 +46,8 @@ def tables(folder: Path, settings: Settings) -> Iterator[Table]:
     yield grid(settings, once, 1, f"Pruned to {settings.sparsity:.0%} in one shot")
     columns = ("what kept weights start from", "sign of the initial value", "sign at random", "difference")
     yield Table(columns, signs(once, signed), title="Signs: the same masks, large final in one shot")
-    rounds = splits.lottery("rounds", arms, dense="one-shot", rounds=settings.rounds, **how)
+    fewer = Splits(folder, "digits", min(settings.splits, settings.iterative_splits))
+    rounds = fewer.lottery("rounds", arms, dense="one-shot", rounds=settings.rounds, **how)
     yield grid(settings, rounds, settings.rounds, f"Pruned to {settings.sparsity:.0%} in {settings.rounds} rounds")
 
 
@@ -67,4 +69,6 @@ def signs(found: Found, signed: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 if __name__ == "__main__":
-    run(tables, Settings(), quick=Settings(1, 1, criteria=("large-final", "movement"), starts=("rewind", "constant")))
+    run(
+        tables, Settings(), quick=Settings(1, 1, 1, criteria=("large-final", "movement"), starts=("rewind", "constant"))
+    )

@@ -86,14 +86,12 @@ class Splits:
         data: `digits` or `mnist`.
         count: the number of splits; a fifth of the samples are for testing.
         network: makes a compiled network, of the number of inputs.
-        images: whether samples of digits have the shape (8, 8, 1).
     """
 
     folder: Path
     data: str
     count: int
     network: Callable[[int], keras.Model] = lenet
-    images: bool = False
 
     def places(self) -> Iterable[tuple[int, Path]]:
         """Yields the seed and the folder of each split, where `data.npz` and `init.keras` are."""
@@ -101,7 +99,7 @@ class Splits:
             place = self.folder / f"{self.data}-{seed}"
             if not (place / "init.keras").exists():
                 place.mkdir(parents=True, exist_ok=True)
-                samples = DATA[self.data](**({"images": True} if self.images else {}))
+                samples = DATA[self.data]()
                 train, test = cut(samples, 0.2, seed=seed)
                 np.savez(place / "data.npz", x_train=train.x, y_train=train.y, x_test=test.x, y_test=test.y)
                 keras.utils.set_random_seed(seed)
