@@ -29,6 +29,7 @@ PAGES = {
     str(page.relative_to(DOCS).with_suffix("")): page.read_text()
     for page in (DOCS / "start.md", *sorted(DOCS.glob("tutorials/*.md")), *sorted(DOCS.glob("howto/*.md")))
 }
+PAGES["README"] = (DOCS.parent / "README.md").read_text()
 BLOCKS = {name: SHOWN.findall(text) for name, text in PAGES.items()}
 
 
@@ -71,9 +72,14 @@ def needs_training(page: str) -> bool:
 
 
 def prepare(page: str, folder: Path) -> None:
-    """Fills the folder of a how-to page; `start` and the tutorials make everything that they speak of."""
+    """Fills the folder of a page; `start` and the tutorials make everything that they speak of."""
     if page.startswith("howto/"):
         fill(folder)
+    elif page == "README":
+        fill(folder)
+        for path in BLOBS:
+            (folder / "run").mkdir(exist_ok=True)
+            shutil.copy(path, folder / "run")
 
 
 def fill(folder: Path) -> None:
