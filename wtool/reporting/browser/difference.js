@@ -34,7 +34,7 @@ function differenceOf(part) {
   const table = rows.length === 0 ? null : dataTable({
     label: "Tensors that differ", noun: ["tensor", "tensors"], rows,
     columns: [
-      textColumn("Tensor", (row) => row.path),
+      textColumn("Tensor", "path"),
       numberColumn("Changed", changedShare, bar),
       number("Largest", "largest"), number("RMS", "rms"), number("Relative", "relative"), number("Cosine", "cosine"),
       number("Sign flips", "sign_flips", whole), number("Zeros gained", "zeros_gained", whole), number("Zeros lost", "zeros_lost", whole),

@@ -68,9 +68,9 @@ function lineChart({ label, xLabel, yLabel, curves, reversed = false }) {
     ])));
   const cursor = drawn("line", { class: "cursor", y1: top, y2: height - bottom, visibility: "hidden" });
   const readout = element("p", { class: "readout" });
-  const picture = drawn("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label }, grid, lines, cursor);
-  picture.addEventListener("pointermove", (event) => {
-    const box = picture.getBoundingClientRect();
+  const chart = picture("chart", [width, height], label, [...grid, ...lines, cursor]);
+  chart.addEventListener("pointermove", (event) => {
+    const box = chart.getBoundingClientRect();
     const place = (event.clientX - box.left) * width / box.width;
     let nearest = null;
     for (const each of points) {
@@ -84,7 +84,7 @@ function lineChart({ label, xLabel, yLabel, curves, reversed = false }) {
     readout.textContent = `${reversed ? percent(nearest) : whole(nearest)}: ` +
       told.slice(0, 8).map(([name, y]) => `${short(name, 30)} ${real(y)}`).join(", ") + (told.length > 8 ? ", …" : "");
   });
-  return element("figure", {}, element("figcaption", {}, yLabel), picture, readout);
+  return element("figure", {}, element("figcaption", {}, yLabel), chart, readout);
 }
 
 /** Returns a filter that drops values whose places are too near to the last one that is kept. */

@@ -45,6 +45,16 @@ function choice(label, words, chosen, act) {
   return element("div", { class: "choice", role: "group", "aria-label": label }, buttons);
 }
 
+/** Returns a paragraph of quiet words. */
+function quiet(text) {
+  return element("p", { class: "quiet" }, text);
+}
+
+/** Returns a drawing with a caption; `label` tells what can be seen, and `kind` is the class of the drawing. */
+function picture(kind, [width, height], label, parts, more) {
+  return drawn("svg", { class: kind, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, ...more }, parts);
+}
+
 /** Returns a labelled list of values to choose from; `options` are pairs of a value and its text. */
 function selection(label, options, chosen, act) {
   const list = element("select", { change: () => act(list.value) },

@@ -15,7 +15,7 @@ function widened({ exponent, first, counts }, wider) {
 /** Returns a drawing of the values that are not zero: `now` as an area, and `before`, where there is one, as a line. */
 function histogramOf(now, before) {
   const both = [now, before].filter(Boolean);
-  if (!both.length) return element("p", { class: "quiet" }, "No values other than zero.");
+  if (!both.length) return quiet("No values other than zero.");
   const wider = Math.max(...both.map((each) => each.exponent));
   const [main, other] = [now, before].map((each) => each && widened(each, wider));
   const shown = [main, other].filter(Boolean);
@@ -30,13 +30,14 @@ function histogramOf(now, before) {
   const label = `Histogram from ${edge(first)} to ${edge(last)}; the fullest bin has ${counted(most, "value")}`;
   return element("figure", { class: "small" },
     element("figcaption", {}, other ? "Values other than zero; the line is the model before" : "Values other than zero"),
-    drawn("svg", { class: "histogram", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
+    picture("histogram", [width, height], label, [
       main && drawn("path", { class: "area", d: steps(main) + "Z" }),
       other && drawn("path", { class: "outline", d: steps(other) }),
       drawn("line", { class: "base", x1: left, x2: width - right, y1: up(0), y2: up(0) }),
       first < 0 && last > 0 && drawn("line", { class: "zero", x1: across(0), x2: across(0), y1: top, y2: up(0) }),
       drawn("text", { x: left, y: height - 6 }, edge(first)),
-      drawn("text", { x: width - right, y: height - 6, "text-anchor": "end" }, edge(last))));
+      drawn("text", { x: width - right, y: height - 6, "text-anchor": "end" }, edge(last)),
+    ]));
 }
 
 /** Returns a drawing of a mask: dark where values are kept, the paler the more of a cell's values are zero. */
@@ -54,6 +55,5 @@ function maskOf({ rows, columns, zeros }) {
     drawn("path", { d, "fill-opacity": (1 - 0.8 * LEVELS.indexOf(letter) / (LEVELS.length - 1)).toFixed(3) }));
   return element("figure", { class: "small" },
     element("figcaption", {}, "Kept values; the last axis goes across, all others down"),
-    drawn("svg", { class: "mask", viewBox: `0 0 ${columns} ${rows}`, preserveAspectRatio: "none", role: "img",
-      "aria-label": `Mask, ${rows} by ${columns} cells` }, cells));
+    picture("mask", [columns, rows], `Mask, ${rows} by ${columns} cells`, cells, { preserveAspectRatio: "none" }));
 }

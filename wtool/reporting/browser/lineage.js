@@ -73,7 +73,7 @@ function rowsOf(nodes) {
 
 /** Returns the graph and the list of a lineage's records. */
 function lineageOf(records, name) {
-  if (!records.length) return section(3, "Lineage", element("p", { class: "quiet" }, "No operation of wtool is recorded in this file."));
+  if (!records.length) return section(3, "Lineage", quiet("No operation of wtool is recorded in this file."));
   const shown = records.slice(-MOST_RECORDS);
   const ids = shown.map(() => newId("record"));
   const nodes = nodesOf(shown);
@@ -110,7 +110,7 @@ function lineageOf(records, name) {
   });
   const left = records.length - shown.length;
   return section(3, "Lineage",
-    left ? element("p", { class: "quiet" }, `The latest ${MOST_RECORDS} of ${counted(records.length, "record")}.`) : null,
+    left ? quiet(`The latest ${MOST_RECORDS} of ${counted(records.length, "record")}.`) : null,
     element("div", { class: "scroll", role: "group", "aria-label": "Graph of the lineage", tabindex: 0 }, graph),
     element("ol", { class: "records", start: left + 1 }, items));
 }

@@ -34,16 +34,16 @@ function sparsityOf(layers) {
   const title = element("p", { class: "readout" });
   const bars = shown.map((each, number) => `M${(number * wide).toFixed(2)} ${height}v${(-height * each.sparsity).toFixed(2)}h${(wide * (wide > 6 ? 0.86 : 1)).toFixed(2)}V${height}z`);
   const label = `Zeros in the kernels of ${counted(shown.length, "layer")}`;
-  const picture = drawn("svg", { class: "sparsity", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
-    [0.25, 0.5, 0.75].map((each) => drawn("line", { class: "grid", x1: 0, x2: width, y1: height * each, y2: height * each })),
-    drawn("path", { class: "area", d: bars.join("") }));
-  picture.addEventListener("pointermove", (event) => {
-    const box = picture.getBoundingClientRect();
+  const grid = [0.25, 0.5, 0.75].map((each) => drawn("line", { class: "grid", x1: 0, x2: width, y1: height * each, y2: height * each }));
+  const area = drawn("path", { class: "area", d: bars.join("") });
+  const chart = picture("sparsity", [width, height], label, [...grid, area], { preserveAspectRatio: "none" });
+  chart.addEventListener("pointermove", (event) => {
+    const box = chart.getBoundingClientRect();
     const each = shown[Math.min(shown.length - 1, Math.max(0, Math.floor((event.clientX - box.left) / box.width * width / wide)))];
     title.textContent = `${short(each.name)}: ${percent(each.sparsity)}`;
   });
   return section(3, "Sparsity", element("figure", {},
-    element("figcaption", {}, "Zeros in the kernels of each layer, in the order of the model; the top is 100 %"), picture, title));
+    element("figcaption", {}, "Zeros in the kernels of each layer, in the order of the model; the top is 100 %"), chart, title));
 }
 
 /** Returns the statistics of a tensor, its histogram and its mask. */
@@ -65,14 +65,14 @@ function layersTable(part, layers) {
     label: "Layers", noun: ["layer", "layers"], rows: layers,
     filters: [{ label: "Class", values: (row) => [row.class ?? "not told"] }],
     columns: [
-      textColumn("Layer", (row) => row.name),
+      textColumn("Layer", "name"),
       textColumn("Class", (row) => row.class ?? "not told", 40),
       numberColumn("Parameters", (row) => (row.tensors.length ? row.parameters : null), whole),
       numberColumn("Size", (row) => (row.tensors.length ? row.bytes : null), bytes),
-      numberColumn("Zeros of kernels", (row) => row.sparsity, bar),
+      numberColumn("Zeros of kernels", "sparsity", bar),
     ],
     detail: (row) => row.tensors.length
-      ? row.tensors.slice(0, 50).map((each) => tensorDetail(part, each)) : element("p", { class: "quiet" }, "No variables."),
+      ? row.tensors.slice(0, 50).map((each) => tensorDetail(part, each)) : quiet("No variables."),
   });
 }
 
@@ -82,16 +82,16 @@ function tensorsTable(part) {
     label: "Tensors", noun: ["tensor", "tensors"], rows: part.model.tensors,
     filters: [{ label: "Role", values: (row) => [row.role] }, { label: "Type", values: (row) => [row.dtype] }],
     columns: [
-      textColumn("Tensor", (row) => row.path),
-      textColumn("Role", (row) => row.role, 30),
+      textColumn("Tensor", "path"),
+      textColumn("Role", "role", 30),
       textColumn("Shape", (row) => shapeOf(row.shape)),
-      textColumn("Type", (row) => row.dtype),
+      textColumn("Type", "dtype"),
       numberColumn("Values", (row) => sizeOf(row.shape), whole),
       numberColumn("Zeros", zeros, bar),
-      numberColumn("Mean", (row) => row.mean),
-      numberColumn("Deviation", (row) => row.std),
-      numberColumn("Least", (row) => row.min),
-      numberColumn("Largest", (row) => row.max),
+      numberColumn("Mean", "mean"),
+      numberColumn("Deviation", "std"),
+      numberColumn("Least", "min"),
+      numberColumn("Largest", "max"),
     ],
     detail: (row) => tensorDetail(part, row),
   });

@@ -10,13 +10,20 @@ function compared(left, right, way) {
   return way * (typeof left === "number" && typeof right === "number" ? left - right : ORDER.compare(left, right));
 }
 
-/** Returns a column of texts, or of nothing; `value` is a function of a row. */
-function textColumn(label, value, most) {
+/** Returns a function of a row: the one that is given, or that of the row's value under a key. */
+function readerOf(key) {
+  return typeof key === "function" ? key : (row) => row[key];
+}
+
+/** Returns a column of texts, or of nothing; `key` is one of `readerOf`. */
+function textColumn(label, key, most) {
+  const value = readerOf(key);
   return { label, value, cell: (row) => named(value(row) ?? "", most) };
 }
 
-/** Returns a column of numbers, which `show` turns into what is shown; `value` is a function of a row. */
-function numberColumn(label, value, show = real) {
+/** Returns a column of numbers, which `show` turns into what is shown; `key` is one of `readerOf`. */
+function numberColumn(label, key, show = real) {
+  const value = readerOf(key);
   return { label, number: true, value, cell: (row) => (value(row) == null ? "" : show(value(row))) };
 }
 

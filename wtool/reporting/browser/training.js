@@ -82,10 +82,10 @@ function runOf(part) {
   const table = dataTable({
     label: "Last epochs", noun: ["round", "rounds"], rows,
     columns: [
-      textColumn("Arm", (row) => row.arm),
-      numberColumn("Round", (row) => row.round, whole),
-      numberColumn("Remaining", (row) => row.remaining, percent),
-      numberColumn("Trials", (row) => row.trials, whole),
+      textColumn("Arm", "arm"),
+      numberColumn("Round", "round", whole),
+      numberColumn("Remaining", "remaining", percent),
+      numberColumn("Trials", "trials", whole),
       ...part.metrics.slice(0, 12).map((name) => ({
         ...numberColumn(metricName(name), (row) => row.ends[name]?.mean),
         cell: (row) => spreadOf(row.ends[name]),
@@ -99,7 +99,7 @@ function runOf(part) {
         selection("Metric", [...measured, ...part.metrics.filter((each) => each === "early_stop")].map((each) => [each, metricName(each)]), metric, (value) => { metric = value; draw(); }),
         rounds.length > 1 ? selection("Round", [["last", "last"], ...rounds.map((each) => [String(each), String(each)]), ["all", "all"]], chosen, (value) => { chosen = value; draw(); }) : null),
       switches("Arms", names, (found) => { on = found; draw(); }), place,
-      part.trials > 1 ? element("p", { class: "quiet" }, `Means over ${part.trials} trials; bands are one standard deviation.`) : null),
+      part.trials > 1 ? quiet(`Means over ${part.trials} trials; bands are one standard deviation.`) : null),
     section(3, "Last epochs", table));
 }
 
@@ -121,5 +121,5 @@ function logsOf(part) {
   return section(2, "Logs",
     element("div", { class: "tools" }, selection("Metric", bases.map((each) => [each, short(each.replaceAll("_", " "), 40)]), metric, (value) => { metric = value; draw(); })),
     switches("Logs", names, (found) => { on = found; draw(); }), place,
-    element("p", { class: "quiet" }, "Dashed lines are training where there is validation, too."));
+    quiet("Dashed lines are training where there is validation, too."));
 }
