@@ -106,7 +106,7 @@ def tables(folder: Path, settings: Settings) -> Iterator[Table]:
         for name, (file, rotated, how) in layers.items()
     }
     epochs = sorted({1, 5, 10, 20, settings.epochs} & set(range(settings.epochs + 1)))
-    columns = ("layers", "notebook, CIFAR-10", *(f"after {epoch} epochs" for epoch in epochs))
+    columns = ("layers", "notebook, CIFAR-10", *(f"epoch {epoch}" for epoch in epochs))
     rows = (
         (name, PAPER[name], *(with_error(seed[epoch - 1] for seed in found) for epoch in epochs))
         for name, found in notebook.items()
