@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,6 +76,25 @@ def test_the_site_can_be_searched_also_from_the_disk(site: Path) -> None:
     assert found >= {str(page.relative_to(site)) for page in site.rglob("*.html") if page.name != "404.html"}
     assert (site / "search" / "search_index.js").is_file()
     assert "iframe-worker" in (site / "index.html").read_text()
+
+
+@pytest.mark.slow
+def test_search_works_in_a_browser_without_a_network(site: Path) -> None:
+    browsers = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    with browsers.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_context(offline=True).new_page()
+        addresses: list[str] = []
+        page.on("request", lambda request: addresses.append(request.url))
+        page.goto((site / "index.html").as_uri())
+        page.keyboard.press("/")
+        page.keyboard.type("lottery ticket")
+        page.wait_for_selector(".md-search-result__item")
+        browser.close()
+    assert {address.partition(":")[0] for address in addresses} == {"file"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
