@@ -18,7 +18,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 VENV_OK := $(shell [ "$$(cat $(VENV)/.made 2>/dev/null)" = "$(CURDIR)" ] && [ ! -e $(VENV)/.installing ] \
 	&& $(PY) -c 'import pip' 2>/dev/null && echo yes)
 
-.PHONY: help demo install lint format check test bench fuzz mutants matrix applications packages docs plots experiments fixtures clean FORCE
+.PHONY: help demo install lint format check test bench fuzz mutants matrix applications packages wheels lowest docs plots experiments fixtures clean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -73,6 +73,17 @@ applications: $(VENV)/.full  ## convert the models of tf_keras.applications; wri
 
 packages: $(VENV)/.full  ## try wtool on the models that public packages ship; writes docs/public-models.md
 	$(PY) -m tests.public_models
+
+wheels: $(VENV)/.dev  ## build the distributions, and try the wheel in a bare environment of each Python
+	$(PY) -m tests.distribution build/distribution
+
+lowest: $(VENV)/.dev  ## a sixteenth of the quick tests with the oldest releases that pyproject.toml admits
+	@rm -rf build/lowest
+	$(PY) -m pip install --quiet --target build/lowest/uv uv
+	PYTHONPATH=build/lowest/uv $(PY) -m uv venv --quiet --python $(PY) build/lowest/venv
+	PYTHONPATH=build/lowest/uv $(PY) -m uv pip install --quiet --python build/lowest/venv --resolution lowest-direct \
+		--editable '.[test]'
+	build/lowest/venv/bin/python -m pytest -q $(PARALLEL) -m "not tensorflow and not slow" --part 1/16
 
 docs: $(VENV)/.dev  ## write the tables of docs/reference/ and the signatures for type checkers, and build build/site
 	$(PY) -m tests.from_options
