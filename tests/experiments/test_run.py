@@ -47,7 +47,7 @@ def test_make_experiments_leaves_none_out() -> None:
                 imported |= {each.name for each in node.names}
     shared = {path.stem for path in FOLDER.glob("*.py")} - {path.stem for path in SCRIPTS}
     assert shared <= imported
-    assert {"averaging", "overfitting", "lottery_digits"} <= {path.stem for path in SCRIPTS}
+    assert {"averaging", "overfitting", "lottery_curves"} <= {path.stem for path in SCRIPTS}
     makefile = (FOLDER.parents[1] / "Makefile").read_text()
     assert re.search(
         r"^experiments: \$\(VENV\)/\.full  ## .*\n\t\$\(PY\) -m tests\.experiments\.run \S+$", makefile, re.M

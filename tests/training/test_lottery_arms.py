@@ -23,7 +23,7 @@ from wtool.training.lottery.experiment import check_lottery
 from wtool.training.lottery.grid import read_grid
 from wtool.training.lottery.options import LotteryOptions
 from wtool.training.lottery.plan import Experiment
-from wtool.training.lottery.summaries import ends
+from wtool.training.lottery.summaries import ends, read_metrics
 
 # Words.
 
@@ -340,8 +340,6 @@ def test_a_grid_of_arms_by_hand(grid: Path, tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_what_a_grid_has_measured(grid: Path) -> None:
-    from wtool.training.lottery.summaries import read_metrics
-
     lines = read_metrics(grid / "run")
     last = {line.arm: line for line in lines}
     assert [*last] == ["dense", *(read_arm(arm).name for arm in (GRID[0], *GRID[2:], GRID[1]))]
@@ -377,8 +375,6 @@ def test_a_killed_grid_goes_on_to_the_same(grid: Path, tmp_path: Path, monkeypat
 @pytest.mark.tensorflow
 def test_the_dense_training_of_another_experiment(grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is found by content, whatever the files are called, and the rest is as if it had been done here."""
-    from wtool.training.lottery.summaries import read_metrics
-
     monkeypatch.chdir(tmp_path)
     shutil.copy(grid / "init.keras", "mine.keras")
     shutil.copy(grid / "digits.npz", "data.npz")
@@ -410,12 +406,31 @@ def test_the_dense_training_of_another_experiment(grid: Path, tmp_path: Path, mo
 
 @pytest.mark.slow
 @pytest.mark.tensorflow
+def test_the_dense_training_of_another_experiment_that_did_not_stop_there(
+    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where tickets begin at the end of an epoch whose checkpoint the other has not kept, it is made again."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(grid / "run", "run")
+    os.unlink("run/trial-1/early-1.keras")
+    words: dict[str, Any] = {**WORDS, "data": grid / "digits.npz", "scope": "global", "seed": None}
+    arm = "constant,keep_biases=yes,rewind_to=1,value=0.1"
+    done = wtool.lottery(grid / "init.keras", out="own", arms=[arm], dense_from="run", **words)
+    assert done.trained == 2
+    for name in ("trained.keras", "early-1.keras", f"{arm}/round-1/trained.keras"):
+        same(f"own/trial-1/{name}", grid / "run" / "trial-1" / name)
+    lines = {(line.arm, line.epoch): line for line in read_metrics(grid / "run")}
+    assert sorted(read_metrics("own"), key=str) == sorted(
+        (line for (name, _), line in lines.items() if name in ("dense", arm)), key=str
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
 def test_pruned_weights_that_stay_at_their_initial_values(
     grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second round prunes what the first one has left, and the metrics tell the share that is trained."""
-    from wtool.training.lottery.summaries import read_metrics
-
     monkeypatch.chdir(tmp_path)
     words: dict[str, Any] = {**WORDS, "data": grid / "digits.npz", "epochs": 1, "rounds": 2}
     wtool.lottery(grid / "init.keras", out="run", arms=["rewind,pruned=initial"], **words)
@@ -441,8 +456,6 @@ def test_pruned_weights_that_stay_at_their_initial_values(
 @pytest.mark.tensorflow
 def test_supermasks(grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tickets that are not trained are measured as `evaluate` measures them, and the dense training is as ever."""
-    from wtool.training.lottery.summaries import read_metrics
-
     monkeypatch.chdir(tmp_path)
     data = grid / "digits.npz"
     words: dict[str, Any] = {**WORDS, "data": data, "epochs_of_tickets": 0, "dense_from": grid / "run"}

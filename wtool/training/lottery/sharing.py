@@ -92,7 +92,8 @@ def take_over(folder: Folder, other: str, todo: Sequence[Step]) -> bool:
             continue
         found = True
         if step.operation == TRAIN:
-            remaining = folder.remaining(folder.path(step.model))
+            began = folder.path(step.model)  # the other experiment may have gone on there without a checkpoint
+            remaining = folder.remaining(began if os.path.exists(began) else folder.path(step.output))
             folder.record([replace(line, remaining=remaining) for line in lines if folder.is_of(step, line)])
     return found
 
