@@ -19,6 +19,7 @@ import pytest
 
 import wtool
 from tests.models import BLOBS, ZOO
+from wtool.checkpoint.layouts import shards
 from wtool.io import publish
 from wtool.io.claims import lock_if_alone
 from wtool.io.places import Target
@@ -187,6 +188,27 @@ def test_many_processes_change_one_model(name: str, tmp_path: Path) -> None:
         recorded = {record.get("seed") for record in wtool.inspect(tmp_path / name)["lineage"]}
         assert recorded & set(seeds) == done
     assert len(names(tmp_path)) == (1 if name == "m.keras" else 3)
+
+
+@pytest.mark.parametrize(("replaced", "reason"), [(True, "changed by somebody else"), (False, "cannot be opened")])
+def test_shards_that_go_while_they_are_opened(
+    replaced: bool, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process that replaces the checkpoint removes the old shards; who has read the old map is told so."""
+    model = tmp_path / "m.weights.json"
+    wtool.average([SHARDED], output=model)
+    real = shards.open_shard
+
+    def gone(manifest: str, name: str) -> int:
+        if replaced:
+            (tmp_path / "new").write_bytes(model.read_bytes())
+            os.replace(tmp_path / "new", model)
+        (tmp_path / name).unlink()
+        return real(manifest, name)
+
+    monkeypatch.setattr(shards, "open_shard", gone)
+    with pytest.raises(wtool.WtoolError, match=reason):
+        wtool.inspect(model)
 
 
 # Owners and permissions

@@ -37,6 +37,14 @@ def stamp_of(status: os.stat_result) -> Stamp:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
+def is_replaced(source: Source) -> bool:
+    """Returns whether another file has the name of an open one by now, or none has."""
+    try:
+        return stamp_of(os.stat(source.name)) != source.stamp
+    except OSError:
+        return True
+
+
 @dataclass(slots=True)
 class Checksum:
     """A checksum that a range of a file's bytes must have.

@@ -17,7 +17,7 @@ from wtool.checkpoint.other_formats import ARCHITECTURE
 from wtool.errors import Differs, Refused, WtoolError
 from wtool.hdf5.reader import Dataset, Index, Value
 from wtool.io.json_text import parse_object
-from wtool.io.source import Region, Source
+from wtool.io.source import Region, Source, is_replaced
 from wtool.io.system import UNFOLLOWED
 
 MAX_SHARDS = 10_000
@@ -130,11 +130,18 @@ def open_shards(source: Source, opening: Opening) -> Checkpoint:
 
     Raises:
         Refused: the map or a shard is damaged, or the map names files that are not beside it.
+        WtoolError: another process replaced the map meanwhile, and removed the shards of the old one.
     """
-    text = source.read(0, source.size)
-    groups, metadata = shard_map(text)
+    manifest = source.read(0, source.size)
+    groups, metadata = shard_map(manifest)
     names = shard_names(groups)
-    sources = [opening.adopt(Source(open_shard(source.name, name), name)) for name in names]
+    try:
+        sources = [opening.adopt(Source(open_shard(source.name, name), name)) for name in names]
+    except Refused:
+        if is_replaced(source):
+            text = "was changed by somebody else while it was being opened; nothing was written, run the command again"
+            raise WtoolError(text) from None
+        raise
     parts = [indexed(Region(shard, 0, shard.size), opening) for shard in sources]
     indexes = [index for _, index in parts]
     kept = {path: shards for path, shards in groups.items() if path.split("/")[0] not in opening.drop}
@@ -142,7 +149,7 @@ def open_shards(source: Source, opening: Opening) -> Checkpoint:
     return Checkpoint(
         name=source.name, format="weights.json", keras_version=None, config=None, contents=contents,
         lineage=lineage_in(metadata), sources=(source, *sources), regions=tuple(region for region, _ in parts),
-        indexes=tuple(indexes), texts={"weights.json": text}, notes=contents.notes, closing=opening.stack.pop_all(),
+        indexes=tuple(indexes), texts={"weights.json": manifest}, notes=contents.notes, closing=opening.stack.pop_all(),
     )  # fmt: skip
 
 
