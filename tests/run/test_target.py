@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from wtool.checkpoint.inputs import stem_and_ending
 from wtool.errors import Usage
-from wtool.run.target import goals_of, is_folder, one_place, stem_and_ending
+from wtool.run.target import goals_of, is_folder, one_place
 
 
 def made(folder: Path, *names: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 from collections.abc import Sequence
 
+from wtool.checkpoint.layouts.registry import extension
 from wtool.checkpoint.search import models_in, passed_by
 from wtool.checkpoint.unzipped import is_saved_model, kind_of_folder
 from wtool.errors import Refused, Usage, WtoolError
@@ -79,6 +81,34 @@ def matched(word: str) -> list[str]:
         refuse_address(word)
         raise WtoolError("no file matches this pattern", word)
     return found
+
+
+def stem_and_ending(path: str) -> tuple[str, str]:
+    """Returns a model's path without its extension, and the extension of what is made of it: `.keras` of a folder."""
+    if os.path.isdir(path):
+        path = path.rstrip(os.sep)
+        return path if os.path.basename(path) not in ("", ".", "..") else os.path.abspath(path), ".keras"
+    return path.removesuffix(extension(path)), extension(path)
+
+
+def root_of(word: str, path: str) -> str:
+    """Returns the folder below which the tree is kept: the one that was named, or in which a pattern begins.
+
+    Args:
+        word: of the user.
+        path: of a model that the word names.
+    """
+    if path in (word, word.rstrip(os.sep)):
+        return os.path.dirname(stem_and_ending(path)[0]) or "."
+    if os.path.isdir(word):
+        return word
+    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), word.split(os.sep))
+    return os.sep.join(fixed) or (os.sep if word.startswith(os.sep) else ".")
+
+
+def inside(word: str, path: str) -> str:
+    """Returns the path of a model below the folder that the user named; see `root_of`."""
+    return os.path.relpath(path, root_of(word, path))
 
 
 def searched_folders(words: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ from wtool.cli.read_only import looked_at
 from wtool.errors import SEVERITIES, WtoolError, counted, one_line
 
 if TYPE_CHECKING:
+    from wtool.checkpoint.zoo_part import ZooPart
     from wtool.ops.check import Checked
     from wtool.run.pipeline import Progress
 
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
     show_default=True,
     help="From which severity on a finding makes the exit status 1.",
 )
+@options.shard
 @options.as_json
 @options.quiet
-def command(models: tuple[str, ...], fail_on: str, as_json: bool, quiet: bool) -> int:
+def command(models: tuple[str, ...], fail_on: str, shard: str | None, as_json: bool, quiet: bool) -> int:
     """Say what loading models with Keras would run, import or fetch, and whether they are whole.
 
     A line for each finding on standard output, most severe first: Lambda layers and other code, names outside Keras,
@@ -46,9 +48,10 @@ def command(models: tuple[str, ...], fail_on: str, as_json: bool, quiet: bool) -
         wtool check zoo/ --fail-on reaches
     """
     from wtool.checkpoint.inputs import refuse_two_streams
+    from wtool.checkpoint.zoo_part import ZooPart
 
     refuse_two_streams(models)
-    telling = Telling(fail_on, as_json, quiet)
+    telling = Telling(fail_on, as_json, quiet, ZooPart.of(shard))
     status = max(_meant(word, telling) for word in models)
     if not quiet:
         telling.say_counts()
@@ -63,6 +66,7 @@ class Telling:
         fail_on: the severity.
         as_json: as JSON.
         quiet: findings alone.
+        part: of the models, which alone are looked at.
         fine: paths of the models in which nothing was found, but for those that follow the first.
         counts: of models that are `fine`, with findings (`found`), or not readable (`failed`), and of `others`: files
             in folders that are no models.
@@ -71,6 +75,7 @@ class Telling:
     fail_on: str
     as_json: bool
     quiet: bool
+    part: ZooPart
     fine: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -108,13 +113,16 @@ class Telling:
 
 def _meant(word: str, telling: Telling) -> int:
     """What a word means: a file, a folder, whatever a pattern matches, or `-`."""
-    from wtool.checkpoint.inputs import matched
+    from wtool.checkpoint.inputs import inside, matched
     from wtool.ops.check import check
 
     status = 0
     try:
         for path in matched(word):
-            status = max(status, _folder(path, telling) if os.path.isdir(path) else telling.look(check, path))
+            if os.path.isdir(path):
+                status = max(status, _folder(path, telling))
+            elif telling.part.holds(inside(word, path)):
+                status = max(status, telling.look(check, path))
     except WtoolError as error:
         say(str(error))
         return 1
@@ -131,7 +139,8 @@ def _folder(folder: str, telling: Telling) -> int:
         telling.counts["others"] += found is None and entry.kind != PART
         return found
 
-    return max((telling.look(partial(look, each), each.path) for each in listing(folder)), default=0)
+    found = (each for each in listing(folder) if telling.part.holds(os.path.relpath(each.of or each.path, folder)))
+    return max((telling.look(partial(look, each), each.path) for each in found), default=0)
 
 
 def _told(found: Checked, telling: Telling) -> int:

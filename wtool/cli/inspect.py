@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     metavar="N,N,...",
     help="With --cost: sizes of an input that takes any, without the batch; once for each input.",
 )
+@options.shard
 @options.as_json
 @options.quiet
 def command(
@@ -42,6 +43,7 @@ def command(
     stable: bool,
     cost: bool,
     shapes: tuple[tuple[int, ...], ...],
+    shard: str | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -58,10 +60,14 @@ def command(
     if shapes and not cost:
         raise Usage("--input-shape goes with --cost alone")
     if cost:
-        return each_model(models, "reading", "path" if as_json else None, quiet, partial(show_cost, shapes, as_json))
+        return each_model(
+            models, "reading", "path" if as_json else None, quiet, partial(show_cost, shapes, as_json), shard
+        )
     if stable:
-        return each_model(models, "reading", None, True, _stable)
-    return each_model(models, "reading", "path" if as_json else None, quiet, partial(_inspected, each_tensor, as_json))
+        return each_model(models, "reading", None, True, _stable, shard)
+    return each_model(
+        models, "reading", "path" if as_json else None, quiet, partial(_inspected, each_tensor, as_json), shard
+    )
 
 
 def _inspected(each_tensor: bool, as_json: bool, path: str, progress: Progress | None) -> int:

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 def each_model(
-    words: Sequence[str], label: str, told_as: str | None, quiet: bool, look: Callable[[str, Progress | None], int]
+    words: Sequence[str],
+    label: str,
+    told_as: str | None,
+    quiet: bool,
+    look: Callable[[str, Progress | None], int],
+    shard: str | None = None,
 ) -> int:
     """Call `look` with each model that the words mean; what cannot be read is a line, and the others go on.
 
@@ -24,17 +29,22 @@ def each_model(
         told_as: the key that names a model in JSON objects; None where there are none.
         quiet: no progress.
         look: from a path to an exit status.
+        shard: `I/N`, for the I-th of N parts of the models; None for all.
 
     Returns:
         the exit status: the highest that `look` gave or that an error has.
     """
-    from wtool.checkpoint.inputs import models_of, refuse_two_streams
+    from wtool.checkpoint.inputs import inside, models_of, refuse_two_streams
+    from wtool.checkpoint.zoo_part import ZooPart
 
+    part = ZooPart.of(shard)
     refuse_two_streams(words)
     status, looked, failed = 0, 0, 0
     for word in words:
         try:
             for path in models_of(word):
+                if not part.holds(inside(word, path)):
+                    continue
                 own = looked_at(path, label, told_as, quiet, look)
                 status, looked, failed = max(status, own), looked + 1, failed + (own > 0)
         except WtoolError as error:

@@ -64,6 +64,7 @@ def convert(words: Sequence[str], options: Convert, execution: Execution) -> lis
         dry_run=execution.dry_run,
         is_free=_is_free,
         foreign=True,
+        shard=execution.shard,
     )
     if len(found) > 1 and any(goal.path == "-" for _, goal in found):
         raise Usage(f"{len(found)} models, but - is a single one")

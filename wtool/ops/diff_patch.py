@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
+from wtool.checkpoint.inputs import stem_and_ending
 from wtool.ops.patch_pairs import paired
 from wtool.run.patch_making import PatchMade
 from wtool.run.patch_making import make_patch as write_patch
-from wtool.run.target import goal_of, stem_and_ending
+from wtool.run.target import goal_of
 from wtool.words import Path, Progress
 
 ENDING = ".wpatch"

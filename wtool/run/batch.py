@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from wtool.checkpoint.inputs import refuse_two_streams
+from wtool.checkpoint.inputs import refuse_two_streams, stem_and_ending
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.errors import Usage, WtoolError, counted, explained
 from wtool.run.executors import in_processes, in_turn
 from wtool.run.options import Common, Execution, Options, Output, Unseeded
 from wtool.run.pipeline import Progress
 from wtool.run.progress import Meter
-from wtool.run.target import goals_of, stem_and_ending
+from wtool.run.target import goals_of
 from wtool.run.task import Planner, Task
 from wtool.run.transform import Transformed, Transforming
 from wtool.transforms.change import Transform
@@ -72,7 +72,9 @@ def tasks_of(
     """
     where = None if options.output is None else os.fspath(options.output)
     ending = None if like is None else stem_and_ending(like)[1]
-    found = goals_of(words, where, suffix, ending, options.in_place, options.force, options.dry_run)
+    found = goals_of(
+        words, where, suffix, ending, options.in_place, options.force, options.dry_run, shard=options.shard
+    )
     if len(found) > 1 and "-" in (initial, *(goal.path for _, goal in found)):
         raise Usage(f"{len(found)} models, but - is a single one")
     return [Task(model, goal, planner) for model, goal in found]

@@ -71,6 +71,7 @@ class Execution(Checked):
     force: bool = option(False, "Replace an existing output.", short="-f")
     jobs: int = option(1, "Models at a time.", short="-j", low=1, wrong="at least one model at a time (--jobs 1)")
     fail_fast: bool = option(False, "Stop at the first model that fails.")
+    shard: str | None = option(None, "The I-th of N parts of the models alone, for many jobs.", metavar="I/N")
     progress: Progress | None = argument(None, "called with bytes done and bytes in all.")
     report: Callable[[Any], None] | None = argument(
         None, "called with the result of each model, in the order of the models."

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import glob
-import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from wtool.checkpoint.inputs import expanded
+from wtool.checkpoint.inputs import expanded, inside, root_of, stem_and_ending
 from wtool.checkpoint.layouts.registry import ALL, extension
 from wtool.checkpoint.unzipped import is_model_folder, is_saved_model
+from wtool.checkpoint.zoo_part import ZooPart
 from wtool.errors import Usage
 from wtool.io.places import Target, check_target, make_folders
 from wtool.io.source import Stamp
@@ -139,6 +138,7 @@ def goals_of(
     dry_run: bool = False,
     is_free: Callable[[str, str], bool] | None = None,
     foreign: bool = False,
+    shard: str | None = None,
 ) -> list[tuple[str, Goal]]:
     """Paths of the models that the words mean, each with where its own result goes.
 
@@ -155,19 +155,23 @@ def goals_of(
         force: whether files that are there may be replaced.
         dry_run: nothing is written.
         foreign: see `search.models_in`.
+        shard: `I/N`, for the I-th of N parts of the models (see `ZooPart`); all models are looked at for clashes.
         is_free: see `goal_beside`. Results whose models differ in their endings alone then have these in their names.
 
     Raises:
         WtoolError: a folder or pattern without any model.
         Usage: several models for one output, or one model for none.
     """
+    part = ZooPart.of(shard)
     found = _distinct(expanded(words, foreign))
     if not found:
         raise Usage("no models")
+    ours = {path for word, path in found if part.holds(inside(word, path))}
     if in_place:
-        roots = [None if word == path else _root(word, path) for word, path in found]
+        roots = [None if word == path else root_of(word, path) for word, path in found]
         pairs = zip(found, roots, strict=True)
-        return [(path, Goal(path, root, force=True, dry_run=dry_run)) for (_, path), root in pairs]
+        goals = [(path, Goal(path, root, force=True, dry_run=dry_run)) for (_, path), root in pairs]
+        return [(path, goal) for path, goal in goals if path in ours]
     folder = output not in (None, "-") and (len(found) > 1 or _is_for_many(str(output), words))
     if folder:
         _refuse_file_name(str(output))
@@ -184,11 +188,11 @@ def goals_of(
         force=force,
         dry_run=dry_run,
     )
-    kept = _without_results([(word, path, how(path, root=_root(word, path))) for word, path in found])
+    kept = _without_results([(word, path, how(path, root=root_of(word, path))) for word, path in found])
     if is_free is not None:
         kept = _told_apart(kept)
     _refuse_clashes(kept)
-    return kept
+    return [(path, goal) for path, goal in kept if path in ours]
 
 
 def _without_results(made: Sequence[tuple[str, str, Goal]]) -> list[tuple[str, Goal]]:
@@ -232,7 +236,7 @@ def _distinct(found: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def _is_result(word: str, path: str, output: str) -> bool:
     """Whether a search found a file in an output folder that is inside the folder which was searched."""
-    root, place = os.path.join(os.path.realpath(_root(word, path)), ""), os.path.join(os.path.realpath(output), "")
+    root, place = os.path.join(os.path.realpath(root_of(word, path)), ""), os.path.join(os.path.realpath(output), "")
     return word != path and place != root and place.startswith(root) and os.path.realpath(path).startswith(place)
 
 
@@ -250,24 +254,6 @@ def _refuse_file_name(output: str) -> None:
     """Raise Usage if an output for many models is called like a single one, and is no folder yet."""
     if extension(output).lower() in ALL and not is_folder(output):
         raise Usage(f"called like a file, but a folder may hold many models; name a folder, or write {output}/", output)
-
-
-def stem_and_ending(path: str) -> tuple[str, str]:
-    """A model's path without its extension, and the extension of what is made of it: `.keras` of a folder."""
-    if os.path.isdir(path):
-        path = path.rstrip(os.sep)
-        return path if os.path.basename(path) not in ("", ".", "..") else os.path.abspath(path), ".keras"
-    return path.removesuffix(extension(path)), extension(path)
-
-
-def _root(word: str, path: str) -> str:
-    """The folder below which the tree is kept: the one that was named, or in which a pattern begins."""
-    if path in (word, word.rstrip(os.sep)):
-        return os.path.dirname(stem_and_ending(path)[0]) or "."
-    if os.path.isdir(word):
-        return word
-    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), word.split(os.sep))
-    return os.sep.join(fixed) or (os.sep if word.startswith(os.sep) else ".")
 
 
 def _refuse_clashes(found: Sequence[tuple[str, Goal]]) -> None:

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from wtool.checkpoint.inputs import expanded
+from wtool.checkpoint.inputs import expanded, inside
 from wtool.checkpoint.layouts.registry import extension
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
+from wtool.checkpoint.zoo_part import ZooPart
 from wtool.errors import Usage, WtoolError
 from wtool.io.places import Target, check_target
 from wtool.run.result_names import named
@@ -56,7 +57,10 @@ def check_evaluate(models: Sequence[str], options: Evaluate) -> list[str]:
         raise Usage("samples of a batch are counted from 1 up")
     check_data(options.data)
     check_names(options)
-    paths = [path for _, path in expanded(models)]
+    part = ZooPart.of(options.shard)
+    if options.ensemble and options.shard is not None:
+        raise Usage("--ensemble takes all of its members, and --shard some of them")
+    paths = [path for word, path in expanded(models) if part.holds(inside(word, path))]
     if len(paths) == 1:
         _check_model(paths[0])
     return paths

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wtool.option import Checked, argument, like, option
+from wtool.run.options import Execution
 from wtool.training.resume_options import Resume
 from wtool.words import Progress
 
@@ -29,6 +30,7 @@ class Evaluate(Checked):
     metrics: Sequence[str] = like(Resume, "metrics")
     imports: Sequence[str] = like(Resume, "imports")
     unsafe: bool = like(Resume, "unsafe")
+    shard: str | None = like(Execution, "shard")
     report: Callable[[Any], None] | None = argument(
         None, "called with the result of each model, in the order of the models."
     )

@@ -14,6 +14,7 @@ from math import prod
 import numpy as np
 
 from wtool.checkpoint.initializers import initializers
+from wtool.checkpoint.inputs import stem_and_ending
 from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.lineage import Record, last_record
 from wtool.checkpoint.masks import recorded_masks
@@ -25,7 +26,6 @@ from wtool.errors import Usage, WtoolError, counted
 from wtool.io.publish import write_whole
 from wtool.run.channel_choice import OPERATION as SHRINK
 from wtool.run.selection import by_role
-from wtool.run.target import stem_and_ending
 from wtool.schema.config import COMPILED
 from wtool.training.fitting import logs
 from wtool.training.lottery import learning_rate, summaries

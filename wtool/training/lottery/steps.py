@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from wtool.checkpoint.inputs import stem_and_ending
 from wtool.ops import transforms
 from wtool.ops.shrink import shrink
-from wtool.run.target import stem_and_ending
 from wtool.training.data.words import paths_of
 from wtool.training.lottery import learning_rate
 from wtool.training.lottery.arms import NONE, REWIND, read_arm
