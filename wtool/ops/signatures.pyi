@@ -44,6 +44,7 @@ def constant(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
 ) -> list[Transformed]:
@@ -72,6 +73,7 @@ def constant(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
 
@@ -107,6 +109,7 @@ def jitter(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
 ) -> list[Transformed]:
@@ -134,6 +137,7 @@ def jitter(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
 
@@ -170,6 +174,7 @@ def neuroplast(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
 ) -> list[Transformed]:
@@ -198,6 +203,7 @@ def neuroplast(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
 
@@ -243,6 +249,7 @@ def prune(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
 ) -> list[Transformed]:
@@ -289,6 +296,7 @@ def prune(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
 
@@ -328,6 +336,7 @@ def randomize(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
 ) -> list[Transformed]:
@@ -355,6 +364,7 @@ def randomize(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
 
@@ -389,6 +399,7 @@ def reshuffle(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
 ) -> list[Transformed]:
@@ -416,6 +427,7 @@ def reshuffle(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
 
@@ -448,6 +460,7 @@ def rewind(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
 ) -> list[Transformed]:
@@ -473,6 +486,7 @@ def rewind(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
 
@@ -511,6 +525,7 @@ def stroke(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
 ) -> list[Transformed]:
@@ -540,6 +555,7 @@ def stroke(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
 
@@ -572,6 +588,7 @@ def align(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
     seed: int | None = None,
@@ -602,6 +619,7 @@ def align(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
         seed (N): Of the random numbers; a fresh one by default.
@@ -823,6 +841,7 @@ def swap(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
 ) -> list[Swapped]:
@@ -852,6 +871,7 @@ def swap(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
 
@@ -888,6 +908,7 @@ def convert(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
 ) -> list[Converted]:
@@ -919,6 +940,7 @@ def convert(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
 
@@ -1067,6 +1089,7 @@ def ema(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
 ) -> list[MovingAverage]:
@@ -1091,6 +1114,7 @@ def ema(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
 
@@ -1124,6 +1148,7 @@ def pack(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
 ) -> list[Packed]:
@@ -1150,6 +1175,7 @@ def pack(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
 
@@ -1182,6 +1208,7 @@ def patch(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
 ) -> list[Patched]:
@@ -1211,6 +1238,7 @@ def patch(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
 
@@ -1247,6 +1275,7 @@ def shrink(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
 ) -> list[Shrunk]:
@@ -1284,6 +1313,7 @@ def shrink(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
 
@@ -1311,6 +1341,7 @@ def evaluate(
     metrics: Sequence[str] = (),
     imports: Sequence[str] = (),
     unsafe: bool = False,
+    shard: str | None = None,
     report: Callable[[Any], None] | None = None,
     progress: Progress | None = None,
 ) -> list[Evaluated]:
@@ -1328,6 +1359,7 @@ def evaluate(
         metrics: Keras's name of a metric, instead of the model's own; repeatable.
         imports: A module that registers custom layers; repeatable.
         unsafe: Load models also if that runs or imports code of theirs.
+        shard: The I-th of N parts of the models alone, for many jobs.
         report: called with the result of each model, in the order of the models.
         progress: called with thousandths of models that are done, and of all, where data tells how many
             batches it has.
