@@ -42,7 +42,7 @@ def quantised(base: Checkpoint) -> Changes:
         Refused: it is no whole model of Keras 3, no layer can be quantised, or weights are not finite.
     """
     config = deepcopy(_config(base))
-    made = kept_model(base, Recipe(base.format, optimizer="drop", unzipped=bool(base.parts))).composition
+    made = kept_model(base, Recipe(base.format, optimizer="drop")).composition
     root, _ = read_architecture(config, base.keras_version)
     found = list(targets(root))
     layers, left = _chosen(base, found)

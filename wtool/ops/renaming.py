@@ -129,7 +129,7 @@ def composed(base: Checkpoint, new: Renamed, edits: Sequence[Edit], others: Sequ
         for group, kept in stored_state(base).items()
     }
     return Composition(
-        "unzipped" if base.parts else "keras",
+        "keras",
         new.config,
         base.keras_version,
         {new.paths[tensor.path]: fresh.get(tensor.path, tensor) for tensor in base.weights},

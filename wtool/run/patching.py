@@ -264,7 +264,7 @@ def composition_of(
     if missing := [path for path in paths if path not in sources]:
         raise Refused(f"damaged: it tells no values of {a_few(missing)}", name)
     return Composition(
-        "unzipped" if base.parts else "keras",
+        "keras",
         own.config,
         own.keras_version,
         {path: sources[path] for path in own.variables},
