@@ -1,4 +1,4 @@
-"""Weights rewound, the learning rate rewound, and fine-tuning, after one-shot pruning; three minutes.
+"""Weights rewound, the learning rate rewound, and fine-tuning, after one-shot pruning; one minute.
 
     python docs/experiments/lottery_rewinding.py FOLDER [--quick] [--latex]
 
