@@ -41,9 +41,16 @@ _FRAMING = re.compile(r"Exception encountered when calling|Graph execution error
 """How lines begin in which Keras and TensorFlow say where something is wrong, and not what."""
 
 
+_ARRAY = re.compile(r"(?<!\[)\[\[[\[\]0-9\s.,+\-einfaTrusFl]*\n[\[\]0-9\s.,+\-einfaTrusFl]*\]")
+"""An array of two or more axes, as NumPy prints its values over several lines."""
+MUCH = 20_000
+"""How much of an error's text is looked at."""
+
+
 def in_short(error: BaseException) -> str:
     """An error in a line: of the many of Keras's, the first that says what is wrong, or the error behind it."""
-    text = _COLOURS.sub("", str(error).strip()).rpartition("Exception encountered: ")[2]
+    text = _COLOURS.sub("", str(error).strip()[:MUCH]).rpartition("Exception encountered: ")[2]
+    text = _ARRAY.sub("[...]", text)  # else the first line is values alone, and the reason stands behind the last
     lines = text.splitlines() or ["no more is said"]
     telling = [line for line in lines if not _FRAMING.match(line)] or lines
     told = " ".join(telling[:2] if telling[0].endswith(":") else telling[:1])

@@ -17,6 +17,8 @@ import wtool
 from tests.models import BLOBS, ZOO
 from wtool.checkpoint import opener
 from wtool.checkpoint.model import Checkpoint
+from wtool.training.checks import check_resume
+from wtool.training.resume_options import Resume
 
 LOST = ["lost.keras", "lost.h5", "entry.keras"]
 MADE = ["fresh.keras", "trained.keras", "trained.h5", "plain.keras", "sgd.keras", *LOST]
@@ -78,6 +80,9 @@ def test_resume_names_the_cause(name: str, made: Path, tmp_path: Path) -> None:
     np.savez(made / "data.npz", x=np.zeros((8, 4), "f4"), y=np.zeros((8, 4), "f4"))
     with pytest.raises(wtool.WtoolError, match=r"Keras 3 (restores no|takes it out)"):
         wtool.resume(made / name, data=str(made / "data.npz"), epochs=1, output=tmp_path / "out.keras")
+    with pytest.raises(wtool.WtoolError, match=r"Keras 3 (restores no|takes it out).*--new-optimizer starts another"):
+        check_resume(str(made / name), Resume(data=str(made / "data.npz"), epochs=1))  # before Keras loads the model
+    check_resume(str(made / name), Resume(data=str(made / "data.npz"), epochs=1, new_optimizer="adam"))
 
 
 def without_slots(target: Path, step: int) -> None:

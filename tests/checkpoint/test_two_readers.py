@@ -221,6 +221,7 @@ def numpy_archive() -> bytes:
 FOREIGN: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "is empty"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", "a Git LFS pointer"),
+    "checkpoints": (b'model_checkpoint_path: "ckpt-3"\n', "TensorFlow's list of the checkpoints"),
     "page": (b"\n<!DOCTYPE html>\n<html><body>Not Found</body></html>\n", "a web page"),
     "error": (b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>', "an XML document"),
     "torch": (archive([Entry(b"archive/data.pkl", b"\x80\x02."), Entry(b"archive/version", b"3")]), "a PyTorch file"),

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 
 from tests import forkserver
@@ -86,3 +87,34 @@ def test_own_words_of_an_operation_are_misuse_too() -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("wtool: ")
     assert done.stderr.count("\n") == 1
+
+
+EMPTY = {
+    "prune MODEL --sparsity .5 -o EMPTY": "the name of the output is empty",
+    "average MODEL MODEL -o EMPTY": "the name of the output is empty",
+    "merge MODEL MODEL --method linear -o EMPTY": "the name of the output is empty",
+    "convert MODEL --to h5 -o EMPTY": "the name of the output is empty",
+    "pack MODEL -o EMPTY": "the name of the output is empty",
+    "diff MODEL MODEL --patch -o EMPTY": "the name of the output is empty",
+    "resume MODEL --data MODEL.npz --epochs 1 -o EMPTY": "the name of the output is empty",
+    "report MODEL -o EMPTY": "the output's name has to end in .html",
+    "plot MODEL -o EMPTY": "the output's name has to end in one of these",
+    "inspect EMPTY": "the name of a model is empty",
+    "diff MODEL EMPTY": "the name of a model is empty",
+    "prune EMPTY --sparsity .5": "the name of a model is empty",
+    "prune MODEL --sparsity .5 --criterion mi --initial EMPTY": "the name of a model is empty",
+}
+
+
+@pytest.mark.parametrize("words", EMPTY)
+def test_a_name_without_letters_is_misuse(words: str, tmp_path: Path) -> None:
+    """A script whose variable is not set gives an empty name: no file must be made of that."""
+    model = tmp_path / "model.keras"
+    model.write_bytes(BLOBS[0].read_bytes())
+    np.savez(f"{model}.npz", x=np.zeros((4, 2), np.float32), y=np.zeros(4))
+    before = sorted(tmp_path.iterdir())
+    given = ["" if word == "EMPTY" else word.replace("MODEL", model.name) for word in words.split()]
+    done = run(*given, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].endswith(EMPTY[words])
+    assert sorted(tmp_path.iterdir()) == before

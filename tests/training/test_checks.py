@@ -147,6 +147,30 @@ def test_words_that_do_not_go_together_cost_no_import(words: str, told: str, fol
     assert not (folder / "run").exists()
 
 
+CALLS = {
+    "wtool.evaluate('init.keras', data='missing.npz')": "missing.npz: no such file or folder",
+    "wtool.evaluate('init.keras', data='d.npz', loss='mean_sqared_error')": "no loss 'mean_sqared_error'",
+    "wtool.resume('nothing.keras', data='d.npz', epochs=1)": "nothing.keras: No such file",
+    "wtool.resume('init.keras', data='d.npz', epochs=0)": "counted from 1 up",
+    "wtool.recalibrate('init.keras', data='missing.npz')": "missing.npz: no such file or folder",
+    "wtool.soup(['init.keras'], data='missing.npz')": "missing.npz: no such file or folder",
+    "wtool.lottery('init.keras', data='missing.npz', epochs=1, out='run')": "missing.npz: no such file or folder",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_arguments_of_functions_that_do_not_go_together_cost_no_import(call: str, folder: Path) -> None:
+    program = (
+        f"import sys, wtool\ntry:\n    {call}\nexcept wtool.WtoolError as error:\n    print(error)\n"
+        "print(sorted({'keras', 'tensorflow'} & set(sys.modules)))\n"
+    )
+    argv = forkserver.python("-c", program)
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
+    told, imported = done.stdout.splitlines()
+    assert CALLS[call] in told
+    assert imported == "[]"
+
+
 @pytest.mark.parametrize(
     ("model", "output", "expected"),
     [

@@ -50,7 +50,10 @@ def models_of(word: str, foreign: bool = False) -> list[str]:
     Raises:
         WtoolError: a folder or pattern has no model.
         Refused: a folder is a model of a kind that wtool does not read.
+        Usage: the word is an empty text.
     """
+    if not word:
+        raise Usage("the name of a model is empty")
     if word == "-" or os.path.isfile(word):
         return [word]
     if os.path.isdir(word):

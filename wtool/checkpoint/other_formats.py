@@ -49,6 +49,11 @@ KINDS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
         "a Git LFS pointer that stands for a model; fetch the model itself with git lfs pull",
     ),
     (_is_page, "a web page, not a model: the download needs another address, or a log-in"),
+    (
+        _starts(b"model_checkpoint_path:"),
+        "TensorFlow's list of the checkpoints in its folder; wtool convert takes one of them by the name of its .index "
+        "file, and the architecture with --architecture",
+    ),
     (_starts(b"<?xml"), "an XML document, not a model; file stores answer so when a download fails"),
     (_starts(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."), PYTORCH),
     (_starts(b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), PICKLE),

@@ -30,7 +30,8 @@ from wtool.version import __version__
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:
-    """Offline transforms of saved Keras models: .keras, .h5, .weights.h5 and .weights.json files.
+    """Offline transforms of saved Keras models: .keras, .h5, .weights.h5, .weights.json and
+    .safetensors files.
 
     Models come out on standard output with `-o -` and in on standard input as `-`. Data goes to standard output, words
     to standard error.

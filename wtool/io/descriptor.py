@@ -7,7 +7,7 @@ import re
 import sys
 from typing import BinaryIO
 
-from wtool.errors import WtoolError
+from wtool.errors import Usage, WtoolError
 from wtool.io.system import READ
 
 
@@ -20,9 +20,12 @@ def descriptor_of(path: str, what: str = "model") -> int:
 
     Raises:
         WtoolError: the file is missing or unreadable, or standard input is closed or a terminal.
+        Usage: the path is an empty text.
     """
     if path == "-":
         return _spooled(getattr(sys.stdin, "buffer", None), what)
+    if not path:
+        raise Usage(f"the name of a {what} is empty")
     try:
         return os.open(path, READ)
     except (OSError, ValueError) as error:

@@ -1,7 +1,7 @@
 """Training, evaluation and recalibration of models, as functions of files: made of their dataclasses.
 
 `wtool/ops/signatures.pyi` has their signatures for type checkers and editors; `make docs` writes it. Keras and
-NumPy are imported when a function is called.
+NumPy are imported when a function is called, Keras after the checks of arguments that need none.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ WHOLE_MODEL = First("model", Path, "a `.keras` or whole-model `.h5` file, or `-`
 
 def _resume(model: Path, given: Mapping[str, Any]) -> Resumed:
     options = Resume(**given)
+    from wtool.training.checks import check_resume
+
+    check_resume(os.fspath(model), options)
     from wtool.training.resume import resume
 
     return resume(os.fspath(model), options)
@@ -34,6 +37,9 @@ def _resume(model: Path, given: Mapping[str, Any]) -> Resumed:
 def _evaluate(models: Models, given: Mapping[str, Any]) -> list[Evaluated]:
     options = Evaluate(**given)
     from wtool.run.batch import words_of
+    from wtool.training.checks import check_evaluate
+
+    check_evaluate(words_of(models), options)
     from wtool.training.evaluate import evaluate
 
     return evaluate(words_of(models), options)

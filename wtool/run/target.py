@@ -84,9 +84,14 @@ def goal_of(
         folder: whether the output is a folder, where other words tell that.
         force: whether a file that is there may be replaced.
         dry_run: nothing is written.
+
+    Raises:
+        Usage: the output is an empty text.
     """
     if output is None:
         return Goal(default, root, False, force, dry_run)
+    if not output:
+        raise Usage("the name of the output is empty")
     if is_folder(output) if folder is None else folder:
         return Goal(os.path.join(output, inside), output, True, force, dry_run)
     return Goal(output, None, False, force, dry_run)

@@ -15,6 +15,7 @@ from wtool.checkpoint.inputs import expanded, inside
 from wtool.checkpoint.layouts.registry import extension
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
+from wtool.checkpoint.optimizer.lost import lost_optimizer
 from wtool.checkpoint.zoo_part import ZooPart
 from wtool.errors import Usage, WtoolError
 from wtool.io.places import Target, check_target
@@ -93,7 +94,7 @@ def check_resume(model: str, options: Resume) -> Goal:
     _check_callbacks(options)
     check_validation(options.data, options.validation_data, options.validation_split)
     check_names(options)
-    kind = _check_model(model)
+    kind = _check_model(model, needs_optimizer=not options.new_optimizer)
     _check_reports(options)
     output = options.output
     goal = goal_beside(model, None if output is None else os.fspath(output), OPERATION)
@@ -124,13 +125,29 @@ def check_validation(data: Any, other: Any, share: float | None) -> None:
     check_data(other)
 
 
-def _check_model(path: str) -> str:
+def _check_model(path: str, needs_optimizer: bool = False) -> str:
     """Returns the format of a model; that of standard input, which can be read only once, is not looked at."""
     if path == "-":
         return "keras"
     with open_checkpoint(path) as checkpoint:
         refuse_weights_only(checkpoint)
+        if needs_optimizer:
+            refuse_lost(lost_optimizer(checkpoint), path)
         return checkpoint.format
+
+
+def refuse_lost(lost: str, model: str) -> None:
+    """Refuse a model whose optimizer cannot go on where it was.
+
+    Args:
+        lost: what became of the optimizer's state; empty where nothing is lost.
+        model: path.
+
+    Raises:
+        WtoolError: something is lost.
+    """
+    if lost:
+        raise WtoolError(f"{lost}; --new-optimizer starts another", model)
 
 
 def _check_callbacks(options: Resume) -> None:

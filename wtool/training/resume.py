@@ -12,7 +12,7 @@ from wtool.io.private import remove_abandoned_folders
 from wtool.run.batch import fresh_seed
 from wtool.run.target import make_ready
 from wtool.training.callback_words import EPOCH_ENDS
-from wtool.training.checks import check_resume
+from wtool.training.checks import check_resume, refuse_lost
 from wtool.training.data import fingerprints
 from wtool.training.data.words import class_weights, paths_of
 from wtool.training.fitting import masks
@@ -43,8 +43,8 @@ def resume(model: str, options: Resume) -> Resumed:
     import_all(options.imports)
     try:
         loaded = load(model, options.unsafe)
-        if loaded.lost and not options.new_optimizer:
-            raise WtoolError(f"{loaded.lost}; --new-optimizer starts another")
+        if not options.new_optimizer:
+            refuse_lost(loaded.lost, model)
         plan = _plan(loaded, options)
         found = [] if options.force else list(left_behind(plan, target, options.checkpoints))
         done = next((each for each in found if each.path == target and (each.ended or each.at == plan.end)), None)
