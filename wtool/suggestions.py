@@ -17,7 +17,7 @@ def any_of(words: Iterable[str]) -> str:
 
 def meant(word: str, known: Iterable[str]) -> str:
     """Returns the end of a sentence that suggests the known words nearest to a word; empty where none is near."""
-    return any_of(_near(word, known, 3))
+    return any_of(nearest(word, known, 3))
 
 
 def meant_paths(pattern: str, paths: Sequence[str], command: str) -> str:
@@ -36,12 +36,13 @@ def meant_paths(pattern: str, paths: Sequence[str], command: str) -> str:
     found = next((each for each in wider if any(fnmatchcase(path, each) for path in paths)), None)
     if found is None:
         found = next((path for path in paths if any(fnmatchcase(path.lower(), each) for each in wider)), None)
-    near = [found] if found is not None else _near(pattern, paths, 1)
+    near = [found] if found is not None else nearest(pattern, paths, 1)
     told = any_of(f"{each[:LONG]!r}" for each in near)
     return f"{told}{' ' if told else '; '}see `{command}`"
 
 
-def _near(word: str, known: Iterable[str], most: int) -> list[str]:
+def nearest(word: str, known: Iterable[str], most: int) -> list[str]:
+    """Returns at most so many of the known words that are spelt almost like a word, the nearest one first."""
     from difflib import get_close_matches  # slow to import, and seldom needed
 
     short = [each for each in known if len(each) <= LONG][:MANY]

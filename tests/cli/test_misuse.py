@@ -29,6 +29,7 @@ MISUSES = {
     "--xyzzy": "no such option: --xyzzy; see `wtool --help`",
     "prune": "missing argument 'MODEL...'; see `wtool prune --help`",
     "prune a.keras --sparsty .5": "no such option: --sparsty; did you mean --sparsity? see `wtool prune --help`",
+    "prune a.keras --bogus": "no such option: --bogus; see `wtool prune --help`",
     "prune a.keras --sparsity": "option '--sparsity' requires an argument; see `wtool prune --help`",
     "prune a.keras --sparsity x": "invalid value for '--sparsity': 'x' is not a valid float; see `wtool prune --help`",
     "plot a.keras": "missing option '-o' / '--output'; see `wtool plot --help`",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from wtool.cli.commands import COMMANDS
-from wtool.suggestions import any_of
+from wtool.suggestions import any_of, nearest
 
 
 def told(error: click.ClickException, words: Sequence[str]) -> str:
@@ -18,7 +18,9 @@ def told(error: click.ClickException, words: Sequence[str]) -> str:
         words: of the user, which tell the command where the error does not.
     """
     if isinstance(error, click.NoSuchOption):
-        text = f"no such option: {error.option_name}{any_of(error.possibilities or ())}"
+        known = [each.removeprefix("--") for each in error.possibilities or ()]  # two dashes alone make none alike
+        near = nearest(error.option_name.removeprefix("--"), known, 3)
+        text = f"no such option: {error.option_name}{any_of(f'--{each}' for each in near)}"
     else:
         text = " ".join(error.format_message().split()).rstrip(".")
         text = text[:1].lower() + text[1:]
