@@ -94,7 +94,7 @@ docs: $(VENV)/.dev  ## write the tables of docs/reference/ and the signatures fo
 plots: $(VENV)/.full  ## draw the plots of docs/reference/
 	$(PY) docs/plots.py
 
-experiments: $(VENV)/.full  ## run all of docs/experiments, and say how long each took
+experiments: $(VENV)/.experiments  ## run all of docs/experiments, and say how long each took
 	$(PY) -m tests.experiments.run build/experiments
 
 fixtures: $(VENV)/.full  ## train the models of fixtures/ again
@@ -130,5 +130,9 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml
 $(VENV)/.full: $(VENV)/.made pyproject.toml
 	$(call install,.[train$(comma)plot$(comma)readers$(comma)dev])
 	@touch $(VENV)/.base $(VENV)/.dev $@
+
+$(VENV)/.experiments: $(VENV)/.full
+	$(call install,.[experiments])
+	@touch $@
 
 FORCE:

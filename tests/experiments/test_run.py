@@ -50,7 +50,7 @@ def test_make_experiments_leaves_none_out() -> None:
     assert {"averaging", "overfitting", "lottery_curves"} <= {path.stem for path in SCRIPTS}
     makefile = (FOLDER.parents[1] / "Makefile").read_text()
     assert re.search(
-        r"^experiments: \$\(VENV\)/\.full  ## .*\n\t\$\(PY\) -m tests\.experiments\.run \S+$", makefile, re.M
+        r"^experiments: \$\(VENV\)/\.experiments  ## .*\n\t\$\(PY\) -m tests\.experiments\.run \S+$", makefile, re.M
     )
 
 
