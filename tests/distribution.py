@@ -37,14 +37,23 @@ def build(folder: Path, repository: str = "") -> tuple[Path, Path]:
 
 
 def pythons() -> list[Path]:
-    """Returns the program of each Python on this machine that wtool admits, one for each version."""
+    """Returns the program of each Python on this machine that wtool admits, one for each version.
+
+    Those that pyenv keeps are found as well; its programs of the same name on the PATH only run where it is told to.
+    """
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    folders = [*sorted(pyenv.glob("versions/*/bin")), *map(Path, os.environ.get("PATH", "").split(os.pathsep))]
     found: dict[int, Path] = {sys.version_info.minor: Path(sys.executable)}
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
-        for path in sorted(Path(folder).glob("python3.*")):
-            minor = re.fullmatch(r"python3\.(\d+)", path.name)
-            if minor and int(minor[1]) >= OLDEST:
-                found.setdefault(int(minor[1]), path)
+    for path in [path for folder in folders for path in sorted(folder.glob("python3.*"))]:
+        minor = re.fullmatch(r"python3\.(\d+)", path.name)
+        if minor and int(minor[1]) >= OLDEST and int(minor[1]) not in found and _makes_environments(path):
+            found[int(minor[1])] = path
     return [found[minor] for minor in sorted(found)]
+
+
+def _makes_environments(python: Path) -> bool:
+    done = subprocess.run([python, "-c", "import ensurepip, venv"], capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def bare_environment(python: Path, wheel: Path, folder: Path) -> Path:
@@ -100,8 +109,9 @@ def main(folder: Path) -> None:
     folder = folder.resolve()
     _, wheel = build(folder)
     for python in pythons():
+        print(python, flush=True)
         told = try_installed(bare_environment(python, wheel, folder / python.name), folder)
-        print(f"{python}: {told.splitlines()[-1]}")
+        print(told.splitlines()[-1])
         for result in ("average.keras", "pruned.keras", "report.html"):
             (folder / result).unlink()
 
