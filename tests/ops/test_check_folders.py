@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 
 import h5py
 import pytest
-from click.testing import CliRunner, Result
 
+from tests import forkserver
 from tests.models import BLOBS, HOSTILE, ZOO
 from wtool.checkpoint.recognising import may_be_model, mentions
-from wtool.cli import cli
 
 SHARDS = ("sharded.weights.json", "sharded_00000.weights.h5", "sharded_00001.weights.h5")
 PLACES = (
@@ -34,8 +34,9 @@ PLACES = (
 """Where a file may lie in a folder, and what it may be called."""
 
 
-def run(*words: object) -> Result:
-    return CliRunner().invoke(cli, ["check", *map(str, words)], standalone_mode=False)
+def run(*words: object) -> subprocess.CompletedProcess[str]:
+    command = forkserver.wtool("check", *map(str, words))
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def running(path: Path, suffix: str) -> None:
@@ -70,8 +71,8 @@ def test_nothing_hides_a_model_that_runs_code(suffix: str, place: str, tmp_path:
     running(path, suffix)
     done = run(tmp_path)
     assert f"{path}: runs: " in done.stdout
-    assert done.return_value == 1
-    assert run(tmp_path / "*", "-q", "--json").return_value == (not path.relative_to(tmp_path).parts[0].startswith("."))
+    assert done.returncode == 1
+    assert run(tmp_path / "*", "-q", "--json").returncode == (not path.relative_to(tmp_path).parts[0].startswith("."))
 
 
 @pytest.mark.parametrize("of", ["model.h5", "sharded_00000.weights.h5"])
@@ -124,7 +125,7 @@ def test_links_are_told_and_not_followed(tmp_path: Path) -> None:
     shutil.copy(HOSTILE / "exec_lambda_marshal.keras", outside / "bad.keras")
     shutil.copy(BLOBS[0], folder / "good.keras")
     (folder / "inside.keras").symlink_to("good.keras")
-    assert run(folder).return_value == 0
+    assert run(folder).returncode == 0
     (folder / "out.keras").symlink_to(outside / "bad.keras")
     (folder / "folder").symlink_to(outside)
     (folder / "dangling.h5").symlink_to("nowhere")
@@ -138,7 +139,7 @@ def test_links_are_told_and_not_followed(tmp_path: Path) -> None:
         "dangling.h5": "reaches",
         "pipe.h5": "note",
     }
-    assert done.return_value == 1
+    assert done.returncode == 1
 
 
 def test_saved_models_run(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ def test_formats_and_versions_are_no_difference(path: Path, tmp_path: Path) -> N
 
 def told(found: Diff) -> dict[str, Any]:
     """What differs, by the name of the attribute."""
-    parts = {name: getattr(found, name) for name in Diff.__dataclass_fields__ if name not in ("models", "notes")}
+    names = [each.name for each in fields(Diff)]
+    parts = {name: getattr(found, name) for name in names if name not in ("models", "notes")}
     for name in ("tensors", "slots"):
         parts[name] = tuple(each.path for each in parts[name] if each.is_different)
     return {name: part for name, part in parts.items() if part}

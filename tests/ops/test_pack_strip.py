@@ -23,8 +23,9 @@ FILES = ("tree.h5", "tree.keras", "chain.keras")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns a folder with models that tfmot wrapped, and the truth of each in an `.npz`."""
     folder = tmp_path_factory.mktemp("tfmot")
+    safely: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # since Python 3.10.12 and 3.11.4
     with tarfile.open(FIXTURES / "tfmot.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **safely)
     return folder
 
 

@@ -220,7 +220,10 @@ TWO_FORMATS = [
 
 def next_values(name: str, values: Array) -> Array:
     """Other values that depend on the old ones alone, and not on what a file calls its arrays."""
-    return (values.view(f"u{values.dtype.itemsize}") ^ 1).view(values.dtype) if values.dtype.kind == "f" else values
+    if values.dtype.kind != "f":
+        return values
+    bits = values.view(f"u{values.dtype.itemsize}")
+    return (bits ^ bits.dtype.type(1)).view(values.dtype)
 
 
 @pytest.mark.parametrize(("one", "other"), TWO_FORMATS, ids=lambda path: f"{path.parent.name}-{path.name}")
