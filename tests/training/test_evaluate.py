@@ -88,6 +88,7 @@ def test_the_command(blobs: Path, tmp_path: Path) -> None:
     assert [list(row) for row in rows] == [["model", "metrics"], ["model", "error"], ["model", "metrics"]]
     assert done.stderr.splitlines() == [
         "wtool: missing.keras: No such file or directory",
+        "wtool: 2 of 3 models evaluated; 1 failed",
         "wtool: no ensemble: it needs all of its members",
     ]
 

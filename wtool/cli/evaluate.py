@@ -9,8 +9,8 @@ import click
 from wtool.cli import options
 from wtool.cli.console import progress_bar, quiet_import, say, say_passed_by
 from wtool.cli.json_lines import print_json
-from wtool.cli.summary import Summary
 from wtool.cli.tables import lined_up, print_table
+from wtool.errors import counted
 from wtool.training.evaluate_options import Evaluate, Evaluated
 
 if TYPE_CHECKING:
@@ -30,35 +30,35 @@ def command(models: tuple[str, ...], as_json: bool, **chosen: Any) -> int:
     """
     from wtool.training.checks import check_evaluate
 
-    check_evaluate(models, Evaluate(**chosen))
+    several = len(check_evaluate(models, Evaluate(**chosen))) > 1
     with quiet_import():
         from wtool.run.batch import SomeFailed
         from wtool.training.evaluate import evaluate
     done: list[Evaluated] = []
-    summary = Summary()
 
     def report(result: Evaluated | Failed) -> None:
-        summary.add(result)
-        if isinstance(result, Evaluated):
+        if not isinstance(result, Evaluated):
             if as_json:
-                print_json(result)
-            else:
-                done.append(result)
+                print_json({"model": result.model, "error": result.error.message})
+            if several:  # the error of a single model ends the command
+                say(str(result.error))
         elif as_json:
-            print_json({"model": result.model, "error": result.error.message})
+            print_json(result)
+        else:
+            done.append(result)
 
     status = 0
     try:
         with progress_bar("evaluating", False, "thousandths") as progress:
             evaluate(models, Evaluate(report=report, progress=progress, **chosen))
-    except SomeFailed:
+    except SomeFailed as some:
+        failed = sum(not isinstance(each, Evaluated) for each in some.results)
+        say(f"{len(some.results) - failed:,} of {counted(len(some.results), 'model')} evaluated; {failed:,} failed")
         if chosen["ensemble"]:
             say("no ensemble: it needs all of its members")
         status = 1
     finally:
         _show(done)
-        if summary.failed and summary.models > 1:
-            summary.say()
     if not as_json:
         say_passed_by(models)
     return status
