@@ -35,7 +35,7 @@ class Converted:
     notes: tuple[str, ...] = ()
     verified: str | None = None
 
-    TOLD: ClassVar = ("outcome",)
+    TOLD: ClassVar[tuple[str, ...]] = ("outcome",)
 
     @property
     def outcome(self) -> Literal["converted", "skipped", "nothing"]:

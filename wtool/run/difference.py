@@ -80,7 +80,7 @@ class TensorDifference:
     values: ValueDifference | None
     is_dtype_forced: bool = False
 
-    TOLD: ClassVar = ("is_different",)
+    TOLD: ClassVar[tuple[str, ...]] = ("is_different",)
 
     @property
     def is_different(self) -> bool:
@@ -124,7 +124,7 @@ class Diff:
     training: tuple[SettingDifference, ...] = ()
     notes: tuple[str, ...] = ()
 
-    TOLD: ClassVar = ("equal",)
+    TOLD: ClassVar[tuple[str, ...]] = ("equal",)
 
     @property
     def equal(self) -> bool:
