@@ -170,6 +170,9 @@ SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 ENVIRONMENT = {"COLUMNS": "100", "TERM": "dumb", "LC_ALL": "C.UTF-8", "TF_CPP_MIN_LOG_LEVEL": "3"}
 CODE = Path(wtool.__file__).resolve().parent.parent
+TIME = re.compile(r" written in [0-9.]+ s\b")
+"""How long a batch took."""
+
 WARNING = re.compile(r"^\S+\.py:\d+: (\w*Warning: .*)\n(?:  .*\n)?", re.MULTILINE)
 DRAFT = re.compile(r"(\.wtool-)[0-9a-f]{16}")
 EXAMPLES = 3
@@ -387,7 +390,7 @@ def _shown(output: bytes, replaced: dict[str, str]) -> str:
         return f"<{len(output)} bytes, SHA-256 {hashlib.sha256(output).hexdigest()}>"
     for path, word in replaced.items():
         text = text.replace(path, word)
-    return DRAFT.sub(r"\1<random>", WARNING.sub(r"<code>: \1\n", text))
+    return TIME.sub(" written in <time>", DRAFT.sub(r"\1<random>", WARNING.sub(r"<code>: \1\n", text)))
 
 
 def _stamps(folder: Path) -> dict[str, tuple[int, int, int]]:
