@@ -33,7 +33,7 @@ NOT_DONE = {
     "merge": ("no tensor holds numbers",),
     "pack": ("safetensors files hold plain arrays",),
     "patch": ("fits: there are none",),
-    "convert": ("holds weights alone", "cannot be converted", "has no place", "--like MODEL"),
+    "convert": ("holds weights alone", "cannot be converted", "has no place", "like=MODEL"),
 }
 """Words of refusals of files with nothing wrong in them."""
 
