@@ -44,6 +44,9 @@ NAMELESS = getattr(os, "O_TMPFILE", 0)
 MOVES_OPEN_FILES = os.name != "nt"
 """Whether a file can be renamed and removed while it is open."""
 
+ACCESS_LIST = "system.posix_acl_access"
+"""Extended attribute in which Linux keeps the access list of a file."""
+
 _COPY_AT_ONCE = 1 << 30
 """Bytes that the kernel copies in one call."""
 
@@ -178,9 +181,6 @@ def be_as(file: int, path: str, old: os.stat_result) -> None:
     permit(file, mode)
     with contextlib.suppress(OSError, AttributeError):  # most files have no list
         os.setxattr(file, ACCESS_LIST, os.getxattr(path, ACCESS_LIST, follow_symlinks=False))
-
-
-ACCESS_LIST = "system.posix_acl_access"
 
 
 def permit(file: int, mode: int) -> None:
