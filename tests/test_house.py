@@ -108,6 +108,9 @@ def test_what_a_room_may_know(path: Path) -> None:
     if own == "cli":
         assert "numpy" not in everywhere
         assert not early & {"numpy", "h5py", "rich"}
+    if not module_of(path).startswith("wtool.io.remote."):
+        assert "fsspec" not in libraries
+    assert not early & {"distributed", "fsspec", "pyarrow", "yaml"}
     if module_of(path) not in LIBRARY_OF_HDF5:
         assert "h5py" not in everywhere
 
