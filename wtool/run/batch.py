@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from wtool.checkpoint.inputs import refuse_two_streams, stem_and_ending
 from wtool.checkpoint.opener import Opener, open_checkpoint
@@ -24,6 +24,7 @@ from wtool.transforms.change import Transform
 from wtool.words import Models, Path
 
 Made = TypeVar("Made")
+Result = TypeVar("Result", covariant=True)
 
 SEEDS = 1 << 32
 
@@ -116,20 +117,27 @@ def transform_all(operation: Transform, models: Models, initial: Path | None, op
     return do_all(tasks_of(planner, words, operation.name, options, like, first), options)
 
 
-def do_all(tasks: Sequence[Task[Made]], options: Execution) -> list[Made]:
+class Work(Protocol[Result]):
+    """What is done to one model; a value that can be sent to another process."""
+
+    @property
+    def model(self) -> str:
+        """Path, or `-` for standard input."""
+
+    def run(self, opener: Opener, progress: Progress | None = None) -> Result:
+        """Do the work; what is wrong with the model is raised."""
+
+
+def do_all(tasks: Sequence[Work[Made]], options: Execution) -> list[Made]:
     """Do tasks, each of one model, and report on each.
 
     Raises:
         SomeFailed: after all others were done, or at once with `fail_fast`; of a single model, the error itself.
     """
     report = options.report or _ignore
-    meter = Meter(options.progress, [_size(task.model) for task in tasks])
     alone = len(tasks) == 1
-    workers = min(options.jobs, len(tasks))
     results: list[Made | Failed] = []
-    with ExitStack() as stack:
-        work = partial(in_processes, workers, died=_died, stack=stack) if workers > 1 else in_turn
-        done: Iterator[Made | Failed] = work(tasks, _done, meter)
+    with closing(results_of(tasks, options)) as done:
         for result in done:
             results.append(result)
             report(result)
@@ -140,6 +148,18 @@ def do_all(tasks: Sequence[Task[Made]], options: Execution) -> list[Made]:
     if any(isinstance(each, Failed) for each in results):
         raise SomeFailed(results)
     return [each for each in results if not isinstance(each, Failed)]
+
+
+def results_of(tasks: Sequence[Work[Made]], options: Execution) -> Generator[Made | Failed, None, None]:
+    """Do tasks, each of one model; yields their results in the order of the tasks, and keeps none of them.
+
+    The caller closes the generator, which stops the processes that still work.
+    """
+    meter = Meter(options.progress, [_size(task.model) for task in tasks])
+    workers = min(options.jobs, len(tasks))
+    with ExitStack() as stack:
+        work = partial(in_processes, workers, died=_died, stack=stack) if workers > 1 else in_turn
+        yield from work(tasks, _done, meter)
 
 
 def _ignore(result: Any) -> None:
@@ -184,7 +204,7 @@ def _size(path: str) -> int:
         return 1  # standard input; of a file that is not there, opening it says why
 
 
-def _done(task: Task[Made], opener: Opener, progress: Progress | None) -> Made | Failed:
+def _done(task: Work[Made], opener: Opener, progress: Progress | None) -> Made | Failed:
     """The task's result; whatever is wrong with its model is one."""
     try:
         return task.run(opener, progress)
@@ -192,7 +212,7 @@ def _done(task: Task[Made], opener: Opener, progress: Progress | None) -> Made |
         return Failed(task.model, explained(error).about(task.model))
 
 
-def _died(task: Task[Any], exitcode: int | None) -> Failed:
+def _died(task: Work[Any], exitcode: int | None) -> Failed:
     """The result of a task whose process died."""
     text = f"the process that worked on it died (exit code {exitcode}); no half result stays"
     return Failed(task.model, WtoolError(text, task.model))
