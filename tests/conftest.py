@@ -14,6 +14,7 @@ import pytest
 
 from tests import forkserver
 from tests.parts import part_of
+from tests.remote.fixtures import _hub, _s3, _web, alone, hub, memory, s3, web  # noqa: F401 - fixtures of all tests
 from wtool.argument_names import write_for_command_line
 
 hypothesis.settings.register_profile(

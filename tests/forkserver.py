@@ -29,12 +29,14 @@ import sys
 import tempfile
 import threading
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 PLAIN = ("wtool.cli", "rich.progress", "h5py", "isal.igzip_lib", "blake3", "ml_dtypes", "wtool.ops.check")
 TRAINING = ("tensorflow", "keras", "wtool.layers", "wtool.training.resume", "wtool.callbacks")
 READERS = ("tensorflow", "keras", "tf_keras")
+REMOTE = tuple(name for name in ("fsspec", "s3fs") if find_spec(name))
 COMMANDS = ("average", "check", "inspect", "rewind", "swap", "transforming")
 QUIET = {
     "KERAS_BACKEND": "tensorflow",
@@ -44,9 +46,12 @@ QUIET = {
 }
 
 
-def wtool(*words: object, training: bool = False) -> list[str]:
-    """Returns the words that run wtool. With `training`, TensorFlow and Keras have been imported."""
-    return [str(folder(training) / "wtool"), *map(str, words)]
+def wtool(*words: object, training: bool = False, remote: bool = False) -> list[str]:
+    """Returns the words that run wtool.
+
+    With `training`, TensorFlow and Keras have been imported; with `remote`, what S3 takes.
+    """
+    return [str(folder(training, remote) / "wtool"), *map(str, words)]
 
 
 def python(*words: object, training: bool = False, readers: bool = False) -> list[str]:
@@ -58,9 +63,9 @@ def python(*words: object, training: bool = False, readers: bool = False) -> lis
     return [str(made / "python"), *map(str, words)]
 
 
-def folder(training: bool = False) -> Path:
+def folder(training: bool = False, remote: bool = False) -> Path:
     """Returns a folder, for the front of PATH, with the programs `wtool` and `python`."""
-    return _ready(TRAINING if training else ())
+    return _ready(TRAINING if training else REMOTE if remote else ())
 
 
 def begin(imports: tuple[str, ...]) -> None:

@@ -1,0 +1,1 @@
+"""Stores on this machine, and every command against them."""
