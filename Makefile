@@ -18,7 +18,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 VENV_OK := $(shell [ "$$(cat $(VENV)/.made 2>/dev/null)" = "$(CURDIR)" ] && [ ! -e $(VENV)/.installing ] \
 	&& $(PY) -c 'import pip' 2>/dev/null && echo yes)
 
-.PHONY: help demo install lint format check test bench fuzz mutants matrix applications packages wheels lowest docs plots experiments fixtures clean FORCE
+.PHONY: help demo install lint format check test bench mergekit fuzz mutants matrix applications packages wheels lowest docs plots experiments fixtures clean FORCE
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -50,9 +50,14 @@ check: lint  ## lint, types, and an eighth of the tests that need no TensorFlow:
 test: $(VENV)/.full  ## the test suite, of each test a quarter of its cases; PART=1/1 runs all
 	@$(BIN)/pytest $(PARALLEL) --part $(PART)
 
-bench: $(VENV)/.full  ## time wtool against cat, Keras and mergekit; writes docs/bench.md
+bench: $(VENV)/.full  ## time wtool against its work and Keras: 15 minutes; WRITE=1 writes docs/bench.md, ONLY=zoo a part
 	$(PY) tests/bench/make_models.py build/bench
-	$(PY) tests/bench/run.py build/bench
+	$(PY) tests/bench/run.py build/bench $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
+
+mergekit: $(VENV)/.full  ## install mergekit into an environment of its own, and run the parts of make bench that have it
+	[ -x build/mergekit/bin/python ] || $(PY) -m venv build/mergekit
+	build/mergekit/bin/python -m pip install --quiet mergekit
+	MERGEKIT_PYTHON=$(CURDIR)/build/mergekit/bin/python $(MAKE) bench ONLY=$(or $(ONLY),averages$(comma)merges)
 
 fuzz: $(VENV)/.full  ## 100,000 hostile files against second readers; writes docs/fuzz.md
 	$(PY) -m tests.fuzz 100000

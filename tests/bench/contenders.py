@@ -26,9 +26,16 @@ class Contender:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: wall-clock seconds, and the peak resident memory of the process (or of its largest child) in MB."""
+    """One run.
+
+    Attributes:
+        seconds: from the start to the exit.
+        processor: seconds of all processors together.
+        peak_mb: peak resident memory of the process, or of its largest child.
+    """
 
     seconds: float
+    processor: float
     peak_mb: float
 
 
@@ -51,7 +58,7 @@ def measure(contender: Contender, log_file: Path) -> Run:
             words = log.read().decode(errors="replace")
             raise SystemExit(f"{contender.name} failed ({process.returncode}):\n{words[-4000:]}")
     unit = 1 if sys.platform == "darwin" else 1024
-    return Run(seconds, usage.ru_maxrss * unit / 1e6)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 1e6)
 
 
 def floor(inputs: Sequence[Path], out: Path) -> Contender:
@@ -94,6 +101,12 @@ def wtool_on(command: Sequence[str], words: Sequence[str], models: Path, out: Pa
     )
 
 
+def wtool_on_all(command: Sequence[str], words: Sequence[str], models: Sequence[Path], out: Path) -> Contender:
+    """A transform of the models that are named, into a folder."""
+    argv = [*command, *words, *map(str, models), "-q", "-o", f"{out}/"]
+    return Contender(f"wtool {' '.join(words)} of {len(models)}", argv, lambda: remove(out))
+
+
 def keras_prune(models: Sequence[Path], sparsity: str, out: Path, seconds: Path) -> Contender:
     argv = [sys.executable, str(HERE / "keras_prune.py"), sparsity, str(out), str(seconds), *map(str, models)]
     return Contender("Keras loop", argv, lambda: remove(out))
@@ -121,8 +134,14 @@ def wtool_help(command: Sequence[str]) -> Contender:
     return Contender("wtool --help", [*command, "--help"])
 
 
-def click_import() -> Contender:
-    return Contender("import click", [sys.executable, "-c", "import click"])
+def imports(module: str) -> Contender:
+    return Contender(f"import {module}", [sys.executable, "-c", f"import {module}"])
+
+
+def work(models: Sequence[Path], out: Path, seconds: Path, operation: str, smoke: bool) -> Contender:
+    """The work that nothing which does an operation can avoid, part by part."""
+    words = [operation, str(out), str(seconds), *map(str, models), *(["--smoke"] if smoke else [])]
+    return Contender(f"work of {operation}", [sys.executable, str(HERE / "work.py"), *words], lambda: remove(out))
 
 
 def remove(path: Path) -> None:
