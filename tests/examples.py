@@ -27,6 +27,7 @@ EXAMPLES = {
     "convert": "wtool convert old.h5 -o new.keras",
     "diff": "wtool diff a.keras pruned.keras --stat",
     "help": "wtool help help",
+    "history": "wtool history pruned.keras --verify",
     "inspect": "wtool inspect a.keras",
     "jitter": "wtool jitter pruned.keras --initial init.keras --seed 1 -o jittered.keras",
     "merge": "wtool merge a.keras b.keras --method linear -o merged.keras",

@@ -31,6 +31,7 @@ OPERATIONS: dict[str, Any] = {
     "inspect": lambda path, out: wtool.inspect(path),
     "cost": lambda path, out: wtool.cost(path),
     "check": lambda path, out: wtool.check(path),
+    "history": lambda path, out: wtool.history(path, verify=True),
     "report": lambda path, out: wtool.report(path, output=out.with_name("report.html"), against=path),
     "diff": lambda path, out: wtool.diff(path, path),
     "diff, another": lambda path, out: wtool.diff(FOLDER / HARMLESS[0], path),

@@ -96,6 +96,7 @@ RESULTS: dict[str, Any] = {
     "diff-patch": wtool.PatchMade,
     "ema": wtool.MovingAverage,
     "evaluate": wtool.Evaluated,
+    "history": wtool.History,
     "inspect": Inspected,
     "inspect-cost": Costs,
     "lottery": wtool.Lottery,

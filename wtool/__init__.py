@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from wtool.ops.diff import diff
     from wtool.ops.diff_patch import make_patch
     from wtool.ops.ema import ema
+    from wtool.ops.history import history
+    from wtool.ops.history_options import History, HistoryInput, HistoryStep
     from wtool.ops.inspect import inspect
     from wtool.ops.merge import merge
     from wtool.ops.merge_options import Merged
@@ -99,6 +101,10 @@ _HOMES = {
     "diff": "wtool.ops.diff",
     "ema": "wtool.ops.ema",
     "evaluate": "wtool.ops.training",
+    "history": "wtool.ops.history",
+    "History": "wtool.ops.history_options",
+    "HistoryInput": "wtool.ops.history_options",
+    "HistoryStep": "wtool.ops.history_options",
     "inspect": "wtool.ops.inspect",
     "lottery": "wtool.training.lottery.experiment",
     "make_patch": "wtool.ops.diff_patch",
@@ -140,6 +146,9 @@ __all__ = [
     "Evaluated",
     "Failed",
     "Finding",
+    "History",
+    "HistoryInput",
+    "HistoryStep",
     "InputModel",
     "KernelDiagnosis",
     "Lottery",
@@ -176,6 +185,7 @@ __all__ = [
     "diff",
     "ema",
     "evaluate",
+    "history",
     "inspect",
     "lottery",
     "make_patch",

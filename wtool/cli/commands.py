@@ -11,6 +11,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "inspect": "Layers, tensors, sizes, sparsity, optimizer and lineage of models.",
         "check": "What loading models would run, import or fetch, and whether they are whole.",
         "diff": "In what two models differ: layers, settings, weights, optimizer.",
+        "history": "How models were made: operations, options and inputs, by the lineage in the files.",
         "plot": "Weight histograms and masks of models, or the curves of experiments and logs.",
         "report": "A page to look at in a browser: models, their tensors and lineage, curves, a zoo.",
     },
