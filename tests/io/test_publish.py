@@ -23,7 +23,7 @@ from wtool.checkpoint.layouts import shards
 from wtool.io import publish
 from wtool.io.claims import lock_if_alone
 from wtool.io.places import Target
-from wtool.io.publish import Draft
+from wtool.io.publish import LocalDraft
 
 WTOOL = [sys.executable, "-m", "wtool"]
 MODEL = BLOBS[0]
@@ -100,7 +100,7 @@ def test_a_link_that_appears_meanwhile_is_not_followed(outside: Path, tmp_path: 
     out = tmp_path / "out"
     (out / "sub").mkdir(parents=True)
     for force in (False, True):
-        with Draft(Target.at(str(out / "sub" / "secret.keras"), force, below=str(out))) as draft:
+        with LocalDraft(Target.at(str(out / "sub" / "secret.keras"), force, below=str(out))) as draft:
             (out / "sub").rename(out / "moved")
             (out / "sub").symlink_to(outside)
             draft.file.write(b"new")
@@ -109,7 +109,7 @@ def test_a_link_that_appears_meanwhile_is_not_followed(outside: Path, tmp_path: 
         (out / "moved").rename(out / "sub")
         assert (out / "sub" / "secret.keras").read_bytes() == b"new"
         assert {name: (outside / name).read_bytes() for name in names(outside)} == {"secret.keras": MODEL.read_bytes()}
-    with Draft(Target.at(str(out / "sub" / "other.keras"), True, below=str(out))) as draft:
+    with LocalDraft(Target.at(str(out / "sub" / "other.keras"), True, below=str(out))) as draft:
         (out / "sub" / "other.keras").symlink_to(outside / "secret.keras")
         with pytest.raises(wtool.WtoolError, match="changed by somebody else"):
             draft.publish()
@@ -336,13 +336,13 @@ def test_a_hidden_draft_of_a_killed_process_is_swept_away(tmp_path: Path, monkey
     target = str(tmp_path / "m.keras")
     child = os.fork()
     if not child:
-        draft = Draft(Target(target))
+        draft = LocalDraft(Target(target))
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
     assert len(names(tmp_path)) == 1
-    with Draft(Target(target)) as draft:
+    with LocalDraft(Target(target)) as draft:
         assert len(names(tmp_path)) == 1
-        with Draft(Target(str(tmp_path / "n.keras"))) as other:
+        with LocalDraft(Target(str(tmp_path / "n.keras"))) as other:
             assert len(names(tmp_path)) == 2
             for each, content in ((draft, b"m"), (other, b"n")):
                 each.file.write(content)
@@ -423,18 +423,18 @@ def test_shards_of_a_killed_run(
 def test_shards_of_somebody_else_are_not_removed(tmp_path: Path) -> None:
     """After a kill between shard and map, a file that took a stray shard's name is no stray."""
     model = tmp_path / "m.weights.json"
-    publishing, count = Draft.publish, 0
+    publishing, count = LocalDraft.publish, 0
     child = os.fork()
     if not child:
 
-        def killed_at_the_map(self: Draft) -> None:
+        def killed_at_the_map(self: LocalDraft) -> None:
             nonlocal count
             count += 1
             if count == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
             publishing(self)
 
-        Draft.publish = killed_at_the_map  # type: ignore[method-assign]
+        LocalDraft.publish = killed_at_the_map  # type: ignore[method-assign]
         wtool.average([SHARDED], output=model)
     os.waitpid(child, 0)
     stray = tmp_path / "m_00000.weights.h5"
@@ -493,7 +493,7 @@ def test_a_draft_that_another_process_swept_away_is_made_again(tmp_path: Path, m
         return lock_if_alone(file)
 
     monkeypatch.setattr(publish, "lock_if_alone", late)
-    with Draft(Target(str(tmp_path / "m.keras"))) as draft:
+    with LocalDraft(Target(str(tmp_path / "m.keras"))) as draft:
         draft.file.write(b"m")
         assert open_files() == files + 2  # the draft and its folder
         draft.publish()
@@ -509,7 +509,7 @@ def open_files() -> int:
 def test_standard_output_has_to_be_open_and_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(wtool.WtoolError, match="standard output is closed"):
-        Draft(Target("-"))
+        LocalDraft(Target("-"))
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(isatty=lambda: True))
     with pytest.raises(wtool.WtoolError, match="a model is not for a terminal"):
-        Draft(Target("-"))
+        LocalDraft(Target("-"))

@@ -20,7 +20,7 @@ from tests.models import BLOBS
 from wtool.io import publish
 from wtool.io.claims import hidden_name
 from wtool.io.places import Target, open_place
-from wtool.io.publish import Draft
+from wtool.io.publish import LocalDraft
 
 WTOOL = [sys.executable, "-m", "wtool"]
 
@@ -231,7 +231,7 @@ def test_the_output_may_be_an_input_by_another_name(tmp_path: Path) -> None:
 
 
 def test_a_draft_replaces_nothing_that_appeared_meanwhile(tmp_path: Path) -> None:
-    with Draft(Target(str(tmp_path / "x"))) as draft:
+    with LocalDraft(Target(str(tmp_path / "x"))) as draft:
         draft.file.write(b"new")
         (tmp_path / "x").write_bytes(b"somebody else's")
         with pytest.raises(wtool.WtoolError, match="exists already"):
@@ -245,16 +245,16 @@ def test_drafts_work_where_files_need_names(unnamed: bool, tmp_path: Path, monke
     if not unnamed:
         monkeypatch.setattr(publish, "NAMELESS", 0)
     target = tmp_path / "x"
-    with Draft(Target(str(target))) as draft:
+    with LocalDraft(Target(str(target))) as draft:
         draft.file.write(b"1")
     assert not any(tmp_path.iterdir())
     for content, force in ((b"1", False), (b"2", True)):
-        with Draft(Target.at(str(target), force)) as draft:
+        with LocalDraft(Target.at(str(target), force)) as draft:
             draft.file.write(content)
             draft.publish()
         assert target.read_bytes() == content
     target.chmod(0o640)
-    with Draft(Target.at(str(target), force=True)) as draft:
+    with LocalDraft(Target.at(str(target), force=True)) as draft:
         draft.publish()
     assert target.stat().st_mode & 0o777 == 0o640
     assert len(list(tmp_path.iterdir())) == 1
@@ -285,15 +285,15 @@ def test_shards_are_never_mixed_with_old_ones(tmp_path: Path, monkeypatch: pytes
     assert {name for name in after if name in before} == {"mean.weights.json"}
     assert wtool.inspect(tmp_path / "mean.weights.json")["notes"] == wtool.inspect(source)["notes"]
 
-    publish, calls = Draft.publish, []
+    publish, calls = LocalDraft.publish, []
 
-    def fails_late(self: Draft) -> None:
+    def fails_late(self: LocalDraft) -> None:
         calls.append(self)
         if len(calls) == 2:
             raise OSError(28, "No space left on device")
         publish(self)
 
-    monkeypatch.setattr(Draft, "publish", fails_late)
+    monkeypatch.setattr(LocalDraft, "publish", fails_late)
     with pytest.raises(OSError, match="No space"):
         wtool.average([source], output=tmp_path / "other.weights.json")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == after

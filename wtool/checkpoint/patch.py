@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from isal import isal_zlib
 
@@ -19,13 +19,12 @@ from wtool.checkpoint.structure import structure_text
 from wtool.errors import Refused, WtoolError
 from wtool.hdf5.attribute_writer import with_root_attribute
 from wtool.hdf5.limits import MAX_ATTRIBUTES
+from wtool.io.drafts import Draft, new_draft
 from wtool.io.json_text import parse_object, refuse_unreadable
 from wtool.io.limits import MAX_MEMBERS
 from wtool.io.places import Target
-from wtool.io.publish import Draft
 from wtool.io.source import Source, copy
 from wtool.io.stream import RegionCopy
-from wtool.io.system import write_all_at
 from wtool.io.zip_format import DESCRIPTOR, STORED, UTF8, Member
 from wtool.io.zip_writer import directory, local_header, new_member
 from wtool.schema.archive_members import CONFIG, METADATA, WEIGHTS
@@ -88,7 +87,7 @@ def rewrite(
     announced = with_result(lineage, UNHASHED)
     if base.format == "weights.json":
         return Shards(base, target, announced, stack)
-    draft = stack.enter_context(Draft(target))
+    draft = stack.enter_context(new_draft(target, in_order=True))
     if base.format == "keras":
         return _Archive(base, draft, announced, texts or {}, names or {})
     if base.format == "safetensors":
@@ -106,12 +105,6 @@ def is_repacked(base: Checkpoint) -> bool:
 class _Patch:
     offset: int
     data: bytes
-
-
-def _patched(file: BinaryIO, patches: Sequence[_Patch]) -> None:
-    file.flush()
-    for patch in patches:
-        write_all_at(file.fileno(), patch.data, patch.offset)
 
 
 class _Hdf5:
@@ -187,6 +180,7 @@ class _Archive:
             raise WtoolError(f"nothing was written: it has {MAX_MEMBERS:,} members, and no room for a {METADATA}")
         if METADATA not in there:
             self._begin(new_member(METADATA, len(self._metadata)))
+            self._draft.reserve(len(self._metadata))
             self._file.write(self._metadata.encode())
         at = there.index(WEIGHTS)
         for member in base.members[:at]:
@@ -215,19 +209,23 @@ class _Archive:
         at = next(i for i, member in enumerate(self._written) if member.name == METADATA)
         patches += [_Patch(self._written[at].data, metadata), self._with_crc(at, isal_zlib.crc32(metadata))]
         self._file.write(directory(self._written, self._file.tell()))
-        _patched(self._file, patches)
+        for patch in patches:
+            self._draft.patch(patch.offset, patch.data)
         self._draft.publish()
 
     def _copy(self, member: Member) -> None:
         text = self._metadata.encode() if member.name == METADATA else self._texts.get(member.name)
         renamed = _renamed(member, self._names.get(member.name, member.name))
         if text is not None:
-            self._begin(replace(_stored(renamed, len(text)), crc=isal_zlib.crc32(text)))
+            is_patched = member.name == METADATA
+            self._begin(replace(_stored(renamed, len(text)), crc=isal_zlib.crc32(text)), is_patched=is_patched)
+            self._draft.reserve(len(text) if is_patched else 0)
             self._write(renamed.name)(text)
             return
-        self._begin(renamed, keep_header=renamed is member and not self._base.parts)
+        has_parts = bool(self._base.parts)
+        self._begin(renamed, keep_header=renamed is member and not has_parts, is_patched=has_parts)
         write = self._write(self._written[-1].name)
-        if self._base.parts:
+        if has_parts:
             self._copy_part(self._base.parts[member.name], write)
         else:
             copy(self._base.sources[0], member.data, member.data + member.packed, write)
@@ -256,13 +254,20 @@ class _Archive:
 
         return write
 
-    def _begin(self, member: Member, keep_header: bool = False) -> None:
-        """Write a member's header: the old one to the byte if it has the sizes and they stay, else a new one."""
+    def _begin(self, member: Member, keep_header: bool = False, is_patched: bool = True) -> None:
+        """Write a member's header: the old one to the byte if it has the sizes and they stay, else a new one.
+
+        Args:
+            member: whose header it is.
+            keep_header: whether the old one is kept.
+            is_patched: whether the checksum in the header is known at the end only.
+        """
         at = self._file.tell()
         if keep_header and not member.flags & DESCRIPTOR:
             header = self._base.sources[0].read(member.header, member.data - member.header)
         else:
             header = local_header(member)
+        self._draft.reserve(len(header) if is_patched else 0)
         self._file.write(header)
         self._written.append(replace(member, header=at, data=at + len(header)))
 

@@ -8,12 +8,11 @@ from wtool.checkpoint.layouts.safetensors import HEADER
 from wtool.checkpoint.lineage import KEY, UNHASHED, Record, lineage_text, with_result
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.seal import DATA, Seal
+from wtool.io.drafts import Draft
 from wtool.io.json_text import refuse_unreadable
-from wtool.io.publish import Draft
 from wtool.io.safetensors_header import header_text, read_header, with_length
 from wtool.io.source import Region
 from wtool.io.stream import RegionCopy
-from wtool.io.system import write_all_at
 
 
 class HeaderAndData:
@@ -33,7 +32,9 @@ class HeaderAndData:
         text = self._header(lineage)
         refuse_unreadable(text, "the header")
         self._length = len(text)
-        draft.file.write(with_length(text))
+        header = with_length(text)
+        draft.reserve(len(header))
+        draft.file.write(header)
         data = Region(region.source, region.start + self._old.size, region.size - self._old.size)
         self._stream = RegionCopy(data, draft.file, self._seal.part(DATA).update)
 
@@ -48,8 +49,7 @@ class HeaderAndData:
         text = self._header(with_result(lineage, self._seal.hash()), self._length)
         if len(text) > self._length:
             raise AssertionError("the lineage is longer than it was announced")
-        self._draft.file.flush()
-        write_all_at(self._draft.file.fileno(), with_length(text), 0)
+        self._draft.patch(0, with_length(text))
         self._draft.publish()
 
     def _header(self, lineage: Sequence[Record], length: int = 0) -> bytes:

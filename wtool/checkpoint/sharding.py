@@ -16,10 +16,11 @@ from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.seal import MANIFEST, Seal, put_hash
 from wtool.errors import Refused, WtoolError
 from wtool.io.claims import claimed, hidden_name, write_claim
+from wtool.io.drafts import Draft, new_draft
 from wtool.io.json_text import parse_object, refuse_unreadable
 from wtool.io.limits import MAX_JSON
 from wtool.io.places import Place, Target, check_target, open_place
-from wtool.io.publish import Draft, remove_abandoned_drafts
+from wtool.io.publish import remove_abandoned_drafts
 from wtool.io.source import Stamp, stamp_of
 from wtool.io.stream import RegionCopy
 from wtool.io.system import read_at
@@ -47,7 +48,7 @@ class Shards:
         self._old = _own_shards(self._place, stem) if target.force else {}
         self._names = self._free_names(stem, old, lineage) if target.force else _shards_of(stem, old)
         self._drafts = [stack.enter_context(self._shard_draft(target, name)) for name in self._names.values()]
-        self._manifest = stack.enter_context(Draft(target, claims=False))
+        self._manifest = stack.enter_context(new_draft(target, claims=False))
         self._seal = Seal()
         self._streams = [
             RegionCopy(region, draft.file, self._seal.part(str(number)).update)
@@ -65,7 +66,7 @@ class Shards:
         shard = Target(os.path.join(os.path.dirname(self._place.path), name), below=target.below)
         if _stamp(self._place, name) is not None:
             raise WtoolError("is in the way as a shard of the output; remove it or choose another --output", shard.path)
-        return Draft(shard)
+        return new_draft(shard, in_order=True)
 
     def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:
         self._streams[shard].replace(offset, data)

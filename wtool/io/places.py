@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import posixpath
 import stat
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wtool.errors import WtoolError
+from wtool.io.addresses import is_address
 from wtool.io.folders import Folder
 from wtool.io.source import Stamp, stamp_of
 
@@ -57,6 +59,8 @@ class Target:
                 stamp of that moment counts, so that no change since then is lost.
             is_folder: see `Target`.
         """
+        if is_address(path):
+            return cls(path, force, below, next((stamp for name, stamp in read if name == path), None) or _found(path))
         place = os.path.realpath(path)
         seen = next((stamp for name, stamp in read if os.path.realpath(name) == place), None) or _seen(path)
         return cls(path, force, below, seen, is_folder)
@@ -66,6 +70,8 @@ class Target:
         """Whether the target is standard output, a pipe or a device, which a rename must not replace."""
         if self.path == "-":
             return True
+        if is_address(self.path):
+            return False
         try:
             mode = os.stat(self.path).st_mode
         except OSError:
@@ -74,13 +80,21 @@ class Target:
 
     def beside(self, name: str) -> Target:
         """Returns the target of another new file in the same folder, which replaces nothing."""
-        return Target(os.path.join(os.path.dirname(self.path), name), below=self.below)
+        join = posixpath.join if is_address(self.path) else os.path.join
+        return Target(join(os.path.dirname(self.path), name), below=self.below)
 
 
 def _seen(path: str) -> Stamp | None:
     with contextlib.suppress(OSError):
         return stamp_of(os.stat(path))
     return None
+
+
+def _found(address: str) -> Stamp | None:
+    from wtool.io.remote.stores import status  # late: most targets are files
+
+    found = status(address)
+    return None if found is None or found.is_folder else found.stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +131,7 @@ def open_place(target: Target) -> Place:
             return Place(Folder.at(parent), name, path)
         except OSError as error:
             raise _no_folder(parent, error, target) from None
-    *folders, name = _steps(target)
+    *folders, name = steps(target)
     place = Place(_walked(target, folders), name, target.path)
     found = place.status()
     if found is not None and stat.S_ISLNK(found.st_mode):
@@ -132,15 +146,32 @@ def make_folders(target: Target) -> None:
     Raises:
         WtoolError: a symbolic link or something else is in the way.
     """
+    if is_address(target.path):
+        return  # stores make what is on the way to a file when they get the file
     if target.below is None:
         os.makedirs(os.path.dirname(target.path) or ".", exist_ok=True)
         return
     os.makedirs(target.below or ".", exist_ok=True)
-    _walked(target, _steps(target)[:-1], make=True).close()
+    _walked(target, steps(target)[:-1], make=True).close()
 
 
-def _steps(target: Target) -> list[str]:
-    return os.path.relpath(target.path, target.below or ".").split(os.sep)
+def steps(target: Target) -> list[str]:
+    """Returns the names on the way from the folder that the user named to the target; none where no folder was named.
+
+    Raises:
+        WtoolError: the target is not below the folder. Names of models may come from strangers.
+    """
+    if target.below is None:
+        return []
+    if is_address(target.path):
+        names = target.path.removeprefix(target.below.rstrip("/") + "/").split("/")
+        is_below = target.path != "/".join(names) and not {"", ".", ".."} & set(names)
+    else:
+        names = os.path.relpath(target.path, target.below or ".").split(os.sep)
+        is_below = os.pardir not in names
+    if not is_below:
+        raise WtoolError(f"does not lie below the folder {target.below!r}, and nothing is written there", target.path)
+    return names
 
 
 def _walked(target: Target, folders: list[str], make: bool = False) -> Folder:
@@ -185,6 +216,11 @@ def check_target(target: Target) -> None:
         WtoolError: the target is a folder, a terminal, or an existing file without `force`; its folder is missing, or a
             link is in the way.
     """
+    if is_address(target.path):
+        from wtool.io.remote.draft import check_address  # late: most targets are files
+
+        check_address(target)
+        return
     if target.path == "-":
         if sys.stdout is None:
             raise WtoolError("standard output is closed", "-")

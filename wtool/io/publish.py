@@ -21,7 +21,7 @@ from wtool.io.claims import claimed, hidden_name, lock_if_alone
 from wtool.io.folders import Folder
 from wtool.io.places import Place, Target, check_target, open_place
 from wtool.io.source import stamp_of
-from wtool.io.system import MOVES_OPEN_FILES, NAMELESS, NEW, be_as
+from wtool.io.system import MOVES_OPEN_FILES, NAMELESS, NEW, be_as, write_all_at
 from wtool.io.uninterrupted import uninterrupted
 
 BUFFER = 1 << 18
@@ -30,7 +30,7 @@ BUFFER = 1 << 18
 DRAFT = re.compile(r"\.wtool-[0-9a-f]{16}\.draft")
 
 
-class Draft:
+class LocalDraft:
     """A file that is being written: it becomes the target when it is published, and vanishes otherwise.
 
     On Linux the draft has no name, so that not even a killed process leaves one behind, but for the moment in which the
@@ -56,7 +56,7 @@ class Draft:
         self._place: Place | None = None
         check_target(target)
         if target.is_stream:
-            self.file = _spool()
+            self.file = spool()
             return
         self._place = open_place(target)
         try:
@@ -91,6 +91,14 @@ class Draft:
                 if os.path.samestat(os.fstat(file), place.folder.status(self._hidden)):
                     return file
             os.close(file)
+
+    def reserve(self, size: int) -> None:
+        """Nothing has to be known before; see `drafts.Draft`."""
+
+    def patch(self, offset: int, data: bytes) -> None:
+        """Replace bytes that were written already."""
+        self.file.flush()
+        write_all_at(self.file.fileno(), data, offset)
 
     def publish(self) -> None:
         """Give the file its name, once its bytes are on the disk.
@@ -237,7 +245,7 @@ class Draft:
             self._place.folder.close()
             self._place = None
 
-    def __enter__(self) -> Draft:
+    def __enter__(self) -> LocalDraft:
         return self
 
     def __exit__(
@@ -246,7 +254,8 @@ class Draft:
         self.close()
 
 
-def _spool() -> BinaryIO:
+def spool() -> BinaryIO:
+    """Returns a new file without a name, in the system's folder for temporary files."""
     import tempfile  # slow to import, and seldom needed
 
     return tempfile.TemporaryFile(buffering=BUFFER)  # type: ignore[return-value]
@@ -278,10 +287,3 @@ def _be_as_before(file: int, place: Place) -> None:
     old = place.status()
     if old is not None and stat.S_ISREG(old.st_mode):
         be_as(file, place.path, old)
-
-
-def write_whole(path: str, data: bytes) -> None:
-    """Write a small file, whole or not at all; an older file of that name is replaced."""
-    with Draft(Target.at(path, force=True)) as draft:
-        draft.file.write(data)
-        draft.publish()

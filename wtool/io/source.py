@@ -28,7 +28,7 @@ def scratch(count: int) -> memoryview:
     return memoryview(_scratch.space)[: min(count, STREAM_BLOCK)]
 
 
-Stamp: TypeAlias = tuple[int, ...]
+Stamp: TypeAlias = tuple[object, ...]
 Update: TypeAlias = Callable[[memoryview, int], int]
 
 

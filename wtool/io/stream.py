@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from io import UnsupportedOperation
 from typing import BinaryIO
 
 from isal import isal_zlib
@@ -57,5 +59,6 @@ class RegionCopy:
         self._unwritten += len(data)
         if self._unwritten >= WRITEBACK:
             self._file.flush()
-            begin_writing(self._file.fileno())
+            with suppress(UnsupportedOperation):  # a file that goes to a store has no descriptor
+                begin_writing(self._file.fileno())
             self._unwritten = 0

@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from wtool.errors import Usage, WtoolError, one_line
+from wtool.io.drafts import new_draft
 from wtool.io.places import Target
-from wtool.io.publish import Draft
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#882255", "#999933", "#332288")
 """Colours that the colour-blind can tell apart and that stand out from white, with a contrast of 3:1 or more.
@@ -96,7 +96,7 @@ def publish(figures: Sequence[Any], output: str, force: bool) -> tuple[str, ...]
     is_one_file = suffix == ".pdf" or len(figures) == 1
     outputs = [output] if is_one_file else [f"{stem}-{number + 1}{suffix}" for number in range(len(figures))]
     with ExitStack() as stack:
-        drafts = [stack.enter_context(Draft(Target.at(each, force))) for each in outputs]
+        drafts = [stack.enter_context(new_draft(Target.at(each, force))) for each in outputs]
         if suffix == ".pdf":
             _save_pages(figures, drafts[0].file)
         else:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.inputs import expanded
 from wtool.errors import Usage, explained
+from wtool.io.drafts import new_draft
 from wtool.io.places import Target, check_target
-from wtool.io.publish import Draft
 from wtool.ops.functions import First, function_of
 from wtool.ops.training_logs import is_log
 from wtool.reporting.options import Report, Reported
@@ -56,7 +56,7 @@ def _report(shown: Models, given: Mapping[str, Any]) -> Reported:
     trainings = _of_trainings(runs, logs)
     parts, failed = _of_models(models, before, options.progress) if models else ([], {})
     page = page_of({"wtool": __version__, "parts": [*parts, *trainings]}).encode()
-    with Draft(target) as draft:
+    with new_draft(target) as draft:
         draft.file.write(page)
         draft.publish()
     return Reported(output, tuple(models), (*runs, *logs), failed, len(page))

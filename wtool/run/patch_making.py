@@ -23,8 +23,8 @@ from wtool.checkpoint.patch_text import AFTER, BEFORE, TEXT, Architecture, Side,
 from wtool.checkpoint.relabelling import Relabelled, check_labels
 from wtool.dtypes import Array
 from wtool.errors import Refused, one_line
+from wtool.io.drafts import new_draft
 from wtool.io.json_text import refuse_unreadable
-from wtool.io.publish import Draft
 from wtool.io.safetensors_header import header_text, laid_out, with_length
 from wtool.run import pipeline
 from wtool.run.patching import composition_of
@@ -159,7 +159,7 @@ def make_patch(
         )
         if goal.dry_run:
             return made
-        draft = stack.enter_context(Draft(target))
+        draft = stack.enter_context(new_draft(target, in_order=True))
         draft.file.write(with_length(text))
         for entry in entries:
             arrays[entry.name][2](draft.file)

@@ -13,8 +13,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from wtool.errors import Refused, Usage, WtoolError
+from wtool.io.drafts import write_whole
 from wtool.io.json_text import parse_object
-from wtool.io.publish import write_whole
 
 if TYPE_CHECKING:
     from wtool.training.fitting.epoch import Epoch

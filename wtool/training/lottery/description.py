@@ -9,8 +9,8 @@ from dataclasses import asdict, replace
 from typing import Any, TypeGuard
 
 from wtool.errors import Refused, WtoolError
+from wtool.io.drafts import write_whole
 from wtool.io.json_text import as_read, parse_object
-from wtool.io.publish import write_whole
 from wtool.training.lottery import summaries
 from wtool.training.lottery.folder import UNFINISHED, Base
 from wtool.training.lottery.plan import Experiment

@@ -23,7 +23,7 @@ from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.lost import saved_step
 from wtool.checkpoint.seal import is_sealed
 from wtool.errors import Usage, WtoolError, counted
-from wtool.io.publish import write_whole
+from wtool.io.drafts import write_whole
 from wtool.run.channel_choice import OPERATION as SHRINK
 from wtool.run.selection import by_role
 from wtool.schema.config import COMPILED

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from wtool.errors import WtoolError
+from wtool.io.drafts import new_draft
 from wtool.io.places import Target
-from wtool.io.publish import Draft
 from wtool.training.lottery import description, summaries
 from wtool.training.lottery.folder import Folder
 from wtool.training.lottery.plan import DENSE, TRAIN, Step
@@ -114,6 +114,6 @@ def _there(step: Step, early: Any) -> Step:
 
 def copy(model: str, output: str) -> None:
     """Copy a file, whole or not at all; what is there is replaced."""
-    with Draft(Target.at(output, force=True)) as draft, open(model, "rb") as file:
+    with new_draft(Target.at(output, force=True)) as draft, open(model, "rb") as file:
         shutil.copyfileobj(file, draft.file)
         draft.publish()

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wtool.errors import Refused, Usage, WtoolError
+from wtool.io.drafts import write_whole
 from wtool.io.json_text import parse_object
-from wtool.io.publish import write_whole
 from wtool.training.soups.greedy import Trial, names_of
 
 SUFFIX = ".jsonl"

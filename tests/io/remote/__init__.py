@@ -1,0 +1,1 @@
+"""Stores as wtool reads and writes them."""
