@@ -256,8 +256,6 @@ def test_other_files_are_called_what_they_are(tmp_path: Path, kind: str) -> None
 @pytest.mark.parametrize("address", ["https://a.b/m.keras?x=*", "hf://a/b", "s3://b/m.keras", "file:///tmp/none.h5"])
 def test_addresses_are_no_files(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(wtool.WtoolError, match="is an address, and wtool reads files only; download it first"):
-        wtool.prune(address, sparsity=0.5)
     with pytest.raises(wtool.WtoolError, match="is an address"):
         wtool.evaluate("m.keras", data=address)
     here = tmp_path / "hf:" / "a"

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wtool.errors import Refused
-from wtool.io import source as io_source
+from wtool.io import stored as io_stored
 from wtool.io.source import STREAM_BLOCK, Region, Source, copy, scratch
 
 CONTENT = np.random.default_rng(2).bytes(3 * STREAM_BLOCK + 5)
@@ -94,9 +94,9 @@ def test_a_region_ends_before_the_file_does(source: Source) -> None:
 
 def test_reads_that_come_in_pieces(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """Linux reads at most 2 GiB at once, and network file systems often less."""
-    whole, into = io_source.read_at, io_source.read_into_at
-    monkeypatch.setattr(io_source, "read_at", lambda file, count, offset: whole(file, min(count, 7), offset))
-    monkeypatch.setattr(io_source, "read_into_at", lambda file, view, offset: into(file, view[:7], offset))
+    whole, into = io_stored.read_at, io_stored.read_into_at
+    monkeypatch.setattr(io_stored, "read_at", lambda file, count, offset: whole(file, min(count, 7), offset))
+    monkeypatch.setattr(io_stored, "read_into_at", lambda file, view, offset: into(file, view[:7], offset))
     assert source.read(3, 100) == CONTENT[3:103]
     view = memoryview(bytearray(100))
     source.read_into(9, view)

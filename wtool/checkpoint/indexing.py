@@ -48,7 +48,7 @@ def indexed(region: Region, opening: Opening, like: Checkpoint | None = None) ->
             return region, index
     from wtool.hdf5.sandbox import make_plain  # only here: it starts processes, which takes long to import
 
-    with make_plain(region.source.fd, region.start, region.size, opening.drop) as plain:
+    with make_plain(region.source.descriptor(), region.start, region.size, opening.drop) as plain:
         source = opening.adopt(Source(os.dup(plain.fileno()), region.source.name))
     made = Region(source, 0, source.size)
     return made, read_index(made.read, made.size)

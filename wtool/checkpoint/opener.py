@@ -18,7 +18,8 @@ from wtool.checkpoint.model import GZIP, Checkpoint
 from wtool.checkpoint.optimizer.lost import noted
 from wtool.checkpoint.unzipped import is_saved_model
 from wtool.errors import Note, Refused, WtoolError
-from wtool.io.descriptor import descriptor_of
+from wtool.io.addresses import without_query
+from wtool.io.descriptor import source_of
 from wtool.io.source import Source
 
 OPTIMIZER_GROUPS = ("optimizer", "optimizer_weights")
@@ -44,6 +45,7 @@ def open_checkpoint(
         Refused: the file is no Keras model, damaged, or hostile.
         WtoolError: the file is missing or unreadable.
     """
+    path = os.fspath(path)
     with ExitStack() as stack:
         opening = Opening(stack, like, OPTIMIZER_GROUPS if drop_optimizer else ())
         try:
@@ -55,7 +57,7 @@ def open_checkpoint(
             if index is not None and not foreign:
                 raise Refused(other_formats.CHECKPOINT)
             file = index or path
-            source = opening.adopt(Source(descriptor_of(file), file))
+            source = opening.adopt(source_of(file))
             layout = _layout_of(source)
             if layout is None and foreign and tensorflow.recognises(source):
                 return tensorflow.open_bundle(source, path, opening)
@@ -67,7 +69,7 @@ def open_checkpoint(
             stack.pop_all()
             return told
         except WtoolError as error:
-            raise error.about(path) from None
+            raise error.about(without_query(path)) from None
 
 
 def _with_compression(found: Checkpoint) -> Checkpoint:
@@ -136,7 +138,7 @@ def configurations(path: str) -> list[tuple[str, dict[str, object]]]:
         opening = Opening(stack)
         if os.path.isdir(path):
             return folder_configurations(path, opening)
-        source = opening.adopt(Source(descriptor_of(path), path))
+        source = opening.adopt(source_of(path))
         layout = _layout_of(source)
         if layout is not None:
             return layout.configurations(source, opening)

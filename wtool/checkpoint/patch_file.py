@@ -23,7 +23,7 @@ import numpy as np
 from wtool.checkpoint.patch_text import AFTER, BEFORE, TEXT, Told, told_in
 from wtool.dtypes import Array, dtype_of
 from wtool.errors import Refused, WtoolError
-from wtool.io.descriptor import descriptor_of
+from wtool.io.descriptor import source_of
 from wtool.io.safetensors_header import Entry, has_header, read_header
 from wtool.io.source import Source
 from wtool.transforms.streams import CHUNK, overlaps
@@ -123,7 +123,7 @@ def open_patch(path: str, stack: ExitStack) -> Patch:
         Refused: the file is no patch, is damaged, or contradicts itself.
         WtoolError: the file cannot be read.
     """
-    source = Source(descriptor_of(path, "patch"), path)
+    source = source_of(path, "patch")
     stack.callback(source.close)
     try:
         if not has_header(source.read, source.size):

@@ -21,7 +21,7 @@ from wtool.io.json_text import parse_object, refuse_unreadable
 from wtool.io.limits import MAX_JSON
 from wtool.io.places import Place, Target, check_target, open_place
 from wtool.io.publish import remove_abandoned_drafts
-from wtool.io.source import Stamp, stamp_of
+from wtool.io.stored import Stamp, stamp_of
 from wtool.io.stream import RegionCopy
 from wtool.io.system import read_at
 

@@ -8,6 +8,8 @@ import sys
 from typing import BinaryIO
 
 from wtool.errors import Usage, WtoolError
+from wtool.io.addresses import is_address, local_path, without_query
+from wtool.io.source import Source
 from wtool.io.system import READ
 
 
@@ -56,3 +58,21 @@ def _spooled(stream: BinaryIO | None, what: str) -> int:
         shutil.copyfileobj(stream, spool, 1 << 20)
         spool.flush()
         return os.dup(spool.fileno())
+
+
+def source_of(path: str, what: str = "model") -> Source:
+    """Open a file by its path or its address.
+
+    Args:
+        path: see `descriptor_of`; or an address, such as `s3://bucket/model.keras`.
+        what: the noun for the file in messages.
+
+    Raises:
+        WtoolError: the file is missing or unreadable.
+        Usage: the path is an empty text.
+    """
+    if not is_address(local_path(path)) or os.path.lexists(path):
+        return Source(descriptor_of(local_path(path), what), path)
+    from wtool.io.remote.files import opened  # only here: local files need no fsspec
+
+    return Source(opened(path), without_query(path))

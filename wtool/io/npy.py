@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import prod
 
 from wtool.errors import Refused, WtoolError
-from wtool.io.descriptor import descriptor_of
+from wtool.io.descriptor import source_of
 from wtool.io.source import Source
 
 MAGIC = b"\x93NUMPY"
@@ -61,7 +61,7 @@ def open_npy(path: str, stack: ExitStack) -> NpyFile:
         Refused: the file holds no array of numbers in the order of C, or is damaged.
         WtoolError: the file cannot be read.
     """
-    source = Source(descriptor_of(path, "file"), path)
+    source = source_of(path, "file")
     stack.callback(source.close)
     try:
         return _opened(source)

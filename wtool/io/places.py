@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from wtool.errors import WtoolError
 from wtool.io.addresses import is_address
 from wtool.io.folders import Folder
-from wtool.io.source import Stamp, stamp_of
+from wtool.io.stored import Stamp, stamp_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,6 @@ def _copied(source: Source, place: str, name: str, stack: ExitStack) -> str:
 def _copy_to(source: Source, path: str) -> None:
     copy = os.open(path, NEW, 0o600)
     try:
-        copy_whole(source.fd, copy)
+        copy_whole(source.descriptor(), copy)
     finally:
         os.close(copy)

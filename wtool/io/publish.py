@@ -20,7 +20,7 @@ from wtool.errors import WtoolError
 from wtool.io.claims import claimed, hidden_name, lock_if_alone
 from wtool.io.folders import Folder
 from wtool.io.places import Place, Target, check_target, open_place
-from wtool.io.source import stamp_of
+from wtool.io.stored import stamp_of
 from wtool.io.system import MOVES_OPEN_FILES, NAMELESS, NEW, be_as, write_all_at
 from wtool.io.uninterrupted import uninterrupted
 

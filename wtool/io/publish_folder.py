@@ -19,7 +19,7 @@ from wtool.io.folders import Folder
 from wtool.io.places import Place, Target, check_target, open_place
 from wtool.io.private import private_folder
 from wtool.io.publish import BUFFER
-from wtool.io.source import stamp_of
+from wtool.io.stored import stamp_of
 from wtool.io.system import MOVES_OPEN_FILES, NEW, permit
 
 MADE = "made"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -13,7 +11,7 @@ from blake3 import blake3
 from isal import isal_zlib
 
 from wtool.errors import Refused
-from wtool.io.system import read_at, read_into_at
+from wtool.io.stored import LocalFile, Stored
 
 STREAM_BLOCK = 1 << 20  # large enough to amortise a system call, small enough to stay in the L2 cache
 
@@ -28,21 +26,7 @@ def scratch(count: int) -> memoryview:
     return memoryview(_scratch.space)[: min(count, STREAM_BLOCK)]
 
 
-Stamp: TypeAlias = tuple[object, ...]
 Update: TypeAlias = Callable[[memoryview, int], int]
-
-
-def stamp_of(status: os.stat_result) -> Stamp:
-    """Returns what tells a file and its content from others: device, inode, size, nanoseconds of the last change."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def is_replaced(source: Source) -> bool:
-    """Returns whether another file has the name of an open one by now, or none has."""
-    try:
-        return stamp_of(os.stat(source.name)) != source.stamp
-    except OSError:
-        return True
 
 
 @dataclass(slots=True)
@@ -67,45 +51,33 @@ class Checksum:
 
 
 class Source:
-    """An open regular file, read by position only, so that threads may share it.
+    """An open file, read by position only, so that threads may share it.
 
     `take` reads like `read_into` and also feeds the file's content hash and checksums. These need every byte once and
     in file order: bytes that the caller skipped are read for them first, and bytes that were seen before are not fed
     again. One thread at a time may call `take` and `finish`.
 
     Args:
-        fd: an open descriptor, owned by this object from now on.
+        file: the open file, owned by this object from now on; or an open descriptor of one.
         name: what the user calls the file.
 
     Attributes:
         size: of the file when it was opened, in bytes.
-        stamp: of the file when it was opened (see `stamp_of`).
+        stamp: what tells the file and its content from others when it was opened (see `stamp_of`).
+        identity: what is equal for two names of one file.
 
     Raises:
         Refused: the descriptor is not one of a regular file.
     """
 
-    def __init__(self, fd: int, name: str) -> None:
-        self.fd = fd
+    def __init__(self, file: int | Stored, name: str) -> None:
+        self._file: Stored = LocalFile(file, name) if isinstance(file, int) else file
         self.name = name
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(fd)
-            folder = "a folder, where a single file is expected"
-            other = "not a regular file; what comes through a pipe goes in as -"
-            raise Refused(folder if stat.S_ISDIR(status.st_mode) else other, name)
-        self.size = status.st_size
-        self.stamp = stamp_of(status)
+        self.size, self.stamp, self.identity = self._file.size, self._file.stamp, self._file.identity
         self._hash: blake3 | None = blake3()
         self._position = 0
         self._checksums: list[Checksum] = []
         self._reached = 0  # how many checksums end before the position
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        """Device and inode, which are equal for two names of one file."""
-        status = os.fstat(self.fd)
-        return status.st_dev, status.st_ino
 
     @property
     def has_checksums(self) -> bool:
@@ -119,7 +91,7 @@ class Source:
             Refused: the file ends before them.
         """
         # One call serves nearly all reads; the buffer below is filled in several, and knows what went wrong.
-        data = read_at(self.fd, count, offset) if offset >= 0 and offset + count <= self.size else b""
+        data = self._file.read(offset, count) if offset >= 0 and offset + count <= self.size else b""
         if len(data) == count:
             return data
         buffer = bytearray(count)  # a short read, or a read of more than 2 GiB
@@ -136,7 +108,7 @@ class Source:
             raise Refused(f"damaged or cut short: bytes {offset} to {offset + len(view)} of {self.size}", self.name)
         done = 0
         while done < len(view):
-            count = read_into_at(self.fd, view[done:], offset + done)
+            count = self._file.read_into(offset + done, view[done:])
             if count == 0:
                 raise Refused("became shorter while it was being read", self.name)
             done += count
@@ -193,7 +165,7 @@ class Source:
 
     def refuse_changed(self) -> None:
         """Raise Refused if the file changed since it was opened."""
-        if stamp_of(os.fstat(self.fd)) != self.stamp:
+        if self._file.is_changed():
             raise Refused("changed while it was being read; nothing was written, run the command again", self.name)
 
     def _catch_up(self, offset: int) -> None:
@@ -221,11 +193,21 @@ class Source:
             self._reached += 1
         self._position = stop
 
+    def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Have the bytes of these ranges (start, stop) at hand, since they are read soon; all at once from a store."""
+        self._file.prefetch(ranges)
+
+    def is_replaced(self) -> bool:
+        """Returns whether another file has the name of this one by now, or none has."""
+        return self._file.is_replaced(self.name)
+
+    def descriptor(self) -> int:
+        """Returns a descriptor with all bytes of the file; a file elsewhere is fetched whole for it."""
+        return self._file.descriptor()
+
     def close(self) -> None:
-        """Close the descriptor; a second call does nothing."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        """Close the file; a second call does nothing."""
+        self._file.close()
 
 
 @dataclass(frozen=True, slots=True)

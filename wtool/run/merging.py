@@ -14,6 +14,7 @@ from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array
 from wtool.errors import Refused, Usage, a_few
+from wtool.io.stored import Stamp
 from wtool.run import optimizer_rule, pipeline, statistics
 from wtool.run.action import Action, Kind
 from wtool.run.changes import Changes, Edited
@@ -242,7 +243,7 @@ def _slots(work: Merging, base: Checkpoint, merged: Mapping[str, Edit], is_all: 
 
 def _notes(work: Merging, checkpoints: Sequence[Checkpoint], matches: Sequence[Match]) -> list[str]:
     told: dict[str, list[str]] = {}
-    seen: set[tuple[int, int]] = set()
+    seen: set[Stamp] = set()
     base = checkpoints[0].sources[0].identity if work.has_base else None
     for checkpoint, found in zip(checkpoints, matches, strict=True):
         again = ["the same file twice, which counts twice"] if checkpoint.sources[0].identity in seen else []

@@ -14,7 +14,7 @@ from wtool.checkpoint.unzipped import is_model_folder, is_saved_model
 from wtool.checkpoint.zoo_part import ZooPart
 from wtool.errors import Usage
 from wtool.io.places import Target, check_target, make_folders
-from wtool.io.source import Stamp
+from wtool.io.stored import Stamp
 
 
 @dataclass(frozen=True, slots=True)

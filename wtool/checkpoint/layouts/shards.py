@@ -17,7 +17,7 @@ from wtool.checkpoint.other_formats import ARCHITECTURE
 from wtool.errors import Differs, Refused, WtoolError
 from wtool.hdf5.reader import Dataset, Index, Value
 from wtool.io.json_text import parse_object
-from wtool.io.source import Region, Source, is_replaced
+from wtool.io.source import Region, Source
 from wtool.io.system import UNFOLLOWED
 
 MAX_SHARDS = 10_000
@@ -138,7 +138,7 @@ def open_shards(source: Source, opening: Opening) -> Checkpoint:
     try:
         sources = [opening.adopt(Source(open_shard(source.name, name), name)) for name in names]
     except Refused:
-        if is_replaced(source):
+        if source.is_replaced():
             text = "was changed by somebody else while it was being opened; nothing was written, run the command again"
             raise WtoolError(text) from None
         raise

@@ -11,6 +11,7 @@ from io import UnsupportedOperation
 from typing import Any, BinaryIO
 
 from wtool.io.publish import spool
+from wtool.io.remote.retrying import retried_async
 from wtool.io.remote.stores import Store
 from wtool.io.remote.whole import writing
 from wtool.io.system import read_at, write_all_at
@@ -220,7 +221,7 @@ class Multipart:
             self._tasks.discard(task)
 
     async def _call(self, method: str, **words: Any) -> Any:
-        return await self._system._call_s3(method, Bucket=self._bucket, Key=self._key, **words)
+        return await retried_async(lambda: self._system._call_s3(method, Bucket=self._bucket, Key=self._key, **words))
 
 
 def _code(error: OSError) -> str:

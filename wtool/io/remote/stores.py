@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from wtool.errors import WtoolError, in_short
-from wtool.io.addresses import is_address
+from wtool.errors import WtoolError
+from wtool.io.addresses import is_address, protocol_of, without_query
+from wtool.io.remote.faults import Changed, explained
+from wtool.io.remote.retrying import retried
+from wtool.suggestions import meant
 
 Value = TypeVar("Value")
 
@@ -22,6 +26,7 @@ VERSIONS = (
     "oid",
     "blob_id",
     "LastModified",
+    "Last-Modified",
     "mtime",
     "created",
 )
@@ -84,8 +89,16 @@ def store_of(address: str) -> Store:
     """
     assert is_address(address)
     url_to_fs = _fsspec(address)
-    with told(address):
-        system, path = url_to_fs(address)
+    protocol = protocol_of(address)
+    try:
+        system, path = url_to_fs(address, **_options(protocol))
+    except ImportError:
+        package = PACKAGES.get(protocol, f"the package for {protocol}:// of fsspec")
+        raise WtoolError(f"{protocol}:// needs {package}: pip install {package}", without_query(address)) from None
+    except Exception as error:
+        raise _not_understood(error, address) from None
+    if hasattr(system, "retries"):
+        system.retries = 1
     return Store(system, path, address)
 
 
@@ -98,30 +111,75 @@ def status(address: str) -> Found | None:
     store = store_of(address)
     with told(address):
         try:
-            return store.found(store.system.info(store.path))
+            return retried(lambda: store.found(store.system.info(store.path)))
         except FileNotFoundError:
             return None
 
 
 @contextmanager
-def told(address: str) -> Iterator[None]:
+def told(address: str, is_open: bool = False) -> Iterator[None]:
     """Have what a store raises come as one line that names the address.
 
+    Args:
+        address: what is asked for.
+        is_open: whether the file was there before, so that its absence is a change.
+
     Raises:
-        WtoolError: anything but an error of wtool itself was raised inside.
+        FileNotFoundError: nothing is there.
+        FileExistsError: something is there already.
+        WtoolError: anything else but an error of wtool itself was raised inside.
     """
     try:
         yield
-    except (WtoolError, FileNotFoundError, FileExistsError):
+    except (WtoolError, FileExistsError):
         raise
+    except FileNotFoundError:
+        if not is_open:
+            raise
+        raise explained(Changed(), address) from None
     except Exception as error:
-        raise WtoolError(in_short(error), address) from None
+        raise explained(error, address) from None
+
+
+PACKAGES = {
+    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs",
+    "hf": "huggingface_hub", "http": "aiohttp", "https": "aiohttp", "sftp": "paramiko", "ssh": "paramiko",
+}  # fmt: skip
+"""Protocol -> the package with which fsspec speaks it."""
+
+
+def _options(protocol: str) -> dict[str, Any]:
+    """Returns options for the file system of a protocol, under the protocol's name as chains of addresses have them.
+
+    wtool tries again by itself, so that numbers of tries do not multiply; and it asks how things are now.
+    """
+    from fsspec.config import conf
+
+    if protocol not in ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"):
+        return {}
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if protocol in ("s3", "s3a"):
+        own = {"retries": {"total_max_attempts": 1}, "max_pool_connections": 32}
+        options["config_kwargs"] = {**own, **conf.get(protocol, {}).get("config_kwargs", {})}
+    return {protocol: options}
+
+
+def _not_understood(error: Exception, address: str) -> WtoolError:
+    from fsspec.registry import known_implementations
+
+    protocol = protocol_of(address)
+    if protocol in known_implementations:
+        return explained(error, address)
+    hint = meant(protocol, [*PACKAGES, "file", "memory"])
+    return WtoolError(f"no protocol is called {protocol}://{hint}", without_query(address))
 
 
 @functools.cache
 def _url_to_fs() -> Callable[..., Any]:
     from fsspec.core import url_to_fs
 
+    # Sessions that are open at the end of the process are no news for its user.
+    logging.getLogger("asyncio").addFilter(lambda record: not record.getMessage().startswith("Unclosed "))
     return url_to_fs  # type: ignore[no-any-return]
 
 
@@ -129,4 +187,5 @@ def _fsspec(address: str) -> Callable[..., Any]:
     try:
         return _url_to_fs()
     except ImportError:
-        raise WtoolError("is an address, which needs fsspec: pip install 'wtool[remote]'", address) from None
+        text = "is an address, which needs fsspec: pip install 'wtool[remote]'"
+        raise WtoolError(text, without_query(address)) from None

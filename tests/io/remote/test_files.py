@@ -1,0 +1,142 @@
+"""Files in stores are read as local ones are: the same bytes, hashes and refusals, by ranges, in few requests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from blake3 import blake3
+
+from tests.remote.faults import Fault, of
+from tests.remote.s3 import S3
+from tests.remote.web import Web
+from wtool.errors import WtoolError
+from wtool.io.descriptor import source_of
+from wtool.io.remote import retrying
+from wtool.io.remote.files import BLOCK, HEAD, LONG, TAIL
+from wtool.io.source import Source
+
+CONTENT = np.random.default_rng(3).bytes(3_000_000)
+PUT = Callable[[bytes], str]
+
+
+@pytest.fixture(params=["s3", "web", "memory"])
+def put(request: pytest.FixtureRequest) -> PUT:
+    """Has a store keep a file; returns its address."""
+    store: Any = request.getfixturevalue(request.param)
+    if request.param == "s3":
+        return lambda content: store.put("m.bin", content)
+    if request.param == "web":
+        return lambda content: store.put("m.bin", content)
+
+    def in_memory(content: bytes) -> str:
+        store.pipe_file("/zoo/m.bin", content)
+        return "memory://zoo/m.bin"
+
+    return in_memory
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrying, "FIRST_WAIT", 0.001)
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[[str], Source]]:
+    sources: list[Source] = []
+
+    def opened(address: str) -> Source:
+        sources.append(source_of(address))
+        return sources[-1]
+
+    yield opened
+    for source in sources:
+        source.close()
+        source.close()
+
+
+Opened = Callable[[str], Source]
+
+
+def test_any_bytes_come(put: PUT, opened: Opened) -> None:
+    source = opened(put(CONTENT))
+    assert source.size == len(CONTENT)
+    rng = np.random.default_rng(4)
+    for _ in range(30):
+        start = int(rng.integers(len(CONTENT)))
+        count = int(rng.integers(min(len(CONTENT) - start, rng.choice([10, BLOCK, LONG, 10 * LONG])) + 1))
+        assert source.read(start, count) == CONTENT[start : start + count]
+        view = memoryview(bytearray(count))
+        source.read_into(start, view)
+        assert view == CONTENT[start : start + count]
+    with pytest.raises(WtoolError, match="damaged or cut short"):
+        source.read(len(CONTENT) - 1, 2)
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK, HEAD - 1, HEAD, HEAD + 1, HEAD + TAIL, 3_000_000])
+def test_a_pass_hashes_all_bytes(put: PUT, opened: Opened, size: int) -> None:
+    source = opened(put(CONTENT[:size]))
+    half = size // 2
+    view = memoryview(bytearray(half))
+    source.take(0, view)
+    assert view == CONTENT[:half]
+    assert source.finish() == f"blake3:{blake3(CONTENT[:size]).hexdigest()}"
+
+
+def test_a_local_copy_has_all_bytes(put: PUT, opened: Opened) -> None:
+    source = opened(put(CONTENT))
+    assert os.pread(source.descriptor(), len(CONTENT) + 1, 0) == CONTENT
+    assert source.descriptor() == source.descriptor()
+
+
+def test_what_is_not_there_is_missing(put: PUT, opened: Opened) -> None:
+    address = put(CONTENT) + "x"
+    with pytest.raises(WtoolError, match=r"m\.binx: No such file or directory$"):
+        opened(address)
+
+
+def test_a_pass_is_one_request(s3: S3, web: Web, opened: Opened) -> None:
+    for store in (s3, web):
+        source = opened(store.put("m.bin", CONTENT))
+        assert len(store.server.requests) == 2
+        for at in range(0, len(CONTENT), 500_000):
+            source.take(at, memoryview(bytearray(500_000)))
+        source.finish()
+        assert len(store.server.requests) <= 4
+        assert store.server.sent <= len(CONTENT) + HEAD + TAIL + BLOCK
+
+
+def test_ranges_are_asked_for_together(web: Web, opened: Opened) -> None:
+    source = opened(web.put("m.bin", CONTENT))
+    web.server.forget()
+    web.server.plan(Fault(wait=0.3, times=100))
+    source.prefetch([(at, at + 10) for at in range(500_000, 2_500_000, 200_000)])
+    assert len(web.server.requests) == web.server.most_at_once == 10
+    assert source.read(700_000, 10) == CONTENT[700_000:700_010]
+    assert len(web.server.requests) == 10
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 503}, {"sent_before_end": 1000}, {"sent_before_end": 9, "is_reset": True}]
+)
+def test_what_goes_wrong_for_a_while_is_tried_again(s3: S3, web: Web, opened: Opened, fault: dict[str, Any]) -> None:
+    for store in (s3, web):
+        address = store.put("m.bin", CONTENT)
+        store.server.plan(Fault(of("GET"), times=2, **fault), Fault(of("GET"), skipped=1, times=2, **fault))
+        source = opened(address)
+        store.server.plan(Fault(of("GET"), times=3, **fault))
+        source.take(0, memoryview(bytearray(600_000)))
+        store.server.plan(Fault(of("GET"), times=3, **fault))
+        assert source.finish() == f"blake3:{blake3(CONTENT).hexdigest()}"
+
+
+def test_what_stays_wrong_is_told(s3: S3, web: Web, opened: Opened) -> None:
+    for store in (s3, web):
+        address = store.put("m.bin", CONTENT)
+        store.server.plan(Fault(of("GET"), times=100, status=503))
+        with pytest.raises(WtoolError, match=r"^\S+: the store refused a request with status 503 \("):
+            opened(address)
+        assert len(store.server.requests) == 6

@@ -1,0 +1,140 @@
+"""What went wrong in a store: which errors go away by themselves, and one line for each of the others.
+
+Stores raise errors of many packages, which are known here by the names of their classes: none of these packages is
+imported for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from wtool.errors import WtoolError, in_short
+from wtool.io.addresses import protocol_of, without_query
+
+
+class Truncated(Exception):
+    """A store sent fewer bytes than it should, or bytes from elsewhere."""
+
+
+class Unanswerable(Exception):
+    """A store answers requests in a way in which no file can be read; the text says how."""
+
+
+class Changed(Exception):
+    """A file has another version than when it was opened."""
+
+
+_TEMPORARY = {
+    "ConnectionResetError",
+    "ConnectionAbortedError",
+    "BrokenPipeError",
+    "TimeoutError",
+    "ServerDisconnectedError",
+    "ServerTimeoutError",
+    "ClientPayloadError",
+    "ConnectionClosedError",
+    "ConnectTimeoutError",
+    "ReadTimeoutError",
+    "IncompleteReadError",
+    "ResponseStreamingError",
+    "ReadTimeout",
+    "ReadError",
+    "RemoteProtocolError",
+    "ConnectTimeout",
+    "Truncated",
+}
+"""Names of the classes of errors that go away: a connection that broke, an answer that did not come or was cut."""
+
+_TEMPORARY_CODES = {"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "RequestLimitExceeded"}
+
+_LOGINS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or ~/.aws/credentials",
+    "s3a": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or ~/.aws/credentials",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS, or what `gcloud auth application-default login` keeps",
+    "gcs": "GOOGLE_APPLICATION_CREDENTIALS, or what `gcloud auth application-default login` keeps",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_CONNECTION_STRING",
+    "abfs": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_CONNECTION_STRING",
+    "abfss": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_CONNECTION_STRING",
+    "hf": "HF_TOKEN, or what `hf auth login` keeps; a gated model must be asked for on its page first",
+    "http": "the address (a signed one), or client_kwargs of fsspec in ~/.config/fsspec",
+    "https": "the address (a signed one), or client_kwargs of fsspec in ~/.config/fsspec",
+}
+"""Protocol -> where its packages look for credentials."""
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yields an error and those that led to it; at most ten."""
+    for _ in range(10):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def status_of(error: BaseException) -> int | None:
+    """Returns the status of HTTP with which a store refused a request, or None."""
+    response: Any = getattr(error, "response", None)
+    if isinstance(response, dict):  # of botocore
+        found = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    else:
+        found = getattr(error, "status", None) or getattr(response, "status_code", None)
+    return found if isinstance(found, int) else None
+
+
+def _names(error: BaseException) -> set[str]:
+    return {each.__name__ for each in type(error).__mro__}
+
+
+def _code(error: BaseException) -> str:
+    response = getattr(error, "response", None)
+    found = response.get("Error", {}).get("Code", "") if isinstance(response, dict) else ""
+    return str(found)
+
+
+def is_temporary(error: BaseException) -> bool:
+    """Returns whether a request may succeed if it is tried again."""
+    for each in chain(error):
+        status = status_of(each)
+        if status is not None:
+            return status >= 500 or status in (408, 429) or _code(each) in _TEMPORARY_CODES
+        if _names(each) & _TEMPORARY:
+            return True
+    return False
+
+
+def is_refused_login(error: BaseException) -> bool:
+    """Returns whether a store wants credentials, or others."""
+    wanted = {"NoCredentialsError", "PartialCredentialsError", "GatedRepoError", "PermissionError"}
+    return any(status_of(each) in (401, 403) or _names(each) & wanted for each in chain(error))
+
+
+def line(error: BaseException, address: str) -> str:
+    """Returns what a store's error means, and what to do, in a line."""
+    protocol = protocol_of(address)
+    if isinstance(error, Unanswerable):
+        return str(error)
+    if isinstance(error, Changed):
+        return "changed while it was being read; nothing was written, run the command again"
+    if is_refused_login(error):
+        login = _LOGINS.get(protocol, "where the package of its protocol looks for them")
+        return f"the store refuses access ({in_short(error)}); credentials come from {login}"
+    names = {name for each in chain(error) for name in _names(each)}
+    if names & {"ClientConnectorDNSError", "gaierror"}:
+        return "the name of its server is not known; is there a connection?"
+    if names & {"ConnectionRefusedError", "ClientConnectorError", "EndpointConnectionError", "ConnectError"}:
+        return "its server cannot be reached"
+    if "TimeoutError" in names or any("Timeout" in name for name in names):
+        return "its server did not answer in time"
+    statuses = [status for each in chain(error) if (status := status_of(each)) is not None]
+    if statuses:
+        return f"the store refused a request with status {statuses[0]} ({in_short(error)})"
+    if isinstance(error, OSError) and error.errno is not None and error.strerror:
+        return os.strerror(error.errno)
+    return in_short(error)
+
+
+def explained(error: BaseException, address: str) -> WtoolError:
+    """Returns a store's error as one of wtool, of one line that names the address without its query."""
+    return WtoolError(line(error, address), without_query(address))

@@ -1,0 +1,212 @@
+"""Files in stores as bytes by position: what a reader jumps to is kept in blocks, and long reads are one request."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+
+from wtool.errors import WtoolError
+from wtool.io.addresses import without_query
+from wtool.io.remote.ranges import Range, Ranges, ranges_of
+from wtool.io.remote.stores import Found, Store, status, store_of, told
+from wtool.io.remote.streams import Stream, stream_of
+from wtool.io.stored import LocalFile, Stamp, Stored
+from wtool.io.system import write_all_at
+
+HEAD = 128 << 10
+"""Bytes from the start of a file that are fetched when it is opened: an archive's configuration, usually."""
+
+TAIL = 80 << 10
+"""Bytes of the end that are fetched with them: the directory of an archive is looked for in the last 64 KiB."""
+
+BLOCK = 16 << 10
+"""Bytes that are fetched and kept together: HDF5 puts tables of a layer and of the next ones side by side."""
+
+GAP = 64 << 10
+"""Bytes between two ranges that are fetched along: another request costs more."""
+
+KEPT = 64 << 20
+"""Bytes of blocks that are kept for one file."""
+
+COPIED = 4 << 20
+"""Bytes of a local copy that are written at once."""
+
+LONG = 256 << 10
+"""Bytes from which on a read is no look at a table, and is not kept."""
+
+NEAR = 1 << 20
+"""Bytes behind the end of a read within which the next one is a part of the same pass."""
+
+
+def opened(address: str) -> Stored:
+    """Open a file at an address for reading.
+
+    Raises:
+        WtoolError: nothing is there, or the store refuses it or cannot be reached.
+    """
+    store = store_of(address)
+    ranges = ranges_of(store)
+    try:
+        with told(address):
+            start = ranges.first(HEAD)
+            if start is not None:
+                return RemoteFile(store, ranges, start)
+            file = LocalFile(ranges.fetched(), address)
+    except FileNotFoundError:
+        raise WtoolError(os.strerror(errno.ENOENT), without_query(address)) from None
+    file.stamp, file.identity = _stamp(store, ranges), (address,)
+    return file
+
+
+def _stamp(store: Store, ranges: Ranges) -> Stamp:
+    return Found(store.address, False, ranges.size, ranges.version).stamp
+
+
+class RemoteFile:
+    """A file in a store that is read by ranges (see `Stored`).
+
+    Args:
+        store: with the address.
+        ranges: of the file, whose size is known.
+        start: the first bytes of the file.
+    """
+
+    def __init__(self, store: Store, ranges: Ranges, start: bytes) -> None:
+        assert ranges.size is not None
+        self.size = ranges.size
+        self.stamp: Stamp = _stamp(store, ranges)
+        self.identity: Stamp = (store.address,)
+        self._address = store.address
+        self._ranges = ranges
+        self._blocks: dict[int, bytes] = {}
+        self._stream: Stream | None = None
+        self._last = -1  # where the last long read ended
+        self._turn = threading.Lock()  # of the stream
+        self._local: int | None = None
+        self._keep(0, start)
+        if self.size > len(start):
+            self.prefetch([(max(0, self.size - TAIL), self.size)])
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Returns `count` bytes from `offset`, all of which are in the file."""
+        if count >= LONG:
+            buffer = bytearray(count)
+            self.read_into(offset, memoryview(buffer))
+            return bytes(buffer)
+        first = offset // BLOCK
+        at = offset - first * BLOCK
+        block = self._blocks.get(first)
+        if block is not None and at + count <= len(block):
+            return block[at : at + count]
+        return self._of_blocks(offset, count)
+
+    def _of_blocks(self, offset: int, count: int) -> bytes:
+        self.prefetch([(offset, offset + count)])
+        first = offset // BLOCK
+        blocks = b"".join(self._blocks[each] for each in range(first, -(-(offset + count) // BLOCK)))
+        return blocks[offset - first * BLOCK :][:count]
+
+    def read_into(self, offset: int, view: memoryview) -> int:
+        """Put bytes from `offset` into the view, or to the end of the file; returns how many."""
+        view = view[: max(0, self.size - offset)]
+        with self._turn:
+            if self._has(offset, len(view)):
+                view[:] = self._of_blocks(offset, len(view))
+            elif self._is_next(offset):
+                self._pass_on(offset, view)
+            else:
+                view[:] = self._gather([(offset, offset + len(view))])[0]
+            self._last = offset + len(view)
+        return len(view)
+
+    def _has(self, offset: int, count: int) -> bool:
+        """Returns whether some bytes are at hand."""
+        blocks = range(offset // BLOCK, -(-(offset + count) // BLOCK))
+        return len(blocks) <= len(self._blocks) and all(each in self._blocks for each in blocks)
+
+    def _is_next(self, offset: int) -> bool:
+        """Returns whether a read goes on where the last one ended: a second such read is part of a pass."""
+        return 0 <= offset - self._last <= NEAR
+
+    def _pass_on(self, offset: int, view: memoryview) -> None:
+        """Fill a view from the stream, which passes over the bytes before `offset`."""
+        stream = self._stream
+        if stream is None or not 0 <= offset - stream.position <= NEAR:
+            self._end_pass()
+            stream = self._stream = stream_of(self._ranges, offset, self.size)
+        with told(self._address, is_open=True):
+            if stream.position < offset:
+                stream.fill(memoryview(bytearray(offset - stream.position)))
+            stream.fill(view)
+        if stream.position == self.size:
+            self._end_pass()
+
+    def _end_pass(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def prefetch(self, ranges: Iterable[Range]) -> None:
+        """Have the bytes of these ranges (start, stop) at hand: all that are missing are asked for at once."""
+        missing = list(self._missing(ranges))
+        if missing:
+            for (start, _), data in zip(missing, self._gather(missing), strict=True):
+                self._keep(start, data)
+
+    def is_changed(self) -> bool:
+        """Returns whether the file has other bytes by now than those that were read."""
+        with told(self._address, is_open=True):
+            return self._ranges.is_changed()
+
+    def is_replaced(self, name: str) -> bool:
+        """Returns whether the address has another file by now, or none."""
+        found = status(self._address)
+        return found is None or found.stamp != self.stamp
+
+    def descriptor(self) -> int:
+        """Returns a descriptor of an unnamed local copy, which is made once."""
+        if self._local is None:
+            with tempfile.TemporaryFile() as copy:
+                buffer = memoryview(bytearray(min(COPIED, self.size)))
+                for at in range(0, self.size, COPIED):
+                    count = self.read_into(at, buffer)
+                    write_all_at(copy.fileno(), buffer[:count], at)
+                self._local = os.dup(copy.fileno())
+        return self._local
+
+    def close(self) -> None:
+        """Forget all bytes; a second call does nothing."""
+        self._blocks.clear()
+        self._end_pass()
+        if self._local is not None:
+            os.close(self._local)
+            self._local = None
+
+    def _missing(self, ranges: Iterable[Range]) -> Iterator[Range]:
+        """Yields the ranges of blocks that are not at hand, near ones as one."""
+        wanted = {block for start, stop in ranges for block in range(start // BLOCK, -(-stop // BLOCK))}
+        start = stop = -1
+        for block in sorted(wanted - self._blocks.keys()):
+            low, high = block * BLOCK, min((block + 1) * BLOCK, self.size)
+            if start >= 0 and low - stop > GAP:
+                yield start, stop
+                start = -1
+            start, stop = low if start < 0 else start, high
+        if start >= 0:
+            yield start, stop
+
+    def _gather(self, ranges: list[Range]) -> list[bytes]:
+        with told(self._address, is_open=True):
+            return self._ranges.gather(ranges)
+
+    def _keep(self, start: int, data: bytes) -> None:
+        """Keep all whole blocks of some bytes, which begin with a block; the oldest are forgotten for them."""
+        for at in range(0, len(data), BLOCK):
+            block = data[at : at + BLOCK]
+            if len(block) == BLOCK or start + at + len(block) == self.size:
+                self._blocks[(start + at) // BLOCK] = block
+        while len(self._blocks) > KEPT // BLOCK:
+            del self._blocks[next(iter(self._blocks))]
