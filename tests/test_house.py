@@ -110,6 +110,8 @@ def test_what_a_room_may_know(path: Path) -> None:
         assert not early & {"numpy", "h5py", "rich"}
     if not module_of(path).startswith("wtool.io.remote."):
         assert "fsspec" not in libraries
+    if module_of(path) != "wtool.io.parquet_rows":
+        assert "pyarrow" not in libraries
     assert not early & {"distributed", "fsspec", "pyarrow", "yaml"}
     if module_of(path) not in LIBRARY_OF_HDF5:
         assert "h5py" not in everywhere
