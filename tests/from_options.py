@@ -20,11 +20,14 @@ from tests import json_schemas, python_reference
 from wtool.cli import cli
 from wtool.cli.commands import GROUPS as COMMAND_GROUPS
 from wtool.graphs.swap import Swap, Verification
+from wtool.io.columns import Column
 from wtool.ops.align_options import Align
 from wtool.ops.average_options import Average
 from wtool.ops.convert_options import Convert
 from wtool.ops.ema_options import Ema
 from wtool.ops.functions import aliases_of
+from wtool.ops.index_columns import OF_FILE, OF_MODEL, OF_STATISTICS, OF_TENSOR
+from wtool.ops.index_options import Index
 from wtool.ops.merge_options import Merge
 from wtool.ops.pack_options import Pack
 from wtool.ops.patch_options import Patch
@@ -60,7 +63,8 @@ STUB = ROOT / "wtool" / "ops" / "signatures.pyi"
 PAGES = ROOT / "docs" / "reference"
 TABLE = re.compile(
     r"(<!-- "
-    r"(own options|shared options|criteria|channel criteria|methods|rules|refusals|operations|transforms|commands)"
+    r"(own options|shared options|criteria|channel criteria|methods|rules|refusals|operations|transforms|commands|"
+    r"index columns)"
     r"(?: of ([a-z, ]+))? -->\n)"
     r".*?(<!-- end -->)",
     re.DOTALL,
@@ -75,6 +79,7 @@ from typing import Any
 from wtool.ops.align_options import Aligned
 from wtool.ops.average_options import Averaged
 from wtool.ops.converted import Converted
+from wtool.ops.index_options import Indexed
 from wtool.ops.merge_options import Merged
 from wtool.ops.shrunk import Shrunk
 from wtool.ops.swapped import Swapped
@@ -102,6 +107,7 @@ GROUPS = {
     "swap": (Swap, Verification, Common),
     "convert": (Convert, Execution),
     "report": (Report,),
+    "index": (Index, Execution),
     "resume": (Resume,),
     "ema": (Ema, Unseeded),
     "pack": (Pack, Keeping),
@@ -113,6 +119,8 @@ GROUPS = {
     "soup": (Soup,),
 }
 """Every public function that is made of options, and the dataclasses of its arguments."""
+
+INDEX_COLUMNS = {"file": OF_FILE, "model": OF_MODEL, "tensor": OF_TENSOR}
 
 FIRST = {"models": "Models", "model": "Path", "paths": "Models"}
 """The first argument of a function -> its type."""
@@ -189,6 +197,8 @@ def _table(what: str, commands: str | None, page: Path) -> str:
         return "\n\n".join(
             f"## {heading}\n\n{_rows(('command', ''), _lines(group))}" for heading, group in COMMAND_GROUPS.items()
         )
+    if what == "index columns":
+        return _rows(("column", "type", "value"), [_index_column(each) for each in INDEX_COLUMNS[str(commands)]])
     if what == "transforms":
         known = homes()
         links = {name: os.path.relpath(known[name], page.parent) for name in REGISTRY if name in known}
@@ -196,6 +206,11 @@ def _table(what: str, commands: str | None, page: Path) -> str:
     shared = [name for name, kind in transforms().items() if shared_by(kind) is Options]
     names = commands.split(", ") if commands else shared
     return _rows(("option", "default", "meaning"), _options(names, what == "own options"))
+
+
+def _index_column(column: Column) -> tuple[str, ...]:
+    """The row of a column; a star marks those of statistics."""
+    return f"`{column.name}`" + r" \*" * (column.name in OF_STATISTICS), column.kind, column.meaning
 
 
 def _lines(group: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -33,6 +33,7 @@ OPERATIONS: dict[str, Any] = {
     "check": lambda path, out: wtool.check(path),
     "history": lambda path, out: wtool.history(path, verify=True),
     "report": lambda path, out: wtool.report(path, output=out.with_name("report.html"), against=path),
+    "index": lambda path, out: wtool.index(path, output=out.with_name("index.jsonl"), fail_fast=True),
     "diff": lambda path, out: wtool.diff(path, path),
     "diff, another": lambda path, out: wtool.diff(FOLDER / HARMLESS[0], path),
     "stable": lambda path, out: stable_text(str(path)),

@@ -97,6 +97,7 @@ RESULTS: dict[str, Any] = {
     "ema": wtool.MovingAverage,
     "evaluate": wtool.Evaluated,
     "history": wtool.History,
+    "index": wtool.Indexed,
     "inspect": Inspected,
     "inspect-cost": Costs,
     "lottery": wtool.Lottery,
@@ -112,7 +113,7 @@ RESULTS: dict[str, Any] = {
 """A command, with `-cost` and `-patch` for these options -> what it prints of each model, or of all together."""
 
 NAMES_MODEL = {"inspect": "path", "inspect-cost": "path", "diff": None, "diff-patch": None, "average": None,
-               "merge": None, "soup": None, "lottery": None, "resume": None}  # fmt: skip
+               "merge": None, "soup": None, "lottery": None, "resume": None, "index": None}  # fmt: skip
 """A command -> the key with a model that failed: `model` by default, None where a failure prints no JSON."""
 
 REFUSED = {"convert": {"refused": "changes"}}

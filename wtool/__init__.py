@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from wtool.ops.ema import ema
     from wtool.ops.history import history
     from wtool.ops.history_options import History, HistoryInput, HistoryStep
+    from wtool.ops.index import index
+    from wtool.ops.index_options import Indexed, IndexedModel
     from wtool.ops.inspect import inspect
     from wtool.ops.merge import merge
     from wtool.ops.merge_options import Merged
@@ -105,6 +107,9 @@ _HOMES = {
     "History": "wtool.ops.history_options",
     "HistoryInput": "wtool.ops.history_options",
     "HistoryStep": "wtool.ops.history_options",
+    "index": "wtool.ops.index",
+    "Indexed": "wtool.ops.index_options",
+    "IndexedModel": "wtool.ops.index_options",
     "inspect": "wtool.ops.inspect",
     "lottery": "wtool.training.lottery.experiment",
     "make_patch": "wtool.ops.diff_patch",
@@ -149,6 +154,8 @@ __all__ = [
     "History",
     "HistoryInput",
     "HistoryStep",
+    "Indexed",
+    "IndexedModel",
     "InputModel",
     "KernelDiagnosis",
     "Lottery",
@@ -186,6 +193,7 @@ __all__ = [
     "ema",
     "evaluate",
     "history",
+    "index",
     "inspect",
     "lottery",
     "make_patch",

@@ -26,8 +26,8 @@ NAMES = {
 SWITCHES = {
     "allow_nonfinite", "auto_rot", "biases", "doctor", "drop_optimizer", "dry_run", "ensemble", "equal", "exact",
     "fail_fast", "filter_wise", "force", "frozen", "greedy", "hold_zeros", "in_place", "keep_biases", "linear",
-    "normalize", "policy", "reverse", "rows", "same_sign", "shuffle", "strip", "uniform", "unsafe", "unzipped",
-    "verify", "weights",
+    "normalize", "policy", "reverse", "rows", "same_sign", "shuffle", "statistics", "strip", "uniform", "unsafe",
+    "unzipped", "verify", "weights",
 }  # fmt: skip
 """Arguments that take True and False."""
 

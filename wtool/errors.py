@@ -139,6 +139,7 @@ class Usage(WtoolError):
 _EXTRAS = {
     "keras": ("Keras", "train"),
     "matplotlib": ("matplotlib", "plot"),
+    "pyarrow": ("pyarrow", "index"),
     "scipy": ("SciPy", "align"),
     "tensorflow": ("Keras", "train"),
 }

@@ -156,6 +156,9 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Steps]:
 )
 def test_how_to_pages_run(page: str, number: int, followed: dict[str, Steps]) -> None:
     """Every block of a page, in order."""
+    if "import duckdb" in PAGES[page]:
+        pytest.importorskip("duckdb")
+        pytest.importorskip("pyarrow")
     if needs_training(page):
         pytest.importorskip("keras")
     followed[page].run(len(followed[page].steps) if number == len(BLOCKS[page]) else number + 1)

@@ -125,6 +125,7 @@ REQUIRED = {
     "evaluate": {"data": "d.npz"},
     "soup": {"data": "d.npz"},
     "report": {"output": "report.html"},
+    "index": {"output": "zoo.parquet"},
     "recalibrate": {"data": "d.npz"},
     "lottery": LOTTERY,
     "merge": {"method": "linear"},
@@ -263,7 +264,7 @@ def test_type_checkers_see_the_signatures(name: str) -> None:
         assert each.annotation is not None
         assert eval(ast.unparse(each.annotation), names) == parameters[each.arg].annotation
     imported = ast.unparse(ast.parse(Path(wtool.__file__).read_text()))
-    ops = r"ops\.(align|average|ema|merge|pack|patch|shrink|soup|transforms|training)"
+    ops = r"ops\.(align|average|ema|index|merge|pack|patch|shrink|soup|transforms|training)"
     rooms = rf"({ops}|training\.lottery\.experiment|reporting\.report)"
     what = r"wtool\.ops\.signatures import \*" if name in REGISTRY else rf"wtool\.{rooms} import .*\b{name}\b"
     assert re.search(f"from {what}", imported)

@@ -159,6 +159,12 @@ def lineage_json(records: Sequence[Record]) -> list[dict[str, Any]]:
     return [record.to_json() for record in records]
 
 
+def without_masks(told: dict[str, Any]) -> dict[str, Any]:
+    """Returns a record, as JSON values, with the names of the tensors whose masks it has, and without these bits."""
+    masks = told.get(MASKS)
+    return {**told, MASKS: list(masks)} if isinstance(masks, dict) else told
+
+
 def lineage_text(records: Sequence[Record]) -> str:
     """Returns the records as JSON text in one line; the same records always give the same text."""
     return json.dumps(lineage_json(records), ensure_ascii=True)

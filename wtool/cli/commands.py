@@ -13,6 +13,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "diff": "In what two models differ: layers, settings, weights, optimizer.",
         "history": "How models were made: operations, options and inputs, by the lineage in the files.",
         "plot": "Weight histograms and masks of models, or the curves of experiments and logs.",
+        "index": "A table with a row for each model of a zoo, or each tensor, for questions in SQL.",
         "report": "A page to look at in a browser: models, their tensors and lineage, curves, a zoo.",
     },
     "Average and merge": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from wtool.checkpoint.lineage import MASKS, Input, Record
+from wtool.checkpoint.lineage import Input, Record, without_masks
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.seal import is_sealed
 from wtool.ops.history_options import History, HistoryInput, HistoryStep
@@ -75,10 +75,7 @@ def _step(record: Record, brought: Sequence[Record], depth: int) -> HistoryStep:
         index, inputs = _taken_through_pipe(inputs, brought[-1])
         one = inputs[index]
         inputs[index] = HistoryInput(one.name, one.role, one.hashes, _brought(brought, depth + 1))
-    told = record.as_read()
-    if isinstance(told.get(MASKS), dict):
-        told[MASKS] = list(told[MASKS])
-    return HistoryStep(record.operation, options, reason, tuple(inputs), told)
+    return HistoryStep(record.operation, options, reason, tuple(inputs), without_masks(record.as_read()))
 
 
 def brought_are_steps(brought: Sequence[Record], depth: int = 0) -> list[bool]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
-from functools import reduce
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial, reduce
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 from wtool.checkpoint.lineage import lineage_json
 from wtool.checkpoint.model import Checkpoint, Tensor
@@ -21,6 +21,8 @@ from wtool.run.selection import kind_of
 from wtool.transforms.statistics import Statistics, statistics
 
 BLOCK = 65_536  # values; their float64 copies stay in the L2 cache
+
+Scan: TypeAlias = Callable[[Sequence[pipeline.Edit], pipeline.Progress | None], Iterator[tuple[Tensor, int, Any]]]
 
 
 def inspect(path: str | os.PathLike[str], progress: pipeline.Progress | None = None) -> dict[str, Any]:
@@ -41,11 +43,22 @@ def inspect(path: str | os.PathLike[str], progress: pipeline.Progress | None = N
         >>> wtool.inspect("model.keras")["parameters"]  # doctest: +SKIP
     """
     with open_checkpoint(os.fspath(path)) as checkpoint:
-        found = {tensor.path: Statistics() for tensor in checkpoint.weights}
-        looks = [pipeline.Edit(tensor, (tensor,), _statistics) for tensor in checkpoint.weights]
-        for tensor, _, part in pipeline.verified_scan([checkpoint], looks, progress):
-            found[tensor.path] = found[tensor.path].merged(part)
-        return described(checkpoint, found)
+        return described(checkpoint, statistics_of(checkpoint, partial(pipeline.verified_scan, [checkpoint]), progress))
+
+
+def statistics_of(checkpoint: Checkpoint, scan: Scan, progress: pipeline.Progress | None) -> dict[str, Statistics]:
+    """Returns the statistics of each weight of an open checkpoint, by path.
+
+    Args:
+        checkpoint: whose weights are read.
+        scan: the pass over the weights: `pipeline.verified_scan` or `pipeline.hashed_scan`.
+        progress: called with bytes done and bytes in all.
+    """
+    found = {tensor.path: Statistics() for tensor in checkpoint.weights}
+    looks = [pipeline.Edit(tensor, (tensor,), _statistics) for tensor in checkpoint.weights]
+    for tensor, _, part in scan(looks, progress):
+        found[tensor.path] = found[tensor.path].merged(part)
+    return found
 
 
 def _statistics(blocks: Sequence[Array], start: int, stop: int) -> Statistics:

@@ -6,6 +6,7 @@ from typing import Any
 from wtool.ops.align_options import Aligned
 from wtool.ops.average_options import Averaged
 from wtool.ops.converted import Converted
+from wtool.ops.index_options import Indexed
 from wtool.ops.merge_options import Merged
 from wtool.ops.shrunk import Shrunk
 from wtool.ops.swapped import Swapped
@@ -989,6 +990,52 @@ def report(
 
     Example:
         >>> wtool.report("trained.keras", output="report.html")  # doctest: +SKIP
+    """
+
+def index(
+    models: Models,
+    *,
+    output: Path,
+    per: str = "model",
+    statistics: bool = True,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    shard: str | None = None,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+) -> Indexed:
+    """Write a table with a row for each model of a zoo, or for each tensor, for questions in SQL.
+
+    The table is a Parquet file (.parquet, which needs pyarrow) or JSON Lines (.jsonl). Where it is there already, it is
+    brought up to date: models whose files have the same size and time are not read again.
+
+    With `no_statistics` no weights are read. With `force` the table is made anew, whatever is there.
+
+    Args:
+        models: files, folders (searched for models) or patterns.
+        output: The table: a .parquet or .jsonl file, or - for lines on standard output.
+        per: What has a row of its own. One of model, tensor.
+        statistics: Read the weights, for hashes, zeros, means and the like.
+        dry_run: Say what would be done, in a table; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        shard: The I-th of N parts of the models alone, for many jobs.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+
+    Returns:
+        one `wtool.Indexed`.
+
+    Raises:
+        WtoolError: the output is there and no index, or cannot be written; with `fail_fast`, a model failed.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.index("zoo/", output="zoo.parquet")  # doctest: +SKIP
     """
 
 def resume(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from wtool.checkpoint.lineage import MASKS
+from wtool.checkpoint.lineage import without_masks
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.dtypes import Array, is_floating
@@ -116,7 +116,7 @@ def model_data(path: str, bounds: Bounds, progress: Progress | None = None) -> d
         }
         found = _looked_at(checkpoint, wanted, progress)
         told = described(checkpoint, {name: look.statistics for name, look in found.items()})
-        told["lineage"] = [_without_masks(record) for record in told["lineage"]]
+        told["lineage"] = [without_masks(record) for record in told["lineage"]]
         return {
             "kind": "model",
             "model": told,
@@ -128,12 +128,6 @@ def model_data(path: str, bounds: Bounds, progress: Progress | None = None) -> d
                 if cells and tensor.path in kernels and found[tensor.path].statistics.zeros
             },
         }
-
-
-def _without_masks(record: dict[str, Any]) -> dict[str, Any]:
-    """Returns a record of the lineage with the names of the tensors whose masks it has, and without these bits."""
-    masks = record.get(MASKS)
-    return {**record, MASKS: list(masks)} if isinstance(masks, dict) else record
 
 
 def kernels_of(checkpoint: Checkpoint) -> list[Tensor]:

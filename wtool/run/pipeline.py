@@ -158,6 +158,21 @@ def verified_scan(
         source.verify()
 
 
+def hashed_scan(
+    checkpoint: Checkpoint, edits: Sequence[Edit], progress: Progress | None = None
+) -> Iterator[tuple[Tensor, int, Any]]:
+    """Like `scan` of one checkpoint, whose bytes go into its content hash on the way; once for each open checkpoint.
+
+    What is still missing of the hash, `checkpoint.finish` reads: the caller gets the hash from there afterwards.
+
+    Args:
+        checkpoint: see `scan`.
+        edits: what is looked at.
+        progress: called with bytes done and bytes in all.
+    """
+    return _scanned([checkpoint], edits, progress, [True])
+
+
 def _results(
     pool: Threads | Here,
     inputs: Sequence[Checkpoint],

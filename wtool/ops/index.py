@@ -1,0 +1,228 @@
+"""Tables of a zoo's models or tensors.
+
+`wtool/ops/signatures.pyi` has the function's signature for type checkers and editors; `make docs` writes it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from wtool.checkpoint.file_stamps import ModelStamp, model_stamp
+from wtool.checkpoint.inputs import expanded, inside, natural_key
+from wtool.checkpoint.opener import Opener
+from wtool.checkpoint.zoo_part import ZooPart
+from wtool.errors import Usage
+from wtool.io.columns import Row, as_utf8
+from wtool.io.drafts import new_draft
+from wtool.io.places import Target, check_target
+from wtool.ops.functions import First, function_of, given_of
+from wtool.ops.index_columns import COLUMNS, failed_row, file_values, rows_of
+from wtool.ops.index_options import Index, Indexed, IndexedModel
+from wtool.ops.index_tables import MARK, Before, Writer, before, format_of, merged
+from wtool.ops.inspect import described, statistics_of
+from wtool.run import pipeline
+from wtool.run.batch import Failed, results_of, words_of
+from wtool.run.options import Execution
+from wtool.words import Models, Progress
+
+if TYPE_CHECKING:
+    from wtool.ops.signatures import index as index
+
+NAME = "index"
+
+SEARCHED = First(
+    "models",
+    Models,
+    "files, folders (searched for models) or patterns.",
+    "the output is there and no index, or cannot be written; with `fail_fast`, a model failed",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The work on one model: reading it for its rows.
+
+    Attributes:
+        model: path.
+        stamp: of its files, before they are read.
+        kind: of the rows, `model` or `tensor`.
+        statistics: whether the weights are read.
+    """
+
+    model: str
+    stamp: ModelStamp | None
+    kind: str
+    statistics: bool
+
+    def run(self, opener: Opener, progress: Progress | None = None) -> list[Row]:
+        """Returns the rows of the model.
+
+        Raises:
+            Refused: the model is damaged or hostile, or changes meanwhile.
+            WtoolError: the model is missing or unreadable.
+        """
+        file = file_values(self.model, self.stamp)
+        with ExitStack() as stack:
+            checkpoint = opener.open(self.model, stack)
+            if not self.statistics:
+                return rows_of(self.kind, described(checkpoint, statistics_of(checkpoint, _no_scan, None)), None, file)
+            found = statistics_of(checkpoint, partial(pipeline.hashed_scan, checkpoint), progress)
+            file["hash"] = " ".join(checkpoint.finish())
+            return rows_of(self.kind, described(checkpoint, found), found, file)
+
+
+def _no_scan(edits: Sequence[pipeline.Edit], progress: Progress | None) -> Iterator[Any]:
+    return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class _Zoo:
+    """The models, and what the index from before tells of them.
+
+    Attributes:
+        paths: of the models, in the order of the index.
+        stamps: of their files.
+        names: their paths as the rows tell them.
+        kept: those whose rows are kept, with their paths as the rows tell them.
+        old: the index from before.
+    """
+
+    paths: Sequence[str]
+    stamps: Mapping[str, ModelStamp | None]
+    names: Mapping[str, str]
+    kept: Mapping[str, str]
+    old: Before
+
+    @classmethod
+    def of(cls, paths: Sequence[str], old: Before) -> _Zoo:
+        """Returns the zoo of some models."""
+        stamps = {path: model_stamp(path) for path in paths}
+        names = {path: as_utf8(path) for path in paths}
+        kept = {path: name for path, name in names.items() if old.is_true_of(name, stamps[path])}
+        return cls(paths, stamps, names, kept, old)
+
+    @property
+    def gone(self) -> int:
+        """How many models of the index from before are not here."""
+        return len(self.old.paths.difference(self.names.values()))
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether the index from before is what a new one would be."""
+        return self.old.table is not None and len(self.kept) == len(self.paths) and not self.gone
+
+    def state(self, path: str) -> str:
+        """Returns `kept`, `changed` or `new`."""
+        return "kept" if path in self.kept else "changed" if self.names[path] in self.old.paths else "new"
+
+
+@dataclass(slots=True)
+class _Counts:
+    """Counts what became of the models, and tells it."""
+
+    report: Callable[[IndexedModel], None] | None
+    states: Counter[str] = field(default_factory=Counter)
+    failed: dict[str, str] = field(default_factory=dict)
+    rows: int = 0
+
+    def add(self, model: IndexedModel) -> None:
+        """Count a model."""
+        self.states[model.state] += 1
+        self.rows += model.rows
+        if model.error is not None:
+            self.failed[model.model] = model.error
+        if self.report is not None:
+            self.report(model)
+
+
+def _index(models: Models, given: Mapping[str, Any]) -> Indexed:
+    options, how = Index(**given_of(Index, given)), Execution(**given_of(Execution, given))
+    output, columns = os.fspath(options.output), COLUMNS[options.per]
+    target = Target.at(output, force=True)
+    write, read = format_of(output, target.is_stream)
+    paths = _paths(words_of(models), how.shard)
+    if not how.dry_run:
+        check_target(target)
+    counts, size, old = _Counts(how.report), 0, Before()
+    with ExitStack() as stack, ExitStack() as opened:
+        if not (how.force or target.is_stream) and os.path.lexists(output):
+            file = opened.enter_context(open(output, "rb"))
+            old = before(file, output, read, columns, options.statistics)
+        zoo = _Zoo.of(paths, old)
+        if how.dry_run or zoo.is_up_to_date:
+            for path in paths:
+                counts.add(IndexedModel(path, zoo.state(path), 0))
+            counts.rows, size = (0, 0) if how.dry_run else (old.rows, os.path.getsize(output))
+        else:
+            draft = stack.enter_context(new_draft(target, in_order=True))
+            table: Writer = write(draft.file, columns, MARK)
+            stack.enter_context(table)
+            for model in _written(table, zoo, options, how):
+                counts.add(model)
+            table.finish()
+            size = draft.file.tell()
+            opened.close()  # some systems replace no file that is open
+            draft.publish()
+    return Indexed(
+        output=None if how.dry_run else output,
+        models=len(paths),
+        **{state: counts.states[state] for state in ("new", "changed", "kept")},
+        gone=zoo.gone,
+        failed=counts.failed,
+        rows=counts.rows,
+        bytes=size,
+        notes=tuple(old.notes),
+        skipped=zoo.is_up_to_date,
+    )
+
+
+globals()[NAME] = function_of(Index, NAME, (Index, Execution), Indexed, _index, SEARCHED)
+
+
+def _paths(words: Sequence[str], shard: str | None) -> list[str]:
+    """Returns the paths of the models that words name, each once, in the order of an index."""
+    if "-" in words:
+        raise Usage("an index names its models by their paths, and standard input has none")
+    part = ZooPart.of(shard)
+    found = {path for word, path in expanded(words) if part.holds(inside(word, path))}
+    if not words:
+        raise Usage("no models")
+    return sorted(found, key=lambda path: natural_key(as_utf8(path)))
+
+
+def _written(table: Writer, zoo: _Zoo, options: Index, how: Execution) -> Iterator[IndexedModel]:
+    """Write the rows of all models, in their order; yields what became of each.
+
+    Raises:
+        WtoolError: a model failed, where that ends the work.
+    """
+    tasks = [
+        Reading(path, zoo.stamps[path], options.per, options.statistics)
+        for path in zoo.paths
+        if zoo.state(path) != "kept"
+    ]
+    with closing(results_of(tasks, how)) as done:
+        for path, rows in merged(zoo.paths, zoo.kept, zoo.old, _read(tasks, done, how.fail_fast)):
+            count, error = 0, None
+            for row in rows:
+                table.write(row)
+                count, error = count + 1, row["error"]
+            yield IndexedModel(path, "failed" if error is not None else zoo.state(path), count, error)
+
+
+def _read(
+    tasks: Sequence[Reading], done: Iterator[list[Row] | Failed], fail_fast: bool
+) -> Iterator[tuple[str, list[Row]]]:
+    """Yields the path of each model that was read, with its rows; a model that failed has one with the reason."""
+    for task, found in zip(tasks, done, strict=True):
+        if isinstance(found, Failed) and fail_fast:
+            raise found.error
+        if isinstance(found, Failed):
+            found = [failed_row(task.kind, task.model, task.stamp, found.error.message)]
+        yield task.model, found
