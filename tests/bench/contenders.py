@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -17,11 +17,12 @@ ENV = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3",
 
 @dataclass(frozen=True)
 class Contender:
-    """A program and its arguments; `before` runs ahead of each timed run, untimed."""
+    """A program and its arguments; `before` runs ahead of each timed run, untimed; `env` is added to the variables."""
 
     name: str
     argv: list[str]
     before: Callable[[], None] = lambda: None
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def measure(contender: Contender, log_file: Path) -> Run:
     os.sync()  # nobody waits for what another one wrote
     with open(os.devnull, "rb") as nothing, log_file.open("w+b") as log:
         start = time.perf_counter()
-        process = subprocess.Popen(contender.argv, stdin=nothing, stdout=log, stderr=log, env=ENV)
+        process = subprocess.Popen(contender.argv, stdin=nothing, stdout=log, stderr=log, env={**ENV, **contender.env})
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -67,9 +68,16 @@ def floor(inputs: Sequence[Path], out: Path) -> Contender:
     return Contender("cat + cp", ["sh", "-c", script, "floor", str(out), *map(str, inputs)], lambda: remove(out))
 
 
-def wtool(command: Sequence[str], inputs: Sequence[Path], out: Path) -> Contender:
+def cat_objects(addresses: Sequence[str], env: Mapping[str, str]) -> Contender:
+    """What reading objects takes: fsspec's `cat_file` of each."""
+    return Contender("cat_file", [sys.executable, str(HERE / "cat_objects.py"), *addresses], env=env)
+
+
+def wtool(
+    command: Sequence[str], inputs: Sequence[Path | str], out: Path, env: Mapping[str, str] | None = None
+) -> Contender:
     argv = [*command, "average", *map(str, inputs), "--exp", str(DECAY), "--force", "-q", "-o", str(out)]
-    return Contender("wtool average", argv, lambda: remove(out))
+    return Contender("wtool average", argv, lambda: remove(out), env or {})
 
 
 def keras(inputs: Sequence[Path], out: Path) -> Contender:

@@ -1,8 +1,13 @@
-"""An S3 on this machine: that of moto, whose requests are recorded and fail as planned."""
+"""An S3 on this machine: that of moto, whose requests are recorded and fail as planned.
+
+`python -m tests.remote.s3 FOLDER` serves the files of a folder to programs.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from tests.remote.serving import Server
@@ -85,3 +90,18 @@ class S3:
         """Closes the server."""
         self._backend.reset()
         self.server.close()
+
+
+def main() -> None:
+    """Serves the files of a folder as objects of the bucket `zoo`, until standard input ends."""
+    store = S3()
+    store.clear()
+    for path in sorted(Path(sys.argv[1]).iterdir()):
+        store.put(path.name, path.read_bytes())
+    print(store.server.address, flush=True)
+    sys.stdin.read()
+    store.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -44,8 +44,7 @@ class Input:
 
     Attributes:
         name: of its file, without folders; `-` for standard input.
-        hashes: content hash of each of its files; none for what came through a pipe as the record before made it, and
-            never was a file.
+        hashes: content hash of each of its files.
         told: further keys that the operation writes: `as`, `coefficient`, `pruned`, ...
     """
 
@@ -65,7 +64,7 @@ class Input:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the input as JSON values, as the lineage holds it."""
-        return {"name": self.name, **self.told, **({"hash": self.hash} if self.hashes else {})}
+        return {"name": self.name, **self.told, "hash": self.hash}
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,9 +270,3 @@ def with_result(records: Sequence[Record], hash_: str) -> list[Record]:
     *before, last = records
     counts = last.result.counts if last.result is not None else {}
     return [*before, replace(last, result=Result(counts, hash_))]
-
-
-def unsealed(record: Record) -> Record:
-    """Returns a record without the content hash of its result."""
-    counts = record.result.counts if record.result is not None else {}
-    return replace(record, result=Result(counts) if counts else None)

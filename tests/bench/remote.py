@@ -1,0 +1,52 @@
+"""`wtool average` of checkpoints in stores, against reading the same objects with fsspec."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+from pathlib import Path
+
+import contenders
+from report import Report, Target, at_most, run_table, seconds
+from stores import STORES, Store
+from turns import Turns, say
+
+
+def report(turns: Turns) -> Report:
+    inputs = turns.models("resnet50", 10)
+    here = turns.out / "average-of-files.keras"
+    say(f"wtool average of files: {turns.once(contenders.wtool(turns.command, inputs, here)).seconds:.2f} s")
+    objects = turns.out / "objects"
+    contenders.remove(objects)
+    objects.mkdir()
+    for path in inputs:
+        os.link(path, objects / path.name)
+    tables: list[str] = []
+    targets: list[Target] = []
+    for store in STORES:
+        table, judged = of_store(turns, store, objects, here)
+        tables.append(table)
+        targets += judged
+    return Report(tables, targets)
+
+
+def of_store(turns: Turns, store: Store, objects: Path, average_of_files: Path) -> tuple[str, list[Target]]:
+    """Runs of `cat_file` and of `wtool average`, whose result is compared with that of the files."""
+    out = turns.out / "average-of-objects.keras"
+    with store.serving(objects) as env:
+        addresses = [f"s3://zoo/ckpt-{number}.keras" for number in range(1, len(list(objects.iterdir())) + 1)]
+        reading = contenders.cat_objects(addresses, env)
+        averaging = contenders.wtool(turns.command, addresses, out, env)
+        say(store.name)
+        rounds = turns.warm([reading, averaging])
+        if not filecmp.cmp(out, average_of_files, shallow=False):
+            raise SystemExit(f"the average of objects is another one than that of files: {store.name}")
+        runs = turns.take([reading, averaging], rounds)
+    return run_table(f"ten of ResNet50, 103 MB each, in {store.name}", runs), [
+        at_most(
+            f"`wtool average` to `cat_file`, {store.name}",
+            seconds(runs[averaging.name]) / seconds(runs[reading.name]),
+            1.3,
+        ),
+        at_most("its peak memory", max(run.peak_mb for run in runs[averaging.name]), 200, " MB"),
+    ]
