@@ -1,9 +1,9 @@
-"""An S3 on this machine that gives the files of a folder as fast as the kernel sends them, or as slowly as told.
+"""An S3 on this machine whose buckets are the folders in a folder: as fast as the kernel sends, or as slowly as told.
 
     python tests/bench/object_store.py FOLDER [--latency SECONDS] [--rate BYTES_PER_SECOND]
 
 It prints its address and serves until its standard input ends. It knows HEAD and GET with ranges, all that reading
-takes, of any bucket: an object is the file of its key. moto, whose server knows all of S3, reads an object whole for
+takes. moto, whose server knows all of S3, reads an object whole for
 each range. The latency comes before each answer, the rate is that of each connection.
 """
 
@@ -42,7 +42,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         time.sleep(self.latency)
-        key = unquote(urlsplit(self.path).path).lstrip("/").partition("/")[2]
+        key = unquote(urlsplit(self.path).path).lstrip("/")
         path = self.folder / key
         if not key or ".." in key.split("/") or not path.is_file():
             self.answer(404, {"Content-Length": "0"})

@@ -18,23 +18,23 @@ def report(turns: Turns) -> Report:
     say(f"wtool average of files: {turns.once(contenders.wtool(turns.command, inputs, here)).seconds:.2f} s")
     objects = turns.out / "objects"
     contenders.remove(objects)
-    objects.mkdir()
+    (objects / "zoo").mkdir(parents=True)
     for path in inputs:
-        os.link(path, objects / path.name)
+        os.link(path, objects / "zoo" / path.name)
     tables: list[str] = []
     targets: list[Target] = []
     for store in STORES:
-        table, judged = of_store(turns, store, objects, here)
+        table, judged = of_store(turns, store, objects, len(inputs), here)
         tables.append(table)
         targets += judged
     return Report(tables, targets)
 
 
-def of_store(turns: Turns, store: Store, objects: Path, average_of_files: Path) -> tuple[str, list[Target]]:
+def of_store(turns: Turns, store: Store, objects: Path, count: int, average_of_files: Path) -> tuple[str, list[Target]]:
     """Runs of `cat_file` and of `wtool average`, whose result is compared with that of the files."""
     out = turns.out / "average-of-objects.keras"
     with store.serving(objects) as env:
-        addresses = [f"s3://zoo/ckpt-{number}.keras" for number in range(1, len(list(objects.iterdir())) + 1)]
+        addresses = [f"s3://zoo/ckpt-{number}.keras" for number in range(1, count + 1)]
         reading = contenders.cat_objects(addresses, env)
         averaging = contenders.wtool(turns.command, addresses, out, env)
         say(store.name)

@@ -30,7 +30,7 @@ class Store:
 
     Attributes:
         name: in the tables.
-        argv: the program that serves a folder, but for the folder: its files are the objects of the bucket `zoo`.
+        argv: the program that serves the folders in a folder as buckets, but for that folder.
     """
 
     name: str

@@ -7,7 +7,9 @@ import os
 import re
 import shutil
 import subprocess
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache, partial
 from pathlib import Path
 
 import click
@@ -17,6 +19,7 @@ import pytest
 
 from tests import forkserver
 from tests.models import BLOBS, FIXTURES
+from tests.remote.s3 import served
 from tests.steps import Steps
 from wtool.cli import COMMANDS, cli
 
@@ -71,6 +74,10 @@ def needs_training(page: str) -> bool:
     return any(word in PAGES[page] for word in TRAINS)
 
 
+def needs_a_store(page: str) -> bool:
+    return any("s3://" in block for _, block, _ in BLOCKS[page])
+
+
 def prepare(page: str, folder: Path) -> None:
     """Fills the folder of a page; `start` and the tutorials make everything that they speak of."""
     if page.startswith("howto/"):
@@ -110,11 +117,25 @@ def fill_old_zoo(folder: Path) -> None:
         file.attrs["model_config"] = json.dumps(config)
 
 
-def run_block(page: str, language: str, block: str, shown: str, folder: Path) -> None:
+def fill_store(folder: Path) -> None:
+    """Makes the buckets that how-to pages speak of: `zoo` has the models of the page's folder, `results` nothing."""
+    models = folder / "zoo"
+    models.mkdir(parents=True)
+    fill(models)
+    shutil.copytree(models / "zoo", models, dirs_exist_ok=True)
+    shutil.rmtree(models / "zoo")
+    shutil.rmtree(models / "old-zoo")
+    (folder / "results").mkdir()
+
+
+def run_block(
+    page: str, language: str, block: str, shown: str, folder: Path, store: Callable[[str], dict[str, str]]
+) -> None:
     """Runs a block of a page and compares what it prints with what the page shows, except for the digits of numbers."""
     trains = needs_training(page)
-    path = f"{forkserver.folder(training=trains)}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
+    programs = forkserver.folder(training=trains, remote=needs_a_store(page))
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, **store(page), "PATH": path, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
     run = ["bash", "-euo", "pipefail", "-c", block]
     argv = run if language == "sh" else forkserver.python("-c", block, training=trains)
     done = subprocess.run(argv, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -136,12 +157,28 @@ def all_results_were_made(page: str, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def followed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Steps]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], dict[str, str]]]:
+    """Page -> the variables with which its commands find its S3, which is started for its first block."""
+    with ExitStack() as servers:
+
+        @cache
+        def started(page: str) -> dict[str, str]:
+            if not needs_a_store(page):
+                return {}
+            folder = tmp_path_factory.mktemp("store")
+            fill_store(folder)
+            return servers.enter_context(served(folder))
+
+        yield started
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory, store: Callable[[str], dict[str, str]]) -> dict[str, Steps]:
     """Name of each page -> its blocks, in a folder with the models that the page speaks of."""
     found = {}
     for page, blocks in BLOCKS.items():
         folder = tmp_path_factory.mktemp(page.replace("/", "-"))
-        steps = [partial(run_block, page, *block, folder) for block in blocks]
+        steps = [partial(run_block, page, *block, folder, store) for block in blocks]
         found[page] = Steps([partial(prepare, page, folder), *steps, partial(all_results_were_made, page, folder)])
     return found
 
@@ -161,6 +198,9 @@ def test_how_to_pages_run(page: str, number: int, followed: dict[str, Steps]) ->
         pytest.importorskip("pyarrow")
     if needs_training(page):
         pytest.importorskip("keras")
+    if needs_a_store(page):
+        for name in ("moto.server", "s3fs"):
+            pytest.importorskip(name, reason=f"the page reads and writes S3, which needs {name}")
     followed[page].run(len(followed[page].steps) if number == len(BLOCKS[page]) else number + 1)
 
 

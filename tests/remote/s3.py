@@ -1,12 +1,15 @@
 """An S3 on this machine: that of moto, whose requests are recorded and fail as planned.
 
-`python -m tests.remote.s3 FOLDER` serves the files of a folder to programs.
+`python -m tests.remote.s3 FOLDER` serves the folders in a folder as buckets to programs.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +95,26 @@ class S3:
         self.server.close()
 
 
+@contextmanager
+def served(folder: Path) -> Iterator[dict[str, str]]:
+    """Serves the folders in a folder as buckets, in a process of its own. Yields the variables that commands need."""
+    argv = [sys.executable, "-m", "tests.remote.s3", str(folder)]
+    root, pipe = Path(__file__).parents[2], subprocess.PIPE
+    with subprocess.Popen(argv, cwd=root, stdin=pipe, stdout=pipe, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        yield {**ENVIRONMENT, "AWS_ENDPOINT_URL": server.stdout.readline().strip()}
+        server.stdin.close()
+
+
 def main() -> None:
-    """Serves the files of a folder as objects of the bucket `zoo`, until standard input ends."""
-    store = S3()
-    store.clear()
-    for path in sorted(Path(sys.argv[1]).iterdir()):
-        store.put(path.name, path.read_bytes())
+    """Serves until standard input ends."""
+    store, root = S3(), Path(sys.argv[1])
+    for bucket in root.iterdir():
+        store.make_bucket(bucket.name)
+        for path in bucket.rglob("*"):
+            if path.is_file():
+                store.put(path.relative_to(bucket).as_posix(), path.read_bytes(), bucket.name)
     print(store.server.address, flush=True)
     sys.stdin.read()
     store.close()

@@ -223,6 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"Content-Type": "application/xml", "Content-Length": str(len(body)), **fault.headers}
         self._head(request, f"{fault.status} {fault.code}", list(headers.items()))
         self.wfile.write(body)
+        request.sent += len(body)
 
     def _give(self, request: Request, fault: Fault, body: bytes) -> None:
         begun: list[Any] = []
@@ -244,7 +245,7 @@ class _Handler(BaseHTTPRequestHandler):
             )
             self._head(request, status, headers + [("Transfer-Encoding", "chunked")] * is_chunked)
             self.close_connection |= names.get("connection") == "close"
-            for data in (first, *pieces):
+            for data in (first, *pieces) if request.method != "HEAD" else ():
                 for piece in self._pieces(data, fault):
                     self._send(request, piece, fault, is_chunked)
             if is_chunked:
