@@ -9,7 +9,8 @@ import pytest
 
 from wtool.checkpoint.inputs import stem_and_ending
 from wtool.errors import Usage
-from wtool.run.target import goals_of, is_folder, one_place
+from wtool.io.tree import one_place
+from wtool.run.target import goals_of, is_folder
 
 
 def made(folder: Path, *names: str) -> None:
@@ -20,7 +21,7 @@ def made(folder: Path, *names: str) -> None:
 
 def names_of(words: list[str], output: str | None, is_free: bool = True) -> dict[str, str]:
     found = goals_of(words, output, "converted", ending=".keras", is_free=lambda _, path: is_free)
-    return {os.path.basename(path): goal.path for path, goal in found}
+    return {os.path.basename(model.path): goal.path for model, goal in found}
 
 
 def test_a_result_with_another_ending_has_the_name_of_its_model(tmp_path: Path) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import glob
-import itertools
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from wtool.checkpoint.layouts.registry import extension
-from wtool.checkpoint.search import models_in, passed_by
+from wtool.checkpoint.search import is_model_name, models_in, passed_by
 from wtool.checkpoint.unzipped import is_saved_model, kind_of_folder
 from wtool.errors import Refused, Usage, WtoolError
-from wtool.io.descriptor import refuse_address
+from wtool.io import tree
+from wtool.io.addresses import below, folder_of, is_address, is_below, name_of, trimmed
 
 
 def expanded(words: Sequence[str], foreign: bool = False) -> list[tuple[str, str]]:
@@ -41,34 +41,71 @@ def refuse_two_streams(words: Sequence[str]) -> None:
 
 
 def models_of(word: str, foreign: bool = False) -> list[str]:
-    """Returns the paths of the models that one word names.
+    """Returns the paths of the models that one word names; see `named_models`."""
+    return [each.path for each in named_models(word, foreign)]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedModel:
+    """A model that a word of the user names.
+
+    Attributes:
+        word: of the user.
+        path: of the model, or `-`.
+        is_folder: whether the model is a folder: an unzipped one, or a SavedModel.
+        size: in bytes, of a file in a store that was listed.
+    """
+
+    word: str
+    path: str
+    is_folder: bool = False
+    size: int | None = None
+
+
+def named_models(word: str, foreign: bool = False) -> list[NamedModel]:
+    """Returns the models that one word names.
 
     Args:
         word: of the user.
         foreign: see `search.models_in`.
 
     Raises:
-        WtoolError: a folder or pattern has no model.
+        WtoolError: a folder or pattern has no model; or the store of an address cannot be reached, or refuses.
         Refused: a folder is a model of a kind that wtool does not read.
         Usage: the word is an empty text.
     """
     if not word:
         raise Usage("the name of a model is empty")
-    if word == "-" or os.path.isfile(word):
-        return [word]
-    if os.path.isdir(word):
-        found = sorted(models_in(word, foreign), key=natural_key)
+    kind = _kind_of(word)
+    if kind == tree.FILE:
+        return [NamedModel(word, word)]
+    if kind == tree.FOLDER:
+        found = sorted(models_in(word, foreign), key=lambda each: natural_key(each.path))
         if not found:
             if is_saved_model(word):
-                return [word]  # the opener says what can be done with one
+                return [NamedModel(word, word, True)]  # the opener says what can be done with one
             if what := kind_of_folder(word):
                 raise Refused(what, word)
             there = passed_by(word)
             raise WtoolError(f"a folder without models (.keras, .h5, .weights.json){there and f': {there}'}", word)
-        return found
-    if glob.has_magic(word):
-        return [path for match in matched(word) for path in models_of(match, foreign)]
-    return [word]  # the file is missing or not a regular one: the opener will say so
+        return [NamedModel(word, each.path, each.is_folder, each.size) for each in found]
+    if tree.has_magic(word):
+        return [replace(each, word=word) for match in matched(word) for each in named_models(match, foreign)]
+    return [NamedModel(word, word)]  # the file is missing or not a regular one: the opener will say so
+
+
+def _kind_of(word: str) -> str:
+    """Returns whether a word names a file (or is `-`) or a folder; the store is not asked where an address tells it.
+
+    An address that ends in a slash is a folder, and one that ends like a model and has no wildcards is a file.
+    """
+    if word == "-":
+        return tree.FILE
+    if is_address(word) and tree.ends_like_folder(word):
+        return tree.FOLDER
+    if is_address(word) and is_model_name(name_of(word)) and not tree.has_magic(word):
+        return tree.FILE
+    return tree.kind_of(word)
 
 
 def matched(word: str) -> list[str]:
@@ -77,46 +114,55 @@ def matched(word: str) -> list[str]:
     Raises:
         WtoolError: the pattern matches nothing.
     """
-    if os.path.lexists(word) or not glob.has_magic(word):
+    if not tree.has_magic(word) or tree.is_named(word):
         return [word]
-    found = sorted(glob.glob(word, recursive=True), key=natural_key)
+    found = sorted(tree.matches(word), key=natural_key)
     if not found:
-        refuse_address(word)
         raise WtoolError("no file matches this pattern", word)
     return found
 
 
-def stem_and_ending(path: str) -> tuple[str, str]:
-    """Returns a model's path without its extension, and the extension of what is made of it: `.keras` of a folder."""
-    if os.path.isdir(path):
+def stem_and_ending(path: str, is_folder: bool | None = None) -> tuple[str, str]:
+    """Returns a model's path without its extension, and the extension of what is made of it: `.keras` of a folder.
+
+    Args:
+        path: of the model.
+        is_folder: whether it is a folder; None where that is to be looked at. (Of an address, the name tells that.)
+    """
+    if is_address(path):
+        path = trimmed(path)
+        has_ending = is_model_name(name_of(path)) if is_folder is None else not is_folder
+        ending = extension(path) if has_ending else ".keras"
+        return path.removesuffix(extension(path)) if has_ending else path, ending
+    if os.path.isdir(path) if is_folder is None else is_folder:
         path = path.rstrip(os.sep)
         return path if os.path.basename(path) not in ("", ".", "..") else os.path.abspath(path), ".keras"
     return path.removesuffix(extension(path)), extension(path)
 
 
-def root_of(word: str, path: str) -> str:
+def root_of(word: str, path: str, is_folder: bool | None = None) -> str:
     """Returns the folder below which the tree is kept: the one that was named, or in which a pattern begins.
 
     Args:
         word: of the user.
         path: of a model that the word names.
+        is_folder: see `stem_and_ending`.
     """
-    if path in (word, word.rstrip(os.sep)):
-        return os.path.dirname(stem_and_ending(path)[0]) or "."
-    if os.path.isdir(word):
+    if path in (word, trimmed(word)):
+        return folder_of(stem_and_ending(path, is_folder)[0]) or "."
+    if is_below(word, path) if is_address(word) else os.path.isdir(word):
         return word
-    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), word.split(os.sep))
-    return os.sep.join(fixed) or (os.sep if word.startswith(os.sep) else ".")
+    return tree.fixed_part(word)
 
 
 def inside(word: str, path: str) -> str:
     """Returns the path of a model below the folder that the user named; see `root_of`."""
-    return os.path.relpath(path, root_of(word, path))
+    return below(root_of(word, path), path)
 
 
 def searched_folders(words: Sequence[str]) -> list[str]:
     """Returns the folders among the words that are searched for models, and are none themselves."""
-    return [word for word in words if os.path.isdir(word) and not is_saved_model(word)]
+    return [word for word in words if _kind_of(word) == tree.FOLDER and not is_saved_model(word)]
 
 
 def natural_key(path: str) -> tuple[list[tuple[int, int, str]], str]:

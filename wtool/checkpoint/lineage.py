@@ -13,13 +13,13 @@ writer gives back all of them as they were, to the order of their keys.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wtool.errors import Refused, one_line
+from wtool.io.addresses import name_of
 from wtool.io.json_text import as_read, parse_object
 from wtool.version import __version__
 
@@ -55,7 +55,7 @@ class Input:
     @classmethod
     def at(cls, path: str, hashes: Sequence[str], told: Mapping[str, Any]) -> Input:
         """Returns the input at a path. A name that is no UTF-8 is escaped, since it would be no JSON text."""
-        return cls(one_line(os.path.basename(path)), tuple(hashes), told)
+        return cls(one_line(name_of(path)), tuple(hashes), told)
 
     @property
     def hash(self) -> str | list[str]:

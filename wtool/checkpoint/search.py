@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from wtool.checkpoint.layouts.registry import ALL
 from wtool.checkpoint.layouts.shards import shard_map, shard_names
 from wtool.checkpoint.unzipped import ASSETS, KERAS_METADATA, OF_SAVED_MODEL, PARTS, is_model_folder
-from wtool.errors import Refused
+from wtool.errors import WtoolError
+from wtool.io import tree
+from wtool.io.addresses import folder_of, is_address, joined, trimmed
 from wtool.io.limits import MAX_JSON
+from wtool.io.tree import Entry, Named, Tree
 
 SUFFIXES = tuple(sorted(ALL))
 """Endings of the names of models, in lower case."""
@@ -22,7 +25,7 @@ SHARD = re.compile(r".+_\d{5}\.weights\.h5", re.IGNORECASE)
 """Pattern of the names that Keras gives the shards of a `.weights.json`."""
 
 MODEL, PART, HIDDEN, LINK, SPECIAL, CLOSED = "model", "part", "hidden", "link", "special", "closed"
-SAVED, OTHER = "saved", "other"
+SAVED, OTHER, NAMELESS = "saved", "other", "nameless"
 
 TOLD = {
     HIDDEN: ("hidden file", "hidden files"),
@@ -33,6 +36,7 @@ TOLD = {
         "SavedModel of TensorFlow (wtool convert takes the name of its folder)",
         "SavedModels of TensorFlow (wtool convert takes the names of their folders)",
     ),
+    NAMELESS: ("file whose name no address can have", "files whose names no address can have"),
     OTHER: ("file that is no model by its name", "files that are no models by their names"),
 }
 """Kind of file that a search passes by -> its name for messages, singular and plural."""
@@ -47,33 +51,45 @@ class FoundFile:
         kind: `model` (by its name, or an unzipped one: a folder), `part` (a shard that a `.weights.json` beside it
             names, or a file of an unzipped model), `hidden` (its name or that of a folder around it begins with a dot),
             `link` (symbolic; links are never followed here), `special` (a pipe, socket or device), `closed` (a folder
-            that cannot be read), `saved` (the graph of a TensorFlow SavedModel) or `other` (no model by its name).
+            that cannot be read), `saved` (the graph of a TensorFlow SavedModel), `nameless` (in a store, under a name
+            that no address can have) or `other` (no model by its name).
         of: path of the model that a part, or a link among the parts, belongs to; empty for all others.
         is_hidden: whether its name or that of a folder around it begins with a dot.
+        is_folder: whether it is an unzipped model.
+        size: in bytes, of a file in a store that tells it.
     """
 
     path: str
     kind: str
     of: str = ""
     is_hidden: bool = False
+    is_folder: bool = False
+    size: int | None = None
 
 
-def listing(folder: str) -> Iterator[FoundFile]:
+def listing(folder: str, within: Tree | None = None) -> Iterator[FoundFile]:
     """Yields every file below a folder, in the order of names within each folder, and every unzipped model.
 
     Symbolic links are listed and not followed. The contents of hidden folders are listed as hidden.
+
+    Args:
+        folder: a path or an address.
+        within: the folder itself or one around it, where that is listed already.
+
+    Raises:
+        WtoolError: the store of an address cannot be reached, or refuses.
     """
-    waiting = [(folder.rstrip(os.sep) or os.sep, False, "")]
+    whole = tree.tree_of(folder) if within is None else within
+    waiting = [(trimmed(folder) or os.sep, False, "")]
     while waiting:
         here, hidden, model = waiting.pop()
         try:
-            with os.scandir(here) as scan:
-                entries = sorted(scan, key=lambda entry: entry.name)
+            entries = whole.entries(here)
         except OSError:
             yield FoundFile(here, CLOSED)
             continue
-        if is_model_folder(here) and not model:
-            yield FoundFile(here, HIDDEN if hidden else MODEL)
+        if not model and is_model_folder(here, [entry.name for entry in entries] if is_address(here) else None):
+            yield FoundFile(here, HIDDEN if hidden else MODEL, is_folder=True)
             own = dict.fromkeys((*PARTS, ASSETS), here)
         else:
             own = {}
@@ -87,19 +103,20 @@ def listing(folder: str) -> Iterator[FoundFile]:
         waiting += reversed(below)
 
 
-def _listed(entry: os.DirEntry[str], hidden: bool, parts: Mapping[str, str]) -> FoundFile:
+def _listed(entry: Named, hidden: bool, parts: Mapping[str, str]) -> FoundFile:
     is_hidden = hidden or entry.name.startswith(".")
     if entry.is_symlink():
         return FoundFile(entry.path, LINK, parts.get(entry.name, ""), is_hidden)
     if not entry.is_file(follow_symlinks=False):
-        return FoundFile(entry.path, SPECIAL)
+        return FoundFile(entry.path, NAMELESS if isinstance(entry, Entry) else SPECIAL)
     if entry.name in parts:
         return FoundFile(entry.path, PART, parts[entry.name])
     if is_hidden:
         return FoundFile(entry.path, HIDDEN)
     if entry.name in OF_SAVED_MODEL:
         return FoundFile(entry.path, SAVED)
-    return FoundFile(entry.path, MODEL if is_model_name(entry.name) else OTHER)
+    size = entry.size if isinstance(entry, Entry) else None
+    return FoundFile(entry.path, MODEL if is_model_name(entry.name) else OTHER, size=size)
 
 
 def is_model_name(path: str) -> bool:
@@ -107,7 +124,7 @@ def is_model_name(path: str) -> bool:
     return path.lower().endswith(SUFFIXES)
 
 
-def _parts(folder: str, entries: Iterable[os.DirEntry[str]]) -> dict[str, str]:
+def _parts(folder: str, entries: Iterable[Named]) -> dict[str, str]:
     """Returns name of each shard in a folder -> path of the `.weights.json` whose map names it.
 
     A map could name any `.h5` file; a file whose name is not that of a shard stays a model of its own.
@@ -115,13 +132,13 @@ def _parts(folder: str, entries: Iterable[os.DirEntry[str]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for entry in entries:
         if entry.name.lower().endswith(".weights.json") and entry.is_file(follow_symlinks=False):
-            names = _named_shards(os.path.join(folder, entry.name))
+            names = _named_shards(joined(folder, entry.name))
             found |= {name: entry.path for name in names if SHARD.fullmatch(name)}
     return found
 
 
 def files_of(model: str) -> list[str]:
-    """Returns the paths of all files that a model is stored in: one, those of a folder, or a map and its shards."""
+    """Returns the paths of the files in which a local model is stored: one, all in its folder, or a map and shards."""
     if os.path.isdir(model):
         return [os.path.join(folder, name) for folder, _, names in os.walk(model) for name in names]
     if not model.lower().endswith(".json"):
@@ -130,27 +147,28 @@ def files_of(model: str) -> list[str]:
 
 
 def _named_shards(manifest: str) -> list[str]:
-    with suppress(OSError, Refused), open(manifest, "rb") as file:
-        return shard_names(shard_map(file.read(MAX_JSON + 1))[0])
+    with suppress(OSError, WtoolError):
+        return shard_names(shard_map(tree.start_of(manifest, MAX_JSON + 1))[0])
     return []
 
 
-def models_in(folder: str, foreign: bool = False) -> Iterator[str]:
-    """Yields the path of each model below a folder.
+def models_in(folder: str, foreign: bool = False, within: Tree | None = None) -> Iterator[FoundFile]:
+    """Yields each model below a folder.
 
     Args:
         folder: that is searched.
         foreign: whether SavedModels of Keras are among the models, which only a conversion reads.
+        within: see `listing`.
     """
-    for entry in listing(folder):
+    for entry in listing(folder, within):
         if is_searched(entry, foreign):
-            yield os.path.dirname(entry.path) if entry.kind == SAVED else entry.path
+            yield FoundFile(folder_of(entry.path), SAVED, is_folder=True) if entry.kind == SAVED else entry
 
 
 def is_searched(entry: FoundFile, foreign: bool = False) -> bool:
     """Returns whether a search takes an entry for a model; links to files count if their names are models'."""
     if foreign and entry.kind == SAVED:
-        return os.path.isfile(os.path.join(os.path.dirname(entry.path), KERAS_METADATA))
+        return tree.is_file(joined(folder_of(entry.path), KERAS_METADATA))
     if entry.kind != LINK:
         return entry.kind == MODEL
     is_own = not entry.is_hidden and not entry.of

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 
 from blake3 import blake3
 
 from wtool.checkpoint.other_formats import SAVED_MODEL
 from wtool.errors import Reaches, Refused, one_line
+from wtool.io import tree
+from wtool.io.addresses import is_address, joined
 from wtool.io.folders import Folder
 from wtool.io.json_text import parse_object
 from wtool.io.limits import MAX_JSON, MAX_MEMBERS
@@ -34,20 +36,27 @@ KERAS_METADATA = "keras_metadata.pb"
 ORBAX = frozenset({"orbax.checkpoint", "pytree.orbax-checkpoint", "checkpoint_metadata", "_CHECKPOINT_METADATA"})
 
 
-def is_model_folder(path: str) -> bool:
+def is_model_folder(path: str, names: Collection[str] | None = None) -> bool:
     """Returns whether a folder is an unzipped model: it has weights, and a config.json that Keras could have written.
 
     Keras itself looks only whether there is a config.json, but many programs have files of that name. A config.json
     that cannot be judged here (too large, or a link) counts, so that the folder is refused later and not passed by.
+
+    Args:
+        path: of the folder.
+        names: of what is in a folder at an address, where they are known.
     """
-    config = os.path.join(path, CONFIG)
-    if not any(os.path.lexists(os.path.join(path, name)) for name in (WEIGHTS, OTHER_WEIGHTS)):
-        return False
+    config = joined(path, CONFIG)
     try:
-        if not stat.S_ISREG(os.lstat(config).st_mode):
+        if is_address(path):
+            there = tree.names_in(path) if names is None else names
+            if CONFIG not in there or not {WEIGHTS, OTHER_WEIGHTS}.intersection(there):
+                return False
+        elif not any(os.path.lexists(os.path.join(path, name)) for name in (WEIGHTS, OTHER_WEIGHTS)):
+            return False
+        elif not stat.S_ISREG(os.lstat(config).st_mode):
             return True
-        with open(config, "rb") as file:
-            text = file.read(MAX_JSON + 1)
+        text = tree.start_of(config, MAX_JSON + 1)
     except OSError:
         return False
     try:
@@ -69,14 +78,14 @@ def kind_of_folder(path: str) -> str:
     if checkpoint := min((name for name in names if name.endswith(".index")), default=None):
         return f"a folder of TensorFlow checkpoints; wtool convert takes one by its name, such as {checkpoint}"
     steps = [name for name in names if name.isdigit()]
-    if ORBAX & names or any(ORBAX & _names(os.path.join(path, step)) for step in steps):
+    if ORBAX & names or any(ORBAX & _names(joined(path, step)) for step in steps):
         return "an Orbax checkpoint, which wtool does not read; load it with Keras, and save it as .keras"
     return ""
 
 
 def _names(path: str) -> set[str]:
     with suppress(OSError):
-        return set(os.listdir(path))
+        return set(tree.names_in(path))
     return set()
 
 

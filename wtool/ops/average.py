@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Refused
+from wtool.io.tree import one_place
 from wtool.ops.average_inputs import STEM, inputs_but
 from wtool.ops.average_options import Average, Averaged
 from wtool.ops.average_order import against_steps, ordered
@@ -29,7 +30,7 @@ from wtool.run.derive import Derived, derive
 from wtool.run.input_model import InputModel
 from wtool.run.plan import Plan
 from wtool.run.result_names import goal_of_several
-from wtool.run.target import Goal, one_place
+from wtool.run.target import Goal
 from wtool.transforms.power import exponent_of
 from wtool.words import Models
 

@@ -7,7 +7,8 @@ import os
 from wtool.checkpoint.inputs import expanded
 from wtool.checkpoint.layouts.registry import extension
 from wtool.errors import Usage
-from wtool.run.target import goal_of, one_place
+from wtool.io.tree import one_place
+from wtool.run.target import goal_of
 from wtool.training.saving.record import best_of, is_checkpoint
 
 STEM = "average"

@@ -17,6 +17,8 @@ from wtool.checkpoint.masks import moved_masks
 from wtool.checkpoint.model import Checkpoint, Tensor, is_old
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.errors import Usage, WtoolError
+from wtool.io import tree
+from wtool.io.addresses import name_of
 from wtool.ops.conversion import WEIGHTS_ALONE, Conversion, Recipe, conversion_of
 from wtool.ops.convert_options import Convert
 from wtool.ops.convert_words import bytes_of, entry_in, wishes_of
@@ -68,9 +70,10 @@ def convert(words: Sequence[str], options: Convert, execution: Execution) -> lis
     )
     if len(found) > 1 and any(goal.path == "-" for _, goal in found):
         raise Usage(f"{len(found)} models, but - is a single one")
-    if options.verify and (execution.dry_run or any("-" in (model, goal.path) for model, goal in found)):
+    if options.verify and (execution.dry_run or any("-" in (model.path, goal.path) for model, goal in found)):
         raise Usage("verifying needs the old and the new model as files: no dry run, no pipe")
-    return do_all([Task(model, replace(goal, is_folder=recipe.unzipped), planner) for model, goal in found], execution)
+    tasks = [Task(model.path, replace(goal, is_folder=recipe.unzipped), planner, model.size) for model, goal in found]
+    return do_all(tasks, execution)
 
 
 def _recipe(options: Convert, output: str | None) -> Recipe:
@@ -112,7 +115,7 @@ def _parameters(recipe: Recipe, architecture: str | None, filling: Filling | Non
 
 def _is_free(model: str, path: str) -> bool:
     """Returns whether a path has no file, or an earlier result of the same model."""
-    if not os.path.lexists(path):
+    if not tree.is_named(path):
         return True
     try:
         with open_checkpoint(path) as there:
@@ -120,7 +123,7 @@ def _is_free(model: str, path: str) -> bool:
     except WtoolError:
         return False
     made_of = [each.name for each in last.inputs if each.told.get("as") != LIKE]
-    return last.operation == "convert" and made_of == [os.path.basename(model)]
+    return last.operation == "convert" and made_of == [name_of(model)]
 
 
 @dataclass(frozen=True, slots=True)

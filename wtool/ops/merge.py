@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wtool.checkpoint.inputs import refuse_two_streams
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Refused
+from wtool.io.tree import one_place
 from wtool.ops.average import replacing, same_content
 from wtool.ops.average_inputs import Named, inputs_but
 from wtool.ops.doctor import diagnose
@@ -26,7 +27,7 @@ from wtool.run.derive import Derived, derive
 from wtool.run.input_model import InputModel
 from wtool.run.plan import Plan
 from wtool.run.result_names import goal_of_several
-from wtool.run.target import Goal, one_place
+from wtool.run.target import Goal
 from wtool.transforms.merging.registry import METHODS
 from wtool.words import Models
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from wtool.checkpoint.inputs import refuse_two_streams, stem_and_ending
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.errors import Usage, WtoolError, counted, explained
+from wtool.io.addresses import is_address
 from wtool.run.executors import in_processes, in_turn
 from wtool.run.options import Common, Execution, Options, Output, Unseeded
 from wtool.run.pipeline import Progress
@@ -78,7 +79,7 @@ def tasks_of(
     )
     if len(found) > 1 and "-" in (initial, *(goal.path for _, goal in found)):
         raise Usage(f"{len(found)} models, but - is a single one")
-    return [Task(model, goal, planner) for model, goal in found]
+    return [Task(model.path, goal, planner, model.size) for model, goal in found]
 
 
 def transform_all(operation: Transform, models: Models, initial: Path | None, options: Options) -> list[Transformed]:
@@ -155,7 +156,7 @@ def results_of(tasks: Sequence[Work[Made]], options: Execution) -> Generator[Mad
 
     The caller closes the generator, which stops the processes that still work.
     """
-    meter = Meter(options.progress, [_size(task.model) for task in tasks])
+    meter = Meter(options.progress, [_size(task) for task in tasks])
     workers = min(options.jobs, len(tasks))
     with ExitStack() as stack:
         work = partial(in_processes, workers, died=_died, stack=stack) if workers > 1 else in_turn
@@ -197,9 +198,12 @@ def fresh_seed() -> int:
     return secrets.randbelow(SEEDS)
 
 
-def _size(path: str) -> int:
+def _size(task: Work[Any]) -> int:
+    """Returns the bytes of a task's model; 1 where a store would have to be asked, which takes long for thousands."""
+    if is_address(task.model):
+        return max(1, (task.size if isinstance(task, Task) else None) or 1)
     try:
-        return max(1, os.stat(path).st_size)
+        return max(1, os.stat(task.model).st_size)
     except OSError:
         return 1  # standard input; of a file that is not there, opening it says why
 

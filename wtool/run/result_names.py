@@ -8,7 +8,9 @@ from dataclasses import replace
 from wtool.checkpoint.layouts.registry import EXTENSIONS, KEPT, extension
 from wtool.checkpoint.model import Checkpoint
 from wtool.errors import Usage
-from wtool.run.target import Goal, goal_of, one_place
+from wtool.io.addresses import is_address
+from wtool.io.tree import is_link, one_place
+from wtool.run.target import Goal, goal_of
 
 ADAPTER = ".lora.h5"
 """Extension under which KerasHub opens weights alone."""
@@ -29,9 +31,9 @@ def named(goal: Goal, kind: str, base: str = "", keeps_format: bool = True) -> G
     Raises:
         Usage: the name has another extension.
     """
-    if goal.is_folder or one_place(goal.path, base) or goal.target().is_stream:
+    if goal.is_folder or one_place(goal.path, base) or (not is_address(goal.path) and goal.target().is_stream):
         return goal
-    word = os.path.realpath(goal.path) if os.path.islink(goal.path) else goal.path
+    word = os.path.realpath(goal.path) if is_link(goal.path) else goal.path
     chosen, own = extension(word).lower(), extension(base).lower() if keeps_format else ""
     fitting = (*EXTENSIONS[kind], *([ADAPTER] if kind.endswith("weights") or kind == "weights.h5" else []))
     if chosen in fitting or (chosen and chosen == own):

@@ -8,13 +8,23 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from wtool.checkpoint.inputs import expanded, inside, root_of, stem_and_ending
+from wtool.checkpoint.inputs import (
+    NamedModel,
+    named_models,
+    refuse_two_streams,
+    root_of,
+    searched_folders,
+    stem_and_ending,
+)
 from wtool.checkpoint.layouts.registry import ALL, extension
-from wtool.checkpoint.unzipped import is_model_folder, is_saved_model
+from wtool.checkpoint.unzipped import is_model_folder
 from wtool.checkpoint.zoo_part import ZooPart
-from wtool.errors import Usage
+from wtool.errors import Refused, Usage
+from wtool.io import tree
+from wtool.io.addresses import below, folder_of, is_address, joined, why_unsafe
 from wtool.io.places import Target, check_target, make_folders
 from wtool.io.stored import Stamp
+from wtool.io.tree import one_place, place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,7 @@ class Goal:
         force: whether a file that is there may be replaced.
         dry_run: do everything but write.
         is_folder: whether the result is a folder: an unzipped model.
+        refused: why no result may have the name of its model; empty where it may.
     """
 
     path: str
@@ -36,6 +47,7 @@ class Goal:
     force: bool = False
     dry_run: bool = False
     is_folder: bool = False
+    refused: str = ""
 
     def target(self, read: Iterable[tuple[str, Stamp]] = ()) -> Target:
         """The file of the result, with what is there now.
@@ -60,8 +72,11 @@ def make_ready(goal: Goal) -> None:
 
 def is_folder(output: str) -> bool:
     """Whether an output is a folder for models: one that exists and is none itself, or a path that ends in a slash."""
-    is_there = output != "-" and os.path.isdir(output)
-    return output.endswith(os.sep) or (is_there and not is_model_folder(output))
+    if output == "-" or tree.ends_like_folder(output):
+        return output != "-"
+    if is_address(output) and extension(output).lower() in ALL:
+        return False  # what is called like a file is one, in a store that makes folders of names alone
+    return tree.is_folder(output) and not is_model_folder(output)
 
 
 def goal_of(
@@ -93,7 +108,7 @@ def goal_of(
     if not output:
         raise Usage("the name of the output is empty")
     if is_folder(output) if folder is None else folder:
-        return Goal(os.path.join(output, inside), output, True, force, dry_run)
+        return Goal(joined(output, inside), output, True, force, dry_run)
     return Goal(output, None, False, force, dry_run)
 
 
@@ -108,6 +123,7 @@ def goal_beside(
     is_free: Callable[[str, str], bool] | None = None,
     force: bool = False,
     dry_run: bool = False,
+    own: tuple[str, str] | None = None,
 ) -> Goal:
     """Where the result of one model goes: beside it, as `<stem>-<suffix><ext>`, or in a folder, under its own name.
 
@@ -118,17 +134,23 @@ def goal_beside(
         root: the folder that stands for an output folder; by default the one that the model is in.
         is_free: whether a model's result may have a path; the default name is `<stem><ext>` where it may.
         output, folder, force, dry_run: see `goal_of`.
+        own: stem and ending of the model, where they are known.
 
     Raises:
         Usage: a model from standard input without an output.
+        Refused: the name of a model in a store, or of a result there, is none for a file.
     """
     if model == "-" and (output is None or (is_folder(output) if folder is None else folder)):
         raise Usage("a model from standard input needs an --output: a file, or - for standard output")
-    stem, own = stem_and_ending(model)
-    ending = own if ending is None else ending
-    above = os.path.dirname(stem) or "." if root is None else root
-    inside = os.path.relpath(stem + ending, above)
-    has_own_name = is_free is not None and stem + ending != model and is_free(model, stem + ending)
+    stem, usual = stem_and_ending(model) if own is None else own
+    ending = usual if ending is None else ending
+    above = folder_of(stem) or "." if root is None else root
+    inside = below(above, stem + ending)
+    if output is not None and folder is None:
+        folder = is_folder(output)
+    if (output is None or folder) and (is_address(model) or (output is not None and is_address(output))):
+        _refuse_unsafe(inside, model)
+    has_own_name = output is None and is_free is not None and stem + ending != model and is_free(model, stem + ending)
     default = stem + ending if has_own_name else f"{stem}-{suffix}{ending}"
     return goal_of(output, default, above, inside, folder=folder, force=force, dry_run=dry_run)
 
@@ -144,8 +166,8 @@ def goals_of(
     is_free: Callable[[str, str], bool] | None = None,
     foreign: bool = False,
     shard: str | None = None,
-) -> list[tuple[str, Goal]]:
-    """Paths of the models that the words mean, each with where its own result goes.
+) -> list[tuple[NamedModel, Goal]]:
+    """The models that the words mean, each with where its own result goes.
 
     Without `output`, a result is called `<stem>-<suffix><ext>` and lies beside its model. In a folder (one that exists,
     a path that ends in a slash, or the place of several results) results have the names of their models, and the tree
@@ -168,19 +190,18 @@ def goals_of(
         Usage: several models for one output, or one model for none.
     """
     part = ZooPart.of(shard)
-    found = _distinct(expanded(words, foreign))
+    refuse_two_streams(words)
+    found = _distinct([each for word in words for each in named_models(word, foreign)])
     if not found:
         raise Usage("no models")
-    ours = {path for word, path in found if part.holds(inside(word, path))}
+    roots = {each: root_of(each.word, each.path, each.is_folder) for each in found}
+    ours = {each.path for each in found if part.holds(below(roots[each], each.path))}
     if in_place:
-        roots = [None if word == path else root_of(word, path) for word, path in found]
-        pairs = zip(found, roots, strict=True)
-        goals = [(path, Goal(path, root, force=True, dry_run=dry_run)) for (_, path), root in pairs]
-        return [(path, goal) for path, goal in goals if path in ours]
+        return [(each, _in_place(each, roots[each], dry_run)) for each in found if each.path in ours]
     folder = output not in (None, "-") and (len(found) > 1 or _is_for_many(str(output), words))
     if folder:
         _refuse_file_name(str(output))
-        found = [(word, path) for word, path in found if not _is_result(word, path, str(output))]
+        found = [each for each in found if not _is_result(each, roots[each], str(output))]
     elif output == "-" and len(found) != 1:
         raise Usage(f"{len(found)} models, and standard output takes one; name a folder, with a slash at its end")
     how = partial(
@@ -193,34 +214,58 @@ def goals_of(
         force=force,
         dry_run=dry_run,
     )
-    kept = _without_results([(word, path, how(path, root=root_of(word, path))) for word, path in found])
+
+    def goal(each: NamedModel) -> Goal:
+        try:
+            return how(each.path, root=roots[each], own=stem_and_ending(each.path, each.is_folder))
+        except Refused as error:
+            return Goal(each.path, refused=error.message)
+
+    kept = _without_results([(each, goal(each)) for each in found])
     if is_free is not None:
         kept = _told_apart(kept)
     _refuse_clashes(kept)
-    return [(path, goal) for path, goal in kept if path in ours]
+    return [(each, goal) for each, goal in kept if each.path in ours]
 
 
-def _without_results(made: Sequence[tuple[str, str, Goal]]) -> list[tuple[str, Goal]]:
+def _in_place(model: NamedModel, root: str, dry_run: bool) -> Goal:
+    refused = why_unsafe(below(root, model.path)) if is_address(model.path) else None
+    below_root = None if model.word == model.path else root
+    return Goal(model.path, below_root, force=True, dry_run=dry_run, refused=refused or "")
+
+
+def _refuse_unsafe(inside: str, model: str) -> None:
+    if reason := why_unsafe(inside.replace(os.sep, "/")):
+        raise Refused(f"its name {inside!r} {reason}; rename it", model)
+
+
+def _without_results(made: Sequence[tuple[NamedModel, Goal]]) -> list[tuple[NamedModel, Goal]]:
     """The models with their goals, but for what a search found and another model becomes."""
-    results = {os.path.realpath(goal.path) for _, _, goal in made}
+    results = {place_of(goal.path) for _, goal in made if not goal.refused}
     kept = [
-        (path, goal)
-        for word, path, goal in made
-        if one_place(path, goal.path) or word == path or os.path.realpath(path) not in results
+        (each, goal)
+        for each, goal in made
+        if goal.refused
+        or one_place(each.path, goal.path)
+        or each.word == each.path
+        or place_of(each.path) not in results
     ]
     if not kept:
         raise Usage("no models, but for what is in the output folder")
     return kept
 
 
-def _told_apart(found: Sequence[tuple[str, Goal]]) -> list[tuple[str, Goal]]:
+def _told_apart(found: Sequence[tuple[NamedModel, Goal]]) -> list[tuple[NamedModel, Goal]]:
     """The models with their goals; of those with one goal, models with another ending than it have theirs in the name.
 
     `mlp.h5` and `mlp.keras` become `mlp-h5.keras` and `mlp.keras`.
     """
-    counts = Counter(os.path.realpath(goal.path) for _, goal in found)
-    shared = {place for place, count in counts.items() if count > 1}
-    return [(path, _with_ending(path, goal) if os.path.realpath(goal.path) in shared else goal) for path, goal in found]
+    places = [place_of(goal.path) for _, goal in found]
+    counts = Counter(places)
+    return [
+        (each, _with_ending(each.path, goal) if counts[place] > 1 else goal)
+        for (each, goal), place in zip(found, places, strict=True)
+    ]
 
 
 def _with_ending(model: str, goal: Goal) -> Goal:
@@ -230,29 +275,28 @@ def _with_ending(model: str, goal: Goal) -> Goal:
     return replace(goal, path=f"{goal.path.removesuffix(ending)}{own.replace('.', '-')}{ending}")
 
 
-def _distinct(found: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+def _distinct(found: Sequence[NamedModel]) -> list[NamedModel]:
     """Each file once, where it comes first; but not by a link that a search found, if the file itself is there too."""
-    places: dict[str, tuple[str, str]] = {}
-    for word, path in sorted(found, key=lambda each: each[0] != each[1] and os.path.islink(each[1])):
-        places.setdefault(os.path.realpath(path), (word, path))
+    places: dict[str, NamedModel] = {}
+    for each in sorted(found, key=lambda each: each.word != each.path and tree.is_link(each.path)):
+        places.setdefault(place_of(each.path), each)
     kept = set(places.values())
     return [each for each in dict.fromkeys(found) if each in kept]
 
 
-def _is_result(word: str, path: str, output: str) -> bool:
+def _is_result(model: NamedModel, root: str, output: str) -> bool:
     """Whether a search found a file in an output folder that is inside the folder which was searched."""
-    root, place = os.path.join(os.path.realpath(root_of(word, path)), ""), os.path.join(os.path.realpath(output), "")
-    return word != path and place != root and place.startswith(root) and os.path.realpath(path).startswith(place)
+    start, place = _with_slash(place_of(root)), _with_slash(place_of(output))
+    is_inside = model.word != model.path and place != start and place.startswith(start)
+    return is_inside and place_of(model.path).startswith(place)
 
 
-def one_place(path: str, other: str) -> bool:
-    """Whether two paths lead to one file."""
-    return os.path.realpath(path) == os.path.realpath(other)
+def _with_slash(place: str) -> str:
+    return f"{place}/" if is_address(place) else os.path.join(place, "")
 
 
 def _is_for_many(output: str, words: Sequence[str]) -> bool:
-    searched = any(os.path.isdir(each) and not is_model_folder(each) and not is_saved_model(each) for each in words)
-    return is_folder(output) or searched
+    return is_folder(output) or any(not is_model_folder(each) for each in searched_folders(words))
 
 
 def _refuse_file_name(output: str) -> None:
@@ -261,14 +305,14 @@ def _refuse_file_name(output: str) -> None:
         raise Usage(f"called like a file, but a folder may hold many models; name a folder, or write {output}/", output)
 
 
-def _refuse_clashes(found: Sequence[tuple[str, Goal]]) -> None:
+def _refuse_clashes(found: Sequence[tuple[NamedModel, Goal]]) -> None:
     """Raise Usage if two models have one result, or a result is a model that is still to be read."""
-    models = {os.path.realpath(model): model for model, _ in found if model != "-"}
+    models = {place_of(each.path): each.path for each, _ in found if each.path != "-"}
     results: dict[str, str] = {}
-    for model, goal in found:
-        place = os.path.realpath(goal.path)
+    for each, goal in found:
+        place = place_of(goal.path)
         if place in results:
-            raise Usage(f"{model} and {results[place]} would both become {goal.path}")
-        if models.get(place, model) != model:
-            raise Usage(f"{goal.path}, the result of {model}, is a model to read as well")
-        results[place] = model
+            raise Usage(f"{each.path} and {results[place]} would both become {goal.path}")
+        if models.get(place, each.path) != each.path:
+            raise Usage(f"{goal.path}, the result of {each.path}, is a model to read as well")
+        results[place] = each.path

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 from wtool.checkpoint.opener import Opener
-from wtool.errors import WtoolError
+from wtool.errors import Refused, WtoolError
 from wtool.run.derive import Derived, derive
 from wtool.run.pipeline import Progress
 from wtool.run.plan import Plan
@@ -41,11 +41,13 @@ class Task(Generic[Made]):
         model: path, or `-` for standard input.
         goal: where the result goes.
         planner: plans what is done.
+        size: bytes of the model, where a listing told them.
     """
 
     model: str
     goal: Goal
     planner: Planner[Made]
+    size: int | None = None
 
     @property
     def output(self) -> str | None:
@@ -60,6 +62,8 @@ class Task(Generic[Made]):
             WtoolError: a file is missing, or the result exists or cannot be written.
             Usage: words that match nothing, or the name of the result is that of another format.
         """
+        if self.goal.refused:
+            raise Refused(self.goal.refused, self.model)
         with ExitStack() as stack:
             plan = self.planner.plan(self.model, opener, stack)
             try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from wtool.checkpoint.layouts import hdf5_file, keras_archive, safetensors, shards
+from wtool.io.addresses import name_of
 
 LAYOUTS = (keras_archive.LAYOUT, safetensors.LAYOUT, hdf5_file.LAYOUT, shards.LAYOUT)
 
@@ -29,7 +30,7 @@ def format_of(path: str) -> str | None:
 
 def extension(path: str) -> str:
     """Returns what follows a model's stem, with both parts of `.weights.h5`, `.weights.json` and `.lora.h5`."""
-    name = os.path.basename(path)
+    name = name_of(path)
     for long in (".weights.h5", ".weights.json", ".lora.h5"):
         if name.lower().endswith(long):
             return name[-len(long) :]

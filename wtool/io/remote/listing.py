@@ -1,0 +1,122 @@
+"""Folders in stores: one listing tells all files below an address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from wtool.errors import WtoolError
+from wtool.io.addresses import Address, below, has_listing, joined, trimmed
+from wtool.io.remote.stores import status, store_of, told
+from wtool.io.tree import Entry
+
+
+class Listing:
+    """All files below an address, listed at once, and the folders between.
+
+    Names with an empty part, `.` or `..` stand in the uppermost folder, whole: they are in no folder that a path leads
+    to.
+
+    Args:
+        address: of the folder.
+
+    Raises:
+        WtoolError: the store cannot be reached or refuses to tell, or has no listings.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = trimmed(address)
+        self._folders: dict[str, dict[tuple[str, bool], Entry]] = {"": {}}
+        for name, size in _files(self.address):
+            self._add(name, size)
+
+    def _add(self, name: str, size: int | None) -> None:
+        *above, last = name.split("/")
+        if any(part in ("", ".", "..") for part in (*above, *([last] if last else []))):
+            above, last = [], name
+        here = ""
+        for part in above:
+            folder = f"{here}/{part}" if here else part
+            if folder not in self._folders:
+                self._folders[folder] = {}
+                self._folders[here][part, True] = Entry(part, joined(self.address, folder), True)
+            here = folder
+        if last:  # a name that ends in a slash is a folder which somebody made for its own sake
+            path = joined(self.address, name)
+            self._folders[here][last, False] = Entry(last, path, False, size)
+
+    def entries(self, folder: str) -> list[Entry]:
+        """Returns the files and folders in a folder, in the order of their names; of an unknown folder, none."""
+        found = self._folders.get(below(self.address, folder), {})
+        return [found[key] for key in sorted(found)]
+
+
+def _files(address: str) -> Iterator[tuple[str, int | None]]:
+    """Yields the path below a folder, and the size, of each of its files."""
+    if not has_listing(address):
+        raise WtoolError("is on a web server, which lists no folders; name the files themselves", address)
+    store = store_of(address)
+    try:
+        with told(address):
+            found = store.system.find(store.path, detail=True)
+    except FileNotFoundError:
+        found = {}
+    finally:
+        store.system.invalidate_cache()  # what is listed now says nothing of later
+    start = f"{store.path.rstrip('/')}/"
+    for name in list(found):
+        info = found.pop(name)  # a hundred thousand descriptions are much memory
+        size = info.get("size")
+        if name.startswith(start) and info.get("type") != "directory":
+            yield name[len(start) :], None if size is None else int(size)
+
+
+def names_in(address: str) -> list[str]:
+    """Returns the names of the files and folders in a folder; of none, where nothing is there."""
+    if not has_listing(address):
+        return []
+    store = store_of(trimmed(address))
+    try:
+        with told(address):
+            found = store.system.ls(store.path, detail=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    finally:
+        store.system.invalidate_cache()
+    return sorted({str(name).rstrip("/").rpartition("/")[2] for name in found})
+
+
+def start_of(address: str, count: int) -> bytes:
+    """Returns the first `count` bytes of a file; fewer where it is shorter.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        WtoolError: the store cannot be reached, or refuses.
+    """
+    store = store_of(address)
+    try:
+        with told(address):
+            return bytes(store.system.cat_file(store.path, 0, count))
+    except WtoolError:
+        found = status(address)  # there is no range in an empty file
+        if found is not None and found.size == 0:
+            return b""
+        raise
+
+
+def place_of(address: str) -> str:
+    """Returns a text that is equal for two addresses of one file, as far as the protocol tells.
+
+    A cache in front of a store leads to the same file. The address need not be that of a file that exists.
+    """
+    parts = Address.of(trimmed(address))
+    if parts.tail:
+        return str(parts)
+    protocol = parts.head.removesuffix("://").rpartition("::")[2]
+    plain = f"{protocol}://{parts.path}"
+    if protocol not in _STRIPPING:
+        _STRIPPING[protocol] = store_of(plain).system._strip_protocol
+    return f"{protocol}://{_STRIPPING[protocol](plain)}"
+
+
+_STRIPPING: dict[str, Callable[[str], str]] = {}
+"""Protocol -> fsspec's function that takes an address apart: asking the store each time is slow for thousands."""
