@@ -76,22 +76,23 @@ def named_models(word: str, foreign: bool = False) -> list[NamedModel]:
     """
     if not word:
         raise Usage("the name of a model is empty")
-    kind = _kind_of(word)
-    if kind == tree.FILE:
-        return [NamedModel(word, word)]
-    if kind == tree.FOLDER:
-        found = sorted(models_in(word, foreign), key=lambda each: natural_key(each.path))
-        if not found:
-            if is_saved_model(word):
-                return [NamedModel(word, word, True)]  # the opener says what can be done with one
-            if what := kind_of_folder(word):
-                raise Refused(what, word)
-            there = passed_by(word)
-            raise WtoolError(f"a folder without models (.keras, .h5, .weights.json){there and f': {there}'}", word)
-        return [NamedModel(word, each.path, each.is_folder, each.size) for each in found]
-    if tree.has_magic(word):
-        return [replace(each, word=word) for match in matched(word) for each in named_models(match, foreign)]
-    return [NamedModel(word, word)]  # the file is missing or not a regular one: the opener will say so
+    return [each for match in matched(word) for each in _models_in(word, match, foreign)]
+
+
+def _models_in(word: str, match: tree.Match, foreign: bool) -> list[NamedModel]:
+    """Returns the model that a path is, or those that are found there; what is missing, the opener tells."""
+    path = match.path
+    if match.kind != tree.FOLDER:
+        return [NamedModel(word, path, False, match.size)]
+    found = sorted(models_in(path, foreign, match.within), key=lambda each: natural_key(each.path))
+    if not found:
+        if is_saved_model(path):
+            return [NamedModel(word, path, True)]  # the opener says what can be done with one
+        if what := kind_of_folder(path):
+            raise Refused(what, path)
+        there = passed_by(path)
+        raise WtoolError(f"a folder without models (.keras, .h5, .weights.json){there and f': {there}'}", path)
+    return [NamedModel(word, each.path, each.is_folder, each.size) for each in found]
 
 
 def _kind_of(word: str) -> str:
@@ -101,25 +102,27 @@ def _kind_of(word: str) -> str:
     """
     if word == "-":
         return tree.FILE
-    if is_address(word) and tree.ends_like_folder(word):
-        return tree.FOLDER
-    if is_address(word) and is_model_name(name_of(word)) and not tree.has_magic(word):
-        return tree.FILE
+    if is_address(word) and not tree.has_magic(word):
+        if tree.ends_like_folder(word):
+            return tree.FOLDER
+        if is_model_name(name_of(word)):
+            return tree.FILE
     return tree.kind_of(word)
 
 
-def matched(word: str) -> list[str]:
-    """Returns the paths that a pattern matches; a word that is no pattern, or is the name of a file, stands for itself.
+def matched(word: str) -> list[tree.Match]:
+    """Returns what a pattern matches; a word that is no pattern, or that names something, stands for itself.
 
     Raises:
-        WtoolError: the pattern matches nothing.
+        WtoolError: the pattern matches nothing; or the store of an address cannot be reached, or refuses.
     """
-    if not tree.has_magic(word) or tree.is_named(word):
-        return [word]
-    found = sorted(tree.matches(word), key=natural_key)
+    kind = _kind_of(word)
+    if kind != tree.NOTHING or not tree.has_magic(word) or (not is_address(word) and os.path.lexists(word)):
+        return [tree.Match(word, kind)]
+    found = sorted(tree.matches(word), key=lambda each: natural_key(each.path))
     if not found:
         raise WtoolError("no file matches this pattern", word)
-    return found
+    return [replace(each, kind=_kind_of(each.path)) if each.kind is None else each for each in found]
 
 
 def stem_and_ending(path: str, is_folder: bool | None = None) -> tuple[str, str]:

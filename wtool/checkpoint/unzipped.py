@@ -58,7 +58,7 @@ def is_model_folder(path: str, names: Collection[str] | None = None) -> bool:
             return True
         text = tree.start_of(config, MAX_JSON + 1)
     except OSError:
-        return False
+        return is_address(path)  # it is a folder
     try:
         return "class_name" in parse_object(text, CONFIG)
     except Refused:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from wtool.errors import SEVERITIES, WtoolError, counted, one_line
 
 if TYPE_CHECKING:
     from wtool.checkpoint.zoo_part import ZooPart
+    from wtool.io.tree import Tree
     from wtool.ops.check import Checked
     from wtool.run.pipeline import Progress
 
@@ -114,24 +114,26 @@ class Telling:
 def _meant(word: str, telling: Telling) -> int:
     """What a word means: a file, a folder, whatever a pattern matches, or `-`."""
     from wtool.checkpoint.inputs import inside, matched
+    from wtool.io.tree import FOLDER
     from wtool.ops.check import check
 
     status = 0
     try:
-        for path in matched(word):
-            if os.path.isdir(path):
-                status = max(status, _folder(path, telling))
-            elif telling.part.holds(inside(word, path)):
-                status = max(status, telling.look(check, path))
+        for match in matched(word):
+            if match.kind == FOLDER:
+                status = max(status, _folder(match.path, telling, match.within))
+            elif telling.part.holds(inside(word, match.path)):
+                status = max(status, telling.look(check, match.path))
     except WtoolError as error:
         say(str(error))
         return 1
     return status
 
 
-def _folder(folder: str, telling: Telling) -> int:
+def _folder(folder: str, telling: Telling, within: Tree | None) -> int:
     """Everything in a folder."""
     from wtool.checkpoint.search import PART, FoundFile, listing
+    from wtool.io.addresses import below
     from wtool.ops.check import check_listed
 
     def look(entry: FoundFile, _: str, progress: Progress | None) -> Checked | None:
@@ -139,7 +141,7 @@ def _folder(folder: str, telling: Telling) -> int:
         telling.counts["others"] += found is None and entry.kind != PART
         return found
 
-    found = (each for each in listing(folder) if telling.part.holds(os.path.relpath(each.of or each.path, folder)))
+    found = (each for each in listing(folder, within) if telling.part.holds(below(folder, each.of or each.path)))
     return max((telling.look(partial(look, each), each.path) for each in found), default=0)
 
 

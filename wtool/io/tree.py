@@ -235,8 +235,25 @@ def fixed_part(pattern: str) -> str:
     return os.sep.join(fixed[:wild]) or (os.sep if pattern.startswith(os.sep) else ".")
 
 
-def matches(pattern: str) -> list[str]:
-    """Returns the paths that a pattern matches, in no order; `**` stands for folders inside folders.
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a pattern matches.
+
+    Attributes:
+        path: the path, or the address.
+        kind: `FILE` or `FOLDER` in a store that was listed; None of a path.
+        size: in bytes, of a file in a store that tells it.
+        within: the listing in which the match was found.
+    """
+
+    path: str
+    kind: str | None = None
+    size: int | None = None
+    within: Tree | None = None
+
+
+def matches(pattern: str) -> list[Match]:
+    """Returns what a pattern matches, in no order; `**` stands for folders inside folders.
 
     Hidden names are matched by patterns that begin with a dot alone. An address has the rules of a path.
 
@@ -244,40 +261,36 @@ def matches(pattern: str) -> list[str]:
         WtoolError: the store of an address cannot be reached, or refuses.
     """
     if not is_address(pattern):
-        return glob.glob(pattern, recursive=True)
+        return [Match(path) for path in glob.glob(pattern, recursive=True)]
     start = fixed_part(pattern)
     if not Address.of(start).path and Address.of(pattern).head.endswith("s3://"):
         raise WtoolError("has a wildcard in the name of the bucket; name the bucket", pattern)
     rest = Address.of(pattern).path[len(Address.of(start).path) :]
-    return list(dict.fromkeys(_matched(tree_of(start), start, rest.removeprefix("/").split("/"))))
+    whole = tree_of(start)
+    found = _matched(whole, start, rest.removeprefix("/").split("/"))
+    return list({each.path: Match(each.path, *_told(each), whole) for each in found}.values())
 
 
-def _matched(tree: Tree, folder: str, parts: Sequence[str]) -> Iterator[str]:
+def _told(entry: Named) -> tuple[str, int | None]:
+    return FOLDER if entry.is_dir() else FILE, entry.size if isinstance(entry, Entry) else None
+
+
+def _matched(tree: Tree, folder: str, parts: Sequence[str]) -> Iterator[Named]:
     """Yields what a pattern matches in a folder of a tree, as `glob.glob` does, which yields some twice."""
     first, *rest = parts
-    if first == "**":
-        yield from _matched(tree, folder, rest) if rest else (joined(folder, ""),)
-        below = [each for each in tree.entries(folder) if not each.name.startswith(".")]
-        for entry in below:
-            if entry.is_dir():
-                yield from _matched(tree, entry.path, parts) if rest else _all_below(tree, entry)
-            elif not rest:
-                yield entry.path
-        return
     if not first and not rest:
-        yield f"{folder}/"  # the pattern ends in a slash: folders alone
+        yield Entry("", joined(folder, ""), True)  # the pattern ends in a slash
         return
-    fits = re.compile(translate(first)).match if glob.has_magic(first) else None
+    if first == "**":
+        yield from _matched(tree, folder, rest or [""])
+    fits = re.compile(translate(first)).match if glob.has_magic(first) else first.__eq__
     for entry in tree.entries(folder):
-        hidden = entry.name.startswith(".") and not first.startswith(".")
-        if (not fits(entry.name) or hidden) if fits else entry.name != first:
+        if not fits(entry.name) or (entry.name.startswith(".") and not first.startswith(".")):
             continue
-        if not rest:
-            yield entry.path
-        elif entry.is_dir():
+        if first == "**" and entry.is_dir():
+            yield from ([entry] if not rest else [])
+            yield from (each for each in _matched(tree, entry.path, parts) if each.name or rest)
+        elif not rest:
+            yield entry
+        elif entry.is_dir() and first != "**":
             yield from _matched(tree, entry.path, rest)
-
-
-def _all_below(tree: Tree, folder: Named) -> Iterator[str]:
-    yield folder.path
-    yield from (path for path in _matched(tree, folder.path, ["**"]) if path != f"{folder.path}/")
