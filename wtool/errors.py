@@ -18,15 +18,6 @@ def one_line(text: str) -> str:
     )
 
 
-_QUERY = re.compile(r"""(\bhttps?://[^\s?#'"]*)[?#][^\s'"]*""")
-_LOGIN = re.compile(r"""(\b[A-Za-z][A-Za-z0-9+.-]+://)[^\s/?#'"@:]*:[^\s/?#'"@]*@""")
-
-
-def without_secrets(text: str) -> str:
-    """Returns a text in which addresses have no query (a signature may be in it), and no user and password."""
-    return _LOGIN.sub(r"\1", _QUERY.sub(r"\1", text)) if "://" in text else text
-
-
 def a_few(names: Sequence[str]) -> str:
     """The first three names, and how many more there are; names from strangers may have any length."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
@@ -90,7 +81,7 @@ class WtoolError(Exception):
         return self
 
     def __str__(self) -> str:
-        return f"{one_line(without_secrets(self.file))}: {self.message}" if self.file else self.message
+        return f"{one_line(self.file)}: {self.message}" if self.file else self.message
 
 
 SEVERITIES = ("note", "odd", "damaged", "differs", "reaches", "runs")

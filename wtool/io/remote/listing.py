@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from wtool.errors import WtoolError
-from wtool.io.addresses import Address, below, has_listing, joined, trimmed
+from wtool.io.addresses import Address, below, has_listing, joined, trimmed, without_query
+from wtool.io.remote.retrying import retried
 from wtool.io.remote.stores import status, store_of, told
 from wtool.io.tree import Entry
 
@@ -53,11 +54,13 @@ class Listing:
 def _files(address: str) -> Iterator[tuple[str, int | None]]:
     """Yields the path below a folder, and the size, of each of its files."""
     if not has_listing(address):
-        raise WtoolError("is on a web server, which lists no folders; name the files themselves", address)
+        raise WtoolError(
+            "is on a web server, which lists no folders; name the files themselves", without_query(address)
+        )
     store = store_of(address)
     try:
         with told(address):
-            found = store.system.find(store.path, detail=True)
+            found = retried(lambda: store.system.find(store.path, detail=True))
     except FileNotFoundError:
         found = {}
     finally:
@@ -77,7 +80,7 @@ def names_in(address: str) -> list[str]:
     store = store_of(trimmed(address))
     try:
         with told(address):
-            found = store.system.ls(store.path, detail=False)
+            found = retried(lambda: store.system.ls(store.path, detail=False))
     except (FileNotFoundError, NotADirectoryError):
         return []
     finally:
@@ -95,7 +98,7 @@ def start_of(address: str, count: int) -> bytes:
     store = store_of(address)
     try:
         with told(address):
-            return bytes(store.system.cat_file(store.path, 0, count))
+            return bytes(retried(lambda: store.system.cat_file(store.path, 0, count)))
     except WtoolError:
         found = status(address)  # there is no range in an empty file
         if found is not None and found.size == 0:
