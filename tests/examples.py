@@ -35,6 +35,7 @@ EXAMPLES = {
     "patch": "wtool patch a.keras --set output/bias=0 -o patched.keras",
     "prune": "wtool prune a.keras --sparsity .8 -o sparse.keras",
     "randomize": "wtool randomize pruned.keras --initial init.keras --seed 1 -o random.keras",
+    "replay": "wtool replay pruned.keras",
     "reshuffle": "wtool reshuffle pruned.keras --initial init.keras --seed 1 -o reshuffled.keras",
     "rewind": "wtool rewind pruned.keras --initial init.keras -o ticket.keras",
     "shrink": "wtool shrink a.keras --sparsity .5 -o small.keras",

@@ -32,6 +32,7 @@ OPERATIONS: dict[str, Any] = {
     "cost": lambda path, out: wtool.cost(path),
     "check": lambda path, out: wtool.check(path),
     "history": lambda path, out: wtool.history(path, verify=True),
+    "replay": lambda path, out: wtool.replay(path, inputs=path, output=out),
     "report": lambda path, out: wtool.report(path, output=out.with_name("report.html"), against=path),
     "index": lambda path, out: wtool.index(path, output=out.with_name("index.jsonl"), fail_fast=True),
     "diff": lambda path, out: wtool.diff(path, path),

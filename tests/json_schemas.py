@@ -105,6 +105,7 @@ RESULTS: dict[str, Any] = {
     "pack": wtool.Packed,
     "patch": wtool.Patched,
     "recalibrate": wtool.Recalibrated,
+    "replay": wtool.Replayed,
     "resume": wtool.Resumed,
     "shrink": wtool.Shrunk,
     "soup": wtool.Souped,

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from wtool.ops.merge_options import Merged
     from wtool.ops.pack import pack
     from wtool.ops.patch import patch
+    from wtool.ops.replay import replay
+    from wtool.ops.replay_options import Replayed
     from wtool.ops.shrink import shrink
     from wtool.ops.shrunk import Shrunk, ShrunkLayer
     from wtool.ops.signatures import *  # noqa: F403  the transforms
@@ -123,6 +125,8 @@ _HOMES = {
     "Patched": "wtool.run.patched",
     "plot": "wtool.plotting.plot",
     "recalibrate": "wtool.ops.training",
+    "replay": "wtool.ops.replay",
+    "Replayed": "wtool.ops.replay_options",
     "report": "wtool.reporting.report",
     "Reported": "wtool.reporting.options",
     "resume": "wtool.ops.training",
@@ -168,6 +172,7 @@ __all__ = [
     "Recalibrated",
     "Refused",
     "Reordered",
+    "Replayed",
     "Reported",
     "Resumed",
     "SettingDifference",
@@ -203,6 +208,7 @@ __all__ = [
     "patch",
     "plot",
     "recalibrate",
+    "replay",
     "report",
     "resume",
     "shrink",

@@ -12,6 +12,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "check": "What loading models would run, import or fetch, and whether they are whole.",
         "diff": "In what two models differ: layers, settings, weights, optimizer.",
         "history": "How models were made: operations, options and inputs, by the lineage in the files.",
+        "replay": "A model made again from its lineage: is every byte the same?",
         "plot": "Weight histograms and masks of models, or the curves of experiments and logs.",
         "index": "A table with a row for each model of a zoo, or each tensor, for questions in SQL.",
         "report": "A page to look at in a browser: models, their tensors and lineage, curves, a zoo.",

@@ -52,16 +52,29 @@ def steps_of(records: Sequence[Record]) -> tuple[HistoryStep, ...]:
     return _told(records, [record.is_own for record in records], 0)
 
 
-def _told(records: Sequence[Record], is_step: Sequence[bool], depth: int) -> tuple[HistoryStep, ...]:
-    """Returns a step for each record that is one; the others are those of inputs of the next step."""
-    found, brought = [], list[Record]()
+def grouped(
+    records: Sequence[Record], is_step: Sequence[bool]
+) -> tuple[list[tuple[Record, list[Record]]], list[Record]]:
+    """Returns each record that is a step, with the records before it that an input brought; and the records at the end.
+
+    Args:
+        records: oldest first.
+        is_step: whether each record is a step; others were brought.
+    """
+    found, brought = list[tuple[Record, list[Record]]](), list[Record]()
     for record, is_one in zip(records, is_step, strict=True):
-        if not is_one:
+        if is_one:
+            found.append((record, brought))
+            brought = []
+        else:
             brought.append(record)
-            continue
-        found.append(_step(record, brought, depth))
-        brought = []
-    return (*found, *(_step(record, (), depth) for record in brought))  # of what follows, nothing tells
+    return found, brought
+
+
+def _told(records: Sequence[Record], is_step: Sequence[bool], depth: int) -> tuple[HistoryStep, ...]:
+    pairs, rest = grouped(records, is_step)
+    steps = [_step(record, brought, depth) for record, brought in pairs]
+    return (*steps, *(_step(record, (), depth) for record in rest))  # nothing tells to what these belong
 
 
 def _step(record: Record, brought: Sequence[Record], depth: int) -> HistoryStep:

@@ -1,0 +1,120 @@
+"""Operations done again, one after the other, in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from wtool.checkpoint.inputs import refuse_two_streams
+from wtool.checkpoint.lineage import Input
+from wtool.checkpoint.opener import open_checkpoint
+from wtool.errors import WtoolError, one_line
+from wtool.ops.found_inputs import placed
+from wtool.ops.recorded_calls import Unrepeatable, function_of_operation, with_paths
+from wtool.ops.replay_steps import Step
+from wtool.version import __version__
+from wtool.words import Path
+
+SHARDED = ".weights.json"
+"""Ending of models whose bytes depend on their name: a map has the names of its shards."""
+
+
+@dataclass(slots=True)
+class Run:
+    """Steps that are done again.
+
+    Attributes:
+        folder: where models between steps are; somebody else removes it.
+        notes: what is worth knowing, one line each.
+        count: how many steps were done.
+    """
+
+    folder: str
+    notes: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def made(self, steps: Sequence[Step], name: str, output: Path | None = None, force: bool = False) -> str:
+        """Do steps again, and return the path of the model that the last one makes.
+
+        Args:
+            steps: what is done, one after the other.
+            name: of the model, without folders.
+            output: path that the model gets; by default one in the folder.
+            force: whether a file at this path may be replaced.
+
+        Raises:
+            Unrepeatable: an operation fails now.
+        """
+        made = ""
+        names = [step.record.inputs[step.call.base].name for step in steps[1:] if step.call.base is not None]
+        for step, own in zip(steps, [*names, name], strict=True):
+            is_last = step is steps[-1]
+            made = self._done(step, made, own, output if is_last else None, force and is_last)
+        return made
+
+    def _done(self, step: Step, before: str, name: str, output: Path | None, force: bool) -> str:
+        """Do a step again, and return the path of what it makes.
+
+        Args:
+            step: what is done.
+            before: path of the model that the step before made; empty for the first step.
+            name: of the result, without folders.
+            output, force: see `made`.
+        """
+        folder = os.path.join(self.folder, str(self.count))
+        os.mkdir(folder)
+        self.count += 1
+        record, call = step.record, step.call
+        if record.wtool != __version__:
+            told = "another tool" if record.wtool is None else f"wtool {record.wtool}"
+            self.notes.append(
+                one_line(f"{call.operation} was done by {told}, and is done again by wtool {__version__}")
+            )
+        files = dict(step.found)
+        files |= {index: self.made(steps, record.inputs[index].name) for index, steps in step.made.items()}
+        if step.follows and call.base is not None:
+            files[call.base] = before
+            self._compare(before, record.inputs[call.base])
+        try:
+            paths = {index: "-" if each.name == "-" else placed(files[index], each.name, os.path.join(folder, "inputs"))
+                     for index, each in enumerate(record.inputs)}  # fmt: skip
+            refuse_two_streams([paths[index] for index in {*call.models, *call.others.values()}])
+            target = os.path.join(folder, os.path.basename(name) if name.endswith(SHARDED) else "made")
+            options: dict[str, Any] = with_paths(call.options, step.files)
+            options |= {argument: paths[index] for argument, index in call.others.items()}
+            options |= {"output": target if output is None else output}
+            options |= {"force": True} if force else {}
+            piped = [files[index] for index, path in paths.items() if path == "-"]
+            with _standard_input(piped[0] if piped else os.devnull):
+                done = function_of_operation(call.operation)([paths[index] for index in call.models], **options)
+        except WtoolError as error:
+            raise Unrepeatable(f"{call.operation} fails when it is done again: {error}") from None
+        (one,) = done if isinstance(done, list) else [done]
+        if one.output is None:
+            raise Unrepeatable(f"{call.operation} has nothing to do when it is done again")
+        return str(one.output)
+
+    def _compare(self, path: str, used: Input) -> None:
+        """Take a note where the model that a step made is not the file that was used."""
+        if used.hashes:
+            with open_checkpoint(path) as model:
+                if model.finish() != used.hashes:
+                    told = "what came through a pipe" if used.name == "-" else used.name
+                    self.notes.append(one_line(f"{told} was made again, and is not, to the byte, what was used"))
+
+
+@contextmanager
+def _standard_input(path: str) -> Iterator[None]:
+    """Has operations read a file where they read standard input."""
+    before = sys.stdin
+    with open(path, "rb") as file:
+        sys.stdin = SimpleNamespace(buffer=file)
+        try:
+            yield
+        finally:
+            sys.stdin = before
