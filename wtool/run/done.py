@@ -7,7 +7,7 @@ import os
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.seal import is_sealed
-from wtool.checkpoint.sharding import settle_left
+from wtool.checkpoint.shard_files import settle_left
 from wtool.errors import WtoolError
 from wtool.io.json_text import as_read
 from wtool.io.places import Target

@@ -53,12 +53,16 @@ class RemoteDraft:
             write_all_at(self.file.fileno(), data, offset)
 
     def sync(self) -> None:
-        """Have all bytes go up that can, so that little is left to do when the file is published."""
+        """Have all bytes go up, so that little is left to do when the file is published."""
         if self._parts is not None:
-            if not self._is_streamed and not self._parts.tell():
-                self.file.seek(0)
-                shutil.copyfileobj(self.file, self._parts, 1 << 20)
+            self._fill(self._parts)
             self._parts.sync()
+
+    def _fill(self, parts: Multipart) -> None:
+        """Give the upload the bytes of a file that was not written in order."""
+        if not self._is_streamed and not parts.tell():
+            self.file.seek(0)
+            shutil.copyfileobj(self.file, parts, 1 << 20)
 
     def refuse_changed(self) -> bool:
         """See `drafts.Draft.refuse_changed`."""
@@ -70,7 +74,10 @@ class RemoteDraft:
     def publish(self) -> None:
         """See `drafts.Draft.publish`."""
         try:
-            self.sync()
+            if self._parts is not None:
+                self._fill(self._parts)
+                if self._parts.has_several:
+                    self._parts.sync()
             self.refuse_changed()
             if self._parts is not None:
                 self._parts.complete({"IfNoneMatch": "*"} if self._seen is None else {"IfMatch": self._seen})

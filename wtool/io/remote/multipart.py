@@ -135,10 +135,13 @@ class Multipart:
         with writing(self._store.address):
             self._tags[number] = sent.result()["ETag"]
 
+    @property
+    def has_several(self) -> bool:
+        """Whether a part was cut off already, so that a single request cannot put the file."""
+        return bool(self._ends)
+
     def sync(self) -> None:
-        """Wait until all parts are in the store, if the file has several; nothing can be patched any more."""
-        if not self._ends:
-            return
+        """Wait until all bytes are in the store; nothing can be patched any more."""
         if self._part:
             self._cut()
         while self._waiting:
@@ -159,7 +162,6 @@ class Multipart:
             FileExistsError: the condition does not hold.
             WtoolError: the store refuses.
         """
-        self.sync()
         with writing(self._store.address):
             try:
                 self._finish(condition)

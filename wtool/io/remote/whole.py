@@ -74,6 +74,22 @@ def put_whole(store: Store, file: BinaryIO, is_new: bool) -> None:
     store.system.invalidate_cache(store.path)
 
 
+def read_whole(address: str, limit: int) -> bytes | None:
+    """Returns the bytes of a small file, at most `limit` + 1 of them; None where there is no such file."""
+    store = store_of(address)
+    with told(address), suppress(FileNotFoundError):
+        store.system.invalidate_cache(store.path)
+        return bytes(store.system.cat_file(store.path, start=0, end=limit + 1))
+    return None
+
+
+def remove(address: str) -> None:
+    """Remove a file, if it is there."""
+    store = store_to_write(address)
+    with told(address), suppress(FileNotFoundError):
+        store.system.rm_file(store.path)
+
+
 def _run(system: Any, call: Any) -> None:
     """Run a coroutine of an asynchronous file system, and end it where this thread is interrupted."""
     running = asyncio.run_coroutine_threadsafe(call, system.loop)
