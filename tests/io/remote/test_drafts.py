@@ -219,7 +219,7 @@ def test_a_refused_upload_is_taken_back(what: str, s3: S3) -> None:
         what
     ]
     s3.server.plan(Fault(of(method, "m", query), status=403, code="AccessDenied"))
-    with pytest.raises(WtoolError, match="AccessDenied of a test") as caught:
+    with pytest.raises(WtoolError, match="the store refuses access") as caught:
         write("s3://zoo/m", bytes(6 * PART))
     assert str(caught.value).count("\n") == 0
     assert (s3.keys(), s3.uploads()) == ([], [])
@@ -230,6 +230,21 @@ def test_a_busy_store_is_asked_again(s3: S3) -> None:
     s3.server.plan(Fault(of("PUT", "m"), status=503, times=2), Fault(of("POST", "m", "uploadId="), status=503))
     write("s3://zoo/m", bytes(6 * PART))
     assert s3.get("m") == bytes(6 * PART)
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("size", [3, 3 * PART])
+def test_an_answer_that_is_lost(size: int, s3: S3) -> None:
+    """The store has the file by then, and refuses the second try."""
+    if size > PART:
+        last = of("POST", "m", "uploadId=")
+        s3.server.plan(Fault(last, sent_before_end=0, is_reset=True))
+    else:
+        last = of("PUT", "m")
+        s3.server.plan(Fault(last, status=503, meanwhile=lambda: s3.put("m", bytes(size))))
+    write("s3://zoo/m", bytes(size))
+    assert s3.get("m") == bytes(size)
+    assert len([each for each in s3.server.requests if last(each)]) == 2
 
 
 def test_a_missing_bucket_is_one_line(s3: S3) -> None:

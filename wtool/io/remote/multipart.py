@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import hashlib
 from collections import deque
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from io import UnsupportedOperation
 from typing import Any, BinaryIO
 
+from wtool.errors import WtoolError
 from wtool.io.publish import spool
 from wtool.io.remote.retrying import retried_async
 from wtool.io.remote.stores import Store
@@ -60,6 +62,7 @@ class Multipart:
         self._sent: deque[tuple[int, concurrent.futures.Future[Any]]] = deque()
         self._tags: dict[int, str] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._tries = 0
 
     def write(self, data: bytes | memoryview) -> int:
         """Add bytes to the file; parts that are full go up."""
@@ -169,14 +172,15 @@ class Multipart:
                 code = _code(error)
                 if condition and code in NO_CONDITIONS:
                     self._finish({})
-                elif code in REFUSED or (code == "NoSuchKey" and "IfMatch" in condition):
-                    raise FileExistsError from None
-                else:
+                elif not self._is_ours():
+                    if code in REFUSED or (code == "NoSuchKey" and "IfMatch" in condition):
+                        raise FileExistsError from None
                     raise
         self._upload = None
         self._system.invalidate_cache(self._store.path)
 
     def _finish(self, condition: Mapping[str, str]) -> None:
+        self._tries = 0
         if self._ends:
             parts = [{"PartNumber": number, "ETag": tag} for number, tag in sorted(self._tags.items())]
             whole = {"UploadId": self._begun(), "MultipartUpload": {"Parts": parts}}
@@ -184,6 +188,17 @@ class Multipart:
         else:
             last = self._submit(self._call("put_object", Body=bytes(self._part), **condition))
         last.result()
+
+    def _is_ours(self) -> bool:
+        """Returns whether the object came to be by the last request, whose answer was lost and which was sent again."""
+        if self._tries < 2:
+            return False
+        tags = [tag.strip('"') for _, tag in sorted(self._tags.items())]
+        with suppress(ValueError, WtoolError):  # not every store tells the checksum of a part
+            content = b"".join(map(bytes.fromhex, tags)) if self._ends else bytes(self._part)
+            own = hashlib.md5(content, usedforsecurity=False).hexdigest() + (f"-{len(tags)}" if self._ends else "")
+            return self.found() == f'"{own}"'
+        return False
 
     def found(self) -> str | None:
         """Returns the tag of the object that is there now, or None."""
@@ -223,7 +238,11 @@ class Multipart:
             self._tasks.discard(task)
 
     async def _call(self, method: str, **words: Any) -> Any:
-        return await retried_async(lambda: self._system._call_s3(method, Bucket=self._bucket, Key=self._key, **words))
+        async def once() -> Any:
+            self._tries += 1
+            return await self._system._call_s3(method, Bucket=self._bucket, Key=self._key, **words)
+
+        return await retried_async(once)
 
 
 def _code(error: OSError) -> str:
