@@ -84,8 +84,8 @@ def test_a_stroke_and_a_pruning_in_one_pass(
     assert [each["operation"] for each in records[-2:]] == ["stroke", "prune"]
     assert [each["parameters"] for each in records] == [each["parameters"] for each in one_by_one]
     assert records[-2]["inputs"] == one_by_one[-2]["inputs"]
-    beside = [each for each in one_by_one[-1]["inputs"] if each["as"] != "model"]  # what is pruned was never a file
-    assert records[-1].get("inputs", []) == beside
+    beside = [each for each in one_by_one[-1]["inputs"] if each["as"] != "model"]
+    assert records[-1]["inputs"] == [{"name": "-", "as": "model"}, *beside]  # what is pruned was never a file
     counts = ("selected", "rewritten", "zeros")
     for mine, theirs in zip(records[-2:], one_by_one[-2:], strict=True):
         assert [mine["result"][name] for name in counts] == [theirs["result"][name] for name in counts]

@@ -44,7 +44,8 @@ class Input:
 
     Attributes:
         name: of its file, without folders; `-` for standard input.
-        hashes: content hash of each of its files.
+        hashes: content hash of each of its files; none for what came through a pipe as the record before made it, and
+            never was a file.
         told: further keys that the operation writes: `as`, `coefficient`, `pruned`, ...
     """
 
@@ -64,7 +65,7 @@ class Input:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the input as JSON values, as the lineage holds it."""
-        return {"name": self.name, **self.told, "hash": self.hash}
+        return {"name": self.name, **self.told, **({"hash": self.hash} if self.hashes else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,3 +271,9 @@ def with_result(records: Sequence[Record], hash_: str) -> list[Record]:
     *before, last = records
     counts = last.result.counts if last.result is not None else {}
     return [*before, replace(last, result=Result(counts, hash_))]
+
+
+def unsealed(record: Record) -> Record:
+    """Returns a record without the content hash of its result."""
+    counts = record.result.counts if record.result is not None else {}
+    return replace(record, result=Result(counts) if counts else None)

@@ -123,23 +123,24 @@ class _Hdf5:
         self._whole = self._seal.part("")
         self._stream = RegionCopy(self._region, draft.file, self._whole.update)
         self._length = len(lineage_text(lineage))
-        for offset, data in self._with(lineage)[1]:
+        self._stays, _, replaced = self._with(lineage)
+        for offset, data in replaced:
             self._stream.replace(offset, data)
 
     def replace(self, shard: int, offset: int, data: bytes | memoryview) -> None:
         self._stream.replace(offset, data)
 
     def copy_rest(self) -> None:
-        self._stream.copy_rest()
+        self._stream.copy_to(self._stays)
 
     def publish(self, lineage: Sequence[Record]) -> None:
-        tail, _ = self._with(with_result(lineage, UNHASHED))
+        _, tail, _ = self._with(with_result(lineage, UNHASHED))
         self._whole.update(tail)
         self._draft.file.write(put_hash(tail, UNHASHED, self._seal.hash()))
         self._draft.publish()
 
-    def _with(self, lineage: Sequence[Record]) -> tuple[bytes, list[tuple[int, bytes]]]:
-        """Returns the bytes behind the old ones, and the replacements of old ones: both of the announced length."""
+    def _with(self, lineage: Sequence[Record]) -> tuple[int, bytes, list[tuple[int, bytes]]]:
+        """Returns how many of the old bytes stay, the bytes behind these, and replacements of the announced length."""
         text = padded(lineage_text(lineage), self._length)
         return with_root_attribute(self._region.read, self._region.size, KEY, text)
 

@@ -1,7 +1,9 @@
 """One more text attribute for an HDF5 file, without writing the file anew.
 
 The root group's object header is appended to the file once more, with the attribute in it, and the superblock is led to
-the new header; the old header stays behind as unused bytes. So only two addresses of the old bytes change.
+the new header; the old header stays behind as unused bytes. So only two addresses of the old bytes change. Where a file
+ends with what this module appended, for the same attribute, the new bytes take its place: a file does not grow with
+each new value, and is the same as if it had got the last value alone.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class _Header(NamedTuple):
 
 def with_root_attribute(
     read: Callable[[int, int], bytes], size: int, name: str, text: str
-) -> tuple[bytes, list[tuple[int, bytes]]]:
+) -> tuple[int, bytes, list[tuple[int, bytes]]]:
     """Returns the changes that give a file's root group the text attribute `name`, in place of an older one.
 
     Args:
@@ -43,8 +45,8 @@ def with_root_attribute(
         text: the value, of any length and without null characters.
 
     Returns:
-        Bytes to append to the file, and a list of (offset, bytes) that replace bytes of the file. Lengths and offsets
-        depend on the length of the text alone.
+        How many bytes of the file stay, the bytes to append to these, and a list of (offset, bytes) that replace some
+        of them. Lengths and offsets depend on the length of the text alone.
 
     Raises:
         Refused: the file is damaged.
@@ -53,26 +55,35 @@ def with_root_attribute(
     metadata = Metadata(read, size)
     superblock = read_superblock(metadata)
     header = _read_header(metadata, superblock.root, name)
-    start = _aligned(size)
-    body = _attribute(name, len(text.encode()), 0)  # its length does not depend on the heap's address
-    length = sum(map(len, header.messages)) + len(body)
-    heap_at = start + PREFIX.size + length
-    if text:
-        body = _attribute(name, len(text.encode()), heap_at)
-    count = len(header.messages) + 1
-    if count > 0xFFFF:
+    if len(header.messages) + 1 > 0xFFFF:
         raise Refused("its root group has too many attributes")
-    tail = b"".join(
-        (
-            bytes(start - size),
-            PREFIX.pack(1, count, header.references, length),
-            *header.messages,
-            body,
-            _heap(text.encode()) if text else b"",
-        )
-    )
+    stays = superblock.root if _is_appended(read, size, superblock.root, header, name) else size
+    start = _aligned(stays)
+    tail = bytes(start - stays) + _appended(start, header, name, text.encode())
     end_at, root_at = superblock.addresses + 16, superblock.addresses + 40
-    return tail, [(end_at, pack("<Q", size + len(tail))), (root_at, pack("<Q", start))]
+    return stays, tail, [(end_at, pack("<Q", stays + len(tail))), (root_at, pack("<Q", start))]
+
+
+def _appended(start: int, header: _Header, name: str, text: bytes) -> bytes:
+    """Returns the root group's header with the attribute, and the heap with the text of the attribute behind it."""
+    body = _attribute(name, len(text), 0)  # its length does not depend on the heap's address
+    length = sum(map(len, header.messages)) + len(body)
+    if text:
+        body = _attribute(name, len(text), start + PREFIX.size + length)
+    prefix = PREFIX.pack(1, len(header.messages) + 1, header.references, length)
+    return b"".join((prefix, *header.messages, body, _heap(text) if text else b""))
+
+
+def _is_appended(read: Callable[[int, int], bytes], size: int, root: int, header: _Header, name: str) -> bool:
+    """Returns whether the file ends with what `_appended` gave for some text, and the root group's header is there."""
+    at = root + len(_appended(root, header, name, b""))
+    if root != _aligned(root) or at + GLOBAL.size + OBJECT.size > size:
+        return False
+    _, _, length = OBJECT.unpack(read(at + GLOBAL.size, OBJECT.size))
+    if not 0 < length <= size - at - GLOBAL.size - OBJECT.size:
+        return False
+    text = read(at + GLOBAL.size + OBJECT.size, length)
+    return read(root, size - root) == _appended(root, header, name, text)
 
 
 def _read_header(metadata: Metadata, address: int, name: str) -> _Header:

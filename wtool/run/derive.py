@@ -13,6 +13,7 @@ from wtool.run import pipeline
 from wtool.run.action import Action
 from wtool.run.changes import Changes
 from wtool.run.done import made_before
+from wtool.run.piped import is_followed
 from wtool.run.plan import Plan, WorkedOut
 from wtool.run.progress import Passes
 from wtool.run.target import Goal, make_ready
@@ -67,6 +68,8 @@ def derive(plan: Plan, goal: Goal, progress: pipeline.Progress | None = None) ->
     target = goal.target((each.name, each.sources[0].stamp) for each in plan.checkpoints)
     if not plan.operations:
         return Derived()
+    if plan.earlier is None and not goal.dry_run and is_followed(plan.base):
+        plan = replace(plan, is_piped=True)
     there = made_before(plan, goal)
     if there is not None:
         return Derived(there)

@@ -34,6 +34,9 @@ def made_before(plan: Plan, goal: Goal) -> Record | None:
         with open_checkpoint(goal.path) as there:
             last = there.lineage[-len(plan.operations) :]
             is_same = len(last) == len(plan.operations) and all(map(_is_same, plan.operations, last))
+            if plan.is_piped:  # no hash tells what the base was: it follows from the records before
+                before = [each.as_read() for each in there.lineage[: -len(plan.operations)]]
+                is_same = is_same and before == [each.as_read() for each in plan.lineage]
             if not is_same or not is_sealed(there):
                 return None
     except WtoolError:

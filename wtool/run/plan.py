@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from wtool.checkpoint.lineage import Input, Record, Result, carried
+from wtool.checkpoint.lineage import Input, Record, Result, carried, unsealed
 from wtool.checkpoint.model import Checkpoint
 from wtool.run.changes import Changes, Edited
+from wtool.run.piped import widened
 from wtool.run.pipeline import Edit
 from wtool.run.progress import Passes
 
@@ -105,6 +106,7 @@ class Plan:
         is_determined: whether the records tell all that the result depends on. If they do, a result that is there
             already with these records need not be made again.
         result_format: of the result, as in `Checkpoint.format`; None stands for that of the base.
+        is_piped: whether the base came through a pipe as wtool made it, and never was a file; see `run.piped`.
     """
 
     base: Checkpoint
@@ -112,6 +114,7 @@ class Plan:
     earlier: tuple[Record, ...] | None = None
     is_determined: bool = True
     result_format: str | None = None
+    is_piped: bool = False
 
     @property
     def format(self) -> str:
@@ -140,6 +143,8 @@ class Plan:
         if self.earlier is not None:
             return self.earlier
         own = self.base.lineage
+        if self.is_piped:
+            own = (*own[:-1], unsealed(own[-1]))
         operands = [operand for operation in self.operations for operand in operation.operands]
         others = [each for each in operands if each.checkpoint is not self.base]
         brought = [carried(each.checkpoint.name, each.role, each.checkpoint.lineage, own) for each in others]
@@ -163,13 +168,16 @@ class Plan:
             if changes.structure is not None or changes.relabelled is not None:
                 raise ValueError("a new structure is made in a pass of its own")
             edits = edited.behind(changes.edits, edits)
-            edited = edited.then(changes, operation.record, operation.others(self.base))
+            parameters = {**operation.record.parameters, **changes.parameters}
+            told = replace(operation.record, parameters=parameters, more={**operation.record.more, **changes.more})
+            edited = edited.then(changes, told, operation.others(self.base))
         return WorkedOut(tuple(found), tuple(edits.values()))
 
     def inputs(self, hashes: Sequence[tuple[str, ...]]) -> list[tuple[Input, ...]]:
         """What the record of each operation says of its inputs.
 
-        The second operation of a plan reads what the first one made, which never was a file: its record has no base.
+        The second operation of a plan reads what the first one made, which never was a file: the base is called `-` in
+        its record, as if it came through a pipe, and has no hash.
 
         Args:
             hashes: content hashes of the files of each checkpoint, in the order of `checkpoints`.
@@ -177,9 +185,12 @@ class Plan:
         named = list(zip(self.checkpoints, hashes, strict=True))
         found = []
         for number, operation in enumerate(self.operations):
-            operands = [each for each in operation.operands if number == 0 or each.checkpoint is not self.base]
-            own = [(each, next(one for checkpoint, one in named if checkpoint is each.checkpoint)) for each in operands]
-            entries = [Input.at(operand.checkpoint.name, each, operand.told) for operand, each in own]
+            entries = []
+            for operand in operation.operands:
+                own = next(each for checkpoint, each in named if checkpoint is operand.checkpoint)
+                never_was_a_file = operand.checkpoint is self.base and (self.is_piped or number > 0)
+                name, told = ("-", ()) if never_was_a_file else (operand.checkpoint.name, own)
+                entries.append(Input.at(name, told, operand.told))
             found.append((*operation.record.inputs, *entries))
         return found
 
@@ -200,4 +211,4 @@ class Plan:
             parameters = {**operation.record.parameters, **each.parameters}
             more = {**operation.record.more, **each.more}
             made.append(replace(operation.record, parameters=parameters, inputs=inputs, result=result, more=more))
-        return [*self.lineage, *made]
+        return [*(self.lineage if is_done or not self.is_piped else widened(self.lineage)), *made]
