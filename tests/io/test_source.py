@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from wtool.errors import Refused
 from wtool.io import stored as io_stored
 from wtool.io.source import STREAM_BLOCK, Region, Source, copy, scratch
+from wtool.io.stored import LocalFile
 
 CONTENT = np.random.default_rng(2).bytes(3 * STREAM_BLOCK + 5)
 HASH = f"blake3:{blake3(CONTENT).hexdigest()}"
@@ -146,3 +147,51 @@ def test_two_names_of_one_file_are_one(source: Source, path: Path, tmp_path: Pat
     other = Source(os.open(tmp_path / "other", os.O_RDONLY), "other")
     assert other.identity == source.identity == (path.stat().st_dev, path.stat().st_ino)
     other.close()
+
+
+class Elsewhere(LocalFile):
+    """A file of this machine as if each request for its bytes took long."""
+
+    asked: int = 0
+
+    def has(self, offset: int, count: int) -> bool:
+        return offset + count <= 100
+
+    def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        self.asked += len(list(ranges))
+
+
+def test_looks_wait_for_the_pass(path: Path) -> None:
+    places = [10, STREAM_BLOCK - 3, 2 * STREAM_BLOCK, len(CONTENT) - 8]
+    for way, asked in (("finish", 0), ("take", 1), ("verify", 3)):
+        file = Elsewhere(os.open(path, os.O_RDONLY), "file")
+        source = Source(file, "file")
+        seen: list[bytes] = []
+        for place in places:
+            source.look(place, 8, seen.append)
+        assert seen == [CONTENT[10:18]]
+        if way == "finish":
+            source.finish()
+        if way == "take":
+            for at in range(0, len(CONTENT) - 20, 1000):
+                taken(source, at, min(at + 1000, len(CONTENT) - 4))
+        source.verify()
+        assert seen[:4] == [CONTENT[place : place + 8] for place in places]
+        assert file.asked == asked
+        source.close()
+
+
+def test_a_look_refuses_when_the_pass_is_over(path: Path) -> None:
+    def judge(found: bytes) -> None:
+        raise Refused("both")
+
+    source = Source(Elsewhere(os.open(path, os.O_RDONLY), "file"), "file")
+    source.look(1000, 8, judge)
+    taken(source, 0, 2000)
+    with pytest.raises(Refused, match="both"):
+        source.finish()
+    source.close()
+    near = Source(os.open(path, os.O_RDONLY), "file")
+    with pytest.raises(Refused, match="both"):
+        near.look(1000, 8, judge)
+    near.close()

@@ -39,6 +39,10 @@ def indexed(region: Region, opening: Opening, like: Checkpoint | None = None) ->
     is_like = like is not None and not opening.drop and not like.indexes[0].stored
     if like is not None and is_like and _same_outside_arrays(region, like.regions[0], like.indexes[0]):
         return region, like.indexes[0]
+    if not region.has(0, region.size):
+        from wtool.hdf5.ahead import read_ahead  # only here: the system reads files of this machine ahead
+
+        read_ahead(region)
     with suppress(NotPlain):
         index = read_index(region.read, region.size)
         if index.stored:
@@ -79,6 +83,8 @@ def _same_outside_arrays(region: Region, other: Region, index: Index) -> bool:
     arrays = sorted((array.offset, array.offset + array.nbytes) for array in index.datasets.values() if array.nbytes)
     if region.size != other.size or region.size - sum(stop - start for start, stop in arrays) > MAX_METADATA:
         return False
+    others = zip([0, *(stop for _, stop in arrays)], [*(start for start, _ in arrays), region.size], strict=True)
+    region.prefetch((start, stop) for start, stop in others if start < stop)
     return _hash_outside(region, tuple(arrays)) == _hash_outside(other, tuple(arrays))
 
 

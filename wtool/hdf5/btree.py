@@ -52,15 +52,9 @@ def read_entries(
         Refused: the tables are damaged, or a link leads to another path or file.
     """
     names = read_local_heap(metadata, table.heap)
-    size = _LEAF.size + 2 * leaf * _ENTRY.size
     entries: list[Link] = []
-    for address in _leaves(metadata, table.btree, internal):
-        signature, version, count = _LEAF.unpack(metadata.at(address, _LEAF.size))
-        if signature != b"SNOD" or version != 1 or count > 2 * leaf:
-            raise Refused("damaged: a symbol table node")
-        metadata.claim(address, size)
-        body = metadata.at(address + _LEAF.size, count * _ENTRY.size)
-        for cell in _ENTRY.iter_unpack(body):
+    for address in read_leaves(metadata, table.btree, internal):
+        for cell in _ENTRY.iter_unpack(read_leaf(metadata, address, leaf)):
             entries.append(_entry(names, *cell))
             spend(len(entries[-1].name))
     for before, after in pairwise(entries):
@@ -81,11 +75,37 @@ def _entry(names: bytes, name_at: int, address: int, cached: int, _: int, btree:
     return Link(name, address, Table(btree, heap) if cached else None)
 
 
-def _leaves(metadata: Metadata, root: int, internal: int) -> list[int]:
+def read_leaf(metadata: Metadata, address: int, leaf: int) -> bytes:
+    """Returns the entries of a symbol node, as they are stored.
+
+    Args:
+        metadata: of the file.
+        address: of the node.
+        leaf: half the number of entries that a symbol node holds.
+
+    Raises:
+        Refused: the node is damaged.
+    """
+    signature, version, count = _LEAF.unpack(metadata.at(address, _LEAF.size))
+    if signature != b"SNOD" or version != 1 or count > 2 * leaf:
+        raise Refused("damaged: a symbol table node")
+    metadata.claim(address, _LEAF.size + 2 * leaf * _ENTRY.size)
+    return metadata.at(address + _LEAF.size, count * _ENTRY.size)
+
+
+def read_leaves(metadata: Metadata, root: int, internal: int) -> list[int]:
     """Returns the addresses of a B-tree's symbol nodes, read level by level.
 
     Every node names its neighbours on its level; these have to be the ones that the level above tells, so that no node
     can be in the tree twice.
+
+    Args:
+        metadata: of the file.
+        root: address of the tree's first node.
+        internal: half the number of children that a node holds.
+
+    Raises:
+        Refused: the tree is damaged.
     """
     size = _NODE.size + 8 + 32 * internal
     nodes, level = [root], -1

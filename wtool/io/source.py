@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from blake3 import blake3
@@ -50,6 +50,23 @@ class Checksum:
     running: int = 0
 
 
+@dataclass(slots=True, eq=False)
+class Look:
+    """Bytes of a file that somebody wants to see when a pass comes by.
+
+    Attributes:
+        start: offset of the first byte.
+        count: number of bytes.
+        judge: gets the bytes; raises `Refused`.
+        seen: the first of the bytes, as far as the pass came.
+    """
+
+    start: int
+    count: int
+    judge: Callable[[bytes], None]
+    seen: bytearray = field(default_factory=bytearray)
+
+
 class Source:
     """An open file, read by position only, so that threads may share it.
 
@@ -77,6 +94,7 @@ class Source:
         self._hash: blake3 | None = blake3()
         self._position = 0
         self._checksums: list[Checksum] = []
+        self._looks: list[Look] = []
         self._reached = 0  # how many checksums end before the position
 
     @property
@@ -158,10 +176,18 @@ class Source:
         """
         if self._checksums:
             self._catch_up(self._checksums[-1].stop)
+        self._look_later()
         for checksum in self._checksums:
             if checksum.running != checksum.expected:
                 raise Refused(f"damaged: the file's checksum of {checksum.what} does not match its bytes", self.name)
         self.refuse_changed()
+
+    def _look_later(self) -> None:
+        """Do the looks that waited; those bytes that no pass came by are asked for."""
+        missing = [each for each in self._looks if len(each.seen) < each.count]
+        self._file.prefetch([(each.start, each.start + each.count) for each in missing])
+        for each in self._looks:
+            each.judge(self.read(each.start, each.count) if each in missing else bytes(each.seen))
 
     def refuse_changed(self) -> None:
         """Raise Refused if the file changed since it was opened."""
@@ -183,6 +209,8 @@ class Source:
         if self._hash is not None:
             self._hash.update(view)
         start, stop = self._position, self._position + len(view)
+        for look in self._looks:
+            look.seen += view[max(0, look.start - start) : max(0, look.start + look.count - start)]
         while self._reached < len(self._checksums):
             checksum = self._checksums[self._reached]
             low, high = max(start, checksum.start), min(stop, checksum.stop)
@@ -192,6 +220,27 @@ class Source:
                 break
             self._reached += 1
         self._position = stop
+
+    def has(self, offset: int, count: int) -> bool:
+        """Returns whether some bytes of the file are at hand, so that reading them takes no request; True of a file
+        on this machine."""
+        return self._file.has(offset, count)
+
+    def look(self, start: int, count: int, judge: Callable[[bytes], None]) -> None:
+        """Have a function see the bytes of a file, and refuse the file where it must.
+
+        Where it would take a request to have the bytes, the function sees them when a pass comes by, or when `verify`
+        is called.
+
+        Args:
+            start: offset of the first byte.
+            count: number of bytes, all of which are in the file.
+            judge: gets the bytes; raises `Refused`.
+        """
+        if self._file.has(start, count):
+            judge(self.read(start, count))
+        else:
+            self._looks.append(Look(start, count, judge))
 
     def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Have the bytes of these ranges (start, stop) at hand, since they are read soon; all at once from a store."""
@@ -227,6 +276,14 @@ class Region:
         if offset < 0 or offset + count > self.size:
             raise Refused(f"damaged: bytes {offset} to {offset + count} of {self.size} are asked for", self.source.name)
         return self.source.read(self.start + offset, count)
+
+    def has(self, offset: int, count: int) -> bool:
+        """Returns whether some bytes are at hand, so that reading them takes no request."""
+        return self.source.has(self.start + offset, count)
+
+    def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Have the bytes of these ranges (start, stop) at hand, since they are read soon."""
+        self.source.prefetch((self.start + start, self.start + stop) for start, stop in ranges)
 
 
 def copy(source: Source, start: int, stop: int, write: Callable[[memoryview], object]) -> None:

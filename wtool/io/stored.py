@@ -37,6 +37,9 @@ class Stored(Protocol):
     def read_into(self, offset: int, view: memoryview) -> int:
         """Put bytes from `offset` into the view; returns how many, 0 where the file ends."""
 
+    def has(self, offset: int, count: int) -> bool:
+        """Returns whether some bytes of the file are at hand, so that reading them takes no request."""
+
     def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Have the bytes of these ranges (start, stop) at hand, since they are read soon."""
 
@@ -83,6 +86,10 @@ class LocalFile:
     def read_into(self, offset: int, view: memoryview) -> int:
         """Put bytes from `offset` into the view; returns how many, 0 where the file ends."""
         return read_into_at(self.fd, view, offset)
+
+    def has(self, offset: int, count: int) -> bool:
+        """Returns True."""
+        return True
 
     def prefetch(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Do nothing: the system reads ahead."""

@@ -6,8 +6,9 @@ The groups and attributes at the root tell which of these a file is. What the na
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from wtool.checkpoint.indexing import indexed
@@ -16,7 +17,7 @@ from wtool.checkpoint.layouts.layout import Layout, Opening
 from wtool.checkpoint.lineage import lineage_in
 from wtool.checkpoint.model import Checkpoint
 from wtool.errors import Differs, Refused
-from wtool.hdf5.reader import SIGNATURE, Index, Value, behind_user_block
+from wtool.hdf5.reader import SIGNATURE, Index, Value, behind_user_block, possible_starts
 from wtool.io.json_text import parse_as_python, parse_object
 from wtool.io.source import Region, Source
 from wtool.io.zip_reader import opens_as_zip
@@ -31,6 +32,8 @@ EXTENSIONS = {
 def recognises(source: Source) -> bool:
     """Returns whether HDF5 begins at the file's first byte, or behind a user block."""
     start = source.read(0, min(len(SIGNATURE), source.size))
+    if start != SIGNATURE:
+        source.prefetch((at, at + len(SIGNATURE)) for at in possible_starts(source.size))
     return start == SIGNATURE or behind_user_block(source.read, source.size) is not None
 
 
@@ -69,6 +72,23 @@ def open_hdf5(source: Source, opening: Opening) -> Checkpoint:
         lineage=lineage_in(root), sources=(source,), regions=(region,), indexes=(index,),
         notes=contents.notes, closing=opening.stack.pop_all(),
     )  # fmt: skip
+
+
+def look_for_hdf5(source: Source, judge: Callable[[int], None]) -> None:
+    """Have a function judge each place behind a user block at which HDF5 begins in a file (see `Source.look`).
+
+    Args:
+        source: the file.
+        judge: gets the offset; raises `Refused`.
+    """
+
+    def seen(start: int, found: bytes) -> None:
+        if found == SIGNATURE:
+            judge(start)
+
+    for start in possible_starts(source.size):
+        if start:
+            source.look(start, len(SIGNATURE), partial(seen, start))
 
 
 def is_legacy(index: Index) -> bool:

@@ -13,12 +13,12 @@ from typing import Any
 from wtool.checkpoint import other_formats, unzipped
 from wtool.checkpoint.indexing import indexed
 from wtool.checkpoint.layouts import keras3
-from wtool.checkpoint.layouts.hdf5_file import is_legacy
+from wtool.checkpoint.layouts.hdf5_file import is_legacy, look_for_hdf5
 from wtool.checkpoint.layouts.layout import Layout, Opening
 from wtool.checkpoint.lineage import lineage_in
 from wtool.checkpoint.model import Checkpoint
 from wtool.errors import Differs, Refused
-from wtool.hdf5.reader import Index, behind_user_block
+from wtool.hdf5.reader import Index
 from wtool.io.json_text import parse_as_python, parse_object
 from wtool.io.source import Region, Source
 from wtool.io.zip_format import STORED, Member
@@ -123,13 +123,14 @@ def _refuse_second_model(source: Source, weights: Member, index: Index) -> None:
     Raises:
         Differs: the library would read a file other than the weights, or would take the weights for an `.h5` model.
     """
-    at = behind_user_block(source.read, source.size)
-    if at is None:
-        return
-    if at != weights.data or weights.method != STORED:
-        raise Differs(f"both a zip archive and an HDF5 file, from byte {at} on: no telling which is meant")
-    if is_legacy(index):
-        raise Differs(f"both a zip archive and an HDF5 file with another model, from byte {at} on")
+
+    def judge(at: int) -> None:
+        if at != weights.data or weights.method != STORED:
+            raise Differs(f"both a zip archive and an HDF5 file, from byte {at} on: no telling which is meant")
+        if is_legacy(index):
+            raise Differs(f"both a zip archive and an HDF5 file with another model, from byte {at} on")
+
+    look_for_hdf5(source, judge)
 
 
 def _metadata(texts: dict[str, bytes]) -> tuple[dict[str, object], tuple[str, ...]]:

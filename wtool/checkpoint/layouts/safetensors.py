@@ -15,13 +15,14 @@ from typing import Any
 
 from wtool.checkpoint.demands import PACKED
 from wtool.checkpoint.layouts import keras3
+from wtool.checkpoint.layouts.hdf5_file import look_for_hdf5
 from wtool.checkpoint.layouts.layout import Layout, Opening
 from wtool.checkpoint.layouts.safetensors_places import PLACES, Places, read_places
 from wtool.checkpoint.lineage import lineage_in
 from wtool.checkpoint.model import Checkpoint, Contents, Layer, Tensor
 from wtool.dtypes import is_floating
 from wtool.errors import Differs, Note, Refused
-from wtool.hdf5.reader import Dataset, Index, behind_user_block
+from wtool.hdf5.reader import Dataset, Index
 from wtool.io.json_text import parse_as_python, parse_object
 from wtool.io.safetensors_header import Entry, Header, has_header, header_text, laid_out, read_header, with_length
 from wtool.io.source import Region, Source, copy
@@ -71,8 +72,7 @@ def open_safetensors(source: Source, opening: Opening) -> Checkpoint:
     """
     if opens_as_zip(source):
         raise Differs("both a safetensors file and a zip archive: no telling which is meant")
-    if behind_user_block(source.read, source.size) is not None:
-        raise Differs("both a safetensors file and an HDF5 file: no telling which is meant")
+    look_for_hdf5(source, _refuse_hdf5)
     header, region = read_header(source.read, source.size), Region(source, 0, source.size)
     if opening.drop:
         region, header = _without(region, header, opening)
@@ -88,6 +88,10 @@ def open_safetensors(source: Source, opening: Opening) -> Checkpoint:
         contents=meaning.contents, lineage=lineage_in(header.texts), sources=(source,), regions=(region,),
         indexes=(meaning.index,), texts=texts, notes=meaning.contents.notes, closing=opening.stack.pop_all(),
     )  # fmt: skip
+
+
+def _refuse_hdf5(start: int) -> None:
+    raise Differs("both a safetensors file and an HDF5 file: no telling which is meant")
 
 
 def _members(header: Header) -> dict[str, str]:

@@ -22,7 +22,7 @@ HEAD = 128 << 10
 TAIL = 80 << 10
 """Bytes of the end that are fetched with them: the directory of an archive is looked for in the last 64 KiB."""
 
-BLOCK = 16 << 10
+BLOCK = 64 << 10
 """Bytes that are fetched and kept together: HDF5 puts tables of a layer and of the next ones side by side."""
 
 GAP = 64 << 10
@@ -113,7 +113,7 @@ class RemoteFile:
         """Put bytes from `offset` into the view, or to the end of the file; returns how many."""
         view = view[: max(0, self.size - offset)]
         with self._turn:
-            if self._has(offset, len(view)):
+            if self.has(offset, len(view)):
                 view[:] = self._of_blocks(offset, len(view))
             elif self._is_next(offset):
                 self._pass_on(offset, view)
@@ -121,11 +121,6 @@ class RemoteFile:
                 view[:] = self._gather([(offset, offset + len(view))])[0]
             self._last = offset + len(view)
         return len(view)
-
-    def _has(self, offset: int, count: int) -> bool:
-        """Returns whether some bytes are at hand."""
-        blocks = range(offset // BLOCK, -(-(offset + count) // BLOCK))
-        return len(blocks) <= len(self._blocks) and all(each in self._blocks for each in blocks)
 
     def _is_next(self, offset: int) -> bool:
         """Returns whether a read goes on where the last one ended: a second such read is part of a pass."""
@@ -148,6 +143,11 @@ class RemoteFile:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+
+    def has(self, offset: int, count: int) -> bool:
+        """Returns whether some bytes are at hand."""
+        blocks = range(offset // BLOCK, -(-(offset + count) // BLOCK))
+        return len(blocks) <= len(self._blocks) and all(each in self._blocks for each in blocks)
 
     def prefetch(self, ranges: Iterable[Range]) -> None:
         """Have the bytes of these ranges (start, stop) at hand: all that are missing are asked for at once."""
