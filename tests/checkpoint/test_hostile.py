@@ -31,6 +31,7 @@ NOT_DONE = {
     "shrink": ("no channel can be taken out", "needs a whole model", "author's code"),
     "ema": ("keeps no moving averages", "no state of an optimizer", "does not tell what", "snapshot of the callback"),
     "merge": ("no tensor holds numbers",),
+    "replay": ("it has no lineage of wtool",),
     "pack": ("safetensors files hold plain arrays",),
     "patch": ("fits: there are none",),
     "convert": ("holds weights alone", "cannot be converted", "has no place", "like=MODEL"),

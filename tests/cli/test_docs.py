@@ -17,10 +17,12 @@ import h5py
 import numpy as np
 import pytest
 
+import wtool
 from tests import forkserver
 from tests.models import BLOBS, FIXTURES
 from tests.remote.s3 import served
 from tests.steps import Steps
+from wtool.checkpoint.search import is_model_name
 from wtool.cli import COMMANDS, cli
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -151,6 +153,33 @@ def without_digits(text: str) -> list[str]:
     return [re.sub(r"\s+", " ", re.sub(r"-?\b[\d.,]+", "N", line)).strip() for line in text.strip().splitlines()]
 
 
+UNREPEATABLE = re.compile(r"\b(resume|soup|recalibrate|rewind-schedule|power-ema|average) cannot be done again: ")
+"""What is said of models that trainings made: the only ones that are not made again to the byte."""
+
+
+def has_lineage(path: Path) -> bool:
+    try:
+        return path.is_file() and is_model_name(path.name) and bool(wtool.history(path).steps)
+    except wtool.WtoolError:
+        return False
+
+
+def replayed(path: Path, folder: Path) -> str:
+    """Returns why a model is not made again of the files in a folder; empty where every byte is the same."""
+    try:
+        return "; ".join(wtool.replay(path, inputs=folder).differences)
+    except wtool.WtoolError as error:
+        return str(error)
+
+
+def all_models_are_made_again(page: str, folder: Path) -> None:
+    """Replays every model that a page made, of the files that lie in its folder."""
+    told = [replayed(path, folder) for path in sorted(folder.rglob("*")) if has_lineage(path)]
+    unmade = [each for each in told if each]
+    assert not unmade or needs_training(page)
+    assert all(UNREPEATABLE.search(each) for each in unmade), unmade
+
+
 def all_results_were_made(page: str, folder: Path) -> None:
     names = re.findall(r" (?:-o|--out) ([\w./-]+)(?=\s)", "\n".join(block for _, block, _ in BLOCKS[page]))
     assert not [name for name in names if name != "-" and not (folder / name).exists()]
@@ -179,7 +208,8 @@ def followed(tmp_path_factory: pytest.TempPathFactory, store: Callable[[str], di
     for page, blocks in BLOCKS.items():
         folder = tmp_path_factory.mktemp(page.replace("/", "-"))
         steps = [partial(run_block, page, *block, folder, store) for block in blocks]
-        found[page] = Steps([partial(prepare, page, folder), *steps, partial(all_results_were_made, page, folder)])
+        checks = [partial(each, page, folder) for each in (all_results_were_made, all_models_are_made_again)]
+        found[page] = Steps([partial(prepare, page, folder), *steps, *checks])
     return found
 
 
