@@ -9,29 +9,33 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from wtool.checkpoint.search import files_of
+from wtool.errors import WtoolError
+from wtool.io.addresses import is_address
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelStamp:
-    """What the system tells of the files of a model.
+    """What the system or a store tells of the files of a model.
 
     Attributes:
-        size: bytes of all files together.
-        modified: when the latest of them was changed, in nanoseconds since 1970.
-        text: size and time of the file, or a hash of the names, sizes and times of several files.
+        size: bytes of all files; None where a store does not tell a size.
+        modified: when the latest of them was changed, in nanoseconds since 1970; None of addresses.
+        text: size and time of the file, or size and version (ETag) of an address, or a hash of the names, sizes and
+            times of several files; None where a store tells no version.
     """
 
-    size: int
-    modified: int
-    text: str
+    size: int | None
+    modified: int | None
+    text: str | None
 
     @property
     def time(self) -> str | None:
         """When the model was changed, in UTC: `2026-11-26T09:30:00.000001Z`; None where no calendar has the time."""
         with suppress(OverflowError):
-            return (EPOCH + timedelta(microseconds=self.modified // 1000)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            if self.modified is not None:
+                return (EPOCH + timedelta(microseconds=self.modified // 1000)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return None
 
 
@@ -39,13 +43,39 @@ def model_stamp(model: str) -> ModelStamp | None:
     """Returns the stamp of a model; None if one of its files is missing, or cannot be asked for.
 
     Args:
-        model: path of a file, of the folder of an unzipped model, or of a map of shards.
+        model: path or address of a file, of the folder of an unzipped model, or of a map of shards.
     """
     try:
-        found = [(os.path.relpath(path, model), os.stat(path)) for path in files_of(model)]
-    except OSError:
+        told = sorted(_told(path, os.path.relpath(path, model)) for path in files_of(model))
+    except (OSError, WtoolError):
         return None
-    told = [(name, status.st_size, status.st_mtime_ns) for name, status in sorted(found, key=lambda each: each[0])]
-    size, modified = sum(each[1] for each in told), max((each[2] for each in told), default=0)
-    text = f"{size}-{modified}" if len(told) == 1 else hashlib.blake2b(repr(told).encode(), digest_size=16).hexdigest()
-    return ModelStamp(size, modified, text)
+    sizes = [each.size for each in told if each.size is not None]
+    size = sum(sizes) if len(sizes) == len(told) else None
+    modified = max((each.modified for each in told if each.modified is not None), default=None)
+    if not told or not all(each.version for each in told):
+        return ModelStamp(size, modified, None)
+    words = [(each.name, each.size, each.version) for each in told]
+    several = hashlib.blake2b(repr(words).encode(), digest_size=16).hexdigest()
+    return ModelStamp(size, modified, f"{size}-{told[0].version}" if len(told) == 1 else several)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _File:
+    """What is known of one file: its name inside the model, size, version (its time, here) and time."""
+
+    name: str
+    size: int | None
+    version: str
+    modified: int | None
+
+
+def _told(path: str, name: str) -> _File:
+    if is_address(path):
+        from wtool.io.remote.stores import status  # late: local files need no stores
+
+        found = status(path)
+        if found is None:
+            raise FileNotFoundError
+        return _File(name, found.size, found.version, None)
+    told = os.stat(path)
+    return _File(name, told.st_size, str(told.st_mtime_ns), told.st_mtime_ns)

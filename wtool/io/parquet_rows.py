@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from io import RawIOBase
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wtool.errors import Refused
@@ -26,11 +27,27 @@ MAX_THRIFT = 1 << 26
 """Bytes and items of what Parquet calls metadata, which are read from a file."""
 
 
+class _Stream(RawIOBase):
+    """A file as pyarrow wants it, of one that can do no more than write and tell."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
 class ParquetWriter:
     """Writes rows to an open file. The same rows always give the same bytes with the same version of pyarrow.
 
     Args:
-        file: that is written to.
+        file: that is written to, from its first byte to its last.
         columns: of the table.
         mark: what the file says of itself, key -> text.
     """
@@ -40,7 +57,7 @@ class ParquetWriter:
 
         self._columns = columns
         self._schema = _schema(columns).with_metadata(dict(mark))
-        self._writer: Any = parquet.ParquetWriter(file, self._schema, compression="zstd", version="2.6")
+        self._writer: Any = parquet.ParquetWriter(_Stream(file), self._schema, compression="zstd", version="2.6")
         self._rows: list[Row] = []
         self._texts = 0
 

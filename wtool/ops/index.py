@@ -18,7 +18,9 @@ from wtool.checkpoint.inputs import expanded, inside, natural_key
 from wtool.checkpoint.opener import Opener
 from wtool.checkpoint.zoo_part import ZooPart
 from wtool.errors import Usage
+from wtool.io.addresses import without_query
 from wtool.io.columns import Row, as_utf8
+from wtool.io.descriptor import source_of
 from wtool.io.drafts import new_draft
 from wtool.io.places import Target, check_target
 from wtool.ops.functions import First, function_of, given_of
@@ -50,12 +52,14 @@ class Reading:
 
     Attributes:
         model: path.
+        name: path as its rows tell it.
         stamp: of its files, before they are read.
         kind: of the rows, `model` or `tensor`.
         statistics: whether the weights are read.
     """
 
     model: str
+    name: str
     stamp: ModelStamp | None
     kind: str
     statistics: bool
@@ -67,7 +71,7 @@ class Reading:
             Refused: the model is damaged or hostile, or changes meanwhile.
             WtoolError: the model is missing or unreadable.
         """
-        file = file_values(self.model, self.stamp)
+        file = file_values(self.name, self.stamp)
         with ExitStack() as stack:
             checkpoint = opener.open(self.model, stack)
             if not self.statistics:
@@ -103,7 +107,7 @@ class _Zoo:
     def of(cls, paths: Sequence[str], old: Before) -> _Zoo:
         """Returns the zoo of some models."""
         stamps = {path: model_stamp(path) for path in paths}
-        names = {path: as_utf8(path) for path in paths}
+        names = {path: _name(path) for path in paths}
         kept = {path: name for path, name in names.items() if old.is_true_of(name, stamps[path])}
         return cls(paths, stamps, names, kept, old)
 
@@ -149,16 +153,18 @@ def _index(models: Models, given: Mapping[str, Any]) -> Indexed:
     paths = _paths(words_of(models), how.shard)
     if not how.dry_run:
         check_target(target)
-    counts, size, old = _Counts(how.report), 0, Before()
+    counts, size, nbytes, old = _Counts(how.report), 0, 0, Before()
     with ExitStack() as stack, ExitStack() as opened:
-        if not (how.force or target.is_stream) and os.path.lexists(output):
-            file = opened.enter_context(open(output, "rb"))
+        if not (how.force or target.is_stream) and target.seen is not None:
+            source = opened.enter_context(closing(source_of(output, "table")))
+            file = opened.enter_context(os.fdopen(os.dup(source.descriptor()), "rb"))
             old = before(file, output, read, columns, options.statistics)
+            nbytes = source.size
         zoo = _Zoo.of(paths, old)
         if how.dry_run or zoo.is_up_to_date:
             for path in paths:
-                counts.add(IndexedModel(path, zoo.state(path), 0))
-            counts.rows, size = (0, 0) if how.dry_run else (old.rows, os.path.getsize(output))
+                counts.add(IndexedModel(zoo.names[path], zoo.state(path), 0))
+            counts.rows, size = (0, 0) if how.dry_run else (old.rows, nbytes)
         else:
             draft = stack.enter_context(new_draft(target, in_order=True))
             table: Writer = write(draft.file, columns, MARK)
@@ -190,10 +196,15 @@ def _paths(words: Sequence[str], shard: str | None) -> list[str]:
     if "-" in words:
         raise Usage("an index names its models by their paths, and standard input has none")
     part = ZooPart.of(shard)
-    found = {path for word, path in expanded(words) if part.holds(inside(word, path))}
     if not words:
         raise Usage("no models")
-    return sorted(found, key=lambda path: natural_key(as_utf8(path)))
+    found = {_name(path): path for word, path in expanded(words) if part.holds(inside(word, path))}
+    return [found[name] for name in sorted(found, key=natural_key)]
+
+
+def _name(path: str) -> str:
+    """Returns a path as rows tell it: as a text, and an address of the web without a query, which may be secret."""
+    return as_utf8(without_query(path))
 
 
 def _written(table: Writer, zoo: _Zoo, options: Index, how: Execution) -> Iterator[IndexedModel]:
@@ -203,7 +214,7 @@ def _written(table: Writer, zoo: _Zoo, options: Index, how: Execution) -> Iterat
         WtoolError: a model failed, where that ends the work.
     """
     tasks = [
-        Reading(path, zoo.stamps[path], options.per, options.statistics)
+        Reading(path, zoo.names[path], zoo.stamps[path], options.per, options.statistics)
         for path in zoo.paths
         if zoo.state(path) != "kept"
     ]
@@ -213,7 +224,7 @@ def _written(table: Writer, zoo: _Zoo, options: Index, how: Execution) -> Iterat
             for row in rows:
                 table.write(row)
                 count, error = count + 1, row["error"]
-            yield IndexedModel(path, "failed" if error is not None else zoo.state(path), count, error)
+            yield IndexedModel(zoo.names[path], "failed" if error is not None else zoo.state(path), count, error)
 
 
 def _read(
@@ -224,5 +235,5 @@ def _read(
         if isinstance(found, Failed) and fail_fast:
             raise found.error
         if isinstance(found, Failed):
-            found = [failed_row(task.kind, task.model, task.stamp, found.error.message)]
+            found = [failed_row(task.kind, task.name, task.stamp, found.error.message)]
         yield task.model, found

@@ -39,7 +39,7 @@ class IndexedModel:
     """What became of one model in `index`.
 
     Attributes:
-        model: path.
+        model: path, as its rows tell it.
         state: `new` (it was not in the table), `changed`, `kept` (its rows are those of the table before) or `failed`.
         rows: number of its rows; 0 in a dry run, for a model that is not kept.
         error: why it could not be read; None for all but failed models, whose row tells it too.
