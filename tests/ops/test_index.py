@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 import wtool
 from tests import forkserver
 from tests.models import BLOBS, FIXTURES, HOSTILE, ZOO, arrays, changed
+from tests.real_models import saved_files
 from wtool.ops.index_columns import COLUMNS, OF_STATISTICS
 
 pytest.importorskip("pyarrow")
@@ -226,7 +228,7 @@ def test_an_index_that_is_brought_up_to_date_is_one_that_is_made_anew(
     done = wtool.index("zoo/", output=name, per=kind)
     assert counts_of(done) == counts
     assert (done.models, done.rows) == (len({row["path"] for row in rows_of(Path(name))}), len(rows_of(Path(name))))
-    wtool.index("zoo/", output=f"anew-{name}", per=kind, jobs=2)
+    wtool.index("zoo/", output=f"anew-{name}", per=kind)
     assert Path(name).read_bytes() == Path(f"anew-{name}").read_bytes()
     assert done.bytes == Path(name).stat().st_size
 
@@ -478,3 +480,97 @@ def test_a_missing_pyarrow_is_told_in_one_line(zoo: Path, monkeypatch: pytest.Mo
         wtool.index("zoo/", output="zoo.parquet")
     assert not Path("zoo.parquet").exists()
     wtool.index("zoo/", output="zoo.jsonl")
+
+
+# Whole zoos.
+
+
+def test_every_model_of_a_zoo_has_the_numbers_that_its_keras_reported(tmp_path: Path) -> None:
+    """`WTOOL_ZOO=FOLDER` has all models of another collection looked at."""
+    files = [saved for saved in saved_files() if not saved.path.name.endswith(".weights.json")]
+    done = wtool.index([saved.path for saved in files], output=tmp_path / "zoo.parquet")
+    assert done.failed == {}
+    rows = {row["path"]: row for row in rows_of(tmp_path / "zoo.parquet")}
+    assert len(rows) == len({str(saved.path) for saved in files})
+    for saved in files:
+        if not all(saved.weight_places):
+            continue  # Keras reported weights that the file has in another form
+        shapes = [weight["shape"] for weight in saved.report["weights"]]
+        row = rows[str(saved.path)]
+        assert row["parameters"] == sum(math.prod(shape) for shape in shapes), saved
+        assert row["tensors"] == len(shapes), saved
+
+
+def test_hostile_files_are_rows_and_do_no_harm(tmp_path: Path) -> None:
+    done = wtool.index(HOSTILE, output=tmp_path / "hostile.jsonl", jobs=2)
+    rows = rows_of(tmp_path / "hostile.jsonl")
+    assert len(rows) == done.models == done.new + len(done.failed)
+    assert {row["path"] for row in rows if row["error"]} == set(done.failed)
+    assert len(done.failed) > 30
+    assert all("\n" not in row["error"] and "this is a bug" not in row["error"] for row in rows if row["error"])
+
+
+def test_texts_of_files_are_cells_and_no_more(zoo: Path) -> None:
+    """Names that would end a line, a text or a query stay what they are."""
+    name = "a'b\";DROP TABLE zoo--\u2028\\"
+
+    def renamed(text: str) -> str:
+        return text.replace('"name": "hidden"', '"name": ' + json.dumps(name))
+
+    changed(BLOBS[0], zoo / "named.keras", lambda key, value: value, renamed)
+    for output in FORMATS:
+        wtool.index("zoo/named.keras", output=output, per="tensor")
+        assert name in {row["layer"] for row in rows_of(Path(output))}
+        assert wtool.index("zoo/named.keras", output=output, per="tensor").skipped
+
+
+def test_duckdb_reads_both_formats_alike(zoo: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    found = []
+    for name in FORMATS:
+        wtool.index("zoo/", output=name)
+        columns = "path, error, file_size, parameters, sparsity, mean, hash, classes, notes, lineage"
+        found.append(duckdb.sql(f"SELECT {columns}, epoch_us(modified) FROM '{name}'").fetchall())
+    assert found[0] == found[1]
+    assert len(found[0]) == 7
+
+
+def test_many_models_take_no_more_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand rows of a table before, in groups, of which all but one are kept."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("wtool.io.parquet_rows.ROWS", 50)
+    Path("zoo").mkdir()
+    for number in range(220):
+        os.link(BLOBS[0], f"zoo/{number}.keras") if os.name != "nt" else shutil.copy(BLOBS[0], f"zoo/{number}.keras")
+    wtool.index("zoo/", output="zoo.parquet", statistics=False)
+    from pyarrow import parquet
+
+    assert parquet.ParquetFile("zoo.parquet").metadata.num_row_groups == 5
+    Path("zoo/100.keras").unlink()
+    shutil.copy(BLOBS[1], "zoo/100.keras")
+    assert counts_of(wtool.index("zoo/", output="zoo.parquet", statistics=False)) == (0, 1, 219, 0, 0)
+    wtool.index("zoo/", output="anew.parquet", statistics=False)
+    assert Path("zoo.parquet").read_bytes() == Path("anew.parquet").read_bytes()
+
+
+KILLED = """
+import os, sys, wtool
+def report(model):
+    if model.model == "zoo/ckpt-93.keras":
+        os.kill(os.getpid(), int(sys.argv[2]))
+wtool.index("zoo/", output=sys.argv[1], report=report)
+"""
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_kill_in_the_middle_leaves_the_old_table(zoo: Path, name: str, number: int) -> None:
+    wtool.index("zoo/", output=name)
+    data = Path(name).read_bytes()
+    change(zoo)
+    argv = forkserver.python("-c", KILLED, name, str(int(number)))
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=zoo.parent)
+    assert done.returncode != 0
+    assert Path(name).read_bytes() == data
+    assert sorted(path.name for path in zoo.parent.iterdir()) == sorted(["zoo", name])
+    assert counts_of(wtool.index("zoo/", output=name)) == (0, 1, 5, 0, 1)

@@ -26,7 +26,7 @@ class JsonWriter:
 
     def write(self, row: Row) -> None:
         """Write a row."""
-        self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+        self._file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
 
     def finish(self) -> None:
         """Write what is still missing of the table: nothing."""
