@@ -132,6 +132,10 @@ class OldKeras(UserWarning):
     """The installed Keras has known holes for hostile files."""
 
 
+class ClusterWarning(UserWarning):
+    """What is worth knowing of a cluster while its workers are at work."""
+
+
 class Usage(WtoolError):
     """Words that do not go together (exit status 2)."""
 

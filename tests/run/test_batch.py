@@ -19,7 +19,8 @@ import wtool
 from tests import forkserver
 from tests.models import BLOBS, FIXTURES, ZOO, hdf5_bytes
 from tests.ops.test_operations import lineage
-from wtool.run import batch, executors
+from wtool.run.executors import processes
+from wtool.run.executors.in_turn import InTurn
 from wtool.run.target import goals_of
 from wtool.run.task import Task
 
@@ -56,11 +57,11 @@ def test_as_many_processes_as_jobs_and_models(
 ) -> None:
     seen: list[int] = []
 
-    def in_processes(count: int, tasks: Any, do: Any, meter: Any, **_: Any) -> Any:
+    def in_processes(count: int) -> Any:
         seen.append(count)
-        return executors.in_turn(tasks, do, meter)
+        return InTurn()
 
-    monkeypatch.setattr(batch, "in_processes", in_processes)
+    monkeypatch.setattr(processes, "Processes", in_processes)
     wtool.prune(BLOBS[:3], sparsity=0.5, output=f"{tmp_path}/out/", jobs=jobs)
     assert seen == started
 
@@ -139,8 +140,10 @@ def test_a_process_that_dies_is_a_failing_model(zoo: Path, tmp_path: Path, monke
         return real(task, *others)
 
     monkeypatch.setattr(Task, "run", deadly)
-    monkeypatch.setattr(executors, "_context", lambda: executors.multiprocessing.get_context("fork"))
-    with pytest.raises(wtool.SomeFailed, match=r"a\.keras: the process that worked on it died \(exit code -9\)"):
+    monkeypatch.setattr(processes, "_context", lambda: processes.multiprocessing.get_context("fork"))
+    with pytest.raises(
+        wtool.SomeFailed, match=r"a\.keras: the process that worked on it died \(exit code -9\), 3 times"
+    ):
         wtool.prune(zoo, sparsity=0.5, output=tmp_path / "out/", jobs=2)
     assert tree(tmp_path / "out") == set(MODELS) - {"a.keras"}
 
@@ -180,7 +183,7 @@ def test_a_script_without_a_guard_may_use_processes(zoo: Path, tmp_path: Path) -
 
 
 def test_processes_that_are_not_forked(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executors, "_context", lambda: executors.multiprocessing.get_context("spawn"))
+    monkeypatch.setattr(processes, "_context", lambda: processes.multiprocessing.get_context("spawn"))
     wtool.prune(zoo, sparsity=0.5, output=tmp_path / "out/", jobs=2)
     assert tree(tmp_path / "out") == set(MODELS)
 

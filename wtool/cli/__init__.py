@@ -13,7 +13,7 @@ import click
 from wtool.argument_names import write_for_command_line
 from wtool.cli import misuse, streams
 from wtool.cli.commands import COMMANDS as COMMANDS
-from wtool.cli.console import say, status_of_error
+from wtool.cli.console import say, status_of_error, warnings_in_a_line
 from wtool.cli.group import Commands
 from wtool.errors import explained
 from wtool.io.system import limit_of_open_files
@@ -36,6 +36,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
     Models come out on standard output with `-o -` and in on standard input as `-`. Data goes to standard output, words
     to standard error.
     """
+    ctx.with_resource(warnings_in_a_line())
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
         ctx.exit(2)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wtool.errors import OldKeras, Usage, WtoolError, one_line
+from wtool.errors import ClusterWarning, OldKeras, Usage, WtoolError, one_line
 from wtool.training.quiet import silent_import, without_advice
 
 if TYPE_CHECKING:
@@ -125,7 +125,6 @@ def quiet_import() -> Iterator[None]:
     """
     with _waiting(), silent_import():
         yield
-    click.get_current_context().with_resource(_warnings_in_a_line())
     if not is_debugging():
         click.get_current_context().with_resource(without_advice())
 
@@ -145,13 +144,13 @@ def _waiting() -> Iterator[None]:
 
 
 @contextmanager
-def _warnings_in_a_line() -> Iterator[None]:
+def warnings_in_a_line() -> Iterator[None]:
     """Show wtool's own warnings as other words are shown, without the place in the code."""
     with warnings.catch_warnings():
         show = warnings.showwarning
 
         def shown(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-            if issubclass(category, OldKeras):
+            if issubclass(category, OldKeras | ClusterWarning):
                 say(f"warning: {message}")
             else:
                 show(message, category, *where, **more)

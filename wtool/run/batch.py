@@ -5,37 +5,27 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Generator, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol, TypeVar
+from contextlib import closing
+from typing import Any, TypeVar
 
 from wtool.checkpoint.inputs import refuse_two_streams, stem_and_ending
-from wtool.checkpoint.opener import Opener, open_checkpoint
-from wtool.errors import Usage, WtoolError, counted, explained
+from wtool.checkpoint.opener import open_checkpoint
+from wtool.errors import Usage, WtoolError, counted
 from wtool.io.addresses import is_address
-from wtool.run.executors import in_processes, in_turn
+from wtool.run.executors import Work as Work
+from wtool.run.executors import executor_of
+from wtool.run.failed import Failed as Failed
 from wtool.run.options import Common, Execution, Options, Output, Unseeded
-from wtool.run.pipeline import Progress
 from wtool.run.progress import Meter
-from wtool.run.target import goals_of
+from wtool.run.target import goals_of, one_place
 from wtool.run.task import Planner, Task
 from wtool.run.transform import Transformed, Transforming
 from wtool.transforms.change import Transform
 from wtool.words import Models, Path
 
 Made = TypeVar("Made")
-Result = TypeVar("Result", covariant=True)
 
 SEEDS = 1 << 32
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A model that could not be transformed, and why."""
-
-    model: str
-    error: WtoolError
 
 
 class SomeFailed(WtoolError):
@@ -118,17 +108,6 @@ def transform_all(operation: Transform, models: Models, initial: Path | None, op
     return do_all(tasks_of(planner, words, operation.name, options, like, first), options)
 
 
-class Work(Protocol[Result]):
-    """What is done to one model; a value that can be sent to another process."""
-
-    @property
-    def model(self) -> str:
-        """Path, or `-` for standard input."""
-
-    def run(self, opener: Opener, progress: Progress | None = None) -> Result:
-        """Do the work; what is wrong with the model is raised."""
-
-
 def do_all(tasks: Sequence[Work[Made]], options: Execution) -> list[Made]:
     """Do tasks, each of one model, and report on each.
 
@@ -154,13 +133,11 @@ def do_all(tasks: Sequence[Work[Made]], options: Execution) -> list[Made]:
 def results_of(tasks: Sequence[Work[Made]], options: Execution) -> Generator[Made | Failed, None, None]:
     """Do tasks, each of one model; yields their results in the order of the tasks, and keeps none of them.
 
-    The caller closes the generator, which stops the processes that still work.
+    The caller closes the generator, which stops the processes or workers that still work.
     """
     meter = Meter(options.progress, [_size(task) for task in tasks])
-    workers = min(options.jobs, len(tasks))
-    with ExitStack() as stack:
-        work = partial(in_processes, workers, died=_died, stack=stack) if workers > 1 else in_turn
-        yield from work(tasks, _done, meter)
+    with executor_of(len(tasks), options.jobs, options.cluster) as executor:
+        yield from executor.results(tasks, meter, _before)
 
 
 def _ignore(result: Any) -> None:
@@ -208,15 +185,12 @@ def _size(task: Work[Any]) -> int:
         return 1  # standard input; of a file that is not there, opening it says why
 
 
-def _done(task: Work[Made], opener: Opener, progress: Progress | None) -> Made | Failed:
-    """The task's result; whatever is wrong with its model is one."""
+def _before(task: Work[Any]) -> Any:
+    """The state of a model that a task changes in place, and would change again if it were done twice; else None."""
+    if not isinstance(task, Task) or task.goal.dry_run or not one_place(task.model, task.goal.path):
+        return None
     try:
-        return task.run(opener, progress)
-    except Exception as error:
-        return Failed(task.model, explained(error).about(task.model))
-
-
-def _died(task: Work[Any], exitcode: int | None) -> Failed:
-    """The result of a task whose process died."""
-    text = f"the process that worked on it died (exit code {exitcode}); no half result stays"
-    return Failed(task.model, WtoolError(text, task.model))
+        there = os.stat(task.model)
+    except OSError:
+        return ()
+    return there.st_ino, there.st_size, there.st_mtime_ns

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wtool.choices import OPTIMIZER_CONVERSIONS, OPTIMIZER_MODES
+from wtool.errors import Usage
 from wtool.option import Checked, argument, option
 from wtool.words import Path, Progress
 
 if TYPE_CHECKING:
     from wtool.transforms.change import Transform
+
+CLUSTER = re.compile(r"local:[1-9][0-9]{0,3}|(tcp|tls)://[^/@?#]+:[0-9]{1,5}")
+"""What names a cluster: `local:8`, or the address of a scheduler."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +76,30 @@ class Execution(Checked):
     force: bool = option(False, "Replace an existing output.", short="-f")
     jobs: int = option(1, "Models at a time.", short="-j", low=1, wrong="at least one model at a time (--jobs 1)")
     fail_fast: bool = option(False, "Stop at the first model that fails.")
+    cluster: str | None = option(
+        None, "Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.", metavar="ADDRESS"
+    )
     shard: str | None = option(None, "The I-th of N parts of the models alone, for many jobs.", metavar="I/N")
     progress: Progress | None = argument(None, "called with bytes done and bytes in all.")
     report: Callable[[Any], None] | None = argument(
         None, "called with the result of each model, in the order of the models."
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_executor(self.jobs, self.cluster)
+
+
+def check_executor(jobs: int, cluster: str | None) -> None:
+    """Raise Usage if a cluster has no address, or models are to be done here as well."""
+    if cluster is None:
+        return
+    if not CLUSTER.fullmatch(cluster):
+        raise Usage(
+            f"--cluster {cluster} is no cluster; write tcp://HOST:PORT, tls://HOST:PORT, or local:8 for 8 workers"
+        )
+    if jobs != 1:
+        raise Usage("--jobs works on this machine, and --cluster on others; give one of them")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,12 +40,17 @@ class Meter:
     Args:
         progress: called with bytes done and bytes in all; None where nobody wants to know.
         sizes: bytes of each model.
+
+    Attributes:
+        sizes: the same.
     """
 
     def __init__(self, progress: Progress | None, sizes: Sequence[int]) -> None:
         self._progress = progress
-        self._sizes = sizes
-        self._done = [0.0] * len(sizes)
+        self.sizes = sizes
+        self._total = sum(sizes)
+        self._done = [0] * len(sizes)
+        self._done_of_all = 0
 
     @property
     def is_watched(self) -> bool:
@@ -61,8 +66,10 @@ class Meter:
     def reached(self, number: int, share: float) -> None:
         """Tell that a model has come so far, 0 to 1."""
         if self._progress is not None:
-            self._done[number] = share * self._sizes[number]
-            self._progress(int(sum(self._done)), sum(self._sizes))
+            done = int(share * self.sizes[number])
+            self._done_of_all += done - self._done[number]
+            self._done[number] = done
+            self._progress(self._done_of_all, self._total)
 
     def finished(self, number: int) -> None:
         """Tell that a model is done, or has failed."""

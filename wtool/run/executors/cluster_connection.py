@@ -1,0 +1,159 @@
+"""A connection to a Dask cluster, or to one that is started here: silent, and checked to have the wtool of this one."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from wtool.errors import WtoolError, a_few
+from wtool.run.executors import cluster_worker
+from wtool.run.executors.cluster_worker import Identity
+from wtool.run.executors.processes import no_main
+from wtool.version import __version__
+
+REACHED_IN, CONNECTED_IN = 5, 10
+"""Seconds in which a scheduler takes a connection, and has said hello."""
+
+PATIENCE = 2.0
+"""Seconds that workers have to stop by themselves."""
+
+LOGGERS = ("distributed", "distributed.scheduler", "distributed.client", "tornado", "asyncio")
+"""Names under which Dask logs what this module tells in a line, or what is no matter at the end."""
+
+
+def connected(address: str, stack: ExitStack) -> Any:
+    """Returns a client of a cluster.
+
+    Args:
+        address: `local:8` starts a cluster of eight workers here.
+        stack: closes the connection, and stops what was started.
+
+    Raises:
+        WtoolError: Dask is not installed, or there is no scheduler.
+    """
+    try:
+        import dask
+        import distributed
+    except ModuleNotFoundError:
+        raise WtoolError("--cluster needs Dask: pip install 'wtool[cluster]'") from None
+    stack.enter_context(_silent())
+    settings = {"distributed.comm.timeouts.connect": f"{REACHED_IN}s", "distributed.comm.retry.count": 0}
+    stack.enter_context(dask.config.set(settings))
+    where: Any = address
+    if address.startswith("local:"):
+        where = _started(int(address.removeprefix("local:")), stack)
+    else:
+        _look_for(address)
+    try:
+        client = distributed.Client(where, timeout=CONNECTED_IN, set_as_default=False)
+    except Exception as error:  # whatever an answer in another protocol, or another version, makes of it
+        raise WtoolError(f"no Dask scheduler answers at {address}; is it one, and of this version of Dask?") from error
+    stack.callback(client.close, timeout=PATIENCE)
+    return client
+
+
+def _started(count: int, stack: ExitStack) -> Any:
+    """Returns a cluster on this machine, whose processes have one thread each."""
+    import tempfile
+
+    import distributed
+
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="wtool-dask-", ignore_cleanup_errors=True))
+    stack.enter_context(no_main())  # for as long as workers may be started again
+    cluster = distributed.LocalCluster(
+        n_workers=count,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        memory_limit=0,
+        local_directory=folder,
+        silence_logs=logging.CRITICAL,
+        preload=[cluster_worker.__name__],
+    )
+    stack.callback(cluster.close, timeout=PATIENCE)
+    return cluster
+
+
+def _look_for(address: str) -> None:
+    """Raise WtoolError at once if nobody listens at an address; Dask would try again for long."""
+    host, _, port = address.partition("://")[2].rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_IN).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise WtoolError(f"no Dask scheduler at {address}: {reason}; start one with `dask scheduler`") from None
+
+
+def threads_of(client: Any, address: str) -> dict[str, int]:
+    """Returns how many threads each worker has, by its address.
+
+    Raises:
+        WtoolError: the scheduler is gone.
+    """
+    if client.status == "running":
+        try:
+            found: dict[str, int] = client.nthreads()
+        except Exception:  # whatever a connection that breaks raises
+            pass
+        else:
+            return found
+    raise WtoolError(f"the scheduler at {address} is gone; the same command goes on where it stopped")
+
+
+def identified(client: Any, addresses: Sequence[str]) -> dict[str, Identity | str]:
+    """Returns who some workers are, or why that is not known, by their addresses; not of those that are gone."""
+    found = client.run(cluster_worker.identity, workers=list(addresses), on_error="return")
+    return {address: each if isinstance(each, Identity) else _unknown(address, each) for address, each in found.items()}
+
+
+def _unknown(address: str, error: Any) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"{address} has no wtool, or an old one"
+    return f"{address} does not say which wtool it has ({type(error).__name__})"
+
+
+def refused(found: dict[str, Identity | str]) -> list[str]:
+    """Returns what is wrong with workers that cannot take part: those with another version of wtool."""
+    strange = [each for each in found.values() if isinstance(each, str)]
+    others = [each for each in found.values() if isinstance(each, Identity) and each.version != __version__]
+    return [*strange, *dict.fromkeys(f"{each.host} has wtool {each.version}" for each in others)]
+
+
+def told_refused(reasons: Sequence[str]) -> str:
+    """Returns a line about workers that cannot take part."""
+    return f"not the wtool of this machine, {__version__}: worker {a_few(reasons)}; install one version everywhere"
+
+
+def stop_all(client: Any, topic: str) -> None:
+    """Have all workers stop the batches of a command."""
+    thread = threading.Thread(target=_stop, args=(client, topic), daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+
+
+def _stop(client: Any, topic: str) -> None:
+    import contextlib
+
+    with contextlib.suppress(Exception):
+        client.run(cluster_worker.stop, topic, on_error="ignore")
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what Dask logs and warns of from standard error: what matters of it is told in a line."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,15 @@
+"""A model that failed, as one of the results of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wtool.errors import WtoolError
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A model that could not be transformed, and why."""
+
+    model: str
+    error: WtoolError
