@@ -25,7 +25,7 @@ from wtool.ops.convert_words import bytes_of, entry_in, wishes_of
 from wtool.ops.converted import Converted
 from wtool.ops.filling import Filling, filled_model, filling_of
 from wtool.ops.verification import did_not_verify, refuse_difference
-from wtool.run.batch import do_all
+from wtool.run.batch import do_all, refuse_pipes
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
 from wtool.run.options import Execution
@@ -51,6 +51,7 @@ def convert(words: Sequence[str], options: Convert, execution: Execution) -> lis
         Usage: words that do not go together; nothing was done then.
     """
     output = None if options.output is None else os.fspath(options.output)
+    refuse_pipes([*words, output, options.like], execution)
     recipe = _recipe(options, output)
     architecture, told = (None, None) if options.architecture is None else entry_in(options.architecture)
     filling = filling_of(options)

@@ -45,6 +45,7 @@ def constant(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
@@ -74,6 +75,7 @@ def constant(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
@@ -110,6 +112,7 @@ def jitter(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
@@ -138,6 +141,7 @@ def jitter(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
@@ -175,6 +179,7 @@ def neuroplast(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
@@ -204,6 +209,7 @@ def neuroplast(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
@@ -250,6 +256,7 @@ def prune(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
@@ -297,6 +304,7 @@ def prune(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
@@ -337,6 +345,7 @@ def randomize(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
@@ -365,6 +374,7 @@ def randomize(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
@@ -400,6 +410,7 @@ def reshuffle(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
@@ -428,6 +439,7 @@ def reshuffle(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
@@ -461,6 +473,7 @@ def rewind(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
@@ -487,6 +500,7 @@ def rewind(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
@@ -526,6 +540,7 @@ def stroke(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
@@ -556,6 +571,7 @@ def stroke(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
@@ -589,6 +605,7 @@ def align(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
@@ -620,6 +637,7 @@ def align(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
@@ -842,6 +860,7 @@ def swap(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
@@ -872,6 +891,7 @@ def swap(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
@@ -909,6 +929,7 @@ def convert(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
@@ -941,6 +962,7 @@ def convert(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
@@ -1136,6 +1158,7 @@ def ema(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
@@ -1161,6 +1184,7 @@ def ema(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
@@ -1195,6 +1219,7 @@ def pack(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
@@ -1222,6 +1247,7 @@ def pack(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
@@ -1255,6 +1281,7 @@ def patch(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
@@ -1285,6 +1312,7 @@ def patch(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
@@ -1322,6 +1350,7 @@ def shrink(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
@@ -1360,6 +1389,7 @@ def shrink(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from typing import Any, TypeVar
 
@@ -150,10 +150,18 @@ def words_of(models: Models) -> list[str]:
 
 
 def check_words(words: Sequence[str], options: Output, initial: str | None = None) -> None:
-    """Raise Usage if standard input is named twice, or models in place have another place too."""
+    """Raise Usage if standard input is named twice or on a cluster, or models in place have another place too."""
     refuse_two_streams([*words, *([] if initial is None else [initial])])
+    if isinstance(options, Execution):
+        refuse_pipes([*words, options.output, initial], options)
     if options.in_place and (options.output is not None or "-" in words):
         raise Usage("in place, the model itself is the output: no other output, and no standard input")
+
+
+def refuse_pipes(words: Iterable[Any], execution: Execution) -> None:
+    """Raise Usage if standard input or output takes part in work on a cluster."""
+    if execution.cluster is not None and "-" in words:
+        raise Usage("- is standard input or output of this machine, and --cluster works on others")
 
 
 def check_verifying(tasks: Sequence[Task[Any]], options: Common | Unseeded) -> None:

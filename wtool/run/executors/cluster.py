@@ -33,6 +33,9 @@ AHEAD = 2
 LOOKS = 1.0
 """Seconds between two looks at which workers there are."""
 
+RESTARTS = 60.0
+"""Seconds in which a worker on this machine that died is started again."""
+
 
 class Cluster(AbstractContextManager["Cluster"]):
     """Does tasks on a cluster.
@@ -116,7 +119,9 @@ class _Dispatch:
     told: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
     results: dict[int, Any] = field(default_factory=dict)
     seconds: float = 0.0
-    hello: Any = None
+    _seen: set[str] | None = None
+    _hello: Any = None
+    _alone_since: float = 0.0
     _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1 << 62)))
     _next_look: float = 0.0
 
@@ -157,17 +162,34 @@ class _Dispatch:
     # Workers
 
     def _look(self) -> None:
-        """See which workers are gone, and which are new."""
+        """See which workers are gone, and which are new.
+
+        A worker that comes while the work goes on gets models from the next look on. If a model killed it at once, a
+        nanny that is still starting it would not start it again.
+        """
         threads = connection.threads_of(self.client, self.address)
         for address in [each for each in self.workers if each not in threads]:
             self._died(address)
         new = [each for each in threads if each not in self.workers and each not in self.strange]
-        if new:
-            self._welcome(connection.identified(self.client, new))
-        if not self.workers and self.hello is None:
-            self.hello = self.client.submit(cluster_worker.hello, pure=False)
-            if not threads:
-                warnings.warn(ClusterWarning(f"{self.address} has no workers yet; waiting for one"), stacklevel=2)
+        ready = new if self._seen is None else [each for each in new if each in self._seen]
+        self._seen = set(threads)
+        if ready:
+            self._welcome(connection.identified(self.client, ready))
+        if self.workers or new:
+            self._hello = None
+        else:
+            self._wait_for_workers()
+
+    def _wait_for_workers(self) -> None:
+        """Say once that there are no workers. Some clusters start workers when there is a task."""
+        is_local = self.address.startswith(connection.LOCAL)
+        if self._hello is None:
+            self._hello = self.client.submit(cluster_worker.hello, pure=False)
+            self._alone_since = time.monotonic()
+            if not is_local:
+                warnings.warn(ClusterWarning(f"{self.address} has no workers; waiting for one"), stacklevel=2)
+        elif is_local and time.monotonic() - self._alone_since > RESTARTS:
+            raise WtoolError("all workers died, and no others started; the same command goes on", self.address)
 
     def _welcome(self, found: dict[str, Identity | str]) -> None:
         """Take new workers of this version of wtool; at the beginning, all have to be."""

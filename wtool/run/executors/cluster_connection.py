@@ -7,7 +7,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from wtool.errors import WtoolError, a_few
@@ -16,14 +16,17 @@ from wtool.run.executors.cluster_worker import Identity
 from wtool.run.executors.processes import no_main
 from wtool.version import __version__
 
+LOCAL = "local:"
+"""How the address of a cluster begins that is started here."""
+
 REACHED_IN, CONNECTED_IN = 5, 10
 """Seconds in which a scheduler takes a connection, and has said hello."""
 
 PATIENCE = 2.0
 """Seconds that workers have to stop by themselves."""
 
-LOGGERS = ("distributed", "distributed.scheduler", "distributed.client", "tornado", "asyncio")
-"""Names under which Dask logs what this module tells in a line, or what is no matter at the end."""
+LOGGERS = ("distributed", "tornado", "asyncio")
+"""Names below which Dask logs what this module tells in a line, or what is no matter at the end."""
 
 
 def connected(address: str, stack: ExitStack) -> Any:
@@ -42,19 +45,30 @@ def connected(address: str, stack: ExitStack) -> Any:
     except ModuleNotFoundError:
         raise WtoolError("--cluster needs Dask: pip install 'wtool[cluster]'") from None
     stack.enter_context(_silent())
-    settings = {"distributed.comm.timeouts.connect": f"{REACHED_IN}s", "distributed.comm.retry.count": 0}
+    settings = {
+        "distributed.comm.timeouts.connect": f"{REACHED_IN}s",
+        "distributed.comm.retry.count": 0,
+        "distributed.deploy.lost-worker-timeout": "365d",  # a worker that dies again meanwhile is started again
+    }
     stack.enter_context(dask.config.set(settings))
     where: Any = address
-    if address.startswith("local:"):
-        where = _started(int(address.removeprefix("local:")), stack)
+    if address.startswith(LOCAL):
+        where = _started(int(address.removeprefix(LOCAL)), stack)
     else:
         _look_for(address)
     try:
-        client = distributed.Client(where, timeout=CONNECTED_IN, set_as_default=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of other versions of libraries than the workers have
+            client = distributed.Client(where, timeout=CONNECTED_IN, set_as_default=False)
     except Exception as error:  # whatever an answer in another protocol, or another version, makes of it
         raise WtoolError(f"no Dask scheduler answers at {address}; is it one, and of this version of Dask?") from error
-    stack.callback(client.close, timeout=PATIENCE)
+    stack.callback(_leave, client)
     return client
+
+
+def _leave(client: Any) -> None:
+    with suppress(Exception):  # the connection is broken already
+        client.close(timeout=PATIENCE)
 
 
 def _started(count: int, stack: ExitStack) -> Any:
@@ -69,14 +83,20 @@ def _started(count: int, stack: ExitStack) -> Any:
         n_workers=count,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
         memory_limit=0,
         local_directory=folder,
         silence_logs=logging.CRITICAL,
         preload=[cluster_worker.__name__],
     )
-    stack.callback(cluster.close, timeout=PATIENCE)
+    stack.callback(_close, cluster)
     return cluster
+
+
+def _close(cluster: Any) -> None:
+    with suppress(Exception):  # workers that are starting again take longer to stop
+        cluster.close(timeout=CONNECTED_IN)
 
 
 def _look_for(address: str) -> None:
@@ -137,23 +157,20 @@ def stop_all(client: Any, topic: str) -> None:
 
 
 def _stop(client: Any, topic: str) -> None:
-    import contextlib
-
-    with contextlib.suppress(Exception):
+    with suppress(Exception):
         client.run(cluster_worker.stop, topic, on_error="ignore")
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep what Dask logs and warns of from standard error: what matters of it is told in a line."""
-    loggers = [logging.getLogger(name) for name in LOGGERS]
-    levels = [each.level for each in loggers]
+    """Keep what Dask logs from standard error: what matters of it is told in a line."""
+    known = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in LOGGERS]
+    loggers = [logging.getLogger(name) for name in {*LOGGERS, *known}]
+    before = [(each.handlers, each.propagate) for each in loggers]
     for each in loggers:
-        each.setLevel(logging.CRITICAL + 1)
+        each.handlers, each.propagate = [logging.NullHandler()], False
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        for logger, (handlers, propagates) in zip(loggers, before, strict=True):
+            logger.handlers, logger.propagate = handlers, propagates
