@@ -189,6 +189,7 @@ def test_a_path_that_only_this_machine_has(zoo: Path, address: str, monkeypatch:
     assert str(failed.error) == f"{told}No such file or directory"
 
 
+@pytest.mark.slow
 def test_a_cluster_without_workers_waits_for_one(zoo: Path) -> None:
     with scheduler() as (address, processes):
         timer = threading.Timer(2, lambda: processes.append(started(*worker_of(address))))
@@ -267,12 +268,12 @@ def test_a_scheduler_that_dies_is_one_line_and_the_command_goes_on(zoo: Path) ->
     assert command.returncode == 1
     assert [line for line in words.splitlines(keepends=True) if "m4.keras" not in line] == [gone]
     there = len(contents(zoo / "out"))
-    assert 5 <= there < 311
+    assert 0 < there < 311
     rest = run(*PRUNE, cwd=zoo)
     assert re.search(rf"{311 - there} done, {there} skipped, 1 failed", rest.stderr)
 
 
-@pytest.mark.parametrize("where", ["local:2", "tcp"])
+@pytest.mark.parametrize("where", [pytest.param("local:2", marks=pytest.mark.slow), "tcp"])
 def test_an_interrupt_stops_all_work(where: str, zoo: Path, address: str) -> None:
     for each in range(300):
         shutil.copy(BLOBS[0], zoo / "zoo" / f"n{each}.keras")
@@ -285,7 +286,7 @@ def test_an_interrupt_stops_all_work(where: str, zoo: Path, address: str) -> Non
     assert command.returncode == 130
     assert [line for line in words.splitlines() if line and "m4.keras" not in line] == ["wtool: interrupted"]
     there = len(contents(zoo / "out"))
-    assert 5 <= there < 311
+    assert 0 < there < 311
     time.sleep(0.3)
     assert len(contents(zoo / "out")) == there, "a worker goes on"
 

@@ -1024,6 +1024,7 @@ def index(
     force: bool = False,
     jobs: int = 1,
     fail_fast: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
@@ -1044,6 +1045,7 @@ def index(
         force: Replace an existing output.
         jobs: Models at a time.
         fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.

@@ -12,12 +12,13 @@ from wtool.checkpoint.inputs import refuse_two_streams, stem_and_ending
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, WtoolError, counted
 from wtool.io.addresses import is_address
+from wtool.io.tree import one_place
 from wtool.run.executors import Work as Work
 from wtool.run.executors import executor_of
 from wtool.run.failed import Failed as Failed
 from wtool.run.options import Common, Execution, Options, Output, Unseeded
 from wtool.run.progress import Meter
-from wtool.run.target import goals_of, one_place
+from wtool.run.target import goals_of
 from wtool.run.task import Planner, Task
 from wtool.run.transform import Transformed, Transforming
 from wtool.transforms.change import Transform
