@@ -37,7 +37,7 @@ def test_the_newest_operation_is_the_first_line(tmp_path: Path) -> None:
         "done.keras: made by 2 operations",
         "* stroke --include 'hidden*' --seed 7: 30 of 50 weights zero".replace("30", str(zeros(done))),
         f"|   model: pruned.keras {short(pruned)}",
-        "* prune --sparsity 0.5 --scope tensor: 63 of 125 weights zero",
+        "* prune --sparsity 0.5: 63 of 125 weights zero",
         f"|   model: {BLOBS[0].name} {short(BLOBS[0])}",
     ]
 
@@ -66,7 +66,7 @@ def test_what_came_through_a_pipe_has_its_history_along(tmp_path: Path) -> None:
         "|   mask",
         "|     * stroke --seed 1",
         "|     |   model",
-        "|     * prune --sparsity 0.5 --scope tensor",
+        "|     * prune --sparsity 0.5",
         "|     |   model",
     ]
 

@@ -13,7 +13,8 @@ from wtool.checkpoint.lineage import KEY, Record, last_record, lineage_in
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.cli.call_words import call_words
 from wtool.cli.commands import GROUPS
-from wtool.ops.recorded_calls import READERS, TRAINED, Call, Unrepeatable, call_of, with_paths
+from wtool.ops.calls import Call, with_paths
+from wtool.ops.recorded_calls import READERS, TRAINED, Unrepeatable, call_of
 from wtool.transforms.registry import REGISTRY
 
 FILES = ("patch", "map", "set")

@@ -259,3 +259,18 @@ def test_misuse(tmp_path: Path) -> None:
     assert "both models are read" in tell(tmp_path, "-", status=2)[0]
     with pytest.raises(wtool.Usage, match="inputs is a path or a list of paths"):
         wtool.replay(BLOBS[0], inputs=3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("is_renamed", [False, True])
+def test_inputs_lie_in_a_store(is_renamed: bool, chain: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    store = fsspec.filesystem("memory")
+    store.pipe("memory://replay/deep/" + ("other" if is_renamed else "m.keras"), (chain / "m.keras").read_bytes())
+    store.pipe("memory://replay/model/out.keras", (chain / "out.keras").read_bytes())
+    try:
+        found = wtool.replay("memory://replay/model/out.keras", inputs="memory://replay/deep/")
+        assert (found.same, found.operations) == (True, ("prune", "stroke", "average"))
+        with pytest.raises(wtool.WtoolError, match="no file of these contents"):
+            wtool.replay("memory://replay/model/out.keras")
+    finally:
+        store.rm("memory://replay", recursive=True)

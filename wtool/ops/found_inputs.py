@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from wtool.checkpoint.opener import open_checkpoint
+from wtool.checkpoint.search import CLOSED, NAMELESS, SAVED, SPECIAL, listing
 from wtool.checkpoint.unzipped import is_model_folder, is_saved_model
 from wtool.errors import WtoolError
+from wtool.io import tree
+from wtool.io.addresses import folder_of, is_address, joined, name_of
 from wtool.io.descriptor import source_of
+from wtool.io.source import copy
 from wtool.words import Progress
 
 Hashes = tuple[str, ...]
@@ -46,7 +48,7 @@ class FoundInputs:
             self._paths = [path for folder in self.folders for path in _files(folder)]
         if not hashes:
             return None
-        for path in sorted(self._paths, key=lambda path: os.path.basename(path) != name):
+        for path in sorted(self._paths, key=lambda path: name_of(path) != name):
             if hashes in self._known:
                 break
             if path not in self._hashed:
@@ -59,13 +61,14 @@ class FoundInputs:
 
 
 def _files(folder: str) -> Iterator[str]:
-    """Yields the files of a folder and the folders below it, and the folders that are models, in the order of names."""
-    if not os.path.isdir(folder) or _is_model(folder):
+    """Yields the files of a folder and of those inside, and the folders that are models, in the order of names."""
+    if not tree.is_folder(folder) or _is_model(folder):
         yield folder
-    for above, folders, names in os.walk(folder):
-        folders.sort()
-        yield from filter(_is_model, (os.path.join(above, name) for name in folders))
-        yield from (os.path.join(above, name) for name in sorted(names))
+    for each in listing(folder) if tree.is_folder(folder) else ():
+        if each.kind not in (SPECIAL, CLOSED, NAMELESS):
+            yield each.path
+        if each.kind == SAVED:
+            yield folder_of(each.path)
 
 
 def _is_model(folder: str) -> bool:
@@ -75,13 +78,13 @@ def _is_model(folder: str) -> bool:
 def _hashes_of(path: str) -> Iterator[Hashes]:
     """Yields the content hash of a file, and those of the model that it or a folder is; none of what is unreadable."""
     with suppress(WtoolError, OSError):
-        if stat.S_ISREG(os.stat(path).st_mode):
+        if tree.is_file(path):
             source = source_of(path)
             try:
                 yield (source.finish(),)
             finally:
                 source.close()
-        if os.path.isdir(path) or path.endswith(SEVERAL):
+        if tree.is_folder(path) or path.endswith(SEVERAL):
             with open_checkpoint(path, foreign=True) as model:
                 yield model.finish()
 
@@ -99,17 +102,19 @@ def placed(path: str, name: str, folder: str) -> str:
     """
     if not name or name in (".", "..") or any(sign in name for sign in ("/", "\0", os.sep)):
         raise WtoolError(f"{name!r:.80} is no name of a file")
-    if os.path.basename(path) == name or (path.endswith(".index") and f"{name}.index" == os.path.basename(path)):
-        return path.removesuffix(".index") if os.path.basename(path) != name else path
+    if name_of(path) == name:
+        return path
+    if name_of(path) == f"{name}.index":
+        return path.removesuffix(".index")
     target = os.path.join(folder, name)
     while os.path.lexists(target):
         folder = os.path.join(folder, "other")
         target = os.path.join(folder, name)
     try:
         os.makedirs(folder, exist_ok=True)
-        _link(os.path.abspath(path), target)
+        _link(path, target)
         for shard in _shards_of(path):
-            shutil.copyfile(os.path.join(os.path.dirname(path), shard), os.path.join(folder, shard))  # may be no links
+            _copy(joined(folder_of(path), shard), os.path.join(folder, shard))  # no link: readers refuse those
     except (OSError, ValueError) as error:
         raise WtoolError(f"cannot get the name {name!r:.80}: {getattr(error, 'strerror', error)}", path) from None
     return target
@@ -119,14 +124,22 @@ def _shards_of(path: str) -> list[str]:
     """Returns the names of the shards that a file maps; none of other files."""
     if path.endswith(".json"):
         with suppress(WtoolError), open_checkpoint(path) as model:
-            return [each.name for each in model.sources[1:]]
+            return [name_of(each.name) for each in model.sources[1:]]
     return []
 
 
 def _link(path: str, target: str) -> None:
+    if not is_address(path):
+        with suppress(OSError):
+            os.symlink(os.path.abspath(path), target, os.path.isdir(path))
+            return
+    _copy(path, target)
+
+
+def _copy(path: str, target: str) -> None:
+    source = source_of(path)
     try:
-        os.symlink(path, target, os.path.isdir(path))
-    except OSError:
-        if os.path.isdir(path):
-            raise
-        shutil.copyfile(path, target)
+        with open(target, "wb") as file:
+            copy(source, 0, source.size, file.write)
+    finally:
+        source.close()

@@ -6,16 +6,14 @@ call of its record against the options that the command had.
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import replace
 from typing import Any
 
 from wtool.checkpoint.lineage import Record
 from wtool.errors import WtoolError, a_few, one_line
 from wtool.graphs.swap import Swap
+from wtool.ops.calls import HASH, Call, arguments_of
 from wtool.ops.convert_options import Convert
 from wtool.ops.convert_words import MODEL, wishes_of
 from wtool.ops.given_values import FILE
@@ -23,9 +21,6 @@ from wtool.ops.merge_options import OF_METHODS
 from wtool.ops.shrink_options import Shrink
 from wtool.option import options_of
 from wtool.transforms.registry import REGISTRY, transform
-
-HASH = re.compile("blake3:[0-9a-f]{64}")
-"""The content hash of a file, as records tell it."""
 
 TRAINED = {
     "power-ema": "the weights were averaged while the model was trained",
@@ -41,49 +36,6 @@ Told = dict[str, Any]
 
 class Unrepeatable(WtoolError):
     """An operation that cannot be done again from what its record tells."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call of a public function that does again what a record tells.
-
-    Attributes:
-        operation: name of the function, and of the command.
-        options: its arguments by name. A content hash stands where the command had the path of a file.
-        models: indices of the record's inputs that are the models, in their order.
-        others: further arguments -> index of the record's input that each is.
-        base: index of the input that the records before made; None where they made none of them.
-    """
-
-    operation: str
-    options: Mapping[str, Any]
-    models: tuple[int, ...]
-    others: Mapping[str, int] = field(default_factory=dict)
-    base: int | None = None
-
-    @property
-    def chosen(self) -> dict[str, Any]:
-        """The options whose values are not the defaults."""
-        known = _parameters(self.operation)
-        return {name: value for name, value in self.options.items() if not _is_same(value, known[name].default)}
-
-    @property
-    def files(self) -> list[str]:
-        """Content hashes of the files, other than models, that options name."""
-        return sorted({found for value in self.options.values() for text in _texts(value) for found in _hashes(text)})
-
-
-def function_of_operation(name: str) -> Callable[..., Any]:
-    """Returns the public function of an operation."""
-    import wtool
-
-    found: Callable[..., Any] = getattr(wtool, name)
-    return found
-
-
-@cache
-def _parameters(name: str) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(function_of_operation(name)).parameters
 
 
 def call_of(record: Record) -> Call:
@@ -107,7 +59,7 @@ def call_of(record: Record) -> Call:
         raise Unrepeatable(f"the record of {name} is none that this version of wtool writes ({error!r:.80})") from None
     if record.seed is not None:
         call = replace(call, options={**call.options, "seed": record.seed})
-    known = _parameters(call.operation)
+    known = arguments_of(call.operation)
     if strange := [each for each in call.options if each not in known]:
         raise Unrepeatable(f"{call.operation} has no option {a_few(strange)}, which the record of it tells")
     return call
@@ -300,40 +252,6 @@ def _refuse_other_words(record: Record, options: Told) -> None:
 
 def _none_or(kind: Callable[[Any], Any], value: Any) -> Any:
     return None if value is None else kind(value)
-
-
-def _hashes(text: str) -> list[str]:
-    """Returns the content hash that an option's text is or ends with."""
-    found = text if HASH.fullmatch(text) else text.rpartition(f"={FILE}")[2]
-    return [found] if HASH.fullmatch(found) else []
-
-
-def with_paths(options: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
-    """Returns options with the paths of files in place of their content hashes."""
-
-    def put(value: Any) -> Any:
-        if isinstance(value, (list, tuple)):
-            return [put(each) for each in value]
-        for found in _hashes(value) if isinstance(value, str) else ():
-            return value.removesuffix(found) + paths[found]
-        return value
-
-    return {name: put(value) for name, value in options.items()}
-
-
-def _texts(value: Any) -> Sequence[str]:
-    return [each for each in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(each, str)]
-
-
-def _is_same(value: Any, default: Any) -> bool:
-    """Returns whether a value is a default; the lists of records are tuples among the defaults."""
-    if isinstance(value, (list, tuple)) and isinstance(default, (list, tuple)):
-        return list(value) == list(default)
-    return (type(value) is type(default) and value == default) or (_is_number(value, default) and value == default)
-
-
-def _is_number(*values: Any) -> bool:
-    return all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in values)
 
 
 def _short(text: Any) -> str:

@@ -10,6 +10,7 @@ from wtool.checkpoint.lineage import lineage_json
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, a_few
+from wtool.io.addresses import folder_of, name_of, trimmed
 from wtool.io.source import Source
 from wtool.ops.diff import diff
 from wtool.ops.found_inputs import FoundInputs
@@ -59,12 +60,12 @@ def replay(
     kept = checked("output", Path | None, output)
     if "-" in (path, None if kept is None else os.fspath(kept)):
         raise Usage("both models are read to be compared, and are files: no -")
-    words = words_of(os.path.dirname(os.path.abspath(path)) if inputs is None else checked("inputs", Models, inputs))
+    words = words_of((folder_of(trimmed(path)) or ".") if inputs is None else checked("inputs", Models, inputs))
     with open_checkpoint(path) as there, tempfile.TemporaryDirectory(prefix="wtool-replay-") as scratch:
         try:
             steps = steps_to(there.lineage, FoundInputs(words, progress))
             run = Run(scratch)
-            made = run.made(steps, os.path.basename(path.rstrip(os.sep)), kept, checked("force", bool, force))
+            made = run.made(steps, name_of(trimmed(path)), kept, checked("force", bool, force))
         except Unrepeatable as error:
             raise error.about(path) from None
         with open_checkpoint(made) as new:

@@ -14,8 +14,9 @@ from wtool.checkpoint.inputs import refuse_two_streams
 from wtool.checkpoint.lineage import Input
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import WtoolError, one_line
+from wtool.ops.calls import function_of_operation, with_paths
 from wtool.ops.found_inputs import placed
-from wtool.ops.recorded_calls import Unrepeatable, function_of_operation, with_paths
+from wtool.ops.recorded_calls import Unrepeatable
 from wtool.ops.replay_steps import Step
 from wtool.version import __version__
 from wtool.words import Path

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from wtool.checkpoint.lineage import Input, Record
 from wtool.errors import a_few
+from wtool.ops.calls import Call
 from wtool.ops.found_inputs import FoundInputs
 from wtool.ops.history import brought_are_steps, grouped
-from wtool.ops.recorded_calls import Call, Unrepeatable, call_of
+from wtool.ops.recorded_calls import Unrepeatable, call_of
 
 
 @dataclass(frozen=True, slots=True)
