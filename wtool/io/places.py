@@ -32,6 +32,7 @@ class Target:
         seen: stamp of the file that was there when the work began; only that file may be replaced. None if there was
             no file.
         is_folder: whether the result is a folder of files.
+        mark: what a store is to keep beside the file; see `remote.marks`.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Target:
     below: str | None = None
     seen: Stamp | None = None
     is_folder: bool = False
+    mark: str = ""
 
     @classmethod
     def at(
@@ -60,7 +62,10 @@ class Target:
             is_folder: see `Target`.
         """
         if is_address(path):
-            return cls(path, force, below, next((stamp for name, stamp in read if name == path), None) or _found(path))
+            from wtool.io.remote.marks import mark_of  # late: most targets are files
+
+            stamps = dict(read)
+            return cls(path, force, below, stamps.get(path) or _found(path), is_folder, mark_of(stamps.items()))
         place = os.path.realpath(path)
         seen = next((stamp for name, stamp in read if os.path.realpath(name) == place), None) or _seen(path)
         return cls(path, force, below, seen, is_folder)

@@ -65,12 +65,12 @@ def derive(plan: Plan, goal: Goal, progress: pipeline.Progress | None = None) ->
         Refused: an input is damaged, changed meanwhile, or cannot take part.
         WtoolError: the goal exists, or cannot be written.
     """
-    target = goal.target((each.name, each.sources[0].stamp) for each in plan.checkpoints)
+    target = goal.target((source.name, source.stamp) for each in plan.checkpoints for source in each.sources)
     if not plan.operations:
         return Derived()
     if plan.earlier is None and not goal.dry_run and is_followed(plan.base):
         plan = replace(plan, is_piped=True)
-    there = made_before(plan, goal)
+    there = made_before(plan, goal, target)
     if there is not None:
         return Derived(there)
     if not goal.dry_run:

@@ -10,9 +10,10 @@ from typing import BinaryIO, cast
 from wtool.errors import WtoolError
 from wtool.io.places import Target, steps
 from wtool.io.publish import spool
+from wtool.io.remote.marks import MARK
 from wtool.io.remote.multipart import Multipart
 from wtool.io.remote.stores import status
-from wtool.io.remote.whole import protocols, put_whole, store_to_write
+from wtool.io.remote.whole import is_s3, put_whole, store_to_write
 from wtool.io.system import write_all_at
 
 
@@ -35,7 +36,7 @@ class RemoteDraft:
         self.target = target
         self._store = store_to_write(target.path)
         _refuse_existing(target, target.seen is not None)
-        self._parts = Multipart(self._store) if protocols(self._store.system) & {"s3", "s3a"} else None
+        self._parts = Multipart(self._store, _kept(target)) if is_s3(self._store.system) else None
         self._is_streamed = in_order and self._parts is not None
         self.file = cast(BinaryIO, self._parts) if self._is_streamed else spool()  # writers in order need no more
 
@@ -137,3 +138,7 @@ def _refuse_existing(target: Target, is_there: bool) -> None:
     steps(target)
     if is_there and not target.force:
         raise WtoolError("exists already; --force replaces it", target.path)
+
+
+def _kept(target: Target) -> dict[str, str]:
+    return {MARK: target.mark} if target.mark else {}

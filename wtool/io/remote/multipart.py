@@ -46,11 +46,13 @@ class Multipart:
 
     Args:
         store: an S3 store, with the path of the object.
+        kept: what the store is to keep beside the object: name -> text.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, kept: Mapping[str, str]) -> None:
         self._store = store
         self._system = store.system
+        self._kept = {"Metadata": dict(kept)} if kept else {}
         self._bucket, self._key, _ = store.system.split_path(store.path)
         self._part = bytearray()
         self._start = 0  # where the part begins
@@ -129,7 +131,7 @@ class Multipart:
         """Returns the number of the upload, which begins with the first part."""
         if self._upload is None:
             with uninterrupted():  # else a signal could come between the request and the note of it
-                self._upload = self._submit(self._call("create_multipart_upload"))
+                self._upload = self._submit(self._call("create_multipart_upload", **self._kept))
         with writing(self._store.address):
             return str(self._upload.result()["UploadId"])
 
@@ -186,7 +188,7 @@ class Multipart:
             whole = {"UploadId": self._begun(), "MultipartUpload": {"Parts": parts}}
             last = self._submit(self._call("complete_multipart_upload", **whole, **condition))
         else:
-            last = self._submit(self._call("put_object", Body=bytes(self._part), **condition))
+            last = self._submit(self._call("put_object", Body=bytes(self._part), **self._kept, **condition))
         last.result()
 
     def _is_ours(self) -> bool:

@@ -48,6 +48,11 @@ def protocols(system: Any) -> set[str]:
     return {system.protocol} if isinstance(system.protocol, str) else set(system.protocol)
 
 
+def is_s3(system: Any) -> bool:
+    """Returns whether a file system of fsspec is one of S3."""
+    return bool(protocols(system) & {"s3", "s3a"})
+
+
 def put_whole(store: Store, file: BinaryIO, is_new: bool) -> None:
     """Put a finished file into a store, whole or not at all.
 
