@@ -36,7 +36,7 @@ from typing import Any
 PLAIN = ("wtool.cli", "rich.progress", "h5py", "isal.igzip_lib", "blake3", "ml_dtypes", "wtool.ops.check")
 TRAINING = ("tensorflow", "keras", "wtool.layers", "wtool.training.resume", "wtool.callbacks")
 READERS = ("tensorflow", "keras", "tf_keras")
-REMOTE = tuple(name for name in ("fsspec", "s3fs") if find_spec(name))
+REMOTE = tuple(name for name in ("fsspec", "s3fs", "aiohttp") if find_spec(name))
 COMMANDS = ("average", "check", "inspect", "rewind", "swap", "transforming")
 QUIET = {
     "KERAS_BACKEND": "tensorflow",

@@ -15,15 +15,15 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tests.remote.faults import Fault, Request
 
-PIECE = 1 << 16
-"""Bytes that are sent or received at once where a speed is planned, or an end."""
+PIECE = 1 << 17
+"""Bytes that are sent, or received, at once."""
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -246,8 +246,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._head(request, status, headers + [("Transfer-Encoding", "chunked")] * is_chunked)
             self.close_connection |= names.get("connection") == "close"
             for data in (first, *pieces) if request.method != "HEAD" else ():
-                for piece in self._pieces(data, fault):
-                    self._send(request, piece, fault, is_chunked)
+                for at in range(0, len(data), PIECE):
+                    self._send(request, data[at : at + PIECE], fault, is_chunked)
             if is_chunked:
                 self.wfile.write(b"0\r\n\r\n")
         finally:
@@ -263,16 +263,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         self.end_headers()
 
-    @staticmethod
-    def _pieces(data: bytes, fault: Fault) -> Iterator[bytes]:
-        size = PIECE if fault.rate < math.inf or fault.sent_before_end is not None else max(1, len(data))
-        return (data[at : at + size] for at in range(0, len(data), size))
-
     def _send(self, request: Request, piece: bytes, fault: Fault, is_chunked: bool) -> None:
         left = math.inf if fault.sent_before_end is None else fault.sent_before_end - request.sent
         piece = piece if len(piece) <= left else piece[: int(left)]
+        request.sent += len(piece)  # before, since who has got it may look at once
         self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked and piece else piece)
-        request.sent += len(piece)
         time.sleep(len(piece) / fault.rate)
         if left <= len(piece):
             raise _Lost
