@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -63,9 +64,16 @@ def own_imports(path: Path) -> set[str]:
     return {name for name in names if name in known and name.count(".") > 0}
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a module; most rules here look at all of them."""
+    return ast.parse(path.read_text())
+
+
+@functools.cache
 def imported(path: Path, late: bool) -> set[str]:
     """Modules that a file imports: at its top, or anywhere if `late`."""
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     nodes = ast.walk(tree) if late else iter(tree.body)
     found: set[str] = set()
     for node in nodes:
@@ -119,7 +127,7 @@ def test_what_a_room_may_know(path: Path) -> None:
 
 def words_of(path: Path) -> Iterator[str]:
     """Identifiers and string literals of a module, without its docstrings."""
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     texts = {
         id(node.value)
@@ -154,7 +162,7 @@ def test_modules_are_short() -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in MODULES}
     assert median(lengths.values()) <= MEDIAN
     long = [path for path, length in lengths.items() if length > LONGEST]
-    assert not [path for path in long if not REASON.search(ast.get_docstring(ast.parse(path.read_text())) or "")]
+    assert not [path for path in long if not REASON.search(ast.get_docstring(parsed(path)) or "")]
 
 
 def public(body: list[ast.stmt]) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -167,7 +175,7 @@ def public(body: list[ast.stmt]) -> Iterator[ast.ClassDef | ast.FunctionDef | as
 
 
 def test_public_functions_have_docstrings() -> None:
-    found = [(path, node) for path in MODULES for node in public(ast.parse(path.read_text()).body)]
+    found = [(path, node) for path in MODULES for node in public(parsed(path).body)]
     bare = [f"{path.relative_to(ROOT)}: {node.name}" for path, node in found if not ast.get_docstring(node)]
     assert len(bare) <= (1 - DOCUMENTED) * len(found), bare
 
@@ -184,7 +192,7 @@ def test_only_io_publishes() -> None:
     for path in HOUSE:
         if room_of(module_of(path)) == "io":
             continue
-        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        calls = [node.func for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
         of_os = {func.attr for func in calls if isinstance(func, ast.Attribute) and ast.unparse(func.value) == "os"}
         assert not of_os & publishing, path
 
@@ -205,7 +213,7 @@ def test_plotting_needs_no_keras(tmp_path: Path) -> None:
 def test_nothing_from_files_is_run() -> None:
     words = {"eval", "exec", "compile", "__import__", "pickle", "marshal", "yaml"}
     for path in MODULES:
-        names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+        names = {node.id for node in ast.walk(parsed(path)) if isinstance(node, ast.Name)}
         assert not (names | {name.split(".")[0] for name in imported(path, late=True)}) & words, path
 
 
