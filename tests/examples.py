@@ -28,6 +28,7 @@ EXAMPLES = {
     "diff": "wtool diff a.keras pruned.keras --stat",
     "help": "wtool help help",
     "history": "wtool history pruned.keras --verify",
+    "index": "wtool index a.keras b.keras pruned.keras -o zoo.jsonl",
     "inspect": "wtool inspect a.keras",
     "jitter": "wtool jitter pruned.keras --initial init.keras --seed 1 -o jittered.keras",
     "merge": "wtool merge a.keras b.keras --method linear -o merged.keras",
