@@ -104,8 +104,10 @@ RESULTS: dict[str, Any] = {
     "merge": wtool.Merged,
     "pack": wtool.Packed,
     "patch": wtool.Patched,
+    "plot": wtool.Plotted,
     "recalibrate": wtool.Recalibrated,
     "replay": wtool.Replayed,
+    "report": wtool.Reported,
     "resume": wtool.Resumed,
     "shrink": wtool.Shrunk,
     "soup": wtool.Souped,
@@ -114,7 +116,8 @@ RESULTS: dict[str, Any] = {
 """A command, with `-cost` and `-patch` for these options -> what it prints of each model, or of all together."""
 
 NAMES_MODEL = {"inspect": "path", "inspect-cost": "path", "diff": None, "diff-patch": None, "average": None,
-               "merge": None, "soup": None, "lottery": None, "resume": None, "index": None}  # fmt: skip
+               "merge": None, "soup": None, "lottery": None, "resume": None, "index": None,
+               "plot": None, "report": None}  # fmt: skip
 """A command -> the key with a model that failed: `model` by default, None where a failure prints no JSON."""
 
 REFUSED = {"convert": {"refused": "changes"}}

@@ -60,7 +60,7 @@ def test_the_schemas_are_those_of_the_results() -> None:
 
 
 def test_every_command_with_json_has_a_schema() -> None:
-    without = {"completion", "help", "plot", "report"}
+    without = {"completion", "help"}
     assert COMMANDS.keys() - without == {name for name in json_schemas.RESULTS if name in COMMANDS}
 
 
@@ -133,6 +133,18 @@ def test_looks(folder: Path) -> None:
     assert same["equal"]
     check("diff-patch", printed(folder, "diff", "a.keras", "b.keras", "--patch"))
     check("patch", printed(folder, "patch", "a.keras", "b.wpatch"))
+
+
+def test_tables_and_pages_and_plots_of_many_models(folder: Path) -> None:
+    (done,) = check("index", printed(folder, "index", ".", "-o", "zoo.jsonl", status=1))
+    assert (done["new"], list(done["failed"])) == (3, ["./bad.keras"])
+    (done,) = check("report", printed(folder, "report", ".", "-o", "zoo.html", status=1))
+    assert (done["output"], done["bytes"]) == ("zoo.html", (folder / "zoo.html").stat().st_size)
+    assert list(done["failed"]) == ["./bad.keras"]
+    assert printed(folder, "report", "a.keras", "-o", "-", status=2) == []
+    pytest.importorskip("matplotlib")
+    (done,) = check("plot", printed(folder, "plot", "a.keras", "b.keras", "-o", "weights.svg"))
+    assert done == {"output": "weights.svg", "files": ["weights.svg"], "drawn": ["a.keras", "b.keras"]}
 
 
 @pytest.mark.parametrize("path", sorted((FIXTURES / "zoo").glob("*/ema*.keras")), ids=lambda path: path.parent.name)

@@ -8,6 +8,7 @@ import click
 
 from wtool.cli import options
 from wtool.cli.console import progress_bar, say, say_passed_by
+from wtool.cli.json_lines import print_json
 from wtool.run.options import Execution, Selection
 
 
@@ -27,8 +28,9 @@ from wtool.run.options import Execution, Selection
 @options.one(Selection, "include")
 @options.one(Selection, "exclude")
 @options.one(Execution, "force")
+@options.as_json
 @options.quiet
-def command(paths: tuple[str, ...], quiet: bool, **chosen: Any) -> None:
+def command(paths: tuple[str, ...], as_json: bool, quiet: bool, **chosen: Any) -> None:
     """Draw the weights of models, or the curves of lottery experiments and of logs.
 
     Of models, for each kernel: a histogram of the weights that are not zero, the share of zeros, and the mask, side by
@@ -48,6 +50,9 @@ def command(paths: tuple[str, ...], quiet: bool, **chosen: Any) -> None:
 
     with progress_bar("reading", quiet) as progress:
         done = plot(paths, progress=progress, **chosen)
+    if as_json:
+        print_json(done)
     if not quiet:
         say(f"written to {', '.join(done.files)}")
-        say_passed_by([path for path in paths if path not in done.drawn])
+        if not as_json:
+            say_passed_by([path for path in paths if path not in done.drawn])
