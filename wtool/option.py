@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
@@ -13,6 +14,7 @@ from typing import Any, get_type_hints
 from wtool.choices import check_choice
 from wtool.errors import Usage, one_line
 from wtool.option_types import called, fits, is_list, is_number, parameter_of, plain, read_words
+from wtool.words import Path
 
 _KEY = "option"
 _PYTHON = "argument"
@@ -185,6 +187,16 @@ def checked(name: str, kind: Any, value: Any, known: Option | None = None) -> An
         told = "a single text" if is_list(kind) and isinstance(value, str) else one_line(reprlib.repr(value))
         raise Usage(f"{name} is {called(kind)}, not {told}")
     return value
+
+
+def path_of(name: str, value: Any) -> str:
+    """Returns the path that an argument is.
+
+    Raises:
+        Usage: the value is no path.
+    """
+    path: Path = checked(name, Path, value)
+    return os.fspath(path)
 
 
 def given_words(given: str | Mapping[str, Any], types: Mapping[str, Any], option: str) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +44,7 @@ PROGRAMS = {
         ("wtool.callbacks.Stroke", "train"),
     ],
     "matplotlib": [("wtool.plot(model, output='weights.png')", "plot")],
+    "pyarrow": [("wtool.index(model, output='zoo.parquet')", "index")],
     "scipy": [("wtool.align(model, to=other, output='aligned.keras')", "align")],
 }
 
@@ -82,3 +85,20 @@ def test_errors_survive_processes() -> None:
     error = wtool.Usage("say --sparsity", "m.keras")
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), type(again)) == (str(error), wtool.Usage)
+
+
+@pytest.mark.parametrize("value", [5, None, b"a.keras", ["a.keras"]])
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("path", wtool.inspect),
+        ("path", wtool.check),
+        ("path", wtool.cost),
+        ("a", lambda value: wtool.diff(value, "b.keras")),
+        ("b", lambda value: wtool.make_patch("a.keras", value)),
+        ("output", lambda value: wtool.plot("a.keras", output=value)),
+    ],
+)
+def test_what_is_no_path_is_misuse(name: str, call: Callable[[Any], object], value: object) -> None:
+    with pytest.raises(wtool.Usage, match=f"^{name} is a path, not "):
+        call(value)

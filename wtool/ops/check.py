@@ -20,6 +20,7 @@ from wtool.checkpoint.unzipped import OF_SAVED_MODEL
 from wtool.dtypes import Array, is_floating
 from wtool.errors import SEVERITIES, Note, Refused, WtoolError
 from wtool.io.zip_unpack import verify
+from wtool.option import path_of
 from wtool.run import pipeline
 from wtool.schema.archive_members import OTHER_WEIGHTS
 from wtool.schema.unsafe import unsafe_parts
@@ -101,7 +102,7 @@ def check(path: str | os.PathLike[str], progress: pipeline.Progress | None = Non
     Example:
         >>> wtool.check("model.keras").findings  # doctest: +SKIP
     """
-    name = os.fspath(path)
+    name = path_of("path", path)
     return Checked(name, tuple(_worst(_found(name, progress))))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import compress
@@ -18,6 +17,7 @@ from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, counted
 from wtool.ops.compared import Compared, both, slots_by_key
+from wtool.option import path_of
 from wtool.run.comparing import Pair, SlotKey, Tolerance, compared, paired_slots
 from wtool.run.difference import Diff, SettingDifference, TensorDifference
 from wtool.run.pairing import Pairing, paired_paths
@@ -63,7 +63,7 @@ def diff(a: Path, b: Path, *, atol: float = 0.0, rtol: float = 0.0, progress: Pr
     for name, value in (("atol", atol), ("rtol", rtol)):
         if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
             raise Usage(f"{name} is {value!r}; it must be a number from 0 on")
-    paths = os.fspath(a), os.fspath(b)
+    paths = path_of("a", a), path_of("b", b)
     refuse_two_streams(paths)
     with ExitStack() as stack:
         left = stack.enter_context(open_checkpoint(paths[0], foreign=True))

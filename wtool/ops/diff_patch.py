@@ -6,6 +6,7 @@ import os
 
 from wtool.checkpoint.inputs import stem_and_ending
 from wtool.ops.patch_pairs import paired
+from wtool.option import path_of
 from wtool.run.patch_making import PatchMade
 from wtool.run.patch_making import make_patch as write_patch
 from wtool.run.target import goal_of
@@ -33,7 +34,7 @@ def make_patch(
     Example:
         >>> wtool.make_patch("a.keras", "b.keras", output="changes.wpatch")  # doctest: +SKIP
     """
-    before, after = os.fspath(a), os.fspath(b)
+    before, after = path_of("a", a), path_of("b", b)
     name = "patch" + ENDING if after == "-" else stem_and_ending(after)[0] + ENDING
-    where = None if output is None else os.fspath(output)
+    where = None if output is None else path_of("output", output)
     return write_patch(before, after, paired, goal_of(where, name, None, os.path.basename(name), force=force), progress)

@@ -16,6 +16,7 @@ from wtool.checkpoint.optimizer.lost import lost_slots, saved_step
 from wtool.dtypes import Array, is_floating
 from wtool.errors import Refused
 from wtool.io.json_text import without_nan
+from wtool.option import path_of
 from wtool.run import pipeline
 from wtool.run.selection import kind_of
 from wtool.transforms.statistics import Statistics, statistics
@@ -42,7 +43,7 @@ def inspect(path: str | os.PathLike[str], progress: pipeline.Progress | None = N
     Example:
         >>> wtool.inspect("model.keras")["parameters"]  # doctest: +SKIP
     """
-    with open_checkpoint(os.fspath(path)) as checkpoint:
+    with open_checkpoint(path_of("path", path)) as checkpoint:
         return described(checkpoint, statistics_of(checkpoint, partial(pipeline.verified_scan, [checkpoint]), progress))
 
 

@@ -11,11 +11,12 @@ from wtool.checkpoint.inputs import expanded
 from wtool.errors import Usage
 from wtool.io.places import Target, check_target
 from wtool.ops.training_logs import is_log, read
+from wtool.option import checked, path_of
 from wtool.plotting import curves, kernels, logs, movement, scatter, weights
 from wtool.plotting.style import publish, styled, suffix_of
 from wtool.run.pipeline import Progress
 from wtool.training.lottery.curves import is_run, run_of
-from wtool.words import Path
+from wtool.words import Models, Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,10 @@ def plot(
     Example:
         >>> wtool.plot(["trained.keras", "pruned.keras"], output="weights.png")  # doctest: +SKIP
     """
+    paths = checked("paths", Models, paths)
     words = [os.fspath(paths)] if isinstance(paths, (str, os.PathLike)) else [os.fspath(each) for each in paths]
     metrics = [metric] if isinstance(metric, str) else list(metric)
-    target = os.fspath(output)
+    target = path_of("output", output)
     suffix_of(target)
     check_target(Target(target, force))
     if not words:
