@@ -25,7 +25,8 @@ Described = TypedDict(
     "Described",
     {
         "path": str, "role": str, "layer": str, "class": str | None, "trainable": bool | None, "shape": list[int],
-        "dtype": str, "bytes": int, "zeros": int, "sum": float, "mean": float, "std": float, "min": float, "max": float,
+        "dtype": str, "bytes": int, "zeros": int | None, "sum": float, "mean": float, "std": float, "min": float,
+        "max": float,
     },
 )  # fmt: skip
 DescribedLayer = TypedDict("DescribedLayer", {"name": str, "class": str | None})

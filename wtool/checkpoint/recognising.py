@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import BinaryIO
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from wtool.errors import WtoolError
 from wtool.hdf5.reader import SIGNATURE, possible_starts
+from wtool.io.addresses import is_address
+from wtool.io.descriptor import source_of
 from wtool.io.json_text import parse_as_python
 from wtool.io.limits import MAX_JSON, MIB
+from wtool.io.source import Source
 from wtool.io.system import UNFOLLOWED
 from wtool.io.zip_format import COMMENT, END
 
@@ -27,14 +30,15 @@ def may_be_model(path: str) -> bool:
         WtoolError: the file cannot be read.
     """
     with _opened(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        start = file.read(1024)
+        start = file.read(0, min(1024, file.size))
         if start.startswith((b"PK\3\4", b"PK\5\6")) or start.lstrip(BLANKS)[:1] == b"{":
             return True
-        file.seek(max(0, size - END.size - COMMENT))
-        if b"PK\5\6" in file.read():
+        tail = max(0, file.size - END.size - COMMENT)
+        if b"PK\5\6" in file.read(tail, file.size - tail):
             return True
-        return any(_at(file, offset) == SIGNATURE for offset in possible_starts(size))
+        starts = list(possible_starts(file.size))
+        file.prefetch((at, at + len(SIGNATURE)) for at in starts)
+        return any(file.read(at, len(SIGNATURE)) == SIGNATURE for at in starts)
 
 
 def mentions(path: str, texts: Sequence[bytes] = MARKS) -> bool:
@@ -46,7 +50,8 @@ def mentions(path: str, texts: Sequence[bytes] = MARKS) -> bool:
     longest = max(map(len, texts))
     with _opened(path) as file:
         before = b""
-        while block := file.read(MIB):
+        for at in range(0, file.size, MIB):
+            block = file.read(at, min(MIB, file.size - at))
             seen = (before + block).replace(b"\0", b"")  # UTF-16 has a zero beside each letter
             if any(text in seen for text in texts):
                 return True
@@ -80,7 +85,9 @@ def _is_architecture(value: dict[str, object]) -> bool:
 
 def _json(path: str) -> dict[str, object] | None:
     with _opened(path) as file:
-        text = file.read(MAX_JSON + 1)
+        if file.read(0, min(64, file.size)).lstrip(BLANKS)[:1] not in (b"{", b""):
+            return None
+        text = file.read(0, min(MAX_JSON + 1, file.size))
     if text.lstrip(BLANKS)[:1] != b"{":
         return None
     try:
@@ -89,13 +96,17 @@ def _json(path: str) -> dict[str, object] | None:
         return None
 
 
-def _at(file: BinaryIO, offset: int) -> bytes:
-    file.seek(offset)
-    return file.read(len(SIGNATURE))
-
-
-def _opened(path: str) -> BinaryIO:
+@contextmanager
+def _opened(path: str) -> Iterator[Source]:
+    file = source_of(path) if is_address(path) else Source(_unfollowed(path), path)
     try:
-        return os.fdopen(os.open(path, UNFOLLOWED), "rb")
+        yield file
+    finally:
+        file.close()
+
+
+def _unfollowed(path: str) -> int:
+    try:
+        return os.open(path, UNFOLLOWED)
     except OSError as error:
         raise WtoolError(error.strerror or str(error), path) from None

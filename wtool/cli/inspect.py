@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.command("inspect")
 @options.models
 @click.option("--tensors", "each_tensor", is_flag=True, help="A line for every tensor instead of every layer.")
+@click.option("--statistics", is_flag=True, help="Statistics of models at addresses too, which are read whole for it.")
 @click.option("--stable", is_flag=True, help="Text that changes only where the model does, for git's diff.")
 @click.option("--cost", "cost", is_flag=True, help="Multiply-adds and activations of each layer; reads no weights.")
 @click.option(
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 def command(
     models: tuple[str, ...],
     each_tensor: bool,
+    statistics: bool,
     stable: bool,
     cost: bool,
     shapes: tuple[tuple[int, ...], ...],
@@ -49,14 +51,17 @@ def command(
 ) -> int:
     """Show what is in saved models: files, folders searched for models, or - for standard input.
 
-    Statistics are computed in one streaming pass that also verifies the checksums of archives. With --json, one object
-    per model and line; docs/reference/inspect.md lists its keys. With --stable, a line for each setting and tensor,
-    without dates and names of files. With --cost, what a model costs to run, for a batch of one.
+    Statistics are computed in one streaming pass that also verifies the checksums of archives. Of a model at an
+    address, index and configuration alone are read without --statistics. With --json, one object per model and line;
+    docs/reference/inspect.md lists its keys. With --stable, a line for each setting and tensor, without dates and names
+    of files. With --cost, what a model costs to run, for a batch of one.
     """
     if stable and (each_tensor or as_json):
         raise Usage("--stable is a text of its own, and goes with neither --tensors nor --json")
     if cost and (each_tensor or stable):
         raise Usage("--cost is a table of its own, and goes with neither --tensors nor --stable")
+    if statistics and (stable or cost):
+        raise Usage("--statistics has no part in --stable, which reads all values, and in --cost, which reads none")
     if shapes and not cost:
         raise Usage("--input-shape goes with --cost alone")
     if cost:
@@ -66,14 +71,19 @@ def command(
     if stable:
         return each_model(models, "reading", None, True, _stable, shard)
     return each_model(
-        models, "reading", "path" if as_json else None, quiet, partial(_inspected, each_tensor, as_json), shard
+        models,
+        "reading",
+        "path" if as_json else None,
+        quiet,
+        partial(_inspected, each_tensor, statistics, as_json),
+        shard,
     )
 
 
-def _inspected(each_tensor: bool, as_json: bool, path: str, progress: Progress | None) -> int:
+def _inspected(each_tensor: bool, statistics: bool, as_json: bool, path: str, progress: Progress | None) -> int:
     from wtool.ops.inspect import inspect
 
-    found = inspect(path, progress)
+    found = inspect(path, progress, statistics=statistics or None)
     if as_json:
         print_json(found)
     else:

@@ -28,7 +28,7 @@ def print_layers(found: dict[str, Any]) -> None:
     layers = by_layer(found)
     every = summary(found["tensors"])
     rows = [*layers, {"name": "total", "class": "", **every, "tensors": ()}]
-    has_zero_biases = every["biases"]["zeros"] > 0
+    has_zero_biases = bool(every["biases"]["zeros"])
     columns = [
         [layer["name"] for layer in rows],
         ["?" if layer["class"] is None else layer["class"] for layer in rows],
@@ -73,5 +73,5 @@ def _share(part: dict[str, Any]) -> str:
     return _percent(part["zeros"], part["parameters"])
 
 
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f}%" if whole else ""
+def _percent(part: int | None, whole: int) -> str:
+    return f"{100 * part / whole:.1f}%" if whole and part is not None else ""

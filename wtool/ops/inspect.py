@@ -15,26 +15,32 @@ from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.lost import lost_slots, saved_step
 from wtool.dtypes import Array, is_floating
 from wtool.errors import Refused
+from wtool.io.addresses import is_address, local_path
 from wtool.io.json_text import without_nan
 from wtool.option import path_of
 from wtool.run import pipeline
 from wtool.run.selection import kind_of
-from wtool.transforms.statistics import Statistics, statistics
+from wtool.transforms.statistics import Statistics
+from wtool.transforms.statistics import statistics as statistics_of_block
 
 BLOCK = 65_536  # values; their float64 copies stay in the L2 cache
 
 Scan: TypeAlias = Callable[[Sequence[pipeline.Edit], pipeline.Progress | None], Iterator[tuple[Tensor, int, Any]]]
 
 
-def inspect(path: str | os.PathLike[str], progress: pipeline.Progress | None = None) -> dict[str, Any]:
+def inspect(
+    path: str | os.PathLike[str], progress: pipeline.Progress | None = None, *, statistics: bool | None = None
+) -> dict[str, Any]:
     """Describe a checkpoint: layers, tensors with their statistics, optimizer, lineage.
 
     Statistics are computed in float64 over the finite values, in one streaming pass that also verifies the archive's
     checksums. docs/reference/inspect.md describes the keys; numbers that do not exist (the mean of nothing) are None.
 
     Args:
-        path: a file, or `-` for standard input.
+        path: a file, an address, or `-` for standard input.
         progress: called with bytes done and bytes in all.
+        statistics: whether all values are read for statistics. By default, those of files are, and those of models at
+            addresses are not: index and configuration alone are fetched, and statistics are None.
 
     Raises:
         Refused: no Keras model, damaged, or hostile.
@@ -43,7 +49,12 @@ def inspect(path: str | os.PathLike[str], progress: pipeline.Progress | None = N
     Example:
         >>> wtool.inspect("model.keras")["parameters"]  # doctest: +SKIP
     """
-    with open_checkpoint(path_of("path", path)) as checkpoint:
+    name = path_of("path", path)
+    if statistics is None:
+        statistics = not is_address(local_path(name))
+    with open_checkpoint(name) as checkpoint:
+        if not statistics:
+            return described(checkpoint, None)
         return described(checkpoint, statistics_of(checkpoint, partial(pipeline.verified_scan, [checkpoint]), progress))
 
 
@@ -64,13 +75,18 @@ def statistics_of(checkpoint: Checkpoint, scan: Scan, progress: pipeline.Progres
 
 def _statistics(blocks: Sequence[Array], start: int, stop: int) -> Statistics:
     values = blocks[0]
-    parts = (statistics(values[at : at + BLOCK]) for at in range(0, values.size, BLOCK))
+    parts = (statistics_of_block(values[at : at + BLOCK]) for at in range(0, values.size, BLOCK))
     return reduce(Statistics.merged, parts)
 
 
-def described(checkpoint: Checkpoint, found: Mapping[str, Statistics]) -> dict[str, Any]:
-    """Returns what `inspect` tells of an open checkpoint, from the statistics of each of its weights by path."""
-    weights = checkpoint.weights
+def described(checkpoint: Checkpoint, found: Mapping[str, Statistics] | None) -> dict[str, Any]:
+    """Returns what `inspect` tells of an open checkpoint, from the statistics of each of its weights by path.
+
+    Args:
+        checkpoint: the open checkpoint.
+        found: the statistics; None where the values were not read.
+    """
+    weights, found = checkpoint.weights, found or {}
     bad = [f"{path} holds {each.nonfinite} NaN or infinite values" for path, each in found.items() if each.nonfinite]
     return {
         "path": checkpoint.name,
@@ -79,7 +95,7 @@ def described(checkpoint: Checkpoint, found: Mapping[str, Statistics]) -> dict[s
         "parameters": sum(prod(tensor.shape) for tensor in weights),
         "bytes": sum(tensor.nbytes for tensor in weights),
         "layers": [{"name": layer.name, "class": layer.class_name} for layer in checkpoint.contents.layers],
-        "tensors": [_tensor(tensor, found[tensor.path]) for tensor in weights],
+        "tensors": [_tensor(tensor, found.get(tensor.path)) for tensor in weights],
         "dead": _dead(checkpoint, found),
         "optimizer": _optimizer(checkpoint),
         "lineage": without_nan(lineage_json(checkpoint.lineage)),
@@ -109,8 +125,8 @@ def _dead(checkpoint: Checkpoint, found: Mapping[str, Statistics]) -> list[dict[
     ]
 
 
-def _tensor(tensor: Tensor, found: Statistics) -> dict[str, Any]:
-    numbers = {name: getattr(found, name) for name in ("sum", "mean", "std", "min", "max")}
+def _tensor(tensor: Tensor, found: Statistics | None) -> dict[str, Any]:
+    numbers = {name: getattr(found, name, math.nan) for name in ("sum", "mean", "std", "min", "max")}
     return {
         "path": tensor.path,
         "role": tensor.role,
@@ -120,7 +136,7 @@ def _tensor(tensor: Tensor, found: Statistics) -> dict[str, Any]:
         "shape": list(tensor.shape),
         "dtype": tensor.dtype,
         "bytes": tensor.nbytes,
-        "zeros": found.zeros,
+        "zeros": None if found is None else found.zeros,
         **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
     }
 
@@ -175,7 +191,10 @@ def _is_prunable(tensor: dict[str, Any], kind: str) -> bool:
 
 
 def _together(tensors: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Returns the statistics of all values of some tensors."""
+    """Returns the statistics of all values of some tensors; None each where the values were not read."""
+    if any(tensor["zeros"] is None for tensor in tensors):
+        count = sum(prod(tensor["shape"]) for tensor in tensors)
+        return {"parameters": count, "zeros": None, "mean": None, "std": None}
     every = Statistics()
     for tensor in tensors:
         count, total = prod(tensor["shape"]), tensor["sum"] or 0.0

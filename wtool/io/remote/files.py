@@ -19,13 +19,16 @@ from wtool.io.system import write_all_at
 HEAD = 128 << 10
 """Bytes from the start of a file that are fetched when it is opened: an archive's configuration, usually."""
 
-TAIL = 80 << 10
+TAIL = 128 << 10
 """Bytes of the end that are fetched with them: the directory of an archive is looked for in the last 64 KiB."""
 
-BLOCK = 64 << 10
-"""Bytes that are fetched and kept together: HDF5 puts tables of a layer and of the next ones side by side."""
+BLOCK = 16 << 10
+"""Bytes that are kept together."""
 
-GAP = 64 << 10
+BEFORE, BEHIND = 2, 2
+"""Blocks that are fetched along with one: HDF5 puts tables of a layer and of the next ones side by side."""
+
+GAP = 128 << 10
 """Bytes between two ranges that are fetched along: another request costs more."""
 
 KEPT = 64 << 20
@@ -186,8 +189,13 @@ class RemoteFile:
             self._local = None
 
     def _missing(self, ranges: Iterable[Range]) -> Iterator[Range]:
-        """Yields the ranges of blocks that are not at hand, near ones as one."""
-        wanted = {block for start, stop in ranges for block in range(start // BLOCK, -(-stop // BLOCK))}
+        """Yields the ranges of blocks that are not at hand, and of some around them; near ones as one."""
+        last = -(-self.size // BLOCK)
+        wanted: set[int] = set()
+        for start, stop in ranges:
+            first, end = start // BLOCK, -(-stop // BLOCK)
+            if any(block not in self._blocks for block in range(first, end)):
+                wanted.update(range(max(0, first - BEFORE), min(last, end + BEHIND)))
         start = stop = -1
         for block in sorted(wanted - self._blocks.keys()):
             low, high = block * BLOCK, min((block + 1) * BLOCK, self.size)

@@ -1,0 +1,92 @@
+"""Models at addresses are opened like files: the same checkpoints, in a few requests for parts of the files."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import wtool
+from tests.models import BLOBS, HOSTILE, ZOO
+from tests.remote.s3 import S3
+from tests.remote.web import Web
+from wtool.checkpoint.opener import open_checkpoint
+
+FILES = [path for path in sorted(ZOO.rglob("*")) if path.suffix in (".keras", ".h5")][::4]
+
+
+def as_local(told: dict[str, Any], path: Path) -> dict[str, Any]:
+    return {**told, "path": str(path)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ZOO)))
+def test_inspect_tells_what_it_tells_of_a_file(web: Web, path: Path) -> None:
+    address = web.put(path.name, path.read_bytes())
+    assert as_local(wtool.inspect(address, statistics=True), path) == wtool.inspect(path)
+    brief = wtool.inspect(address)
+    assert as_local(brief, path) == wtool.inspect(path, statistics=False)
+    assert all(each["zeros"] is None and each["mean"] is None for each in brief["tensors"])
+
+
+def large(path: Path) -> Path:
+    """A model's weights with 31 MB, nearly all of it in five arrays."""
+    with h5py.File(path, "w") as file:
+        for number in range(5):
+            values = file.create_group(f"layers/dense_{number}/vars")
+            values["0"] = np.full((1250, 1250), number, np.float32)
+            values["1"] = np.zeros(1250, np.float32)
+    return path
+
+
+def test_a_glance_takes_few_requests(s3: S3, web: Web, tmp_path: Path) -> None:
+    weights = large(tmp_path / "m.weights.h5")
+    with h5py.File(weights) as file:
+        size = sum(each.nbytes for each in file["layers/dense_0/vars"].values())
+    for store in (s3, web):
+        address = store.put("m.weights.h5", weights.read_bytes())
+        assert wtool.inspect(address)["bytes"] == 5 * size
+        assert len(store.server.requests) <= 6
+        assert store.server.sent <= 700_000
+
+
+def test_a_small_model_is_one_request(s3: S3, web: Web) -> None:
+    for store in (s3, web):
+        address = store.put("m.keras", BLOBS[0].read_bytes())
+        with open_checkpoint(address) as model:
+            assert model.format == "keras"
+        assert len(store.server.requests) == 1
+
+
+def test_an_average_is_that_of_files(s3: S3, web: Web, tmp_path: Path) -> None:
+    for number, path in enumerate(BLOBS[:3]):
+        shutil.copy(path, tmp_path / f"ckpt-{number}.keras")
+    local = [tmp_path / f"ckpt-{number}.keras" for number in range(3)]
+    wtool.average(local, output=tmp_path / "local.keras")
+    for store in (s3, web):
+        addresses = [store.put(path.name, path.read_bytes()) for path in local]
+        wtool.average(addresses, output=tmp_path / "m.keras", force=True)
+        assert (tmp_path / "m.keras").read_bytes() == (tmp_path / "local.keras").read_bytes()
+
+
+def answer(action: Callable[[], object]) -> str:
+    try:
+        return repr(action())
+    except wtool.WtoolError as error:
+        return f"{type(error).__name__}: {error.message}"
+
+
+HOSTILE_FILES = [path for path in sorted(HOSTILE.iterdir()) if path.suffix in (".keras", ".h5", ".safetensors")]
+
+
+@pytest.mark.parametrize("path", HOSTILE_FILES, ids=lambda path: path.name)
+def test_hostile_files_are_refused_for_the_same_reasons(web: Web, path: Path) -> None:
+    address = web.put(path.name, path.read_bytes())
+    assert answer(lambda: wtool.inspect(address, statistics=True)["tensors"]) == answer(
+        lambda: wtool.inspect(path)["tensors"]
+    )
+    assert answer(lambda: wtool.check(address).findings) == answer(lambda: wtool.check(path).findings)
