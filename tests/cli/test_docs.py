@@ -54,8 +54,8 @@ def test_every_command_and_option_is_documented(name: str) -> None:
     texts = [page.read_text() for page in (DOCS / "reference").glob("*.md") if page.name != "index.md"]
     pages = [text for text in texts if f"wtool {name}" in text]
     assert pages
-    shared = (DOCS / "reference" / "transforms.md").read_text()
-    text = "\n".join([*pages, shared])
+    shared = [(DOCS / "reference" / page).read_text() for page in ("transforms.md", "command-line.md")]
+    text = "\n".join([*pages, *shared])
     for option in options(name):
         short = option.startswith("--no-") and f"{option.replace('--no-', '--')}/{option}" in text
         assert option in text or short, option

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wtool.errors import Usage
 from wtool.io.addresses import (
     Address,
     below,
@@ -15,6 +18,7 @@ from wtool.io.addresses import (
     is_below,
     joined,
     name_of,
+    text_of,
     trimmed,
     why_unsafe,
     without_query,
@@ -104,3 +108,10 @@ def test_messages_have_no_secrets() -> None:
     assert without_query("https://me:secret@host/m.keras?X-Amz-Signature=secret") == "https://host/m.keras"
     assert without_query("s3://zoo/what?.keras") == "s3://zoo/what?.keras"
     assert without_query("zoo/m.keras?a=b") == "zoo/m.keras?a=b"
+
+
+def test_paths_of_users() -> None:
+    assert text_of("file:///zoo/m.keras") == text_of(Path("/zoo/m.keras")) == "/zoo/m.keras"
+    assert text_of("s3://zoo//m.keras") == "s3://zoo//m.keras"
+    with pytest.raises(Usage, match="pathlib takes slashes away"):
+        text_of(Path("s3://zoo/m.keras"))

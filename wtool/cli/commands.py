@@ -53,5 +53,8 @@ GROUPS: dict[str, dict[str, str]] = {
 A command lives in the module of its name; one without a module is a transform, and made of its dataclass.
 """
 
+WITHOUT_MODELS = ("help", "completion")
+"""Commands that open no models."""
+
 COMMANDS = {name: line for group in GROUPS.values() for name, line in group.items()}
 """Command -> its line in `wtool --help`."""

@@ -10,7 +10,8 @@ from importlib.util import find_spec
 
 import click
 
-from wtool.cli.commands import COMMANDS, GROUPS
+from wtool.cli.commands import COMMANDS, GROUPS, WITHOUT_MODELS
+from wtool.io.addresses import RETRIES, is_address
 from wtool.suggestions import meant
 from wtool.transforms.registry import transform
 
@@ -24,13 +25,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = f"{__package__}.{cmd_name}"
-        if find_spec(module) is not None:
-            own: click.Command = import_module(module).command
-            return own
-        from wtool.cli.transforming import command_of
-
-        return command_of(transform(cmd_name))
+        return _with_retries(cmd_name, _command(cmd_name))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -53,8 +48,41 @@ class Commands(click.Group):
                 formatter.write_dl([(name.ljust(width), line) for name, line in commands.items()])
 
 
+def _command(name: str) -> click.Command:
+    module = f"{__package__}.{name}"
+    if find_spec(module) is not None:
+        own: click.Command = import_module(module).command
+        return own
+    from wtool.cli.transforming import command_of
+
+    return command_of(transform(name))
+
+
+def _with_retries(name: str, command: click.Command) -> click.Command:
+    """Returns a command with the option of all commands that take addresses."""
+    is_there = any(each.name == "retries" for each in command.params)
+    if name not in WITHOUT_MODELS and not is_there:
+        command.params.append(
+            click.Option(
+                ["--retries"],
+                type=click.IntRange(0, 9999),
+                metavar="N",
+                help="How often a request to a store is tried again; 5 by default.",
+                expose_value=False,
+                callback=_set_retries,
+            )
+        )
+    return command
+
+
+def _set_retries(ctx: click.Context, param: click.Parameter, value: int | None) -> None:
+    """Tell this process, and those that it starts, how often requests are tried again."""
+    if value is not None and not ctx.resilient_parsing:
+        os.environ[RETRIES] = str(value)
+
+
 def _no_such_command(word: str, ctx: click.Context) -> click.UsageError:
-    if os.path.exists(word):
+    if is_address(word) or os.path.exists(word):
         return click.UsageError(f"no such command: {word!r}; did you mean wtool inspect {word}?", ctx)
     return click.UsageError(f"no such command: {word!r}{meant(word, COMMANDS)}", ctx)
 

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, get_origin
 import click
 from click.shell_completion import CompletionItem
 
+from wtool.io.addresses import text_of
 from wtool.option import Option, options_of, types_of
 from wtool.option_types import alternatives, is_list
 
@@ -97,6 +98,9 @@ class _File(click.ParamType):  # type: ignore[type-arg]
     """A path, or another word that is mostly one, for which shells complete files and folders."""
 
     name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return text_of(value) if isinstance(value, str) else value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return [CompletionItem(incomplete, type="file")]

@@ -10,9 +10,14 @@ import re
 import unicodedata
 from dataclasses import dataclass, replace
 
+from wtool.errors import Usage
+
 ADDRESS = re.compile(r"((?:[A-Za-z][A-Za-z0-9+.-]+::)*[A-Za-z][A-Za-z0-9+.-]+://)(.*)", re.DOTALL)
 """How an address begins: a protocol of two letters or more, since one letter is a drive of Windows, and before it those
 of caches (`simplecache::s3://bucket/model.keras`)."""
+
+RETRIES = "WTOOL_RETRIES"
+"""Environment variable that tells how often a request to a store is tried again: processes inherit it."""
 
 WEB = ("http", "https")
 """Protocols whose addresses have queries, and whose servers list no folders."""
@@ -41,6 +46,22 @@ def without_query(address: str) -> str:
 def local_path(path: str) -> str:
     """Returns the path of a `file://` address, and any other path or address as it is."""
     return path[len("file://") :] if path[:7].lower() == "file://" else path
+
+
+def text_of(path: str | os.PathLike[str]) -> str:
+    """Returns a path or an address of the user as a text; a `file://` address becomes the path behind it.
+
+    Raises:
+        Usage: `pathlib` has taken a slash of an address away.
+    """
+    text = os.fspath(path)
+    if not isinstance(path, str) and SINGLE.match(text) and not os.path.lexists(text):
+        raise Usage("looks like an address in a Path, and pathlib takes slashes away; give the address as a text", text)
+    return local_path(text)
+
+
+SINGLE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")
+"""How an address begins that has lost a slash."""
 
 
 @dataclass(frozen=True, slots=True)

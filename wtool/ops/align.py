@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from wtool.io.addresses import text_of
 from wtool.ops.align_options import Align, Aligned
 from wtool.ops.functions import function_of, given_of
 from wtool.run.batch import check_verifying, check_words, do_all, fresh_seed, tasks_of, words_of
@@ -23,7 +23,7 @@ def _align(models: Models, given: Mapping[str, Any]) -> list[Aligned]:
     from wtool.ops.aligning import NAME, Aligning
 
     options, how = Align(**given_of(Align, given)), KeepingSeeded(**given_of(KeepingSeeded, given))
-    words, reference = words_of(models), os.fspath(options.to)
+    words, reference = words_of(models), text_of(options.to)
     check_words(words, how, reference)
     seed = fresh_seed() if how.seed is None else how.seed
     planner = Aligning(options, reference, seed, how.seed is not None, how.optimizer)

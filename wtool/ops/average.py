@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Refused
+from wtool.io.addresses import text_of
 from wtool.io.tree import one_place
 from wtool.ops.average_inputs import STEM, inputs_but
 from wtool.ops.average_options import Average, Averaged
@@ -47,7 +47,7 @@ CHECKPOINTS = First(
 
 def _average(paths: Models, given: Mapping[str, Any]) -> Averaged:
     options = Average(**given)
-    output = None if options.output is None else os.fspath(options.output)
+    output = None if options.output is None else text_of(options.output)
     named, passed_by = inputs_but(output, words_of(paths))
     order = ordered(named, options.order, options.method, options.is_ordered)
     choice = _chosen(options, order.paths)
@@ -89,7 +89,7 @@ globals()["average"] = function_of(Average, "average", (Average,), Averaged, _av
 def _chosen(options: Average, paths: Sequence[str]) -> Choice:
     """The checkpoints of a series, oldest first, that are averaged."""
     if options.best is not None and options.by is not None:
-        log = None if options.log is None else os.fspath(options.log)
+        log = None if options.log is None else text_of(options.log)
         return best(paths, options.best, options.by, options.mode, log)
     return newest(paths, len(paths) if options.last is None else options.last)
 

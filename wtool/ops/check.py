@@ -19,6 +19,7 @@ from wtool.checkpoint.search import CLOSED, LINK, PART, SPECIAL, FoundFile, is_m
 from wtool.checkpoint.unzipped import OF_SAVED_MODEL
 from wtool.dtypes import Array, is_floating
 from wtool.errors import SEVERITIES, Note, Refused, WtoolError
+from wtool.io.addresses import text_of
 from wtool.io.zip_unpack import verify
 from wtool.option import path_of
 from wtool.run import pipeline
@@ -102,7 +103,7 @@ def check(path: str | os.PathLike[str], progress: pipeline.Progress | None = Non
     Example:
         >>> wtool.check("model.keras").findings  # doctest: +SKIP
     """
-    name = path_of("path", path)
+    name = text_of(path_of("path", path))
     return Checked(name, tuple(_worst(_found(name, progress))))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor, is_old
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.errors import Usage, WtoolError
 from wtool.io import tree
-from wtool.io.addresses import name_of
+from wtool.io.addresses import name_of, text_of
 from wtool.ops.conversion import WEIGHTS_ALONE, Conversion, Recipe, conversion_of
 from wtool.ops.convert_options import Convert
 from wtool.ops.convert_words import bytes_of, entry_in, wishes_of
@@ -50,7 +49,7 @@ def convert(words: Sequence[str], options: Convert, execution: Execution) -> lis
         SomeFailed: after all others were done, or at once with `fail_fast`; of a single model, the error itself.
         Usage: words that do not go together; nothing was done then.
     """
-    output = None if options.output is None else os.fspath(options.output)
+    output = None if options.output is None else text_of(options.output)
     refuse_pipes([*words, output, options.like], execution)
     recipe = _recipe(options, output)
     architecture, told = (None, None) if options.architecture is None else entry_in(options.architecture)

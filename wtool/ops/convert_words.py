@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from blake3 import blake3
 
 from wtool.errors import Usage, WtoolError
+from wtool.io.addresses import text_of
 from wtool.io.json_text import parse_object
 from wtool.io.limits import MAX_JSON
 from wtool.ops.convert_options import Convert
@@ -122,9 +123,9 @@ def entry_in(path: str | os.PathLike[str]) -> tuple[dict[str, Any], str]:
             text = file.read(MAX_JSON + 1)
         return parse_object(text, "its text"), f"blake3:{blake3(text).hexdigest()}"
     except OSError as error:
-        raise WtoolError(error.strerror or str(error), os.fspath(path)) from None
+        raise WtoolError(error.strerror or str(error), text_of(path)) from None
     except WtoolError as error:
-        raise error.about(os.fspath(path)) from None
+        raise error.about(text_of(path)) from None
 
 
 def _parted(text: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Refused, Usage
+from wtool.io.addresses import text_of
 from wtool.option import path_of
 from wtool.schema.costs import Costs, LayerCost, costs_of
 
@@ -35,7 +36,7 @@ def cost(path: str | os.PathLike[str], input_shapes: Sequence[Sequence[int]] = (
     """
     if any(type(size) is not int or size < 1 for shape in input_shapes for size in shape):
         raise Usage("the sizes of an input shape are whole numbers from 1 on")
-    with open_checkpoint(path_of("path", path)) as checkpoint:
+    with open_checkpoint(text_of(path_of("path", path))) as checkpoint:
         if checkpoint.config is None:
             raise Refused("the file has weights alone, and no architecture to count multiply-adds of", checkpoint.name)
         costs = costs_of(checkpoint.config, [(None, *shape) for shape in input_shapes])

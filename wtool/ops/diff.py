@@ -16,6 +16,7 @@ from wtool.checkpoint.lineage import lineage_json
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, counted
+from wtool.io.addresses import text_of
 from wtool.ops.compared import Compared, both, slots_by_key
 from wtool.option import path_of
 from wtool.run.comparing import Pair, SlotKey, Tolerance, compared, paired_slots
@@ -63,7 +64,7 @@ def diff(a: Path, b: Path, *, atol: float = 0.0, rtol: float = 0.0, progress: Pr
     for name, value in (("atol", atol), ("rtol", rtol)):
         if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
             raise Usage(f"{name} is {value!r}; it must be a number from 0 on")
-    paths = path_of("a", a), path_of("b", b)
+    paths = text_of(path_of("a", a)), text_of(path_of("b", b))
     refuse_two_streams(paths)
     with ExitStack() as stack:
         left = stack.enter_context(open_checkpoint(paths[0], foreign=True))

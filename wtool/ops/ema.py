@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from wtool.checkpoint.inputs import expanded
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Refused, Usage, WtoolError
+from wtool.io.addresses import text_of
 from wtool.ops.ema_options import Ema
 from wtool.ops.functions import function_of, given_of
 from wtool.run.batch import check_words, do_all, tasks_of, words_of
@@ -54,7 +54,7 @@ def _of_snapshots(words: Sequence[str], sigma_rel: float, step: int | None, how:
         snapshots, passed_by = _opened(words, stack)
         work = post_hoc(snapshots, sigma_rel, step, how.optimizer)
         plan = work.plan()
-        output = None if how.output is None else os.fspath(how.output)
+        output = None if how.output is None else text_of(how.output)
         goal = goal_of_several(output, NAME, plan.base, force=how.force, dry_run=how.dry_run)
         try:
             derived = derive(plan, goal, how.progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -12,6 +11,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor, is_old
 from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array, dtype_of, is_floating
 from wtool.errors import Usage
+from wtool.io.addresses import text_of
 from wtool.ops.conversion import Conversion, Recipe, kept_model
 from wtool.ops.convert_options import Convert
 from wtool.ops.convert_words import entry_in
@@ -61,8 +61,8 @@ def filling_of(options: Convert) -> Filling | None:
     names, told = (None, None) if options.map is None else entry_in(options.map)
     for name, path in (names or {}).items():
         if path is not None and not isinstance(path, str):
-            raise Usage(f"{name!r} has {path!r:.40} where a path, or null, is expected", os.fspath(options.map or ""))
-    return Filling(os.fspath(options.like), names or {}, told, tuple(options.transpose))
+            raise Usage(f"{name!r} has {path!r:.40} where a path, or null, is expected", text_of(options.map or ""))
+    return Filling(text_of(options.like), names or {}, told, tuple(options.transpose))
 
 
 def filled_model(model: Checkpoint, weights: Checkpoint, filling: Filling, recipe: Recipe) -> Conversion:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from wtool.checkpoint.lineage import Input, Record, without_masks
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.seal import is_sealed
+from wtool.io.addresses import text_of
 from wtool.ops.history_options import History, HistoryInput, HistoryStep
 from wtool.ops.recorded_calls import Unrepeatable, call_of
 from wtool.option import checked
@@ -37,7 +37,7 @@ def history(model: Path, *, verify: bool = False) -> History:
     Example:
         >>> wtool.history("pruned.keras").steps[-1].operation  # doctest: +SKIP
     """
-    path = os.fspath(checked("model", Path, model))
+    path = text_of(checked("model", Path, model))
     with open_checkpoint(path) as checkpoint:
         sealed = is_sealed(checkpoint) if checked("verify", bool, verify) else None
         return History(path, steps_of(checkpoint.lineage), sealed)

@@ -18,7 +18,7 @@ from wtool.checkpoint.inputs import expanded, inside, natural_key
 from wtool.checkpoint.opener import Opener
 from wtool.checkpoint.zoo_part import ZooPart
 from wtool.errors import Usage
-from wtool.io.addresses import without_query
+from wtool.io.addresses import text_of, without_query
 from wtool.io.columns import Row, as_utf8
 from wtool.io.descriptor import source_of
 from wtool.io.drafts import new_draft
@@ -147,7 +147,7 @@ class _Counts:
 
 def _index(models: Models, given: Mapping[str, Any]) -> Indexed:
     options, how = Index(**given_of(Index, given)), Execution(**given_of(Execution, given))
-    output, columns = os.fspath(options.output), COLUMNS[options.per]
+    output, columns = text_of(options.output), COLUMNS[options.per]
     target = Target.at(output, force=True)
     write, read = format_of(output, target.is_stream)
     paths = _paths(words_of(models), how.shard)

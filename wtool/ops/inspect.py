@@ -15,7 +15,7 @@ from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.lost import lost_slots, saved_step
 from wtool.dtypes import Array, is_floating
 from wtool.errors import Refused
-from wtool.io.addresses import is_address, local_path
+from wtool.io.addresses import is_address, text_of
 from wtool.io.json_text import without_nan
 from wtool.option import path_of
 from wtool.run import pipeline
@@ -49,9 +49,9 @@ def inspect(
     Example:
         >>> wtool.inspect("model.keras")["parameters"]  # doctest: +SKIP
     """
-    name = path_of("path", path)
+    name = text_of(path_of("path", path))
     if statistics is None:
-        statistics = not is_address(local_path(name))
+        statistics = not is_address(name)
     with open_checkpoint(name) as checkpoint:
         if not statistics:
             return described(checkpoint, None)

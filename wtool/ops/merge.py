@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from wtool.checkpoint.inputs import refuse_two_streams
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Refused
+from wtool.io.addresses import text_of
 from wtool.io.tree import one_place
 from wtool.ops.average import replacing, same_content
 from wtool.ops.average_inputs import Named, inputs_but
@@ -47,8 +47,8 @@ MODELS = First(
 
 def _merge(models: Models, given: Mapping[str, Any]) -> Merged:
     options = Merge(**given)
-    output = None if options.output is None else os.fspath(options.output)
-    base = None if options.base is None else os.fspath(options.base)
+    output = None if options.output is None else text_of(options.output)
+    base = None if options.base is None else text_of(options.base)
     words = words_of(models)
     refuse_two_streams([*words, *([] if base is None else [base])])
     named, passed_by = inputs_but(output, words, STEM)

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from wtool.io.addresses import text_of
 from wtool.ops.functions import function_of, given_of
 from wtool.ops.shrink_options import Shrink
 from wtool.ops.shrunk import Shrunk
@@ -27,7 +27,7 @@ def _shrink(models: Models, given: Mapping[str, Any]) -> list[Shrunk]:
 
     words = words_of(models)
     how, options = Shrink(**given_of(Shrink, given)), Common(**given_of(Common, given))
-    like = None if how.like is None else os.fspath(how.like)
+    like = None if how.like is None else text_of(how.like)
     check_words(words, options, like)
     seed = fresh_seed() if options.seed is None else options.seed
     planner = Shrinking(how, like, options.optimizer, seed, seed_is_given=options.seed is not None)

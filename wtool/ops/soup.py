@@ -6,11 +6,11 @@ NumPy are imported when the function is called.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wtool.errors import Usage
+from wtool.io.addresses import text_of
 from wtool.ops.functions import First, function_of
 from wtool.training.soups.options import OPERATION, Soup, Souped
 from wtool.words import Models
@@ -45,7 +45,7 @@ def check_soup(models: Sequence[str], options: Soup) -> tuple[list[str], list[st
     if options.recalibrate is not None:
         check_data(options.recalibrate, labelled=False)
     if options.log is not None:
-        check_log(os.fspath(options.log))
+        check_log(text_of(options.log))
     if "-" in models:
         raise Usage("a soup reads its models several times, and standard input can be read only once")
     named, passed_by = inputs_but(options.output, list(models), OPERATION)
@@ -65,7 +65,7 @@ def _check_files(paths: Sequence[str], options: Soup) -> None:
     from wtool.run.result_names import goal_of_several
     from wtool.training.checks import refuse_weights_only
 
-    output = None if options.output is None else os.fspath(options.output)
+    output = None if options.output is None else text_of(options.output)
     with Opener() as opener, ExitStack() as stack:
         for path in reversed(paths):
             checkpoint = opener.open(path, stack)

@@ -6,10 +6,10 @@ NumPy are imported when a function is called, Keras after the checks of argument
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from wtool.io.addresses import text_of
 from wtool.ops.functions import First, function_of
 from wtool.training.evaluate_options import Evaluate, Evaluated
 from wtool.training.recalibrate_options import Recalibrate, Recalibrated
@@ -28,10 +28,10 @@ def _resume(model: Path, given: Mapping[str, Any]) -> Resumed:
     options = Resume(**given)
     from wtool.training.checks import check_resume
 
-    check_resume(os.fspath(model), options)
+    check_resume(text_of(model), options)
     from wtool.training.resume import resume
 
-    return resume(os.fspath(model), options)
+    return resume(text_of(model), options)
 
 
 def _evaluate(models: Models, given: Mapping[str, Any]) -> list[Evaluated]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from wtool.checkpoint.inputs import expanded
 from wtool.errors import Usage
+from wtool.io.addresses import text_of
 from wtool.io.places import Target, check_target
 from wtool.ops.training_logs import is_log, read
 from wtool.option import checked, path_of
@@ -69,9 +70,9 @@ def plot(
         >>> wtool.plot(["trained.keras", "pruned.keras"], output="weights.png")  # doctest: +SKIP
     """
     paths = checked("paths", Models, paths)
-    words = [os.fspath(paths)] if isinstance(paths, (str, os.PathLike)) else [os.fspath(each) for each in paths]
+    words = [text_of(paths)] if isinstance(paths, (str, os.PathLike)) else [text_of(each) for each in paths]
     metrics = [metric] if isinstance(metric, str) else list(metric)
-    target = path_of("output", output)
+    target = text_of(path_of("output", output))
     suffix_of(target)
     check_target(Target(target, force))
     if not words:
@@ -108,8 +109,8 @@ def _of_models(
 ) -> list[Any]:
     if against is None:
         return weights.draw(kernels.models(paths, include, exclude, progress))
-    marked = None if mask is None else os.fspath(mask)
-    return scatter.draw(movement.movements(paths, os.fspath(against), marked, include, exclude, progress))
+    marked = None if mask is None else text_of(mask)
+    return scatter.draw(movement.movements(paths, text_of(against), marked, include, exclude, progress))
 
 
 _NOUNS = {"experiments": "an experiment", "logs": "a log", "models": "a model"}

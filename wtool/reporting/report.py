@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.inputs import expanded
 from wtool.errors import Usage, explained
+from wtool.io.addresses import text_of
 from wtool.io.drafts import new_draft
 from wtool.io.places import Target, check_target
 from wtool.ops.functions import First, function_of
@@ -40,8 +41,8 @@ SHOWN = First(
 
 def _report(shown: Models, given: Mapping[str, Any]) -> Reported:
     options = Report(**given)
-    words = [os.fspath(shown)] if isinstance(shown, (str, os.PathLike)) else [os.fspath(each) for each in shown]
-    output = os.fspath(options.output)
+    words = [text_of(shown)] if isinstance(shown, (str, os.PathLike)) else [text_of(each) for each in shown]
+    output = text_of(options.output)
     target = Target.at(output, options.force)
     if not target.is_stream and not output.lower().endswith(SUFFIXES):
         raise Usage(f"a page is an HTML file: the output's name has to end in {SUFFIXES[0]}", output)
@@ -51,7 +52,7 @@ def _report(shown: Models, given: Mapping[str, Any]) -> Reported:
     runs = [word for word in words if is_run(word)]
     logs = [word for word in words if is_log(word)]
     models = [path for _, path in expanded([word for word in words if word not in (*runs, *logs)])]
-    before = None if options.against is None else os.fspath(options.against)
+    before = None if options.against is None else text_of(options.against)
     _refuse_against(before, models)
     trainings = _of_trainings(runs, logs)
     parts, failed = _of_models(models, before, options.progress) if models else ([], {})

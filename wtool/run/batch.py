@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from wtool.checkpoint.inputs import refuse_two_streams, stem_and_ending
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, WtoolError, counted
-from wtool.io.addresses import is_address
+from wtool.io.addresses import is_address, text_of
 from wtool.io.tree import one_place
 from wtool.run.executors import Work as Work
 from wtool.run.executors import executor_of
@@ -63,7 +63,7 @@ def tasks_of(
     Raises:
         Usage: words that do not go together.
     """
-    where = None if options.output is None else os.fspath(options.output)
+    where = None if options.output is None else text_of(options.output)
     ending = None if like is None else stem_and_ending(like)[1]
     found = goals_of(
         words, where, suffix, ending, options.in_place, options.force, options.dry_run, shard=options.shard
@@ -87,7 +87,7 @@ def transform_all(operation: Transform, models: Models, initial: Path | None, op
         Usage: words that do not go together; nothing was done then.
     """
     words = words_of(models)
-    first = None if initial is None else os.fspath(initial)
+    first = None if initial is None else text_of(initial)
     _check_initial(operation, first)
     check_words(words, options, first)
     if first not in (None, "-"):
@@ -147,7 +147,7 @@ def _ignore(result: Any) -> None:
 
 def words_of(models: Models) -> list[str]:
     """The words that name models."""
-    return [os.fspath(models)] if isinstance(models, (str, os.PathLike)) else [os.fspath(each) for each in models]
+    return [text_of(models)] if isinstance(models, (str, os.PathLike)) else [text_of(each) for each in models]
 
 
 def check_words(words: Sequence[str], options: Output, initial: str | None = None) -> None:

@@ -18,6 +18,7 @@ from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.lost import lost_optimizer
 from wtool.checkpoint.zoo_part import ZooPart
 from wtool.errors import Usage, WtoolError
+from wtool.io.addresses import text_of
 from wtool.io.places import Target, check_target
 from wtool.run.result_names import named
 from wtool.run.target import Goal, goal_beside
@@ -97,7 +98,7 @@ def check_resume(model: str, options: Resume) -> Goal:
     kind = _check_model(model, needs_optimizer=not options.new_optimizer)
     _check_reports(options)
     output = options.output
-    goal = goal_beside(model, None if output is None else os.fspath(output), OPERATION)
+    goal = goal_beside(model, None if output is None else text_of(output), OPERATION)
     if not extension(goal.path):
         goal = named(goal, kind, model)
     if goal.path != "-" and extension(goal.path) not in WHOLE:
@@ -162,7 +163,7 @@ def _check_callbacks(options: Resume) -> None:
 def _check_reports(options: Resume) -> None:
     log, folder = options.log, options.checkpoints
     if log is not None:
-        check_log(os.fspath(log))
+        check_log(text_of(log))
         os.scandir(os.path.dirname(log) or os.curdir).close()  # raises what making the log would raise
     if folder is not None and os.path.exists(folder):
         os.scandir(folder).close()

@@ -8,6 +8,7 @@ from typing import Any
 
 from wtool.checkpoint.lineage import Input
 from wtool.errors import WtoolError
+from wtool.io.addresses import text_of
 from wtool.io.private import remove_abandoned_folders
 from wtool.run.batch import fresh_seed
 from wtool.run.target import make_ready
@@ -35,7 +36,7 @@ def resume(model: str, options: Resume) -> Resumed:
         WtoolError: the model cannot be loaded, trained or saved; the loss became NaN.
         Usage: options that do not go together.
     """
-    checkpoints = os.fspath(options.checkpoints or "")
+    checkpoints = text_of(options.checkpoints or "")
     goal = check_resume(model, options)
     target = goal.path
     for folder in {folder_of(target), *([checkpoints] if checkpoints and os.path.isdir(checkpoints) else [])}:

@@ -12,6 +12,7 @@ import keras
 
 from wtool.checkpoint.lineage import last_record
 from wtool.errors import Usage, WtoolError
+from wtool.io.addresses import text_of
 from wtool.training.callback_words import EPOCH_ENDS
 from wtool.training.data import reading
 from wtool.training.data.samples import Samples
@@ -213,11 +214,11 @@ class TrainingRun:
         told = [remember, *([report] if report else [])]
         notes: tuple[str, ...] = ()
         if log is not None:
-            notes = logs.prepare_log(os.fspath(log), at.epoch, keep=not goes_on and not self.options.force)
-            told.append(logs.writer(os.fspath(log)))
+            notes = logs.prepare_log(text_of(log), at.epoch, keep=not goes_on and not self.options.force)
+            told.append(logs.writer(text_of(log)))
         made: list[Any] = [Log(each, self.plan.end.epoch) for each in told]
         if tensorboard is not None:
-            made.append(keras.callbacks.TensorBoard(os.fspath(tensorboard)))
+            made.append(keras.callbacks.TensorBoard(text_of(tensorboard)))
         return made, notes
 
 

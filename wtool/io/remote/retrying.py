@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
+from wtool.errors import Usage
+from wtool.io.addresses import RETRIES
 from wtool.io.remote.faults import is_temporary
 
 Value = TypeVar("Value")
 
 FIRST_WAIT, LONGEST_WAIT = 0.2, 20.0  # seconds
 
-_retries = 5
+USUAL = 5
+"""How often a request that failed for a while is tried again, where nobody says."""
 
 
-def set_retries(number: int) -> None:
-    """Have requests that failed for a while be tried again so often, in this process."""
-    global _retries
-    _retries = number
+def retries() -> int:
+    """Returns how often a request that failed for a while is tried again.
+
+    Raises:
+        Usage: the environment variable holds no number.
+    """
+    told = os.environ.get(RETRIES, str(USUAL))
+    if not told.isdecimal() or not told.isascii() or len(told) > 4:
+        raise Usage(f"the environment variable {RETRIES} is {told!r:.40}, and no number from 0 to 9999")
+    return int(told)
 
 
 def waits() -> Iterator[float]:
@@ -28,7 +38,7 @@ def waits() -> Iterator[float]:
 
     Where many processes were refused at once, they come back at different times.
     """
-    for number in range(_retries):
+    for number in range(retries()):
         yield min(LONGEST_WAIT, FIRST_WAIT * 2**number) * random.uniform(0.5, 1.0)
 
 

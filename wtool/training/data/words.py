@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wtool.errors import Usage, WtoolError
+from wtool.io.addresses import text_of
 from wtool.io.descriptor import refuse_address
 from wtool.option_types import split_words
 
@@ -17,9 +18,9 @@ FORMS = ".npz, .csv, two .npy, a folder, or package.module:function"
 def paths_of(words: Any) -> list[str] | None:
     """Returns the words that name data, as texts; None for data from Python."""
     if isinstance(words, (str, os.PathLike)):
-        return [os.fspath(words)]
+        return [text_of(words)]
     if isinstance(words, (list, tuple)) and words and all(isinstance(each, (str, os.PathLike)) for each in words):
-        return [os.fspath(each) for each in words]
+        return [text_of(each) for each in words]
     return None
 
 

@@ -17,6 +17,7 @@ from wtool.checkpoint.layouts.registry import extension
 from wtool.checkpoint.lineage import Record
 from wtool.dtypes import is_floating
 from wtool.errors import Usage
+from wtool.io.addresses import text_of
 from wtool.run.batch import fresh_seed
 from wtool.training.fitting import holding
 from wtool.training.saving.save import check_target, save
@@ -261,7 +262,7 @@ class AverageCheckpoints(keras.callbacks.Callback):
             raise Usage(f"an average of the last {last} epochs is none")
         if len(kinds) > 1:
             raise Usage("linear, decay and alpha contradict each other; choose one")
-        self.path = os.fspath(path)
+        self.path = text_of(path)
         self.force = force
         self.kind, value = next(iter(kinds.items()), ("equal", None))
         self._arguments = () if self.kind in ("equal", "linear") else (value,)

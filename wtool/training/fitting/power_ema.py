@@ -15,6 +15,7 @@ import numpy as np
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.dtypes import is_floating, round_into
 from wtool.errors import Usage, WtoolError
+from wtool.io.addresses import text_of
 from wtool.run.tracked import Tracked, tracked_of
 from wtool.training.loading.optimizer_state import inner
 from wtool.training.saving.save import save
@@ -65,7 +66,7 @@ class PowerEMA(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         widths = (sigma_rel,) if isinstance(sigma_rel, int | float) else sigma_rel
-        self.folder = os.fspath(folder)
+        self.folder = text_of(folder)
         self.exponents = {float(width): exponent_of(float(width)) for width in widths}
         self.every = every
         self.ending = ending

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.layouts.registry import extension
 from wtool.errors import Usage
+from wtool.io.addresses import text_of
 from wtool.ops.functions import First, function_of
 from wtool.run.batch import fresh_seed
 from wtool.training.checks import check_validation
@@ -71,18 +71,18 @@ def _asked(model: str, options: LotteryOptions) -> tuple[Folder, dict[str, Any] 
         raise Usage("with --patience, the dense network may end before the epoch that tickets are rewound to")
     training, seed_is_given = _training(options), options.seed is not None
     if options.dense_from is not None:
-        other = os.fspath(options.dense_from)
+        other = text_of(options.dense_from)
         there = sharing.described(other)
         if not seed_is_given and is_seed(there.get("seed")):
             asked, seed_is_given = replace(asked, seed=there["seed"]), True
         sharing.refuse_another(other, there, described_as(base, asked, training))
-    asked, description = claimed(os.fspath(options.out), asked, base, training, seed_is_given)
+    asked, description = claimed(text_of(options.out), asked, base, training, seed_is_given)
     # After all that tells of another experiment, which may have other data.
     check_validation(options.data, options.validation_data, options.validation_split)
     check_names(options)
     if options.patience is not None:
         _refuse_without_validation(options)
-    return Folder(os.fspath(options.out), base, asked, options.patience), description
+    return Folder(text_of(options.out), base, asked, options.patience), description
 
 
 def _refuse_without_validation(options: LotteryOptions) -> None:
@@ -128,7 +128,7 @@ def _go(folder: Folder, options: LotteryOptions) -> Lottery:
     plan = steps(folder.experiment, extension(folder.base.path))
     kept = {step.output for step in plan if is_kept(step, options.keep, folder.experiment.rounds)}
     there, todo = _left(folder, plan, kept)
-    if options.dense_from is not None and sharing.take_over(folder, os.fspath(options.dense_from), todo):
+    if options.dense_from is not None and sharing.take_over(folder, text_of(options.dense_from), todo):
         there, todo = _left(folder, plan, kept)
     trainings = [step for step in todo if step.operation == TRAIN]
     signal, trained = None, 0
@@ -211,7 +211,7 @@ def _how(step: Step, options: LotteryOptions) -> dict[str, Any]:
 
 
 def _lottery(model: Path, given: Mapping[str, Any]) -> Lottery:
-    return experiment(os.fspath(model), LotteryOptions(**given))
+    return experiment(text_of(model), LotteryOptions(**given))
 
 
 INITIAL = First("model", Path, "the initial model: a `.keras` or whole-model `.h5` file.")

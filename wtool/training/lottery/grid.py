@@ -6,6 +6,7 @@ import os
 import re
 
 from wtool.errors import Refused, Usage
+from wtool.io.addresses import text_of
 from wtool.io.limits import MIB
 from wtool.training.lottery.arms import read_arm
 
@@ -23,7 +24,7 @@ def read_grid(path: str | os.PathLike[str]) -> tuple[str, ...]:
         OSError: the file cannot be read.
     """
     if os.path.getsize(path) > MIB:
-        raise Refused("is too large for a list of arms", os.fspath(path))
+        raise Refused("is too large for a list of arms", text_of(path))
     with open(path, encoding="utf-8", errors="replace") as file:
         lines = [_COMMENT.sub("", line).strip() for line in file]
     found = []
@@ -32,9 +33,9 @@ def read_grid(path: str | os.PathLike[str]) -> tuple[str, ...]:
             if line not in ("", "---"):
                 found.append(read_arm(_unquoted(line.removeprefix("- ").strip())).name)
         except Usage as error:
-            raise Refused(f"line {number} is no arm: {error.message}", os.fspath(path)) from None
+            raise Refused(f"line {number} is no arm: {error.message}", text_of(path)) from None
     if not found:
-        raise Refused("lists no arm; each line is one, such as - randomize,same_sign=no", os.fspath(path))
+        raise Refused("lists no arm; each line is one, such as - randomize,same_sign=no", text_of(path))
     return tuple(found)
 
 

@@ -17,6 +17,7 @@ from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.dtypes import is_floating
 from wtool.errors import WtoolError, a_few
+from wtool.io.addresses import text_of
 from wtool.run.averaging import Averaging
 from wtool.run.derive import derive
 from wtool.run.doctor import examine
@@ -52,7 +53,7 @@ def make_soup(names: Sequence[str], options: Soup, notes: Sequence[str] = ()) ->
         Usage: the model has no such metric.
     """
     import_all(options.imports)
-    output = None if options.output is None else os.fspath(options.output)
+    output = None if options.output is None else text_of(options.output)
     with ExitStack() as stack:
         checkpoints = _opened(names, stack)
         goal = goal_of_several(output, OPERATION, checkpoints[-1], force=options.force, dry_run=options.dry_run)
@@ -190,7 +191,7 @@ class _Souping:
         return averaging.plan([self._checkpoints[number] for number in numbers])
 
     def _log(self) -> Log:
-        path = None if self._options.log is None else os.fspath(self._options.log)
+        path = None if self._options.log is None else text_of(self._options.log)
         if path is None:
             return Log(None, self._names, self._names, {})
         data = [each.to_json() for each in self._data] or paths_of(self._options.data)
