@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wtool.cli.console import is_debugging, progress_bar, say, say_passed_by, status_of_error
 from wtool.cli.json_lines import print_json
 from wtool.errors import WtoolError, counted, explained, one_line
+from wtool.io.addresses import without_query
 
 if TYPE_CHECKING:
     from wtool.run.pipeline import Progress
@@ -61,14 +62,15 @@ def looked_at(
     path: str, label: str, told_as: str | None, quiet: bool, look: Callable[[str, Progress | None], int]
 ) -> int:
     """Call `look` with a path; gives its exit status, or that of an error, which becomes a line."""
+    name = without_query(path)
     try:
-        with progress_bar(f"{label} {one_line(path)}", quiet) as progress:
+        with progress_bar(f"{label} {one_line(name)}", quiet) as progress:
             return look(path, progress)
     except Exception as error:
         if is_debugging():
             raise
-        told = explained(error).about(path)
+        told = explained(error).about(name)
         if told_as is not None:
-            print_json({told_as: path, "error": told.message})
+            print_json({told_as: name, "error": told.message})
         say(str(told))
         return status_of_error(told)

@@ -13,6 +13,7 @@ from wtool.cli.console import progress_bar, refuse_two_outputs, say, say_passed_
 from wtool.cli.json_lines import print_json
 from wtool.cli.transforming import help_of
 from wtool.errors import Usage, counted
+from wtool.io.addresses import is_address
 from wtool.reporting.options import Report
 
 
@@ -24,8 +25,8 @@ from wtool.reporting.options import Report
 @options.quiet
 def command(paths: tuple[str, ...], opens: bool, as_json: bool, quiet: bool, **chosen: Any) -> int:
     """Write a page with `wtool.report`; returns the exit status: 1 if a model could not be read."""
-    if opens and not os.path.splitext(chosen["output"])[1]:
-        raise Usage("--open shows a file, and not standard output", chosen["output"])
+    if opens and (is_address(chosen["output"]) or not os.path.splitext(chosen["output"])[1]):
+        raise Usage("--open shows a file of this machine, and not standard output", chosen["output"])
     refuse_two_outputs(as_json, chosen["output"])
     from wtool.reporting.report import report
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wtool.cli.console import say
 from wtool.errors import counted
+from wtool.io.addresses import is_address
 
 if TYPE_CHECKING:
     from wtool.run.batch import Failed
@@ -28,7 +29,8 @@ class Summary:
         done: how many have a result that is new.
         skipped: results of the models that had theirs already.
         failed: what is said of models that failed, and why -> their paths.
-        written: bytes of the new files.
+        written: bytes of the new files on this machine.
+        in_stores: whether new files went to stores, which are not asked for their sizes.
         word_of: from a `Failed` to what is said of its model.
     """
 
@@ -36,6 +38,7 @@ class Summary:
     skipped: list[Any] = field(default_factory=list)
     failed: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     written: int = 0
+    in_stores: bool = False
     word_of: Callable[[Failed], str] = lambda failed: "failed"
     _began: float = field(default_factory=time.monotonic)
 
@@ -49,7 +52,9 @@ class Summary:
             self.skipped.append(result)
         else:
             self.done += 1
-            self.written += _bytes_of(getattr(result, "output", None))
+            output = getattr(result, "output", None)
+            self.in_stores |= output is not None and is_address(output)
+            self.written += _bytes_of(output)
 
     @property
     def models(self) -> int:
@@ -75,12 +80,13 @@ class Summary:
             say(f"{len(models):,} {word}: {', '.join(models[:NAMED])}{more}: {reason}")
         told = outcome or f"{self.done:,} done, {len(self.skipped):,} skipped, {self._failures:,} failed"
         seconds = time.monotonic() - self._began
-        say(f"{told}; {_size(self.written) if self.written else 'nothing'} written in {seconds:.1f} s")
+        size = _size(self.written) if self.written else "" if self.in_stores else "nothing"
+        say(f"{told}; {f'{size} written'.strip()} in {seconds:.1f} s")
 
 
 def _bytes_of(output: str | None) -> int:
-    """Returns the bytes of a result; 0 where nothing was written, or to a pipe."""
-    if output in (None, "-"):
+    """Returns the bytes of a result; 0 where nothing was written here, but to a pipe or a store."""
+    if output is None or output == "-" or is_address(output):
         return 0
     from wtool.checkpoint.search import files_of
 

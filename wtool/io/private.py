@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 
 from wtool.errors import WtoolError
+from wtool.io.addresses import is_address
 from wtool.io.claims import lock_if_alone
 from wtool.io.source import Source
 from wtool.io.system import MOVES_OPEN_FILES, NEW, NO_LINK, NO_WAIT, PRIVATE, copy_whole, is_own, lock
@@ -162,7 +163,8 @@ def _places(source: Source) -> tuple[str, str]:
 
     There has to be room for the file twice: Keras unpacks large weights beside the archive that holds them.
     """
-    temporary, own = tempfile.gettempdir(), os.path.dirname(os.path.realpath(source.name))
+    temporary = tempfile.gettempdir()
+    own = temporary if is_address(source.name) else os.path.dirname(os.path.realpath(source.name))
     return (temporary, own) if shutil.disk_usage(temporary).free >= 2 * source.size else (own, temporary)
 
 

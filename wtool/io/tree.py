@@ -92,6 +92,36 @@ def size_of(path: str) -> int | None:
     return found.size
 
 
+def state_of(path: str) -> tuple[object, ...]:
+    """Returns what changes whenever the content of a file does.
+
+    Raises:
+        OSError: nothing is there, or it cannot be asked.
+        WtoolError: the store of an address cannot be reached, or refuses to tell.
+    """
+    if not is_address(path):
+        there = os.stat(path)
+        return there.st_ino, there.st_size, there.st_mtime_ns
+    found = _found(path)
+    if found is None:
+        raise FileNotFoundError(path)
+    return found.stamp
+
+
+def changed_at(path: str) -> int:
+    """Returns when a file was last changed, in nanoseconds.
+
+    Raises:
+        OSError: nothing is there, or it cannot be asked.
+        WtoolError: the store of an address tells no time.
+    """
+    if not is_address(path):
+        return os.stat(path).st_mtime_ns
+    from wtool.io.remote.listing import changed_at
+
+    return changed_at(path)
+
+
 def names_in(folder: str) -> list[str]:
     """Returns the names in a folder.
 

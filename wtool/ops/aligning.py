@@ -80,12 +80,12 @@ class Aligning:
         """What was done to a model; the result is verified now, if that was asked for."""
         if derived.there is not None:
             notes = ("not verified: nothing was done",) if self.options.verify else ()
-            return Aligned(task.model, task.output, True, derived.there.seed, notes=notes)
+            return Aligned(task.name, task.output, True, derived.there.seed, notes=notes)
         changes = derived.change
         assert isinstance(changes, Alignment)
         difference, told = verified(task.goal.path, plan.base, True) if self.options.verify else (None, ())
         return Aligned(
-            task.model,
+            task.name,
             task.output,
             seed=self.seed,
             similarity=(changes.matched.before, changes.matched.after),

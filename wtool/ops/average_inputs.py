@@ -7,7 +7,7 @@ import os
 from wtool.checkpoint.inputs import expanded
 from wtool.checkpoint.layouts.registry import extension
 from wtool.errors import Usage
-from wtool.io.addresses import text_of
+from wtool.io.addresses import folder_of, text_of
 from wtool.io.tree import one_place
 from wtool.run.target import goal_of
 from wtool.training.saving.record import best_of, is_checkpoint
@@ -35,11 +35,11 @@ def inputs_but(output: str | os.PathLike[str] | None, words: list[str], stem: st
     paths: Named = []
     notes: list[str] = []
     found = expanded(words)
-    numbered = {os.path.dirname(path) for _, path in found if is_checkpoint(path)}
+    numbered = {folder_of(path) for _, path in found if is_checkpoint(path)}
     for word, path in found:
         if word != path and _is_output(path, None if output is None else text_of(output), stem):
             notes.append(f"{path} is the output of this command, not an input")
-        elif word != path and path == best_of(os.path.dirname(path)) and os.path.dirname(path) in numbered:
+        elif word != path and path == best_of(folder_of(path)) and folder_of(path) in numbered:
             notes.append(f"{path} is the best of the checkpoints beside it, not another input")
         else:
             paths.append((word, path))

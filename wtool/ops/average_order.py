@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from itertools import pairwise
 from wtool.checkpoint.inputs import natural_key
 from wtool.checkpoint.model import Checkpoint
 from wtool.errors import Usage, WtoolError, counted
+from wtool.io.tree import changed_at
 from wtool.ops.average_inputs import Named
 from wtool.ops.numbered_names import columns, own_names
 
@@ -65,7 +65,7 @@ def _by_time(paths: list[str]) -> Order:
 
 def _modified(path: str) -> int:
     try:
-        return os.stat(path).st_mtime_ns
+        return changed_at(path)
     except OSError as error:
         raise WtoolError(error.strerror or str(error), path) from None
 

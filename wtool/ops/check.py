@@ -15,11 +15,12 @@ from wtool.checkpoint.layouts.hdf5_file import training_config
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import configurations, open_checkpoint
 from wtool.checkpoint.recognising import architecture, is_plain_json, may_be_model, mentions
-from wtool.checkpoint.search import CLOSED, LINK, PART, SPECIAL, FoundFile, is_model_name
+from wtool.checkpoint.search import CLOSED, LINK, NAMELESS, PART, SPECIAL, FoundFile, is_model_name
 from wtool.checkpoint.unzipped import OF_SAVED_MODEL
 from wtool.dtypes import Array, is_floating
 from wtool.errors import SEVERITIES, Note, Refused, WtoolError
-from wtool.io.addresses import text_of
+from wtool.io import tree
+from wtool.io.addresses import folder_of, name_of, text_of, without_query
 from wtool.io.zip_unpack import verify
 from wtool.option import path_of
 from wtool.run import pipeline
@@ -104,7 +105,7 @@ def check(path: str | os.PathLike[str], progress: pipeline.Progress | None = Non
         >>> wtool.check("model.keras").findings  # doctest: +SKIP
     """
     name = text_of(path_of("path", path))
-    return Checked(name, tuple(_worst(_found(name, progress))))
+    return Checked(without_query(name), tuple(_worst(_found(name, progress))))
 
 
 def _found(name: str, progress: pipeline.Progress | None) -> Iterator[Finding]:
@@ -119,7 +120,7 @@ def _found(name: str, progress: pipeline.Progress | None) -> Iterator[Finding]:
             except Refused as error:
                 yield _refusal(error)
     except Refused as error:
-        alone = None if name == "-" or os.path.isdir(name) else architecture(name)
+        alone = None if name == "-" or tree.is_folder(name) else architecture(name)
         if alone is None:
             yield from _of_damaged(name)
             yield _refusal(error)
@@ -142,15 +143,17 @@ def check_listed(folder: str, entry: FoundFile, progress: pipeline.Progress | No
         raise WtoolError("a folder that cannot be read", entry.path)
     if entry.kind == SPECIAL:
         return _one(entry.path, "note", "a pipe, socket or device, which is not opened")
+    if entry.kind == NAMELESS:
+        return _one(entry.path, "note", "a name that no address can have; it is not opened")
     if entry.kind == LINK:
         return _of_link(folder, entry.path)
-    if os.path.basename(entry.path) == OTHER_WEIGHTS:
+    if name_of(entry.path) == OTHER_WEIGHTS:
         return _one(entry.path, "runs", PICKLING)
-    if os.path.basename(entry.path) in OF_SAVED_MODEL:
+    if name_of(entry.path) in OF_SAVED_MODEL:
         return _one(entry.path, "runs", "a SavedModel, whose TensorFlow graph may do anything; wtool does not read it")
-    if entry.kind == PART and os.path.isdir(entry.of) and os.path.dirname(entry.path) == entry.of:
+    if entry.kind == PART and folder_of(entry.path) == entry.of:
         return None  # looked at with the unzipped model that it is a part of
-    if is_model_name(entry.path) or os.path.isdir(entry.path):
+    if is_model_name(entry.path) or entry.is_folder:
         return check(entry.path, progress)
     if not may_be_model(entry.path):
         return None
@@ -182,7 +185,7 @@ def _refusal(error: Refused) -> Finding:
 
 def _of_damaged(name: str) -> Iterator[Finding]:
     """What Keras would do before it finds the damage, or with what wtool does not read."""
-    if name != "-" and not os.path.isdir(name) and mentions(name, (OTHER_WEIGHTS.encode(),)):
+    if name != "-" and not tree.is_folder(name) and mentions(name, (OTHER_WEIGHTS.encode(),)):
         yield Finding("runs", OTHER_WEIGHTS, PICKLING)
     for label, config in configurations(name) if name != "-" else ():
         yield from _suspected(config, label)

@@ -175,16 +175,16 @@ class Converting:
         if not plan.operations:
             words = self.recipe.wishes.told
             unused = (f"{' and '.join(words)}: of no use where there is nothing to convert",) if words else ()
-            return Converted(task.model, None, is_new=False, format=plan.format, notes=unused)
+            return Converted(task.name, None, is_new=False, format=plan.format, notes=unused)
         verified, told = _verified(task.goal.path, plan) if self.verify else (None, ())
         if derived.there is not None:
-            return Converted(task.model, task.output, skipped=True, format=plan.format, notes=told, verified=verified)
+            return Converted(task.name, task.output, skipped=True, format=plan.format, notes=told, verified=verified)
         changes = derived.change
         assert isinstance(changes, Conversions)
         found = changes.conversion
         notes = (*found.notes, *told)
         return Converted(
-            task.model, task.output, format=plan.format, changes=found.changes, notes=notes, verified=verified
+            task.name, task.output, format=plan.format, changes=found.changes, notes=notes, verified=verified
         )
 
 

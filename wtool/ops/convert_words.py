@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from blake3 import blake3
 
 from wtool.errors import Usage, WtoolError
-from wtool.io.addresses import text_of
+from wtool.io.addresses import text_of, without_query
+from wtool.io.file_object import file_at
 from wtool.io.json_text import parse_object
 from wtool.io.limits import MAX_JSON
 from wtool.ops.convert_options import Convert
@@ -118,14 +119,15 @@ def entry_in(path: str | os.PathLike[str]) -> tuple[dict[str, Any], str]:
     Raises:
         WtoolError: the file cannot be read, or holds no JSON object.
     """
+    name = text_of(path)
     try:
-        with open(path, "rb") as file:
+        with file_at(name) as file:
             text = file.read(MAX_JSON + 1)
         return parse_object(text, "its text"), f"blake3:{blake3(text).hexdigest()}"
     except OSError as error:
-        raise WtoolError(error.strerror or str(error), text_of(path)) from None
+        raise WtoolError(error.strerror or str(error), name) from None
     except WtoolError as error:
-        raise error.about(text_of(path)) from None
+        raise error.about(without_query(name)) from None
 
 
 def _parted(text: str) -> Iterator[str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from wtool.checkpoint.inputs import stem_and_ending
-from wtool.io.addresses import text_of
+from wtool.io.addresses import name_of, text_of
 from wtool.ops.patch_pairs import paired
 from wtool.option import path_of
 from wtool.run.patch_making import PatchMade
@@ -38,4 +36,4 @@ def make_patch(
     before, after = text_of(path_of("a", a)), text_of(path_of("b", b))
     name = "patch" + ENDING if after == "-" else stem_and_ending(after)[0] + ENDING
     where = None if output is None else text_of(path_of("output", output))
-    return write_patch(before, after, paired, goal_of(where, name, None, os.path.basename(name), force=force), progress)
+    return write_patch(before, after, paired, goal_of(where, name, None, name_of(name), force=force), progress)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wtool.errors import Refused, Usage, WtoolError
+from wtool.io.file_object import file_at
 from wtool.io.json_text import parse_object
 from wtool.io.limits import MAX_TABLE
 
@@ -117,7 +118,7 @@ def logged(path: str, metric: str) -> Logged:
 
 def _text(path: str) -> str:
     try:
-        with open(path, "rb") as file:
+        with file_at(path) as file:
             data = file.read(MAX_TABLE + 1)
     except OSError as error:
         raise WtoolError(error.strerror or str(error), path) from None

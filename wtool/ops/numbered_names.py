@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from wtool.checkpoint.layouts.registry import extension
 from wtool.checkpoint.search import is_model_name
 from wtool.errors import Usage
+from wtool.io.addresses import name_of, trimmed
 
 NUMBER = re.compile(
     r"(?<![0-9])(?<![0-9]\.)"  # the 3 of 1.2.3 is none
@@ -81,7 +81,7 @@ def columns(paths: Sequence[str]) -> list[Column]:
 
 def own_names(paths: Sequence[str]) -> list[str]:
     """Returns the names of checkpoints without folders and extensions; with folders where files have one name."""
-    bases = [os.path.basename(path.rstrip(os.sep)) for path in paths]
+    bases = [name_of(trimmed(path)) for path in paths]
     whole = bases if len(set(bases)) == len(bases) else paths
     return [name[: len(name) - len(extension(name))] if is_model_name(name) else name for name in whole]
 

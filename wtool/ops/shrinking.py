@@ -69,11 +69,11 @@ class Shrinking:
         """What was done to a model; the result is run now, if that was asked for."""
         if derived.there is not None:
             unverified = ("not verified: nothing was done",) if self.shrink.verify else ()
-            return Shrunk(task.model, task.output, skipped=True, notes=unverified)
+            return Shrunk(task.name, task.output, skipped=True, notes=unverified)
         changes = derived.change
         assert isinstance(changes, Shrinks)
         told = Shrunk(
-            task.model,
+            task.name,
             task.output,
             seed=self._seed,
             channels={name: (len(each), int(each.sum())) for name, each in changes.kept.channels.items()},

@@ -58,14 +58,14 @@ class Swapping:
         """What was done to a model; the result is verified now, if that was asked for."""
         if derived.there is not None:
             notes = ("not verified: nothing was done",) if self.verify else ()
-            return Swapped(task.model, task.output, skipped=True, notes=notes)
+            return Swapped(task.name, task.output, skipped=True, notes=notes)
         changes, base = derived.change, plan.base
         assert isinstance(changes, Swaps)
         assert changes.structure is not None
         changed = changes.changed
         difference, told = verified(task.goal.path, base, changed.same) if self.verify else (None, ())
         return Swapped(
-            task.model,
+            task.name,
             task.output,
             seed=self.seed if self.swap.is_random else None,
             layers=changed.layers,

@@ -11,6 +11,7 @@ import numpy as np
 
 from wtool.dtypes import Array
 from wtool.errors import Refused
+from wtool.io.addresses import is_address, name_of
 from wtool.ops.logged_values import Log, read_log
 from wtool.ops.metric_names import drawable
 
@@ -29,6 +30,8 @@ class Training:
 
 def is_log(path: str) -> bool:
     """Returns whether a path is a file with the name of a log."""
+    if is_address(path):
+        return os.path.splitext(name_of(path))[1].lower() in SUFFIXES  # it is no model by its name
     return os.path.splitext(path)[1].lower() in SUFFIXES and os.path.isfile(path)
 
 

@@ -75,11 +75,11 @@ class Transplanting:
     def told(self, task: Task[Patched], plan: Plan, derived: Derived) -> Patched:
         """What was done to a model."""
         if derived.there is not None:
-            return Patched(task.model, task.output, skipped=True)
+            return Patched(task.name, task.output, skipped=True)
         changes = derived.change
         assert isinstance(changes, Transplanted)
         return Patched(
-            task.model, task.output, False, changes.taken, dict(changes.left), dict(changes.actions), changes.notes
+            task.name, task.output, False, changes.taken, dict(changes.left), dict(changes.actions), changes.notes
         )
 
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from wtool.errors import Usage, WtoolError, one_line
+from wtool.io.addresses import name_of
 from wtool.io.drafts import new_draft
 from wtool.io.places import Target
 
@@ -133,7 +134,7 @@ def label(name: str, most: int = 60) -> str:
 
 def short_names(paths: Sequence[str]) -> list[str]:
     """Returns the files' own names, or their paths where names are the same."""
-    names = ["standard input" if path == "-" else os.path.basename(path) for path in paths]
+    names = ["standard input" if path == "-" else name_of(path) for path in paths]
     return names if len(set(names)) == len(names) else list(paths)
 
 

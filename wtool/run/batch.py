@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from wtool.checkpoint.inputs import refuse_two_streams, stem_and_ending
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, WtoolError, counted
+from wtool.io import tree
 from wtool.io.addresses import is_address, text_of
 from wtool.io.tree import one_place
 from wtool.run.executors import Work as Work
@@ -199,7 +200,6 @@ def _before(task: Work[Any]) -> Any:
     if not isinstance(task, Task) or task.goal.dry_run or not one_place(task.model, task.goal.path):
         return None
     try:
-        there = os.stat(task.model)
+        return tree.state_of(task.model)
     except OSError:
         return ()
-    return there.st_ino, there.st_size, there.st_mtime_ns

@@ -69,11 +69,11 @@ class TakingAverages:
         if derived.there is not None:
             told = derived.there.result.counts if derived.there.result is not None else {}
             selected, rewritten, zeros = (told.get(name, 0) for name in COUNTED)
-            return MovingAverage(task.model, task.output, True, selected, rewritten, zeros)
+            return MovingAverage(task.name, task.output, True, selected, rewritten, zeros)
         change = derived.change
         rewritten = change.total("rewritten")
         return MovingAverage(
-            task.model,
+            task.name,
             task.output,
             selected=change.total("selected"),
             rewritten=rewritten,

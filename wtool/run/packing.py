@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import GZIP, Checkpoint
 from wtool.checkpoint.opener import Opener, open_checkpoint
 from wtool.errors import Refused
+from wtool.io import tree
 from wtool.io.gzip_size import gzip_size
 from wtool.run.action import Action
 from wtool.run.cast import casts_of, in_storage, refuse_dtype, under_policies
@@ -109,7 +109,7 @@ class Packing:
         before = sum(source.size for source in plan.base.sources)
         after = None if task.output in (None, "-") else _size(str(task.output), plan.format)
         if derived.there is not None:
-            return Packed(task.model, task.output, True, before, after)
+            return Packed(task.name, task.output, True, before, after)
         would_be = sum(gzip_size(source) for source in plan.base.sources)
         words = {"gzip": "is deflated where that saves bytes", "none": "is stored plain"}[self.compression]
         casts = derived.change.casts
@@ -120,7 +120,7 @@ class Packing:
         }
         actions |= derived.actions
         grown = _grown(before, after) if self.compression == GZIP else ()
-        return Packed(task.model, task.output, False, before, after, would_be, actions, (*derived.notes, *grown))
+        return Packed(task.name, task.output, False, before, after, would_be, actions, (*derived.notes, *grown))
 
 
 def _grown(before: int, after: int | None) -> tuple[str, ...]:
@@ -132,7 +132,7 @@ def _grown(before: int, after: int | None) -> tuple[str, ...]:
 
 def _size(path: str, kind: str) -> int:
     """Returns the bytes of a model's files."""
-    if kind != "weights.json" and not os.path.isdir(path):
-        return os.stat(path).st_size
+    if kind != "weights.json" and not tree.is_folder(path):
+        return tree.size_of(path) or 0
     with open_checkpoint(path) as made:
         return sum(source.size for source in made.sources)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from wtool.checkpoint.patch_text import AFTER, BEFORE, TEXT, Architecture, Side,
 from wtool.checkpoint.relabelling import Relabelled, check_labels
 from wtool.dtypes import Array
 from wtool.errors import Refused, one_line
+from wtool.io.addresses import name_of
 from wtool.io.drafts import new_draft
 from wtool.io.json_text import refuse_unreadable
 from wtool.io.safetensors_header import header_text, laid_out, with_length
@@ -223,7 +223,7 @@ def _values(tensor: Tensor, hashes: Mapping[str, str]) -> Values:
 def _side(checkpoint: Checkpoint, alone: Sequence[Tensor], hashes: Mapping[str, str], has_architecture: bool) -> Side:
     own = _architecture(checkpoint) if has_architecture else None
     tensors = {each.path: _values(each, hashes) for each in alone}
-    return Side(one_line(os.path.basename(checkpoint.name)), tensors, checkpoint.lineage, own)
+    return Side(one_line(name_of(checkpoint.name)), tensors, checkpoint.lineage, own)
 
 
 def _architecture(checkpoint: Checkpoint) -> Architecture:

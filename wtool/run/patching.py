@@ -65,10 +65,10 @@ class Patching:
     def told(self, task: Task[Patched], plan: Plan, derived: Derived) -> Patched:
         """What was done to a model."""
         if derived.there is not None:
-            return Patched(task.model, task.output, skipped=True)
+            return Patched(task.name, task.output, skipped=True)
         changes = derived.change
         taken = tuple(path for path, action in changes.actions.items() if action != KEPT)
-        return Patched(task.model, task.output, taken=taken, actions=dict(changes.actions), notes=changes.notes)
+        return Patched(task.name, task.output, taken=taken, actions=dict(changes.actions), notes=changes.notes)
 
 
 def _changes(patch: Patch, edited: Edited, passes: Passes) -> Changes:

@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from wtool.checkpoint.opener import Opener
 from wtool.errors import Refused, WtoolError
+from wtool.io.addresses import without_query
 from wtool.run.derive import Derived, derive
 from wtool.run.pipeline import Progress
 from wtool.run.plan import Plan
@@ -50,6 +51,11 @@ class Task(Generic[Made]):
     size: int | None = None
 
     @property
+    def name(self) -> str:
+        """The model as results name it: an address of the web has no query there, which may be secret."""
+        return without_query(self.model)
+
+    @property
     def output(self) -> str | None:
         """Path of the result; None where nothing is written."""
         return None if self.goal.dry_run else self.goal.path
@@ -63,7 +69,7 @@ class Task(Generic[Made]):
             Usage: words that match nothing, or the name of the result is that of another format.
         """
         if self.goal.refused:
-            raise Refused(self.goal.refused, self.model)
+            raise Refused(self.goal.refused, self.name)
         with ExitStack() as stack:
             plan = self.planner.plan(self.model, opener, stack)
             try:
@@ -71,4 +77,4 @@ class Task(Generic[Made]):
                 task = replace(self, goal=goal) if plan.operations else self
                 return self.planner.told(task, plan, derive(plan, task.goal, progress))
             except WtoolError as error:
-                raise error.about(self.model) from None
+                raise error.about(self.name) from None

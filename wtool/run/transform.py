@@ -123,10 +123,10 @@ class Transforming:
             told = derived.there.result.counts if derived.there.result is not None else {}
             selected, rewritten, zeros = (told.get(name, 0) for name in COUNTED)
             seed = derived.there.seed
-            return Transformed(task.model, task.output, True, seed, selected, rewritten, zeros, notes=self.notes)
+            return Transformed(task.name, task.output, True, seed, selected, rewritten, zeros, notes=self.notes)
         change = derived.change
         return Transformed(
-            task.model,
+            task.name,
             task.output,
             seed=self.seed if self.transform.is_random else None,
             selected=change.total("selected"),

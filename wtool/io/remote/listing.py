@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
 
 from wtool.errors import WtoolError
 from wtool.io.addresses import Address, below, has_listing, joined, trimmed, without_query
@@ -104,6 +106,32 @@ def start_of(address: str, count: int) -> bytes:
         if found is not None and found.size == 0:
             return b""
         raise
+
+
+def changed_at(address: str) -> int:
+    """Returns when a file was last changed, in nanoseconds.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        WtoolError: the store cannot be reached, or tells no time.
+    """
+    store = store_of(address)
+    with told(address):
+        info = retried(lambda: store.system.info(store.path))
+    for name in TIMES:
+        value = info.get(name)
+        if isinstance(value, str):
+            with suppress(ValueError):
+                value = datetime.fromisoformat(value)
+        if isinstance(value, datetime):
+            return int(value.timestamp() * 1e9)
+        if isinstance(value, (int, float)):
+            return int(value * 1e9)
+    raise WtoolError("its store does not tell when it was changed; choose another --order", without_query(address))
+
+
+TIMES = ("LastModified", "mtime", "last_modified", "updated", "created")
+"""What stores call the time of the last change."""
 
 
 def place_of(address: str) -> str:

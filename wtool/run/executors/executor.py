@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from wtool.checkpoint.opener import Opener
 from wtool.errors import WtoolError, explained
+from wtool.io.addresses import without_query
 from wtool.run.failed import Failed
 from wtool.run.pipeline import Progress
 from wtool.run.progress import Meter
@@ -45,7 +46,8 @@ def done(task: Work[Any], opener: Opener, progress: Progress | None) -> Any:
     try:
         return task.run(opener, progress)
     except Exception as error:
-        return Failed(task.model, explained(error).about(task.model))
+        name = without_query(task.model)
+        return Failed(name, explained(error).about(name))
 
 
 class Executor(Protocol):
@@ -81,4 +83,5 @@ def lost(task: Work[Any], who: str, tries: int, is_harmless: bool) -> Failed:
     """
     times = "" if tries == 1 else f", {tries} times"
     state = "no half result stays" if is_harmless else "it changes the model in place, so look which model is there"
-    return Failed(task.model, WtoolError(f"{who}{times}; {state}", task.model))
+    name = without_query(task.model)
+    return Failed(name, WtoolError(f"{who}{times}; {state}", name))

@@ -84,14 +84,14 @@ class Recalibrating:
     def told(self, task: Task[Recalibrated], plan: Plan, derived: Derived) -> Recalibrated:
         """What was done to a model."""
         if not plan.operations:
-            return Recalibrated(task.model, None, notes=(NOTHING,))
+            return Recalibrated(task.name, None, notes=(NOTHING,))
         if derived.there is not None:
-            return Recalibrated(task.model, task.output, skipped=True)
+            return Recalibrated(task.name, task.output, skipped=True)
         changes = derived.change
         assert isinstance(changes, NewStatistics)
         found = changes.found
         return Recalibrated(
-            task.model,
+            task.name,
             task.output,
             layers=dict(found.layers),
             samples=found.samples,

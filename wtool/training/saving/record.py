@@ -13,7 +13,7 @@ from wtool.checkpoint.lineage import Input, Record, last_record, own_records
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.seal import is_sealed
 from wtool.errors import WtoolError
-from wtool.io.addresses import text_of
+from wtool.io.addresses import joined, name_of, text_of
 
 OPERATION = "resume"
 
@@ -127,17 +127,17 @@ def left_behind(plan: TrainingPlan, target: str, folder: str | os.PathLike[str] 
 
 def checkpoint_of(folder: str | os.PathLike[str], epoch: int) -> str:
     """Returns the path of the checkpoint of the end of an epoch."""
-    return os.path.join(text_of(folder), f"ckpt-{epoch:04d}.keras")
+    return joined(text_of(folder), f"ckpt-{epoch:04d}.keras")
 
 
 def is_checkpoint(path: str) -> bool:
     """Returns whether a path has the name of a checkpoint of the end of an epoch."""
-    return re.fullmatch(r"ckpt-[0-9]{4,}\.keras", os.path.basename(path)) is not None
+    return re.fullmatch(r"ckpt-[0-9]{4,}\.keras", name_of(path)) is not None
 
 
 def best_of(folder: str | os.PathLike[str]) -> str:
     """Returns the path of the best model of a training with checkpoints in a folder."""
-    return os.path.join(text_of(folder), "best.keras")
+    return joined(text_of(folder), "best.keras")
 
 
 def is_best_of(plan: TrainingPlan, path: str, states: Mapping[str, Any]) -> bool:
