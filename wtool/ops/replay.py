@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 
@@ -10,7 +9,7 @@ from wtool.checkpoint.lineage import lineage_json
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, a_few
-from wtool.io.addresses import folder_of, name_of, trimmed
+from wtool.io.addresses import folder_of, name_of, text_of, trimmed
 from wtool.io.source import Source
 from wtool.ops.diff import diff
 from wtool.ops.found_inputs import FoundInputs
@@ -56,9 +55,9 @@ def replay(
     Example:
         >>> wtool.replay("pruned.keras", inputs="zoo/").same  # doctest: +SKIP
     """
-    path = os.fspath(checked("model", Path, model))
+    path = text_of(checked("model", Path, model))
     kept = checked("output", Path | None, output)
-    if "-" in (path, None if kept is None else os.fspath(kept)):
+    if "-" in (path, None if kept is None else text_of(kept)):
         raise Usage("both models are read to be compared, and are files: no -")
     words = words_of((folder_of(trimmed(path)) or ".") if inputs is None else checked("inputs", Models, inputs))
     with open_checkpoint(path) as there, tempfile.TemporaryDirectory(prefix="wtool-replay-") as scratch:
