@@ -136,6 +136,10 @@ class ClusterWarning(UserWarning):
     """What is worth knowing of a cluster while its workers are at work."""
 
 
+class Missing(WtoolError):
+    """Nothing is there under the name of a file."""
+
+
 class Usage(WtoolError):
     """Words that do not go together (exit status 2)."""
 

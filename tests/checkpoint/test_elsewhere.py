@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,3 +92,56 @@ def test_hostile_files_are_refused_for_the_same_reasons(web: Web, path: Path) ->
         lambda: wtool.inspect(path)["tensors"]
     )
     assert answer(lambda: wtool.check(address).findings) == answer(lambda: wtool.check(path).findings)
+
+
+def put_all(store: Any, folder: Path, top: str) -> str:
+    """Has a store keep all files of a folder; returns the folder's address."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            name = f"{top}/{path.relative_to(folder).as_posix()}"
+            if hasattr(store, "put_file"):
+                store.pipe_file(f"/zoo/{name}", path.read_bytes())
+            else:
+                store.put(name, path.read_bytes())
+    return f"memory://zoo/{top}" if hasattr(store, "put_file") else f"s3://zoo/{top}"
+
+
+def test_shards_are_opened_beside_their_map(s3: S3, web: Web, memory: Any, tmp_path: Path) -> None:
+    names = [path.name for path in HOSTILE.iterdir() if path.name.startswith("shard_")]
+    for name in names:
+        shutil.copy(HOSTILE / name, tmp_path / name)
+        web.put(f"zoo/{name}", (HOSTILE / name).read_bytes())
+    folders = [put_all(s3, tmp_path, "shards"), put_all(memory, tmp_path, "shards"), web.at("zoo")]
+    for name in (each for each in names if each.endswith(".json")):
+        expected = shards_told(str(tmp_path / name))
+        for folder in folders:
+            assert shards_told(f"{folder}/{name}") == expected
+
+
+def shards_told(path: str) -> str:
+    return answer(lambda: [*wtool.inspect(path, statistics=True)["tensors"], *wtool.check(path).findings])
+
+
+def test_unzipped_models_are_opened(s3: S3, memory: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    with zipfile.ZipFile(BLOBS[0]) as archive:
+        archive.extractall(folder)
+    (folder / "assets" / "layers" / "words").mkdir(parents=True)
+    (folder / "assets" / "layers" / "words" / "vocabulary.txt").write_bytes(b"a\nb")
+    (folder / "assets" / "b.txt").write_bytes(b"c")
+    wtool.prune(folder, sparsity=0.5, output=tmp_path / "local.keras")
+    for store in (s3, memory):
+        address = put_all(store, folder, "model")
+        for name in (address, f"{address}/"):
+            told = wtool.inspect(name, statistics=True)
+            assert told["tensors"] == wtool.inspect(folder)["tensors"]
+        wtool.prune(address, sparsity=0.5, output=tmp_path / "m.keras", force=True)
+        assert (tmp_path / "m.keras").read_bytes() == (tmp_path / "local.keras").read_bytes()
+
+
+def test_addresses_of_files_on_this_machine_are_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    shutil.copy(BLOBS[0], tmp_path / "a model.keras")
+    found = wtool.inspect(f"file://{tmp_path}/a model.keras")
+    assert found == wtool.inspect(tmp_path / "a model.keras")

@@ -17,8 +17,9 @@ from wtool.checkpoint.layouts.registry import ALL, EXTENSIONS, LAYOUTS, extensio
 from wtool.checkpoint.model import GZIP, Checkpoint
 from wtool.checkpoint.optimizer.lost import noted
 from wtool.checkpoint.unzipped import is_saved_model
-from wtool.errors import Note, Refused, WtoolError
-from wtool.io.addresses import without_query
+from wtool.errors import Missing, Note, Refused, WtoolError
+from wtool.io import tree
+from wtool.io.addresses import is_address, local_path, without_query
 from wtool.io.descriptor import source_of
 from wtool.io.source import Source
 
@@ -45,7 +46,7 @@ def open_checkpoint(
         Refused: the file is no Keras model, damaged, or hostile.
         WtoolError: the file is missing or unreadable.
     """
-    path = os.fspath(path)
+    path = local_path(os.fspath(path))
     with ExitStack() as stack:
         opening = Opening(stack, like, OPTIMIZER_GROUPS if drop_optimizer else ())
         try:
@@ -57,7 +58,12 @@ def open_checkpoint(
             if index is not None and not foreign:
                 raise Refused(other_formats.CHECKPOINT)
             file = index or path
-            source = opening.adopt(source_of(file))
+            try:
+                source = opening.adopt(source_of(file))
+            except Missing:
+                if not is_address(path) or not tree.is_folder(path):
+                    raise
+                return _with_compression(open_folder(path, opening))
             layout = _layout_of(source)
             if layout is None and foreign and tensorflow.recognises(source):
                 return tensorflow.open_bundle(source, path, opening)
@@ -134,9 +140,10 @@ def configurations(path: str) -> list[tuple[str, dict[str, object]]]:
 
     Keras reads these configurations, and acts on them, before it looks at the weights.
     """
+    path = local_path(path)
     with ExitStack() as stack, suppress(WtoolError, UnicodeError, LookupError):
         opening = Opening(stack)
-        if os.path.isdir(path):
+        if tree.is_folder(path):
             return folder_configurations(path, opening)
         source = opening.adopt(source_of(path))
         layout = _layout_of(source)

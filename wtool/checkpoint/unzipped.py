@@ -12,7 +12,8 @@ from blake3 import blake3
 from wtool.checkpoint.other_formats import SAVED_MODEL
 from wtool.errors import Reaches, Refused, one_line
 from wtool.io import tree
-from wtool.io.addresses import is_address, joined
+from wtool.io.addresses import is_address, joined, why_unsafe
+from wtool.io.descriptor import source_of
 from wtool.io.folders import Folder
 from wtool.io.json_text import parse_object
 from wtool.io.limits import MAX_JSON, MAX_MEMBERS
@@ -102,9 +103,14 @@ def open_parts(path: str, stack: ExitStack) -> dict[str, Source]:
         Reaches: a file is a symbolic link.
         Refused: a file is a pipe or a device, or there are more files than models have.
     """
+    found: dict[str, Source] = {}
+    if is_address(path):
+        for name in _parts_elsewhere(path):
+            found[name] = source_of(joined(path, name))
+            stack.callback(found[name].close)
+        return found
     top = Folder.at(path)
     try:
-        found: dict[str, Source] = {}
         for name, file in _parts(top):
             found[name] = source = Source(file, os.path.join(path, name))
             stack.callback(source.close)
@@ -113,6 +119,23 @@ def open_parts(path: str, stack: ExitStack) -> dict[str, Source]:
         return found
     finally:
         top.close()
+
+
+def _parts_elsewhere(path: str) -> list[str]:
+    """Returns the names of the files of an unzipped model at an address, in the order of `open_parts`."""
+    listed = tree.tree_of(path)
+    there = {each.name for each in listed.entries(path) if each.is_file()}
+    assets: list[str] = []
+    folders = [ASSETS] if any(each.name == ASSETS and each.is_dir() for each in listed.entries(path)) else []
+    for folder in folders:  # those inside are appended
+        for each in listed.entries(joined(path, folder)):
+            name = f"{folder}/{each.name}"
+            if why := why_unsafe(name):
+                raise Refused(f"the name {one_line(name)!r} {why}")
+            (folders if each.is_dir() else assets).append(name)
+            if max(len(folders), len(assets)) > MAX_MEMBERS:
+                raise Refused(f"its folder {ASSETS!r} holds more than {MAX_MEMBERS:,} files; models have a handful")
+    return [*(name for name in (METADATA, CONFIG) if name in there), *sorted(assets), *({WEIGHTS} & there)]
 
 
 def _parts(top: Folder) -> Iterator[tuple[str, int]]:

@@ -19,6 +19,8 @@ from wtool.checkpoint.lineage import lineage_in
 from wtool.checkpoint.model import Checkpoint
 from wtool.errors import Differs, Refused
 from wtool.hdf5.reader import Index
+from wtool.io import tree
+from wtool.io.addresses import joined
 from wtool.io.json_text import parse_as_python, parse_object
 from wtool.io.source import Region, Source
 from wtool.io.zip_format import STORED, Member
@@ -75,7 +77,7 @@ def open_folder(path: str, opening: Opening) -> Checkpoint:
     for name in (CONFIG, WEIGHTS):
         if name not in parts:
             raise Refused(f"an unzipped model without {name}")
-    if os.path.lexists(os.path.join(path, OTHER_WEIGHTS)):
+    if tree.is_named(joined(path, OTHER_WEIGHTS)):
         raise Differs(TWO_WEIGHTS)
     texts = {name: unzipped.file_text(parts[name], name) for name in (CONFIG, METADATA) if name in parts}
     files = {"sources": tuple(parts.values()), "members": unzipped.as_members(parts), "parts": parts}

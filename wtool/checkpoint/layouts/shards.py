@@ -14,8 +14,10 @@ from wtool.checkpoint.layouts.layout import Layout, Opening
 from wtool.checkpoint.lineage import lineage_in
 from wtool.checkpoint.model import Checkpoint, Contents
 from wtool.checkpoint.other_formats import ARCHITECTURE
-from wtool.errors import Differs, Refused, WtoolError
+from wtool.errors import Differs, Missing, Refused, WtoolError
 from wtool.hdf5.reader import Dataset, Index, Value
+from wtool.io.addresses import folder_of, is_address, joined
+from wtool.io.descriptor import source_of
 from wtool.io.json_text import parse_object
 from wtool.io.source import Region, Source
 from wtool.io.system import UNFOLLOWED
@@ -60,19 +62,26 @@ def _names(path: str, value: object) -> tuple[str, ...]:
     return tuple(names)
 
 
-def open_shard(manifest: str, name: str) -> int:
-    """Returns a descriptor of the shard `name` in the folder of `manifest`; symbolic links are not followed.
+def open_shard(manifest: str, name: str) -> Source:
+    """Returns the shard `name` in the folder of `manifest`, open; symbolic links are not followed.
 
     Raises:
         WtoolError: the shard is missing, unreadable, or a link.
     """
     if manifest == "-":
         raise WtoolError("a .weights.json cannot be piped: its shards are in the files beside it", manifest)
-    path = os.path.join(os.path.dirname(manifest), name)
+    path = joined(folder_of(manifest), name)
+    if is_address(path):
+        try:
+            found = source_of(path)
+        except Missing as error:
+            raise Refused(f"its shard {name!r} cannot be opened ({error.message})") from None
+        found.name = name
+        return found
     try:
         if stat.S_ISLNK(os.lstat(path).st_mode):
             raise Refused(f"its shard {name!r} is a symbolic link, which may lead anywhere")
-        return os.open(path, UNFOLLOWED)
+        return Source(os.open(path, UNFOLLOWED), name)
     except OSError as error:
         raise Refused(f"its shard {name!r} cannot be opened ({error.strerror})") from None
 
@@ -136,7 +145,7 @@ def open_shards(source: Source, opening: Opening) -> Checkpoint:
     groups, metadata = shard_map(manifest)
     names = shard_names(groups)
     try:
-        sources = [opening.adopt(Source(open_shard(source.name, name), name)) for name in names]
+        sources = [opening.adopt(open_shard(source.name, name)) for name in names]
     except Refused:
         if source.is_replaced():
             text = "was changed by somebody else while it was being opened; nothing was written, run the command again"

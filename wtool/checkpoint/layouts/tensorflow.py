@@ -113,7 +113,7 @@ def open_bundle(source: Source, name: str, opening: Opening) -> Checkpoint:
     parts = {os.path.basename(source.name): source}
 
     def opened(name: str) -> Source:
-        parts[name] = opening.adopt(Source(open_shard(source.name, name), name))
+        parts[name] = opening.adopt(open_shard(source.name, name))
         return parts[name]
 
     bundle, graph = _bundle(source, opened)

@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 
-from wtool.errors import WtoolError
+from wtool.errors import Missing
 from wtool.io.addresses import without_query
 from wtool.io.remote.ranges import Range, Ranges, ranges_of
 from wtool.io.remote.stores import Found, Store, status, store_of, told
@@ -48,7 +48,8 @@ def opened(address: str) -> Stored:
     """Open a file at an address for reading.
 
     Raises:
-        WtoolError: nothing is there, or the store refuses it or cannot be reached.
+        Missing: no file is there.
+        WtoolError: the store refuses it, or cannot be reached.
     """
     store = store_of(address)
     ranges = ranges_of(store)
@@ -59,13 +60,13 @@ def opened(address: str) -> Stored:
                 return RemoteFile(store, ranges, start)
             file = LocalFile(ranges.fetched(), address)
     except FileNotFoundError:
-        raise WtoolError(os.strerror(errno.ENOENT), without_query(address)) from None
+        raise Missing(os.strerror(errno.ENOENT), without_query(address)) from None
     file.stamp, file.identity = _stamp(store, ranges), (address,)
     return file
 
 
 def _stamp(store: Store, ranges: Ranges) -> Stamp:
-    return Found(store.address, False, ranges.size, ranges.version).stamp
+    return Found(store.at(store.path), False, ranges.size, ranges.version).stamp
 
 
 class RemoteFile:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 
-from wtool.errors import WtoolError
+from wtool.errors import Missing, WtoolError
 from wtool.io.addresses import Address, below, has_listing, joined, trimmed, without_query
+from wtool.io.remote.files import opened
 from wtool.io.remote.retrying import retried
-from wtool.io.remote.stores import status, store_of, told
+from wtool.io.remote.stores import store_of, told
 from wtool.io.tree import Entry
 
 
@@ -97,15 +98,14 @@ def start_of(address: str, count: int) -> bytes:
         FileNotFoundError: nothing is there.
         WtoolError: the store cannot be reached, or refuses.
     """
-    store = store_of(address)
     try:
-        with told(address):
-            return bytes(retried(lambda: store.system.cat_file(store.path, 0, count)))
-    except WtoolError:
-        found = status(address)  # there is no range in an empty file
-        if found is not None and found.size == 0:
-            return b""
-        raise
+        file = opened(address)
+    except Missing as error:
+        raise FileNotFoundError(error.message) from None
+    try:
+        return file.read(0, min(count, file.size))
+    finally:
+        file.close()
 
 
 def changed_at(address: str) -> int:

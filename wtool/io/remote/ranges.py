@@ -152,7 +152,7 @@ class StoreRanges:
         """See `Ranges`."""
         found = retried(lambda: self._store.found(self._store.system.info(self._store.path)))
         if found.is_folder:
-            raise Unanswerable("a folder, where a single file is expected")
+            raise FileNotFoundError  # there may be a folder, but no file
         self.size, self.version = found.size, found.version
         if found.size is None:
             return None
