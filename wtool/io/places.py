@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wtool.errors import WtoolError
-from wtool.io.addresses import is_address
+from wtool.io.addresses import is_address, local_path
 from wtool.io.folders import Folder
 from wtool.io.stored import Stamp, stamp_of
 
@@ -33,6 +33,7 @@ class Target:
             no file.
         is_folder: whether the result is a folder of files.
         mark: what a store is to keep beside the file; see `remote.marks`.
+        is_seen: whether a store was asked what is there, so that `seen` tells.
     """
 
     path: str
@@ -41,6 +42,12 @@ class Target:
     seen: Stamp | None = None
     is_folder: bool = False
     mark: str = ""
+    is_seen: bool = False
+
+    def __post_init__(self) -> None:
+        """Take `file://` addresses for the paths that they stand for."""
+        object.__setattr__(self, "path", local_path(self.path))
+        object.__setattr__(self, "below", None if self.below is None else local_path(self.below))
 
     @classmethod
     def at(
@@ -61,11 +68,14 @@ class Target:
                 stamp of that moment counts, so that no change since then is lost.
             is_folder: see `Target`.
         """
+        path = local_path(path)
         if is_address(path):
-            from wtool.io.remote.marks import mark_of  # late: most targets are files
+            from wtool.io.remote.draft import seen_at  # late: most targets are files
+            from wtool.io.remote.marks import mark_of
 
             stamps = dict(read)
-            return cls(path, force, below, stamps.get(path) or _found(path), is_folder, mark_of(stamps.items()))
+            seen = stamps.get(path) or seen_at(path)
+            return cls(path, force, below, seen, is_folder, mark_of(stamps.items()), is_seen=True)
         place = os.path.realpath(path)
         seen = next((stamp for name, stamp in read if os.path.realpath(name) == place), None) or _seen(path)
         return cls(path, force, below, seen, is_folder)
@@ -93,13 +103,6 @@ def _seen(path: str) -> Stamp | None:
     with contextlib.suppress(OSError):
         return stamp_of(os.stat(path))
     return None
-
-
-def _found(address: str) -> Stamp | None:
-    from wtool.io.remote.stores import status  # late: most targets are files
-
-    found = status(address)
-    return None if found is None or found.is_folder else found.stamp
 
 
 @dataclass(frozen=True, slots=True)

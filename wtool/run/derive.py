@@ -74,7 +74,7 @@ def derive(plan: Plan, goal: Goal, progress: pipeline.Progress | None = None) ->
     if there is not None:
         return Derived(there)
     if not goal.dry_run:
-        make_ready(goal)
+        make_ready(goal, target)
     sources = [source for each in plan.checkpoints for source in each.sources]
     passes = Passes(progress, sum(source.size for source in sources))
     found = plan.work_out(passes)

@@ -124,7 +124,7 @@ def make_patch(
         for each, training in zip((old, new), reversed(trainings), strict=True) if is_compiled_otherwise else ():
             check_labels(each, Relabelled(each.config, training), stack)
         if not goal.dry_run:
-            make_ready(goal)
+            make_ready(goal, target)
         spool = stack.enter_context(TemporaryFile())
         coded, hashes = _compared(old, new, both, (left, right), spool, progress)
         for checkpoint in (old, new):

@@ -58,13 +58,17 @@ class Goal:
         return Target.at(self.path, self.force, self.below, () if self.is_folder else read, self.is_folder)
 
 
-def make_ready(goal: Goal) -> None:
+def make_ready(goal: Goal, target: Target | None = None) -> None:
     """Make the folder of a result, if the goal says so, and look whether the result can be written.
+
+    Args:
+        goal: where the result goes.
+        target: of the goal, where what is there was seen already: a store is not asked again.
 
     Raises:
         WtoolError: something else is there, or nothing can be written there.
     """
-    target = Target(goal.path, goal.force, goal.below, is_folder=goal.is_folder)
+    target = target or Target(goal.path, goal.force, goal.below, is_folder=goal.is_folder)
     if goal.makes_folder:
         make_folders(target)
     check_target(target)

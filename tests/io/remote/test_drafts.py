@@ -22,7 +22,7 @@ from tests.remote.hub import Hub
 from tests.remote.s3 import S3
 from wtool.errors import WtoolError
 from wtool.io.drafts import Draft, new_draft, write_whole
-from wtool.io.places import Target, make_folders
+from wtool.io.places import Target, check_target, make_folders
 from wtool.io.remote import multipart
 
 MODELS = [
@@ -331,17 +331,45 @@ def test_stores_that_show_what_is_half_written(shelf: Any) -> None:
 def test_the_web_takes_no_files(address: str, alone: None) -> None:
     pytest.importorskip("aiohttp")
     with pytest.raises(WtoolError, match="takes no files"):
-        new_draft(Target(address))
+        Target.at(address)
 
 
 def test_a_hub_takes_commits(hub: Hub) -> None:
     with pytest.raises(WtoolError, match="hf upload"):
-        new_draft(Target("hf://user/model/m.keras"))
+        Target.at("hf://user/model/m.keras")
+    assert hub.server.requests == []
 
 
 def test_caches_are_passed_by(memory: Any) -> None:
     write_whole("simplecache::memory://zoo/m", b"new")
     assert memory.cat_file("memory://zoo/m") == b"new"
+
+
+def test_paths_of_this_machine(tmp_path: Path) -> None:
+    """No store is needed for them, and the rules are those of paths."""
+    address = f"file://{tmp_path / 'm'}"
+    for data in (b"old", b"new"):
+        write_whole(address, data)
+    assert (tmp_path / "m").read_bytes() == b"new"
+    with pytest.raises(WtoolError, match="exists already"):
+        new_draft(Target(address))
+
+
+def test_a_new_result_takes_four_requests(s3: S3) -> None:
+    """What is there, and that it is no folder; what is there now; the file."""
+    wtool.prune(BLOBS[0], sparsity=0.5, output="s3://zoo/m.keras")
+    assert [each.method for each in s3.server.requests] == ["HEAD", "GET", "HEAD", "PUT"]
+
+
+def test_a_folder_is_no_file(s3: S3) -> None:
+    s3.put("m.keras/other", b"x")
+    with pytest.raises(WtoolError, match="is a folder"):
+        wtool.prune(BLOBS[0], sparsity=0.5, output="s3://zoo/m.keras")
+
+
+def test_an_unzipped_model_is_refused(s3: S3) -> None:
+    with pytest.raises(WtoolError, match="no place for an unzipped model"):
+        check_target(Target("s3://zoo/model", is_folder=True))
 
 
 # Names

@@ -14,6 +14,7 @@ from wtool.io.remote.marks import MARK
 from wtool.io.remote.multipart import Multipart
 from wtool.io.remote.stores import status
 from wtool.io.remote.whole import is_s3, put_whole, store_to_write
+from wtool.io.stored import Stamp
 from wtool.io.system import write_all_at
 
 
@@ -127,11 +128,20 @@ def check_address(target: Target) -> None:
     if target.is_folder:
         text = "is no place for an unzipped model, whose files no store shows all at once; write a .keras file"
         raise WtoolError(text, target.path)
-    store_to_write(target.path)
-    found = status(target.path)
+    _refuse_existing(target, (target.seen if target.is_seen else seen_at(target.path)) is not None)
+
+
+def seen_at(address: str) -> Stamp | None:
+    """Returns the stamp of the file that is there now, or None.
+
+    Raises:
+        WtoolError: the store takes no files, or cannot be reached; or there is a folder.
+    """
+    store_to_write(address)
+    found = status(address)
     if found is not None and found.is_folder:
-        raise WtoolError("is a folder; a model is written as a single file: name one with --output", target.path)
-    _refuse_existing(target, found is not None)
+        raise WtoolError("is a folder; a model is written as a single file: name one with --output", address)
+    return None if found is None else found.stamp
 
 
 def _refuse_existing(target: Target, is_there: bool) -> None:

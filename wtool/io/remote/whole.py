@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 from wtool.errors import WtoolError
+from wtool.io.addresses import protocol_of, without_query
 from wtool.io.private import private_folder
 from wtool.io.remote.stores import Store, store_of, told
 
@@ -34,12 +35,12 @@ def store_to_write(address: str) -> Store:
     Raises:
         WtoolError: the store takes no files, or a package of it is missing.
     """
+    if protocol_of(address) in NOT_WRITTEN:
+        raise WtoolError(NOT_WRITTEN[protocol_of(address)], without_query(address))
     store = store_of(address)
     system = store.system
     while protocols(system) & set(CACHES):
         system = system.fs
-    for protocol in protocols(system) & set(NOT_WRITTEN):
-        raise WtoolError(NOT_WRITTEN[protocol], address)
     return Store(system, store.path, address)
 
 
