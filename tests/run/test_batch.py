@@ -17,7 +17,7 @@ import pytest
 
 import wtool
 from tests import forkserver
-from tests.models import BLOBS, FIXTURES, ZOO, hdf5_bytes
+from tests.models import BLOBS, FIXTURES, ZOO, extents, hdf5_bytes
 from tests.ops.test_operations import lineage
 from wtool.run.executors import processes
 from wtool.run.executors.in_turn import InTurn
@@ -454,3 +454,43 @@ def test_the_five_re_initialisations_take_the_same_words(tmp_path: Path) -> None
         words = [name, "mask.keras", "--initial", str(BLOBS[0]), "--seed", "1", "--no-same-sign", "-o", f"{name}.keras"]
         assert run(*words, cwd=tmp_path).returncode == 0
     assert len({hdf5_bytes(path) for path in tmp_path.glob("*.keras")}) == 6
+
+
+def failing_zoo(folder: Path) -> Path:
+    """A model in a folder of a folder whose damage shows when its weights are read: its place is made before that."""
+    (folder / "zoo" / "deep").mkdir(parents=True)
+    data = bytearray(BLOBS[0].read_bytes())
+    data[data.index(hdf5_bytes(BLOBS[0])) + extents(BLOBS[0])[0][1]] ^= 1
+    (folder / "zoo" / "deep" / "bad.keras").write_bytes(data)
+    return folder / "zoo"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_batch_that_fails_leaves_no_empty_folder(tmp_path: Path, count: int, jobs: int) -> None:
+    zoo = failing_zoo(tmp_path)
+    for number in range(1, count):
+        shutil.copy(zoo / "deep" / "bad.keras", zoo / f"bad{number}.keras")
+    with pytest.raises(wtool.WtoolError):
+        wtool.prune(zoo, sparsity=0.5, output=f"{tmp_path}/new/er/out/", jobs=jobs)
+    assert [path.name for path in tmp_path.iterdir()] == ["zoo"]
+
+
+def test_a_batch_removes_no_folder_in_which_something_is_or_that_was_there(tmp_path: Path) -> None:
+    zoo, kept = failing_zoo(tmp_path), tmp_path / "kept"
+    (kept / "empty").mkdir(parents=True)
+    with pytest.raises(wtool.WtoolError):
+        wtool.prune(zoo, sparsity=0.5, output=kept)
+    assert (kept / "empty").is_dir()
+    shutil.copy(BLOBS[0], zoo)
+    with pytest.raises(wtool.SomeFailed):
+        wtool.prune(zoo, sparsity=0.5, output=f"{tmp_path}/out/")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [BLOBS[0].name]
+
+
+def test_the_job_of_a_part_removes_no_folder(tmp_path: Path) -> None:
+    """That of another part may be about to write there."""
+    zoo = failing_zoo(tmp_path)
+    with pytest.raises(wtool.WtoolError):
+        wtool.prune(zoo, sparsity=0.5, output=f"{tmp_path}/out/", shard="1/1")
+    assert (tmp_path / "out" / "deep").is_dir()

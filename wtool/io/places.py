@@ -163,6 +163,27 @@ def make_folders(target: Target) -> None:
     _walked(target, steps(target)[:-1], make=True).close()
 
 
+def missing_folder(folder: str) -> str | None:
+    """Returns the topmost of the folders that have to be made so that a folder is there; None if it is, or elsewhere.
+
+    Args:
+        folder: its path or address.
+    """
+    if is_address(folder) or os.path.lexists(folder):
+        return None
+    path = folder.rstrip(os.sep)
+    while (outer := os.path.dirname(path)) and not os.path.lexists(outer):
+        path = outer
+    return path
+
+
+def remove_empty_folders(folder: str) -> None:
+    """Remove a folder and all folders below, but for those in which something is."""
+    for here, _, _ in os.walk(folder, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(here)
+
+
 def steps(target: Target) -> list[str]:
     """Returns the names on the way from the folder that the user named to the target; none where no folder was named.
 

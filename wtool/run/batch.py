@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
 from wtool.checkpoint.inputs import refuse_two_streams, stem_and_ending
@@ -13,6 +13,7 @@ from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, WtoolError, counted
 from wtool.io import tree
 from wtool.io.addresses import is_address, text_of
+from wtool.io.places import missing_folder, remove_empty_folders
 from wtool.io.tree import one_place
 from wtool.run.executors import Work as Work
 from wtool.run.executors import executor_of
@@ -119,17 +120,35 @@ def do_all(tasks: Sequence[Work[Made]], options: Execution) -> list[Made]:
     report = options.report or _ignore
     alone = len(tasks) == 1
     results: list[Made | Failed] = []
-    with closing(results_of(tasks, options)) as done:
-        for result in done:
-            results.append(result)
-            report(result)
-            if isinstance(result, Failed) and alone:
-                raise result.error
-            if isinstance(result, Failed) and options.fail_fast:
-                break
-    if any(isinstance(each, Failed) for each in results):
-        raise SomeFailed(results)
+    with _no_empty_folders(tasks, options):
+        with closing(results_of(tasks, options)) as done:
+            for result in done:
+                results.append(result)
+                report(result)
+                if isinstance(result, Failed) and alone:
+                    raise result.error
+                if isinstance(result, Failed) and options.fail_fast:
+                    break
+        if any(isinstance(each, Failed) for each in results):
+            raise SomeFailed(results)
     return [each for each in results if not isinstance(each, Failed)]
+
+
+@contextmanager
+def _no_empty_folders(tasks: Sequence[Work[Any]], options: Execution) -> Iterator[None]:
+    """Remove the folders that a batch makes and leaves empty when it fails.
+
+    The job of another part of the zoo may be about to write there: jobs with parts leave all folders.
+    """
+    goals = [task.goal for task in tasks if isinstance(task, Task)]
+    folders = dict.fromkeys(goal.below for goal in goals if goal.makes_folder and goal.below is not None)
+    own = [] if options.dry_run or options.shard is not None else [*filter(None, map(missing_folder, folders))]
+    try:
+        yield
+    except BaseException:
+        for folder in own:
+            remove_empty_folders(folder)
+        raise
 
 
 def results_of(tasks: Sequence[Work[Made]], options: Execution) -> Generator[Made | Failed, None, None]:
