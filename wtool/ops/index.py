@@ -75,14 +75,10 @@ class Reading:
         with ExitStack() as stack:
             checkpoint = opener.open(self.model, stack)
             if not self.statistics:
-                return rows_of(self.kind, described(checkpoint, statistics_of(checkpoint, _no_scan, None)), None, file)
+                return rows_of(self.kind, described(checkpoint, None), None, file)
             found = statistics_of(checkpoint, partial(pipeline.hashed_scan, checkpoint), progress)
             file["hash"] = " ".join(checkpoint.finish())
             return rows_of(self.kind, described(checkpoint, found), found, file)
-
-
-def _no_scan(edits: Sequence[pipeline.Edit], progress: Progress | None) -> Iterator[Any]:
-    return iter(())
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,8 +163,8 @@ def _of_tensors(told: Mapping[str, Any], found: Mapping[str, Statistics]) -> Ite
         }
 
 
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def _share(part: int | None, whole: int) -> float | None:
+    return part / whole if part is not None and whole else None
 
 
 def _numbers(found: Statistics) -> dict[str, Any]:
