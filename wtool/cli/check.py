@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wtool.cli import options
-from wtool.cli.console import say
+from wtool.cli.console import say, status_of_error
 from wtool.cli.json_lines import print_json
-from wtool.cli.read_only import looked_at
+from wtool.cli.read_only import Look, Looking
 from wtool.errors import SEVERITIES, WtoolError, counted, one_line
+from wtool.run.options import Execution, check_executor
 
 if TYPE_CHECKING:
+    from wtool.checkpoint.opener import Opener
+    from wtool.checkpoint.search import FoundFile
     from wtool.checkpoint.zoo_part import ZooPart
-    from wtool.io.tree import Tree
     from wtool.ops.check import Checked
+    from wtool.run.batch import Work
     from wtool.run.pipeline import Progress
 
 
@@ -32,10 +34,20 @@ if TYPE_CHECKING:
     show_default=True,
     help="From which severity on a finding makes the exit status 1.",
 )
+@options.one(Execution, "jobs")
+@options.one(Execution, "cluster")
 @options.shard
 @options.as_json
 @options.quiet
-def command(models: tuple[str, ...], fail_on: str, shard: str | None, as_json: bool, quiet: bool) -> int:
+def command(
+    models: tuple[str, ...],
+    fail_on: str,
+    jobs: int,
+    cluster: str | None,
+    shard: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Say what loading models with Keras would run, import or fetch, and whether they are whole.
 
     A line for each finding on standard output, most severe first: Lambda layers and other code, names outside Keras,
@@ -49,10 +61,16 @@ def command(models: tuple[str, ...], fail_on: str, shard: str | None, as_json: b
     """
     from wtool.checkpoint.inputs import refuse_two_streams
     from wtool.checkpoint.zoo_part import ZooPart
+    from wtool.run.batch import refuse_pipes
 
+    check_executor(jobs, cluster)
     refuse_two_streams(models)
-    telling = Telling(fail_on, as_json, quiet, ZooPart.of(shard))
-    status = max(_meant(word, telling) for word in models)
+    refuse_pipes(models, cluster)
+    telling = Telling(fail_on, as_json)
+    looks = list(_looks(models, ZooPart.of(shard)))
+    looking = Looking("checking", "model" if as_json else None, quiet, jobs, cluster)
+    found = zip(looks, looking.found(looks), strict=True)
+    status = max((telling.tell(look, each) for look, each in found), default=0)
     if not quiet:
         telling.say_counts()
     return status
@@ -65,8 +83,6 @@ class Telling:
     Attributes:
         fail_on: the severity.
         as_json: as JSON.
-        quiet: findings alone.
-        part: of the models, which alone are looked at.
         fine: paths of the models in which nothing was found, but for those that follow the first.
         counts: of models that are `fine`, with findings (`found`), or not readable (`failed`), and of `others`: files
             in folders that are no models.
@@ -74,15 +90,8 @@ class Telling:
 
     fail_on: str
     as_json: bool
-    quiet: bool
-    part: ZooPart
     fine: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def told_as(self) -> str | None:
-        """The key that names a model in JSON objects."""
-        return "model" if self.as_json else None
 
     def say_counts(self) -> None:
         """Say how many models are fine; of a single file, that nothing was found in it."""
@@ -98,51 +107,74 @@ class Telling:
         others = counted(counts["others"], "other file is no model", "other files are no models")
         say(f"{', '.join(told)}{f'; {others}' if counts['others'] else ''}")
 
-    def look(self, look: Callable[[str, Progress | None], Checked | None], path: str) -> int:
-        """Look at a path and tell what was found there; returns its exit status."""
+    def tell(self, look: Work[Any] | WtoolError, found: Checked | WtoolError | None) -> int:
+        """Tell what was found; returns the exit status."""
+        if isinstance(look, WtoolError):
+            return 1
+        if isinstance(found, WtoolError):
+            self.counts["failed"] += 1
+            return status_of_error(found)
+        if found is None:
+            self.counts["others"] += not (isinstance(look, InFolder) and look.is_part)
+            return 0
+        return _told(found, self)
 
-        def told(path: str, progress: Progress | None) -> int:
-            found = look(path, progress)
-            return 0 if found is None else _told(found, self)
 
-        before = self.counts.copy()
-        status = looked_at(path, "checking", self.told_as, self.quiet, told)
-        self.counts["failed"] += status > 0 and before == self.counts
-        return status
+@dataclass(frozen=True, slots=True)
+class InFolder:
+    """A look at something that was found in a folder.
+
+    Attributes:
+        folder: that was searched.
+        entry: of its `search.listing`.
+    """
+
+    folder: str
+    entry: FoundFile
+
+    @property
+    def model(self) -> str:
+        """Returns its path."""
+        return self.entry.path
+
+    @property
+    def is_part(self) -> bool:
+        """Returns whether it is a part of a model, which counts by itself."""
+        from wtool.checkpoint.search import PART
+
+        return self.entry.kind == PART
+
+    def run(self, opener: Opener, progress: Progress | None = None) -> Checked | None:
+        """Look at it; returns None if it is no model."""
+        from wtool.ops.check import check_listed
+
+        return check_listed(self.folder, self.entry, progress)
 
 
-def _meant(word: str, telling: Telling) -> int:
-    """What a word means: a file, a folder, whatever a pattern matches, or `-`."""
-    from wtool.checkpoint.inputs import inside, matched
-    from wtool.io.tree import FOLDER
+def _checked(path: str, progress: Progress | None) -> Checked:
     from wtool.ops.check import check
 
-    status = 0
-    try:
-        for match in matched(word):
-            if match.kind == FOLDER:
-                status = max(status, _folder(match.path, telling, match.within))
-            elif telling.part.holds(inside(word, match.path)):
-                status = max(status, telling.look(check, match.path))
-    except WtoolError as error:
-        say(str(error))
-        return 1
-    return status
+    return check(path, progress)
 
 
-def _folder(folder: str, telling: Telling, within: Tree | None) -> int:
-    """Everything in a folder."""
-    from wtool.checkpoint.search import PART, FoundFile, listing
+def _looks(words: Sequence[str], part: ZooPart) -> Iterator[Work[Any] | WtoolError]:
+    """Yields the looks at what words mean: files, all that is in folders, whatever patterns match, or `-`."""
+    from wtool.checkpoint.inputs import inside, matched
+    from wtool.checkpoint.search import listing
     from wtool.io.addresses import below
-    from wtool.ops.check import check_listed
+    from wtool.io.tree import FOLDER
 
-    def look(entry: FoundFile, _: str, progress: Progress | None) -> Checked | None:
-        found = check_listed(folder, entry, progress)
-        telling.counts["others"] += found is None and entry.kind != PART
-        return found
-
-    found = (each for each in listing(folder, within) if telling.part.holds(below(folder, each.of or each.path)))
-    return max((telling.look(partial(look, each), each.path) for each in found), default=0)
+    for word in words:
+        try:
+            for match in matched(word):
+                if match.kind == FOLDER:
+                    for each in listing(match.path, match.within):
+                        if part.holds(below(match.path, each.of or each.path)):
+                            yield InFolder(match.path, each)
+                elif part.holds(inside(word, match.path)):
+                    yield Look(match.path, _checked)
+        except WtoolError as error:
+            yield error
 
 
 def _told(found: Checked, telling: Telling) -> int:

@@ -90,13 +90,22 @@ class Bar:
 
     def _drawn(self) -> Progress:
         from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TransferSpeedColumn,
+        )
         from rich.progress import TimeRemainingColumn as Remaining
 
         counts = DownloadColumn() if self._unit == "bytes" else MofNCompleteColumn()
-        unit = [] if self._unit == "bytes" else [TextColumn(self._unit, markup=False)]
+        unit = [TransferSpeedColumn()] if self._unit == "bytes" else [TextColumn(self._unit, markup=False)]
         columns = TextColumn("{task.description}", markup=False), BarColumn(), counts, *unit, Remaining()
-        shown = self._stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+        # What goes to a file is no part of the screen.
+        how: Any = {"transient": True, "redirect_stdout": sys.stdout.isatty()}
+        shown = self._stack.enter_context(Progress(*columns, console=Console(stderr=True), **how))
         task = shown.add_task(self._label, total=None)
         return lambda done, total: shown.update(task, description=self._label, completed=done, total=total)
 

@@ -13,7 +13,7 @@ from wtool.cli import options
 from wtool.cli.call_words import call_words
 from wtool.cli.console import say
 from wtool.cli.json_lines import print_json
-from wtool.cli.read_only import each_model
+from wtool.cli.read_only import Looking, each_model
 from wtool.errors import counted, one_line
 from wtool.version import __version__
 
@@ -44,20 +44,24 @@ def command(models: tuple[str, ...], verify: bool, as_json: bool, quiet: bool) -
         wtool history ticket.keras
         wtool history ticket.keras --verify --json
     """
-    return each_model(models, "reading", "model" if as_json else None, quiet, partial(_shown, verify, as_json, quiet))
+    looking = Looking("reading", "model" if as_json else None, quiet)
+    return each_model(models, looking, partial(_history, verify), partial(_shown, as_json, quiet))
 
 
-def _shown(verify: bool, as_json: bool, quiet: bool, path: str, progress: Progress | None) -> int:
+def _history(verify: bool, path: str, progress: Progress | None) -> History:
     from wtool.ops.history import history
 
-    found = history(path, verify=verify)
+    return history(path, verify=verify)
+
+
+def _shown(as_json: bool, quiet: bool, found: History) -> int:
     if as_json:
         print_json(found)
     else:
         for line in lines_of(found):
             click.echo(one_line(line))
     if found.sealed is False and not quiet:
-        say(f"{path}: {'not what wtool wrote with the last record' if found.steps else 'has no seal of wtool'}")
+        say(f"{found.model}: {'not what wtool wrote with the last record' if found.steps else 'has no seal of wtool'}")
     return 1 if found.sealed is False else 0
 
 

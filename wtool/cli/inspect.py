@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from wtool.cli import options
-from wtool.cli.inspect_cost import InputShape, show_cost
+from wtool.cli.inspect_cost import InputShape, cost_of, show_cost
 from wtool.cli.inspect_tables import print_layers, print_tensors
 from wtool.cli.json_lines import print_json
-from wtool.cli.read_only import each_model
+from wtool.cli.read_only import Looking, each_model
 from wtool.cli.tables import print_text
 from wtool.errors import Usage, a_few, counted, one_line
+from wtool.run.options import Execution, check_executor
 
 if TYPE_CHECKING:
     from wtool.run.pipeline import Progress
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     metavar="N,N,...",
     help="With --cost: sizes of an input that takes any, without the batch; once for each input.",
 )
+@options.one(Execution, "jobs")
+@options.one(Execution, "cluster")
 @options.shard
 @options.as_json
 @options.quiet
@@ -45,6 +49,8 @@ def command(
     stable: bool,
     cost: bool,
     shapes: tuple[tuple[int, ...], ...],
+    jobs: int,
+    cluster: str | None,
     shard: str | None,
     as_json: bool,
     quiet: bool,
@@ -64,42 +70,34 @@ def command(
         raise Usage("--statistics has no part in --stable, which reads all values, and in --cost, which reads none")
     if shapes and not cost:
         raise Usage("--input-shape goes with --cost alone")
+    check_executor(jobs, cluster)
+    looking = Looking("reading", "path" if as_json else None, quiet, jobs, cluster)
     if cost:
-        return each_model(
-            models, "reading", "path" if as_json else None, quiet, partial(show_cost, shapes, as_json), shard
-        )
+        return each_model(models, looking, partial(cost_of, shapes), partial(show_cost, as_json), shard)
     if stable:
-        return each_model(models, "reading", None, True, _stable, shard)
-    return each_model(
-        models,
-        "reading",
-        "path" if as_json else None,
-        quiet,
-        partial(_inspected, each_tensor, statistics, as_json),
-        shard,
-    )
+        return each_model(models, replace(looking, quiet=True), _stable, _show_lines, shard)
+    tell = print_json if as_json else partial(_show, each_tensor)
+    return each_model(models, looking, partial(_inspected, statistics), tell, shard)
 
 
-def _inspected(each_tensor: bool, statistics: bool, as_json: bool, path: str, progress: Progress | None) -> int:
+def _inspected(statistics: bool, path: str, progress: Progress | None) -> dict[str, Any]:
     from wtool.ops.inspect import inspect
 
-    found = inspect(path, progress, statistics=statistics or None)
-    if as_json:
-        print_json(found)
-    else:
-        _show(found, each_tensor)
-    return 0
+    return inspect(path, progress, statistics=statistics or None)
 
 
-def _stable(path: str, progress: Progress | None) -> int:
+def _stable(path: str, progress: Progress | None) -> str:
     from wtool.ops.stable import stable_text
 
-    for line in stable_text(path, progress).splitlines():
+    return stable_text(path, progress)
+
+
+def _show_lines(text: str) -> None:
+    for line in text.splitlines():
         click.echo(one_line(line))
-    return 0
 
 
-def _show(found: dict[str, Any], each_tensor: bool) -> None:
+def _show(each_tensor: bool, found: dict[str, Any]) -> None:
     keras = f"Keras {found['keras_version']}" if found["keras_version"] else "Keras version not told"
     dtypes = sorted({tensor["dtype"] for tensor in found["tensors"]})
     size = f"{counted(found['parameters'], 'parameter')}, {counted(found['bytes'], 'byte')}"

@@ -30,14 +30,18 @@ class InputShape(click.ParamType):  # type: ignore[type-arg]
         return sizes
 
 
-def show_cost(shapes: Sequence[tuple[int, ...]], as_json: bool, path: str, _: Progress | None) -> int:
-    """Print what a model costs to run; see `ops.cost`. Returns the exit status."""
+def cost_of(shapes: Sequence[tuple[int, ...]], path: str, _: Progress | None) -> dict[str, Any]:
+    """Returns what a model costs to run; see `ops.cost`."""
     from wtool.ops.cost import cost
 
-    found = cost(path, shapes)
+    return cost(path, shapes)
+
+
+def show_cost(as_json: bool, found: dict[str, Any]) -> None:
+    """Print what a model costs to run."""
     if as_json:
         print_json(found)
-        return 0
+        return
     inputs = " and ".join("?" if shape is None else _shape(shape) for shape in found["inputs"])
     click.echo(one_line(f"{found['path']}: {found['format']}, {found['parameters']:,} parameters"))
     header = ["layer", "class", "calls", "output", "parameters", "multiply-adds", "activations"]
@@ -47,7 +51,6 @@ def show_cost(shapes: Sequence[tuple[int, ...]], as_json: bool, path: str, _: Pr
     for line in _notes(found):
         click.echo(one_line(line))
     click.echo("")
-    return 0
 
 
 def _row(layer: dict[str, Any]) -> list[str]:

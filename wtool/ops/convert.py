@@ -50,7 +50,7 @@ def convert(words: Sequence[str], options: Convert, execution: Execution) -> lis
         Usage: words that do not go together; nothing was done then.
     """
     output = None if options.output is None else text_of(options.output)
-    refuse_pipes([*words, output, options.like], execution)
+    refuse_pipes([*words, output, options.like], execution.cluster)
     recipe = _recipe(options, output)
     architecture, told = (None, None) if options.architecture is None else entry_in(options.architecture)
     filling = filling_of(options)

@@ -174,14 +174,14 @@ def check_words(words: Sequence[str], options: Output, initial: str | None = Non
     """Raise Usage if standard input is named twice or on a cluster, or models in place have another place too."""
     refuse_two_streams([*words, *([] if initial is None else [initial])])
     if isinstance(options, Execution):
-        refuse_pipes([*words, options.output, initial], options)
+        refuse_pipes([*words, options.output, initial], options.cluster)
     if options.in_place and (options.output is not None or "-" in words):
         raise Usage("in place, the model itself is the output: no other output, and no standard input")
 
 
-def refuse_pipes(words: Iterable[Any], execution: Execution) -> None:
+def refuse_pipes(words: Iterable[Any], cluster: str | None) -> None:
     """Raise Usage if standard input or output takes part in work on a cluster."""
-    if execution.cluster is not None and "-" in words:
+    if cluster is not None and "-" in words:
         raise Usage("- is standard input or output of this machine, and --cluster works on others")
 
 

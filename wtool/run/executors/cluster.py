@@ -121,6 +121,7 @@ class _Dispatch:
     seconds: float = 0.0
     _seen: set[str] | None = None
     _hello: Any = None
+    _is_begun: bool = False
     _alone_since: float = 0.0
     _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1 << 62)))
     _next_look: float = 0.0
@@ -192,9 +193,10 @@ class _Dispatch:
             raise WtoolError("all workers died, and no others started; the same command goes on", self.address)
 
     def _welcome(self, found: dict[str, Identity | str]) -> None:
-        """Take new workers of this version of wtool; at the beginning, all have to be."""
+        """Take new workers that have this version of wtool; all of the first ones have to."""
         reasons = connection.refused(found)
-        if reasons and not self.workers:
+        is_first, self._is_begun = not self._is_begun, True
+        if reasons and is_first:
             raise WtoolError(connection.told_refused(reasons), self.address)
         if reasons:
             told = connection.told_refused(reasons)

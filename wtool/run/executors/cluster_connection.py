@@ -126,15 +126,11 @@ def threads_of(client: Any, address: str) -> dict[str, int]:
 
 
 def identified(client: Any, addresses: Sequence[str]) -> dict[str, Identity | str]:
-    """Returns who some workers are, or why that is not known, by their addresses; not of those that are gone."""
+    """Returns who some workers are, or why they cannot say, by their addresses; not of those that are gone."""
     found = client.run(cluster_worker.identity, workers=list(addresses), on_error="return")
-    return {address: each if isinstance(each, Identity) else _unknown(address, each) for address, each in found.items()}
-
-
-def _unknown(address: str, error: Any) -> str:
-    if isinstance(error, ModuleNotFoundError):
-        return f"{address} has no wtool, or an old one"
-    return f"{address} does not say which wtool it has ({type(error).__name__})"
+    told = {address: each for address, each in found.items() if isinstance(each, Identity)}
+    strange = {address: each for address, each in found.items() if isinstance(each, (ImportError, AttributeError))}
+    return {**told, **{address: f"{address} has no wtool, or another one" for address in strange}}
 
 
 def refused(found: dict[str, Identity | str]) -> list[str]:
