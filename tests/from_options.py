@@ -33,6 +33,7 @@ from wtool.ops.pack_options import Pack
 from wtool.ops.patch_options import Patch
 from wtool.ops.shrink_options import Shrink
 from wtool.option import described
+from wtool.recipes.options import RunRecipe
 from wtool.reporting.options import Report
 from wtool.run.options import (
     Common,
@@ -83,6 +84,7 @@ from wtool.ops.index_options import Indexed
 from wtool.ops.merge_options import Merged
 from wtool.ops.shrunk import Shrunk
 from wtool.ops.swapped import Swapped
+from wtool.recipes.running import RecipeRun
 from wtool.reporting.options import Reported
 from wtool.run.diagnosis import Diagnosis
 from wtool.run.moving_average import MovingAverage
@@ -117,13 +119,24 @@ GROUPS = {
     "recalibrate": (Recalibrate,),
     "lottery": (LotteryOptions,),
     "soup": (Soup,),
+    "run": (RunRecipe,),
 }
 """Every public function that is made of options, and the dataclasses of its arguments."""
 
 INDEX_COLUMNS = {"file": OF_FILE, "model": OF_MODEL, "tensor": OF_TENSOR}
 
-FIRST = {"models": "Models", "model": "Path", "paths": "Models"}
+FUNCTIONS = {"run": "run_recipe"}
+"""Command -> its public function, where the two have other names: `wtool.run` is a package."""
+
+FIRST = {
+    "models": "Models", "model": "Path", "paths": "Models", "recipe": "Path | Sequence[Any] | Mapping[str, Any]",
+}  # fmt: skip
 """The first argument of a function -> its type."""
+
+
+def function_of(command: str) -> Any:
+    """The public function of a command."""
+    return getattr(wtool, FUNCTIONS.get(command, command))
 
 
 def stub() -> str:
@@ -132,10 +145,10 @@ def stub() -> str:
 
 
 def _signature(name: str) -> str:
-    function = getattr(wtool, name)
+    function = function_of(name)
     hints = function.__annotations__
     first = next(iter(hints))
-    lines = [f"def {name}(", f"    {first}: {FIRST[first]},", "    *,"]
+    lines = [f"def {function.__name__}(", f"    {first}: {FIRST[first]},", "    *,"]
     for group, each in ((kind, each) for kind in GROUPS[name] for each in fields(kind)):
         kind, default = str(each.type), each.default
         if each.name == "initial" and name in REGISTRY and needs_initial(transform(name)):

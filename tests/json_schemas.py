@@ -110,6 +110,7 @@ RESULTS: dict[str, Any] = {
     "replay": wtool.Replayed,
     "report": wtool.Reported,
     "resume": wtool.Resumed,
+    "run": wtool.RecipeRun,
     "shrink": wtool.Shrunk,
     "soup": wtool.Souped,
     "swap": wtool.Swapped,

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from wtool.ops.training import evaluate, recalibrate, resume
     from wtool.ops.transforms import convert, swap
     from wtool.plotting.plot import Plotted, plot
+    from wtool.recipes.run import run_recipe
+    from wtool.recipes.running import RecipeRun
     from wtool.reporting.options import Reported
     from wtool.reporting.report import report
     from wtool.run.action import Action
@@ -127,6 +129,8 @@ _HOMES = {
     "recalibrate": "wtool.ops.training",
     "replay": "wtool.ops.replay",
     "Replayed": "wtool.ops.replay_options",
+    "RecipeRun": "wtool.recipes.running",
+    "run_recipe": "wtool.recipes.run",
     "report": "wtool.reporting.report",
     "Reported": "wtool.reporting.options",
     "resume": "wtool.ops.training",
@@ -170,6 +174,7 @@ __all__ = [
     "Patched",
     "Plotted",
     "Recalibrated",
+    "RecipeRun",
     "Refused",
     "Reordered",
     "Replayed",
@@ -211,6 +216,7 @@ __all__ = [
     "replay",
     "report",
     "resume",
+    "run_recipe",
     "shrink",
     "soup",
     "swap",

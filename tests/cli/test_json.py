@@ -49,6 +49,7 @@ def folder(tmp_path: Path) -> Path:
     for number, path in enumerate(BLOBS[:3]):
         shutil.copy(path, tmp_path / f"{'abc'[number]}.keras")
     (tmp_path / "bad.keras").write_bytes(b"no model")
+    (tmp_path / "r.yaml").write_text("- prune: {sparsity: .5}")
     value = np.random.default_rng(3)
     np.savez(tmp_path / "d.npz", x=value.normal(size=(32, 2)).astype("float32"), y=np.eye(3)[value.integers(0, 3, 32)])
     return tmp_path
@@ -72,6 +73,7 @@ CALLS = {
     "patch": ["a.keras", "--from", "b.keras", "--include", "hidden/*"],
     "shrink": ["a.keras", "--sparsity", ".4"],
     "swap": ["a.keras", "--to", "linked"],
+    "run": ["r.yaml", "a.keras"],
     **{name: ["a.keras", "b.keras", "--seed", "1"] for name in REGISTRY},
 }
 

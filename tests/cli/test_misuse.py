@@ -22,10 +22,10 @@ def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProc
 
 MISUSES = {
     "avrage a.keras": "no such command: 'avrage'; did you mean average? see `wtool --help`",
-    "PRUNE a.keras": "no such command: 'PRUNE'; did you mean prune? see `wtool --help`",
+    "PRUNE a.keras": "no such command: 'PRUNE'; did you mean prune or run? see `wtool --help`",
     "xyzzy": "no such command: 'xyzzy'; see `wtool --help`",
     ".": "no such command: '.'; did you mean wtool inspect .? see `wtool --help`",
-    "help prunn": "no such command: 'prunn'; did you mean prune? see `wtool --help`",
+    "help prunn": "no such command: 'prunn'; did you mean prune or run? see `wtool --help`",
     "--xyzzy": "no such option: --xyzzy; see `wtool --help`",
     "prune": "missing argument 'MODEL...'; see `wtool prune --help`",
     "prune a.keras --sparsty .5": "no such option: --sparsty; did you mean --sparsity? see `wtool prune --help`",

@@ -14,7 +14,7 @@ from tests.from_options import GROUPS
 from wtool.cli import COMMANDS, cli, main
 from wtool.option import options_of
 
-ONLY_HERE = {"models", "model", "paths", "as_json", "quiet", "verbose", "opens", "retries"}
+ONLY_HERE = {"recipe", "models", "model", "paths", "as_json", "quiet", "verbose", "opens", "retries"}
 
 
 def params(name: str) -> dict[str, Any]:

@@ -43,6 +43,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "evaluate": "Loss and metrics of models, and of their ensemble.",
         "recalibrate": "Moving statistics of batch normalisation become those of data.",
     },
+    "Several operations": {
+        "run": "Do the operations of a recipe to models, in as few passes as possible.",
+    },
     "wtool itself": {
         "help": "The help of a command, or of wtool.",
         "completion": "A script with which a shell completes commands, options and files.",

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from wtool.errors import Usage, WtoolError
 from wtool.io.addresses import is_address, local_path, without_query
+from wtool.io.pipes import piped_input
 from wtool.io.source import Source
 from wtool.io.system import READ
 
@@ -24,6 +25,8 @@ def descriptor_of(path: str, what: str = "model") -> int:
         WtoolError: the file is missing or unreadable, or standard input is closed or a terminal.
         Usage: the path is an empty text.
     """
+    if path == "-" and (pipe := piped_input()) is not None:
+        return os.dup(pipe.fd)
     if path == "-":
         return _spooled(getattr(sys.stdin, "buffer", None), what)
     if not path:

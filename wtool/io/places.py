@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from wtool.errors import WtoolError
 from wtool.io.addresses import is_address, local_path
 from wtool.io.folders import Folder
+from wtool.io.pipes import piped_output
 from wtool.io.stored import Stamp, stamp_of
 
 
@@ -251,6 +252,8 @@ def check_target(target: Target) -> None:
         check_address(target)
         return
     if target.path == "-":
+        if piped_output() is not None:
+            return
         if sys.stdout is None:
             raise WtoolError("standard output is closed", "-")
         if sys.stdout.isatty():

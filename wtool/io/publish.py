@@ -19,6 +19,7 @@ from typing import BinaryIO
 from wtool.errors import WtoolError
 from wtool.io.claims import claimed, hidden_name, lock_if_alone
 from wtool.io.folders import Folder
+from wtool.io.pipes import piped_output
 from wtool.io.places import Place, Target, check_target, open_place
 from wtool.io.stored import stamp_of
 from wtool.io.system import MOVES_OPEN_FILES, NAMELESS, NEW, be_as, write_all_at
@@ -222,6 +223,10 @@ class LocalDraft:
         self.sync()
 
     def _copy_out(self) -> None:
+        pipe = piped_output() if self.target.path == "-" else None
+        if pipe is not None:
+            pipe.take(self.file)
+            return
         self.file.seek(0)
         if self.target.path == "-":
             shutil.copyfileobj(self.file, sys.stdout.buffer, BUFFER)

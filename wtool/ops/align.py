@@ -16,18 +16,26 @@ from wtool.run.options import KeepingSeeded
 from wtool.words import Models
 
 if TYPE_CHECKING:
+    from wtool.ops.aligning import Aligning
     from wtool.ops.signatures import align as align
 
 
+def aligning(given: Mapping[str, Any]) -> Aligning:
+    """Returns what plans an alignment with these arguments."""
+    from wtool.ops.aligning import Aligning
+
+    options, how = Align(**given_of(Align, given)), KeepingSeeded(**given_of(KeepingSeeded, given))
+    seed = fresh_seed() if how.seed is None else how.seed
+    return Aligning(options, text_of(options.to), seed, how.seed is not None, how.optimizer)
+
+
 def _align(models: Models, given: Mapping[str, Any]) -> list[Aligned]:
-    from wtool.ops.aligning import NAME, Aligning
+    from wtool.ops.aligning import NAME
 
     options, how = Align(**given_of(Align, given)), KeepingSeeded(**given_of(KeepingSeeded, given))
     words, reference = words_of(models), text_of(options.to)
     check_words(words, how, reference)
-    seed = fresh_seed() if how.seed is None else how.seed
-    planner = Aligning(options, reference, seed, how.seed is not None, how.optimizer)
-    tasks = tasks_of(planner, words, NAME, how, initial=reference)
+    tasks = tasks_of(aligning(given), words, NAME, how, initial=reference)
     if options.verify:
         check_verifying(tasks, how)
     return do_all(tasks, how)

@@ -51,12 +51,8 @@ def convert(words: Sequence[str], options: Convert, execution: Execution) -> lis
     """
     output = None if options.output is None else text_of(options.output)
     refuse_pipes([*words, output, options.like], execution.cluster)
-    recipe = _recipe(options, output)
-    architecture, told = (None, None) if options.architecture is None else entry_in(options.architecture)
-    filling = filling_of(options)
-    if filling is not None and options.verify:
-        raise Usage("--verify compares a model with what it was, and --like gives it other weights")
-    planner = Converting(recipe, _parameters(recipe, told, filling), architecture, options.verify, filling)
+    planner = converting(options)
+    recipe = planner.recipe
     found = goals_of(
         words,
         output,
@@ -74,6 +70,21 @@ def convert(words: Sequence[str], options: Convert, execution: Execution) -> lis
         raise Usage("verifying needs the old and the new model as files: no dry run, no pipe")
     tasks = [Task(model.path, replace(goal, is_folder=recipe.unzipped), planner, model.size) for model, goal in found]
     return do_all(tasks, execution)
+
+
+def converting(options: Convert) -> Converting:
+    """Returns what plans a conversion.
+
+    Raises:
+        Usage: words that do not go together.
+        WtoolError: a file that the words name cannot be read.
+    """
+    recipe = _recipe(options, None if options.output is None else text_of(options.output))
+    architecture, told = (None, None) if options.architecture is None else entry_in(options.architecture)
+    filling = filling_of(options)
+    if filling is not None and options.verify:
+        raise Usage("--verify compares a model with what it was, and --like gives it other weights")
+    return Converting(recipe, _parameters(recipe, told, filling), architecture, options.verify, filling)
 
 
 def _recipe(options: Convert, output: str | None) -> Recipe:

@@ -53,6 +53,23 @@ MODELS = First(
 )
 
 
+@dataclass(frozen=True)
+class Arguments:
+    """What the arguments of a public function are made of.
+
+    Attributes:
+        groups: dataclasses whose fields the arguments are.
+        required: names of fields that have a default but are required arguments.
+    """
+
+    groups: tuple[type, ...]
+    required: tuple[str, ...]
+
+
+ARGUMENTS: dict[str, Arguments] = {}
+"""Name of a public function that was made -> its arguments."""
+
+
 def function_of(
     kind: type,
     name: str,
@@ -107,6 +124,7 @@ def function_of(
     function.__annotations__ = {each.name: each.annotation for each in signature.parameters.values()}
     function.__annotations__["return"] = signature.return_annotation
     function.__doc__ = docstring(described(kind), groups, result, first)
+    ARGUMENTS[name] = Arguments(tuple(groups), tuple(required))
     return function
 
 

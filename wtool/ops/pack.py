@@ -21,15 +21,20 @@ if TYPE_CHECKING:
     from wtool.ops.signatures import pack as pack
 
 
-def _pack(models: Models, given: Mapping[str, Any]) -> list[Packed]:
+def packing(given: Mapping[str, Any]) -> Packing:
+    """Returns what plans a packing with these arguments."""
     options, how = Pack(**given_of(Pack, given)), Keeping(**given_of(Keeping, given))
-    words = words_of(models)
-    check_words(words, how)
     if options.policy and options.dtype is None:
         raise Usage("--policy: only with --dtype, which names the number type")
     drops = options.drop_optimizer or how.optimizer == "drop"
-    packing = Packing(options.compression, drops, options.dtype, options.policy, options.strip, _rework(options))
-    return do_all(tasks_of(packing, words, "packed", how), how)
+    return Packing(options.compression, drops, options.dtype, options.policy, options.strip, _rework(options))
+
+
+def _pack(models: Models, given: Mapping[str, Any]) -> list[Packed]:
+    how = Keeping(**given_of(Keeping, given))
+    words = words_of(models)
+    check_words(words, how)
+    return do_all(tasks_of(packing(given), words, "packed", how), how)
 
 
 def _rework(options: Pack) -> Rework | None:

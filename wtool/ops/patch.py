@@ -25,13 +25,18 @@ if TYPE_CHECKING:
     from wtool.ops.signatures import patch as patch
 
 
+def patching(given: Mapping[str, Any]) -> Planner[Patched]:
+    """Returns what plans a patch with these arguments."""
+    return _planner(Patch(**given_of(Patch, given)), Unseeded(**given_of(Unseeded, given)))
+
+
 def _patch(models: Models, given: Mapping[str, Any]) -> list[Patched]:
     options, how = Patch(**given_of(Patch, given)), Unseeded(**given_of(Unseeded, given))
     words = words_of(models)
     source = options.source if options.patch is None else options.patch
     further = None if source is None else text_of(source)
     check_words(words, how, further)
-    return do_all(tasks_of(_planner(options, how), words, "patched", how, initial=further), how)
+    return do_all(tasks_of(patching(given), words, "patched", how, initial=further), how)
 
 
 def _planner(options: Patch, how: Unseeded) -> Planner[Patched]:

@@ -17,21 +17,28 @@ from wtool.run.options import Common
 from wtool.words import Models
 
 if TYPE_CHECKING:
+    from wtool.ops.shrinking import Shrinking
     from wtool.ops.signatures import shrink as shrink
 
 NAME = "shrink"
 
 
-def _shrink(models: Models, given: Mapping[str, Any]) -> list[Shrunk]:
+def shrinking(given: Mapping[str, Any]) -> Shrinking:
+    """Returns what plans a shrinking with these arguments."""
     from wtool.ops.shrinking import Shrinking
 
+    how, options = Shrink(**given_of(Shrink, given)), Common(**given_of(Common, given))
+    like = None if how.like is None else text_of(how.like)
+    seed = fresh_seed() if options.seed is None else options.seed
+    return Shrinking(how, like, options.optimizer, seed, seed_is_given=options.seed is not None)
+
+
+def _shrink(models: Models, given: Mapping[str, Any]) -> list[Shrunk]:
     words = words_of(models)
     how, options = Shrink(**given_of(Shrink, given)), Common(**given_of(Common, given))
     like = None if how.like is None else text_of(how.like)
     check_words(words, options, like)
-    seed = fresh_seed() if options.seed is None else options.seed
-    planner = Shrinking(how, like, options.optimizer, seed, seed_is_given=options.seed is not None)
-    tasks = tasks_of(planner, words, NAME, options, initial=like)
+    tasks = tasks_of(shrinking(given), words, NAME, options, initial=like)
     if how.verify:
         check_verifying(tasks, options)
     return do_all(tasks, options)

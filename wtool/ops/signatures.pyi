@@ -10,6 +10,7 @@ from wtool.ops.index_options import Indexed
 from wtool.ops.merge_options import Merged
 from wtool.ops.shrunk import Shrunk
 from wtool.ops.swapped import Swapped
+from wtool.recipes.running import RecipeRun
 from wtool.reporting.options import Reported
 from wtool.run.diagnosis import Diagnosis
 from wtool.run.moving_average import MovingAverage
@@ -1691,4 +1692,55 @@ def soup(
         >>> wtool.soup(["a.keras", "b.keras"], data="val.npz", output="soup.keras")  # doctest: +SKIP
 
     Source: Wortsman et al., Model soups, arXiv:2203.05482.
+    """
+
+def run_recipe(
+    recipe: Path | Sequence[Any] | Mapping[str, Any],
+    *,
+    dry_run: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    fail_fast: bool = False,
+    cluster: str | None = None,
+    shard: str | None = None,
+    progress: Progress | None = None,
+    report: Callable[[Any], None] | None = None,
+    models: Models | None = None,
+    output: Path | None = None,
+) -> list[RecipeRun]:
+    """Do the operations of a recipe, each to what the one before makes, in as few passes as possible.
+
+    A recipe is a list of operations with their options, in YAML: those of the command line, with its words and values.
+    The recipe is checked whole before anything is done. The result has the bytes that the commands make one by one,
+    with pipes between them.
+
+    The models are put through the recipe one by one. Without `output`, a result is called `<stem>-<recipe><ext>` and
+    lies beside its model. A recipe that names all of its inputs takes no models, and makes `<recipe><ext>` in the
+    current folder.
+
+    Args:
+        recipe: path of a recipe, or what one says: a list of steps, or a dictionary with `steps` and
+            `inputs`.
+        dry_run: Say what would be done, in a table; write nothing.
+        force: Replace an existing output.
+        jobs: Models at a time.
+        fail_fast: Stop at the first model that fails.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
+        shard: The I-th of N parts of the models alone, for many jobs.
+        progress: called with bytes done and bytes in all.
+        report: called with the result of each model, in the order of the models.
+        models: files, folders (searched for models), patterns, or `-` for standard input; None for a
+            recipe without.
+        output: A file, a folder for many models (pruned/), or - for standard output.
+
+    Returns:
+        one `wtool.RecipeRun` for each model.
+
+    Raises:
+        WtoolError: the model failed; `wtool.SomeFailed` if several were given.
+        Usage: arguments that are wrong or do not go together, or patterns that match nothing.
+        TypeError: arguments that do not exist.
+
+    Example:
+        >>> wtool.run_recipe("thin.yaml", models="trained.keras", output="thin.keras")  # doctest: +SKIP
     """

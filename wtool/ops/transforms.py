@@ -22,6 +22,7 @@ from wtool.words import Models
 
 if TYPE_CHECKING:
     from wtool.ops.signatures import *  # noqa: F403
+    from wtool.ops.swap import Swapping
 
 
 def transform_function(kind: type[Transform]) -> Callable[..., list[Transformed]]:
@@ -37,23 +38,28 @@ def transform_function(kind: type[Transform]) -> Callable[..., list[Transformed]
     return function_of(kind, kind.name, groups_of(kind), Transformed, do, required=required)
 
 
-def _swap(models: Models, given: Mapping[str, Any]) -> list[Swapped]:
+def swapping(given: Mapping[str, Any]) -> Swapping:
+    """Returns what plans a swap with these arguments."""
     from wtool.ops.swap import Swapping
 
-    words = words_of(models)
     options = Common(**given_of(Common, given))
-    verify = Verification(**given_of(Verification, given)).verify
-    check_words(words, options)
-    planner = Swapping(
+    return Swapping(
         Swap(**given_of(Swap, given)),
         optimizer=options.optimizer,
         seed=fresh_seed() if options.seed is None else options.seed,
         seed_is_given=options.seed is not None,
         force=options.force or options.in_place,
-        verify=verify,
+        verify=Verification(**given_of(Verification, given)).verify,
     )
+
+
+def _swap(models: Models, given: Mapping[str, Any]) -> list[Swapped]:
+    words = words_of(models)
+    options = Common(**given_of(Common, given))
+    check_words(words, options)
+    planner = swapping(given)
     tasks = tasks_of(planner, words, "swap", options)
-    if verify:
+    if planner.verify:
         check_verifying(tasks, options)
     return do_all(tasks, options)
 

@@ -90,12 +90,28 @@ def transform_all(operation: Transform, models: Models, initial: Path | None, op
     """
     words = words_of(models)
     first = None if initial is None else text_of(initial)
-    _check_initial(operation, first)
+    planner = transforming(operation, first, options)
     check_words(words, options, first)
     if first not in (None, "-"):
         open_checkpoint(str(first)).close()  # one complaint, instead of one for each model
+    like = first if operation.of_initial and first != "-" else None
+    return do_all(tasks_of(planner, words, operation.name, options, like, first), options)
+
+
+def transforming(operation: Transform, first: str | None, options: Options) -> Transforming:
+    """Returns what plans a transform of models.
+
+    Args:
+        operation: what is done.
+        first: path of the initial checkpoint, for operations that need one.
+        options: how.
+
+    Raises:
+        Usage: an initial checkpoint is missing, or plays no part.
+    """
+    _check_initial(operation, first)
     given = options.seed
-    planner = Transforming(
+    return Transforming(
         operation,
         first if operation.reads_initial else None,
         tuple(options.include),
@@ -107,8 +123,6 @@ def transform_all(operation: Transform, models: Models, initial: Path | None, op
         seed_is_given=given is not None,
         notes=() if first is None or operation.reads_initial else (f"{first} plays no part in this {operation.name}",),
     )
-    like = first if operation.of_initial and first != "-" else None
-    return do_all(tasks_of(planner, words, operation.name, options, like, first), options)
 
 
 def do_all(tasks: Sequence[Work[Made]], options: Execution) -> list[Made]:

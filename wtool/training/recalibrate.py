@@ -35,12 +35,21 @@ def recalibrate(words: Sequence[str], options: Recalibrate) -> list[Recalibrated
         report=options.report,
     )
     check_words(words, shared)
-    check_data(options.data, labelled=False)
-    check_names(options)
-    planner = Recalibrating(options.data, options.how, options.unsafe)
-    tasks = tasks_of(planner, words, OPERATION, shared)
+    tasks = tasks_of(recalibrating(options), words, OPERATION, shared)
     if options.imports:
         with silent_import():
             from wtool.training.loading.load import import_all
         import_all(options.imports)
     return do_all(tasks, shared)
+
+
+def recalibrating(options: Recalibrate) -> Recalibrating:
+    """Returns what plans a recalibration.
+
+    Raises:
+        WtoolError: data is missing.
+        Usage: options that do not go together.
+    """
+    check_data(options.data, labelled=False)
+    check_names(options)
+    return Recalibrating(options.data, options.how, options.unsafe)
