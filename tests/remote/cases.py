@@ -32,7 +32,7 @@ class Case:
         status: with which it ends.
         training: whether it takes TensorFlow.
         kept_here: the pattern of results that are always in the current folder.
-        tells_places: whether its results say where its inputs lie, so that they differ from place to place.
+        tells_places: whether its results say where its inputs lie, or when Keras saved them, so that they differ.
     """
 
     words: str
@@ -73,6 +73,7 @@ CASES = {
         "lottery {i}init.keras --data {i}data.npz --epochs 1 --sparsity .5 --seed 1 --out run",
         training=True,
         kept_here="run/**/*.keras",
+        tells_places=True,
     ),
     "merge": Case("merge {i}a.keras {i}b.keras --base {i}init.keras --method ties --density .5 -o {o}merged.keras"),
     "neuroplast": Case("neuroplast {i}a.keras --min-value -.05 --max-value .05 --seed 1 -o {o}regrown.keras"),
@@ -85,7 +86,9 @@ CASES = {
     "replay": Case("replay {i}pruned.keras --inputs {i}a.keras -o {o}again.keras"),
     "report": Case("report {i}a.keras -o {o}report.html", tells_places=True),
     "reshuffle": Case("reshuffle {i}pruned.keras --initial {i}init.keras --seed 1 -o {o}reshuffled.keras"),
-    "resume": Case("resume {i}a.keras --data {i}data.npz --epochs 1 --seed 1 -o {o}trained.keras", training=True),
+    "resume": Case(
+        "resume {i}a.keras --data {i}data.npz --epochs 1 --seed 1 -o {o}trained.keras", training=True, tells_places=True
+    ),
     "rewind": Case("rewind {i}pruned.keras --initial {i}init.keras -o {o}ticket.keras"),
     "shrink": Case("shrink {i}a.keras --sparsity .5 -o {o}small.keras"),
     "soup": Case("soup {i}a.keras {i}b.keras --data {i}data.npz -o {o}soup.keras", training=True),

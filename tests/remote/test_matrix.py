@@ -20,13 +20,9 @@ from tests.remote.web import Web
 from wtool.cli import cli
 from wtool.cli.commands import COMMANDS
 
-PENDING = {"pack", "replay", *(name for name, case in CASES.items() if case.training)}
-"""Commands that do not take addresses everywhere as yet."""
-
 
 def marks(name: str) -> list[pytest.MarkDecorator]:
-    found = [pytest.mark.tensorflow] if name in CASES and CASES[name].training else []
-    return [*found, pytest.mark.xfail(strict=False)] if name in PENDING else found
+    return [pytest.mark.tensorflow] if CASES[name].training else []
 
 
 EVERY = [pytest.param(name, marks=marks(name)) for name in COMMANDS if name not in WITHOUT]

@@ -18,7 +18,7 @@ from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.lost import lost_optimizer
 from wtool.checkpoint.zoo_part import ZooPart
 from wtool.errors import Usage, WtoolError
-from wtool.io.addresses import text_of
+from wtool.io.addresses import is_address, text_of
 from wtool.io.places import Target, check_target
 from wtool.run.result_names import named
 from wtool.run.target import Goal, goal_beside
@@ -162,6 +162,10 @@ def _check_callbacks(options: Resume) -> None:
 
 def _check_reports(options: Resume) -> None:
     log, folder = options.log, options.checkpoints
+    for each in (log, folder, options.tensorboard):
+        if each is not None and is_address(text_of(each)):
+            told = "logs and checkpoints are written as training goes on, and have to be on this machine"
+            raise Usage(told, text_of(each))
     if log is not None:
         check_log(text_of(log))
         os.scandir(os.path.dirname(log) or os.curdir).close()  # raises what making the log would raise

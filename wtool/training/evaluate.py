@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from wtool.errors import Usage, WtoolError, explained
+from wtool.io.addresses import without_query
 from wtool.run.batch import Failed, SomeFailed
 from wtool.run.progress import Meter
 from wtool.training.checks import check_evaluate
@@ -106,6 +107,7 @@ def _ignore(result: Evaluated | Failed) -> None:
 
 
 def _of_file(path: str, options: Evaluate, members: list[Any], tested: Tested) -> Evaluated | Failed:
+    name = without_query(path)
     try:
         loaded = load(path, options.unsafe)
         model = loaded.model
@@ -113,15 +115,15 @@ def _of_file(path: str, options: Evaluate, members: list[Any], tested: Tested) -
         compile_model(model, wanted, trains=False, why=loaded.uncompiled)
         batch_size = options.batch_size
         data = reading.read_data(options.data, model, "test", batch_size)
-        found = Evaluated(path, score(model, data, batch_size, [tested]))
+        found = Evaluated(name, score(model, data, batch_size, [tested]))
     except Usage:
         raise
     except WtoolError as error:
-        return Failed(path, error.about(path))
+        return Failed(name, error.about(name))
     except Exception as error:  # Keras raises what it likes where data does not fit a model
-        told = unfit(error).about(path)
+        told = unfit(error).about(name)
         told.__cause__ = error
-        return Failed(path, told)
+        return Failed(name, told)
     if options.ensemble:
         members.append(model)
     return found

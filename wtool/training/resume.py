@@ -8,14 +8,14 @@ from typing import Any
 
 from wtool.checkpoint.lineage import Input
 from wtool.errors import WtoolError
-from wtool.io.addresses import text_of
+from wtool.io.addresses import text_of, without_query
 from wtool.io.private import remove_abandoned_folders
 from wtool.run.batch import fresh_seed
 from wtool.run.target import make_ready
 from wtool.training.callback_words import EPOCH_ENDS
 from wtool.training.checks import check_resume, refuse_lost
 from wtool.training.data import fingerprints
-from wtool.training.data.words import class_weights, paths_of
+from wtool.training.data.words import class_weights, words_in_records
 from wtool.training.fitting import masks
 from wtool.training.loading.load import Loaded, import_all, load
 from wtool.training.monitor_options import monitors_of, recorded
@@ -50,22 +50,22 @@ def resume(model: str, options: Resume) -> Resumed:
         found = [] if options.force else list(left_behind(plan, target, options.checkpoints))
         done = next((each for each in found if each.path == target and (each.ended or each.at == plan.end)), None)
         if done is not None:
-            return Resumed(model, target, done.at.epoch, done.seed, {}, skipped=True)
+            return Resumed(loaded.name, target, done.at.epoch, done.seed, {}, skipped=True)
         replaces = options.force or any(each.path == target for each in found)
         if goal.makes_folder:  # only now: a refused model leaves no folder
             make_ready(replace(goal, force=replaces))
         check_target(target, replaces)
         return TrainingRun(loaded, plan, target, replaces, options).run(found)
     except WtoolError as error:
-        raise error.about(model) from error.__cause__
+        raise error.about(without_query(model)) from error.__cause__
 
 
 def _plan(loaded: Loaded, options: Resume) -> TrainingPlan:
     held = options.hold_zeros
     is_masked = held is None and bool(masks.masked_variables(loaded))
     parameters: dict[str, Any] = {
-        "data": paths_of(options.data),
-        "validation_data": paths_of(options.validation_data),
+        "data": words_in_records(options.data),
+        "validation_data": words_in_records(options.validation_data),
         "batch_size": options.batch_size,
         "shuffle": options.shuffle,
         "steps_per_epoch": options.steps_per_epoch,

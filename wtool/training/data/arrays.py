@@ -11,6 +11,8 @@ import numpy as np
 
 from wtool.dtypes import Array
 from wtool.errors import WtoolError, in_short
+from wtool.io.addresses import is_address, name_of, without_query
+from wtool.training.data.fetched import local_copy
 from wtool.training.data.words import paths_of
 
 PARTS = {
@@ -27,10 +29,11 @@ def of_npy(path: str) -> Array:
     Raises:
         WtoolError: it is none, or one of pickled objects.
     """
+    copy = local_copy(path)
     try:
-        found: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+        found: Array = np.load(copy, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy's reader raises what it likes
-        raise WtoolError(f"no array that can be mapped ({in_short(error)})", path) from error
+        raise WtoolError(f"no array that can be mapped ({in_short(error)})", without_query(path)) from error
     return found
 
 
@@ -45,8 +48,9 @@ def of_npz(path: str, inputs: Sequence[str], outputs: Sequence[str], part: str) 
     Raises:
         WtoolError: it is none, has pickled objects, or has none of the names.
     """
+    copy = local_copy(path)
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(copy, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except Exception as error:  # NumPy's reader raises what it likes
         hint = "; texts are saved as numpy.array(texts, dtype=str)" if "Object arrays" in str(error) else ""
@@ -64,10 +68,11 @@ def of_npz(path: str, inputs: Sequence[str], outputs: Sequence[str], part: str) 
 
 def names_in(path: str) -> set[str]:
     """Returns the names of the arrays in a `.npz` file; none of any other file."""
-    if not path.endswith(".npz") or not os.path.isfile(path):
+    if not name_of(path).endswith(".npz") or not (is_address(path) or os.path.isfile(path)):
         return set()
+    copy = local_copy(path)
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(copy, allow_pickle=False) as stored:
             return set(stored.files)
     except Exception:  # NumPy's reader raises what it likes; reading it says what is wrong
         return set()
@@ -104,7 +109,7 @@ def of_csv(path: str) -> tuple[Array, Array]:
         WtoolError: it is something else.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
+        with open(local_copy(path), newline="", encoding="utf-8-sig") as file:
             first = next(csv.reader(file), [])
             file.seek(0)
             skip = int(_are_names(first))
@@ -142,7 +147,7 @@ def _number(cell: str) -> float | None:
 def _odd_cell(path: str) -> str:
     """Returns what is wrong with a table, and in which line."""
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
+        with open(local_copy(path), newline="", encoding="utf-8-sig") as file:
             return next(_odd_cells(csv.reader(file)), "")
     except (ValueError, csv.Error):
         return ""

@@ -10,6 +10,8 @@ from typing import Any
 from blake3 import blake3
 
 from wtool.checkpoint.lineage import Input
+from wtool.io.addresses import is_address
+from wtool.training.data.fetched import local_copy
 from wtool.training.data.words import paths_of
 
 
@@ -24,9 +26,10 @@ def entries(words: Any, role: str) -> list[Input]:
     for path in paths_of(words) or ():
         if os.path.isdir(path):
             found.append(Input.at(os.path.abspath(path), [_of_folder(path)], {"as": role}))
-        elif os.path.isfile(path):
-            told = os.stat(path)
-            found.append(Input.at(path, [_of_file(path, told.st_size, told.st_mtime_ns)], {"as": role}))
+        elif is_address(path) or os.path.isfile(path):
+            copy = local_copy(path)
+            told = os.stat(copy)
+            found.append(Input.at(path, [_of_file(copy, told.st_size, told.st_mtime_ns)], {"as": role}))
     return found
 
 

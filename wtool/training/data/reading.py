@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from wtool.errors import Usage, WtoolError, in_short
+from wtool.io.addresses import name_of
 from wtool.training.data.arrays import has_test_part, of_csv, of_npy, of_npz
 from wtool.training.data.images import of_folder
 from wtool.training.data.samples import Batches, Samples, of_arrays
@@ -95,7 +96,7 @@ def read_inputs(words: Any, model: Any, batch_size: int = 32) -> Any:
         is_alone = isinstance(words, dict) or (hasattr(words, "shape") and hasattr(words, "__getitem__"))
         return read_data((words,) if is_alone else words, model, "train", batch_size)
     check_data(words, labelled=False)
-    if len(paths) == 1 and paths[0].endswith(".npy"):
+    if len(paths) == 1 and name_of(paths[0]).endswith(".npy"):
         return of_arrays((of_npy(paths[0]),))
     return read_data(words, model, "train", batch_size)
 
@@ -144,7 +145,7 @@ def _one(path: str, model: Any, part: str, batch_size: int) -> Any:
     if os.path.isdir(path):
         is_dataset = os.path.exists(os.path.join(path, "dataset_spec.pb"))
         return _dataset(path, model, batch_size) if is_dataset else of_folder(path, model)
-    if path.endswith(".npz"):
+    if name_of(path).endswith(".npz"):
         return of_arrays(of_npz(path, _names(model, "input"), _names(model, "output"), part))
     return of_arrays(of_csv(path))
 

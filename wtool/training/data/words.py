@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from wtool.errors import Usage, WtoolError
-from wtool.io.addresses import text_of
-from wtool.io.descriptor import refuse_address
+from wtool.io import tree
+from wtool.io.addresses import is_address, name_of, text_of, without_query
 from wtool.option_types import split_words
 
 FORMS = ".npz, .csv, two .npy, a folder, or package.module:function"
@@ -22,6 +22,12 @@ def paths_of(words: Any) -> list[str] | None:
     if isinstance(words, (list, tuple)) and words and all(isinstance(each, (str, os.PathLike)) for each in words):
         return [text_of(each) for each in words]
     return None
+
+
+def words_in_records(words: Any) -> list[str] | None:
+    """Returns the words that name data as records keep them: of an address the name alone, as of a file here."""
+    paths = paths_of(words)
+    return None if paths is None else [name_of(path) if is_address(path) else path for path in paths]
 
 
 def is_function(word: str) -> bool:
@@ -43,18 +49,20 @@ def check_data(words: Any, labelled: bool = True) -> None:
     """
     paths = paths_of(words) or []
     for path in paths:
-        if not os.path.exists(path) and not is_function(path):
-            refuse_address(path)
-            raise WtoolError("no such file or folder", path)
-    if len(paths) == 2 and all(path.endswith(".npy") for path in paths):
+        kind = tree.kind_of(path) if is_address(path) else None
+        if kind == tree.FOLDER:
+            raise WtoolError("data in a folder has to be on this machine; copy the folder first", path)
+        if kind == tree.NOTHING or not (kind or os.path.exists(path) or is_function(path)):
+            raise WtoolError("no such file or folder", without_query(path))
+    if len(paths) == 2 and all(name_of(path).endswith(".npy") for path in paths):
         return
     if len(paths) > 1:
         raise Usage("data is one file or folder, or two .npy files (x, then y)")
     endings = (".npz", ".csv") if labelled else (".npz", ".csv", ".npy")
     forms = FORMS if labelled else FORMS.replace("two .npy", ".npy")
     for path in paths:
-        if not (is_function(path) or os.path.isdir(path) or path.endswith(endings)):
-            raise WtoolError(f"no data that wtool knows: {forms}", path)
+        if not (is_function(path) or os.path.isdir(path) or name_of(path).endswith(endings)):
+            raise WtoolError(f"no data that wtool knows: {forms}", without_query(path))
 
 
 def class_weights(given: str | Mapping[Any, Any]) -> dict[int, float]:

@@ -24,6 +24,7 @@ from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, WtoolError, in_short
+from wtool.io.addresses import without_query
 from wtool.io.private import private_copy, private_tree
 from wtool.schema.config import is_keras2
 from wtool.schema.unsafe import unsafe_parts
@@ -90,7 +91,7 @@ def load(path: str, unsafe: bool = False) -> Loaded:
         variables = _variables(model, checkpoint)
         state = restored(model, checkpoint, variables)
         return Loaded(
-            name=path,
+            name=without_query(path),
             model=model,
             lineage=checkpoint.lineage,
             hashes=hashes,

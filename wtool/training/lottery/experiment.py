@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.layouts.registry import extension
 from wtool.errors import Usage
-from wtool.io.addresses import text_of
+from wtool.io.addresses import is_address, text_of
 from wtool.ops.functions import First, function_of
 from wtool.run.batch import fresh_seed
 from wtool.training.checks import check_validation
 from wtool.training.data import fingerprints
-from wtool.training.data.words import paths_of
+from wtool.training.data.words import words_in_records
 from wtool.training.fitting.epoch import Epoch
 from wtool.training.known_names import check_names
 from wtool.training.lottery import sharing, summaries
@@ -65,6 +65,9 @@ def check_lottery(model: str, options: LotteryOptions) -> None:
 
 def _asked(model: str, options: LotteryOptions) -> tuple[Folder, dict[str, Any] | None]:
     """Returns the experiment's folder, and the description that is to be written into it, or None."""
+    for folder in (options.out, options.dense_from):
+        if folder is not None and is_address(text_of(folder)):
+            raise Usage("the folder of an experiment has to be on this machine", text_of(folder))
     asked = _experiment(options)
     base = looked_at(model, asked, compiles=None not in (options.loss, options.new_optimizer))
     if options.patience is not None and later_epochs(asked):
@@ -111,8 +114,8 @@ def _training(options: LotteryOptions) -> dict[str, Any]:
     data, other = options.data, options.validation_data
     given = {name: getattr(options, name) for name in OPTIONAL} | {"metrics": [*options.metrics]}
     return {
-        "data": paths_of(data),
-        "validation_data": paths_of(other),
+        "data": words_in_records(data),
+        "validation_data": words_in_records(other),
         "data_hashes": [each.hash for words in (data, other) for each in fingerprints.entries(words, "")],
         "validation_split": options.validation_split,
         "batch_size": options.batch_size,

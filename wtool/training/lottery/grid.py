@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 
 from wtool.errors import Refused, Usage
 from wtool.io.addresses import text_of
+from wtool.io.file_object import file_at
 from wtool.io.limits import MIB
 from wtool.training.lottery.arms import read_arm
 
@@ -23,10 +25,11 @@ def read_grid(path: str | os.PathLike[str]) -> tuple[str, ...]:
         Refused: a line is no arm, there is none, or the file is too large for such a list.
         OSError: the file cannot be read.
     """
-    if os.path.getsize(path) > MIB:
+    with file_at(text_of(path)) as file:
+        text = file.read(MIB + 1)
+    if len(text) > MIB:
         raise Refused("is too large for a list of arms", text_of(path))
-    with open(path, encoding="utf-8", errors="replace") as file:
-        lines = [_COMMENT.sub("", line).strip() for line in file]
+    lines = [_COMMENT.sub("", line).strip() for line in io.StringIO(text.decode("utf-8", "replace"), None)]
     found = []
     for number, line in enumerate(lines, 1):
         try:

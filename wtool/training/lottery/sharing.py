@@ -11,6 +11,7 @@ from typing import Any
 
 from wtool.errors import WtoolError
 from wtool.io.drafts import new_draft
+from wtool.io.file_object import file_at
 from wtool.io.places import Target
 from wtool.training.lottery import description, summaries
 from wtool.training.lottery.folder import Folder
@@ -114,6 +115,6 @@ def _there(step: Step, early: Any) -> Step:
 
 def copy(model: str, output: str) -> None:
     """Copy a file, whole or not at all; what is there is replaced."""
-    with new_draft(Target.at(output, force=True)) as draft, open(model, "rb") as file:
+    with new_draft(Target.at(output, force=True)) as draft, file_at(model) as file:
         shutil.copyfileobj(file, draft.file)
         draft.publish()

@@ -27,7 +27,7 @@ from wtool.run.task import Task
 from wtool.schema.layers import built_in
 from wtool.training.checks import refuse_weights_only
 from wtool.training.data import fingerprints
-from wtool.training.data.words import paths_of
+from wtool.training.data.words import words_in_records
 from wtool.training.quiet import silent_import, without_advice
 from wtool.training.recalibrate_options import Recalibrated, Recalibration
 
@@ -69,7 +69,7 @@ class Recalibrating:
         if not may_have_statistics(base):
             return Plan(base, ())
         fingerprinted = fingerprints.entries(self.data, "data")
-        words = paths_of(self.data)
+        words = words_in_records(self.data)
         record = Record(OPERATION, self._parameters(words), tuple(fingerprinted))
         operation = Operation(record, (Operand(base, {"as": "model"}),), partial(_changes, self))
         return Plan(base, (operation,), is_determined=words is not None and len(fingerprinted) == len(words))

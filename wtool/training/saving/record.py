@@ -13,6 +13,7 @@ from wtool.checkpoint.lineage import Input, Record, last_record, own_records
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.seal import is_sealed
 from wtool.errors import WtoolError
+from wtool.io import tree
 from wtool.io.addresses import joined, name_of, text_of
 
 OPERATION = "resume"
@@ -109,7 +110,7 @@ def epochs_of(lineage: Sequence[Record]) -> int:
 
 def left_behind(plan: TrainingPlan, target: str, folder: str | os.PathLike[str] | None) -> Iterator[Left]:
     """Yields the models that an earlier run left behind: the target and checkpoints."""
-    paths = [target] if target != "-" and os.path.isfile(target) else []
+    paths = [target] if target != "-" and tree.is_file(target) else []
     if folder is not None and os.path.isdir(folder):
         numbers = range(plan.start.epoch + 1, plan.end.epoch + 1)
         paths += [path for path in (checkpoint_of(folder, number) for number in numbers) if os.path.isfile(path)]

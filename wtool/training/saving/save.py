@@ -16,6 +16,7 @@ from wtool.checkpoint.opener import open_checkpoint
 from wtool.dtypes import Array, is_floating
 from wtool.errors import WtoolError, a_few, in_short
 from wtool.io import places
+from wtool.io.addresses import is_address
 from wtool.io.places import Target
 from wtool.io.private import private_folder
 from wtool.run import optimizer_rule
@@ -81,7 +82,8 @@ def save(
 
 def folder_of(target: str) -> str:
     """Returns the folder in which a target is made before it gets its name."""
-    return tempfile.gettempdir() if target == "-" else os.path.dirname(os.path.realpath(target))
+    is_elsewhere = target == "-" or is_address(target)
+    return tempfile.gettempdir() if is_elsewhere else os.path.dirname(os.path.realpath(target))
 
 
 @contextmanager

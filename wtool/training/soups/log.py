@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wtool.errors import Refused, Usage, WtoolError
+from wtool.io.addresses import is_address
 from wtool.io.drafts import write_whole
 from wtool.io.json_text import parse_object
 from wtool.training.soups.greedy import Trial, names_of
 
 SUFFIX = ".jsonl"
+NO_LINES = "a log is written line by line, and a store takes whole files; name a file of this machine"
 
 
 def check_log(path: str) -> None:
@@ -25,6 +27,8 @@ def check_log(path: str) -> None:
     """
     if not path.endswith(SUFFIX):
         raise Usage(f"the log of a soup is called {SUFFIX}, not {path}")
+    if is_address(path):
+        raise Usage(NO_LINES, path)
     os.scandir(os.path.dirname(path) or os.curdir).close()  # raises what making the log would raise
     _lines(path)
 

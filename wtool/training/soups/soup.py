@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -17,6 +16,7 @@ from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.dtypes import is_floating
 from wtool.errors import WtoolError, a_few
+from wtool.io import tree
 from wtool.io.addresses import text_of
 from wtool.run.averaging import Averaging
 from wtool.run.derive import derive
@@ -28,7 +28,7 @@ from wtool.run.target import Goal, make_ready
 from wtool.schema.losses import Mode, mode_of
 from wtool.training.checks import refuse_weights_only
 from wtool.training.data import fingerprints, reading
-from wtool.training.data.words import paths_of
+from wtool.training.data.words import words_in_records
 from wtool.training.fitting.compiling import Compilation, compile_model
 from wtool.training.loading.load import import_all, load
 from wtool.training.recalibrate_options import Recalibration
@@ -95,7 +95,7 @@ def _opened(names: Sequence[str], stack: ExitStack) -> list[Checkpoint]:
 
 def _refuse_in_the_way(goal: Goal, options: Soup) -> None:
     """Refuse an output that is there and not made by such a command, before models are scored for hours."""
-    if goal.dry_run or goal.force or goal.path == "-" or not os.path.exists(goal.path):
+    if goal.dry_run or goal.force or goal.path == "-" or not tree.exists(goal.path):
         return
     with suppress(WtoolError), open_checkpoint(goal.path) as there:
         made = [each for each in there.lineage[-2:] if each.operation == OPERATION]
@@ -194,11 +194,11 @@ class _Souping:
         path = None if self._options.log is None else text_of(self._options.log)
         if path is None:
             return Log(None, self._names, self._names, {})
-        data = [each.to_json() for each in self._data] or paths_of(self._options.data)
+        data = [each.to_json() for each in self._data] or words_in_records(self._options.data)
         how = {"metric": self.taster.metric, "loss": self._options.loss, "data": data}
         if self._options.recalibrate is not None:
             seen = [each.to_json() for each in fingerprints.entries(self._options.recalibrate, "statistics")]
-            how["recalibrated"] = seen or paths_of(self._options.recalibrate)
+            how["recalibrated"] = seen or words_in_records(self._options.recalibrate)
             data = data if how["recalibrated"] else None
         log = Log(path, self._names, [",".join(each.finish()) for each in self._checkpoints], how)
         if data is not None:  # nothing tells whether arrays from Python are those of the last time
