@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from wtool.checkpoint.inputs import NamedModel
 from wtool.checkpoint.search import files_of
 from wtool.errors import WtoolError
-from wtool.io.addresses import is_address
+from wtool.io import tree
+from wtool.io.addresses import is_address, joined
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -39,14 +42,10 @@ class ModelStamp:
         return None
 
 
-def model_stamp(model: str) -> ModelStamp | None:
-    """Returns the stamp of a model; None if one of its files is missing, or cannot be asked for.
-
-    Args:
-        model: path or address of a file, of the folder of an unzipped model, or of a map of shards.
-    """
+def model_stamp(model: NamedModel) -> ModelStamp | None:
+    """Returns the stamp of a model; None if one of its files is missing, or cannot be asked for."""
     try:
-        told = sorted(_told(path, os.path.relpath(path, model)) for path in files_of(model))
+        told = sorted(_files_of(model))
     except (OSError, WtoolError):
         return None
     sizes = [each.size for each in told if each.size is not None]
@@ -69,13 +68,22 @@ class _File:
     modified: int | None
 
 
-def _told(path: str, name: str) -> _File:
-    if is_address(path):
-        from wtool.io.remote.stores import status  # late: local files need no stores
+def _files_of(model: NamedModel) -> Iterator[_File]:
+    if not is_address(model.path):
+        for path in files_of(model.path):
+            told = os.stat(path)
+            yield _File(os.path.relpath(path, model.path), told.st_size, str(told.st_mtime_ns), told.st_mtime_ns)
+        return
+    if model.version and not model.path.lower().endswith(".json"):
+        yield _File("", model.size, model.version, None)  # the listing told it
+        return
+    from wtool.io.remote.stores import status  # late: local files need no stores
 
+    is_folder = model.is_folder
+    paths = [joined(model.path, name) for name in tree.names_in(model.path)] if is_folder else files_of(model.path)
+    for path in paths:
         found = status(path)
         if found is None:
-            raise FileNotFoundError
-        return _File(name, found.size, found.version, None)
-    told = os.stat(path)
-    return _File(name, told.st_size, str(told.st_mtime_ns), told.st_mtime_ns)
+            raise FileNotFoundError(path)
+        if not found.is_folder:
+            yield _File(path, found.size, found.version, None)

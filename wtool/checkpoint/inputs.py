@@ -54,12 +54,14 @@ class NamedModel:
         path: of the model, or `-`.
         is_folder: whether the model is a folder: an unzipped one, or a SavedModel.
         size: in bytes, of a file in a store that was listed.
+        version: of a file in a store that was listed: what changes with its content.
     """
 
     word: str
     path: str
     is_folder: bool = False
     size: int | None = None
+    version: str = ""
 
 
 def named_models(word: str, foreign: bool = False) -> list[NamedModel]:
@@ -83,7 +85,7 @@ def _models_in(word: str, match: tree.Match, foreign: bool) -> list[NamedModel]:
     """Returns the model that a path is, or those that are found there; what is missing, the opener tells."""
     path = match.path
     if match.kind != tree.FOLDER:
-        return [NamedModel(word, path, False, match.size)]
+        return [NamedModel(word, path, False, match.size, match.version)]
     found = sorted(models_in(path, foreign, match.within), key=lambda each: natural_key(each.path))
     if not found:
         if is_saved_model(path):
@@ -92,7 +94,7 @@ def _models_in(word: str, match: tree.Match, foreign: bool) -> list[NamedModel]:
             raise Refused(what, path)
         there = passed_by(path)
         raise WtoolError(f"a folder without models (.keras, .h5, .weights.json){there and f': {there}'}", path)
-    return [NamedModel(word, each.path, each.is_folder, each.size) for each in found]
+    return [NamedModel(word, each.path, each.is_folder, each.size, each.version) for each in found]
 
 
 def _kind_of(word: str) -> str:

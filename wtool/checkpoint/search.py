@@ -57,6 +57,7 @@ class FoundFile:
         is_hidden: whether its name or that of a folder around it begins with a dot.
         is_folder: whether it is an unzipped model.
         size: in bytes, of a file in a store that tells it.
+        version: of a file in a store that tells it: what changes with its content.
     """
 
     path: str
@@ -65,6 +66,7 @@ class FoundFile:
     is_hidden: bool = False
     is_folder: bool = False
     size: int | None = None
+    version: str = ""
 
 
 def listing(folder: str, within: Tree | None = None) -> Iterator[FoundFile]:
@@ -115,8 +117,8 @@ def _listed(entry: Named, hidden: bool, parts: Mapping[str, str]) -> FoundFile:
         return FoundFile(entry.path, HIDDEN)
     if entry.name in OF_SAVED_MODEL:
         return FoundFile(entry.path, SAVED)
-    size = entry.size if isinstance(entry, Entry) else None
-    return FoundFile(entry.path, MODEL if is_model_name(entry.name) else OTHER, size=size)
+    size, version = (entry.size, entry.version) if isinstance(entry, Entry) else (None, "")
+    return FoundFile(entry.path, MODEL if is_model_name(entry.name) else OTHER, size=size, version=version)
 
 
 def is_model_name(path: str) -> bool:

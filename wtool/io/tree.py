@@ -196,12 +196,14 @@ class Entry:
         path: its address.
         is_folder: whether it is a folder.
         size: of a file, in bytes; None where the store does not tell.
+        version: of a file: what changes with its content; an empty text where the store does not tell.
     """
 
     name: str
     path: str
     is_folder: bool
     size: int | None = None
+    version: str = ""
 
     def is_dir(self, *, follow_symlinks: bool = True) -> bool:
         """Returns whether it is a folder."""
@@ -273,12 +275,14 @@ class Match:
         path: the path, or the address.
         kind: `FILE` or `FOLDER` in a store that was listed; None of a path.
         size: in bytes, of a file in a store that tells it.
+        version: of a file in a store that was listed; see `Entry`.
         within: the listing in which the match was found.
     """
 
     path: str
     kind: str | None = None
     size: int | None = None
+    version: str = ""
     within: Tree | None = None
 
 
@@ -301,8 +305,9 @@ def matches(pattern: str) -> list[Match]:
     return list({each.path: Match(each.path, *_told(each), whole) for each in found}.values())
 
 
-def _told(entry: Named) -> tuple[str, int | None]:
-    return FOLDER if entry.is_dir() else FILE, entry.size if isinstance(entry, Entry) else None
+def _told(entry: Named) -> tuple[str, int | None, str]:
+    size, version = (entry.size, entry.version) if isinstance(entry, Entry) else (None, "")
+    return FOLDER if entry.is_dir() else FILE, size, version
 
 
 def _matched(tree: Tree, folder: str, parts: Sequence[str]) -> Iterator[Named]:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.file_stamps import ModelStamp, model_stamp
-from wtool.checkpoint.inputs import expanded, inside, natural_key
+from wtool.checkpoint.inputs import NamedModel, inside, named_models, natural_key
 from wtool.checkpoint.opener import Opener
 from wtool.checkpoint.zoo_part import ZooPart
 from wtool.errors import Usage
@@ -86,40 +86,36 @@ class _Zoo:
     """The models, and what the index from before tells of them.
 
     Attributes:
-        paths: of the models, in the order of the index.
-        stamps: of their files.
-        names: their paths as the rows tell them.
-        kept: those whose rows are kept, with their paths as the rows tell them.
+        models: path of each model, as its rows tell it -> the model, in the order of the index.
+        stamps: of their files, by path.
+        kept: paths of the models whose rows are kept.
         old: the index from before.
     """
 
-    paths: Sequence[str]
+    models: Mapping[str, NamedModel]
     stamps: Mapping[str, ModelStamp | None]
-    names: Mapping[str, str]
-    kept: Mapping[str, str]
+    kept: frozenset[str]
     old: Before
 
     @classmethod
-    def of(cls, paths: Sequence[str], old: Before) -> _Zoo:
+    def of(cls, models: Mapping[str, NamedModel], old: Before) -> _Zoo:
         """Returns the zoo of some models."""
-        stamps = {path: model_stamp(path) for path in paths}
-        names = {path: _name(path) for path in paths}
-        kept = {path: name for path, name in names.items() if old.is_true_of(name, stamps[path])}
-        return cls(paths, stamps, names, kept, old)
+        stamps = {path: model_stamp(model) for path, model in models.items()}
+        return cls(models, stamps, frozenset(path for path in models if old.is_true_of(path, stamps[path])), old)
 
     @property
     def gone(self) -> int:
         """How many models of the index from before are not here."""
-        return len(self.old.paths.difference(self.names.values()))
+        return len(self.old.paths.difference(self.models))
 
     @property
     def is_up_to_date(self) -> bool:
         """Whether the index from before is what a new one would be."""
-        return self.old.table is not None and len(self.kept) == len(self.paths) and not self.gone
+        return self.old.table is not None and len(self.kept) == len(self.models) and not self.gone
 
     def state(self, path: str) -> str:
         """Returns `kept`, `changed` or `new`."""
-        return "kept" if path in self.kept else "changed" if self.names[path] in self.old.paths else "new"
+        return "kept" if path in self.kept else "changed" if path in self.old.paths else "new"
 
 
 @dataclass(slots=True)
@@ -146,7 +142,7 @@ def _index(models: Models, given: Mapping[str, Any]) -> Indexed:
     output, columns = text_of(options.output), COLUMNS[options.per]
     target = Target.at(output, force=True)
     write, read = format_of(output, target.is_stream)
-    paths = _paths(words_of(models), how.shard)
+    named = _models(words_of(models), how.shard)
     if not how.dry_run:
         check_target(target)
     counts, size, nbytes, old = _Counts(how.report), 0, 0, Before()
@@ -156,10 +152,10 @@ def _index(models: Models, given: Mapping[str, Any]) -> Indexed:
             file = opened.enter_context(os.fdopen(os.dup(source.descriptor()), "rb"))
             old = before(file, output, read, columns, options.statistics)
             nbytes = source.size
-        zoo = _Zoo.of(paths, old)
+        zoo = _Zoo.of(named, old)
         if how.dry_run or zoo.is_up_to_date:
-            for path in paths:
-                counts.add(IndexedModel(zoo.names[path], zoo.state(path), 0))
+            for path in named:
+                counts.add(IndexedModel(path, zoo.state(path), 0))
             counts.rows, size = (0, 0) if how.dry_run else (old.rows, nbytes)
         else:
             draft = stack.enter_context(new_draft(target, in_order=True))
@@ -173,7 +169,7 @@ def _index(models: Models, given: Mapping[str, Any]) -> Indexed:
             draft.publish()
     return Indexed(
         output=None if how.dry_run else output,
-        models=len(paths),
+        models=len(named),
         **{state: counts.states[state] for state in ("new", "changed", "kept")},
         gone=zoo.gone,
         failed=counts.failed,
@@ -187,20 +183,19 @@ def _index(models: Models, given: Mapping[str, Any]) -> Indexed:
 globals()[NAME] = function_of(Index, NAME, (Index, Execution), Indexed, _index, SEARCHED)
 
 
-def _paths(words: Sequence[str], shard: str | None) -> list[str]:
-    """Returns the paths of the models that words name, each once, in the order of an index."""
+def _models(words: Sequence[str], shard: str | None) -> dict[str, NamedModel]:
+    """Returns path, as rows tell it -> model, of each model that words name, each once, in the order of an index.
+
+    A path becomes a text that UTF-8 can hold, and an address of the web loses its query, which may be secret.
+    """
     if "-" in words:
         raise Usage("an index names its models by their paths, and standard input has none")
-    part = ZooPart.of(shard)
     if not words:
         raise Usage("no models")
-    found = {_name(path): path for word, path in expanded(words) if part.holds(inside(word, path))}
-    return [found[name] for name in sorted(found, key=natural_key)]
-
-
-def _name(path: str) -> str:
-    """Returns a path as rows tell it: as a text, and an address of the web without a query, which may be secret."""
-    return as_utf8(without_query(path))
+    part = ZooPart.of(shard)
+    models = [each for word in words for each in named_models(word) if part.holds(inside(each.word, each.path))]
+    found = {as_utf8(without_query(each.path)): each for each in models}
+    return {path: found[path] for path in sorted(found, key=natural_key)}
 
 
 def _written(table: Writer, zoo: _Zoo, options: Index, how: Execution) -> Iterator[IndexedModel]:
@@ -210,17 +205,17 @@ def _written(table: Writer, zoo: _Zoo, options: Index, how: Execution) -> Iterat
         WtoolError: a model failed, where that ends the work.
     """
     tasks = [
-        Reading(path, zoo.names[path], zoo.stamps[path], options.per, options.statistics)
-        for path in zoo.paths
-        if zoo.state(path) != "kept"
+        Reading(model.path, path, zoo.stamps[path], options.per, options.statistics)
+        for path, model in zoo.models.items()
+        if path not in zoo.kept
     ]
     with closing(results_of(tasks, how)) as done:
-        for path, rows in merged(zoo.paths, zoo.kept, zoo.old, _read(tasks, done, how.fail_fast)):
+        for path, rows in merged(zoo.models, zoo.kept, zoo.old, _read(tasks, done, how.fail_fast)):
             count, error = 0, None
             for row in rows:
                 table.write(row)
                 count, error = count + 1, row["error"]
-            yield IndexedModel(zoo.names[path], "failed" if error is not None else zoo.state(path), count, error)
+            yield IndexedModel(path, "failed" if error is not None else zoo.state(path), count, error)
 
 
 def _read(
@@ -232,4 +227,4 @@ def _read(
             raise found.error
         if isinstance(found, Failed):
             found = [failed_row(task.kind, task.name, task.stamp, found.error.message)]
-        yield task.model, found
+        yield task.name, found

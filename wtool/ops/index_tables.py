@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import BinaryIO, TypeAlias
@@ -143,13 +143,13 @@ def _text(value: object) -> str:
 
 
 def merged(
-    paths: Sequence[str], kept: Mapping[str, str], old: Before, new: Iterator[tuple[str, list[Row]]]
+    paths: Iterable[str], kept: Collection[str], old: Before, new: Iterator[tuple[str, list[Row]]]
 ) -> Iterator[tuple[str, Iterator[Row]]]:
     """Yields the path and the rows of each model of the new index; both indexes are gone through once.
 
     Args:
         paths: of all models, in the order of the indexes.
-        kept: paths whose rows are those of the old index -> their paths as these rows tell them.
+        kept: paths of the models whose rows are those of the old index.
         old: the old index.
         new: path and rows of each of the other models, in the order of `paths`.
 
@@ -164,7 +164,7 @@ def merged(
             yield path, iter(rows)
             continue
         for name, found in models:
-            if name == kept[path]:
+            if name == path:
                 yield path, found
                 break
         else:

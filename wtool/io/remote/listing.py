@@ -10,7 +10,7 @@ from wtool.errors import Missing, WtoolError
 from wtool.io.addresses import Address, below, has_listing, joined, trimmed, without_query
 from wtool.io.remote.files import opened
 from wtool.io.remote.retrying import retried
-from wtool.io.remote.stores import store_of, told
+from wtool.io.remote.stores import store_of, told, version_in
 from wtool.io.tree import Entry
 
 
@@ -30,10 +30,10 @@ class Listing:
     def __init__(self, address: str) -> None:
         self.address = trimmed(address)
         self._folders: dict[str, dict[tuple[str, bool], Entry]] = {"": {}}
-        for name, size in _files(self.address):
-            self._add(name, size)
+        for name, size, version in _files(self.address):
+            self._add(name, size, version)
 
-    def _add(self, name: str, size: int | None) -> None:
+    def _add(self, name: str, size: int | None, version: str) -> None:
         *above, last = name.split("/")
         if any(part in ("", ".", "..") for part in (*above, *([last] if last else []))):
             above, last = [], name
@@ -46,7 +46,7 @@ class Listing:
             here = folder
         if last:  # a name that ends in a slash is a folder which somebody made for its own sake
             path = joined(self.address, name)
-            self._folders[here][last, False] = Entry(last, path, False, size)
+            self._folders[here][last, False] = Entry(last, path, False, size, version)
 
     def entries(self, folder: str) -> list[Entry]:
         """Returns the files and folders in a folder, in the order of their names; of an unknown folder, none."""
@@ -54,8 +54,8 @@ class Listing:
         return [found[key] for key in sorted(found)]
 
 
-def _files(address: str) -> Iterator[tuple[str, int | None]]:
-    """Yields the path below a folder, and the size, of each of its files."""
+def _files(address: str) -> Iterator[tuple[str, int | None, str]]:
+    """Yields the path below a folder, the size and the version of each of its files."""
     if not has_listing(address):
         raise WtoolError(
             "is on a web server, which lists no folders; name the files themselves", without_query(address)
@@ -73,7 +73,7 @@ def _files(address: str) -> Iterator[tuple[str, int | None]]:
         info = found.pop(name)  # a hundred thousand descriptions are much memory
         size = info.get("size")
         if name.startswith(start) and info.get("type") != "directory":
-            yield name[len(start) :], None if size is None else int(size)
+            yield name[len(start) :], None if size is None else int(size), version_in(info)
 
 
 def names_in(address: str) -> list[str]:

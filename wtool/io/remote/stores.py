@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -75,10 +75,15 @@ class Store:
 
     def found(self, info: dict[str, Any]) -> Found:
         """Returns what fsspec's description of a name tells."""
-        version = next((str(info[name]) for name in VERSIONS if info.get(name) is not None), "")
+        version = version_in(info)
         is_folder = info.get("type") == "directory"
         size = info.get("size")
         return Found(self.at(str(info["name"])), is_folder, None if size is None else int(size), version)
+
+
+def version_in(info: Mapping[str, Any]) -> str:
+    """Returns the version of a file that fsspec's description of a name tells; an empty text if it tells none."""
+    return next((str(info[name]) for name in VERSIONS if info.get(name) is not None), "")
 
 
 def store_of(address: str) -> Store:
