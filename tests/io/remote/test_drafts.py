@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -275,6 +277,29 @@ def test_killed_uploads_leave_nothing_visible(number: int, s3: S3) -> None:
     assert s3.keys() == []
     if number != signal.SIGKILL:
         assert s3.uploads() == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_killed_workers_take_their_uploads_back(number: int, s3: S3, tmp_path: Path) -> None:
+    """Workers are processes of their own, which the first one ends."""
+    for each in BLOBS[:3]:
+        shutil.copy(each, tmp_path)
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(f"from wtool.io.remote import multipart\nmultipart.PART = {PART}\n")
+    path = os.pathsep.join([str(site), *sys.path])
+    s3.server.plan(Fault(of("PUT", query="partNumber="), rate=2000, times=99))
+    words = ["prune", str(tmp_path), "--sparsity", "0.5", "-o", "s3://zoo/out/", "-j", "2"]
+    run = [sys.executable, "-m", "wtool", *words]
+    with subprocess.Popen(run, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}) as child:
+        s3.server.wait_for(lambda each: each.method == "PUT" and each.received > 0, 4)
+        child.send_signal(number)
+        _, told = child.communicate(timeout=30)
+    assert child.returncode == 128 + number
+    assert b"Traceback" not in told
+    assert (s3.keys(), s3.uploads()) == ([], [])
 
 
 # Other stores
