@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
+from zipfile import ZipFile
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -97,6 +98,31 @@ def test_results_are_those_of_files(model: Path, protocol: str, memory: Any, s3:
     assert content == (tmp_path / name).read_bytes()
     if protocol == "s3":
         assert [each.method for each in s3.server.requests if each.method == "POST"]  # it went up in parts
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.weights.h5", "m.safetensors"])
+@pytest.mark.usefixtures("small_parts")
+def test_an_unzipped_model_becomes_any_file(name: str, s3: S3, tmp_path: Path) -> None:
+    """The checksums of its files are known at the end only, wherever they are in an archive."""
+    with ZipFile(BLOBS[0]) as archive:
+        archive.extractall(tmp_path / "model")
+    wtool.convert(tmp_path / "model", output=tmp_path / name)
+    wtool.convert(tmp_path / "model", output=f"s3://zoo/{name}")
+    assert s3.get(name) == (tmp_path / name).read_bytes()
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_packed_model_is_that_of_a_file(s3: S3, tmp_path: Path) -> None:
+    wtool.pack(BLOBS[0], output=tmp_path / "m.keras")
+    wtool.pack(BLOBS[0], output="s3://zoo/m.keras")
+    assert s3.get("m.keras") == (tmp_path / "m.keras").read_bytes()
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_patch_file_is_that_of_a_file(s3: S3, tmp_path: Path) -> None:
+    wtool.make_patch(BLOBS[0], BLOBS[1], output=tmp_path / "m.wpatch")
+    wtool.make_patch(BLOBS[0], BLOBS[1], output="s3://zoo/m.wpatch")
+    assert s3.get("m.wpatch") == (tmp_path / "m.wpatch").read_bytes()
 
 
 @pytest.mark.usefixtures("small_parts")
