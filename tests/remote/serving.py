@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import math
 import os
 import socket
@@ -245,7 +246,7 @@ class _Handler(BaseHTTPRequestHandler):
             )
             self._head(request, status, headers + [("Transfer-Encoding", "chunked")] * is_chunked)
             self.close_connection |= names.get("connection") == "close"
-            for data in (first, *pieces) if request.method != "HEAD" else ():
+            for data in itertools.chain([first], pieces) if request.method != "HEAD" else ():
                 for at in range(0, len(data), PIECE):
                     self._send(request, data[at : at + PIECE], fault, is_chunked)
             if is_chunked:

@@ -11,6 +11,7 @@ import pytest
 from blake3 import blake3
 
 from tests.remote.faults import Fault, of
+from tests.remote.hub import Hub
 from tests.remote.s3 import S3
 from tests.remote.web import Web
 from wtool.errors import WtoolError
@@ -140,3 +141,25 @@ def test_what_stays_wrong_is_told(s3: S3, web: Web, opened: Opened) -> None:
         with pytest.raises(WtoolError, match=r"^\S+: the store refused a request with status 503 \("):
             opened(address)
         assert len(store.server.requests) == 6
+
+
+def test_files_of_a_hub_are_read_by_ranges(hub: Hub, opened: Opened) -> None:
+    address = hub.put("zoo/digits", "a b.keras", CONTENT)
+    hub.put("zoo/digits", "a b.keras", CONTENT[::-1], revision="v2")
+    source = opened(address)
+    assert len(hub.server.requests) <= 6
+    source.prefetch([(at, at + 10) for at in range(500_000, 2_900_000, 400_000)])
+    assert hub.server.sent < 1_200_000
+    assert source.finish() == f"blake3:{blake3(CONTENT).hexdigest()}"
+    other = opened(address.replace("zoo/digits", "zoo/digits@v2"))
+    assert other.finish() == f"blake3:{blake3(CONTENT[::-1]).hexdigest()}"
+
+
+def test_a_hub_that_wants_a_login_is_one_line(hub: Hub, opened: Opened) -> None:
+    address = hub.put("zoo/digits", "m.keras", CONTENT)
+    hub.gated.add("zoo/digits")
+    for bad in (address, address.replace("digits", "none")):
+        with pytest.raises(WtoolError, match=r"^hf://\S+: the store refuses access .*; credentials come from HF_TOKEN"):
+            opened(bad)
+    with pytest.raises(WtoolError, match="No such file or directory"):
+        opened(hub.put("zoo/free", "m.keras", CONTENT).replace("m.keras", "n.keras"))

@@ -127,6 +127,11 @@ class _Content:
         self._response.release() if self._response.content.at_eof() else self._response.close()
 
 
+async def ask_hub(store: Store, start: int, stop: int, version: str) -> Answer:
+    """Ask the hub for bytes of a file (see `ask_web`). It leads to other servers, which know other versions."""
+    return await ask_web(store, start, stop, "")
+
+
 async def ask_web(store: Store, start: int, stop: int, version: str) -> Answer:
     """Ask a server of the web for the bytes [start, stop) of a file, or those of them that the file has.
 

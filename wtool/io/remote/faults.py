@@ -7,6 +7,7 @@ imported for it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,6 +49,8 @@ _TEMPORARY = {
 """Names of the classes of errors that go away: a connection that broke, an answer that did not come or was cut."""
 
 _TEMPORARY_CODES = {"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "RequestLimitExceeded"}
+
+_URL = re.compile(r"https?://[^\s'\")]+")
 
 _LOGINS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or ~/.aws/credentials",
@@ -110,6 +113,11 @@ def is_refused_login(error: BaseException) -> bool:
     return any(status_of(each) in (401, 403) or _names(each) & wanted for each in chain(error))
 
 
+def _short(error: BaseException) -> str:
+    """Returns an error in short, without the queries of addresses, which may be secret."""
+    return _URL.sub(lambda found: without_query(found[0]), in_short(error))
+
+
 def line(error: BaseException, address: str) -> str:
     """Returns what a store's error means, and what to do, in a line."""
     protocol = protocol_of(address)
@@ -119,7 +127,7 @@ def line(error: BaseException, address: str) -> str:
         return "changed while it was being read; nothing was written, run the command again"
     if is_refused_login(error):
         login = _LOGINS.get(protocol, "where the package of its protocol looks for them")
-        return f"the store refuses access ({in_short(error)}); credentials come from {login}"
+        return f"the store refuses access ({_short(error)}); credentials come from {login}"
     names = {name for each in chain(error) for name in _names(each)}
     if names & {"ClientConnectorDNSError", "gaierror"}:
         return "the name of its server is not known; is there a connection?"
@@ -129,10 +137,10 @@ def line(error: BaseException, address: str) -> str:
         return "its server did not answer in time"
     statuses = [status for each in chain(error) if (status := status_of(each)) is not None]
     if statuses:
-        return f"the store refused a request with status {statuses[0]} ({in_short(error)})"
+        return f"the store refused a request with status {statuses[0]} ({_short(error)})"
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         return os.strerror(error.errno)
-    return in_short(error)
+    return _short(error)
 
 
 def explained(error: BaseException, address: str) -> WtoolError:

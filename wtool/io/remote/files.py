@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 
 from wtool.errors import Missing
 from wtool.io.addresses import without_query
+from wtool.io.remote.faults import explained, is_refused_login
 from wtool.io.remote.ranges import Range, Ranges, ranges_of
-from wtool.io.remote.stores import Found, Store, status, store_of, told
+from wtool.io.remote.stores import Found, Store, store_of, told
 from wtool.io.remote.streams import Stream, stream_of
 from wtool.io.stored import LocalFile, Stamp, Stored
 from wtool.io.system import write_all_at
@@ -52,21 +53,43 @@ def opened(address: str) -> Stored:
         WtoolError: the store refuses it, or cannot be reached.
     """
     store = store_of(address)
-    ranges = ranges_of(store)
     try:
         with told(address):
+            ranges = ranges_of(store)
             start = ranges.first(HEAD)
             if start is not None:
                 return RemoteFile(store, ranges, start)
-            file = LocalFile(ranges.fetched(), address)
-    except FileNotFoundError:
+            return FetchedFile(store, ranges)
+    except FileNotFoundError as error:
+        if is_refused_login(error):  # a hub does not tell whether there is what it does not show
+            raise explained(error, address) from None
         raise Missing(os.strerror(errno.ENOENT), without_query(address)) from None
-    file.stamp, file.identity = _stamp(store, ranges), (address,)
-    return file
 
 
 def _stamp(store: Store, ranges: Ranges) -> Stamp:
     return Found(store.at(store.path), False, ranges.size, ranges.version).stamp
+
+
+class FetchedFile(LocalFile):
+    """An unnamed local copy of a file in a store that sends nothing but whole files (see `Stored`).
+
+    Args:
+        store: with the address.
+        ranges: of the file, which has been fetched.
+    """
+
+    def __init__(self, store: Store, ranges: Ranges) -> None:
+        super().__init__(ranges.fetched(), store.address)
+        self.stamp = _stamp(store, ranges)
+        self.identity = (store.address,)
+
+    def is_changed(self) -> bool:
+        """Returns False: the copy is of one answer, whatever happened to the file since."""
+        return False
+
+    def is_replaced(self, name: str) -> bool:
+        """Returns True: who asks wants to know whether another look is worth it."""
+        return True
 
 
 class RemoteFile:
@@ -167,8 +190,11 @@ class RemoteFile:
 
     def is_replaced(self, name: str) -> bool:
         """Returns whether the address has another file by now, or none."""
-        found = status(self._address)
-        return found is None or found.stamp != self.stamp
+        try:
+            with told(self._address):
+                return self._ranges.is_replaced()
+        except FileNotFoundError:
+            return True
 
     def descriptor(self) -> int:
         """Returns a descriptor of an unnamed local copy, which is made once."""

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
 from wtool.io.addresses import protocol_of
-from wtool.io.remote.asking import Answer, ask_s3, ask_web
+from wtool.io.remote.asking import Answer, ask_hub, ask_s3, ask_web
 from wtool.io.remote.faults import Changed, Truncated, Unanswerable
+from wtool.io.remote.hub import on_the_web
 from wtool.io.remote.retrying import retried, retried_async
 from wtool.io.remote.stores import Store
 
@@ -51,15 +52,25 @@ class Ranges(Protocol):
     def is_changed(self) -> bool:
         """Returns whether the file has other bytes by now than those that were read."""
 
+    def is_replaced(self) -> bool:
+        """Returns whether the file has another version by now."""
+
     def fetched(self) -> int:
         """Returns a descriptor of an unnamed local copy, where `first` returned None."""
 
 
 def ranges_of(store: Store) -> Ranges:
-    """Returns how the bytes of a file in a store are asked for, by its protocol."""
+    """Returns how the bytes of a file in a store are asked for, by its protocol.
+
+    Raises:
+        FileNotFoundError: a hub has no such repository.
+    """
     is_chained = "::" in store.address.partition(":/")[0]
-    ask = None if is_chained else _ASK.get(protocol_of(store.address))
-    return StoreRanges(store) if ask is None else AskedRanges(store, ask)
+    protocol = "" if is_chained else protocol_of(store.address)
+    if protocol == "hf":
+        there = on_the_web(store)
+        return StoreRanges(store) if there is None else AskedRanges(there, ask_hub)
+    return AskedRanges(store, _ASK[protocol]) if protocol in _ASK else StoreRanges(store)
 
 
 _ASK: dict[str, Ask] = {"s3": ask_s3, "s3a": ask_s3, "http": ask_web, "https": ask_web}
@@ -95,11 +106,13 @@ class AskedRanges:
 
     def is_changed(self) -> bool:
         """See `Ranges`. Every answer tells the version, and one that a store calls strong stands for the bytes."""
-        if self.version.startswith('"'):
-            return False
-        old = self.size, self.version
-        self.first(1)
-        return old != (self.size, self.version)
+        return not self.version.startswith('"') and self.is_replaced()
+
+    def is_replaced(self) -> bool:
+        """See `Ranges`."""
+        now = AskedRanges(self._store, self._ask)
+        now.first(1)
+        return (now.size, now.version) != (self.size, self.version)
 
     def fetched(self) -> int:
         """See `Ranges`."""
@@ -173,6 +186,10 @@ class StoreRanges:
         return retried(once)
 
     def is_changed(self) -> bool:
+        """See `Ranges`."""
+        return self.is_replaced()
+
+    def is_replaced(self) -> bool:
         """See `Ranges`."""
         found = retried(lambda: self._store.found(self._store.system.info(self._store.path)))
         return (found.size, found.version) != (self.size, self.version)
