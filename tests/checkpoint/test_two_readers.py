@@ -253,16 +253,15 @@ def test_other_files_are_called_what_they_are(tmp_path: Path, kind: str) -> None
             wtool.inspect(written(tmp_path, data, name))
 
 
-@pytest.mark.parametrize("address", ["https://a.b/m.keras?x=*", "hf://a/b", "s3://b/m.keras", "file:///tmp/none.h5"])
-def test_addresses_are_no_files(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_without_its_second_slash_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(wtool.WtoolError, match="is an address"):
-        wtool.evaluate("m.keras", data=address)
+    with pytest.raises(wtool.WtoolError, match="No such file or directory; an address has two slashes"):
+        wtool.inspect("hf:/a/b")
     here = tmp_path / "hf:" / "a"
     here.mkdir(parents=True)
     (here / "b").write_bytes(b"")
     with pytest.raises(Refused, match="is empty"):
-        wtool.inspect("hf://a/b")
+        wtool.inspect("hf:/a/b")
 
 
 def test_the_name_of_a_checkpoint_of_tensorflow_is_told(tmp_path: Path) -> None:

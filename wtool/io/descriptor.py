@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from typing import BinaryIO
 
 from wtool.errors import Usage, WtoolError
-from wtool.io.addresses import is_address, local_path, without_query
+from wtool.io.addresses import SINGLE, is_address, local_path, without_query
 from wtool.io.pipes import piped_input
 from wtool.io.source import Source
 from wtool.io.system import READ
@@ -34,18 +33,8 @@ def descriptor_of(path: str, what: str = "model") -> int:
     try:
         return os.open(path, READ)
     except (OSError, ValueError) as error:
-        refuse_address(path)
-        raise WtoolError(getattr(error, "strerror", None) or str(error), path) from None
-
-
-def refuse_address(path: str) -> None:
-    """Refuse a path that is no file but an address such as `https://...` or `hf://...`.
-
-    Raises:
-        WtoolError: the path begins like an address.
-    """
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path) and not os.path.lexists(path):
-        raise WtoolError("is an address, and wtool reads files only; download it first", path)
+        hint = "; an address has two slashes" if SINGLE.match(path) and not os.path.lexists(path) else ""
+        raise WtoolError(f"{getattr(error, 'strerror', None) or error}{hint}", path) from None
 
 
 def _spooled(stream: BinaryIO | None, what: str) -> int:

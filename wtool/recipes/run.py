@@ -160,7 +160,7 @@ def _refuse_clashes(recipe: Recipe, model: str, goals: Sequence[Goal]) -> None:
     """Refuse results with one name, and a result that is an input."""
     inputs = [each.path for step in recipe.steps for each in step.reads if isinstance(each, File)]
     for number, goal in enumerate(goals):
-        if goal.path == "-":
+        if goal.path == "-" or goal.refused:
             continue
         if any(one_place(goal.path, each.path) for each in goals[:number]):
             raise Usage(f"two steps would write {goal.path}", recipe.path)

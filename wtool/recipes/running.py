@@ -80,6 +80,9 @@ class Following:
         Raises:
             WtoolError: a step failed; the message names it. What steps before it have written stays.
         """
+        for goal in self.goals.values():
+            if goal.refused:
+                raise Refused(goal.refused, self.model)
         if self.dry_run:
             paths = {number: goal.path for number, goal in self.goals.items()} | dict(self.made)
             return RecipeRun(self.model, None, plan=tuple(tree(self.recipe, self.model, paths)))

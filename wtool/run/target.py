@@ -153,7 +153,7 @@ def goal_beside(
     if output is not None and folder is None:
         folder = is_folder(output)
     if (output is None or folder) and (is_address(model) or (output is not None and is_address(output))):
-        _refuse_unsafe(inside, model)
+        _refuse_unsafe(below(above, model), model)
     has_own_name = output is None and is_free is not None and stem + ending != model and is_free(model, stem + ending)
     default = stem + ending if has_own_name else f"{stem}-{suffix}{ending}"
     return goal_of(output, default, above, inside, folder=folder, force=force, dry_run=dry_run)
