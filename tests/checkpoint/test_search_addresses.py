@@ -16,8 +16,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from wtool.checkpoint.inputs import inside, models_of, natural_key, root_of
+from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.search import listing, passed_by
-from wtool.errors import Usage, WtoolError
+from wtool.errors import Refused, Usage, WtoolError
 from wtool.io import tree
 from wtool.run.target import goals_of, is_folder
 
@@ -225,3 +226,12 @@ def test_a_local_search_imports_no_store(tmp_path: Path) -> None:
     words = [sys.executable, "-c", code, str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
     assert subprocess.run(words, capture_output=True, text=True, check=True, env=environment).stdout.strip() == "[]"
+
+
+def test_models_of_tensorflow_are_converted_from_this_machine() -> None:
+    put("saved/saved_model.pb", "saved/keras_metadata.pb", "m.keras")
+    assert models_of(MEMORY, foreign=True) == [f"{MEMORY}/m.keras"]
+    put("ckpt-1.index", data=bytes(40) + bytes.fromhex("57fb808b247547db"))
+    for word in (f"{MEMORY}/saved", f"{MEMORY}/ckpt-1.index"):
+        with pytest.raises(Refused, match="read from this machine alone; copy its files here"):
+            open_checkpoint(word, foreign=True)

@@ -24,6 +24,7 @@ from tests.remote.s3 import served
 from tests.steps import Steps
 from wtool.checkpoint.search import is_model_name
 from wtool.cli import COMMANDS, cli
+from wtool.cli.commands import WITHOUT_MODELS
 
 DOCS = Path(__file__).parents[2] / "docs"
 TRAINS = ("import keras", "wtool resume", "--verify")
@@ -250,3 +251,10 @@ def test_plots_are_drawn(tmp_path: Path) -> None:
     for name, content in drawn[0].items():
         assert len(content) < 100_000
         assert f"({name})" in (DOCS / "reference" / name).with_suffix(".md").read_text()
+
+
+def test_the_page_on_stores_names_every_command() -> None:
+    """A command that opens no model is in no row."""
+    rows = [line for line in PAGES["howto/remote-files"].splitlines() if line.startswith("| `")]
+    named = {word for line in rows for word in re.findall(r"`([a-z]+)`", line.split("|")[1])}
+    assert named >= set(COMMANDS) - set(WITHOUT_MODELS)

@@ -63,9 +63,13 @@ def open_checkpoint(
             except Missing:
                 if not is_address(path) or not tree.is_folder(path):
                     raise
+                if foreign and is_saved_model(path):
+                    raise Refused(other_formats.ELSEWHERE) from None
                 return _with_compression(open_folder(path, opening))
             layout = _layout_of(source)
             if layout is None and foreign and tensorflow.recognises(source):
+                if is_address(path):
+                    raise Refused(other_formats.ELSEWHERE)
                 return tensorflow.open_bundle(source, path, opening)
             if layout is None:
                 raise Refused(other_formats.described(source))

@@ -17,6 +17,7 @@ CHECKPOINT = (
     "part of a TensorFlow checkpoint; wtool convert takes a checkpoint by the name of its .index file, and the "
     "architecture with --architecture"
 )
+ELSEWHERE = "a model of TensorFlow, which is read from this machine alone; copy its files here, and convert the copy"
 PICKLE = "a Python pickle, which runs code when it is opened; wtool reads models that Keras saved"
 PYTORCH = (
     "a PyTorch file, which holds a pickle; wtool reads models that Keras saved, and .safetensors files, which "

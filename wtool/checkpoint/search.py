@@ -159,7 +159,7 @@ def models_in(folder: str, foreign: bool = False, within: Tree | None = None) ->
 
     Args:
         folder: that is searched.
-        foreign: whether SavedModels of Keras are among the models, which only a conversion reads.
+        foreign: whether SavedModels of Keras on this machine are among the models, which only a conversion reads.
         within: see `listing`.
     """
     for entry in listing(folder, within):
@@ -169,8 +169,8 @@ def models_in(folder: str, foreign: bool = False, within: Tree | None = None) ->
 
 def is_searched(entry: FoundFile, foreign: bool = False) -> bool:
     """Returns whether a search takes an entry for a model; links to files count if their names are models'."""
-    if foreign and entry.kind == SAVED:
-        return tree.is_file(joined(folder_of(entry.path), KERAS_METADATA))
+    if foreign and entry.kind == SAVED and not is_address(entry.path):
+        return os.path.isfile(os.path.join(os.path.dirname(entry.path), KERAS_METADATA))
     if entry.kind != LINK:
         return entry.kind == MODEL
     is_own = not entry.is_hidden and not entry.of
