@@ -287,6 +287,17 @@ def test_a_scheduler_that_dies_is_one_line_and_the_command_goes_on(zoo: Path) ->
     assert re.search(rf"{311 - there} done, {there} skipped, 1 failed", rest.stderr)
 
 
+@pytest.mark.parametrize("name", ["zoo.parquet", "zoo.jsonl"])
+def test_tables_have_the_bytes_of_local_work(zoo: Path, address: str, name: str) -> None:
+    if name.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
+    words = [run("index", "zoo", "-o", f"{at}-{name}", *how, cwd=zoo) for at, how in
+             (("here", ()), ("there", ("--cluster", address)))]  # fmt: skip
+    assert [done.returncode for done in words] == [1, 1]
+    assert words[0].stderr.replace("here-", "") == words[1].stderr.replace("there-", "")
+    assert (zoo / f"here-{name}").read_bytes() == (zoo / f"there-{name}").read_bytes()
+
+
 @pytest.mark.parametrize("where", [pytest.param("local:2", marks=pytest.mark.slow), "tcp"])
 def test_an_interrupt_stops_all_work(where: str, zoo: Path, address: str) -> None:
     for each in range(300):

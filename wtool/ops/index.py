@@ -145,7 +145,7 @@ def _index(models: Models, given: Mapping[str, Any]) -> Indexed:
     named = _models(words_of(models), how.shard)
     if not how.dry_run:
         check_target(target)
-    counts, size, nbytes, old = _Counts(how.report), 0, 0, Before()
+    counts, size, nbytes, old = _Counts(how.report), 0, 0, Before(output)
     with ExitStack() as stack, ExitStack() as opened:
         if not (how.force or target.is_stream) and target.seen is not None:
             source = opened.enter_context(closing(source_of(output, "table")))

@@ -53,6 +53,7 @@ class Before:
     """The index from before, as far as its rows are still true.
 
     Attributes:
+        output: path of the index.
         table: its rows; None where there is no index, or nothing of it is of use.
         columns: of its rows.
         stamps: path of a model -> stamp of its files then, for models whose rows may be kept.
@@ -61,6 +62,7 @@ class Before:
         notes: why nothing of it is of use, or not all.
     """
 
+    output: str
     table: Table | None = None
     columns: Sequence[Column] = ()
     stamps: dict[str, str] = field(default_factory=dict)
@@ -101,15 +103,17 @@ def before(file: BinaryIO, output: str, kind: type[Table], columns: Sequence[Col
         if not table.is_marked(MARK, NAMES):
             raise Refused("its columns are others")
         if not table.has(columns):
-            return Before(notes=[f"{output} has the columns of other options, or of another version: made anew"])
-        return _looked_through(table, columns, has_statistics)
+            return Before(
+                output, notes=[f"{output} has the columns of other options, or of another version: made anew"]
+            )
+        return _looked_through(output, table, columns, has_statistics)
     except Refused as error:
         text = f"is there already, and is no index that can be brought up to date ({error.message})"
         raise WtoolError(f"{text}; --force replaces it", output) from None
 
 
-def _looked_through(table: Table, columns: Sequence[Column], has_statistics: bool) -> Before:
-    found = Before(table, columns)
+def _looked_through(output: str, table: Table, columns: Sequence[Column], has_statistics: bool) -> Before:
+    found = Before(output, table, columns)
     versions: set[str] = set()
     other_options = 0
     last: tuple[object, str] | None = None
@@ -154,7 +158,7 @@ def merged(
         new: path and rows of each of the other models, in the order of `paths`.
 
     Raises:
-        Refused: the old index is another one by now.
+        WtoolError: the old index is another one by now.
     """
     models = old.models()
     for path in paths:
@@ -168,4 +172,4 @@ def merged(
                 yield path, found
                 break
         else:
-            raise Refused("changed while it was being read")
+            raise WtoolError("was changed by somebody else since this command began; run the command again", old.output)
