@@ -332,10 +332,10 @@ def test_killed_workers_take_their_uploads_back(number: int, s3: S3, tmp_path: P
 
 
 @pytest.fixture
-def shelf(alone: None) -> Any:
+def shelf(alone: None, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A store that shows what is half written, and whose files fail behind `room` bytes."""
-    import fsspec
     from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
+    from fsspec.registry import _registry
 
     class Full(MemoryFile):  # type: ignore[misc]
         def write(self, data: Any) -> int:
@@ -361,7 +361,7 @@ def shelf(alone: None) -> Any:
             made.commit()
             return made
 
-    fsspec.register_implementation("shelf", Shelf, clobber=True)
+    monkeypatch.setitem(_registry, "shelf", Shelf)
     return Shelf
 
 
@@ -376,6 +376,58 @@ def test_stores_that_show_what_is_half_written(shelf: Any) -> None:
     with pytest.raises(WtoolError, match="the shelf is full"):
         write("shelf://zoo/m", bytes(2000), force=True)
     assert {name: file.getvalue() for name, file in shelf.store.items()} == {"/zoo/m": b"new"}
+
+
+@pytest.fixture
+def cloud(alone: None, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A store whose uploads are coroutines that take a path, as those of Google and Azure do; it is busy at first."""
+    from fsspec.asyn import AsyncFileSystem
+    from fsspec.registry import _registry
+
+    class Busy(Exception):
+        status = 503
+
+    class Refused(Exception):
+        status = 412
+
+    class Cloud(AsyncFileSystem):  # type: ignore[misc]
+        protocol = ("gs", "gcs")
+        cachable = False
+        store: ClassVar[dict[str, bytes]] = {}
+        busy = 0
+        appears: ClassVar[dict[str, bytes]] = {}
+
+        async def _info(self, path: str, **words: Any) -> dict[str, Any]:
+            if path not in self.store:
+                raise FileNotFoundError(path)
+            content = self.store[path]
+            return {"name": path, "size": len(content), "type": "file", "etag": f'"{content!r}"'}
+
+        async def _put_file(self, lpath: str, rpath: str, mode: str = "overwrite", **words: Any) -> None:
+            Cloud.busy -= 1
+            if Cloud.busy >= 0:
+                raise Busy
+            Cloud.store.update(Cloud.appears)
+            if mode == "create" and rpath in self.store:
+                raise Refused
+            self.store[rpath] = Path(lpath).read_bytes()
+
+    monkeypatch.setattr("wtool.io.remote.retrying.FIRST_WAIT", 0.001)
+    monkeypatch.setitem(_registry, "gs", Cloud)
+    return Cloud
+
+
+def test_uploads_of_a_file_with_a_path(cloud: Any) -> None:
+    cloud.busy = 2
+    write("gs://zoo/m", b"old")
+    with pytest.raises(WtoolError, match="exists already"):
+        write("gs://zoo/m", b"new")
+    write("gs://zoo/m", b"new", force=True)
+    assert cloud.store == {"zoo/m": b"new"}
+    cloud.appears["zoo/n"] = b"other"
+    with pytest.raises(WtoolError, match="exists already"):
+        write("gs://zoo/n", b"new")
+    assert cloud.store["zoo/n"] == b"other"
 
 
 @pytest.mark.parametrize("address", ["https://example.org/m.keras", "http://example.org/m.keras"])

@@ -38,18 +38,18 @@ class RemoteDraft:
         self._store = store_to_write(target.path)
         _refuse_existing(target, target.seen is not None)
         self._parts = Multipart(self._store, _kept(target)) if is_s3(self._store.system) else None
-        self._is_streamed = in_order and self._parts is not None
-        self.file = cast(BinaryIO, self._parts) if self._is_streamed else spool()  # writers in order need no more
+        self._stream = self._parts if in_order else None
+        self.file = spool() if self._stream is None else cast(BinaryIO, self._stream)  # writers in order need no more
 
     def reserve(self, size: int) -> None:
         """See `drafts.Draft.reserve`."""
-        if self._is_streamed and self._parts is not None:
-            self._parts.reserve(size)
+        if self._stream is not None:
+            self._stream.reserve(size)
 
     def patch(self, offset: int, data: bytes) -> None:
         """See `drafts.Draft.patch`."""
-        if self._is_streamed and self._parts is not None:
-            self._parts.patch(offset, data)
+        if self._stream is not None:
+            self._stream.patch(offset, data)
         else:
             self.file.flush()
             write_all_at(self.file.fileno(), data, offset)
@@ -62,7 +62,7 @@ class RemoteDraft:
 
     def _fill(self, parts: Multipart) -> None:
         """Give the upload the bytes of a file that was not written in order."""
-        if not self._is_streamed and not parts.tell():
+        if self._stream is None and not parts.tell():
             self.file.seek(0)
             shutil.copyfileobj(self.file, parts, 1 << 20)
 
@@ -110,7 +110,7 @@ class RemoteDraft:
         """Throw the draft away unless it was published."""
         if self._parts is not None:
             self._parts.abort()
-        if not self._is_streamed:
+        if self._stream is None:
             with suppress(OSError):
                 self.file.close()
 

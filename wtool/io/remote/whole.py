@@ -13,6 +13,8 @@ from typing import Any, BinaryIO
 from wtool.errors import WtoolError
 from wtool.io.addresses import protocol_of, without_query
 from wtool.io.private import private_folder
+from wtool.io.remote.faults import chain, status_of
+from wtool.io.remote.retrying import retried
 from wtool.io.remote.stores import Store, store_of, told
 
 CACHES = ("simplecache", "filecache", "blockcache", "cached")
@@ -20,6 +22,9 @@ CACHES = ("simplecache", "filecache", "blockcache", "cached")
 
 WHOLE_AT_ONCE = ("gs", "gcs", "az", "abfs", "abfss", "adl")
 """Protocols whose uploads become visible when they are complete, as those of S3 do."""
+
+NOT_SO = 412
+"""Status of HTTP with which a store tells that a condition does not hold."""
 
 NOT_WRITTEN = {
     "http": "http takes no files; name a file or another store",
@@ -66,18 +71,26 @@ def put_whole(store: Store, file: BinaryIO, is_new: bool) -> None:
         FileExistsError: the path is not free.
         WtoolError: the store refuses.
     """
-    mode = "create" if is_new else "overwrite"
-    file.seek(0)
     with writing(store.address):
-        if "memory" in protocols(store.system):
-            # Memory holds the file in any case, and a file that is opened there can be seen at once.
-            store.system.pipe_file(store.path, file.read(), mode=mode)
-        elif protocols(store.system) & set(WHOLE_AT_ONCE):
-            with _path_of(file) as path:
-                _run(store.system, store.system._put_file(path, store.path, mode=mode))
-        else:
-            _put_and_rename(store, file)
+        try:
+            retried(lambda: _put(store, file, "create" if is_new else "overwrite"))
+        except Exception as error:
+            if any(status_of(each) == NOT_SO for each in chain(error)):
+                raise FileExistsError from None
+            raise
     store.system.invalidate_cache(store.path)
+
+
+def _put(store: Store, file: BinaryIO, mode: str) -> None:
+    file.seek(0)
+    if "memory" in protocols(store.system):
+        # Memory holds the file in any case, and a file that is opened there can be seen at once.
+        store.system.pipe_file(store.path, file.read(), mode=mode)
+    elif protocols(store.system) & set(WHOLE_AT_ONCE):
+        with _path_of(file) as path:
+            _run(store.system, store.system._put_file(path, store.path, mode=mode))
+    else:
+        _put_and_rename(store, file)
 
 
 def read_whole(address: str, limit: int) -> bytes | None:
