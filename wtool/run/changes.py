@@ -153,22 +153,22 @@ class Edited:
         return values.get(edit.inputs[0].path) if edit.inputs and edit.inputs[0] is not None else None
 
     def _behind(self, edit: Edit, first: Edit | None, apply: Apply) -> Edit:
-        own, others = edit.inputs[:1], edit.inputs[1:]
-        between = first.inputs[1:] if first is not None else ()
+        others = edit.inputs[1:]
+        own, between = (edit.inputs[:1], ()) if first is None else (first.inputs[:1], first.inputs[1:])
         gap = (None,) * (len(self.others) - len(between)) if others else ()
+        if not own and others:
+            own = (None,)  # the first edit reads nothing, or by itself
         if first is not None:
             count = sum(tensor is not None for tensor in first.inputs)
             apply = partial(_in_turn, first.apply, count, apply)
         is_whole = edit.is_whole or (first is not None and first.is_whole)
-        if first is not None and first.is_whole and not others:
-            own = ()  # the first edit reads by itself, and what it makes is all that the second one gets
         return Edit(edit.target, (*own, *between, *gap, *others), apply, is_whole)
 
 
 def _in_turn(first: Apply, count: int, second: Any, blocks: Sequence[Array], start: int, stop: int) -> Any:
     """Do two edits, the first of which reads the first `count` blocks, and the second its result and the others."""
     made = first(blocks[:count], start, stop)
-    return second([blocks[0] if made is None else made, *blocks[max(1, count) :]], start, stop)
+    return second([blocks[0] if made is None else made, *blocks[count:]], start, stop)
 
 
 def _or_before(apply: Apply, blocks: Sequence[Array], start: int, stop: int) -> Array:
