@@ -141,8 +141,9 @@ class RemoteFile:
         view = view[: max(0, self.size - offset)]
         with self._turn:
             if self.has(offset, len(view)):
-                view[:] = self._of_blocks(offset, len(view))
-            elif self._is_next(offset):
+                view[:] = self._of_blocks(offset, len(view))  # and the pass goes on
+                return len(view)
+            if self._is_next(offset):
                 self._pass_on(offset, view)
             else:
                 view[:] = self._gather([(offset, offset + len(view))])[0]
@@ -150,8 +151,9 @@ class RemoteFile:
         return len(view)
 
     def _is_next(self, offset: int) -> bool:
-        """Returns whether a read goes on where the last one ended: a second such read is part of a pass."""
-        return 0 <= offset - self._last <= NEAR
+        """Returns whether a read goes on where the pass, or the last request, ended: then it is part of a pass."""
+        ends = (self._last,) if self._stream is None else (self._last, self._stream.position)
+        return any(0 <= offset - end <= NEAR for end in ends)
 
     def _pass_on(self, offset: int, view: memoryview) -> None:
         """Fill a view from the stream, which passes over the bytes before `offset`."""
