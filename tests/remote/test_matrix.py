@@ -22,7 +22,7 @@ from wtool.cli.commands import COMMANDS
 
 
 def marks(name: str) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.tensorflow] if CASES[name].training else []
+    return [pytest.mark.tensorflow] if name in CASES and CASES[name].training else []
 
 
 EVERY = [pytest.param(name, marks=marks(name)) for name in COMMANDS if name not in WITHOUT]

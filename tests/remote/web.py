@@ -116,7 +116,7 @@ class Site:
         if found:
             return self._part(content, *found.groups(), headers)
         if manners.endless:
-            return Answer("200 OK", headers, itertools.repeat(bytes(PIECE)))
+            return Answer("200 OK", headers, itertools.repeat(bytes(PIECE)))  # mind the disk
         if manners.gzip:
             content = gzip.compress(content, mtime=0)
             headers["Content-Encoding"] = "gzip"
