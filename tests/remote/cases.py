@@ -90,6 +90,7 @@ CASES = {
         "resume {i}a.keras --data {i}data.npz --epochs 1 --seed 1 -o {o}trained.keras", training=True, tells_places=True
     ),
     "rewind": Case("rewind {i}pruned.keras --initial {i}init.keras -o {o}ticket.keras"),
+    "run": Case("run {i}thin.yaml {i}pruned.keras -o {o}thin.keras"),
     "shrink": Case("shrink {i}a.keras --sparsity .5 -o {o}small.keras"),
     "soup": Case("soup {i}a.keras {i}b.keras --data {i}data.npz -o {o}soup.keras", training=True),
     "stroke": Case("stroke {i}a.keras --volatility-ratio .1 --seed 1 -o {o}stroked.keras"),
@@ -103,6 +104,8 @@ WITHOUT = {
 }
 """Commands that take no addresses -> the reason."""
 
+
+RECIPE = "- prune: {sparsity: .6}\n- stroke: {seed: 1}\n"
 
 FUNCTIONS: dict[str, Callable[[str, str], Any]] = {
     "align": lambda i, o: wtool.align(f"{i}b.keras", to=f"{i}a.keras", seed=1, output=f"{o}aligned.keras"),
@@ -149,6 +152,11 @@ FUNCTIONS: dict[str, Callable[[str, str], Any]] = {
         f"{i}a.keras", data=f"{i}data.npz", epochs=1, seed=1, output=f"{o}trained.keras"
     ),
     "rewind": lambda i, o: wtool.rewind(f"{i}pruned.keras", initial=f"{i}init.keras", output=f"{o}ticket.keras"),
+    "run": lambda i, o: wtool.run_recipe(
+        [{"prune": {"sparsity": 0.6}}, {"stroke": {"seed": 1}}],
+        models=f"{i}pruned.keras",
+        output=f"{o}thin.keras",
+    ),
     "shrink": lambda i, o: wtool.shrink(f"{i}a.keras", sparsity=0.5, output=f"{o}small.keras"),
     "soup": lambda i, o: wtool.soup([f"{i}a.keras", f"{i}b.keras"], data=f"{i}data.npz", output=f"{o}soup.keras"),
     "stroke": lambda i, o: wtool.stroke(f"{i}a.keras", volatility_ratio=0.1, seed=1, output=f"{o}stroked.keras"),
@@ -172,5 +180,6 @@ def fill(folder: Path) -> None:
         shutil.copyfile(path, folder / name)
     with np.load(FIXTURES / "blobs" / "data.npz") as data:
         np.savez(folder / "data.npz", x=data["test_x"][:64], y=data["test_y"][:64])
+    (folder / "thin.yaml").write_text(RECIPE)
     argv = forkserver.wtool("prune", "a.keras", "--sparsity", ".5", "-o", "pruned.keras", "-q")
     subprocess.run(argv, cwd=folder, check=True)

@@ -168,12 +168,7 @@ MANNERS: dict[str, Callable[[Web], object]] = {
 }
 
 
-PENDING = pytest.mark.xfail(strict=False, reason="the stamp of a local copy is taken for another one")
-
-
-@pytest.mark.parametrize(
-    "manner", [pytest.param(each, marks=[PENDING] * (each in ("no ranges", "no length"))) for each in MANNERS]
-)
+@pytest.mark.parametrize("manner", MANNERS)
 def test_web_servers_of_other_manners(manner: str, here: Path, web: Web, tmp_path: Path) -> None:
     web.put("a.keras", (here / "a.keras").read_bytes())
     MANNERS[manner](web)
