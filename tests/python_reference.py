@@ -12,9 +12,9 @@ import wtool
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "python.md"
 LIST = re.compile(r"(<!-- python (functions|results|exceptions) -->\n).*?(<!-- end -->)", re.DOTALL)
 PAGES = {
-    "constant": "tickets", "cost": "inspect", "index": "zoo-index", "jitter": "tickets", "make_patch": "diff",
-    "neuroplast": "stroke", "open_checkpoint": "", "randomize": "tickets", "replay": "history", "reshuffle": "tickets",
-    "rewind": "tickets",
+    "constant": "tickets", "cost": "inspect", "history_recipe": "history", "index": "zoo-index", "jitter": "tickets",
+    "make_patch": "diff", "neuroplast": "stroke", "open_checkpoint": "", "randomize": "tickets", "replay": "history",
+    "reshuffle": "tickets", "rewind": "tickets",
 }  # fmt: skip
 """A function -> the page that tells of it, where that is another name than the function's; none, if empty."""
 

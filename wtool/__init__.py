@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from wtool.ops.ema import ema
     from wtool.ops.history import history
     from wtool.ops.history_options import History, HistoryInput, HistoryStep
+    from wtool.ops.history_recipe import history_recipe
     from wtool.ops.index import index
     from wtool.ops.index_options import Indexed, IndexedModel
     from wtool.ops.inspect import inspect
@@ -111,6 +112,7 @@ _HOMES = {
     "History": "wtool.ops.history_options",
     "HistoryInput": "wtool.ops.history_options",
     "HistoryStep": "wtool.ops.history_options",
+    "history_recipe": "wtool.ops.history_recipe",
     "index": "wtool.ops.index",
     "Indexed": "wtool.ops.index_options",
     "IndexedModel": "wtool.ops.index_options",
@@ -203,6 +205,7 @@ __all__ = [
     "ema",
     "evaluate",
     "history",
+    "history_recipe",
     "index",
     "inspect",
     "lottery",

@@ -154,8 +154,11 @@ def without_digits(text: str) -> list[str]:
     return [re.sub(r"\s+", " ", re.sub(r"-?\b[\d.,]+", "N", line)).strip() for line in text.strip().splitlines()]
 
 
-UNREPEATABLE = re.compile(r"\b(resume|soup|recalibrate|rewind-schedule|power-ema|average) cannot be done again: ")
-"""What is said of models that trainings made: the only ones that are not made again to the byte."""
+UNREPEATABLE = re.compile(
+    r"\b(resume|soup|recalibrate|rewind-schedule|power-ema|average) cannot be done again: "
+    r"|no file of these contents is among the inputs: pruned\.keras "  # `wtool lottery` has removed it
+)
+"""What is said of models that are not made again to the byte: trainings made them, or an experiment removed files."""
 
 
 def has_lineage(path: Path) -> bool:

@@ -14,7 +14,7 @@ from wtool.cli.call_words import call_words
 from wtool.cli.console import say
 from wtool.cli.json_lines import print_json
 from wtool.cli.read_only import Looking, each_model
-from wtool.errors import counted, one_line
+from wtool.errors import Usage, counted, one_line
 from wtool.version import __version__
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ SHOWN = 160
 @click.command("history")
 @options.models
 @click.option("--verify", is_flag=True, help="Read the whole file: is it still what wtool wrote?")
+@click.option("--recipe", is_flag=True, help="Write the recipe that made the model, for `wtool run`.")
 @options.as_json
 @options.quiet
-def command(models: tuple[str, ...], verify: bool, as_json: bool, quiet: bool) -> int:
+def command(models: tuple[str, ...], verify: bool, recipe: bool, as_json: bool, quiet: bool) -> int:
     """Show how models were made: operations, options and inputs, by their lineage.
 
     The newest operation is the first, as in `git log`. Below each one stand its inputs with the beginnings of their
@@ -43,7 +44,10 @@ def command(models: tuple[str, ...], verify: bool, as_json: bool, quiet: bool) -
     \b
         wtool history ticket.keras
         wtool history ticket.keras --verify --json
+        wtool history ticket.keras --recipe > ticket.yaml
     """
+    if recipe:
+        return _show_recipe(models, verify or as_json)
     looking = Looking("reading", "model" if as_json else None, quiet)
     return each_model(models, looking, partial(_history, verify), partial(_shown, as_json, quiet))
 
@@ -63,6 +67,17 @@ def _shown(as_json: bool, quiet: bool, found: History) -> int:
     if found.sealed is False and not quiet:
         say(f"{found.model}: {'not what wtool wrote with the last record' if found.steps else 'has no seal of wtool'}")
     return 1 if found.sealed is False else 0
+
+
+def _show_recipe(models: Sequence[str], has_others: bool) -> int:
+    if has_others:
+        raise Usage("--recipe is a text of its own, and goes with neither --verify nor --json")
+    if len(models) > 1:
+        raise Usage("a recipe is of one model: name one, with --recipe")
+    from wtool.ops.history_recipe import history_recipe
+
+    click.echo(history_recipe(models[0]), nl=False)
+    return 0
 
 
 def lines_of(found: History) -> Iterator[str]:
