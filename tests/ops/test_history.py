@@ -93,11 +93,11 @@ def test_a_seal_is_verified_on_demand(tmp_path: Path) -> None:
 def test_trainings_and_other_tools_are_told_as_they_stand(tmp_path: Path) -> None:
     records = [
         {"operation": "quantize", "parameters": {"bits": 4}, "tool": "other"},
-        {"operation": "resume", "parameters": {"epochs": 8}, "epoch": 5, "batch": 3, "wtool": "0.0.1"},
+        {"operation": "resume", "parameters": {"epochs": 8}, "seed": 3, "epoch": 5, "batch": 3, "wtool": "0.0.1"},
     ]
     path = with_lineage(tmp_path / "m.keras", records)
     assert shown(path)[1:] == [
-        '* resume {"epochs": 8}: epoch 5, batch 3 (wtool 0.0.1)',
+        "* resume --epochs 8 --seed 3: epoch 5, batch 3 (wtool 0.0.1)",
         '* quantize {"bits": 4} (another tool)',
     ]
     found = wtool.history(path).steps

@@ -9,7 +9,7 @@ from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.seal import is_sealed
 from wtool.io.addresses import text_of
 from wtool.ops.history_options import History, HistoryInput, HistoryStep
-from wtool.ops.recorded_calls import Unrepeatable, call_of
+from wtool.ops.recorded_calls import Unrepeatable, call_of, options_told
 from wtool.option import checked
 from wtool.words import Path
 
@@ -78,9 +78,9 @@ def _told(records: Sequence[Record], is_step: Sequence[bool], depth: int) -> tup
 
 
 def _step(record: Record, brought: Sequence[Record], depth: int) -> HistoryStep:
-    options, reason = None, None
+    reason = None
     try:
-        options = call_of(record).chosen
+        call_of(record)
     except Unrepeatable as error:
         reason = error.message
     inputs = [HistoryInput(each.name, role_of(each), each.hashes) for each in record.inputs]
@@ -88,7 +88,7 @@ def _step(record: Record, brought: Sequence[Record], depth: int) -> HistoryStep:
         index, inputs = _taken_through_pipe(inputs, brought[-1])
         one = inputs[index]
         inputs[index] = HistoryInput(one.name, one.role, one.hashes, _brought(brought, depth + 1))
-    return HistoryStep(record.operation, options, reason, tuple(inputs), without_masks(record.as_read()))
+    return HistoryStep(record.operation, options_told(record), reason, tuple(inputs), without_masks(record.as_read()))
 
 
 def brought_are_steps(brought: Sequence[Record], depth: int = 0) -> list[bool]:

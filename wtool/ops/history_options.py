@@ -31,7 +31,7 @@ class HistoryStep:
     Attributes:
         operation: its name; None in a record of another tool that tells none.
         options: those that differ from the defaults, by the names of Python's arguments. A content hash stands for the
-            path of a file. None where the operation cannot be done again.
+            path of a file. None where the record tells other things than options.
         reason: why the operation cannot be done again; None where it can.
         inputs: the files that took part.
         record: the record as it stands in the file, but for the bits of masks, of which the names of tensors are left.

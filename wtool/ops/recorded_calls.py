@@ -31,6 +31,9 @@ TRAINED = {
 }
 """Operation -> why it is not done again."""
 
+COMMANDS = ("recalibrate", "resume", "soup")
+"""Those among them that are commands."""
+
 Told = dict[str, Any]
 
 
@@ -63,6 +66,21 @@ def call_of(record: Record) -> Call:
     if strange := [each for each in call.options if each not in known]:
         raise Unrepeatable(f"{call.operation} has no option {a_few(strange)}, which the record of it tells")
     return call
+
+
+def options_told(record: Record) -> dict[str, Any] | None:
+    """Returns the options of an operation that differ from the defaults; None where its record tells other things.
+
+    The operation may be one that is not done again.
+    """
+    try:
+        return call_of(record).chosen
+    except Unrepeatable:
+        name = str(record.operation)
+    seed = {} if record.seed is None else {"seed": record.seed}
+    if name not in TRAINED or name not in COMMANDS or not {*record.parameters} <= {*arguments_of(name)}:
+        return None
+    return Call(name, {**record.parameters, **seed}, ()).chosen
 
 
 def _transform(record: Record, told: Told) -> Call:
