@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 from wtool.checkpoint.lineage import Input, Record
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import one_line
-from wtool.io.addresses import name_of, trimmed
+from wtool.io.addresses import name_of, text_of, trimmed
 from wtool.ops.calls import HASH, Call, with_paths
 from wtool.ops.history import brought_are_steps, grouped
 from wtool.ops.recorded_calls import Unrepeatable, call_of
@@ -181,7 +180,7 @@ def history_recipe(model: Path) -> str:
     Raises:
         WtoolError: the lineage does not tell how the model was made, or the last operation is none that a recipe has.
     """
-    path = os.fspath(checked("model", Path, model))
+    path = text_of(checked("model", Path, model))
     recipe = _Recipe()
     with open_checkpoint(path) as checkpoint:
         records = checkpoint.lineage
