@@ -60,6 +60,9 @@ CASES: list[tuple[str, Any, dict[str, Any]]] = [
     ("convert", "old.h5", {"optimizer": "drop"}),
     ("convert", "a.keras", {"to": "weights.json", "shard_size": "1000"}),
     ("convert", "a.keras", {"unzipped": True}),
+    ("convert", "old.h5", {"rename": ["A=B"], "input_shape": "8"}),
+    ("convert", "alone.h5", {"architecture": "architecture.json"}),
+    ("convert", "custom.h5", {"optimizer": "drop", "attribute": ["ss=inner,stack/dense,stack/dense_1"]}),
     ("convert", "lambda.h5", {"replace": ["scale=Rescaling:scale=2.0,offset=[1,2]"]}),
     ("convert", "weights.safetensors", {"like": "a.keras", "map": "names.json"}),
     ("patch", "a.keras", {"set": ["head/bias=0.5", "out*/bias=@bias.npy"], "rename": ["hidden=head"]}),
@@ -85,6 +88,11 @@ def fill(folder: Path) -> None:
     (folder / "names.json").write_text(json.dumps(names))
     np.save(folder / "bias.npy", np.arange(3, dtype=np.float32))
     shutil.copy(ZOO / "tf2.10" / "mlp.h5", folder / "old.h5")
+    shutil.copy(ZOO / "tf2.10" / "custom_layer.h5", folder / "custom.h5")
+    shutil.copy(ZOO / "tf2.10" / "mlp_weights_only.h5", folder / "alone.h5")
+    with h5py.File(folder / "old.h5", "r") as file:
+        config = {**json.loads(file.attrs["model_config"]), "keras_version": "2.10.0", "backend": "tensorflow"}
+    (folder / "architecture.json").write_text(json.dumps(config))
     shutil.copy(ZOO / "tf2.10" / "mlp.h5", folder / "lambda.h5")
     with h5py.File(folder / "lambda.h5", "r+") as file:
         config = json.loads(file.attrs["model_config"])
@@ -109,7 +117,7 @@ def do(folder: Path, operation: str, models: Any, options: Mapping[str, Any], ou
     return target
 
 
-PATHS = ("initial", "base", "to", "like", "map", "source", "patch")
+PATHS = ("architecture", "initial", "base", "to", "like", "map", "source", "patch")
 """Arguments that are paths, where the folder has a file of the name."""
 
 

@@ -17,7 +17,7 @@ from wtool.ops.calls import Call, with_paths
 from wtool.ops.recorded_calls import READERS, TRAINED, Unrepeatable, call_of
 from wtool.transforms.registry import REGISTRY
 
-FILES = ("patch", "map", "set")
+FILES = ("architecture", "map", "patch", "set")
 """Options that name files, for which the record has content hashes."""
 
 
