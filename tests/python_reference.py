@@ -14,7 +14,7 @@ LIST = re.compile(r"(<!-- python (functions|results|exceptions) -->\n).*?(<!-- e
 PAGES = {
     "constant": "tickets", "cost": "inspect", "history_recipe": "history", "index": "zoo-index", "jitter": "tickets",
     "make_patch": "diff", "neuroplast": "stroke", "open_checkpoint": "", "randomize": "tickets", "replay": "history",
-    "reshuffle": "tickets", "rewind": "tickets",
+    "reshuffle": "tickets", "rewind": "tickets", "run_recipe": "run",
 }  # fmt: skip
 """A function -> the page that tells of it, where that is another name than the function's; none, if empty."""
 

@@ -114,7 +114,7 @@ def placed(path: str, name: str, folder: str) -> str:
         os.makedirs(folder, exist_ok=True)
         _link(path, target)
         for shard in _shards_of(path):
-            _copy(joined(folder_of(path), shard), os.path.join(folder, shard))  # no link: readers refuse those
+            copied(joined(folder_of(path), shard), os.path.join(folder, shard))  # no link: readers refuse those
     except (OSError, ValueError) as error:
         raise WtoolError(f"cannot get the name {name!r:.80}: {getattr(error, 'strerror', error)}", path) from None
     return target
@@ -133,13 +133,15 @@ def _link(path: str, target: str) -> None:
         with suppress(OSError):
             os.symlink(os.path.abspath(path), target, os.path.isdir(path))
             return
-    _copy(path, target)
+    copied(path, target)
 
 
-def _copy(path: str, target: str) -> None:
+def copied(path: str, target: str) -> str:
+    """Copies a file, which may be at an address, and returns the path of the copy."""
     source = source_of(path)
     try:
         with open(target, "wb") as file:
             copy(source, 0, source.size, file.write)
     finally:
         source.close()
+    return target

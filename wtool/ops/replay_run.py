@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 from wtool.checkpoint.inputs import refuse_two_streams
 from wtool.checkpoint.lineage import Input
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import WtoolError, one_line
+from wtool.io.addresses import is_address
+from wtool.io.pipes import Pipe, joined
 from wtool.ops.calls import function_of_operation, with_paths
-from wtool.ops.found_inputs import placed
+from wtool.ops.found_inputs import copied, placed
 from wtool.ops.recorded_calls import Unrepeatable
 from wtool.ops.replay_steps import Step
 from wtool.version import __version__
@@ -91,7 +91,7 @@ class Run:
             options |= {"output": target if output is None else output}
             options |= {"force": True} if force else {}
             piped = [files[index] for index, path in paths.items() if path == "-"]
-            with _standard_input(piped[0] if piped else os.devnull):
+            with _standard_input(piped[0] if piped else None, folder):
                 done = function_of_operation(call.operation)([paths[index] for index in call.models], **options)
         except WtoolError as error:
             raise Unrepeatable(f"{call.operation} fails when it is done again: {error}") from None
@@ -110,12 +110,20 @@ class Run:
 
 
 @contextmanager
-def _standard_input(path: str) -> Iterator[None]:
-    """Has operations read a file where they read standard input."""
-    before = sys.stdin
-    with open(path, "rb") as file:
-        sys.stdin = SimpleNamespace(buffer=file)
-        try:
+def _standard_input(path: str | None, folder: str) -> Iterator[None]:
+    """Has operations read a file where they read standard input.
+
+    Args:
+        path: of the file, or its address; None where no operation reads standard input.
+        folder: an own one, in which the file of an address is copied.
+    """
+    if path is None:
+        yield
+        return
+    if is_address(path):
+        path = copied(path, os.path.join(folder, "input"))
+    with closing(Pipe()) as pipe:
+        with open(path, "rb") as file:
+            pipe.take(file)
+        with joined(pipe, None):
             yield
-        finally:
-            sys.stdin = before
