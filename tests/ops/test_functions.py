@@ -60,7 +60,7 @@ def test_signatures_tell_every_option(name: str) -> None:
     ("name", "given", "told"),
     [
         ("prune", {"sparsty": 0.5}, "prune has no option sparsty; did you mean sparsity?"),
-        ("stroke", {"initial": "init.keras"}, "stroke has no option initial; its options are biases, cutoff, "),
+        ("stroke", {"initial": "init.keras"}, "stroke has no option initial; its options are biases, cluster, "),
         ("rewind", {"initial": "init.keras", "sd": 1.0}, "rewind has no option sd; did you mean seed?"),
         ("swap", {"to": "linked", "verfy": True}, "swap has no option verfy; did you mean verify?"),
         ("swap", {"to": "linked", "include": ["*"]}, "swap has no option include; its options are L, auto_rot, "),
