@@ -145,3 +145,33 @@ def test_addresses_of_files_on_this_machine_are_paths(tmp_path: Path, monkeypatc
     shutil.copy(BLOBS[0], tmp_path / "a model.keras")
     found = wtool.inspect(f"file://{tmp_path}/a model.keras")
     assert found == wtool.inspect(tmp_path / "a model.keras")
+
+
+def test_configurations_and_architectures_are_told_without_values(web: Web, tmp_path: Path) -> None:
+    path = tmp_path / "m.weights.h5"
+    large(path)
+    address = web.put("m.weights.h5", path.read_bytes())
+    before = len(web.server.requests)
+    assert wtool.check(address, configuration=True) == wtool.Checked(address, ())
+    found = wtool.diff(address, path, architecture=True)
+    assert found.equal
+    assert [each.has_same_bytes for each in found.tensors] == [False] * 10
+    assert len(web.server.requests) - before <= 12
+    assert web.server.sent < 1_500_000
+
+
+def test_an_architecture_alone_is_compared(tmp_path: Path) -> None:
+    path = shutil.copy(BLOBS[0], tmp_path / "m.keras")
+    wtool.prune(path, sparsity=0.5, output=tmp_path / "pruned.keras")
+    assert not wtool.diff(path, tmp_path / "pruned.keras").equal
+    assert wtool.diff(path, tmp_path / "pruned.keras", architecture=True).equal
+    with pytest.raises(wtool.WtoolError, match="a tolerance is for values"):
+        wtool.diff(path, path, architecture=True, rtol=0.1)
+
+
+def test_a_dry_run_of_an_average_reads_no_values(web: Web, tmp_path: Path) -> None:
+    content = large(tmp_path / "m.weights.h5").read_bytes()
+    addresses = [web.put(f"{number}.weights.h5", content) for number in range(2)]
+    wtool.average(addresses, output=tmp_path / "a.weights.h5", dry_run=True)
+    assert not (tmp_path / "a.weights.h5").exists()
+    assert web.server.sent < 1_500_000

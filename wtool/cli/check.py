@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="From which severity on a finding makes the exit status 1.",
 )
+@click.option("--configuration", is_flag=True, help="Configuration and index alone; no values and no checksums.")
 @options.one(Execution, "jobs")
 @options.one(Execution, "cluster")
 @options.shard
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 def command(
     models: tuple[str, ...],
     fail_on: str,
+    configuration: bool,
     jobs: int,
     cluster: str | None,
     shard: str | None,
@@ -67,7 +69,7 @@ def command(
     refuse_two_streams(models)
     refuse_pipes(models, cluster)
     telling = Telling(fail_on, as_json)
-    looks = list(_looks(models, ZooPart.of(shard)))
+    looks = list(_looks(models, ZooPart.of(shard), configuration))
     looking = Looking("checking", "model" if as_json else None, quiet, jobs, cluster)
     found = zip(looks, looking.found(looks), strict=True)
     status = max((telling.tell(look, each) for look, each in found), default=0)
@@ -127,10 +129,12 @@ class InFolder:
     Attributes:
         folder: that was searched.
         entry: of its `search.listing`.
+        configuration: whether configuration and index alone are looked at.
     """
 
     folder: str
     entry: FoundFile
+    configuration: bool = False
 
     @property
     def model(self) -> str:
@@ -148,7 +152,7 @@ class InFolder:
         """Look at it; returns None if it is no model."""
         from wtool.ops.check import check_listed
 
-        return check_listed(self.folder, self.entry, progress)
+        return check_listed(self.folder, self.entry, progress, self.configuration)
 
 
 def _checked(path: str, progress: Progress | None) -> Checked:
@@ -157,7 +161,13 @@ def _checked(path: str, progress: Progress | None) -> Checked:
     return check(path, progress)
 
 
-def _looks(words: Sequence[str], part: ZooPart) -> Iterator[Work[Any] | WtoolError]:
+def _configured(path: str, progress: Progress | None) -> Checked:
+    from wtool.ops.check import check
+
+    return check(path, progress, configuration=True)
+
+
+def _looks(words: Sequence[str], part: ZooPart, configuration: bool) -> Iterator[Work[Any] | WtoolError]:
     """Yields the looks at what words mean: files, all that is in folders, whatever patterns match, or `-`."""
     from wtool.checkpoint.inputs import inside, matched
     from wtool.checkpoint.search import listing
@@ -170,9 +180,9 @@ def _looks(words: Sequence[str], part: ZooPart) -> Iterator[Work[Any] | WtoolErr
                 if match.kind == FOLDER:
                     for each in listing(match.path, match.within):
                         if part.holds(below(match.path, each.of or each.path)):
-                            yield InFolder(match.path, each)
+                            yield InFolder(match.path, each, configuration)
                 elif part.holds(inside(word, match.path)):
-                    yield Look(match.path, _checked)
+                    yield Look(match.path, _configured if configuration else _checked)
         except WtoolError as error:
             yield error
 

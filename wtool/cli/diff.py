@@ -30,6 +30,7 @@ SHOWN = 60
 @click.argument("b", metavar="B", type=options.FILE)
 @click.option("--atol", type=float, default=0.0, help="Values are equal where |a - b| <= atol + rtol * |b|.")
 @click.option("--rtol", type=float, default=0.0, help="The relative tolerance of values.")
+@click.option("--architecture", is_flag=True, help="Layers, settings, shapes and dtypes alone; reads no values.")
 @click.option("--stat", is_flag=True, help="One line that counts the differences.")
 @click.option("--all", "show_all", is_flag=True, help=f"All tensors that differ, instead of {ROWS}.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with everything on standard output.")
@@ -70,7 +71,7 @@ def command(a: str, b: str, as_json: bool, patch: bool, quiet: bool, **chosen: A
         return TROUBLE
 
 
-COMPARING, PATCHING = ("atol", "rtol", "stat", "show_all"), ("output", "force")
+COMPARING, PATCHING = ("atol", "rtol", "architecture", "stat", "show_all"), ("output", "force")
 """Options of a comparison, and of a patch."""
 
 
@@ -83,12 +84,14 @@ def _refuse(chosen: Sequence[str], is_patch: bool) -> None:
         raise Usage(f"{' and '.join(words)}: for a patch, which --patch writes")
 
 
-def _compare(a: str, b: str, as_json: bool, quiet: bool, atol: float, rtol: float, stat: bool, show_all: bool) -> int:
+def _compare(
+    a: str, b: str, as_json: bool, quiet: bool, atol: float, rtol: float, architecture: bool, stat: bool, show_all: bool
+) -> int:
     """Show in what two models differ; returns the exit status."""
     from wtool.ops.diff import diff
 
     with progress_bar("comparing", quiet) as progress:
-        found = diff(a, b, atol=atol, rtol=rtol, progress=progress)
+        found = diff(a, b, atol=atol, rtol=rtol, architecture=architecture, progress=progress)
     _show(found, stat, show_all, as_json)
     if not as_json and not quiet:
         for note in found.notes:

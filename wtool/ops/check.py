@@ -22,7 +22,7 @@ from wtool.errors import SEVERITIES, Note, Refused, WtoolError
 from wtool.io import tree
 from wtool.io.addresses import folder_of, name_of, text_of, without_query
 from wtool.io.zip_unpack import verify
-from wtool.option import path_of
+from wtool.option import checked, path_of
 from wtool.run import pipeline
 from wtool.schema.archive_members import OTHER_WEIGHTS
 from wtool.schema.unsafe import unsafe_parts
@@ -88,7 +88,9 @@ def rank(found: Finding) -> int:
     return SEVERITIES.index(found.severity)
 
 
-def check(path: str | os.PathLike[str], progress: pipeline.Progress | None = None) -> Checked:
+def check(
+    path: str | os.PathLike[str], progress: pipeline.Progress | None = None, *, configuration: bool = False
+) -> Checked:
     """Look for what loading a file with Keras would run, import or fetch, and whether it is whole.
 
     Nothing in the file is imported, evaluated or unpickled. All of it is read once: archives against their checksums,
@@ -97,6 +99,7 @@ def check(path: str | os.PathLike[str], progress: pipeline.Progress | None = Non
     Args:
         path: a file, or `-` for standard input.
         progress: called with bytes done and bytes in all.
+        configuration: look at configuration and index alone, and neither at values nor at checksums.
 
     Raises:
         WtoolError: missing or unreadable. A file that is damaged or hostile is a finding.
@@ -104,16 +107,19 @@ def check(path: str | os.PathLike[str], progress: pipeline.Progress | None = Non
     Example:
         >>> wtool.check("model.keras").findings  # doctest: +SKIP
     """
+    checked("configuration", bool, configuration)
     name = text_of(path_of("path", path))
-    return Checked(without_query(name), tuple(_worst(_found(name, progress))))
+    return Checked(without_query(name), tuple(_worst(_found(name, progress, configuration))))
 
 
-def _found(name: str, progress: pipeline.Progress | None) -> Iterator[Finding]:
+def _found(name: str, progress: pipeline.Progress | None, configuration: bool) -> Iterator[Finding]:
     try:
         with open_checkpoint(name) as checkpoint:
             yield from _of_configuration(checkpoint)
             yield from _of_members(checkpoint)
             yield from _of_notes(checkpoint)
+            if configuration:
+                return
             try:
                 verify(checkpoint.sources[0], checkpoint.members)
                 yield from _of_values(checkpoint, progress)
@@ -122,19 +128,22 @@ def _found(name: str, progress: pipeline.Progress | None) -> Iterator[Finding]:
     except Refused as error:
         alone = None if name == "-" or tree.is_folder(name) else architecture(name)
         if alone is None:
-            yield from _of_damaged(name)
+            yield from _of_damaged(name, configuration)
             yield _refusal(error)
         else:
             yield from _suspected(alone, "")
 
 
-def check_listed(folder: str, entry: FoundFile, progress: pipeline.Progress | None = None) -> Checked | None:
+def check_listed(
+    folder: str, entry: FoundFile, progress: pipeline.Progress | None = None, configuration: bool = False
+) -> Checked | None:
     """Like `check`, of something that was found in a folder; None if it is no model, by its name nor by its content.
 
     Args:
         folder: that was searched.
         entry: of its `listing`.
         progress: called with bytes done and bytes in all.
+        configuration: see `check`.
 
     Raises:
         WtoolError: it cannot be read.
@@ -154,10 +163,10 @@ def check_listed(folder: str, entry: FoundFile, progress: pipeline.Progress | No
     if entry.kind == PART and folder_of(entry.path) == entry.of:
         return None  # looked at with the unzipped model that it is a part of
     if is_model_name(entry.path) or entry.is_folder:
-        return check(entry.path, progress)
+        return check(entry.path, progress, configuration=configuration)
     if not may_be_model(entry.path):
         return None
-    found = check(entry.path, progress)
+    found = check(entry.path, progress, configuration=configuration)
     is_other = is_plain_json(entry.path) or (_is_refusal_alone(found) and not mentions(entry.path))
     return None if is_other else found
 
@@ -183,9 +192,9 @@ def _refusal(error: Refused) -> Finding:
     return Finding(error.severity, "", error.message.removeprefix("damaged: "))
 
 
-def _of_damaged(name: str) -> Iterator[Finding]:
+def _of_damaged(name: str, configuration: bool) -> Iterator[Finding]:
     """What Keras would do before it finds the damage, or with what wtool does not read."""
-    if name != "-" and not tree.is_folder(name) and mentions(name, (OTHER_WEIGHTS.encode(),)):
+    if not configuration and name != "-" and not tree.is_folder(name) and mentions(name, (OTHER_WEIGHTS.encode(),)):
         yield Finding("runs", OTHER_WEIGHTS, PICKLING)
     for label, config in configurations(name) if name != "-" else ():
         yield from _suspected(config, label)

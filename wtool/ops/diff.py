@@ -18,8 +18,8 @@ from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, counted
 from wtool.io.addresses import text_of
 from wtool.ops.compared import Compared, both, slots_by_key
-from wtool.option import path_of
-from wtool.run.comparing import Pair, SlotKey, Tolerance, compared, paired_slots
+from wtool.option import checked, path_of
+from wtool.run.comparing import Pair, SlotKey, Tolerance, compared, paired_slots, unread
 from wtool.run.difference import Diff, SettingDifference, TensorDifference
 from wtool.run.pairing import Pairing, paired_paths
 from wtool.schema.config import inside
@@ -39,7 +39,15 @@ LEGACY_WEIGHTS = "h5-weights"
 """The format of weights alone in the older layout."""
 
 
-def diff(a: Path, b: Path, *, atol: float = 0.0, rtol: float = 0.0, progress: Progress | None = None) -> Diff:
+def diff(
+    a: Path,
+    b: Path,
+    *,
+    atol: float = 0.0,
+    rtol: float = 0.0,
+    architecture: bool = False,
+    progress: Progress | None = None,
+) -> Diff:
     """Compare two saved models: layers, settings, weights, optimizer and training configuration.
 
     Formats and versions of Keras may differ: weights alone are read along the architecture of the other model, and a
@@ -51,10 +59,11 @@ def diff(a: Path, b: Path, *, atol: float = 0.0, rtol: float = 0.0, progress: Pr
         b: the second model, a file or `-` for standard input.
         atol: absolute tolerance: values are equal where |a - b| <= atol + rtol * |b|.
         rtol: relative tolerance.
+        architecture: compare layers, settings, shapes and dtypes alone, and read no values.
         progress: called with bytes done and bytes in all.
 
     Raises:
-        Usage: a tolerance that is no number from 0 on, or `-` for both models.
+        Usage: a tolerance that is no number from 0 on, or with nothing to be for; or `-` for both models.
         Refused: a file is no Keras model, damaged, or hostile.
         WtoolError: a file is missing or unreadable.
 
@@ -64,15 +73,18 @@ def diff(a: Path, b: Path, *, atol: float = 0.0, rtol: float = 0.0, progress: Pr
     for name, value in (("atol", atol), ("rtol", rtol)):
         if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
             raise Usage(f"{name} is {value!r}; it must be a number from 0 on")
+    if checked("architecture", bool, architecture) and (atol or rtol):
+        raise Usage("a tolerance is for values, and a comparison of architectures reads none")
     paths = text_of(path_of("a", a)), text_of(path_of("b", b))
     refuse_two_streams(paths)
     with ExitStack() as stack:
         left = stack.enter_context(open_checkpoint(paths[0], foreign=True))
         right = stack.enter_context(open_checkpoint(paths[1], like=left, foreign=True))
-        return _diff(*both(left, right), Tolerance(rtol, atol), progress)
+        return _diff(*both(left, right), None if architecture else Tolerance(rtol, atol), progress)
 
 
-def _diff(left: Compared, right: Compared, tolerance: Tolerance, progress: Progress | None) -> Diff:
+def _diff(left: Compared, right: Compared, tolerance: Tolerance | None, progress: Progress | None) -> Diff:
+    """Returns the differences; by shapes and dtypes of tensors alone where there is no tolerance of their values."""
     layers, weights = _paired(left, right)
     renamed = _renamed(weights)
     left_slots = slots_by_key(left)
@@ -82,7 +94,8 @@ def _diff(left: Compared, right: Compared, tolerance: Tolerance, progress: Progr
     pairs += [
         Pair((_slot_path(here), _slot_path(here)), left_slots[here], right_slots[key]) for here, key in slots.pairs
     ]
-    tensors = compared((left.model, right.model), pairs, tolerance, progress)
+    models = (left.model, right.model)
+    tensors = unread(models, pairs) if tolerance is None else compared(models, pairs, tolerance, progress)
     optimizer, training = _training(left, right)
     count = len(weights.pairs)
     own_paths = {new: old for old, new in renamed.items()}

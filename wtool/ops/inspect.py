@@ -17,7 +17,7 @@ from wtool.dtypes import Array, is_floating
 from wtool.errors import Refused
 from wtool.io.addresses import is_address, text_of
 from wtool.io.json_text import without_nan
-from wtool.option import path_of
+from wtool.option import checked, path_of
 from wtool.run import pipeline
 from wtool.run.selection import kind_of
 from wtool.transforms.statistics import Statistics
@@ -50,6 +50,7 @@ def inspect(
         >>> wtool.inspect("model.keras")["parameters"]  # doctest: +SKIP
     """
     name = text_of(path_of("path", path))
+    checked("statistics", bool | None, statistics)
     if statistics is None:
         statistics = not is_address(name)
     with open_checkpoint(name) as checkpoint:

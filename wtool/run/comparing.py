@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import TypeAlias
 
@@ -121,6 +121,12 @@ def compared(
             each.look_again(models[0], pair.left)
     formats = {model.format for model in models}
     return [_difference(pair, each, formats) for pair, each in zip(pairs, found, strict=True)]
+
+
+def unread(models: tuple[Checkpoint, Checkpoint], pairs: Sequence[Pair]) -> list[TensorDifference]:
+    """Returns a difference for each pair of tensors of two models by shapes and dtypes alone; no values are read."""
+    formats = {model.format for model in models}
+    return [replace(_difference(pair, _Found(), formats), has_same_bytes=False, values=None) for pair in pairs]
 
 
 @dataclass(slots=True)
