@@ -28,7 +28,7 @@ PARTS_OF_A_SIZE = 2000
 AT_ONCE = 3
 """Number of parts that are on their way at the same time; the next one waits in memory."""
 
-PATIENCE = 20
+PATIENCE = 10
 """Seconds that an abandoned upload has to be taken back."""
 
 REFUSED = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
