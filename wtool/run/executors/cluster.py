@@ -19,9 +19,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wtool.errors import ClusterWarning, WtoolError, in_short
+from wtool.io.remote.retrying import retries
 from wtool.run.executors import cluster_connection as connection
 from wtool.run.executors import cluster_worker
 from wtool.run.executors.batches import next_batch, seconds_of
+from wtool.run.executors.cluster_here import PATIENCE, Here
 from wtool.run.executors.cluster_worker import BEGAN, DONE, OVER, REACHED, Identity, Order
 from wtool.run.executors.executor import TRIES, Before, Work, harmless, lost
 from wtool.run.failed import Failed
@@ -30,11 +32,11 @@ from wtool.run.progress import Meter
 AHEAD = 2
 """Batches that a worker has at most: one that it works on, and the next."""
 
-LOOKS = 1.0
-"""Seconds between two looks at which workers there are."""
+LOOKS, LOOKS_FOR_THE_FIRST = 1.0, 0.1
+"""Seconds between two looks at which workers there are, and where there is none yet."""
 
-RESTARTS = 60.0
-"""Seconds in which a worker on this machine that died is started again."""
+RESTARTS = 120.0
+"""Seconds in which a worker of this machine starts, however busy the machine is."""
 
 
 class Cluster(AbstractContextManager["Cluster"]):
@@ -48,10 +50,11 @@ class Cluster(AbstractContextManager["Cluster"]):
         self._address = address
         self._stack = ExitStack()
         self._client: Any = None
+        self._here: Here | None = None
 
     def __enter__(self) -> Cluster:
         with self._stack:
-            self._client = connection.connected(self._address, self._stack)
+            self._client, self._here = connection.connected(self._address, self._stack)
             self._stack = self._stack.pop_all()
         return self
 
@@ -65,8 +68,8 @@ class Cluster(AbstractContextManager["Cluster"]):
         Raises:
             WtoolError: the scheduler is gone, or workers have another version of wtool.
         """
-        order = Order(f"wtool-{secrets.token_hex(8)}", os.getcwd(), meter.is_watched)
-        dispatch = _Dispatch(self._client, self._address, order, tasks, meter, before)
+        order = Order(f"wtool-{secrets.token_hex(8)}", os.getcwd(), meter.is_watched, retries())
+        dispatch = _Dispatch(self._client, self._here, self._address, order, tasks, meter, before)
         try:
             for number in range(len(tasks)):
                 while number not in dispatch.results:
@@ -106,6 +109,7 @@ class _Dispatch:
     """
 
     client: Any
+    here: Here | None
     address: str
     order: Order
     tasks: Sequence[Work[Any]]
@@ -119,10 +123,10 @@ class _Dispatch:
     told: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
     results: dict[int, Any] = field(default_factory=dict)
     seconds: float = 0.0
-    _seen: set[str] | None = None
+    _seen: set[str] = field(default_factory=set)
     _hello: Any = None
     _is_begun: bool = False
-    _alone_since: float = 0.0
+    _alone_since: float | None = None
     _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1 << 62)))
     _next_look: float = 0.0
 
@@ -134,7 +138,7 @@ class _Dispatch:
         """Look at the workers now and then, give them batches, and take one message if there is any."""
         if time.monotonic() >= self._next_look:
             self._look()
-            self._next_look = time.monotonic() + LOOKS
+            self._next_look = time.monotonic() + (LOOKS if self.workers else LOOKS_FOR_THE_FIRST)
         self._hand_out()
         try:
             message = self.told.get(timeout=max(0.0, self._next_look - time.monotonic()))
@@ -155,7 +159,7 @@ class _Dispatch:
         if running:
             connection.stop_all(self.client, self.order.topic)
             try:
-                wait(running, timeout=connection.PATIENCE)
+                wait(running, timeout=PATIENCE)
             except Exception:  # still at work, or gone
                 self.client.cancel(running, force=True)
         self.client.unsubscribe_topic(self.order.topic)
@@ -169,28 +173,29 @@ class _Dispatch:
         nanny that is still starting it would not start it again.
         """
         threads = connection.threads_of(self.client, self.address)
+        if self.here is not None:
+            self.here.keep_up()
         for address in [each for each in self.workers if each not in threads]:
             self._died(address)
         new = [each for each in threads if each not in self.workers and each not in self.strange]
-        ready = new if self._seen is None else [each for each in new if each in self._seen]
+        ready = [each for each in new if each in self._seen] if self._is_begun and self.here is None else new
         self._seen = set(threads)
         if ready:
             self._welcome(connection.identified(self.client, ready))
         if self.workers or new:
-            self._hello = None
+            self._alone_since = self._hello = None
         else:
             self._wait_for_workers()
 
     def _wait_for_workers(self) -> None:
         """Say once that there are no workers. Some clusters start workers when there is a task."""
-        is_local = self.address.startswith(connection.LOCAL)
-        if self._hello is None:
-            self._hello = self.client.submit(cluster_worker.hello, pure=False)
+        if self._alone_since is None:
             self._alone_since = time.monotonic()
-            if not is_local:
+            if self.here is None:
+                self._hello = self.client.submit(cluster_worker.hello, pure=False)
                 warnings.warn(ClusterWarning(f"{self.address} has no workers; waiting for one"), stacklevel=2)
-        elif is_local and time.monotonic() - self._alone_since > RESTARTS:
-            raise WtoolError("all workers died, and no others started; the same command goes on", self.address)
+        elif self.here is not None and time.monotonic() - self._alone_since > RESTARTS:
+            raise WtoolError("no worker starts on this machine; is Dask whole?", self.address)
 
     def _welcome(self, found: dict[str, Identity | str]) -> None:
         """Take new workers that have this version of wtool; all of the first ones have to."""

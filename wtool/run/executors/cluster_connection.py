@@ -12,25 +12,19 @@ from typing import Any
 
 from wtool.errors import WtoolError, a_few
 from wtool.run.executors import cluster_worker
+from wtool.run.executors.cluster_here import LOCAL, PATIENCE, Here, started
 from wtool.run.executors.cluster_worker import Identity
-from wtool.run.executors.processes import no_main
 from wtool.version import __version__
-
-LOCAL = "local:"
-"""How the address of a cluster begins that is started here."""
 
 REACHED_IN, CONNECTED_IN = 5, 10
 """Seconds in which a scheduler takes a connection, and has said hello."""
-
-PATIENCE = 2.0
-"""Seconds that workers have to stop by themselves."""
 
 LOGGERS = ("distributed", "tornado", "asyncio")
 """Names below which Dask logs what this module tells in a line, or what is no matter at the end."""
 
 
-def connected(address: str, stack: ExitStack) -> Any:
-    """Returns a client of a cluster.
+def connected(address: str, stack: ExitStack) -> tuple[Any, Here | None]:
+    """Returns a client of a cluster, and the cluster if it is on this machine.
 
     Args:
         address: `local:8` starts a cluster of eight workers here.
@@ -48,55 +42,24 @@ def connected(address: str, stack: ExitStack) -> Any:
     settings = {
         "distributed.comm.timeouts.connect": f"{REACHED_IN}s",
         "distributed.comm.retry.count": 0,
-        "distributed.deploy.lost-worker-timeout": "365d",  # a worker that dies again meanwhile is started again
     }
     stack.enter_context(dask.config.set(settings))
-    where: Any = address
-    if address.startswith(LOCAL):
-        where = _started(int(address.removeprefix(LOCAL)), stack)
-    else:
+    here = started(int(address.removeprefix(LOCAL)), stack) if address.startswith(LOCAL) else None
+    if here is None:
         _look_for(address)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of other versions of libraries than the workers have
-            client = distributed.Client(where, timeout=CONNECTED_IN, set_as_default=False)
+            client = distributed.Client(here.cluster if here else address, timeout=CONNECTED_IN, set_as_default=False)
     except Exception as error:  # whatever an answer in another protocol, or another version, makes of it
         raise WtoolError(f"no Dask scheduler answers at {address}; is it one, and of this version of Dask?") from error
     stack.callback(_leave, client)
-    return client
+    return client, here
 
 
 def _leave(client: Any) -> None:
     with suppress(Exception):  # the connection is broken already
         client.close(timeout=PATIENCE)
-
-
-def _started(count: int, stack: ExitStack) -> Any:
-    """Returns a cluster on this machine, whose processes have one thread each."""
-    import tempfile
-
-    import distributed
-
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="wtool-dask-", ignore_cleanup_errors=True))
-    stack.enter_context(no_main())  # for as long as workers may be started again
-    cluster = distributed.LocalCluster(
-        n_workers=count,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address="127.0.0.1:0",
-        scheduler_kwargs={"dashboard": False},
-        memory_limit=0,
-        local_directory=folder,
-        silence_logs=logging.CRITICAL,
-        preload=[cluster_worker.__name__],
-    )
-    stack.callback(_close, cluster)
-    return cluster
-
-
-def _close(cluster: Any) -> None:
-    with suppress(Exception):  # workers that are starting again take longer to stop
-        cluster.close(timeout=CONNECTED_IN)
 
 
 def _look_for(address: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import tempfile
 import threading
@@ -15,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from wtool.checkpoint.opener import Opener
+from wtool.io.addresses import RETRIES
 from wtool.run.executors.executor import Work, done
 from wtool.run.failed import Failed
 from wtool.version import __version__
@@ -57,20 +57,17 @@ class Order:
         topic: under which results are told, and by which the command is known.
         folder: the current folder of the command, to which paths are relative.
         is_watched: whether anybody wants to know how far tasks are.
+        retries: how often requests to stores are tried again.
     """
 
     topic: str
     folder: str
     is_watched: bool
+    retries: int
 
 
 class Stopped(BaseException):
     """The command has ended; this unwinds a task, so that nothing of it stays."""
-
-
-def dask_setup(worker: Any) -> None:
-    """Leave Ctrl-C to the command that started this worker: it stops the worker, which says nothing."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def identity(dask_worker: Any) -> Identity:
@@ -106,6 +103,7 @@ def do_batch(order: Order, name: str, batch: int, tasks: Sequence[tuple[int, Wor
     if worker.id != name:
         return OTHER
     tell = partial(worker.log_event, order.topic)
+    os.environ[RETRIES] = str(order.retries)
     with _turn, _standing_in(order.folder), Opener() as opener, suppress(Stopped):
         for number, task in tasks:
             progress = _Progress(order, partial(_tell_share, tell, batch, number))

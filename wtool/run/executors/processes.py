@@ -123,14 +123,14 @@ def _started(context: BaseContext, others: Sequence[_Worker]) -> _Worker:
     here, there = context.Pipe()
     ends = [here, *(worker.pipe for worker in others)]
     process = context.Process(target=_work, args=(there, ends), daemon=True)  # type: ignore[attr-defined]
-    with no_main():
+    with _no_main():
         process.start()
     there.close()
     return _Worker(process, here)
 
 
 @contextmanager
-def no_main() -> Iterator[None]:
+def _no_main() -> Iterator[None]:
     """Keep a process that is not forked from running the user's script again: it needs nothing of it."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
