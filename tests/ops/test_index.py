@@ -574,3 +574,13 @@ def test_a_kill_in_the_middle_leaves_the_old_table(zoo: Path, name: str, number:
     assert Path(name).read_bytes() == data
     assert sorted(path.name for path in zoo.parent.iterdir()) == sorted(["zoo", name])
     assert counts_of(wtool.index("zoo/", output=name)) == (0, 1, 5, 0, 1)
+
+
+def test_pandas_reads_both_formats(zoo: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    for name in FORMATS:
+        wtool.index("zoo/", output=name)
+    one, other = pandas.read_parquet("zoo.parquet"), pandas.read_json("zoo.jsonl", lines=True)
+    assert list(one) == list(other) == [each.name for each in COLUMNS["model"]]
+    for column in ("path", "error", "parameters", "sparsity", "mean", "hash"):
+        assert one[column].dropna().tolist() == pytest.approx(other[column].dropna().tolist()), column
