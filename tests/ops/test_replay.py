@@ -19,6 +19,7 @@ from tests.lineages import with_lineage
 from tests.models import BLOBS, changed
 from tests.ops import repeatable
 from tests.ops.repeatable import CASES
+from wtool.ops import replay_run
 
 HASH = f"blake3:{64 * '1'}"
 
@@ -119,11 +120,38 @@ def test_the_new_model_is_kept_on_demand(chain: Path) -> None:
     tell(chain, "stroked.keras", "-o", "again.keras")
     assert (chain / "again.keras").read_bytes() == (chain / "stroked.keras").read_bytes()
     assert {path.name for path in chain.iterdir()} == before | {"again.keras"}
-    (line,) = tell(chain, "out.keras", "-o", "again.keras", status=1)
+    (line,) = tell(chain, "out.keras", "-o", "again.keras", status=2)
     assert "exists already" in line
     found = wtool.replay(chain / "out.keras", output=chain / "again.keras", force=True)
     assert found.output == str(chain / "again.keras")
     assert (chain / "again.keras").read_bytes() == (chain / "out.keras").read_bytes()
+
+
+def test_a_recorded_force_replaces_nothing(chain: Path) -> None:
+    """`swap --force` drops what is not zero, and the word is that for an output that is there."""
+    record = {**of_stranger(), "operation": "swap", "parameters": {"to": "linked", "force": True}}
+    del record["seed"]
+    with_lineage(chain / "swapped.keras", [record])
+    (chain / "again.keras").write_bytes(b"mine")
+    with pytest.raises(wtool.WtoolError, match="exists already"):
+        wtool.replay(chain / "swapped.keras", output=chain / "again.keras")
+    assert (chain / "again.keras").read_bytes() == b"mine"
+    assert wtool.replay(chain / "swapped.keras", output=chain / "again.keras", force=True).operations == ("swap",)
+
+
+def test_models_between_steps_are_removed(chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[list[str]] = []
+    done = replay_run._called
+
+    def called(step: Any, files: Any, folder: str, how: Any) -> Any:
+        left.append(sorted(path.name for path in Path(folder).parent.glob("*/made.keras")))
+        return done(step, files, folder, how)
+
+    monkeypatch.setattr(replay_run, "_called", called)
+    for name in ("pruned", "stroked"):
+        (chain / f"{name}.keras").unlink()
+    assert wtool.replay(chain / "out.keras").same
+    assert [len(each) for each in left] == [0, 1, 1]
 
 
 PIPES = [

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from wtool.checkpoint.lineage import lineage_json
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
-from wtool.errors import Usage, a_few
+from wtool.errors import Usage, WtoolError, a_few
+from wtool.io import tree
 from wtool.io.addresses import folder_of, name_of, text_of, trimmed
 from wtool.io.source import Source
 from wtool.ops.diff import diff
@@ -56,15 +57,18 @@ def replay(
         >>> wtool.replay("pruned.keras", inputs="zoo/").same  # doctest: +SKIP
     """
     path = text_of(checked("model", Path, model))
-    kept = checked("output", Path | None, output)
-    if "-" in (path, None if kept is None else text_of(kept)):
+    wanted = checked("output", Path | None, output)
+    kept = None if wanted is None else text_of(wanted)
+    if "-" in (path, kept):
         raise Usage("both models are read to be compared, and are files: no -")
+    if kept is not None and not checked("force", bool, force) and tree.is_named(kept):
+        raise WtoolError("exists already; --force replaces it", kept)
     words = words_of((folder_of(trimmed(path)) or ".") if inputs is None else checked("inputs", Models, inputs))
     with open_checkpoint(path) as there, tempfile.TemporaryDirectory(prefix="wtool-replay-") as scratch:
         try:
             steps = steps_to(there.lineage, FoundInputs(words, progress))
             run = Run(scratch)
-            made = run.made(steps, name_of(trimmed(path)), kept, checked("force", bool, force))
+            made = run.made(steps, name_of(trimmed(path)), kept, force)
         except Unrepeatable as error:
             raise error.about(path) from None
         with open_checkpoint(made) as new:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,38 +68,29 @@ class Run:
             name: of the result, without folders.
             output, force: see `made`.
         """
-        folder = os.path.join(self.folder, str(self.count))
-        os.mkdir(folder)
-        self.count += 1
         record, call = step.record, step.call
         if record.wtool != __version__:
             told = "another tool" if record.wtool is None else f"wtool {record.wtool}"
-            self.notes.append(
-                one_line(f"{call.operation} was done by {told}, and is done again by wtool {__version__}")
-            )
-        files = dict(step.found)
-        files |= {index: self.made(steps, record.inputs[index].name) for index, steps in step.made.items()}
+            note = f"{call.operation} was done by {told}, and is done again by wtool {__version__}"
+            self.notes.append(one_line(note))
+        between = {index: self.made(steps, record.inputs[index].name) for index, steps in step.made.items()}
         if step.follows and call.base is not None:
-            files[call.base] = before
+            between[call.base] = before
             self._compare(before, record.inputs[call.base])
+        folder = os.path.join(self.folder, str(self.count))
+        os.mkdir(folder)
+        self.count += 1
+        target = os.path.join(folder, os.path.basename(name) if name.endswith(SHARDED) else "made")
+        how = {"output": target if output is None else output, **({"force": True} if force else {})}
         try:
-            paths = {index: "-" if each.name == "-" else placed(files[index], each.name, os.path.join(folder, "inputs"))
-                     for index, each in enumerate(record.inputs)}  # fmt: skip
-            refuse_two_streams([paths[index] for index in {*call.models, *call.others.values()}])
-            target = os.path.join(folder, os.path.basename(name) if name.endswith(SHARDED) else "made")
-            options: dict[str, Any] = with_paths(call.options, step.files)
-            options |= {argument: paths[index] for argument, index in call.others.items()}
-            options |= {"output": target if output is None else output}
-            options |= {"force": True} if force else {}
-            piped = [files[index] for index, path in paths.items() if path == "-"]
-            with _standard_input(piped[0] if piped else None, folder):
-                done = function_of_operation(call.operation)([paths[index] for index in call.models], **options)
+            done = _called(step, {**step.found, **between}, folder, how)
         except WtoolError as error:
             raise Unrepeatable(f"{call.operation} fails when it is done again: {error}") from None
-        (one,) = done if isinstance(done, list) else [done]
-        if one.output is None:
+        for path in between.values():  # a chain of large models would fill the disk
+            shutil.rmtree(os.path.dirname(path))
+        if done is None:
             raise Unrepeatable(f"{call.operation} has nothing to do when it is done again")
-        return str(one.output)
+        return done
 
     def _compare(self, path: str, used: Input) -> None:
         """Take a note where the model that a step made is not the file that was used."""
@@ -107,6 +99,29 @@ class Run:
                 if model.finish() != used.hashes:
                     told = "what came through a pipe" if used.name == "-" else used.name
                     self.notes.append(one_line(f"{told} was made again, and is not, to the byte, what was used"))
+
+
+def _called(step: Step, files: Mapping[int, str], folder: str, how: Mapping[str, Any]) -> str | None:
+    """Call the function of a step; returns the path of the result, or None where there is nothing to do.
+
+    Args:
+        step: what is done.
+        files: index of each input -> path of its file.
+        folder: an own one, in which files get the names that are recorded.
+        how: further arguments.
+    """
+    call, inputs = step.call, step.record.inputs
+    names = os.path.join(folder, "inputs")
+    paths = {at: "-" if each.name == "-" else placed(files[at], each.name, names) for at, each in enumerate(inputs)}
+    refuse_two_streams([paths[index] for index in {*call.models, *call.others.values()}])
+    others = {argument: paths[index] for argument, index in call.others.items()}
+    piped = next((files[index] for index, path in paths.items() if path == "-"), None)
+    with _standard_input(piped, folder):
+        function = function_of_operation(call.operation)
+        arguments = {**with_paths(call.options, step.files), **others, **how}
+        done = function([paths[at] for at in call.models], **arguments)
+    (one,) = done if isinstance(done, list) else [done]
+    return None if one.output is None else str(one.output)
 
 
 @contextmanager
