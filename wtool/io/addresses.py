@@ -5,10 +5,11 @@ The functions here take paths as well, and answer for a path as `os.path` does.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from wtool.errors import Usage
 
@@ -80,22 +81,27 @@ class Address:
     query: str = ""
     tail: str = ""
 
-    @classmethod
-    def of(cls, address: str) -> Address:
+    @staticmethod
+    def of(address: str) -> Address:
         """Returns the parts of an address."""
-        match = ADDRESS.match(address)
-        assert match is not None
-        head, rest = match.groups()
-        path, colons, tail = rest.partition("::")
-        query = re.search(r"[?#].*", path, re.DOTALL) if protocol_of(head) in WEB else None
-        return cls(head, path[: query.start()] if query else path, query[0] if query else "", colons + tail)
+        return _taken_apart(address)
 
     def __str__(self) -> str:
         return f"{self.head}{self.path}{self.query}{self.tail}"
 
     def at(self, path: str) -> str:
         """Returns the address of another path in the same place."""
-        return str(replace(self, path=path, query=""))
+        return f"{self.head}{path}{self.tail}"
+
+
+@functools.lru_cache(maxsize=256)  # the functions below ask for the same few again and again
+def _taken_apart(address: str) -> Address:
+    match = ADDRESS.match(address)
+    assert match is not None
+    head, rest = match.groups()
+    path, colons, tail = rest.partition("::")
+    query = re.search(r"[?#].*", path, re.DOTALL) if protocol_of(head) in WEB else None
+    return Address(head, path[: query.start()] if query else path, query[0] if query else "", colons + tail)
 
 
 def has_listing(address: str) -> bool:

@@ -6,7 +6,8 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
+from typing import TypeAlias
 
 from wtool.checkpoint.inputs import (
     NamedModel,
@@ -21,10 +22,13 @@ from wtool.checkpoint.unzipped import is_model_folder
 from wtool.checkpoint.zoo_part import ZooPart
 from wtool.errors import Refused, Usage
 from wtool.io import tree
-from wtool.io.addresses import below, folder_of, is_address, joined, why_unsafe
+from wtool.io.addresses import below, folder_of, is_address, joined, why_unsafe, without_query
 from wtool.io.places import Target, check_target, make_folders
 from wtool.io.stored import Stamp
-from wtool.io.tree import one_place, place_of
+from wtool.io.tree import place_of
+
+Place: TypeAlias = Callable[[str], str]
+"""A `tree.place_of` that remembers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +199,8 @@ def goals_of(
     """
     part = ZooPart.of(shard)
     refuse_two_streams(words)
-    found = _distinct([each for word in words for each in named_models(word, foreign)])
+    place = cache(place_of)  # asked several times of each path
+    found = _distinct([each for word in words for each in named_models(word, foreign)], place)
     if not found:
         raise Usage("no models")
     roots = {each: root_of(each.word, each.path, each.is_folder) for each in found}
@@ -205,7 +210,7 @@ def goals_of(
     folder = output not in (None, "-") and (len(found) > 1 or _is_for_many(str(output), words))
     if folder:
         _refuse_file_name(str(output))
-        found = [each for each in found if not _is_result(each, roots[each], str(output))]
+        found = [each for each in found if not _is_result(each, roots[each], str(output), place)]
     elif output == "-" and len(found) != 1:
         raise Usage(f"{len(found)} models, and standard output takes one; name a folder, with a slash at its end")
     how = partial(
@@ -225,10 +230,10 @@ def goals_of(
         except Refused as error:
             return Goal(each.path, refused=error.message)
 
-    kept = _without_results([(each, goal(each)) for each in found])
+    kept = _without_results([(each, goal(each)) for each in found], place)
     if is_free is not None:
-        kept = _told_apart(kept)
-    _refuse_clashes(kept)
+        kept = _told_apart(kept, place)
+    _refuse_clashes(kept, place)
     return [(each, goal) for each, goal in kept if each.path in ours]
 
 
@@ -243,33 +248,29 @@ def _refuse_unsafe(inside: str, model: str) -> None:
         raise Refused(f"its name {inside!r} {reason}; rename it", model)
 
 
-def _without_results(made: Sequence[tuple[NamedModel, Goal]]) -> list[tuple[NamedModel, Goal]]:
+def _without_results(made: Sequence[tuple[NamedModel, Goal]], place: Place) -> list[tuple[NamedModel, Goal]]:
     """The models with their goals, but for what a search found and another model becomes."""
-    results = {place_of(goal.path) for _, goal in made if not goal.refused}
+    results = {place(goal.path) for _, goal in made if not goal.refused}
     kept = [
         (each, goal)
         for each, goal in made
         if goal.refused
-        or one_place(each.path, goal.path)
+        or place(each.path) == place(goal.path)
         or each.word == each.path
-        or place_of(each.path) not in results
+        or place(each.path) not in results
     ]
     if not kept:
         raise Usage("no models, but for what is in the output folder")
     return kept
 
 
-def _told_apart(found: Sequence[tuple[NamedModel, Goal]]) -> list[tuple[NamedModel, Goal]]:
+def _told_apart(found: Sequence[tuple[NamedModel, Goal]], place: Place) -> list[tuple[NamedModel, Goal]]:
     """The models with their goals; of those with one goal, models with another ending than it have theirs in the name.
 
     `mlp.h5` and `mlp.keras` become `mlp-h5.keras` and `mlp.keras`.
     """
-    places = [place_of(goal.path) for _, goal in found]
-    counts = Counter(places)
-    return [
-        (each, _with_ending(each.path, goal) if counts[place] > 1 else goal)
-        for (each, goal), place in zip(found, places, strict=True)
-    ]
+    counts = Counter(place(goal.path) for _, goal in found)
+    return [(each, _with_ending(each.path, goal) if counts[place(goal.path)] > 1 else goal) for each, goal in found]
 
 
 def _with_ending(model: str, goal: Goal) -> Goal:
@@ -279,20 +280,20 @@ def _with_ending(model: str, goal: Goal) -> Goal:
     return replace(goal, path=f"{goal.path.removesuffix(ending)}{own.replace('.', '-')}{ending}")
 
 
-def _distinct(found: Sequence[NamedModel]) -> list[NamedModel]:
+def _distinct(found: Sequence[NamedModel], place: Place) -> list[NamedModel]:
     """Each file once, where it comes first; but not by a link that a search found, if the file itself is there too."""
     places: dict[str, NamedModel] = {}
     for each in sorted(found, key=lambda each: each.word != each.path and tree.is_link(each.path)):
-        places.setdefault(place_of(each.path), each)
+        places.setdefault(place(each.path), each)
     kept = set(places.values())
     return [each for each in dict.fromkeys(found) if each in kept]
 
 
-def _is_result(model: NamedModel, root: str, output: str) -> bool:
+def _is_result(model: NamedModel, root: str, output: str, place: Place) -> bool:
     """Whether a search found a file in an output folder that is inside the folder which was searched."""
-    start, place = _with_slash(place_of(root)), _with_slash(place_of(output))
-    is_inside = model.word != model.path and place != start and place.startswith(start)
-    return is_inside and place_of(model.path).startswith(place)
+    start, results = _with_slash(place(root)), _with_slash(place(output))
+    is_inside = model.word != model.path and results != start and results.startswith(start)
+    return is_inside and place(model.path).startswith(results)
 
 
 def _with_slash(place: str) -> str:
@@ -309,14 +310,15 @@ def _refuse_file_name(output: str) -> None:
         raise Usage(f"called like a file, but a folder may hold many models; name a folder, or write {output}/", output)
 
 
-def _refuse_clashes(found: Sequence[tuple[NamedModel, Goal]]) -> None:
+def _refuse_clashes(found: Sequence[tuple[NamedModel, Goal]], place: Place) -> None:
     """Raise Usage if two models have one result, or a result is a model that is still to be read."""
-    models = {place_of(each.path): each.path for each, _ in found if each.path != "-"}
+    models = {place(each.path): each.path for each, _ in found if each.path != "-"}
     results: dict[str, str] = {}
     for each, goal in found:
-        place = place_of(goal.path)
-        if place in results:
-            raise Usage(f"{each.path} and {results[place]} would both become {goal.path}")
-        if models.get(place, each.path) != each.path:
-            raise Usage(f"{goal.path}, the result of {each.path}, is a model to read as well")
-        results[place] = each.path
+        there = place(goal.path)
+        if there in results:
+            model, other = without_query(each.path), without_query(results[there])
+            raise Usage(f"{model} and {other} would both become {goal.path}")
+        if models.get(there, each.path) != each.path:
+            raise Usage(f"{goal.path}, the result of {without_query(each.path)}, is a model to read as well")
+        results[there] = each.path

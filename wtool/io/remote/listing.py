@@ -139,11 +139,12 @@ def place_of(address: str) -> str:
 
     A cache in front of a store leads to the same file. The address need not be that of a file that exists.
     """
-    parts = Address.of(trimmed(address))
+    parts = Address.of(address)
+    path = parts.path.rstrip("/")
     if parts.tail:
-        return str(parts)
+        return parts.at(path)
     protocol = parts.head.removesuffix("://").rpartition("::")[2]
-    plain = f"{protocol}://{parts.path}"
+    plain = f"{protocol}://{path}"
     if protocol not in _STRIPPING:
         _STRIPPING[protocol] = store_of(plain).system._strip_protocol
     return f"{protocol}://{_STRIPPING[protocol](plain)}"
