@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from wtool.checkpoint.lineage import Input, Record, without_masks
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.seal import is_sealed
-from wtool.io.addresses import text_of
+from wtool.io.addresses import text_of, without_query
 from wtool.ops.history_options import History, HistoryInput, HistoryStep
 from wtool.ops.recorded_calls import Unrepeatable, call_of, options_told
 from wtool.option import checked
@@ -40,7 +40,7 @@ def history(model: Path, *, verify: bool = False) -> History:
     path = text_of(checked("model", Path, model))
     with open_checkpoint(path) as checkpoint:
         sealed = is_sealed(checkpoint) if checked("verify", bool, verify) else None
-        return History(path, steps_of(checkpoint.lineage), sealed)
+        return History(without_query(path), steps_of(checkpoint.lineage), sealed)
 
 
 def steps_of(records: Sequence[Record]) -> tuple[HistoryStep, ...]:

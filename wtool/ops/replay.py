@@ -10,7 +10,7 @@ from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, WtoolError, a_few
 from wtool.io import tree
-from wtool.io.addresses import folder_of, name_of, text_of, trimmed
+from wtool.io.addresses import folder_of, name_of, text_of, trimmed, without_query
 from wtool.io.source import Source
 from wtool.ops.diff import diff
 from wtool.ops.found_inputs import FoundInputs
@@ -70,13 +70,15 @@ def replay(
             run = Run(scratch)
             made = run.made(steps, name_of(trimmed(path)), kept, force)
         except Unrepeatable as error:
-            raise error.about(path) from None
+            raise error.about(without_query(path)) from None
         with open_checkpoint(made) as new:
             same = _same_bytes(there, new)
             differences = () if same else tuple(_differences(there, new))
     found = {step.record.inputs[at].name: file for step in all_steps(steps) for at, file in step.found.items()}
     operations = tuple(step.call.operation for step in all_steps(steps))
-    return Replayed(path, same, operations, found, None if kept is None else made, differences, tuple(run.notes))
+    return Replayed(
+        without_query(path), same, operations, found, None if kept is None else made, differences, tuple(run.notes)
+    )
 
 
 def _same_bytes(one: Checkpoint, other: Checkpoint) -> bool:
