@@ -7,11 +7,15 @@ import os
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from blake3 import blake3
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import wtool
 from tests import forkserver
@@ -304,3 +308,42 @@ def test_inputs_lie_in_a_store(is_renamed: bool, chain: Path) -> None:
             wtool.replay("memory://replay/model/out.keras")
     finally:
         store.rm("memory://replay", recursive=True)
+
+
+STEPS: list[tuple[str, dict[str, Any]]] = [
+    ("prune", {"sparsity": 0.5, "scope": "global"}),
+    ("stroke", {"volatility_ratio": 0.2, "optimizer": "reset"}),
+    ("neuroplast", {"max_value": 0.2, "biases": True}),
+    ("swap", {"to": "linked", "layers": ["hidden*"]}),
+    ("shrink", {"sparsity": 0.2, "criterion": "random"}),
+    ("pack", {}),
+    ("patch", {"set": ["*/bias=0.5"]}),
+    ("convert", {"to": "h5"}),
+]
+
+
+@settings(max_examples=6, deadline=None, derandomize=True)
+@given(
+    chosen=st.lists(st.sampled_from(STEPS), min_size=2, max_size=5),
+    seed=st.integers(0, 2**32 - 1),
+    kept=st.sets(st.integers(0, 4)),
+)
+def test_chains_with_any_of_their_files(chosen: list[tuple[str, dict[str, Any]]], seed: int, kept: set[int]) -> None:
+    """The work begins behind the latest file that is left."""
+    with TemporaryDirectory() as made:
+        folder = Path(made)
+        shutil.copy(BLOBS[0], folder / "m.keras")
+        files = [folder / "m.keras"]
+        for number, (operation, options) in enumerate(chosen):
+            random = {"seed": seed} if operation in ("stroke", "neuroplast", "shrink") else {}
+            with suppress(wtool.Refused, wtool.Usage):  # a model may have nothing more to swap or to take out
+                getattr(wtool, operation)(files[-1], **options, **random, output=folder / f"{number}-made")
+                files += folder.glob(f"{number}-made.*")
+        for number, path in enumerate(files[1:-1]):
+            if number not in kept:
+                path.unlink()
+        if len(files) > 1:
+            begin = max(number for number, path in enumerate(files[:-1]) if path.exists())
+            found = wtool.replay(files[-1])
+            assert found.same, found.differences
+            assert len(found.operations) == len(files) - 1 - begin
