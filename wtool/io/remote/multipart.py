@@ -25,7 +25,7 @@ PART = 8 << 20
 PARTS_OF_A_SIZE = 2000
 """Number of parts after which parts become twice as large: stores take 10,000, which are 486 GiB then."""
 
-AT_ONCE = 3
+AT_ONCE = 2
 """Number of parts that are on their way at the same time; the next one waits in memory."""
 
 PATIENCE = 10
