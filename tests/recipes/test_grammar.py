@@ -123,6 +123,7 @@ steps:
         ("- rewind: {initial: [model]}", "1:21: initial is one model"),
         ("- rewind: {initial: other.keras}", "1:21: there is no file 'other.keras'"),
         ("- merge: {weight: 1}", "1:3: merge needs method"),
+        ("- merge: {method: slerp}", "1:3: slerp needs a base: --base BASE"),
         ("- pack: {policy: yes}", "1:3: --policy: only with --dtype, which names the number type"),
         ("- swap: {to: linked, verify: yes}", "1:22: verify needs the old and the new model as files: run the "
          "operation by itself for that"),

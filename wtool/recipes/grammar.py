@@ -11,13 +11,16 @@ from wtool.checkpoint.inputs import models_of
 from wtool.errors import WtoolError
 from wtool.io.addresses import is_address
 from wtool.ops.functions import given_of
+from wtool.ops.merge_options import Merge
 from wtool.ops.planners import planner_of
 from wtool.recipes.document import Items, Node, Scalar, Table
 from wtool.recipes.faults import Faults, Faulty, Place
 from wtool.recipes.operations import MODELS, OPERATIONS, arguments_of, aside, groups_of, why_not, words_of
 from wtool.recipes.recipe import File, Made, Model, Recipe, Reference, Step
 from wtool.recipes.values import value_of
+from wtool.run.by_method import ByMethod
 from wtool.suggestions import meant
+from wtool.transforms.merging.registry import METHODS
 
 MODEL = "model"
 """The word for the model that is put through a recipe."""
@@ -290,11 +293,19 @@ class _Grammar:
             if step.operation in ("average", "merge", "soup"):
                 for group in groups_of(step.operation):
                     group(**given_of(group, given))
+                if step.operation == "merge":
+                    _check_method(step, Merge(**given))
                 return None
             return planner_of(step.operation, given | output_of(step))
         except WtoolError as error:
             self._faults.add(step.place, str(error))
         return None
+
+
+def _check_method(step: Step, options: Merge) -> None:
+    """Raise Usage unless a method of merging takes these options, and so many models."""
+    models = sum(len(models_of(each.path)) if isinstance(each, File) else 1 for each in step.of)
+    ByMethod(METHODS[options.method], options.of_method, models, "base" in step.others, seed=0)
 
 
 def told(reference: Reference) -> str:

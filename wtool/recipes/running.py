@@ -22,6 +22,7 @@ from wtool.ops.planners import planner_of
 from wtool.recipes.flow import Pass, needed, tree
 from wtool.recipes.grammar import output_of
 from wtool.recipes.recipe import File, Made, Model, Recipe, Reference, Step
+from wtool.recipes.there import is_there
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
 from wtool.run.pipeline import Progress
@@ -89,6 +90,8 @@ class Following:
         with ExitStack() as stack:
             kitchen = _Kitchen(self, opener, stack)
             passes = needed(self.recipe, [*self.goals], self.made)
+            if len(passes) > 1 and kitchen.is_done():
+                return kitchen.done()
             for number, each in enumerate(passes):
                 share = None if progress is None else partial(_shared, progress, number, len(passes))
                 kitchen.do(each, share)
@@ -117,6 +120,25 @@ class _Kitchen:
         if self.work.model == "-":
             self.pipes[None] = self._pipe()
             self.pipes[None].fd = descriptor_of("-")
+
+    def is_done(self) -> bool:
+        """Returns whether all results are there already, from this model by this recipe."""
+        steps, goals = self.work.recipe.steps, self.work.goals
+
+        def path_of(one: Reference) -> str | None:
+            if isinstance(one, Made) and one.step not in self.files:
+                goal = goals.get(one.step)
+                return None if goal is None else goal.path
+            return self._path(one)
+
+        has_all = all(
+            not goal.force and is_there(self.work.recipe, steps[number], goal.path, path_of)
+            for number, goal in goals.items()
+        )
+        if has_all:
+            self.files.update({number: goal.path for number, goal in goals.items()})
+            self.skipped += [True] * len(goals)
+        return has_all
 
     def do(self, each: Pass, progress: Progress | None) -> None:
         """Do a pass."""
