@@ -15,6 +15,7 @@ from wtool.training.data import fingerprints
 from wtool.training.data.arrays import names_in, of_csv, of_npy, of_npz
 from wtool.training.data.fetched import local_copy
 from wtool.training.data.words import check_data, words_in_records
+from wtool.training.example import stored_example
 from wtool.training.resume_options import Resume
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
@@ -88,3 +89,11 @@ def test_logs_and_checkpoints_have_to_be_here(option: str, memory: Any) -> None:
     options = Resume(data="memory://data/d.npz", epochs=1, **{option: f"memory://data/{name}"})
     with pytest.raises(Usage, match="have to be on this machine"):
         check_resume(str(BLOBS[0]), options)
+
+
+def test_examples_beside_models_in_stores(memory: Any) -> None:
+    memory.pipe_file("/data/m.npz", npz(x=np.ones(2), y=np.zeros(2)))
+    found = stored_example("memory://data/m.keras")
+    assert found is not None
+    assert [each.tolist() for side in found for each in side] == [[1, 1], [0, 0]]
+    assert stored_example("memory://data/other.keras") is None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from wtool.checkpoint.layouts.registry import extension
 from wtool.dtypes import Array
+from wtool.io import tree
+from wtool.training.data.fetched import local_copy
 
 
 def stored_example(model: str) -> tuple[list[Array], list[Array]] | None:
@@ -18,10 +19,10 @@ def stored_example(model: str) -> tuple[list[Array], list[Array]] | None:
         model: path of the model, or `-`.
     """
     path = f"{model.removesuffix(extension(model))}.npz"
-    if not os.path.isfile(path):
-        return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        if not tree.is_file(path):
+            return None
+        with np.load(local_copy(path), allow_pickle=False) as stored:
             inputs, outputs = (list(_numbered(stored, name)) for name in ("x", "y"))
     except Exception:  # NumPy's reader raises what it likes; a file of another kind is no example
         return None

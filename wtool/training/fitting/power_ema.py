@@ -15,7 +15,7 @@ import numpy as np
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.dtypes import is_floating, round_into
 from wtool.errors import Usage, WtoolError
-from wtool.io.addresses import text_of
+from wtool.io.addresses import is_address, text_of
 from wtool.run.tracked import Tracked, tracked_of
 from wtool.training.loading.optimizer_state import inner
 from wtool.training.saving.save import save
@@ -70,6 +70,8 @@ class PowerEMA(keras.callbacks.Callback):
         self.exponents = {float(width): exponent_of(float(width)) for width in widths}
         self.every = every
         self.ending = ending
+        if is_address(self.folder):
+            raise Usage("snapshots are written as training goes on, into a folder of this machine", self.folder)
         if not self.exponents:
             raise Usage("no relative width of an average to track")
         if every is not None and every < 1:

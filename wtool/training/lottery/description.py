@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any, TypeGuard
 
 from wtool.errors import Refused, WtoolError
+from wtool.io.addresses import name_of
 from wtool.io.drafts import write_whole
 from wtool.io.json_text import as_read, parse_object
 from wtool.training.lottery import summaries
@@ -36,7 +37,7 @@ def described_as(base: Base, experiment: Experiment, training: Mapping[str, Any]
         experiment: its parameters.
         training: the options that make a difference to trainings.
     """
-    model = {"name": os.path.basename(base.path), "hash": base.hash}
+    model = {"name": name_of(base.path), "hash": base.hash}
     told = {"model": model, **as_read(asdict(experiment)), **training}
     return {name: value for name, value in told.items() if value is not None or name not in LATER}
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.layouts.registry import extension
 from wtool.errors import Usage
-from wtool.io.addresses import is_address, text_of
+from wtool.io.addresses import is_address, text_of, without_query
 from wtool.ops.functions import First, function_of
 from wtool.run.batch import fresh_seed
 from wtool.training.checks import check_validation
@@ -150,7 +150,7 @@ def _go(folder: Folder, options: LotteryOptions) -> Lottery:
         folder.clear(plan, kept, ())
     lines = summaries.read_metrics(folder.out)
     return Lottery(
-        model=folder.base.path,
+        model=without_query(folder.base.path),
         out=folder.out,
         seed=folder.experiment.seed,
         trained=trained,

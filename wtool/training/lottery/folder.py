@@ -23,6 +23,7 @@ from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.lost import saved_step
 from wtool.checkpoint.seal import is_sealed
 from wtool.errors import Usage, WtoolError, counted
+from wtool.io.addresses import without_query
 from wtool.io.drafts import write_whole
 from wtool.run.channel_choice import OPERATION as SHRINK
 from wtool.run.selection import by_role
@@ -71,21 +72,22 @@ def looked_at(model: str, experiment: Experiment, compiles: bool = False) -> Bas
     """
     if model == "-":
         raise Usage("an experiment reads its model more than once: a file, not standard input")
+    name = without_query(model)
     with open_checkpoint(model) as checkpoint:
         if checkpoint.parts:
-            single = f"wtool average {model} --optimizer keep -o {stem_and_ending(model)[0]}.keras"
-            raise Usage(f"an experiment begins with a single file, and this is an unzipped model; {single}", model)
+            single = f"wtool average {name} --optimizer keep -o {stem_and_ending(name)[0]}.keras"
+            raise Usage(f"an experiment begins with a single file, and this is an unzipped model; {single}", name)
         config = checkpoint.config
         is_whole = isinstance(config, dict)
         is_compiled = isinstance(config, dict) and (config.get(COMPILED) or training_config(checkpoint))
         if not is_whole or not (is_compiled or compiles):
             hint = "; --loss and --new-optimizer compile it" if is_whole else ""
-            raise WtoolError(f"an experiment needs a whole model that is compiled (.keras, .h5){hint}", model)
+            raise WtoolError(f"an experiment needs a whole model that is compiled (.keras, .h5){hint}", name)
         is_drawn = experiment.trials > 1 or NEW in experiment.arms
         step = saved_step(checkpoint) if is_drawn else None
         if step:
             new = "more trials need" if experiment.trials > 1 else f"{NEW} needs"
-            raise WtoolError(f"is trained already ({counted(step, 'step')}); {new} an initial model", model)
+            raise WtoolError(f"is trained already ({counted(step, 'step')}); {new} an initial model", name)
         chosen = by_role(checkpoint.weights, experiment.include, experiment.exclude, kernels=True, biases=False)
         selected = sum(prod(tensor.shape) for tensor in chosen)
         return Base(model, checkpoint.finish()[0], epochs_of(checkpoint.lineage), _drawn(checkpoint), selected)
@@ -147,7 +149,7 @@ class Folder:
             hashes = [each.hash for each in made.lineage[-1].inputs] if step.operation != COPY else [made.finish()[0]]
         if any(hash_ != self.base.hash for hash_ in hashes):
             os.unlink(self.path(step.output))
-            raise WtoolError("changed since the experiment began; run the command again", self.base.path)
+            raise WtoolError("changed since the experiment began; run the command again", without_query(self.base.path))
 
     def _fits(self, step: Step, record: Record) -> bool:
         operation, sparsity = self._recorded(step)
