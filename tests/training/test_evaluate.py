@@ -93,6 +93,26 @@ def test_the_command(blobs: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
+def test_workers_of_a_cluster_evaluate(blobs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    words = ["evaluate", str(BLOBS[0]), "missing.keras", str(BLOBS[1]), "--data", str(blobs), "--json"]
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+    local, cluster = (
+        subprocess.run(forkserver.wtool(*words, *how, training=True), capture_output=True, text=True, env=env)
+        for how in ((), ("--cluster", "local:2"))
+    )
+    assert (cluster.returncode, cluster.stdout, cluster.stderr) == (local.returncode, local.stdout, local.stderr)
+    assert len(local.stdout.splitlines()) == 3
+
+
+def test_a_cluster_takes_neither_ensembles_nor_arrays(blobs: Path) -> None:
+    with pytest.raises(wtool.Usage, match="--ensemble needs its members in one process, and --cluster spreads them"):
+        wtool.evaluate(BLOBS[:2], data=blobs, ensemble=True, cluster="local:2")
+    with pytest.raises(wtool.Usage, match="the workers of a cluster read data themselves: name its file"):
+        wtool.evaluate(BLOBS[:2], data=(np.zeros((1, 2)), np.zeros(1)), cluster="local:2")
+
+
 def test_the_table_comes_though_the_ensemble_fails(tmp_path: Path) -> None:
     for size in (1, 2):
         made = keras.Sequential([keras.Input((3,)), keras.layers.Dense(size)])

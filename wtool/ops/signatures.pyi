@@ -1421,6 +1421,7 @@ def evaluate(
     metrics: Sequence[str] = (),
     imports: Sequence[str] = (),
     unsafe: bool = False,
+    cluster: str | None = None,
     shard: str | None = None,
     report: Callable[[Any], None] | None = None,
     progress: Progress | None = None,
@@ -1439,6 +1440,7 @@ def evaluate(
         metrics: Keras's name of a metric, instead of the model's own; repeatable.
         imports: A module that registers custom layers; repeatable.
         unsafe: Load models also if that runs or imports code of theirs.
+        cluster: Work on a Dask cluster: tcp://HOST:PORT, tls://..., or local:8 for one here.
         shard: The I-th of N parts of the models alone, for many jobs.
         report: called with the result of each model, in the order of the models.
         progress: called with thousandths of models that are done, and of all, where data tells how many

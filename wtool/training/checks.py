@@ -20,10 +20,11 @@ from wtool.checkpoint.zoo_part import ZooPart
 from wtool.errors import Usage, WtoolError
 from wtool.io.addresses import is_address, text_of
 from wtool.io.places import Target, check_target
+from wtool.run.batch import refuse_pipes
 from wtool.run.result_names import named
 from wtool.run.target import Goal, goal_beside
 from wtool.training.callback_words import EPOCH_ENDS
-from wtool.training.data.words import check_data, class_weights
+from wtool.training.data.words import check_data, class_weights, paths_of
 from wtool.training.evaluate_options import Evaluate
 from wtool.training.fitting.logs import check_log
 from wtool.training.known_names import check_names
@@ -62,10 +63,21 @@ def check_evaluate(models: Sequence[str], options: Evaluate) -> list[str]:
     part = ZooPart.of(options.shard)
     if options.ensemble and options.shard is not None:
         raise Usage("--ensemble takes all of its members, and --shard some of them")
+    if options.cluster is not None:
+        _check_cluster(models, options)
     paths = [path for word, path in expanded(models) if part.holds(inside(word, path))]
     if len(paths) == 1:
         _check_model(paths[0])
     return paths
+
+
+def _check_cluster(models: Sequence[str], options: Evaluate) -> None:
+    if options.ensemble:
+        raise Usage("--ensemble needs its members in one process, and --cluster spreads them")
+    files = paths_of(options.data)
+    if files is None:
+        raise Usage("the workers of a cluster read data themselves: name its file, and no arrays or functions")
+    refuse_pipes([*models, *files], options.cluster)
 
 
 def check_resume(model: str, options: Resume) -> Goal:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,14 +13,17 @@ import keras
 from wtool.errors import Usage, WtoolError, explained
 from wtool.io.addresses import without_query
 from wtool.run.batch import Failed, SomeFailed
+from wtool.run.executors import executor_of
 from wtool.run.progress import Meter
 from wtool.training.checks import check_evaluate
 from wtool.training.data import reading
 from wtool.training.evaluate_options import Evaluate, Evaluated
+from wtool.training.evaluating import Evaluating
 from wtool.training.fitting.compiling import Compilation, compile_model
 from wtool.training.fitting.loop import misfit
 from wtool.training.fitting.telling import Tested
 from wtool.training.loading.load import import_all, load
+from wtool.words import Progress
 
 ENSEMBLE = "ensemble"
 PARTS = 1000
@@ -45,19 +50,54 @@ def evaluate(words: Sequence[str], options: Evaluate) -> list[Evaluated]:
     results: list[Evaluated | Failed] = []
     members: list[Any] = []
     meter = Meter(options.progress, [PARTS] * (len(paths) + options.ensemble))
-    for number, path in enumerate(paths):
-        result = _of_file(path, options, members, Tested(partial(meter.reached, number)))
-        meter.finished(number)
-        results.append(result)
-        report(result)
-        if isinstance(result, Failed) and len(paths) == 1:
-            raise result.error
+    with closing(_each(paths, options, members, meter)) as each:
+        for result in each:
+            results.append(result)
+            report(result)
+            if isinstance(result, Failed) and len(paths) == 1:
+                raise result.error
     if any(isinstance(each, Failed) for each in results):
         raise SomeFailed(results)
     if members:
         results.append(_of_members(members, options, Tested(partial(meter.reached, len(paths)))))
         report(results[-1])
     return [each for each in results if isinstance(each, Evaluated)]
+
+
+def _each(
+    paths: Sequence[str], options: Evaluate, members: list[Any], meter: Meter
+) -> Generator[Evaluated | Failed, None, None]:
+    """Yields the result of each model, in order; the models of an ensemble become members."""
+    if options.cluster is not None:
+        alone = replace(options, cluster=None, report=None, progress=None)
+        with executor_of(len(paths), cluster=options.cluster) as executor:
+            for found in executor.results([Evaluating(path, alone) for path in paths], meter):
+                if isinstance(found, Failed) and isinstance(found.error, Usage):
+                    raise found.error
+                yield found
+        return
+    for number, path in enumerate(paths):
+        yield _of_file(path, options, members, Tested(partial(meter.reached, number)))
+        meter.finished(number)
+
+
+def evaluated(path: str, options: Evaluate, progress: Progress | None) -> Evaluated:
+    """Returns loss and metrics of one model, on a worker that evaluates no others beside it.
+
+    Args:
+        path: of the model.
+        options: see `evaluate`.
+        progress: called with thousandths of the model.
+
+    Raises:
+        WtoolError: the model cannot be evaluated.
+    """
+    import_all(options.imports)
+    tested = Tested(lambda share: progress(int(share * PARTS), PARTS) if progress is not None else None)
+    found = _of_file(path, options, [], tested)
+    if isinstance(found, Failed):
+        raise found.error
+    return found
 
 
 def score(model: Any, data: Any, batch_size: int = 32, callbacks: Sequence[Any] = ()) -> dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wtool.option import Checked, argument, like, option
-from wtool.run.options import Execution
+from wtool.run.options import Execution, check_executor
 from wtool.training.resume_options import Resume
 from wtool.words import Progress
 
@@ -30,6 +30,7 @@ class Evaluate(Checked):
     metrics: Sequence[str] = like(Resume, "metrics")
     imports: Sequence[str] = like(Resume, "imports")
     unsafe: bool = like(Resume, "unsafe")
+    cluster: str | None = like(Execution, "cluster")
     shard: str | None = like(Execution, "shard")
     report: Callable[[Any], None] | None = argument(
         None, "called with the result of each model, in the order of the models."
@@ -37,6 +38,10 @@ class Evaluate(Checked):
     progress: Progress | None = argument(
         None, "called with thousandths of models that are done, and of all, where data tells how many batches it has."
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_executor(1, self.cluster)
 
 
 @dataclass(frozen=True, slots=True)
