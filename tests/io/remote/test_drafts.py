@@ -254,6 +254,16 @@ def test_a_refused_upload_is_taken_back(what: str, s3: S3) -> None:
 
 
 @pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize(("method", "query"), [("PUT", "partNumber=3"), ("POST", "uploadId=")])
+def test_an_upload_that_somebody_removes(method: str, query: str, s3: S3) -> None:
+    """As a rule of the bucket does with uploads that take days."""
+    s3.server.plan(Fault(of(method, "m", query), status=404, code="NoSuchUpload"))
+    with pytest.raises(WtoolError, match="its store has dropped the upload"):
+        write("s3://zoo/m", bytes(6 * PART))
+    assert (s3.keys(), s3.uploads()) == ([], [])
+
+
+@pytest.mark.usefixtures("small_parts")
 def test_a_busy_store_is_asked_again(s3: S3) -> None:
     s3.server.plan(Fault(of("PUT", "m"), status=503, times=2), Fault(of("POST", "m", "uploadId="), status=503))
     write("s3://zoo/m", bytes(6 * PART))

@@ -34,6 +34,9 @@ PATIENCE = 10
 REFUSED = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 """Codes of a store that tell that a condition does not hold."""
 
+GONE = "its store has dropped the upload before it was complete; nothing was written, run the command again"
+"""What is said where a rule of the bucket, or somebody, has removed the parts meanwhile."""
+
 NO_CONDITIONS = ("NotImplemented", "501")
 """Codes of a store that knows no conditions; there the look just before has to do."""
 
@@ -138,7 +141,10 @@ class Multipart:
     def _await_part(self) -> None:
         number, sent = self._sent.popleft()
         with writing(self._store.address):
-            self._tags[number] = sent.result()["ETag"]
+            try:
+                self._tags[number] = sent.result()["ETag"]
+            except FileNotFoundError:
+                raise WtoolError(GONE, self._store.address) from None
 
     @property
     def has_several(self) -> bool:
@@ -177,6 +183,8 @@ class Multipart:
                 elif not self._is_ours():
                     if code in REFUSED or (code == "NoSuchKey" and "IfMatch" in condition):
                         raise FileExistsError from None
+                    if code == "NoSuchUpload":
+                        raise WtoolError(GONE, self._store.address) from None
                     raise
         self._upload = None
         self._system.invalidate_cache(self._store.path)
