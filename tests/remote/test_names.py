@@ -99,14 +99,16 @@ def test_a_query_is_told_to_nobody(web: Web, tmp_path: Path) -> None:
         ((*words, "new/", signed, "--json"), 0),
         ((*words, "more/", signed, broken, missing, "--json"), 1),
         (("convert", signed, "--to", "h5", "-o", "m.h5"), 0),
-        (("report", signed, "-o", "page.html"), 0),
+        (("report", signed, broken, "-o", "page.html", "--json"), 1),
+        (("plot", signed, "-o", "plot.svg", "--json"), 0),
+        ((signed,), 2),
         ((*words, "new/", signed, signed.replace("m.keras", "x/m.keras")), 2),
     ):
         done = run(*command, cwd=tmp_path)
         assert done.returncode == status, done.stderr
         assert "SECRET" not in done.stdout + done.stderr
     made = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert {path.name for path in made} == {"m.keras", "average.keras", "m.h5", "page.html"}
+    assert {path.name for path in made} == {"m.keras", "average.keras", "m.h5", "page.html", "plot.svg"}
     for path in made:
         assert b"SECRET" not in path.read_bytes()
         assert "?" not in path.name

@@ -23,6 +23,7 @@ import numpy as np
 from wtool.checkpoint.patch_text import AFTER, BEFORE, TEXT, Told, told_in
 from wtool.dtypes import Array, dtype_of
 from wtool.errors import Refused, WtoolError
+from wtool.io.addresses import without_query
 from wtool.io.descriptor import source_of
 from wtool.io.safetensors_header import Entry, has_header, read_header
 from wtool.io.source import Source
@@ -134,7 +135,7 @@ def open_patch(path: str, stack: ExitStack) -> Patch:
         patch = Patch(told_in(header.texts), source, header.size, {each.name: each for each in header.entries})
         _check_arrays(patch)
     except WtoolError as error:
-        raise error.about(path) from None
+        raise error.about(without_query(path)) from None
     return patch
 
 

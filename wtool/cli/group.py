@@ -11,7 +11,7 @@ from importlib.util import find_spec
 import click
 
 from wtool.cli.commands import COMMANDS, GROUPS, WITHOUT_MODELS
-from wtool.io.addresses import RETRIES, is_address
+from wtool.io.addresses import RETRIES, is_address, without_query
 from wtool.suggestions import meant
 from wtool.transforms.registry import transform
 
@@ -83,7 +83,8 @@ def _set_retries(ctx: click.Context, param: click.Parameter, value: int | None) 
 
 def _no_such_command(word: str, ctx: click.Context) -> click.UsageError:
     if is_address(word) or os.path.exists(word):
-        return click.UsageError(f"no such command: {word!r}; did you mean wtool inspect {word}?", ctx)
+        name = without_query(word)
+        return click.UsageError(f"no such command: {name!r}; did you mean wtool inspect {name}?", ctx)
     return click.UsageError(f"no such command: {word!r}{meant(word, COMMANDS)}", ctx)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import prod
 
 from wtool.errors import Refused, WtoolError
+from wtool.io.addresses import without_query
 from wtool.io.descriptor import source_of
 from wtool.io.source import Source
 
@@ -66,7 +67,7 @@ def open_npy(path: str, stack: ExitStack) -> NpyFile:
     try:
         return _opened(source)
     except WtoolError as error:
-        raise error.about(path) from None
+        raise error.about(without_query(path)) from None
 
 
 def _opened(source: Source) -> NpyFile:

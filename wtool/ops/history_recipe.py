@@ -10,7 +10,7 @@ from typing import Any
 from wtool.checkpoint.lineage import Input, Record
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import one_line
-from wtool.io.addresses import name_of, text_of, trimmed
+from wtool.io.addresses import name_of, text_of, trimmed, without_query
 from wtool.ops.calls import HASH, Call, with_paths
 from wtool.ops.history import brought_are_steps, grouped
 from wtool.ops.recorded_calls import Unrepeatable, call_of
@@ -187,7 +187,7 @@ def history_recipe(model: Path) -> str:
     try:
         recipe.add(records, [record.is_own for record in records], 0)
     except Unrepeatable as error:
-        raise error.about(path) from None
+        raise error.about(without_query(path)) from None
     head = f"# How {one_line(name_of(trimmed(path)))} was made, by its lineage."
     return "\n".join([head, *recipe.lines(), ""])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from wtool.checkpoint.inputs import expanded
 from wtool.errors import Usage
-from wtool.io.addresses import text_of
+from wtool.io.addresses import text_of, without_query
 from wtool.io.places import Target, check_target
 from wtool.ops.training_logs import is_log, read
 from wtool.option import checked, path_of
@@ -96,7 +96,7 @@ def plot(
             drawn = [path for _, path in expanded(words)]
             figures = _of_models(drawn, against, mask, include, exclude, progress)
         files = publish(figures, target, force)
-    return Plotted(target, files, tuple(drawn))
+    return Plotted(target, files, tuple(map(without_query, drawn)))
 
 
 def _of_models(

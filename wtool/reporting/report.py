@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.inputs import expanded
 from wtool.errors import Usage, explained
-from wtool.io.addresses import text_of
+from wtool.io.addresses import text_of, without_query
 from wtool.io.drafts import new_draft
 from wtool.io.places import Target, check_target
 from wtool.ops.functions import First, function_of
@@ -60,7 +60,8 @@ def _report(shown: Models, given: Mapping[str, Any]) -> Reported:
     with new_draft(target) as draft:
         draft.file.write(page)
         draft.publish()
-    return Reported(output, tuple(models), (*runs, *logs), failed, len(page))
+    names = tuple(map(without_query, models))
+    return Reported(output, names, tuple(map(without_query, (*runs, *logs))), failed, len(page))
 
 
 globals()["report"] = function_of(Report, "report", (Report,), Reported, _report, SHOWN)
@@ -101,8 +102,9 @@ def _of_models(
         try:
             part = model_data(path, bounds, progress)
         except Exception as error:
-            failed[path] = explained(error).message
-            rows.append({"path": path, "error": failed[path]})
+            name = without_query(path)
+            failed[name] = explained(error).message
+            rows.append({"path": name, "error": failed[name]})
             continue
         rows.append(row_of(part))
         if len(paths) <= MOST_IN_FULL:

@@ -12,7 +12,7 @@ from wtool.checkpoint.inputs import refuse_two_streams, stem_and_ending
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, WtoolError, counted
 from wtool.io import tree
-from wtool.io.addresses import is_address, text_of
+from wtool.io.addresses import is_address, text_of, without_query
 from wtool.io.places import missing_folder, remove_empty_folders
 from wtool.io.tree import one_place
 from wtool.run.executors import Work as Work
@@ -121,7 +121,9 @@ def transforming(operation: Transform, first: str | None, options: Options) -> T
         optimizer=options.optimizer,
         seed=fresh_seed() if given is None else given,
         seed_is_given=given is not None,
-        notes=() if first is None or operation.reads_initial else (f"{first} plays no part in this {operation.name}",),
+        notes=()
+        if first is None or operation.reads_initial
+        else (f"{without_query(first)} plays no part in this {operation.name}",),
     )
 
 

@@ -18,7 +18,7 @@ from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.optimizer.lost import lost_optimizer
 from wtool.checkpoint.zoo_part import ZooPart
 from wtool.errors import Usage, WtoolError
-from wtool.io.addresses import is_address, text_of
+from wtool.io.addresses import is_address, text_of, without_query
 from wtool.io.places import Target, check_target
 from wtool.run.batch import refuse_pipes
 from wtool.run.result_names import named
@@ -160,7 +160,7 @@ def refuse_lost(lost: str, model: str) -> None:
         WtoolError: something is lost.
     """
     if lost:
-        raise WtoolError(f"{lost}; --new-optimizer starts another", model)
+        raise WtoolError(f"{lost}; --new-optimizer starts another", without_query(model))
 
 
 def _check_callbacks(options: Resume) -> None:

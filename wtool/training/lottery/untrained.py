@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wtool.errors import WtoolError
+from wtool.io.addresses import without_query
 from wtool.training.data import reading
 from wtool.training.evaluate import score
 from wtool.training.fitting.compiling import Compilation, compile_model
@@ -37,5 +38,5 @@ def measure(model: str, how: Mapping[str, Any]) -> dict[str, float]:
         if validation is not None:
             found |= {f"val_{name}": value for name, value in score(loaded.model, validation, size).items()}
     except WtoolError as error:
-        raise error.about(model) from error.__cause__
+        raise error.about(without_query(model)) from error.__cause__
     return found
