@@ -16,7 +16,7 @@ from tests.remote.s3 import S3
 from tests.remote.web import Web
 from wtool.errors import WtoolError
 from wtool.io.descriptor import source_of
-from wtool.io.remote import retrying
+from wtool.io.remote import files, retrying
 from wtool.io.remote.files import BLOCK, HEAD, LONG, TAIL
 from wtool.io.source import Source
 
@@ -163,3 +163,15 @@ def test_a_hub_that_wants_a_login_is_one_line(hub: Hub, opened: Opened) -> None:
             opened(bad)
     with pytest.raises(WtoolError, match="No such file or directory"):
         opened(hub.put("zoo/free", "m.keras", CONTENT).replace("m.keras", "n.keras"))
+
+
+def test_blocks_of_many_files_take_bounded_memory(web: Web, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "KEPT", 20 * BLOCK)
+    sources = [opened(web.put(f"{number}.bin", CONTENT[number:])) for number in range(5)]
+    for at in (10, 900_000, 1_900_000, len(CONTENT) - 100):
+        for number, source in enumerate(sources):
+            assert source.read(at, 50) == CONTENT[number:][at : at + 50]
+    assert len(files._SHELF._kept) <= 20
+    for source in sources:
+        source.close()
+    assert not files._SHELF._kept

@@ -33,7 +33,7 @@ GAP = 128 << 10
 """Bytes between two ranges that are fetched along: another request costs more."""
 
 KEPT = 64 << 20
-"""Bytes of blocks that are kept for one file."""
+"""Bytes of blocks that are kept for all open files."""
 
 COPIED = 4 << 20
 """Bytes of a local copy that are written at once."""
@@ -108,7 +108,7 @@ class RemoteFile:
         self.identity: Stamp = (store.address,)
         self._address = store.address
         self._ranges = ranges
-        self._blocks: dict[int, bytes] = {}
+        self._blocks: set[int] = set()  # that were kept, some of which are forgotten by now
         self._stream: Stream | None = None
         self._last = -1  # where the last long read ended
         self._turn = threading.Lock()  # of the stream
@@ -125,23 +125,27 @@ class RemoteFile:
             return bytes(buffer)
         first = offset // BLOCK
         at = offset - first * BLOCK
-        block = self._blocks.get(first)
+        block = _SHELF.get((self, first))
         if block is not None and at + count <= len(block):
             return block[at : at + count]
-        return self._of_blocks(offset, count)
-
-    def _of_blocks(self, offset: int, count: int) -> bytes:
         self.prefetch([(offset, offset + count)])
+        data = self._of_blocks(offset, count)
+        return self._gather([(offset, offset + count)])[0] if data is None else data
+
+    def _of_blocks(self, offset: int, count: int) -> bytes | None:
+        """Returns some bytes that are at hand; None where they are not, or no longer."""
         first = offset // BLOCK
-        blocks = b"".join(self._blocks[each] for each in range(first, -(-(offset + count) // BLOCK)))
-        return blocks[offset - first * BLOCK :][:count]
+        blocks = [_SHELF.get((self, each)) for each in range(first, -(-(offset + count) // BLOCK))]
+        if None in blocks:
+            return None
+        return b"".join(filter(None, blocks))[offset - first * BLOCK :][:count]
 
     def read_into(self, offset: int, view: memoryview) -> int:
         """Put bytes from `offset` into the view, or to the end of the file; returns how many."""
         view = view[: max(0, self.size - offset)]
         with self._turn:
-            if self.has(offset, len(view)):
-                view[:] = self._of_blocks(offset, len(view))  # and the pass goes on
+            if self.has(offset, len(view)) and (data := self._of_blocks(offset, len(view))) is not None:
+                view[:] = data  # and the pass goes on
                 return len(view)
             if self._is_next(offset):
                 self._pass_on(offset, view)
@@ -160,6 +164,7 @@ class RemoteFile:
         stream = self._stream
         if stream is None or not 0 <= offset - stream.position <= NEAR:
             self._end_pass()
+            self._forget()  # all bytes come again
             stream = self._stream = stream_of(self._ranges, offset, self.size)
         with told(self._address, is_open=True):
             if stream.position < offset:
@@ -176,11 +181,13 @@ class RemoteFile:
     def has(self, offset: int, count: int) -> bool:
         """Returns whether some bytes are at hand."""
         blocks = range(offset // BLOCK, -(-(offset + count) // BLOCK))
-        return len(blocks) <= len(self._blocks) and all(each in self._blocks for each in blocks)
+        return len(blocks) <= len(self._blocks) and all(_SHELF.get((self, each)) is not None for each in blocks)
 
     def prefetch(self, ranges: Iterable[Range]) -> None:
         """Have the bytes of these ranges (start, stop) at hand: all that are missing are asked for at once."""
         missing = list(self._missing(ranges))
+        if sum(stop - start for start, stop in missing) > KEPT // 2:
+            return  # they would not stay until they are read
         if missing:
             for (start, _), data in zip(missing, self._gather(missing), strict=True):
                 self._keep(start, data)
@@ -211,7 +218,7 @@ class RemoteFile:
 
     def close(self) -> None:
         """Forget all bytes; a second call does nothing."""
-        self._blocks.clear()
+        self._forget()
         self._end_pass()
         if self._local is not None:
             os.close(self._local)
@@ -223,10 +230,10 @@ class RemoteFile:
         wanted: set[int] = set()
         for start, stop in ranges:
             first, end = start // BLOCK, -(-stop // BLOCK)
-            if any(block not in self._blocks for block in range(first, end)):
+            if any(_SHELF.get((self, block)) is None for block in range(first, end)):
                 wanted.update(range(max(0, first - BEFORE), min(last, end + BEHIND)))
         start = stop = -1
-        for block in sorted(wanted - self._blocks.keys()):
+        for block in sorted(each for each in wanted if _SHELF.get((self, each)) is None):
             low, high = block * BLOCK, min((block + 1) * BLOCK, self.size)
             if start >= 0 and low - stop > GAP:
                 yield start, stop
@@ -240,10 +247,42 @@ class RemoteFile:
             return self._ranges.gather(ranges)
 
     def _keep(self, start: int, data: bytes) -> None:
-        """Keep all whole blocks of some bytes, which begin with a block; the oldest are forgotten for them."""
+        """Keep all whole blocks of some bytes, which begin with a block."""
         for at in range(0, len(data), BLOCK):
             block = data[at : at + BLOCK]
             if len(block) == BLOCK or start + at + len(block) == self.size:
-                self._blocks[(start + at) // BLOCK] = block
-        while len(self._blocks) > KEPT // BLOCK:
-            del self._blocks[next(iter(self._blocks))]
+                self._blocks.add((start + at) // BLOCK)
+                _SHELF.put((self, (start + at) // BLOCK), block)
+
+    def _forget(self) -> None:
+        """Keep no blocks."""
+        for block in self._blocks:
+            _SHELF.drop((self, block))
+        self._blocks.clear()
+
+
+class _Shelf:
+    """Blocks of all open files, of which the oldest are forgotten: hundreds of files may be open at the same time."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[RemoteFile, int], bytes] = {}
+        self._turn = threading.Lock()
+
+    def get(self, key: tuple[RemoteFile, int]) -> bytes | None:
+        """Returns a block, or None where it was forgotten."""
+        return self._kept.get(key)
+
+    def put(self, key: tuple[RemoteFile, int], block: bytes) -> None:
+        """Keep a block."""
+        with self._turn:
+            self._kept[key] = block
+            while len(self._kept) > KEPT // BLOCK:
+                del self._kept[next(iter(self._kept))]
+
+    def drop(self, key: tuple[RemoteFile, int]) -> None:
+        """Forget a block, if it is kept."""
+        with self._turn:
+            self._kept.pop(key, None)
+
+
+_SHELF = _Shelf()
