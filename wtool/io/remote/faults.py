@@ -6,6 +6,7 @@ imported for it.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -47,6 +48,9 @@ _TEMPORARY = {
     "Truncated",
 }
 """Names of the classes of errors that go away: a connection that broke, an answer that did not come or was cut."""
+
+_BROKEN = {errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
+"""Numbers of errors of a connection that broke, whatever a package calls them."""
 
 _TEMPORARY_CODES = {"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "RequestLimitExceeded"}
 
@@ -102,7 +106,7 @@ def is_temporary(error: BaseException) -> bool:
         status = status_of(each)
         if status is not None:
             return status >= 500 or status in (408, 429) or _code(each) in _TEMPORARY_CODES
-        if _names(each) & _TEMPORARY:
+        if _names(each) & _TEMPORARY or (isinstance(each, OSError) and each.errno in _BROKEN):
             return True
     return False
 
