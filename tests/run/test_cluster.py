@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -11,10 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -315,15 +315,16 @@ def test_an_interrupt_stops_all_work(where: str, zoo: Path, address: str) -> Non
     assert len(contents(zoo / "out")) == there, "a worker goes on"
 
 
-def killed_at_random(workers: Callable[[], list[int]], command: subprocess.Popen[Any]) -> int:
-    """Kills a worker now and then until a command ends; returns how many."""
-    count = 0
+def killed_now_and_then(out: Path, command: subprocess.Popen[Any]) -> int:
+    """Kills a worker of a command whenever there are 150 more results, until it ends; returns how many it killed."""
+    chance, kills, there = random.Random(7), 0, 0
     while command.poll() is None:
-        time.sleep(4)
-        if found := workers():
-            os.kill(found[count % len(found)], signal.SIGKILL)
-            count += 1
-    return count
+        time.sleep(0.05)
+        count = len(list(out.glob("*.keras")))
+        if count >= there + 150 and (found := workers_below(command.pid)):
+            os.kill(chance.choice(found), signal.SIGKILL)
+            kills, there = kills + 1, count
+    return kills
 
 
 def workers_below(pid: int) -> list[int]:
@@ -353,11 +354,9 @@ def test_a_zoo_whose_workers_are_killed_at_random(count: int, models: int, tmp_p
     argv = [sys.executable, "-m", "wtool", *PRUNE, "--json", "--cluster", f"local:{count}"]
     with open(tmp_path / "told", "w") as told:
         command = subprocess.Popen(argv, cwd=tmp_path, stdout=told, stderr=subprocess.PIPE, text=True)
-        while command.poll() is None and not (tmp_path / "out").exists():
-            time.sleep(0.01)
-        kills = killed_at_random(partial(workers_below, command.pid), command)
+        kills = killed_now_and_then(tmp_path / "out", command)
         _, words = command.communicate()
-    assert kills > 1
+    assert kills > 5
     assert command.returncode == 0, words
     assert contents(tmp_path / "out") == contents(tmp_path / "local")
     results = (tmp_path / "told").read_text().splitlines()

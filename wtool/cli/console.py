@@ -103,9 +103,7 @@ class Bar:
         counts = DownloadColumn() if self._unit == "bytes" else MofNCompleteColumn()
         unit = [TransferSpeedColumn()] if self._unit == "bytes" else [TextColumn(self._unit, markup=False)]
         columns = TextColumn("{task.description}", markup=False), BarColumn(), counts, *unit, Remaining()
-        # What goes to a file is no part of the screen.
-        how: Any = {"transient": True, "redirect_stdout": sys.stdout.isatty()}
-        shown = self._stack.enter_context(Progress(*columns, console=Console(stderr=True), **how))
+        shown = self._stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
         task = shown.add_task(self._label, total=None)
         return lambda done, total: shown.update(task, description=self._label, completed=done, total=total)
 
