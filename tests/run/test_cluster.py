@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import random
 import re
 import shutil
@@ -390,7 +391,9 @@ def test_a_batch_that_is_meant_for_another_process_does_nothing(address: str, tm
     import distributed
 
     order = cluster_worker.Order("wtool-test", str(tmp_path), False, 5)
+    told: queue.SimpleQueue[Any] = queue.SimpleQueue()
     with distributed.Client(address, set_as_default=False) as client:
-        future = client.submit(cluster_worker.do_batch, order, "another", 1, [(0, Deadly("a", str(tmp_path), 1))])
-        assert future.result() == cluster_worker.OTHER
+        client.subscribe_topic(order.topic, lambda event: told.put(event[1]))
+        client.submit(cluster_worker.do_batch, order, "another", 1, [(0, Deadly("a", str(tmp_path), 1))]).result()
+        assert told.get(timeout=60) == (cluster_worker.ENDED, 1, -1, cluster_worker.OTHER)
     assert not list(tmp_path.iterdir())

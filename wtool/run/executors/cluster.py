@@ -24,7 +24,7 @@ from wtool.run.executors import cluster_connection as connection
 from wtool.run.executors import cluster_worker
 from wtool.run.executors.batches import next_batch, seconds_of
 from wtool.run.executors.cluster_here import PATIENCE, Here
-from wtool.run.executors.cluster_worker import BEGAN, DONE, OVER, REACHED, Identity, Order
+from wtool.run.executors.cluster_worker import BEGAN, DONE, ENDED, OVER, REACHED, Identity, Order
 from wtool.run.executors.executor import TRIES, Before, Work, harmless, lost
 from wtool.run.failed import Failed
 from wtool.run.progress import Meter
@@ -88,12 +88,14 @@ class _Batch:
         future: of Dask.
         left: numbers of tasks -> their state before (see `executor.Before`).
         begun: number of the task that was begun last.
+        ending: how it ended, if the worker has told that.
     """
 
     worker: str
     future: Any
     left: dict[int, Any]
     begun: int | None = None
+    ending: str | None = None
 
 
 @dataclass(slots=True)
@@ -126,6 +128,7 @@ class _Dispatch:
     _seen: set[str] = field(default_factory=set)
     _hello: Any = None
     _is_begun: bool = False
+    _is_anyone_free: bool = False
     _alone_since: float | None = None
     _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1 << 62)))
     _next_look: float = 0.0
@@ -139,7 +142,8 @@ class _Dispatch:
         if time.monotonic() >= self._next_look:
             self._look()
             self._next_look = time.monotonic() + (LOOKS if self.workers else LOOKS_FOR_THE_FIRST)
-        self._hand_out()
+        if self._is_anyone_free:
+            self._hand_out()
         try:
             message = self.told.get(timeout=max(0.0, self._next_look - time.monotonic()))
         except queue.Empty:
@@ -201,6 +205,7 @@ class _Dispatch:
         """Take new workers that have this version of wtool; all of the first ones have to."""
         reasons = connection.refused(found)
         is_first, self._is_begun = not self._is_begun, True
+        self._is_anyone_free = True
         if reasons and is_first:
             raise WtoolError(connection.told_refused(reasons), self.address)
         if reasons:
@@ -221,6 +226,7 @@ class _Dispatch:
         """Have tasks wait again of which a worker that died has told no result; the one it worked on has a try less."""
         batch = self.batches.pop(batch_number)
         batch.future.release()
+        self._is_anyone_free = True
         begun, again = batch.begun, list(batch.left)
         if begun in batch.left:
             self.tries[begun] += 1
@@ -245,6 +251,7 @@ class _Dispatch:
 
     def _hand_out(self) -> None:
         """Give batches to the workers that have the fewest, until each has two of them."""
+        self._is_anyone_free = False
         busy = Counter(batch.worker for batch in self.batches.values())
         free = deque(sorted((each for each in self.workers if busy[each] < AHEAD), key=lambda each: busy[each]))
         while free and self.waiting:
@@ -277,6 +284,8 @@ class _Dispatch:
     def _take(self, kind: str, batch_number: int, number: int, *more: Any) -> None:
         """Take what a worker tells of a task. What it tells of a batch that was taken from it comes too late."""
         batch = self.batches.get(batch_number)
+        if batch is not None and kind == ENDED:
+            (batch.ending,) = more
         if batch is None or number not in batch.left:
             return
         if kind == BEGAN:
@@ -306,17 +315,14 @@ class _Dispatch:
         batch = self.batches.get(number)
         if batch is None:
             return
-        if batch.future.status == "finished":
-            ending = batch.future.result()
-        elif batch.future.status == "error":
-            ending = batch.future.exception()
-        else:
-            ending = None
-            connection.threads_of(self.client, self.address)  # the scheduler may be gone
-        if isinstance(ending, Exception) and type(ending).__name__ != "KilledWorker":
+        error = batch.future.exception() if batch.future.status == "error" else None
+        if isinstance(error, Exception) and type(error).__name__ != "KilledWorker":
             who = self.workers[batch.worker]
-            raise WtoolError(f"the worker on {who.host} cannot do this: {in_short(ending)}", self.address) from ending
-        if ending == OVER and not batch.left:
+            raise WtoolError(f"the worker on {who.host} cannot do this: {in_short(error)}", self.address) from error
+        if batch.ending != OVER:
+            connection.threads_of(self.client, self.address)  # the scheduler may be gone
+        if batch.ending == OVER and not batch.left:
             del self.batches[number]
+            self._is_anyone_free = True
             return
         self._died(batch.worker)

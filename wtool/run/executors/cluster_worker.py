@@ -7,11 +7,11 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from wtool.checkpoint.opener import Opener
 from wtool.io.addresses import RETRIES
@@ -22,11 +22,13 @@ from wtool.version import __version__
 BETWEEN = 1.0
 """Seconds between two reports of progress: there may be a thousand workers, and one scheduler."""
 
-BEGAN, REACHED, DONE = "began", "reached", "done"
-"""What a worker tells of a task."""
+BEGAN, REACHED, DONE, ENDED = "began", "reached", "done", "ended"
+"""What a worker tells of a task, and of a batch (under the number of no task) how it ended."""
 
 OVER, STOPPED, OTHER = "over", "stopped", "other"
 """How a batch ends: all is told, the command ended, or another process took the worker's address."""
+
+Tell: TypeAlias = "Callable[[tuple[Any, ...]], None]"
 
 _stopped: set[str] = set()
 _turn = threading.Lock()
@@ -84,27 +86,33 @@ def stop(topic: str) -> None:
     _stopped.add(topic)
 
 
-def do_batch(order: Order, name: str, batch: int, tasks: Sequence[tuple[int, Work[Any]]]) -> str:
-    """Do tasks, and tell of each as soon as it is done.
+def do_batch(order: Order, name: str, batch: int, tasks: Sequence[tuple[int, Work[Any]]]) -> None:
+    """Do tasks, and tell of each as soon as it is done, and at last how the batch ended.
+
+    Nothing is returned: a result would be on this worker alone, and lost with it.
 
     Args:
         order: what all batches have in common.
         name: of the worker that the tasks are meant for.
         batch: number of the batch.
         tasks: each with its number.
-
-    Returns:
-        how the batch ended.
     """
     from distributed import get_worker
-    from distributed.protocol.serialize import serialize_bytes
 
     worker = get_worker()
-    if worker.id != name:
-        return OTHER
     tell = partial(worker.log_event, order.topic)
     os.environ[RETRIES] = str(order.retries)
-    with _turn, _standing_in(order.folder), Opener() as opener, suppress(Stopped):
+    ending = OTHER
+    if worker.id == name:
+        with _turn, _standing_in(order.folder):
+            ending = _did_all(order, batch, tasks, tell)
+    tell((ENDED, batch, -1, ending))
+
+
+def _did_all(order: Order, batch: int, tasks: Sequence[tuple[int, Work[Any]]], tell: Tell) -> str:
+    from distributed.protocol.serialize import serialize_bytes
+
+    with Opener() as opener, suppress(Stopped):
         for number, task in tasks:
             progress = _Progress(order, partial(_tell_share, tell, batch, number))
             progress.check()
@@ -115,7 +123,7 @@ def do_batch(order: Order, name: str, batch: int, tasks: Sequence[tuple[int, Wor
     return STOPPED
 
 
-def _tell_share(tell: Any, batch: int, number: int, share: float) -> None:
+def _tell_share(tell: Tell, batch: int, number: int, share: float) -> None:
     tell((REACHED, batch, number, share))
 
 
