@@ -15,6 +15,13 @@ from turns import Turns
 PRUNE = ["prune", "--sparsity", ".8", "--scope", "global"]
 PACK = ["pack", "--compression", "none"]
 SHRINK = ["shrink", "--sparsity", ".5"]
+RECIPE = """\
+- prune: {sparsity: .5}
+- stroke: {volatility-ratio: .01, seed: 1}
+- prune: {min-value: -.002, max-value: .002}
+- neuroplast: {seed: 2}
+- prune: {min-value: -.003, max-value: .003}
+"""
 
 
 def report(turns: Turns) -> Report:
@@ -25,8 +32,11 @@ def report(turns: Turns) -> Report:
         found, judged = of_size(turns, name, what, start)
         tables += found
         targets += judged
-    found, judged = shrinking(turns)
-    return Report([*tables, found], [*targets, *judged])
+    for part in (shrinking, recipes):
+        found_in_part, judged = part(turns)
+        tables.append(found_in_part)
+        targets += judged
+    return Report(tables, targets)
 
 
 def of_size(turns: Turns, name: str, what: str, start: float) -> tuple[list[str], list[Target]]:
@@ -79,3 +89,17 @@ def shrinking(turns: Turns) -> tuple[str, list[Target]]:
         at_most("`wtool shrink --sparsity .5` to `cp` and start-up", seconds(runs[usual.name]) / least, 5),
         at_most("peak memory of `wtool shrink`", max(run.peak_mb for run in runs[usual.name]), 200, " MB"),
     ]
+
+
+def recipes(turns: Turns) -> tuple[str, list[Target]]:
+    """A recipe of five operations in one pass, beside the dearest of them alone."""
+    model, out = turns.models("huge", 1)[0], turns.out / "recipe.keras"
+    recipe = turns.out / "five.yaml"
+    recipe.write_text(RECIPE)
+    five = contenders.wtool_on(turns.command, ["run", str(recipe)], model, out)
+    five = Contender("wtool run, five operations", five.argv, five.before)
+    one = contenders.wtool_on(turns.command, ["neuroplast", "--seed", "2"], model, out)
+    runs = turns.in_turns([one, five])
+    ratio = seconds(runs[five.name]) / seconds(runs[one.name])
+    told = run_table("one model of 1 GB, operations in one pass", runs, f"to `{one.name}`")
+    return told, [at_most("a recipe of five operations to the dearest of them, 1 GB", ratio, 1.3)]

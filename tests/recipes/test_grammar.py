@@ -202,7 +202,7 @@ def test_words_of_the_command_line_and_of_python() -> None:
         {"average": {"decay": 0.5}},
         {"average": {"coefficients": "1"}},
         {"average": {"coefficients": [1, 2]}},
-        {"merge": {"method": "linear", "weight": [1, ".5", "a/*=2"]}},
+        {"merge": {"method": "linear", "weight": [1, "a/*=2"]}},
         {"merge": {"method": "linear", "weight": {"a/*": 1}, "normalize": False}},
         {"merge": {"method": "task-arithmetic", "lambda": 0.5, "base": "model"}},
     ]
@@ -212,7 +212,7 @@ def test_words_of_the_command_line_and_of_python() -> None:
         {"decay": 0.5},
         {"coefficients": (1.0,)},
         {"coefficients": (1, 2)},
-        {"method": "linear", "weight": (1, ".5", "a/*=2")},
+        {"method": "linear", "weight": ("1", "a/*=2")},
         {"method": "linear", "weight": {"a/*": 1}, "normalize": False},
         {"method": "task-arithmetic", "lambda_": 0.5},
     ]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from wtool.ops.transplanting import Transplanting
 from wtool.recipes.recipe import File, Made, Model, Recipe, Reference, Step
-from wtool.run.transform import Transforming
+from wtool.transforms.registry import REGISTRY, transform
 
 WHOLE = ("randomize", "reshuffle")
 """Transforms that hold a whole tensor, which others would ask for block by block."""
@@ -78,8 +77,8 @@ def _goes_on(recipe: Recipe, before: Step, step: Step) -> bool:
 
 def _is_by_value(step: Step) -> bool:
     """Returns whether a step gives single values new ones, and leaves all else of the file as it is."""
-    planner = step.planner
-    return isinstance(planner, Transforming) or (isinstance(planner, Transplanting) and not planner.names)
+    is_patch_of_values = step.operation == "patch" and not step.given.keys() & {"patch", "rename"}
+    return step.operation in REGISTRY or is_patch_of_values
 
 
 def _is_behind(step: Step) -> bool:
@@ -88,8 +87,9 @@ def _is_behind(step: Step) -> bool:
     A patch cannot: where it takes tensors from elsewhere, nobody would ask what the steps before make of them, and
     nothing would be counted for their records.
     """
-    planner = step.planner
-    return isinstance(planner, Transforming) and planner.optimizer != "drop" and not planner.transform.of_initial
+    if step.operation not in REGISTRY or step.given.get("optimizer") == "drop":
+        return False
+    return not transform(step.operation).of_initial
 
 
 def why_alone(recipe: Recipe, step: Step) -> str:

@@ -18,7 +18,6 @@ from wtool.recipes.faults import Faults, Faulty, Place
 from wtool.recipes.operations import MODELS, OPERATIONS, arguments_of, aside, groups_of, why_not, words_of
 from wtool.recipes.recipe import File, Made, Model, Recipe, Reference, Step
 from wtool.recipes.values import value_of
-from wtool.run.by_method import ByMethod
 from wtool.suggestions import meant
 from wtool.transforms.merging.registry import METHODS
 
@@ -304,6 +303,8 @@ class _Grammar:
 
 def _check_method(step: Step, options: Merge) -> None:
     """Raise Usage unless a method of merging takes these options, and so many models."""
+    from wtool.run.by_method import ByMethod  # late: only merges need it
+
     models = sum(len(models_of(each.path)) if isinstance(each, File) else 1 for each in step.of)
     ByMethod(METHODS[options.method], options.of_method, models, "base" in step.others, seed=0)
 

@@ -17,12 +17,10 @@ from wtool.io.drafts import new_draft
 from wtool.io.pipes import Pipe, joined
 from wtool.io.places import Target, make_folders
 from wtool.io.source import Source, copy
-from wtool.ops.convert import Converting
 from wtool.ops.planners import planner_of
 from wtool.recipes.flow import Pass, needed, tree
 from wtool.recipes.grammar import output_of
 from wtool.recipes.recipe import File, Made, Model, Recipe, Reference, Step
-from wtool.recipes.there import is_there
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
 from wtool.run.pipeline import Progress
@@ -123,6 +121,8 @@ class _Kitchen:
 
     def is_done(self) -> bool:
         """Returns whether all results are there already, from this model by this recipe."""
+        from wtool.recipes.there import is_there  # late: it knows the records of all operations
+
         steps, goals = self.work.recipe.steps, self.work.goals
 
         def path_of(one: Reference) -> str | None:
@@ -212,9 +212,8 @@ class _Kitchen:
         """Make one model of one, in as many steps as the pass has; returns None where there is nothing to do."""
         chain = _Chain(self, each.steps)
         model = self._path(each.first.of[0])
-        first = chain.planners[0]
-        if isinstance(first, Converting):
-            goal = replace(goal, is_folder=first.recipe.unzipped)
+        if each.first.operation == "convert":
+            goal = replace(goal, is_folder=bool(each.first.given.get("unzipped")))
         try:
             output, derived = Task(model, goal, chain).run(self.opener, progress)
         except _StepFailed as error:

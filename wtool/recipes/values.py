@@ -45,7 +45,9 @@ def _read(node: Node, kind: Any, argument: Argument) -> Any:
     if isinstance(node, Items):
         if of_items is None and kind is not Any:
             raise Usage(f"{argument.word} is {called(kind)}, and no list")
-        return tuple(_item(each, of_items, argument) for each in node.items)
+        items = tuple(_item(each, of_items, argument) for each in node.items)
+        is_mixed = of_items == Sequence[Any] and any(isinstance(each, str) for each in items)
+        return tuple(map(str, items)) if is_mixed else items  # several texts, as of a repeated option
     if of_items == Sequence[float]:
         return _numbers(node, argument)
     if of_items is not None and float not in kinds and not _is_path(kinds):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.lineage import Record
@@ -31,6 +32,13 @@ class Count:
     selected: int
     rewritten: int = 0
     zeros: int = 0
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
+
+    def add(self, rewritten: int, zeros: int) -> None:
+        """Count the values of a block; blocks of one tensor may be counted at the same time."""
+        with self._lock:
+            self.rewritten += rewritten
+            self.zeros += zeros
 
     def action(self) -> Action:
         """What became of the tensor; right only after its edit was done."""

@@ -84,7 +84,8 @@ def derive(plan: Plan, goal: Goal, progress: pipeline.Progress | None = None) ->
             return Derived(changes=found.changes)
         unhashed = [each.unhashed for each in plan.checkpoints]
         output, edits = _writer(plan, found, target, plan.records(found.changes, unhashed, is_done=False), stack)
-        hashes = pipeline.run(plan.checkpoints, edits, output, passes.write)
+        # What several operations compute takes longer than to read and to write, and keeps two cores busy.
+        hashes = pipeline.run(plan.checkpoints, edits, output, passes.write, at_once=min(2, len(plan.operations)))
         output.publish(plan.records(found.changes, hashes))
     return Derived(None, found.changes, hashes)
 

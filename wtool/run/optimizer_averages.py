@@ -161,8 +161,7 @@ def _average(read: Read, path: str, average: WeightAverage, weight: Array, start
 def _rewrite(new: New, count: Count | None, blocks: Sequence[Array], start: int, stop: int) -> Array:
     made = new(blocks[0], start, stop)
     if count is not None:
-        count.rewritten += int(np.count_nonzero(made != blocks[0]))
-        count.zeros += int(np.count_nonzero(made == 0))
+        count.add(int(np.count_nonzero(made != blocks[0])), int(np.count_nonzero(made == 0)))
     return made
 
 

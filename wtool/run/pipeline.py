@@ -82,7 +82,11 @@ def _width(edit: Edit) -> int:
 
 
 def run(
-    inputs: Sequence[Checkpoint], edits: Sequence[Edit], output: Rewrite, progress: Progress | None = None
+    inputs: Sequence[Checkpoint],
+    edits: Sequence[Edit],
+    output: Rewrite,
+    progress: Progress | None = None,
+    at_once: int = 1,
 ) -> tuple[tuple[str, ...], ...]:
     """Do all edits; returns the content hash of every file of every input, each of which is read whole for it.
 
@@ -91,6 +95,7 @@ def run(
         edits: of distinct tensors of the base.
         output: takes the new bytes and, at the end, all the others.
         progress: called with bytes done and bytes in all.
+        at_once: batches that may be computed at the same time.
 
     Raises:
         Refused: an input is damaged or changed meanwhile, or two edits mean the same stored bytes.
@@ -98,7 +103,7 @@ def run(
     ordered = _in_file_order(edits)
     _refuse_shared(ordered)
     with workers(sum(edit.target.nbytes for edit in ordered)) as pool:
-        for piece, new in _results(pool, inputs, ordered, progress):
+        for piece, new in _results(pool, inputs, ordered, progress, at_once=at_once):
             if new is not None:
                 target = piece.edit.target
                 start = target.offset + piece.start * dtype_of(target.dtype).itemsize

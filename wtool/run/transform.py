@@ -238,19 +238,21 @@ def _emptied(blocks: Blocks, start: int) -> Change:
 
 def _look_only(count: Count, blocks: Sequence[Array], start: int, stop: int) -> None:
     """Count the zeros of a tensor in which nothing changes."""
-    count.zeros += int(np.count_nonzero(blocks[0] == 0))
+    count.add(0, int(np.count_nonzero(blocks[0] == 0)))
 
 
 def _rewrite(change: Apply, count: Count, blocks: Sequence[Array], start: int, stop: int) -> Array:
     """Make the change in the first of the blocks, in parts that stay in the cache."""
     values = blocks[0]
+    rewritten = zeros = 0
     for number, first, last in overlaps(start, stop):
         low, high = number * CHUNK + first, number * CHUNK + last
         part = [block[low - start : high - start] for block in blocks]
         made = change(part, low)
         put(part[0], made)
-        count.rewritten += _how_many(made.where, len(part[0]))
-        count.zeros += int(np.count_nonzero(part[0] == 0))
+        rewritten += _how_many(made.where, len(part[0]))
+        zeros += int(np.count_nonzero(part[0] == 0))
+    count.add(rewritten, zeros)
     return values
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,6 +77,7 @@ def uniform(numbers: Array, low: float, high: float, dtype: np.dtype[Any]) -> Ar
     return np.clip(values.astype(np.float64), least, most).astype(dtype)
 
 
+@lru_cache(maxsize=64)
 def _inside(low: float, high: float, dtype: np.dtype[Any]) -> tuple[float, float]:
     """The least and the largest value of a dtype within the bounds."""
     for bound in (low, high):
