@@ -285,6 +285,19 @@ def test_an_answer_that_is_lost(size: int, s3: S3) -> None:
     assert len([each for each in s3.server.requests if last(each)]) == 2
 
 
+def test_maps_and_old_shards_are_asked_for_again(s3: S3) -> None:
+    """Each request about a sharded checkpoint that is replaced fails once."""
+    new = "s3://zoo/new.weights.json"
+    (first,) = wtool.prune(MODELS[3], sparsity=0.5, output=new)
+    old = {key for key in s3.keys() if key.endswith(".h5")}
+    s3.server.plan(Fault(of("GET", ".json"), status=503), Fault(of("DELETE"), status=503))
+    (second,) = wtool.prune(MODELS[3], sparsity=0.8, output=new, force=True)
+    assert first.zeros < second.zeros
+    assert [each.status for each in s3.server.requests if each.method == "DELETE"][0] == 503
+    assert old.isdisjoint(s3.keys())
+    assert len(s3.keys()) == len(old) + 1
+
+
 def test_a_missing_bucket_is_one_line(s3: S3) -> None:
     with pytest.raises(WtoolError, match="its bucket or its folder does not exist"):
         write("s3://nowhere/m", b"new")

@@ -155,6 +155,11 @@ def test_files_of_a_hub_are_read_by_ranges(hub: Hub, opened: Opened) -> None:
     assert other.finish() == f"blake3:{blake3(CONTENT[::-1]).hexdigest()}"
 
 
+def test_a_busy_hub_is_asked_again(hub: Hub, opened: Opened) -> None:
+    hub.server.plan(Fault(of("GET", "api/models/zoo/digits"), status=503))
+    assert opened(hub.put("zoo/digits", "m.keras", CONTENT)).read(0, len(CONTENT)) == CONTENT
+
+
 def test_a_hub_that_wants_a_login_is_one_line(hub: Hub, opened: Opened) -> None:
     address = hub.put("zoo/digits", "m.keras", CONTENT)
     hub.gated.add("zoo/digits")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wtool.io.remote.retrying import retried
 from wtool.io.remote.stores import Store
 
 
@@ -18,7 +19,7 @@ def on_the_web(store: Store) -> Store | None:
     except ImportError:
         return None
     system = store.system
-    found = system.resolve_path(store.path)
+    found = retried(lambda: system.resolve_path(store.path))
     if not hasattr(found, "repo_id"):  # a bucket
         return None
     url = hf_hub_url(

@@ -98,7 +98,7 @@ def read_whole(address: str, limit: int) -> bytes | None:
     store = store_of(address)
     with told(address), suppress(FileNotFoundError):
         store.system.invalidate_cache(store.path)
-        return bytes(store.system.cat_file(store.path, start=0, end=limit + 1))
+        return bytes(retried(lambda: store.system.cat_file(store.path, start=0, end=limit + 1)))
     return None
 
 
@@ -106,7 +106,7 @@ def remove(address: str) -> None:
     """Remove a file, if it is there."""
     store = store_to_write(address)
     with told(address), suppress(FileNotFoundError):
-        store.system.rm_file(store.path)
+        retried(lambda: store.system.rm_file(store.path))
 
 
 def _run(system: Any, call: Any) -> None:
