@@ -106,6 +106,9 @@ def test_other_names_are_fine(name: str) -> None:
 
 def test_messages_have_no_secrets() -> None:
     assert without_query("https://me:secret@host/m.keras?X-Amz-Signature=secret") == "https://host/m.keras"
+    inside = "zip://m.keras::https://me:secret@host/zoo.zip?sig=secret"
+    assert without_query(inside) == "zip://m.keras::https://host/zoo.zip"
+    assert without_query("simplecache::https://host/m.keras?sig=secret::x") == "simplecache::https://host/m.keras"
     assert without_query("s3://zoo/what?.keras") == "s3://zoo/what?.keras"
     assert without_query("zoo/m.keras?a=b") == "zoo/m.keras?a=b"
 

@@ -39,6 +39,14 @@ def without_query(address: str) -> str:
 
     Addresses of other protocols stay as they are: `?` and `@` are parts of names there.
     """
+    return "::".join(map(_plain, INNER.split(address)))  # also of an archive: `zip://m.keras::https://...`
+
+
+INNER = re.compile(r"::(?=[A-Za-z][A-Za-z0-9+.-]+://)")
+"""What stands in front of the address of an archive, or of a cache's file."""
+
+
+def _plain(address: str) -> str:
     if protocol_of(address) not in WEB:
         return address
     return re.sub(r"://[^/?#]*@", "://", re.split(r"[?#]", address, maxsplit=1)[0])
