@@ -191,6 +191,18 @@ def test_misuse(words: list[str], told: str, folder: Path) -> None:
     assert files(folder) == before
 
 
+def test_addresses_of_files_here_are_paths(folder: Path) -> None:
+    steps = f"steps:\n- prune: {{sparsity: .5}}\n  of: m\n  output: file://{folder}/m.keras\n"
+    (folder / "r.yaml").write_text(f"inputs:\n  m: file://{folder}/m.keras\n{steps}")
+    before = (folder / "m.keras").read_bytes()
+    _, error = command("r.yaml", "--force", status=2)
+    assert "m.keras, which it reads as well" in error
+    assert (folder / "m.keras").read_bytes() == before
+    (folder / "r.yaml").write_text(f"inputs:\n  m: file://{folder}/none.keras\n{steps}")
+    _, error = command("r.yaml", status=2)
+    assert f"r.yaml:2:6: there is no file 'file://{folder}/none.keras'" in error
+
+
 def test_a_step_that_fails_is_named(folder: Path) -> None:
     (folder / "r.yaml").write_text(f"{THIN}- shrink: {{sparsity: .5, include: nolayer}}\n")
     before = files(folder)

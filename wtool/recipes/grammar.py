@@ -9,7 +9,7 @@ from typing import Any
 
 from wtool.checkpoint.inputs import models_of
 from wtool.errors import WtoolError
-from wtool.io.addresses import is_address
+from wtool.io.addresses import is_address, local_path
 from wtool.ops.functions import given_of
 from wtool.ops.merge_options import Merge
 from wtool.ops.planners import planner_of
@@ -112,7 +112,7 @@ class _Grammar:
         for word, value in node.entries:
             paths = self._texts(value, "an input")
             if self._is_free(word):
-                self._inputs[word.text] = tuple(each.text for each in paths)
+                self._inputs[word.text] = tuple(local_path(each.text) for each in paths)
             for each in paths:
                 self._check_file(each)
 
@@ -131,7 +131,8 @@ class _Grammar:
 
     def _check_file(self, word: Scalar) -> None:
         try:
-            missing = not is_address(word.text) and not all(os.path.exists(each) for each in models_of(word.text))
+            path = local_path(word.text)
+            missing = not is_address(path) and not all(os.path.exists(each) for each in models_of(path))
         except WtoolError as error:
             self._faults.add(word.place, str(error))
         else:
@@ -230,7 +231,7 @@ class _Grammar:
             return []
         if is_address(text) or os.path.exists(text) or "/" in text or "." in text or "*" in text:
             self._check_file(word)
-            return [File(text)]
+            return [File(local_path(text))]
         names = (MODEL, *self._inputs, *(name for name, made in self._made.items() if made < number))
         self._faults.add(word.place, f"no input, step or file is called {text!r}{meant(text, names)}")
         return []
@@ -282,7 +283,7 @@ class _Grammar:
         elif node.text == "-":
             self._faults.add(node.place, "standard output is the command's: give --output - to wtool run")
         else:
-            return node.text
+            return local_path(node.text)
         return None
 
     def _planner(self, step: Step) -> Any:
