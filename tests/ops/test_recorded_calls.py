@@ -15,6 +15,7 @@ from wtool.cli.call_words import call_words
 from wtool.cli.commands import GROUPS
 from wtool.ops.calls import Call, with_paths
 from wtool.ops.recorded_calls import READERS, TRAINED, Unrepeatable, call_of
+from wtool.run.piped import DETERMINED
 from wtool.transforms.registry import REGISTRY
 
 FILES = ("architecture", "map", "patch", "set")
@@ -32,7 +33,7 @@ def test_every_command_that_makes_models_is_tried_or_known_not_to_be_repeatable(
     tried = {operation for operation, _, _ in CASES}
     looking = {*GROUPS["Look at models"], *GROUPS["wtool itself"]}
     makes = {name for group in GROUPS.values() for name in group} - looking - {"evaluate", "lottery", "run"}
-    assert tried == {*REGISTRY, *READERS}
+    assert tried == {*REGISTRY, *READERS} == DETERMINED
     assert makes == tried | ({*TRAINED} - {"power-ema", "rewind-schedule"})
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from wtool.checkpoint.layouts.shards import shard_map, shard_names
 from wtool.errors import Refused, WtoolError
-from wtool.io.addresses import is_address
+from wtool.io.addresses import is_address, name_of
 from wtool.io.claims import claimed, hidden_name, write_claim
 from wtool.io.drafts import Draft
 from wtool.io.json_text import parse_object
@@ -116,7 +116,7 @@ class _InStore:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self.name = target.path.rpartition("/")[2]
+        self.name = name_of(target.path)
 
     def stamp(self, name: str) -> Stamp | None:
         return Target.at(self.target(name).path).seen

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import posixpath
 import stat
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wtool.errors import WtoolError
-from wtool.io.addresses import is_address, local_path
+from wtool.io.addresses import folder_of, is_address, joined, local_path
 from wtool.io.folders import Folder
 from wtool.io.pipes import piped_output
 from wtool.io.stored import Stamp, stamp_of
@@ -96,8 +95,7 @@ class Target:
 
     def beside(self, name: str) -> Target:
         """Returns the target of another new file in the same folder, which replaces nothing."""
-        join = posixpath.join if is_address(self.path) else os.path.join
-        return Target(join(os.path.dirname(self.path), name), below=self.below)
+        return Target(joined(folder_of(self.path), name), below=self.below)
 
 
 def _seen(path: str) -> Stamp | None:

@@ -15,7 +15,7 @@ from fnmatch import translate
 from typing import TYPE_CHECKING, Protocol
 
 from wtool.errors import WtoolError
-from wtool.io.addresses import Address, has_listing, is_address, joined
+from wtool.io.addresses import Address, has_listing, is_address, joined, protocol_of
 
 if TYPE_CHECKING:
     from wtool.io.remote.stores import Found
@@ -297,7 +297,7 @@ def matches(pattern: str) -> list[Match]:
     if not is_address(pattern):
         return [Match(path) for path in glob.glob(pattern, recursive=True)]
     start = fixed_part(pattern)
-    if not Address.of(start).path and Address.of(pattern).head.endswith("s3://"):
+    if not Address.of(start).path and protocol_of(pattern) in ("s3", "s3a"):
         raise WtoolError("has a wildcard in the name of the bucket; name the bucket", pattern)
     rest = Address.of(pattern).path[len(Address.of(start).path) :]
     whole = tree_of(start)
