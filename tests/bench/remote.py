@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import filecmp
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import contenders
 from report import Report, Target, at_most, run_table, seconds
-from stores import STORES, Store
+from report import table as table_of
+from stores import ROOT, STORES, Store
 from turns import Turns, say
 
 
@@ -27,7 +31,35 @@ def report(turns: Turns) -> Report:
         table, judged = of_store(turns, store, objects, len(inputs), here)
         tables.append(table)
         targets += judged
-    return Report(tables, targets)
+    table, judged = fetched(turns)
+    return Report([*tables, table], [*targets, *judged])
+
+
+def fetched(turns: Turns) -> tuple[str, list[Target]]:
+    """Requests and bytes of commands on single models in S3, which moto counts."""
+    dense = turns.out / "dense.keras"
+    subprocess.run([sys.executable, "-m", "tests.remote.large", str(dense), "4", "2560"], cwd=ROOT, check=True)
+    models = {
+        "ResNet-20, 1.3 MB": turns.models("zoo", 1)[0],
+        "ResNet50, 103 MB": turns.models("resnet50", 1)[0],
+        "four dense layers, 105 MB": dense,
+    }
+    rows = []
+    for name, path in models.items():
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.remote.counted", str(path)], cwd=ROOT, check=True, stdout=subprocess.PIPE
+        )
+        (counts,) = json.loads(done.stdout).values()
+        for words, each in counts.items():
+            rows.append(
+                [f"`{words}`: {name}", str(each["requests"]), str(each["rounds"]), f"{each['bytes'] / 1e6:.2f}"]
+            )
+            say(" ".join(rows[-1]))
+    few = counts["inspect"]
+    return table_of(["what commands fetch", "requests", "one after the other", "MB"], rows), [
+        at_most("requests of `wtool inspect`, four dense layers", few["requests"], 6, ""),
+        at_most("what it fetches", few["bytes"] / 1e6, 2, " MB"),
+    ]
 
 
 def of_store(turns: Turns, store: Store, objects: Path, count: int, average_of_files: Path) -> tuple[str, list[Target]]:

@@ -66,7 +66,7 @@ CASES = {
     "ema": Case("ema {i}ema.keras -o {o}averaged.keras"),
     "evaluate": Case("evaluate {i}a.keras --data {i}data.npz --json", training=True),
     "history": Case("history {i}pruned.keras --json"),
-    "inspect": Case("inspect {i}a.keras --json"),
+    "inspect": Case("inspect {i}a.keras --statistics --json"),
     "index": Case("index {i}a.keras {i}old.h5 -o {o}zoo.jsonl", tells_places=True),
     "jitter": Case("jitter {i}pruned.keras --initial {i}init.keras --seed 1 -o {o}jittered.keras"),
     "lottery": Case(
@@ -110,7 +110,7 @@ RECIPE = "- prune: {sparsity: .6}\n- stroke: {seed: 1}\n"
 FUNCTIONS: dict[str, Callable[[str, str], Any]] = {
     "align": lambda i, o: wtool.align(f"{i}b.keras", to=f"{i}a.keras", seed=1, output=f"{o}aligned.keras"),
     "average": lambda i, o: wtool.average([f"{i}a.keras", f"{i}b.keras"], decay=0.9, output=f"{o}mean.keras"),
-    "check": lambda i, o: wtool.check([f"{i}a.keras", f"{i}old.h5"]),
+    "check": lambda i, o: [wtool.check(f"{i}{name}") for name in ("a.keras", "old.h5")],
     "constant": lambda i, o: wtool.constant(
         f"{i}pruned.keras", initial=f"{i}init.keras", seed=1, output=f"{o}constant.keras"
     ),
@@ -120,7 +120,7 @@ FUNCTIONS: dict[str, Callable[[str, str], Any]] = {
     "evaluate": lambda i, o: wtool.evaluate(f"{i}a.keras", data=f"{i}data.npz"),
     "history": lambda i, o: wtool.history(f"{i}pruned.keras"),
     "index": lambda i, o: wtool.index([f"{i}a.keras", f"{i}old.h5"], output=f"{o}zoo.jsonl"),
-    "inspect": lambda i, o: wtool.inspect(f"{i}a.keras"),
+    "inspect": lambda i, o: wtool.inspect(f"{i}a.keras", statistics=True),
     "jitter": lambda i, o: wtool.jitter(
         f"{i}pruned.keras", initial=f"{i}init.keras", seed=1, output=f"{o}jittered.keras"
     ),

@@ -1,9 +1,13 @@
-"""Models of many bytes, written as Keras writes them, without Keras."""
+"""Models of many bytes, written as Keras writes them, without Keras.
+
+python -m tests.remote.large PATH LAYERS UNITS
+"""
 
 from __future__ import annotations
 
 import io
 import json
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -51,3 +55,7 @@ def _configuration(layers: int, units: int) -> dict[str, Any]:
 
 def _entry(class_name: str, config: dict[str, Any]) -> dict[str, Any]:
     return {"module": "keras.layers", "class_name": class_name, "config": config, "registered_name": None}
+
+
+if __name__ == "__main__":
+    dense_model(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -72,6 +72,17 @@ class Server:
             most = max(most, at_once)
         return most
 
+    @property
+    def rounds(self) -> int:
+        """How many requests waited for the end of all before them: what each costs is the way there and back."""
+        count, end = 0, 0.0
+        for each in self.requests:
+            ended = each.ended or math.inf
+            if each.began >= end:
+                count, end = count + 1, ended
+            end = max(end, ended)
+        return count
+
     def plan(self, *faults: Fault) -> None:
         """Adds faults; a request meets the first that it matches."""
         self._faults.extend(faults)

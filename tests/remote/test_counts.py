@@ -10,7 +10,7 @@ import pytest
 import wtool
 from tests import forkserver
 from tests.models import BLOBS
-from tests.remote.faults import Request
+from tests.remote.faults import Fault, Request
 from tests.remote.large import dense_model
 from tests.remote.s3 import S3
 
@@ -53,6 +53,8 @@ def test_inspecting_a_large_model(name: str, large: dict[str, bytes], s3: S3, tm
     [
         pytest.param(("inspect", "s3://zoo/l.keras"), id="inspect"),
         pytest.param(("inspect", "s3://zoo/l.keras", "--tensors"), id="tensors"),
+        pytest.param(("check", "s3://zoo/l.keras", "--configuration"), id="check"),
+        pytest.param(("diff", "s3://zoo/l.keras", "s3://zoo/l.keras", "--architecture"), id="diff"),
         pytest.param(("swap", "s3://zoo/l.keras", "--to", "linked", "-o", "s3://zoo/p.keras", "-n"), id="dry run"),
         pytest.param(("history", "s3://zoo/l.keras"), id="history"),
     ],
@@ -87,7 +89,6 @@ def test_folders_are_listed_in_pages(count: int, s3: S3, tmp_path: Path) -> None
 
 
 def test_what_is_done_is_skipped_for_few_requests(s3: S3, tmp_path: Path) -> None:
-    """The inputs are not read."""
     count = 30
     for number in range(count):
         s3.put(f"m/{number:03}.keras", BLOBS[number % 10].read_bytes())
@@ -96,9 +97,19 @@ def test_what_is_done_is_skipped_for_few_requests(s3: S3, tmp_path: Path) -> Non
     assert len(s3.keys()) == 2 * count
     s3.server.forget()
     run(*words, cwd=tmp_path)
-    assert len(s3.server.requests) <= 6 * count + 10
+    assert len(s3.server.requests) <= 4 * count + 5
     assert [each for each in s3.server.requests if each.method in ("PUT", "POST", "DELETE")] == []
     assert max_of(s3.server.requests, "/zoo/m/") <= 3
+
+
+@pytest.mark.slow
+def test_requests_of_models_overlap(s3: S3, tmp_path: Path) -> None:
+    for number in range(8):
+        s3.put(f"m/{number:03}.keras", BLOBS[number].read_bytes())
+    s3.server.plan(Fault(wait=0.2, times=1000))
+    run("prune", "s3://zoo/m/", "--sparsity", ".5", "-o", "s3://zoo/done/", "-j", "4", cwd=tmp_path)
+    assert len(s3.keys()) == 16
+    assert s3.server.most_at_once >= 3
 
 
 def max_of(requests: list[Request], path: str) -> int:

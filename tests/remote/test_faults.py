@@ -13,6 +13,7 @@ import pytest
 from tests import forkserver
 from tests.remote.cases import fill
 from tests.remote.faults import Fault, of
+from tests.remote.hub import Hub
 from tests.remote.large import dense_model
 from tests.remote.s3 import S3
 from tests.remote.web import Web
@@ -154,6 +155,22 @@ def test_an_object_that_changes_while_it_is_read_is_refused(large: Path, s3: S3,
     s3.server.plan(Fault(of("GET", "m.keras"), skipped=4, meanwhile=lambda: s3.put("m.keras", changed)))
     done = run("stroke", "s3://zoo/m.keras", "--seed", "2", "-o", "new.keras", cwd=tmp_path)
     assert "chang" in told(done, "s3://zoo/m.keras")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("lacking", ["the file", "the revision", "the repository", "the right to read"])
+def test_hubs_refuse_in_one_line(lacking: str, here: Path, hub: Hub, tmp_path: Path) -> None:
+    address = hub.put("user/model", "a.keras", (here / "a.keras").read_bytes())
+    if lacking == "the right to read":
+        hub.gated.add("user/model")
+    elif lacking == "the file":
+        address = address.replace("a.keras", "b.keras")
+    elif lacking == "the revision":
+        address = address.replace("model/", "model@v9/")
+    else:
+        address = address.replace("user", "nobody")
+    told(run("prune", address, "--sparsity", ".5", "-o", "new.keras", cwd=tmp_path), address)
+    assert len(hub.server.requests) <= 12
     assert list(tmp_path.iterdir()) == []
 
 

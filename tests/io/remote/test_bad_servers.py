@@ -16,7 +16,7 @@ from tests.remote.web import Web
 from wtool.errors import WtoolError
 from wtool.io.addresses import RETRIES
 from wtool.io.descriptor import source_of
-from wtool.io.remote import asking, ranges, retrying
+from wtool.io.remote import asking, files, ranges, retrying
 from wtool.io.source import Source
 
 CONTENT = np.random.default_rng(5).bytes(1_500_000)
@@ -27,6 +27,7 @@ HASH = f"blake3:{blake3(CONTENT).hexdigest()}"
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retrying, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(files, "SMALL", 0)  # files are read as large ones are
 
 
 Opened = Callable[[str], Source]

@@ -23,6 +23,9 @@ HEAD = 128 << 10
 TAIL = 128 << 10
 """Bytes of the end that are fetched with them: the directory of an archive is looked for in the last 64 KiB."""
 
+SMALL = 2 << 20
+"""Bytes of a file that is fetched whole when it is opened: the tables of so small a model are nearly everywhere."""
+
 BLOCK = 16 << 10
 """Bytes that are kept together."""
 
@@ -115,7 +118,7 @@ class RemoteFile:
         self._local: int | None = None
         self._keep(0, start)
         if self.size > len(start):
-            self.prefetch([(max(0, self.size - TAIL), self.size)])
+            self.prefetch([(0 if self.size <= SMALL else self.size - TAIL, self.size)])
 
     def read(self, offset: int, count: int) -> bytes:
         """Returns `count` bytes from `offset`, all of which are in the file."""
