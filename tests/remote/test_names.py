@@ -144,3 +144,18 @@ def test_the_results_are_told_as_json_by_address(s3: S3, tmp_path: Path) -> None
     done = run("prune", "s3://zoo/", "-o", "s3://zoo/new/", "--sparsity", ".5", "--json", cwd=tmp_path)
     told = json.loads(done.stdout)
     assert (told["model"], told["output"]) == ("s3://zoo/m.keras", "s3://zoo/new/m.keras")
+
+
+def test_the_bucket_of_a_pattern_is_named(s3: S3) -> None:
+    with pytest.raises(WtoolError, match="wildcard where the name of its bucket stands; name the bucket"):
+        models_of("s3://z*/m.keras")
+
+
+def test_archives_in_stores_are_folders(s3: S3) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a/m.keras", MODEL)
+    s3.put("models.zip", file.getvalue())
+    path = "zip://a/m.keras::s3://zoo/models.zip"
+    assert models_of("zip://**/*.keras::s3://zoo/models.zip") == [path]
+    assert wtool.inspect(path)["parameters"] == wtool.inspect(BLOBS[0])["parameters"]

@@ -118,6 +118,8 @@ def matched(word: str) -> list[tree.Match]:
     Raises:
         WtoolError: the pattern matches nothing; or the store of an address cannot be reached, or refuses.
     """
+    if tree.has_magic(word):
+        tree.refuse_wild_bucket(word)
     kind = _kind_of(word)
     if kind != tree.NOTHING or not tree.has_magic(word) or (not is_address(word) and os.path.lexists(word)):
         return [tree.Match(word, kind)]

@@ -255,6 +255,15 @@ def has_magic(word: str) -> bool:
     return has_listing(word) and glob.has_magic(Address.of(word).path)
 
 
+def refuse_wild_bucket(pattern: str) -> None:
+    """Raise WtoolError if a wildcard stands where an address has the name of its bucket, which no store lists."""
+    if not is_address(pattern):
+        return
+    parts = Address.of(pattern)
+    if glob.has_magic(parts.path.split("/")[0]) and not parts.tail and protocol_of(pattern) != "memory":
+        raise WtoolError("has a wildcard where the name of its bucket stands; name the bucket", pattern)
+
+
 def fixed_part(pattern: str) -> str:
     """Returns the folder in which the matches of a pattern begin: the parts before the first with a wildcard."""
     if is_address(pattern):
@@ -297,9 +306,8 @@ def matches(pattern: str) -> list[Match]:
     if not is_address(pattern):
         return [Match(path) for path in glob.glob(pattern, recursive=True)]
     start = fixed_part(pattern)
-    if not Address.of(start).path and protocol_of(pattern) in ("s3", "s3a"):
-        raise WtoolError("has a wildcard in the name of the bucket; name the bucket", pattern)
-    rest = Address.of(pattern).path[len(Address.of(start).path) :]
+    parts = Address.of(start)
+    rest = Address.of(pattern).path[len(parts.path) :]
     whole = tree_of(start)
     found = _matched(whole, start, rest.removeprefix("/").split("/"))
     return list({each.path: Match(each.path, *_told(each), whole) for each in found}.values())

@@ -22,7 +22,7 @@ from wtool.checkpoint.unzipped import is_model_folder
 from wtool.checkpoint.zoo_part import ZooPart
 from wtool.errors import Refused, Usage
 from wtool.io import tree
-from wtool.io.addresses import below, folder_of, is_address, joined, why_unsafe, without_query
+from wtool.io.addresses import below, folder_of, is_address, joined, trimmed, why_unsafe, without_query
 from wtool.io.places import Target, check_target, make_folders
 from wtool.io.stored import Stamp
 from wtool.io.tree import place_of
@@ -157,7 +157,7 @@ def goal_beside(
     if output is not None and folder is None:
         folder = is_folder(output)
     if (output is None or folder) and (is_address(model) or (output is not None and is_address(output))):
-        _refuse_unsafe(below(above, model), model)
+        _refuse_unsafe(below(above, trimmed(model) or model), model)
     has_own_name = output is None and is_free is not None and stem + ending != model and is_free(model, stem + ending)
     default = stem + ending if has_own_name else f"{stem}-{suffix}{ending}"
     return goal_of(output, default, above, inside, folder=folder, force=force, dry_run=dry_run)

@@ -68,12 +68,14 @@ def _files(address: str) -> Iterator[tuple[str, int | None, str]]:
         found = {}
     finally:
         store.system.invalidate_cache()  # what is listed now says nothing of later
-    start = f"{store.path.rstrip('/')}/"
+    root = store.path.rstrip("/")
+    start = f"{root}/" if root else ""  # the names in an archive begin with no slash
     for name in list(found):
         info = found.pop(name)  # a hundred thousand descriptions are much memory
         size = info.get("size")
         if name.startswith(start) and info.get("type") != "directory":
-            yield name[len(start) :], None if size is None else int(size), version_in(info)
+            inside = name[len(start) :] if root else name.removeprefix("/")
+            yield inside, None if size is None else int(size), version_in(info)
 
 
 def names_in(address: str) -> list[str]:
