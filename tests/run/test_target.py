@@ -67,3 +67,11 @@ def test_folders(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "folder.d")
     assert one_place(f"{tmp_path}/link", f"{tmp_path}/folder.d")
     assert not one_place(f"{tmp_path}/link", str(tmp_path))
+
+
+def test_a_folder_that_a_pattern_matches_may_be_a_model(tmp_path: Path) -> None:
+    """Its result lies in the output folder, and not beside that."""
+    made(tmp_path, "zoo/config.json", "zoo/model.weights.h5")
+    (tmp_path / "zoo" / "config.json").write_text('{"class_name": "Functional"}')
+    found = goals_of([f"{tmp_path}/zoo/**/"], "new/", "pruned")
+    assert [(model.path, goal.path) for model, goal in found] == [(f"{tmp_path}/zoo", "new/zoo.keras")]

@@ -159,7 +159,8 @@ def root_of(word: str, path: str, is_folder: bool | None = None) -> str:
         return folder_of(stem_and_ending(path, is_folder)[0]) or "."
     if is_below(word, path) if is_address(word) else os.path.isdir(word):
         return word
-    return tree.fixed_part(word)
+    fixed = tree.fixed_part(word)
+    return folder_of(path) or "." if path == fixed else fixed  # a folder that a pattern matches may be a model itself
 
 
 def inside(word: str, path: str) -> str:
