@@ -180,3 +180,15 @@ def test_blocks_of_many_files_take_bounded_memory(web: Web, opened: Opened, monk
     for source in sources:
         source.close()
     assert not files._SHELF._kept
+
+
+def test_many_ranges_come_without_what_is_around(web: Web, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "KEPT", 60 * BLOCK)
+    source = opened(web.put("m.bin", CONTENT))
+    web.server.forget()
+    wanted = [(at, at + 10) for at in range(200_000, 2_800_000, 200_000)]
+    source.prefetch(wanted)
+    assert len(web.server.requests) == len(wanted)
+    assert all(source.has(start, stop - start) for start, stop in wanted)
+    assert all(source.read(start, 10) == CONTENT[start:stop] for start, stop in wanted)
+    assert len(web.server.requests) == len(wanted)

@@ -7,6 +7,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
 from wtool.errors import Missing
 from wtool.io.addresses import without_query
@@ -188,9 +189,12 @@ class RemoteFile:
 
     def prefetch(self, ranges: Iterable[Range]) -> None:
         """Have the bytes of these ranges (start, stop) at hand: all that are missing are asked for at once."""
-        missing = list(self._missing(ranges))
-        if sum(stop - start for start, stop in missing) > KEPT // 2:
-            return  # they would not stay until they are read
+        wanted = list(ranges)
+        missing = list(self._missing(wanted, BEFORE, BEHIND))
+        if sum(stop - start for start, stop in missing) > KEPT // 2:  # they would not stay until they are read
+            missing = list(self._missing(wanted, 0, 0))
+            sizes = accumulate(stop - start for start, stop in missing)
+            missing = [each for each, size in zip(missing, sizes, strict=True) if size <= KEPT // 2]
         if missing:
             for (start, _), data in zip(missing, self._gather(missing), strict=True):
                 self._keep(start, data)
@@ -227,14 +231,14 @@ class RemoteFile:
             os.close(self._local)
             self._local = None
 
-    def _missing(self, ranges: Iterable[Range]) -> Iterator[Range]:
-        """Yields the ranges of blocks that are not at hand, and of some around them; near ones as one."""
+    def _missing(self, ranges: Iterable[Range], before: int, behind: int) -> Iterator[Range]:
+        """Yields the ranges of blocks that are not at hand, and of some before and behind them; near ones as one."""
         last = -(-self.size // BLOCK)
         wanted: set[int] = set()
         for start, stop in ranges:
             first, end = start // BLOCK, -(-stop // BLOCK)
             if any(_SHELF.get((self, block)) is None for block in range(first, end)):
-                wanted.update(range(max(0, first - BEFORE), min(last, end + BEHIND)))
+                wanted.update(range(max(0, first - before), min(last, end + behind)))
         start = stop = -1
         for block in sorted(each for each in wanted if _SHELF.get((self, each)) is None):
             low, high = block * BLOCK, min((block + 1) * BLOCK, self.size)
