@@ -239,7 +239,6 @@ class Deadly:
                 os.mkdir(f"{self.folder}/{self.model}-{each}")
             except FileExistsError:
                 continue
-            time.sleep(0.1)  # for the worker's own events to leave
             os.kill(os.getpid(), signal.SIGKILL)
         return self.model
 
@@ -394,5 +393,5 @@ def test_a_batch_that_is_meant_for_another_process_does_nothing(address: str, tm
     with distributed.Client(address, set_as_default=False) as client:
         client.subscribe_topic(order.topic, lambda event: told.put(event[1]))
         client.submit(cluster_worker.do_batch, order, "another", 1, [(0, Deadly("a", str(tmp_path), 1))]).result()
-        assert told.get(timeout=60) == (cluster_worker.ENDED, 1, -1, cluster_worker.OTHER)
+        assert told.get(timeout=60) == ((cluster_worker.ENDED, 1, -1, cluster_worker.OTHER),)
     assert not list(tmp_path.iterdir())

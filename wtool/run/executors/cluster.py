@@ -135,7 +135,12 @@ class _Dispatch:
 
     def __post_init__(self) -> None:
         self._wait_again(range(len(self.tasks)))
-        self.client.subscribe_topic(self.order.topic, lambda event: self.told.put(event[1]))
+        self.client.subscribe_topic(self.order.topic, self._hear)
+
+    def _hear(self, event: tuple[float, Sequence[Any]]) -> None:
+        """Note what a worker tells; this runs in a thread of Dask."""
+        for each in event[1]:
+            self.told.put(each)
 
     def step(self) -> None:
         """Look at the workers now and then, give them batches, and take one message if there is any."""

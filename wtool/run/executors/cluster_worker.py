@@ -28,7 +28,7 @@ BEGAN, REACHED, DONE, ENDED = "began", "reached", "done", "ended"
 OVER, STOPPED, OTHER = "over", "stopped", "other"
 """How a batch ends: all is told, the command ended, or another process took the worker's address."""
 
-Tell: TypeAlias = "Callable[[tuple[Any, ...]], None]"
+Tell: TypeAlias = "Callable[..., None]"
 
 _stopped: set[str] = set()
 _turn = threading.Lock()
@@ -100,7 +100,7 @@ def do_batch(order: Order, name: str, batch: int, tasks: Sequence[tuple[int, Wor
     from distributed import get_worker
 
     worker = get_worker()
-    tell = partial(worker.log_event, order.topic)
+    tell = partial(_tell, worker, order.topic)
     os.environ[RETRIES] = str(order.retries)
     ending = OTHER
     if worker.id == name:
@@ -109,16 +109,25 @@ def do_batch(order: Order, name: str, batch: int, tasks: Sequence[tuple[int, Wor
     tell((ENDED, batch, -1, ending))
 
 
+def _tell(worker: Any, topic: str, *messages: tuple[Any, ...]) -> None:
+    """Tell a command of its tasks, and wait until the scheduler has the words: none is lost if this process dies."""
+    from distributed.utils import sync
+
+    sync(worker.loop, worker.scheduler.log_event, topic=topic, msg=messages)
+
+
 def _did_all(order: Order, batch: int, tasks: Sequence[tuple[int, Work[Any]]], tell: Tell) -> str:
     from distributed.protocol.serialize import serialize_bytes
 
+    ended: list[tuple[Any, ...]] = []
     with Opener() as opener, suppress(Stopped):
         for number, task in tasks:
             progress = _Progress(order, partial(_tell_share, tell, batch, number))
             progress.check()
-            tell((BEGAN, batch, number))
+            tell(*ended, (BEGAN, batch, number))
             result = done(task, opener, progress)
-            tell((DONE, batch, number, serialize_bytes(result), _missing(result)))
+            ended = [(DONE, batch, number, serialize_bytes(result), _missing(result))]
+        tell(*ended)
         return OVER
     return STOPPED
 
