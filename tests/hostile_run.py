@@ -27,6 +27,9 @@ def _another_format(path: Path) -> str:
     return "converted.weights.h5" if path.suffix == ".keras" else "converted.keras"
 
 
+RECIPE: list[Any] = [{"prune": {"sparsity": 0.5}}, {"stroke": {"seed": 1}}, "pack", {"prune": {"sparsity": 0.6}}]
+"""A pass of two operations, and two more."""
+
 OPERATIONS: dict[str, Any] = {
     "inspect": lambda path, out: wtool.inspect(path),
     "cost": lambda path, out: wtool.cost(path),
@@ -55,6 +58,7 @@ OPERATIONS: dict[str, Any] = {
     "shrink": lambda path, out: wtool.shrink(path, sparsity=0.5, output=out),
     "convert": lambda path, out: wtool.convert(path, output=out.with_name(_another_format(path))),
     "pack": lambda path, out: wtool.pack(path, output=out),
+    "run": lambda path, out: wtool.run_recipe(RECIPE, models=path, output=out),
     "randomize": lambda path, out: wtool.randomize(path, initial=path, seed=1, output=out),
 }
 HARMLESS = (

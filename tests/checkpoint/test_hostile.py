@@ -33,6 +33,7 @@ NOT_DONE = {
     "merge": ("no tensor holds numbers",),
     "replay": ("it has no lineage of wtool",),
     "pack": ("safetensors files hold plain arrays",),
+    "run": (*NOTHING_TO_CHANGE, "safetensors files hold plain arrays", "a sharded checkpoint is several files"),
     "patch": ("fits: there are none",),
     "convert": ("holds weights alone", "cannot be converted", "has no place", "like=MODEL"),
 }
