@@ -240,3 +240,17 @@ def test_reading_and_averaging_need_no_hdf5_library() -> None:
         [sys.executable, "-c", code, *map(str, BLOBS[:2])], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_looking_needs_no_plans_and_no_packages_of_the_extras() -> None:
+    """What only reads a model starts fast."""
+    code = (
+        "import sys\nfrom wtool.cli import cli\n"
+        "cli(['inspect', '-q', sys.argv[1]], standalone_mode=False)\n"
+        "late = {'wtool.run.plan', 'wtool.run.transform', 'wtool.io.remote', 'multiprocessing', 'asyncio', 'fsspec'}\n"
+        "print(sorted(set(sys.modules) & {*late, 'distributed', 'pyarrow', 'yaml'}))"
+    )
+    from tests.models import BLOBS
+
+    done = subprocess.run([sys.executable, "-c", code, str(BLOBS[0])], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -77,6 +77,10 @@ def test_a_listing_tells_what_changed(s3: S3, zoo: Path, tmp_path: Path) -> None
     assert wtool.index("s3://zoo/many/", output=name).skipped
     asked = [request.path for request in s3.server.requests if request.path.endswith(".keras")]
     assert asked == [], "the listing has sizes and ETags"
+    totals = set[int]()
+    wtool.index("s3://zoo/many/", output=name, force=True, progress=lambda done, total: totals.add(total))
+    files = sum(path.stat().st_size for path in zoo.rglob("*") if path.is_file())
+    assert totals == {files}
     shard = next(path for path in zoo.iterdir() if path.name.startswith("s_"))
     s3.put(f"many/{shard.name}", shard.read_bytes()[:-1] + b"\1")
     s3.put("many/m1.keras", BLOBS[6].read_bytes())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wtool.checkpoint.search import FoundFile
     from wtool.checkpoint.zoo_part import ZooPart
     from wtool.ops.check import Checked
-    from wtool.run.batch import Work
+    from wtool.run.executors import Work
     from wtool.run.pipeline import Progress
 
 
@@ -63,7 +63,7 @@ def command(
     """
     from wtool.checkpoint.inputs import refuse_two_streams
     from wtool.checkpoint.zoo_part import ZooPart
-    from wtool.run.batch import refuse_pipes
+    from wtool.run.results import refuse_pipes
 
     check_executor(jobs, cluster)
     refuse_two_streams(models)
@@ -142,6 +142,11 @@ class InFolder:
         return self.entry.path
 
     @property
+    def size(self) -> int | None:
+        """Returns its bytes, where a listing told them."""
+        return self.entry.size
+
+    @property
     def is_part(self) -> bool:
         """Returns whether it is a part of a model, which counts by itself."""
         from wtool.checkpoint.search import PART
@@ -182,7 +187,7 @@ def _looks(words: Sequence[str], part: ZooPart, configuration: bool) -> Iterator
                         if part.holds(below(match.path, each.of or each.path)):
                             yield InFolder(match.path, each, configuration)
                 elif part.holds(inside(word, match.path)):
-                    yield Look(match.path, _configured if configuration else _checked)
+                    yield Look(match.path, _configured if configuration else _checked, match.size)
         except WtoolError as error:
             yield error
 

@@ -20,7 +20,7 @@ from wtool.run.options import Execution
 
 if TYPE_CHECKING:
     from wtool.ops.converted import Converted
-    from wtool.run.batch import Failed
+    from wtool.run.failed import Failed
     from wtool.schema.upgrade.upgraded import Change
 
 

@@ -14,7 +14,7 @@ from wtool.errors import counted
 from wtool.training.evaluate_options import Evaluate, Evaluated
 
 if TYPE_CHECKING:
-    from wtool.run.batch import Failed
+    from wtool.run.failed import Failed
 
 
 @click.command("evaluate")

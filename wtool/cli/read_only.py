@@ -14,7 +14,7 @@ from wtool.io.addresses import without_query
 
 if TYPE_CHECKING:
     from wtool.checkpoint.opener import Opener
-    from wtool.run.batch import Work
+    from wtool.run.executors import Work
     from wtool.run.pipeline import Progress
 
 
@@ -25,10 +25,12 @@ class Look:
     Attributes:
         model: path.
         function: of a module; from the path, and what is told of progress, to what was found.
+        size: bytes of the model, where a listing told them.
     """
 
     model: str
     function: Callable[[str, Progress | None], Any]
+    size: int | None = None
 
     def run(self, opener: Opener, progress: Progress | None = None) -> Any:
         """Look at the model; returns what was found."""
@@ -62,8 +64,9 @@ class Looking:
         Yields:
             what was found, in the order of the looks; of a model that cannot be read, the error, which is told already.
         """
-        from wtool.run.batch import Failed, results_of
+        from wtool.run.failed import Failed
         from wtool.run.options import Execution
+        from wtool.run.results import results_of
 
         tasks = [each for each in looks if not isinstance(each, WtoolError)]
         label = f"{self.label} {one_line(without_query(tasks[0].model))}" if len(tasks) == 1 else self.label
@@ -123,9 +126,9 @@ def each_model(
 def _looks(
     words: Sequence[str], look: Callable[[str, Progress | None], Any], shard: str | None, cluster: str | None
 ) -> list[Look | WtoolError]:
-    from wtool.checkpoint.inputs import inside, models_of, refuse_two_streams
+    from wtool.checkpoint.inputs import inside, named_models, refuse_two_streams
     from wtool.checkpoint.zoo_part import ZooPart
-    from wtool.run.batch import refuse_pipes
+    from wtool.run.results import refuse_pipes
 
     part = ZooPart.of(shard)
     refuse_two_streams(words)
@@ -133,7 +136,8 @@ def _looks(
     looks: list[Look | WtoolError] = []
     for word in words:
         try:
-            looks += [Look(path, look) for path in models_of(word) if part.holds(inside(word, path))]
+            found = [each for each in named_models(word) if part.holds(inside(word, each.path))]
+            looks += [Look(each.path, look, each.size) for each in found]
         except WtoolError as error:
             looks.append(error)
     return looks

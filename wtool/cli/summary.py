@@ -13,7 +13,7 @@ from wtool.errors import counted
 from wtool.io.addresses import is_address
 
 if TYPE_CHECKING:
-    from wtool.run.batch import Failed
+    from wtool.run.failed import Failed
 
 NAMED = 20
 """Models that are named with one reason; the others are counted."""
@@ -44,7 +44,7 @@ class Summary:
 
     def add(self, result: Any) -> None:
         """Count the result of a model: what was done, or a `Failed`."""
-        from wtool.run.batch import Failed
+        from wtool.run.failed import Failed
 
         if isinstance(result, Failed):
             self.failed.setdefault((self.word_of(result), result.error.message), []).append(result.model)

@@ -26,7 +26,7 @@ from wtool.option import described
 from wtool.run.options import groups_of
 
 if TYPE_CHECKING:
-    from wtool.run.batch import Failed
+    from wtool.run.failed import Failed
     from wtool.run.transform import Transformed
     from wtool.transforms.change import Transform
 

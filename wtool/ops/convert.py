@@ -24,12 +24,13 @@ from wtool.ops.convert_words import bytes_of, entry_in, wishes_of
 from wtool.ops.converted import Converted
 from wtool.ops.filling import Filling, filled_model, filling_of
 from wtool.ops.verification import did_not_verify, refuse_difference
-from wtool.run.batch import do_all, refuse_pipes
+from wtool.run.batch import do_all
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
 from wtool.run.options import Execution
 from wtool.run.plan import Operand, Operation, Plan
 from wtool.run.progress import Passes
+from wtool.run.results import refuse_pipes
 from wtool.run.target import goals_of, is_folder
 from wtool.run.task import Task
 

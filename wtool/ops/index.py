@@ -29,8 +29,10 @@ from wtool.ops.index_options import Index, Indexed, IndexedModel
 from wtool.ops.index_tables import MARK, Before, Writer, before, format_of, merged
 from wtool.ops.inspect import described, statistics_of
 from wtool.run import pipeline
-from wtool.run.batch import Failed, results_of, words_of
+from wtool.run.batch import words_of
+from wtool.run.failed import Failed
 from wtool.run.options import Execution
+from wtool.run.results import results_of
 from wtool.words import Models, Progress
 
 if TYPE_CHECKING:
@@ -63,6 +65,11 @@ class Reading:
     stamp: ModelStamp | None
     kind: str
     statistics: bool
+
+    @property
+    def size(self) -> int | None:
+        """Returns the bytes of the model, where they are known."""
+        return None if self.stamp is None else self.stamp.size
 
     def run(self, opener: Opener, progress: Progress | None = None) -> list[Row]:
         """Returns the rows of the model.

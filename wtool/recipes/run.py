@@ -21,7 +21,8 @@ from wtool.recipes.grammar import recipe_of
 from wtool.recipes.options import RunRecipe
 from wtool.recipes.recipe import File, Made, Model, Recipe, Reference, Step
 from wtool.recipes.running import Following, RecipeRun
-from wtool.run.batch import do_all, refuse_pipes, words_of
+from wtool.run.batch import do_all, words_of
+from wtool.run.results import refuse_pipes
 from wtool.run.target import Goal, goal_of, goals_of
 from wtool.transforms.registry import REGISTRY, transform
 from wtool.words import Path
@@ -99,7 +100,7 @@ def _of_models(recipe: Recipe, models: Sequence[str], output: str | None, option
         raise Usage(f"{len(found)} models, but - is a single one")
     for model, each in found.items():
         _refuse_clashes(recipe, model.path, [*each.values()])
-    return [Following(model.path, recipe, each, made, options.dry_run) for model, each in found.items()]
+    return [Following(model.path, recipe, each, made, options.dry_run, model.size) for model, each in found.items()]
 
 
 def _own_goals(recipe: Recipe, output: str | None, options: RunRecipe) -> dict[int, Goal]:

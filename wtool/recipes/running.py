@@ -65,6 +65,7 @@ class Following:
         goals: number of each step whose result is kept -> where it goes.
         made: number of each step whose result is there -> its path.
         dry_run: tell what would be done, and do nothing.
+        size: bytes of the model, where a listing told them.
     """
 
     model: str
@@ -72,6 +73,7 @@ class Following:
     goals: Mapping[int, Goal]
     made: Mapping[int, str] = field(default_factory=dict)
     dry_run: bool = False
+    size: int | None = None
 
     def run(self, opener: Opener, progress: Progress | None = None) -> RecipeRun:
         """Do the recipe.

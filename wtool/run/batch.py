@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
@@ -12,14 +12,13 @@ from wtool.checkpoint.inputs import refuse_two_streams, stem_and_ending
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import Usage, WtoolError, counted
 from wtool.io import tree
-from wtool.io.addresses import is_address, text_of, without_query
+from wtool.io.addresses import text_of, without_query
 from wtool.io.places import missing_folder, remove_empty_folders
 from wtool.io.tree import one_place
 from wtool.run.executors import Work as Work
-from wtool.run.executors import executor_of
 from wtool.run.failed import Failed as Failed
 from wtool.run.options import Common, Execution, Options, Output, Unseeded
-from wtool.run.progress import Meter
+from wtool.run.results import refuse_pipes, results_of
 from wtool.run.target import goals_of
 from wtool.run.task import Planner, Task
 from wtool.run.transform import Transformed, Transforming
@@ -137,7 +136,7 @@ def do_all(tasks: Sequence[Work[Made]], options: Execution) -> list[Made]:
     alone = len(tasks) == 1
     results: list[Made | Failed] = []
     with _no_empty_folders(tasks, options):
-        with closing(results_of(tasks, options)) as done:
+        with closing(results_of(tasks, options, _before)) as done:
             for result in done:
                 results.append(result)
                 report(result)
@@ -167,16 +166,6 @@ def _no_empty_folders(tasks: Sequence[Work[Any]], options: Execution) -> Iterato
         raise
 
 
-def results_of(tasks: Sequence[Work[Made]], options: Execution) -> Generator[Made | Failed, None, None]:
-    """Do tasks, each of one model; yields their results in the order of the tasks, and keeps none of them.
-
-    The caller closes the generator, which stops the processes or workers that still work.
-    """
-    meter = Meter(options.progress, [_size(task) for task in tasks])
-    with executor_of(len(tasks), options.jobs, options.cluster) as executor:
-        yield from executor.results(tasks, meter, _before)
-
-
 def _ignore(result: Any) -> None:
     """Nobody wants to know."""
 
@@ -193,12 +182,6 @@ def check_words(words: Sequence[str], options: Output, initial: str | None = Non
         refuse_pipes([*words, options.output, initial], options.cluster)
     if options.in_place and (options.output is not None or "-" in words):
         raise Usage("in place, the model itself is the output: no other output, and no standard input")
-
-
-def refuse_pipes(words: Iterable[Any], cluster: str | None) -> None:
-    """Raise Usage if standard input or output takes part in work on a cluster."""
-    if cluster is not None and "-" in words:
-        raise Usage("- is standard input or output of this machine, and --cluster works on others")
 
 
 def check_verifying(tasks: Sequence[Task[Any]], options: Common | Unseeded) -> None:
@@ -218,16 +201,6 @@ def _check_initial(operation: Transform, initial: str | None) -> None:
 def fresh_seed() -> int:
     """A seed, where none is given."""
     return secrets.randbelow(SEEDS)
-
-
-def _size(task: Work[Any]) -> int:
-    """Returns the bytes of a task's model; 1 where a store would have to be asked, which takes long for thousands."""
-    if is_address(task.model):
-        return max(1, (task.size if isinstance(task, Task) else None) or 1)
-    try:
-        return max(1, os.stat(task.model).st_size)
-    except OSError:
-        return 1  # standard input; of a file that is not there, opening it says why
 
 
 def _before(task: Work[Any]) -> Any:

@@ -20,8 +20,8 @@ from wtool.checkpoint.zoo_part import ZooPart
 from wtool.errors import Usage, WtoolError
 from wtool.io.addresses import is_address, text_of, without_query
 from wtool.io.places import Target, check_target
-from wtool.run.batch import refuse_pipes
 from wtool.run.result_names import named
+from wtool.run.results import refuse_pipes
 from wtool.run.target import Goal, goal_beside
 from wtool.training.callback_words import EPOCH_ENDS
 from wtool.training.data.words import check_data, class_weights, paths_of

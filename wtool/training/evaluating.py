@@ -17,10 +17,12 @@ class Evaluating:
     Attributes:
         model: path.
         options: how, without functions, which cannot be sent.
+        size: bytes of the model; not known.
     """
 
     model: str
     options: Evaluate
+    size: int | None = None
 
     def run(self, opener: Opener, progress: Progress | None = None) -> Evaluated:
         """Returns loss and metrics; what is wrong with the model is raised."""

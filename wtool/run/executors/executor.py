@@ -29,6 +29,10 @@ class Work(Protocol[Result]):
     def model(self) -> str:
         """Path, or `-` for standard input."""
 
+    @property
+    def size(self) -> int | None:
+        """Bytes of a model in a store, where a listing told them."""
+
     def run(self, opener: Opener, progress: Progress | None = None) -> Result:
         """Do the work; what is wrong with the model is raised."""
 
