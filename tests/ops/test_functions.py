@@ -75,7 +75,7 @@ def test_signatures_tell_every_option(name: str) -> None:
         (
             "evaluate",
             {"data": "d.npz", "epochs": 1},
-            "evaluate has no option epochs; its options are batch_size, data, ",
+            "evaluate has no option epochs; its options are batch_size, cluster, data, ",
         ),
         (
             "lottery",
