@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from wtool.ops.ema import ema
     from wtool.ops.history import history
     from wtool.ops.history_options import History, HistoryInput, HistoryStep
-    from wtool.ops.history_recipe import history_recipe
     from wtool.ops.index import index
     from wtool.ops.index_options import Indexed, IndexedModel
     from wtool.ops.inspect import inspect
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from wtool.ops.training import evaluate, recalibrate, resume
     from wtool.ops.transforms import convert, swap
     from wtool.plotting.plot import Plotted, plot
+    from wtool.recipes.history_recipe import history_recipe
     from wtool.recipes.run import run_recipe
     from wtool.recipes.running import RecipeRun
     from wtool.reporting.options import Reported
@@ -112,7 +112,7 @@ _HOMES = {
     "History": "wtool.ops.history_options",
     "HistoryInput": "wtool.ops.history_options",
     "HistoryStep": "wtool.ops.history_options",
-    "history_recipe": "wtool.ops.history_recipe",
+    "history_recipe": "wtool.recipes.history_recipe",
     "index": "wtool.ops.index",
     "Indexed": "wtool.ops.index_options",
     "IndexedModel": "wtool.ops.index_options",

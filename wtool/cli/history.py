@@ -74,7 +74,7 @@ def _show_recipe(models: Sequence[str], has_others: bool) -> int:
         raise Usage("--recipe is a text of its own, and goes with neither --verify nor --json")
     if len(models) > 1:
         raise Usage("a recipe is of one model: name one, with --recipe")
-    from wtool.ops.history_recipe import history_recipe
+    from wtool.recipes.history_recipe import history_recipe
 
     click.echo(history_recipe(models[0]), nl=False)
     return 0

@@ -16,13 +16,10 @@ from wtool.ops.planners import planner_of
 from wtool.recipes.document import Items, Node, Scalar, Table
 from wtool.recipes.faults import Faults, Faulty, Place
 from wtool.recipes.operations import MODELS, OPERATIONS, arguments_of, aside, groups_of, why_not, words_of
-from wtool.recipes.recipe import File, Made, Model, Recipe, Reference, Step
+from wtool.recipes.recipe import MODEL, File, Made, Model, Recipe, Reference, Step
 from wtool.recipes.values import value_of
 from wtool.suggestions import meant
 from wtool.transforms.merging.registry import METHODS
-
-MODEL = "model"
-"""The word for the model that is put through a recipe."""
 
 SEVERAL = ("average", "ema", "merge", "soup")
 """Operations that make one model of several."""

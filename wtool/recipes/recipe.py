@@ -9,6 +9,9 @@ from typing import Any, TypeAlias
 from wtool.recipes.faults import Place
 from wtool.run.task import Planner
 
+MODEL = "model"
+"""The word for the model that is put through a recipe."""
+
 
 @dataclass(frozen=True, slots=True)
 class Model:

@@ -88,14 +88,14 @@ class Following:
             paths = {number: goal.path for number, goal in self.goals.items()} | dict(self.made)
             return RecipeRun(self.model, None, plan=tuple(tree(self.recipe, self.model, paths)))
         with ExitStack() as stack:
-            kitchen = _Kitchen(self, opener, stack)
+            state = _State(self, opener, stack)
             passes = needed(self.recipe, [*self.goals], self.made)
-            if len(passes) > 1 and kitchen.is_done():
-                return kitchen.done()
+            if len(passes) > 1 and state.is_done():
+                return state.done()
             for number, each in enumerate(passes):
                 share = None if progress is None else partial(_shared, progress, number, len(passes))
-                kitchen.do(each, share)
-            return kitchen.done()
+                state.do(each, share)
+            return state.done()
 
 
 def _shared(progress: Progress, number: int, count: int, done: int, total: int) -> None:
@@ -103,7 +103,7 @@ def _shared(progress: Progress, number: int, count: int, done: int, total: int) 
 
 
 @dataclass(slots=True, eq=False)
-class _Kitchen:
+class _State:
     """What is at hand while a recipe is done."""
 
     work: Following
@@ -300,10 +300,10 @@ class _Reopened(Opener):
 class _Chain:
     """Plans several steps in one pass."""
 
-    def __init__(self, kitchen: _Kitchen, steps: Sequence[Step]) -> None:
-        self._kitchen = kitchen
+    def __init__(self, state: _State, steps: Sequence[Step]) -> None:
+        self._state = state
         self._steps = steps
-        self.planners = [kitchen.planner(step) for step in steps]
+        self.planners = [state.planner(step) for step in steps]
         self.is_idle = False
 
     def plan(self, model: str, opener: Opener, stack: ExitStack) -> Plan:
@@ -316,7 +316,7 @@ class _Chain:
                 else:
                     whole = whole.then(self._named(step, planner.plan("-", _Reopened(whole.base), stack)))
             except Exception as error:
-                raise _StepFailed(self._kitchen.failed(step, error)) from error
+                raise _StepFailed(self._state.failed(step, error)) from error
         assert whole is not None
         self.is_idle = not whole.operations
         return whole
@@ -336,5 +336,5 @@ class _Chain:
         try:
             changes: Changes = work_out(edited, passes)
         except Exception as error:
-            raise _StepFailed(self._kitchen.failed(step, error)) from error
+            raise _StepFailed(self._state.failed(step, error)) from error
         return changes

@@ -15,7 +15,7 @@ from tests.models import BLOBS
 from tests.ops import repeatable
 from tests.ops.repeatable import CASES
 from tests.ops.test_replay import HASH, PIPES, in_shell, of_stranger
-from wtool.ops.history_recipe import history_recipe
+from wtool.recipes.history_recipe import history_recipe
 
 yaml = pytest.importorskip("yaml")
 

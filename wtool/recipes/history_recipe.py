@@ -15,10 +15,8 @@ from wtool.ops.calls import HASH, Call, with_paths
 from wtool.ops.history import brought_are_steps, grouped
 from wtool.ops.recorded_calls import Unrepeatable, call_of
 from wtool.option import checked
+from wtool.recipes.recipe import MODEL
 from wtool.words import Path
-
-MODEL = "model"
-"""What recipes call the model that is put through them."""
 
 FILES = {"architecture": "architecture.json", "map": "names.json", "patch": "changes.wpatch", "set": "array.npy"}
 """Option -> name for a file whose content hash alone is recorded."""
