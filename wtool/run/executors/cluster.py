@@ -14,7 +14,7 @@ import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,6 +125,7 @@ class _Dispatch:
     told: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
     results: dict[int, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    _missing: set[str] = field(default_factory=set)
     _seen: set[str] = field(default_factory=set)
     _hello: Any = None
     _is_begun: bool = False
@@ -149,10 +150,16 @@ class _Dispatch:
             self._next_look = time.monotonic() + (LOOKS if self.workers else LOOKS_FOR_THE_FIRST)
         if self._is_anyone_free:
             self._hand_out()
-        try:
-            message = self.told.get(timeout=max(0.0, self._next_look - time.monotonic()))
-        except queue.Empty:
-            return
+        with suppress(queue.Empty):
+            self._heed(self.told.get(timeout=max(0.0, self._next_look - time.monotonic())))
+
+    def _take_all(self) -> None:
+        """Take all messages that are there."""
+        with suppress(queue.Empty):
+            while True:
+                self._heed(self.told.get_nowait())
+
+    def _heed(self, message: Any) -> None:
         if isinstance(message, int):
             self._over(message)
         else:
@@ -178,14 +185,19 @@ class _Dispatch:
     def _look(self) -> None:
         """See which workers are gone, and which are new.
 
+        A worker is dead that is missing twice: its last words may come later than the first look that misses it.
         A worker that comes while the work goes on gets models from the next look on. If a model killed it at once, a
         nanny that is still starting it would not start it again.
         """
         threads = connection.threads_of(self.client, self.address)
         if self.here is not None:
             self.here.keep_up()
-        for address in [each for each in self.workers if each not in threads]:
+        gone = {each for each in self.workers if each not in threads}
+        if dead := gone & self._missing:
+            self._take_all()  # what they had told before, which comes by another way than this look
+        for address in dead & {*self.workers}:
             self._died(address)
+        self._missing = gone - dead
         new = [each for each in threads if each not in self.workers and each not in self.strange]
         ready = [each for each in new if each in self._seen] if self._is_begun and self.here is None else new
         self._seen = set(threads)
