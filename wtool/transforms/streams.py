@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from wtool.errors import Refused
 
 CHUNK = 65_536  # values; small enough for the caches, large enough that making a generator costs nothing
 COUNTS = 1 << 63  # the chunk that no tensor reaches: how many values are drawn in each of the others
+RECENT = 8  # chunks that are kept: operations behind others look at a few values in many places of a chunk
 MOST = 10**9  # NumPy's hypergeometric distribution takes no more
 
 
@@ -79,16 +81,22 @@ class Distinct:
         """The chosen positions in [start, stop), counted from `start`, and a number in [0, 1) for each of them."""
         places, numbers = [np.empty(0, np.intp)], [np.empty(0)]
         for number, low, high in overlaps(start, stop):
-            generator = self.source.chunk(number)
             room = min(CHUNK, self.size - number * CHUNK)
-            chosen = generator.choice(room, int(self.counts[number]), replace=False, shuffle=False)
-            drawn_for = generator.random(len(chosen))
+            chosen, drawn_for = _chosen(self.source, number, room, int(self.counts[number]))
             if low > 0 or high < room:
                 inside = (chosen >= low) & (chosen < high)
                 chosen, drawn_for = chosen[inside], drawn_for[inside]
             places.append(chosen + (number * CHUNK - start))
             numbers.append(drawn_for)
         return np.concatenate(places), np.concatenate(numbers)
+
+
+@lru_cache(RECENT)
+def _chosen(source: Stream, number: int, room: int, count: int) -> tuple[Array, Array]:
+    """`count` of the `room` positions of a chunk, and a number in [0, 1) for each of them; nobody changes them."""
+    generator = source.chunk(number)
+    chosen = generator.choice(room, count, replace=False, shuffle=False)
+    return chosen, generator.random(count)
 
 
 def distinct(source: Stream, size: int, count: int) -> Distinct:
