@@ -132,3 +132,34 @@ def test_a_model_from_elsewhere_is_put_through_the_recipe(tmp_path: Path) -> Non
     (tmp_path / "recipe.yaml").write_text(history_recipe(tmp_path / "out.keras"))
     in_shell("wtool run recipe.yaml - -o again.keras < m.keras", tmp_path)
     assert same(tmp_path / "out.keras", tmp_path / "again.keras")
+
+
+def test_files_of_one_name_are_in_folders(tmp_path: Path) -> None:
+    for folder in ("pruned", "started", "out"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(BLOBS[0], tmp_path / "m.keras")
+    wtool.prune(tmp_path / "m.keras", sparsity=0.5, output=tmp_path / "pruned/m.keras")
+    wtool.stroke(tmp_path / "m.keras", seed=3, output=tmp_path / "started/m.keras")
+    out = tmp_path / "out/m.keras"
+    wtool.rewind(tmp_path / "pruned/m.keras", initial=tmp_path / "started/m.keras", output=out)
+    wtool.stroke(out, seed=4, output=tmp_path / "last.keras")
+    text = history_recipe(tmp_path / "last.keras")
+    told = yaml.safe_load(text)
+    assert "make the folder 2 for another one" in text
+    paths = [*told["inputs"].values(), *(step["output"] for step in told["steps"] if "output" in step)]
+    assert paths == ["m.keras", "2/m.keras", "3/m.keras", "4/m.keras"]
+    work = tmp_path / "work"
+    for folder in ("2", "3", "4"):
+        (work / folder).mkdir(parents=True)
+    shutil.copy(tmp_path / "m.keras", work / "m.keras")
+    shutil.copy(tmp_path / "pruned/m.keras", work / "2/m.keras")
+    run(text, work, tmp_path / "again.keras")
+    assert same(tmp_path / "last.keras", tmp_path / "again.keras")
+
+
+@pytest.mark.parametrize("name", ["/tmp/x.keras", "../x.keras", "s3://zoo/x.keras", "..", ""])
+def test_recipes_write_to_no_place_that_a_record_names(name: str, tmp_path: Path) -> None:
+    first, second = (of_stranger(inputs=[{"name": each, "as": "model", "hash": HASH}]) for each in ("m.keras", name))
+    path = with_lineage(tmp_path / "out.keras", [first, second])
+    with pytest.raises(wtool.WtoolError, match="is no name of a file"):
+        history_recipe(path)

@@ -89,6 +89,11 @@ def _hashes_of(path: str) -> Iterator[Hashes]:
                 yield model.finish()
 
 
+def is_file_name(name: str) -> bool:
+    """Returns whether a recorded name is one that a file can have, without folders."""
+    return name not in ("", ".", "..") and not any(sign in name for sign in ("/", "\0", os.sep))
+
+
 def placed(path: str, name: str, folder: str) -> str:
     """Returns a path at which a file or a model has the name that a record tells: a link in a folder, or a copy.
 
@@ -100,7 +105,7 @@ def placed(path: str, name: str, folder: str) -> str:
     Raises:
         WtoolError: nothing can have this name.
     """
-    if not name or name in (".", "..") or any(sign in name for sign in ("/", "\0", os.sep)):
+    if not is_file_name(name):
         raise WtoolError(f"{name!r:.80} is no name of a file")
     if name_of(path) == name:
         return path

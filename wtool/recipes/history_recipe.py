@@ -12,6 +12,7 @@ from wtool.checkpoint.opener import open_checkpoint
 from wtool.errors import one_line
 from wtool.io.addresses import name_of, text_of, trimmed, without_query
 from wtool.ops.calls import HASH, Call, with_paths
+from wtool.ops.found_inputs import is_file_name
 from wtool.ops.history import brought_are_steps, grouped
 from wtool.ops.recorded_calls import Unrepeatable, call_of
 from wtool.option import checked
@@ -53,12 +54,16 @@ class _Recipe:
         inputs: name of each file in the recipe -> what its record says of it.
         notes: lines for people, in front.
         files: content hash of each other file -> name for it.
+        paths: name of each input in the recipe -> its path.
+        taken: paths of the inputs, and of the models between the steps.
     """
 
     steps: list[_Written] = field(default_factory=list)
     inputs: dict[str, Input] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
 
     def add(self, records: Sequence[Record], is_step: Sequence[bool], depth: int) -> _Written:
         """Add the steps of records, and return the last one; begin behind the last that is not done again."""
@@ -87,7 +92,7 @@ class _Recipe:
         for index in (*call.models, *call.others.values()):
             each = record.inputs[index]
             if index == call.base and before is not None:
-                before.output = "" if each.name == "-" else each.name
+                before.output = before.output or self._output(each.name)
                 names[index] = self._named(before)
             elif each.name == "-" and brought:
                 names[index] = self._named(self.add(brought, brought_are_steps(brought, depth + 1), depth + 1))
@@ -117,7 +122,31 @@ class _Recipe:
                 return name
         name = self._label(each.name)
         self.inputs[name] = each
+        self.paths[name] = self._path(each.name)
         return name
+
+    def _output(self, name: str) -> str:
+        """Returns the path of a model between the steps; nothing for one that went through a pipe.
+
+        Raises:
+            Unrepeatable: the recorded name, which strangers choose, is none of a file in the folder.
+        """
+        if name == "-":
+            return ""
+        if not is_file_name(name):
+            raise Unrepeatable(f"{name!r:.80} is no name of a file")
+        return self._path(name)
+
+    def _path(self, name: str) -> str:
+        """Returns the recorded name; where another file has it already, in a folder, which records do not tell."""
+        path, number = name, 1
+        while path in self.taken:
+            number += 1
+            path = f"{number}/{name}"
+        self.taken.add(path)
+        if number > 1:
+            self.notes.append(f"Several files are called {name}: make the folder {number} for another one.")
+        return path
 
     def _label(self, file: str) -> str:
         """Returns a name that a recipe takes, made of that of a file."""
@@ -143,7 +172,7 @@ class _Recipe:
             yield "inputs:"
         for name, each in named.items():
             known = [content for content in each.hashes if HASH.fullmatch(content)]
-            yield f"  {name}: {_scalar(each.name)}{f'  # {known[0]}' if known else ''}"
+            yield f"  {name}: {_scalar(self.paths[name])}{f'  # {known[0]}' if known else ''}"
         yield "steps:"
         for number, step in enumerate(self.steps):
             yield from self._lines(step, self.steps[number - 1].name if number else MODEL)
