@@ -14,6 +14,7 @@ from typing import Any
 
 from wtool.errors import WtoolError, in_short
 from wtool.io.addresses import protocol_of, without_query
+from wtool.io.remote.protocols import PROTOCOLS
 
 
 class Truncated(Exception):
@@ -55,20 +56,6 @@ _BROKEN = {errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}
 _TEMPORARY_CODES = {"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "RequestLimitExceeded"}
 
 _URL = re.compile(r"https?://[^\s'\")]+")
-
-_LOGINS = {
-    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or ~/.aws/credentials",
-    "s3a": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or ~/.aws/credentials",
-    "gs": "GOOGLE_APPLICATION_CREDENTIALS, or what `gcloud auth application-default login` keeps",
-    "gcs": "GOOGLE_APPLICATION_CREDENTIALS, or what `gcloud auth application-default login` keeps",
-    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_CONNECTION_STRING",
-    "abfs": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_CONNECTION_STRING",
-    "abfss": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_CONNECTION_STRING",
-    "hf": "HF_TOKEN, or what `hf auth login` keeps; a gated model must be asked for on its page first",
-    "http": "the address (a signed one), or client_kwargs of fsspec in ~/.config/fsspec",
-    "https": "the address (a signed one), or client_kwargs of fsspec in ~/.config/fsspec",
-}
-"""Protocol -> where its packages look for credentials."""
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -130,7 +117,8 @@ def line(error: BaseException, address: str) -> str:
     if isinstance(error, Changed):
         return "changed while it was being read; nothing was written, run the command again"
     if is_refused_login(error):
-        login = _LOGINS.get(protocol, "where the package of its protocol looks for them")
+        known = PROTOCOLS.get(protocol)
+        login = (known and known.login) or "where the package of its protocol looks for them"
         return f"the store refuses access ({_short(error)}); credentials come from {login}"
     names = {name for each in chain(error) for name in _names(each)}
     if names & {"ClientConnectorDNSError", "gaierror"}:

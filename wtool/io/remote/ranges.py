@@ -8,10 +8,11 @@ import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
-from wtool.io.addresses import protocol_of
+from wtool.io.addresses import WEB, protocol_of
 from wtool.io.remote.asking import Answer, ask_hub, ask_s3, ask_web
 from wtool.io.remote.faults import Changed, Truncated, Unanswerable
 from wtool.io.remote.hub import on_the_web
+from wtool.io.remote.protocols import S3
 from wtool.io.remote.retrying import retried, retried_async
 from wtool.io.remote.stores import Store
 
@@ -73,7 +74,7 @@ def ranges_of(store: Store) -> Ranges:
     return AskedRanges(store, _ASK[protocol]) if protocol in _ASK else StoreRanges(store)
 
 
-_ASK: dict[str, Ask] = {"s3": ask_s3, "s3a": ask_s3, "http": ask_web, "https": ask_web}
+_ASK: dict[str, Ask] = {**dict.fromkeys(S3, ask_s3), **dict.fromkeys(WEB, ask_web)}
 
 
 class AskedRanges:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from wtool.errors import WtoolError
 from wtool.io.addresses import is_address, protocol_of, without_query
 from wtool.io.remote.faults import Changed, explained
+from wtool.io.remote.protocols import PROTOCOLS, S3
 from wtool.io.remote.retrying import retried
 from wtool.suggestions import meant
 
@@ -98,7 +99,8 @@ def store_of(address: str) -> Store:
     try:
         system, path = url_to_fs(address, **_options(protocol))
     except ImportError:
-        package = PACKAGES.get(protocol, f"the package for {protocol}:// of fsspec")
+        known = PROTOCOLS.get(protocol)
+        package = f"the package for {protocol}:// of fsspec" if known is None else known.package
         raise WtoolError(f"{protocol}:// needs {package}: pip install {package}", without_query(address)) from None
     except Exception as error:
         raise _not_understood(error, address) from None
@@ -146,13 +148,6 @@ def told(address: str, is_open: bool = False) -> Iterator[None]:
         raise explained(error, address) from None
 
 
-PACKAGES = {
-    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs",
-    "hf": "huggingface_hub", "http": "aiohttp", "https": "aiohttp", "sftp": "paramiko", "ssh": "paramiko",
-}  # fmt: skip
-"""Protocol -> the package with which fsspec speaks it."""
-
-
 def _options(protocol: str) -> dict[str, Any]:
     """Returns options for the file system of a protocol, under the protocol's name as chains of addresses have them.
 
@@ -160,10 +155,10 @@ def _options(protocol: str) -> dict[str, Any]:
     """
     from fsspec.config import conf
 
-    if protocol not in ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"):
+    if protocol not in PROTOCOLS or not PROTOCOLS[protocol].keeps_listings:
         return {}
     options: dict[str, Any] = {"use_listings_cache": False}
-    if protocol in ("s3", "s3a"):
+    if protocol in S3:
         own = {"retries": {"total_max_attempts": 1}, "max_pool_connections": 32}
         options["config_kwargs"] = {**own, **conf.get(protocol, {}).get("config_kwargs", {})}
     return {protocol: options}
@@ -175,7 +170,7 @@ def _not_understood(error: Exception, address: str) -> WtoolError:
     protocol = protocol_of(address)
     if protocol in known_implementations:
         return explained(error, address)
-    hint = meant(protocol, [*PACKAGES, "file", "memory"])
+    hint = meant(protocol, [*PROTOCOLS, "file", "memory"])
     return WtoolError(f"no protocol is called {protocol}://{hint}", without_query(address))
 
 

@@ -14,24 +14,15 @@ from wtool.errors import WtoolError
 from wtool.io.addresses import protocol_of, without_query
 from wtool.io.private import private_folder
 from wtool.io.remote.faults import chain, status_of
+from wtool.io.remote.protocols import PROTOCOLS, S3
 from wtool.io.remote.retrying import retried
 from wtool.io.remote.stores import Store, store_of, told
 
 CACHES = ("simplecache", "filecache", "blockcache", "cached")
 """Protocols that keep copies of what is read, and are no place for files themselves."""
 
-WHOLE_AT_ONCE = ("gs", "gcs", "az", "abfs", "abfss", "adl")
-"""Protocols whose uploads become visible when they are complete, as those of S3 do."""
-
 NOT_SO = 412
 """Status of HTTP with which a store tells that a condition does not hold."""
-
-NOT_WRITTEN = {
-    "http": "http takes no files; name a file or another store",
-    "https": "https takes no files; name a file or another store",
-    "hf": "a repository of Hugging Face takes commits of many files: write a folder, and send it with `hf upload`",
-}
-"""Protocol -> why nothing is written there."""
 
 
 def store_to_write(address: str) -> Store:
@@ -40,8 +31,9 @@ def store_to_write(address: str) -> Store:
     Raises:
         WtoolError: the store takes no files, or a package of it is missing.
     """
-    if protocol_of(address) in NOT_WRITTEN:
-        raise WtoolError(NOT_WRITTEN[protocol_of(address)], without_query(address))
+    known = PROTOCOLS.get(protocol_of(address))
+    if known is not None and known.unwritable:
+        raise WtoolError(known.unwritable, without_query(address))
     store = store_of(address)
     system = store.system
     while protocols(system) & set(CACHES):
@@ -56,7 +48,7 @@ def protocols(system: Any) -> set[str]:
 
 def is_s3(system: Any) -> bool:
     """Returns whether a file system of fsspec is one of S3."""
-    return bool(protocols(system) & {"s3", "s3a"})
+    return not protocols(system).isdisjoint(S3)
 
 
 def put_whole(store: Store, file: BinaryIO, is_new: bool) -> None:
@@ -86,7 +78,7 @@ def _put(store: Store, file: BinaryIO, mode: str) -> None:
     if "memory" in protocols(store.system):
         # Memory holds the file in any case, and a file that is opened there can be seen at once.
         store.system.pipe_file(store.path, file.read(), mode=mode)
-    elif protocols(store.system) & set(WHOLE_AT_ONCE):
+    elif any(name in PROTOCOLS and PROTOCOLS[name].is_whole_at_once for name in protocols(store.system)):
         with _path_of(file) as path:
             _run(store.system, store.system._put_file(path, store.path, mode=mode))
     else:
