@@ -192,6 +192,24 @@ def test_another_version_of_wtool_is_refused(zoo: Path, address: str, monkeypatc
         wtool.prune(zoo / "zoo", sparsity=0.5, output=zoo / "out/", cluster=address)
 
 
+def test_a_worker_without_wtool_is_refused(zoo: Path) -> None:
+    (zoo / "elsewhere" / "wtool").mkdir(parents=True)
+    (zoo / "elsewhere" / "wtool" / "__init__.py").touch()
+    with scheduler() as (address, processes):
+        processes.append(started(*worker_of(address), cwd=zoo / "elsewhere", env=without_wtool()))
+        done = run(*PRUNE, "--cluster", address, cwd=zoo)
+    *before, last = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert before in ([], [f"wtool: warning: {address} has no workers; waiting for one"])
+    told = re.escape(f"wtool: {address}: not the wtool of this machine, {wtool.__version__}: worker tcp://")
+    assert re.fullmatch(rf"{told}\S+ has no wtool, or another one; install one version everywhere", last)
+
+
+def without_wtool() -> dict[str, str]:
+    """An environment in which the current folder alone says what wtool is."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 def test_a_path_that_only_this_machine_has(zoo: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers stand in the folder of the command; where it is not there, no path leads anywhere."""
     lexists = os.path.lexists

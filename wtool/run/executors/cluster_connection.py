@@ -92,7 +92,8 @@ def identified(client: Any, addresses: Sequence[str]) -> dict[str, Identity | st
     """Returns who some workers are, or why they cannot say, by their addresses; not of those that are gone."""
     found = client.run(cluster_worker.identity, workers=list(addresses), on_error="return")
     told = {address: each for address, each in found.items() if isinstance(each, Identity)}
-    strange = {address: each for address, each in found.items() if isinstance(each, (ImportError, AttributeError))}
+    # A worker that cannot import the question says so in errors of several kinds; one that is gone is an OSError.
+    strange = {address: each for address, each in found.items() if not isinstance(each, (Identity, OSError))}
     return {**told, **{address: f"{address} has no wtool, or another one" for address in strange}}
 
 
