@@ -125,6 +125,15 @@ def test_rows_are_in_the_order_of_their_paths_whatever_words_name_them(zoo: Path
     assert paths[:3] == ["zoo/ckpt-91.keras", "zoo/ckpt-92.keras", "zoo/ckpt-93.keras"]
 
 
+def test_a_name_of_nothing_takes_no_rows_out_of_a_table(zoo: Path) -> None:
+    wtool.index("zoo/", output="zoo.jsonl")
+    before = Path("zoo.jsonl").read_bytes()
+    for words in ("zo/", ["zoo/", "zoo/nowhere.keras"], "zoo/nowhere.keras"):
+        with pytest.raises(wtool.WtoolError, match="No such file or directory"):
+            wtool.index(words, output="zoo.jsonl")
+        assert Path("zoo.jsonl").read_bytes() == before
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_model_that_cannot_be_read_has_a_row_with_the_reason(zoo: Path, name: str) -> None:
     for kind in ("model", "tensor"):

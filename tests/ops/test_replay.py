@@ -97,6 +97,11 @@ def test_inputs_have_other_names_in_other_folders(chain: Path) -> None:
     assert found.inputs == {"m.keras": str(chain / "else" / "where" / "x.bin")}
 
 
+def test_a_folder_of_inputs_that_is_not_there_is_trouble(chain: Path) -> None:
+    (told,) = tell(chain, "renamed.keras", "--inputs", "nowhere/", status=2)
+    assert told == "wtool: nowhere/: No such file or directory"
+
+
 def test_what_is_missing_is_told_at_once(chain: Path) -> None:
     for name in ("m", "stroked", "pruned"):
         (chain / f"{name}.keras").unlink()

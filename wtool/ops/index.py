@@ -17,8 +17,9 @@ from wtool.checkpoint.file_stamps import ModelStamp, model_stamp
 from wtool.checkpoint.inputs import NamedModel, inside, named_models, natural_key
 from wtool.checkpoint.opener import Opener
 from wtool.checkpoint.zoo_part import ZooPart
-from wtool.errors import Usage
-from wtool.io.addresses import text_of, without_query
+from wtool.errors import Usage, WtoolError
+from wtool.io import tree
+from wtool.io.addresses import is_address, text_of, without_query
 from wtool.io.columns import Row, as_utf8
 from wtool.io.descriptor import source_of
 from wtool.io.drafts import new_draft
@@ -199,6 +200,9 @@ def _models(words: Sequence[str], shard: str | None) -> dict[str, NamedModel]:
         raise Usage("an index names its models by their paths, and standard input has none")
     if not words:
         raise Usage("no models")
+    for word in words:  # a mistyped folder would take the rows of the right one out of the table
+        if not (is_address(word) or tree.has_magic(word) or tree.is_named(word)):
+            raise WtoolError("No such file or directory", word)
     part = ZooPart.of(shard)
     models = [each for word in words for each in named_models(word) if part.holds(inside(each.word, each.path))]
     found = {as_utf8(without_query(each.path)): each for each in models}

@@ -64,6 +64,9 @@ def replay(
     if kept is not None and not checked("force", bool, force) and tree.is_named(kept):
         raise WtoolError("exists already; --force replaces it", kept)
     words = words_of((folder_of(trimmed(path)) or ".") if inputs is None else checked("inputs", Models, inputs))
+    for word in words if inputs is not None else ():
+        if not tree.exists(word):
+            raise WtoolError("No such file or directory", word)
     with open_checkpoint(path) as there, tempfile.TemporaryDirectory(prefix="wtool-replay-") as scratch:
         try:
             steps = steps_to(there.lineage, FoundInputs(words, progress))
