@@ -91,6 +91,8 @@ steps:
         ("- prune:\n    sparsity: .5\n    sparsity: .6", "3:5: 'sparsity' is here twice"),
         ("- prune: {sparsity: .5, 'output': a.keras}",
          "1:25: output stands beside the operation and not among its options"),
+        ("- average: {of: [model, a.keras]}", "1:13: of stands beside the operation and not among its options"),
+        ("- prune: {sparsity: .5, force: true}", "1:25: force belongs to the command: give --force to wtool run"),
         ("- prune\n  of: model", "2:5: is no YAML: mapping values are not allowed here; a word with others below it "
          "ends in a colon, as in - pack:"),
         ("- prune: {sparsity: .5", "1:23: is no YAML: expected ',' or '}', but got '<stream end>'"),
