@@ -11,7 +11,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 try:
     import fcntl
@@ -43,6 +43,10 @@ NAMELESS = getattr(os, "O_TMPFILE", 0)
 
 MOVES_OPEN_FILES = os.name != "nt"
 """Whether a file can be renamed and removed while it is open."""
+
+NEW_GROUP: dict[str, Any] = {"start_new_session": True} if os.name != "nt" else {"creationflags": 0x200}
+"""Arguments of `subprocess.Popen` for a process that Ctrl-C at the terminal does not reach (on Windows the flag is
+CREATE_NEW_PROCESS_GROUP)."""
 
 ACCESS_LIST = "system.posix_acl_access"
 """Extended attribute in which Linux keeps the access list of a file."""

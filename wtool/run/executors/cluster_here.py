@@ -10,6 +10,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from wtool.io.system import NEW_GROUP
+
 LOCAL = "local:"
 """How the address of such a cluster begins; behind that stands the number of workers."""
 
@@ -49,7 +51,7 @@ class Here:
         path = os.pathsep.join(each or os.getcwd() for each in sys.path)
         quiet: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         # Ctrl-C in a terminal is for the command, which stops its workers.
-        return subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": path}, start_new_session=True, **quiet)
+        return subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": path}, **NEW_GROUP, **quiet)
 
     def stop(self) -> None:
         """Stop workers and scheduler."""
