@@ -107,6 +107,7 @@ def test_words_mean_the_same_models(paths: list[str], word: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(TREES)
 def test_a_listing_is_the_same(paths: list[str]) -> None:
+    assume(paths)  # no folder of a store is empty
     with both(paths) as (here, there):
         found = [
             [(named_alike(each.path, root), each.kind, named_alike(each.of, root), each.is_hidden, each.is_folder)
@@ -205,7 +206,7 @@ def test_a_folder_without_models_says_what_is_there() -> None:
         WtoolError, match=r"^memory://store/zoo: a folder without models .*: 1 hidden file, 1 file that is no"
     ):
         models_of(MEMORY)
-    with pytest.raises(WtoolError, match=r"^memory://nothing/: a folder without models"):
+    with pytest.raises(WtoolError, match=r"^memory://nothing/: No such file or directory$"):
         models_of("memory://nothing/")
     with pytest.raises(WtoolError, match="no file matches this pattern"):
         models_of(f"{MEMORY}/*.h5")

@@ -19,6 +19,7 @@ from tests.remote.s3 import S3
 from tests.remote.web import Web
 from wtool.checkpoint.inputs import models_of
 from wtool.errors import WtoolError
+from wtool.io import tree
 from wtool.io.remote import retrying
 from wtool.run.target import goals_of
 
@@ -159,3 +160,19 @@ def test_archives_in_stores_are_folders(s3: S3) -> None:
     path = "zip://a/m.keras::s3://zoo/models.zip"
     assert models_of("zip://**/*.keras::s3://zoo/models.zip") == [path]
     assert wtool.inspect(path)["parameters"] == wtool.inspect(BLOBS[0])["parameters"]
+
+
+def test_a_bucket_that_is_missing_has_no_fine_models(s3: S3, tmp_path: Path) -> None:
+    for word in ("s3://nobucket/", "s3://zoo/nothing/"):
+        done = run("check", word, cwd=tmp_path)
+        assert (done.returncode, done.stderr.splitlines()[0]) == (1, f"wtool: {word}: No such file or directory")
+        with pytest.raises(WtoolError, match="No such file or directory"):
+            models_of(word)
+
+
+def test_protocols_may_be_written_in_capitals(s3: S3) -> None:
+    path = s3.put("m.keras", MODEL)
+    assert wtool.inspect("S3://zoo/m.keras")["parameters"] == wtool.inspect(BLOBS[0])["parameters"]
+    assert tree.one_place("S3://zoo/m.keras", path)
+    wtool.prune(path, output="S3://zoo/new.keras", sparsity=0.5)
+    assert s3.keys() == ["m.keras", "new.keras"]

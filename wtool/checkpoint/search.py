@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections import Counter
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from wtool.checkpoint.layouts.registry import ALL
 from wtool.checkpoint.layouts.shards import shard_map, shard_names
 from wtool.checkpoint.unzipped import ASSETS, KERAS_METADATA, OF_SAVED_MODEL, PARTS, is_model_folder
-from wtool.errors import WtoolError
+from wtool.errors import Missing, WtoolError
 from wtool.io import tree
 from wtool.io.addresses import folder_of, is_address, joined, trimmed
 from wtool.io.limits import MAX_JSON
@@ -79,9 +80,12 @@ def listing(folder: str, within: Tree | None = None) -> Iterator[FoundFile]:
         within: the folder itself or one around it, where that is listed already.
 
     Raises:
+        Missing: nothing is at an address.
         WtoolError: the store of an address cannot be reached, or refuses.
     """
     whole = tree.tree_of(folder) if within is None else within
+    if is_address(folder) and within is None and not whole.entries(trimmed(folder)) and not tree.exists(folder):
+        raise Missing(os.strerror(errno.ENOENT), folder)
     waiting = [(trimmed(folder) or os.sep, False, "")]
     while waiting:
         here, hidden, model = waiting.pop()

@@ -9,7 +9,7 @@ import functools
 import os
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wtool.errors import Usage
 
@@ -32,6 +32,12 @@ def is_address(path: str) -> bool:
 def protocol_of(address: str) -> str:
     """Returns the protocol of an address, in small letters; of `simplecache::s3://...` it is `s3`."""
     return address.partition("://")[0].rpartition("::")[2].lower()
+
+
+def lowered(address: str) -> str:
+    """Returns an address with its protocols in small letters, which are the ones that fsspec knows."""
+    parts = Address.of(address)
+    return str(replace(parts, head=parts.head.lower()))
 
 
 def without_query(address: str) -> str:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from wtool.errors import Missing, WtoolError
-from wtool.io.addresses import Address, below, has_listing, joined, trimmed, without_query
+from wtool.io.addresses import Address, below, has_listing, joined, protocol_of, trimmed, without_query
 from wtool.io.remote.files import opened
 from wtool.io.remote.retrying import retried
 from wtool.io.remote.stores import store_of, told, version_in
@@ -145,7 +145,7 @@ def place_of(address: str) -> str:
     path = parts.path.rstrip("/")
     if parts.tail:
         return parts.at(path)
-    protocol = parts.head.removesuffix("://").rpartition("::")[2]
+    protocol = protocol_of(parts.head)
     plain = f"{protocol}://{path}"
     if protocol not in _STRIPPING:
         _STRIPPING[protocol] = store_of(plain).system._strip_protocol

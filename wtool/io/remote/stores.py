@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from wtool.errors import WtoolError
-from wtool.io.addresses import is_address, protocol_of, without_query
+from wtool.io.addresses import is_address, lowered, protocol_of, without_query
 from wtool.io.remote.faults import Changed, explained
 from wtool.io.remote.protocols import PROTOCOLS, S3
 from wtool.io.remote.retrying import retried
@@ -97,7 +97,7 @@ def store_of(address: str) -> Store:
     url_to_fs = _fsspec(address)
     protocol = protocol_of(address)
     try:
-        system, path = url_to_fs(address, **_options(protocol))
+        system, path = url_to_fs(lowered(address), **_options(protocol))
     except ImportError:
         known = PROTOCOLS.get(protocol)
         package = f"the package for {protocol}:// of fsspec" if known is None else known.package
