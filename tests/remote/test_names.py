@@ -176,3 +176,8 @@ def test_protocols_may_be_written_in_capitals(s3: S3) -> None:
     assert tree.one_place("S3://zoo/m.keras", path)
     wtool.prune(path, output="S3://zoo/new.keras", sparsity=0.5)
     assert s3.keys() == ["m.keras", "new.keras"]
+
+
+def test_colons_in_a_name_stand_before_an_archive(s3: S3) -> None:
+    with pytest.raises(WtoolError, match="is no address that fsspec knows: the address of an archive stands behind ::"):
+        wtool.inspect("s3://zoo/a::b.keras")
