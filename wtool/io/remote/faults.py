@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wtool.errors import WtoolError, in_short
-from wtool.io.addresses import protocol_of, without_query
+from wtool.io.addresses import Address, protocol_of, without_query
 from wtool.io.remote.protocols import PROTOCOLS
 
 
@@ -114,6 +114,8 @@ def line(error: BaseException, address: str) -> str:
     protocol = protocol_of(address)
     if isinstance(error, Unanswerable):
         return str(error)
+    if isinstance(error, TypeError) and Address.of(address).tail:  # fsspec gives a store options of an archive
+        return "is no address that fsspec knows: the address of an archive stands behind ::"
     if isinstance(error, Changed):
         return "changed while it was being read; nothing was written, run the command again"
     if is_refused_login(error):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from wtool.errors import WtoolError
-from wtool.io.addresses import Address, is_address, lowered, protocol_of, without_query
+from wtool.io.addresses import is_address, lowered, protocol_of, without_query
 from wtool.io.remote.faults import Changed, explained
 from wtool.io.remote.protocols import PROTOCOLS, S3
 from wtool.io.remote.retrying import retried
@@ -168,8 +168,6 @@ def _not_understood(error: Exception, address: str) -> WtoolError:
     from fsspec.registry import known_implementations
 
     protocol = protocol_of(address)
-    if Address.of(address).tail and isinstance(error, (TypeError, ValueError)):
-        return WtoolError("is no address that fsspec knows: the address of an archive stands behind ::", address)
     if protocol in known_implementations:
         return explained(error, address)
     hint = meant(protocol, [*PROTOCOLS, "file", "memory"])
