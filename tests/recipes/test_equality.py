@@ -108,17 +108,24 @@ CASES: dict[str, tuple[int, list[Step]]] = {
     "by value": (1, [
         {"patch": {"set": "*kernel=0.25"}},
         {"stroke": {"volatility-ratio": 0.1, "seed": 3}},
+        {"prune": {"min-value": -0.1, "max-value": 0.1}},
+        {"prune": {"pattern": "2:4"}},
+        {"neuroplast": {"seed": 1}},
+    ]),
+    "ranked": (3, [
+        {"stroke": {"volatility-ratio": 0.1, "seed": 3}},
         {"prune": {"sparsity": 0.3}},
         {"prune": {"sparsity": 0.5, "scope": "global"}},
         {"neuroplast": {"seed": 1}},
     ]),
     "constants": (2, [{"prune": {"sparsity": 0.3}}, {"patch": {"set": "*kernel=0.25"}}]),
     "two strokes": (1, [{"stroke": {"seed": 1, "decay": 0.5}}, {"stroke": {"seed": 1, "decay": 0.5}}]),
-    "masks": (1, [
+    "masks": (3, [
         {"prune": {"min-value": -0.1, "max-value": 0.1}},
         {"neuroplast": {"seed": 2}},
         {"prune": {"sparsity": 0.5}},
         {"prune": {"sparsity": 0.6, "criterion": "mi", "initial": "init"}},
+        {"prune": {"min-value": -0.1, "max-value": 0.1}},
     ]),
     "tickets": (4, [
         {"prune": {"sparsity": 0.5}},

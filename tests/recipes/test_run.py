@@ -226,6 +226,23 @@ def test_streams(folder: Path) -> None:
     assert arrays(folder / "file.keras").keys() == arrays(folder / "stream.keras").keys()
 
 
+def test_what_ranks_all_values_begins_a_pass(folder: Path) -> None:
+    """In the pass of others it would have them do their work at each of its looks."""
+    (folder / "r.yaml").write_text("""\
+- prune: {sparsity: .3}
+- stroke: {seed: 3}
+- prune: {min-value: -0.1, max-value: 0.1}
+- neuroplast: {seed: 4}
+- prune: {sparsity: .6, scope: global}
+- stroke: {seed: 5}
+- prune: {pattern: 2:4}
+""")
+    shown, _ = command("r.yaml", "m.keras", "-n")
+    steps = [line.strip("│ ").partition(" ")[0] for line in shown.splitlines()]
+    assert steps == ["m-r.keras", "prune", "stroke", "prune", "└──", "neuroplast", "prune", "stroke", "prune", "└──"]
+    assert "prune (sparsity: 0.6, scope: global)  [prune ranks all values first]" in shown
+
+
 def test_the_plan_is_shown_as_a_tree(folder: Path) -> None:
     (folder / "r.yaml").write_text("""\
 inputs: {init: zoo/a.keras}

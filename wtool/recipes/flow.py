@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from wtool.recipes.recipe import File, Made, Model, Recipe, Reference, Step
+from wtool.run.transform import Transforming
 from wtool.transforms.registry import REGISTRY, transform
 
 WHOLE = ("randomize", "reshuffle")
@@ -85,11 +86,16 @@ def _is_behind(step: Step) -> bool:
     """Returns whether a step can be done to values that another one makes in the same pass.
 
     A patch cannot: where it takes tensors from elsewhere, nobody would ask what the steps before make of them, and
-    nothing would be counted for their records.
+    nothing would be counted for their records. A ranking had better not: it looks at all values several times, and
+    would have the steps before make them each time, which costs more than a file between.
     """
-    if step.operation not in REGISTRY or step.given.get("optimizer") == "drop":
+    if step.operation not in REGISTRY or step.given.get("optimizer") == "drop" or _ranks(step):
         return False
     return not transform(step.operation).of_initial
+
+
+def _ranks(step: Step) -> bool:
+    return isinstance(step.planner, Transforming) and step.planner.transform.ranks
 
 
 def why_alone(recipe: Recipe, step: Step) -> str:
@@ -109,6 +115,8 @@ def why_alone(recipe: Recipe, step: Step) -> str:
         return f"{before.operation} holds whole tensors"
     if step.operation == "patch":
         return "patch takes values from elsewhere"
+    if _ranks(step):
+        return f"{step.operation} ranks all values first"
     return f"{step.operation} is done to another model, or to the file without its optimizer"
 
 

@@ -57,7 +57,7 @@ class Changes:
         composition: the model that is composed anew, in place of edits; None where the checkpoint keeps its format.
         compression: of the arrays in the result, as in `Checkpoint.compression`; None for that of the base.
         casts: arrays that get another number type, beside edits.
-        uncounted: path of a tensor -> the same edit without counting, where an edit counts.
+        uncounted: path of a tensor -> the same edit without counting, where an edit counts and changes something.
         counts: path of each tensor that the operation is about -> what its edit counts; empty where nothing is counted.
         actions: path of each tensor -> what becomes of it, without what is counted.
         notes: what is worth knowing, one line each.
@@ -145,8 +145,10 @@ class Edited:
 
     def then(self, changes: Changes, record: Record, others: Sequence[Checkpoint]) -> Edited:
         """The checkpoint as one more operation leaves it."""
-        uncounted = [changes.uncounted.get(edit.target.path, edit) for edit in changes.edits]
-        values = self.behind(uncounted, self.values)
+        # An edit that counts, and is not among those without counting, does nothing else.
+        paths = ((edit.target.path, edit) for edit in changes.edits)
+        uncounted = (changes.uncounted.get(path, None if path in changes.counts else edit) for path, edit in paths)
+        values = self.behind((edit for edit in uncounted if edit is not None), self.values)
         return replace(self, lineage=(*self.lineage, record), others=(*self.others, *others), values=values)
 
     def _new(self, edit: Edit, start: int, stop: int) -> Array:

@@ -117,6 +117,10 @@ class Transform(Protocol):
     def reads_axes(self) -> bool:
         """Whether it needs to know where inputs and output units stand in tensors."""
 
+    @property
+    def ranks(self) -> bool:
+        """Whether it ranks the values of whole tensors, several times over, before it changes any."""
+
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Look at the tensors as far as needed.
 

@@ -146,6 +146,11 @@ class Prune:
         return (self.budget, self.pattern, self.block) != (None, None, None)
 
     @property
+    def ranks(self) -> bool:
+        """All but a range and a pattern do."""
+        return self.sparsity is not None
+
+    @property
     def is_random(self) -> bool:
         """Only as the random control."""
         return self.criterion == "random"

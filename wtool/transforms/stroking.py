@@ -46,6 +46,7 @@ class Stroke:
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = False
     reads_axes: ClassVar[bool] = False
+    ranks: ClassVar[bool] = False
 
     volatility_ratio: float = option(
         0.05,
@@ -110,6 +111,7 @@ class NeuroPlast:
     empties_biases: ClassVar[bool] = False
     reads_initial: ClassVar[bool] = False
     reads_axes: ClassVar[bool] = False
+    ranks: ClassVar[bool] = False
 
     min_value: float = option(-0.01, "With --max-value: which.", metavar="A")
     max_value: float = option(0.01, "With --min-value: which.", metavar="B")

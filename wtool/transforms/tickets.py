@@ -64,6 +64,7 @@ class Rewind(Checked):
     is_random: ClassVar[bool] = False
     reads_initial: ClassVar[bool] = True
     reads_axes: ClassVar[bool] = False
+    ranks: ClassVar[bool] = False
 
     pruned: str = PRUNED_ARE()
 
@@ -93,6 +94,7 @@ class Jitter(_EmptiesBiases):
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
     reads_axes: ClassVar[bool] = False
+    ranks: ClassVar[bool] = False
 
     sd: float = option(
         0.01, "Standard deviation of the noise.", low=0, wrong="a standard deviation of {} is not a number from 0 up"
@@ -125,6 +127,7 @@ class Randomize(_EmptiesBiases):
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
     reads_axes: ClassVar[bool] = False
+    ranks: ClassVar[bool] = False
 
     same_sign: bool = SAME_SIGN()
     keep_biases: bool = KEEP_BIASES()
@@ -154,6 +157,7 @@ class Reshuffle(_EmptiesBiases):
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
     reads_axes: ClassVar[bool] = False
+    ranks: ClassVar[bool] = False
 
     same_sign: bool = SAME_SIGN()
     keep_biases: bool = KEEP_BIASES()
@@ -186,6 +190,7 @@ class Constant(_EmptiesBiases):
     is_random: ClassVar[bool] = True
     reads_initial: ClassVar[bool] = True
     reads_axes: ClassVar[bool] = False
+    ranks: ClassVar[bool] = False
 
     value: float | None = option(
         None,
