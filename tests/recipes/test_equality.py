@@ -97,7 +97,7 @@ STEPS = st.lists(st.one_of(*BY_VALUE, *BY_VALUE, *TICKET, *OTHERS), min_size=2, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: f"{path.parent.name}-{path.name}")
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS)
 def test_random_recipes(model: Path, steps: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder:
