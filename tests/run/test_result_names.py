@@ -44,8 +44,12 @@ TRAINING = {
     "resume": "resume a.keras --data data.npz --epochs 1",
     "soup": "soup a.keras b.keras --data data.npz --metric loss",
 }
-MADE = {**SINGLE, **SEVERAL, **TRAINING}
+AGAIN = {"run": "run r.yaml a.keras", "replay": "replay p.keras"}
+"""Commands that do operations of other commands."""
+
+MADE = {**SINGLE, **SEVERAL, **TRAINING, **AGAIN}
 OTHERS = {"inspect", "check", "diff", "plot", "evaluate", "lottery", "ema", "help", "completion", "report"}
+OTHERS |= {"history", "index"}
 """Commands that write no model, or whose models need more than the fixtures have (ema), or have names of their own."""
 
 TAUGHT = [pytest.mark.tensorflow]
@@ -57,6 +61,7 @@ def here(tmp_path: Path) -> Path:
     for number, name in ((0, "a"), (3, "b")):
         shutil.copy(BLOBS[number], tmp_path / f"{name}.keras")
     wtool.prune(tmp_path / "a.keras", sparsity=0.5, output=tmp_path / "p.keras")
+    (tmp_path / "r.yaml").write_text("- prune: {sparsity: 0.5}\n- stroke: {seed: 1}\n")
     shutil.copy(BLOBS[0].parents[1] / "bn" / "ckpt-9.keras", tmp_path / "bn.keras")
     shutil.copy(BLOBS[0].parents[1] / "zoo" / "tf2.10" / "mlp.h5", tmp_path / "a.h5")
     with np.load(BLOBS[0].parent / "data.npz") as data:
@@ -113,7 +118,7 @@ def test_several_models_need_a_folder(name: str, here: Path) -> None:
     assert len(list((here / "new").iterdir())) == 2
 
 
-@pytest.mark.parametrize("name", [each for each in ROWS if each.values[0] not in ("resume", "recalibrate")])
+@pytest.mark.parametrize("name", [each for each in ROWS if each.values[0] not in ("resume", "recalibrate", "replay")])
 def test_a_dry_run_looks_at_nothing_that_it_would_not_write(name: str, here: Path) -> None:
     shutil.copy(here / "b.keras", here / "new.keras")
     done = command(MADE[name], here, "-o", "new.keras", "-n", "-q")

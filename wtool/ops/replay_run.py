@@ -12,7 +12,7 @@ from typing import Any
 from wtool.checkpoint.inputs import refuse_two_streams
 from wtool.checkpoint.lineage import Input
 from wtool.checkpoint.opener import open_checkpoint
-from wtool.errors import WtoolError, one_line
+from wtool.errors import Usage, WtoolError, one_line
 from wtool.io.addresses import is_address
 from wtool.io.pipes import Pipe, joined
 from wtool.ops.calls import function_of_operation, with_paths
@@ -85,6 +85,8 @@ class Run:
         try:
             done = _called(step, {**step.found, **between}, folder, how)
         except WtoolError as error:
+            if output is not None and isinstance(error, Usage):  # of the name that the user gave to the result
+                raise
             raise Unrepeatable(f"{call.operation} fails when it is done again: {error}") from None
         for path in between.values():  # a chain of large models would fill the disk
             shutil.rmtree(os.path.dirname(path))
