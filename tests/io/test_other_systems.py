@@ -46,7 +46,8 @@ def test_what_not_all_systems_have_is_asked_for_in_its_home() -> None:
 
 
 RUNS = {
-    "io": ["tests/io", "--ignore", "tests/io/test_other_systems.py"],
+    # The package of the hub takes the locks of Linux for granted where it runs on Linux.
+    "io": ["tests/io", "--ignore", "tests/io/test_other_systems.py", "-k", "not hub"],
     "models": ["tests/checkpoint/test_unzipped.py", "tests/ops/test_average.py"],
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -375,7 +376,7 @@ def test_a_result_that_was_damaged_since_is_not_skipped(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted_at_once_without_half_files(number: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "zoo").mkdir()
     for each in range(600):
@@ -390,6 +391,10 @@ def test_interrupted_at_once_without_half_files(number: signal.Signals, tmp_path
     assert "Traceback" not in words
     done = list((tmp_path / "out").iterdir())
     assert 20 <= len(done) < 600
+    if number == signal.SIGINT:
+        told, last = words.split("\n\n")[-2].splitlines()[-1], words.splitlines()[-1]
+        assert last == "wtool: interrupted"
+        assert re.fullmatch(r"wtool: \d+ done, 0 skipped, 0 failed; .* written in .* s; the same command goes on", told)
     assert all(len(wtool.open_checkpoint(str(path)).lineage) == 1 for path in done)
     time.sleep(0.3)
     assert len(list((tmp_path / "out").iterdir())) == len(done), "a process goes on"

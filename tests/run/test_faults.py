@@ -83,7 +83,7 @@ def test_killed_at_random_moments(number: signal.Signals, operation: str, large:
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_signals_have_their_exit_status(number: signal.Signals) -> None:
     process = subprocess.Popen([*WTOOL, "inspect", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdin is not None

@@ -17,7 +17,7 @@ from wtool.cli.console import say, status_of_error, warnings_in_a_line
 from wtool.cli.group import Commands
 from wtool.errors import explained
 from wtool.io.system import limit_of_open_files
-from wtool.signals import unwind_on_sigterm
+from wtool.signals import unwind_on_signals
 from wtool.version import __version__
 
 
@@ -43,12 +43,15 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and exit: 0 done, 1 something failed, 2 misuse, 130 interrupted, 141 output unread, 143 ended."""
+    """Run a command and exit.
+
+    The status is 0: done, 1: something failed, 2: misuse, 130: interrupted, 141: output unread, 129 or 143: ended.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     write_for_command_line()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads only cost start-up time: nothing here calls it
     streams.prepare()
-    unwind_on_sigterm()
+    unwind_on_signals()
     limit_of_open_files()  # all checkpoints of an average are open at once
     streams.finish(_exit_status(list(arguments)))
 

@@ -55,7 +55,7 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, verbose: bool, 
         else:
             _say_refused(result, refused, as_json)
 
-    with progress_bar("convert", quiet) as progress:
+    with summary.told_if_interrupted(quiet), progress_bar("convert", quiet) as progress:
 
         def do(told: Callable[[Any], None]) -> object:
             return wtool.convert(models, progress=progress, report=told, **chosen)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,16 @@ class Summary:
     def _failures(self) -> int:
         return sum(map(len, self.failed.values()))
 
+    @contextmanager
+    def told_if_interrupted(self, is_quiet: bool) -> Iterator[None]:
+        """Have Ctrl-C leave a line on what became of the models before it."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self.models and not is_quiet:
+                say(f"{self._told('')}; the same command goes on")
+            raise
+
     def say(self, outcome: str = "", names_skipped: bool = True) -> None:
         """Say what became of all, in the end how many.
 
@@ -78,10 +89,13 @@ class Summary:
         for (word, reason), models in self.failed.items():
             more = f" and {len(models) - NAMED:,} more" if len(models) > NAMED else ""
             say(f"{len(models):,} {word}: {', '.join(models[:NAMED])}{more}: {reason}")
+        say(self._told(outcome))
+
+    def _told(self, outcome: str) -> str:
         told = outcome or f"{self.done:,} done, {len(self.skipped):,} skipped, {self._failures:,} failed"
         seconds = time.monotonic() - self._began
         size = _size(self.written) if self.written else "" if self.in_stores else "nothing"
-        say(f"{told}; {f'{size} written'.strip()} in {seconds:.1f} s")
+        return f"{told}; {f'{size} written'.strip()} in {seconds:.1f} s"
 
 
 def _bytes_of(output: str | None) -> int:

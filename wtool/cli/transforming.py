@@ -100,7 +100,7 @@ def run(
         if not quiet and (verbose or not result.skipped):
             (say_done or _say)(result)
 
-    with progress_bar(operation, quiet) as progress:
+    with summary.told_if_interrupted(quiet), progress_bar(operation, quiet) as progress:
         status = status_of(lambda told: do(models, progress=progress, report=told, **chosen), report, as_json, summary)
     if not quiet:
         say_end(summary, verbose, say_done or _say)
@@ -118,7 +118,7 @@ def say_end(summary: Summary, verbose: bool, say_done: Callable[[Any], None], ou
         say_done: tells of a result.
         outcome: see `Summary.say`.
     """
-    if summary.models > 1:
+    if summary.models != 1:  # none in this part of a zoo, too
         summary.say(outcome, names_skipped=not verbose)
     elif not verbose:
         for skipped in summary.skipped:

@@ -8,10 +8,12 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from wtool.signals import ENDING
+
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Have SIGTERM and SIGINT wait until the end of the block; they are handled then.
+    """Have SIGINT, SIGTERM and SIGHUP wait until the end of the block; they are handled then.
 
     Handlers of Python run between any two steps of the main thread, whichever thread the system interrupts, so that a
     mask of signals would not do. Signals that Python does not handle are left alone: they end the process at once.
@@ -19,7 +21,7 @@ def uninterrupted() -> Iterator[None]:
     waiting: list[tuple[int, FrameType | None]] = []
     before = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, *ENDING):
             handler = signal.getsignal(number)
             if callable(handler):
                 before[number] = handler

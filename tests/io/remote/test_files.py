@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +18,7 @@ from wtool.io.descriptor import source_of
 from wtool.io.remote import files, retrying
 from wtool.io.remote.files import BLOCK, HEAD, LONG, TAIL
 from wtool.io.source import Source
+from wtool.io.system import read_at
 
 CONTENT = np.random.default_rng(3).bytes(3_000_000)
 PUT = Callable[[bytes], str]
@@ -89,7 +89,7 @@ def test_a_pass_hashes_all_bytes(put: PUT, opened: Opened, size: int) -> None:
 
 def test_a_local_copy_has_all_bytes(put: PUT, opened: Opened) -> None:
     source = opened(put(CONTENT))
-    assert os.pread(source.descriptor(), len(CONTENT) + 1, 0) == CONTENT
+    assert read_at(source.descriptor(), len(CONTENT) + 1, 0) == CONTENT
     assert source.descriptor() == source.descriptor()
 
 

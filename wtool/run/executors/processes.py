@@ -19,7 +19,7 @@ from wtool.checkpoint.opener import Opener
 from wtool.run.executors.executor import BETWEEN, TRIES, Before, Work, done, harmless, lost
 from wtool.run.pipeline import Progress
 from wtool.run.progress import Meter
-from wtool.signals import unwind_on_sigterm
+from wtool.signals import unwind_on_signals
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -145,7 +145,7 @@ def _work(pipe: Connection, others: Sequence[Connection]) -> None:
     for end in others:
         end.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it decides, and stops it with SIGTERM
-    unwind_on_sigterm()
+    unwind_on_signals()
     with Opener() as opener, suppress(EOFError, BrokenPipeError):
         while True:
             task, watched = pipe.recv()

@@ -19,6 +19,7 @@ import keras
 
 from wtool.errors import WtoolError, in_short
 from wtool.run.batch import SEEDS
+from wtool.signals import ENDING
 from wtool.training.data.reading import Renewed, fed
 from wtool.training.data.samples import Batches, EpochOfBatches
 from wtool.training.fitting.holding import has_averages
@@ -26,7 +27,7 @@ from wtool.training.fitting.telling import ReportFailed
 from wtool.training.saving.record import Position
 from wtool.training.saving.save import Diverged
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, *ENDING)
 GLANCE = 1.0  # seconds between two looks at the loss: each waits for the device
 
 
@@ -146,7 +147,7 @@ def _parts(data: Sequence[Any], start: Position, stop_epoch: int) -> list[int]:
 
 @contextmanager
 def stopping_on_signals(stop: Stop) -> Iterator[Stop]:
-    """Let SIGINT and SIGTERM end training after the batch; a second signal acts at once, as it would have before.
+    """Let SIGINT, SIGTERM and SIGHUP end training after the batch; a second one acts at once, as it would have before.
 
     Only the main thread gets signals, so in others nothing happens.
     """
