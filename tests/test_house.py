@@ -39,7 +39,7 @@ def floors() -> list[list[str]]:
 
 FLOORS = {room: number for number, rooms in enumerate(floors()) for room in rooms}
 MAY_KNOW = {
-    "io": {"errors", "suggestions"},
+    "io": {"errors", "signals", "suggestions"},
     "transforms": {room for room, number in FLOORS.items() if number < FLOORS["io"]},
     "hdf5": {"io", "errors", "dtypes"},
 }
