@@ -74,7 +74,7 @@ def test_the_same_as_in_two_steps(models: list[Path], command: str, options: dic
     with wtool.open_checkpoint(str(folder / "one.keras")) as result:
         records = result.lineage
     assert [record.operation for record in records] == [command, "recalibrate"]
-    assert [each.name for each in records[1].inputs] == ["data.npz"]
+    assert [(each.name, bool(each.hashes)) for each in records[1].inputs] == [("data.npz", True), ("-", False)]
     assert function(models, **options, recalibrate=data, output=folder / "one.keras").skipped
     with pytest.raises(wtool.WtoolError, match="exists"):
         function(models, **options, output=folder / "one.keras")
