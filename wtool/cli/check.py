@@ -35,9 +35,7 @@ if TYPE_CHECKING:
     help="From which severity on a finding makes the exit status 1.",
 )
 @click.option("--configuration", is_flag=True, help="Configuration and index alone; no values and no checksums.")
-@options.one(Execution, "jobs")
-@options.one(Execution, "cluster")
-@options.shard
+@options.of_looks(Execution)
 @options.as_json
 @options.quiet
 def command(

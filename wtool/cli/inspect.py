@@ -37,9 +37,7 @@ if TYPE_CHECKING:
     metavar="N,N,...",
     help="With --cost: sizes of an input that takes any, without the batch; once for each input.",
 )
-@options.one(Execution, "jobs")
-@options.one(Execution, "cluster")
-@options.shard
+@options.of_looks(Execution)
 @options.as_json
 @options.quiet
 def command(

@@ -38,6 +38,17 @@ def one(group: type, name: str) -> Decorator:
     return _option(found, options_of(group)[name], types_of(group)[name])
 
 
+def of_looks(group: type) -> Decorator:
+    """Returns the options of how several models are looked at, of the dataclass that has them."""
+
+    def decorate(command: Any) -> Any:
+        for name in ("shard", "cluster", "jobs"):  # the last one is shown first
+            command = one(group, name)(command)
+        return command
+
+    return decorate
+
+
 def _option(field: Field[Any], known: Option, kind: Any) -> Decorator:
     """Returns a Click option. Click checks ranges of whole numbers; the dataclass checks all other values."""
     names = [f"--{each.replace('_', '-')}" for each in known.words or (field.name,)]
@@ -110,5 +121,4 @@ FILE = _File()
 models = click.argument("models", nargs=-1, required=True, metavar="MODEL...", type=FILE)
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output, an object per model.")
 verbose = click.option("-v", "--verbose", is_flag=True, help="A line also for each model that is skipped.")
-shard = click.option("--shard", metavar="I/N", help="The I-th of N parts of the models alone, for many jobs.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, and no report.")
