@@ -18,6 +18,15 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 ZOO = Path(os.environ.get("WTOOL_ZOO", FIXTURES / "zoo"))
 HOSTILE = Path(os.environ.get("WTOOL_HOSTILE", FIXTURES / "hostile"))
 BLOBS = [FIXTURES / "blobs" / f"ckpt-{epoch}.keras" for epoch in range(91, 101)]
+OF_EACH_KIND = [
+    BLOBS[0],
+    FIXTURES / "bn" / "ckpt-9.h5",
+    FIXTURES / "bn" / "ckpt-9.weights.h5",
+    ZOO / "k3.15.1" / "mlp.keras",
+    ZOO / "tf2.10" / "mlp_weights_only.h5",
+]
+"""Small models of the formats that a pass writes in other ways."""
+
 WEIGHTS = "model.weights.h5"
 
 Array = np.ndarray[Any, Any]

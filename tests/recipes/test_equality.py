@@ -13,17 +13,10 @@ from hypothesis import strategies as st
 
 import wtool
 from tests import forkserver
-from tests.models import BLOBS, FIXTURES, ZOO
+from tests.models import OF_EACH_KIND, ZOO
 from wtool.recipes.flow import passes_of
 from wtool.recipes.run import recipe_in
 
-MODELS = [
-    BLOBS[0],
-    FIXTURES / "bn" / "ckpt-9.h5",
-    FIXTURES / "bn" / "ckpt-9.weights.h5",
-    ZOO / "k3.15.1" / "mlp.keras",
-    ZOO / "tf2.10" / "mlp_weights_only.h5",
-]
 TICKETS = ("rewind", "jitter", "randomize", "reshuffle", "constant")
 Step = dict[str, dict[str, Any]]
 
@@ -96,7 +89,7 @@ STEPS = st.lists(st.one_of(*BY_VALUE, *BY_VALUE, *TICKET, *OTHERS), min_size=2, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", MODELS, ids=lambda path: f"{path.parent.name}-{path.name}")
+@pytest.mark.parametrize("model", OF_EACH_KIND, ids=lambda path: f"{path.parent.name}-{path.name}")
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS)
 def test_random_recipes(model: Path, steps: list[Step]) -> None:
@@ -144,7 +137,7 @@ CASES: dict[str, tuple[int, list[Step]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("model", [MODELS[1], MODELS[3]], ids=lambda path: path.name)
+@pytest.mark.parametrize("model", [OF_EACH_KIND[1], OF_EACH_KIND[3]], ids=lambda path: path.name)
 @pytest.mark.parametrize("case", CASES)
 def test_recipes(case: str, model: Path, tmp_path: Path) -> None:
     passes, steps = CASES[case]

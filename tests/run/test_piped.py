@@ -12,7 +12,7 @@ import pytest
 
 import wtool
 from tests import forkserver
-from tests.models import BLOBS, FIXTURES, ZOO
+from tests.models import BLOBS, OF_EACH_KIND
 from wtool.checkpoint.lineage import Input, Record, Result
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.run import piped
@@ -23,13 +23,6 @@ from wtool.run.transform import Transforming
 from wtool.transforms.pruning import Prune
 from wtool.transforms.stroking import Stroke
 
-MODELS = [
-    BLOBS[0],
-    FIXTURES / "bn" / "ckpt-9.h5",
-    FIXTURES / "bn" / "ckpt-9.weights.h5",
-    ZOO / "k3.15.1" / "mlp.keras",
-    ZOO / "tf2.10" / "mlp_weights_only.h5",
-]
 STEPS: list[tuple[Any, list[str]]] = [
     (Prune(sparsity=0.3), ["prune", "--sparsity", ".3"]),
     (Stroke(volatility_ratio=0.1), ["stroke", "--volatility-ratio", ".1", "--seed", "3"]),
@@ -48,7 +41,7 @@ def records_of(path: Path) -> list[dict[str, Any]]:
     return list(wtool.inspect(path)["lineage"])
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda path: f"{path.parent.name}-{path.name}")
+@pytest.mark.parametrize("model", OF_EACH_KIND, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_a_pipeline_has_the_bytes_of_one_pass(model: Path, tmp_path: Path) -> None:
     one_pass, piped_ = (tmp_path / f"{name}{''.join(model.suffixes[-2:])}" for name in ("pass", "piped"))
     with open_checkpoint(str(model)) as base:
@@ -71,7 +64,7 @@ def test_a_pipeline_has_the_bytes_of_one_pass(model: Path, tmp_path: Path) -> No
 def test_what_wtool_did_not_write_keeps_its_hash(tmp_path: Path) -> None:
     """A model of Keras, and one that another tool has changed since wtool wrote it."""
     changed = tmp_path / "changed.h5"
-    changed.write_bytes(through(MODELS[1].read_bytes(), STEPS[0][1]))
+    changed.write_bytes(through(OF_EACH_KIND[1].read_bytes(), STEPS[0][1]))
     with h5py.File(changed, "r+") as file:
         file.attrs["note"] = "changed"
     for number, model in enumerate([BLOBS[0], changed]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from tests.remote.s3 import S3
 from tests.remote.web import Web
 from wtool.errors import WtoolError
 from wtool.io.addresses import RETRIES
-from wtool.io.descriptor import source_of
 from wtool.io.remote import asking, files, ranges, retrying
 from wtool.io.source import Source
 
@@ -31,19 +30,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 Opened = Callable[[str], Source]
-
-
-@pytest.fixture
-def opened() -> Iterator[Opened]:
-    sources: list[Source] = []
-
-    def opened(address: str) -> Source:
-        sources.append(source_of(address))
-        return sources[-1]
-
-    yield opened
-    for source in sources:
-        source.close()
 
 
 @pytest.mark.parametrize("manners", [{}, {"length": False}, {"says_ranges": False}, {"etag": ""}])

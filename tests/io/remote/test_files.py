@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from tests.remote.hub import Hub
 from tests.remote.s3 import S3
 from tests.remote.web import Web
 from wtool.errors import WtoolError
-from wtool.io.descriptor import source_of
 from wtool.io.remote import files, retrying
 from wtool.io.remote.files import BLOCK, HEAD, LONG, TAIL
 from wtool.io.source import Source
@@ -43,20 +42,6 @@ def put(request: pytest.FixtureRequest) -> PUT:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retrying, "FIRST_WAIT", 0.001)
-
-
-@pytest.fixture
-def opened() -> Iterator[Callable[[str], Source]]:
-    sources: list[Source] = []
-
-    def opened(address: str) -> Source:
-        sources.append(source_of(address))
-        return sources[-1]
-
-    yield opened
-    for source in sources:
-        source.close()
-        source.close()
 
 
 Opened = Callable[[str], Source]
