@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from wtool.run.executors.cluster import Cluster
 from wtool.run.failed import Failed
 from wtool.run.progress import Meter
 
-pytest.importorskip("distributed")
+distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.timeout(120)
 
 PRUNE = ("prune", "zoo", "--sparsity", ".5", "-o", "out/")
@@ -192,17 +193,28 @@ def test_another_version_of_wtool_is_refused(zoo: Path, address: str, monkeypatc
         wtool.prune(zoo / "zoo", sparsity=0.5, output=zoo / "out/", cluster=address)
 
 
-def test_a_worker_without_wtool_is_refused(zoo: Path) -> None:
+@pytest.mark.parametrize("comes", ["first", "late"])
+def test_a_worker_without_wtool_is_refused(comes: str, zoo: Path) -> None:
     (zoo / "elsewhere" / "wtool").mkdir(parents=True)
     (zoo / "elsewhere" / "wtool" / "__init__.py").touch()
     with scheduler() as (address, processes):
-        processes.append(started(*worker_of(address), cwd=zoo / "elsewhere", env=without_wtool()))
-        done = run(*PRUNE, "--cluster", address, cwd=zoo)
-    *before, last = done.stderr.splitlines()
-    assert done.returncode == 1
-    assert before in ([], [f"wtool: warning: {address} has no workers; waiting for one"])
+        before = []
+        begin = partial(started, *worker_of(address), cwd=zoo / "elsewhere", env=without_wtool())
+        if comes == "first":
+            processes.append(begin())
+            with distributed.Client(address, set_as_default=False) as client:
+                client.wait_for_workers(1)
+        words = forkserver.wtool(*PRUNE, "--cluster", address)
+        with subprocess.Popen(words, cwd=zoo, stderr=subprocess.PIPE, text=True) as command:
+            assert command.stderr is not None
+            if comes == "late":
+                before = [command.stderr.readline()]
+                processes.append(begin())
+            last = command.stderr.read()
+    assert before in ([], [f"wtool: warning: {address} has no workers; waiting for one\n"])
+    assert command.returncode == 1
     told = re.escape(f"wtool: {address}: not the wtool of this machine, {wtool.__version__}: worker tcp://")
-    assert re.fullmatch(rf"{told}\S+ has no wtool, or another one; install one version everywhere", last)
+    assert re.fullmatch(rf"{told}\S+ has no wtool, or another one; install one version everywhere\n", last)
 
 
 def without_wtool() -> dict[str, str]:
@@ -404,8 +416,6 @@ def test_a_large_model_is_a_batch_of_its_own() -> None:
 
 def test_a_batch_that_is_meant_for_another_process_does_nothing(address: str, tmp_path: Path) -> None:
     """A worker that is started again may get the address of the one that died."""
-    import distributed
-
     order = cluster_worker.Order("wtool-test", str(tmp_path), False, 5)
     told: queue.SimpleQueue[Any] = queue.SimpleQueue()
     with distributed.Client(address, set_as_default=False) as client:

@@ -209,11 +209,14 @@ class _Dispatch:
             self._wait_for_workers()
 
     def _wait_for_workers(self) -> None:
-        """Say once that there are no workers. Some clusters start workers when there is a task."""
+        """Say once that there are no workers. Some clusters start workers when there is a task.
+
+        The task is Python's own: a worker that is given a function that it cannot import ends without a word.
+        """
         if self._alone_since is None:
             self._alone_since = time.monotonic()
             if self.here is None:
-                self._hello = self.client.submit(cluster_worker.hello, pure=False)
+                self._hello = self.client.submit(int, pure=False)
                 warnings.warn(ClusterWarning(f"{self.address} has no workers; waiting for one"), stacklevel=2)
         elif self.here is not None and time.monotonic() - self._alone_since > RESTARTS:
             raise WtoolError("no worker starts on this machine; is Dask whole?", self.address)

@@ -77,10 +77,6 @@ def identity(dask_worker: Any) -> Identity:
     return Identity(dask_worker.id, socket.gethostname(), __version__, dask_worker.state.nthreads)
 
 
-def hello() -> None:
-    """Do nothing: a task for which a cluster that has no workers starts one."""
-
-
 def stop(topic: str) -> None:
     """Stop the batches of a command on this worker; the task that is being done is undone."""
     _stopped.add(topic)
