@@ -39,9 +39,9 @@ def floors() -> list[list[str]]:
 
 FLOORS = {room: number for number, rooms in enumerate(floors()) for room in rooms}
 MAY_KNOW = {
-    "io": {"errors", "signals", "suggestions"},
+    "io": {"errors", "signals", "suggestions", "values"},
     "transforms": {room for room, number in FLOORS.items() if number < FLOORS["io"]},
-    "hdf5": {"io", "errors", "dtypes"},
+    "hdf5": {"io", "errors", "dtypes", "values"},
 }
 """Rooms that know less than all floors below them: io and hdf5 could be packages of their own."""
 

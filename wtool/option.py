@@ -6,7 +6,7 @@ import math
 import os
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, field, fields
 from functools import cache
 from inspect import cleandoc
 from typing import Any, get_type_hints
@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 from wtool.choices import check_choice
 from wtool.errors import Usage, one_line
 from wtool.option_types import called, fits, is_list, is_number, parameter_of, plain, read_words
+from wtool.values import dataclass
 from wtool.words import Path
 
 _KEY = "option"

@@ -6,11 +6,12 @@ A writer of a format (`checkpoint/writers.py`) makes outlines of HDF5 files from
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.checkpoint.model import Slot, Tensor
 from wtool.checkpoint.structure import Fresh, Skeleton
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from wtool.checkpoint.inputs import NamedModel
@@ -14,6 +13,7 @@ from wtool.checkpoint.search import files_of
 from wtool.errors import WtoolError
 from wtool.io import tree
 from wtool.io.addresses import is_address, joined
+from wtool.values import dataclass
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wtool.checkpoint.layouts.registry import extension
 from wtool.checkpoint.search import is_model_name, models_in, passed_by
@@ -13,6 +13,7 @@ from wtool.checkpoint.unzipped import is_saved_model, kind_of_folder
 from wtool.errors import Refused, Usage, WtoolError
 from wtool.io import tree
 from wtool.io.addresses import below, folder_of, is_address, is_below, name_of, trimmed
+from wtool.values import dataclass
 
 
 def expanded(words: Sequence[str], foreign: bool = False) -> list[tuple[str, str]]:

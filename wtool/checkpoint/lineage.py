@@ -15,12 +15,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from wtool.errors import Refused, one_line
 from wtool.io.addresses import name_of
 from wtool.io.json_text import as_read, parse_object
+from wtool.values import dataclass
 from wtool.version import __version__
 
 KEY = "wtool_lineage"

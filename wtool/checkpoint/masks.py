@@ -11,7 +11,6 @@ import base64
 import binascii
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -22,6 +21,7 @@ from wtool.checkpoint.model import Tensor
 from wtool.dtypes import Array
 from wtool.errors import Refused, a_few
 from wtool.io.limits import MAX_JSON
+from wtool.values import dataclass
 
 VALUES, ZEROS = "values", "zeros"
 """What is held where a mask prunes: any value, or zeros only."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from types import TracebackType
 from typing import Any
@@ -18,6 +18,7 @@ from wtool.hdf5.reader import Index
 from wtool.io.source import Region, Source
 from wtool.io.zip_format import Member
 from wtool.schema.config import is_keras2
+from wtool.values import dataclass
 
 GZIP, NONE = "gzip", "none"
 """What `Checkpoint.compression` may be."""

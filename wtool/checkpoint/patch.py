@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from isal import isal_zlib
@@ -28,6 +28,7 @@ from wtool.io.stream import RegionCopy
 from wtool.io.zip_format import DESCRIPTOR, STORED, UTF8, Member
 from wtool.io.zip_writer import directory, local_header, new_member
 from wtool.schema.archive_members import CONFIG, METADATA, WEIGHTS
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.checkpoint.casting import Casts

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -29,6 +29,7 @@ from wtool.io.safetensors_header import Entry, has_header, read_header
 from wtool.io.source import Source
 from wtool.transforms.streams import CHUNK, overlaps
 from wtool.transforms.xor_coding import chunks, decoded
+from wtool.values import dataclass
 
 XOR, ENDS = "xor", "ends"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from blake3 import blake3
@@ -14,6 +14,7 @@ from wtool.checkpoint.model import Slot
 from wtool.dtypes import dtype_of
 from wtool.errors import Refused
 from wtool.io.json_text import parse_object
+from wtool.values import dataclass
 
 TEXT = "wtool_patch"
 """Name of the text in the header of a patch file."""

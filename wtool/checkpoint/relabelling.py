@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from wtool.checkpoint.layouts import keras3, legacy
@@ -20,6 +20,7 @@ from wtool.errors import Refused, a_few
 from wtool.hdf5.reader import Index, Value
 from wtool.io.places import Target
 from wtool.schema.config import inside
+from wtool.values import dataclass
 
 WEIGHTS, OPTIMIZER, NAMES = "model_weights", "optimizer_weights", "weight_names"
 

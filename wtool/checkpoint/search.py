@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
 from wtool.checkpoint.layouts.registry import ALL
 from wtool.checkpoint.layouts.shards import shard_map, shard_names
@@ -18,6 +17,7 @@ from wtool.io import tree
 from wtool.io.addresses import folder_of, is_address, joined, trimmed
 from wtool.io.limits import MAX_JSON
 from wtool.io.tree import Entry, Named, Tree
+from wtool.values import dataclass
 
 SUFFIXES = tuple(sorted(ALL))
 """Endings of the names of models, in lower case."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.checkpoint.demands import PACKED
@@ -12,6 +12,7 @@ from wtool.dtypes import Array
 from wtool.errors import Refused
 from wtool.hdf5.reader import Dataset, Value
 from wtool.hdf5.writer import Room
+from wtool.values import dataclass
 
 Make = Callable[[], Array]
 

@@ -9,7 +9,6 @@ Source: tensorflow/core/protobuf/tensor_bundle.proto, tensorflow/core/util/tenso
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 
 from wtool.errors import Refused
@@ -20,6 +19,7 @@ from wtool.io.protobuf import FIXED32, Message, NotProtobuf, varint
 from wtool.io.sorted_table import read_table
 from wtool.io.source import Source
 from wtool.schema.node_def import DTYPES
+from wtool.values import dataclass
 
 SIZES = {"float64": 8, "int64": 8, "uint64": 8, "float32": 4, "int32": 4, "uint32": 4, "uint8": 1, "int8": 1, "bool": 1}
 """Bytes of a value; 2 where a dtype is not named here."""

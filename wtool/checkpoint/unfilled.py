@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from tempfile import TemporaryFile
 
 from wtool.checkpoint.model import Tensor
@@ -18,6 +18,7 @@ from wtool.checkpoint.structure import Fresh, Skeleton
 from wtool.hdf5.reader import Dataset, Index, read_index
 from wtool.hdf5.writer import write_skeleton
 from wtool.io.source import Region, Source
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

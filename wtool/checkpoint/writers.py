@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wtool.checkpoint.composition import Composition, Outline
 from wtool.checkpoint.layouts import keras3, legacy, legacy_compose, legacy_words
@@ -32,6 +32,7 @@ from wtool.io.places import Target
 from wtool.io.zip_format import Member
 from wtool.io.zip_writer import new_member
 from wtool.schema.archive_members import CONFIG, METADATA, WEIGHTS
+from wtool.values import dataclass
 
 Begin = Callable[[Checkpoint, Composition, Target, Sequence[Record], ExitStack], Rewrite]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +15,7 @@ from wtool.cli.json_lines import print_json
 from wtool.cli.read_only import Look, Looking
 from wtool.errors import SEVERITIES, WtoolError, counted, one_line
 from wtool.run.options import Execution, check_executor
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.checkpoint.opener import Opener

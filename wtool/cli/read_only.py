@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wtool.cli.console import is_debugging, progress_bar, say, say_passed_by, status_of_error
 from wtool.cli.json_lines import print_json
 from wtool.errors import WtoolError, counted, one_line
 from wtool.io.addresses import without_query
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.checkpoint.opener import Opener

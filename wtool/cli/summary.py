@@ -6,12 +6,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from wtool.cli.console import say
 from wtool.errors import counted
 from wtool.io.addresses import is_address
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.run.failed import Failed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from wtool.graphs.values import Added, Filling, Values, axis_edits, changed_valu
 from wtool.schema.config import is_keras2, variable_dtype
 from wtool.schema.graph import Layer, Model
 from wtool.schema.operations import TENSORFLOW
+from wtool.values import dataclass
 
 
 @dataclass(eq=False)

@@ -7,7 +7,7 @@ activations, normalisation with moving statistics, pooling and sums; the rules f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 
 import numpy as np
@@ -31,6 +31,7 @@ from wtool.schema.layers import LayerClass, PartialShape, entry_of
 from wtool.schema.layers.activations import activation_name
 from wtool.schema.shapes import Shapes, shapes_of
 from wtool.transforms.activations import activated
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,6 @@ out, and the model computes what it did.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from wtool.graphs.labelling import Labelled
 from wtool.graphs.living import Living, Reading
 from wtool.graphs.values import weights_by_layer
 from wtool.schema.graph import Layer, Model
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, eq=False)

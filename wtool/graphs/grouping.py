@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from wtool.graphs.groups import Group, Member
 from wtool.graphs.labelling import Labelled, Made, Place, label
 from wtool.graphs.labels import components
 from wtool.schema.graph import Model
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, eq=False)

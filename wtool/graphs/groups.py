@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from wtool.dtypes import Array
+from wtool.values import dataclass
 
 Side = Literal["makes", "follows", "takes"]
 """What a tensor has to do with the channels along its axis.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from wtool.errors import Refused, a_few
 from wtool.schema.config import Node, inside, read_architecture
+from wtool.values import dataclass
 
 FORWARD, BACKWARD = "forward_", "backward_"
 """How Keras begins the names of the two layers in a Bidirectional."""

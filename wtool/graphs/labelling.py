@@ -7,7 +7,7 @@ the input says as well which positions belong to which channel.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array, is_floating
@@ -22,6 +22,7 @@ from wtool.schema.graph import Call, Layer, Model
 from wtool.schema.inbound_nodes import Key
 from wtool.schema.layers import PartialShape, entry_of
 from wtool.schema.shapes import Shapes, shapes_of
+from wtool.values import dataclass
 
 State = Mapping[int, Labels]
 """The labels of a tensor: axis -> labels along it, for the axes on which channels are known."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from wtool.dtypes import Array
 from wtool.graphs.reindex import Reindex, unchanged
+from wtool.values import dataclass
 
 
 class Book:

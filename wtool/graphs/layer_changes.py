@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.dtypes import Array
@@ -11,6 +11,7 @@ from wtool.graphs.reindex import Reindex
 from wtool.schema.keras_names import FUNCTIONS
 from wtool.schema.layers import PartialShape, channel_axis, quantisation
 from wtool.schema.layers.activations import ACROSS, HALVING
+from wtool.values import dataclass
 
 MOST_CALLS = 200_000
 """Calls of layers in a graph, those inside models counted for each call of the model: n models in each other, each of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from wtool.errors import Refused
@@ -14,6 +13,7 @@ from wtool.graphs.settling import forget_builds_inside, tell_build, tell_input, 
 from wtool.schema.graph import Entry, Layer, Model
 from wtool.schema.layers import entry_of
 from wtool.schema.layers.activations import ACROSS, LEVELS, activation_name
+from wtool.values import dataclass
 
 VARIANTS = {"relu": "LKReLU", "selu": "LKSELU", "swish": "LKSwish", "silu": "LKSwish"}
 """Activation -> linked layer of its own; others become `Linked(activation)`."""

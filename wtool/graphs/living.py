@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array
 from wtool.graphs.kernel_sums import readers
 from wtool.graphs.labelling import Labelled
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wtool.errors import Refused, in_short
 from wtool.graphs.layer_changes import MOST_CALLS, Input, LayerChange, Stuck
@@ -15,6 +15,7 @@ from wtool.schema.inbound_nodes import Key, Ref
 from wtool.schema.layers import PartialShape, entry_of
 from wtool.schema.operations import TENSORFLOW
 from wtool.schema.shapes import Shapes, shapes_of
+from wtool.values import dataclass
 
 OwnChange = Callable[[Reindex], Reindex]
 """From the change of a layer's output by its inputs to that with the layer's own change, as linking doubles it."""

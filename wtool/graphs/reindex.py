@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from wtool.dtypes import Array
 from wtool.errors import Refused
 from wtool.schema.layers import PartialShape
+from wtool.values import dataclass
 
 MOST = 1 << 25
 """Positions along an axis; a flattened image of 512x512x64 has half as many."""

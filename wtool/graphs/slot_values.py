@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import prod
 
@@ -17,6 +17,7 @@ from wtool.graphs.layer_changes import COPY, ZERO
 from wtool.graphs.values import Added, Filling, Values
 from wtool.schema.optimizer_settings import Settings, initial_value, kinds_of_weight, trains_in_parts
 from wtool.schema.optimizers import SlotKind, is_setting, kind_of, rule_of
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from math import inf, isfinite
 from typing import Any
 
@@ -11,6 +11,7 @@ from wtool.choices import FILLS
 from wtool.errors import Usage
 from wtool.option import Checked, check_fields, option, told
 from wtool.schema.layers import VARIANTS
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from wtool.graphs.layer_changes import (
 from wtool.graphs.reindex import unchanged
 from wtool.schema.graph import Layer
 from wtool.schema.layers import PartialShape, channel_axis, class_of, entry_of
+from wtool.values import dataclass
 
 Rule = Callable[[str, dict[str, Any], PartialShape], "list[Units]"]
 """From the class, the settings and the shape of the first input of a layer to the channels that the layer makes."""

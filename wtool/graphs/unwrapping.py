@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
 from wtool.errors import Refused, a_few
@@ -15,6 +14,7 @@ from wtool.graphs.layer_names import rename_layers, rename_outputs
 from wtool.schema import graph
 from wtool.schema.config import read_architecture
 from wtool.schema.inbound_nodes import layer_name
+from wtool.values import dataclass
 
 PRUNED = "tfmot>PruneLowMagnitude"
 """The wrapper, as the table of layers calls it."""

@@ -9,7 +9,6 @@ Source: HDF5 File Format Specification 3.0, sections III.A.1 (B-trees), IV.A.2.i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from struct import Struct, unpack_from
 
@@ -17,6 +16,7 @@ from wtool.errors import Refused
 from wtool.hdf5.limits import LARGEST_PACKED_CHUNK, MAX_BTREE_LEVELS, SMALLEST_PACKED_CHUNK
 from wtool.hdf5.metadata import UNDEFINED, Metadata, NotPlain, amount
 from wtool.io.limits import MAX_INFLATED_FLOOR, MAX_INFLATED_RATIO
+from wtool.values import dataclass
 
 CHILDREN = 64
 """Most children of a node in a file whose superblock says nothing else."""

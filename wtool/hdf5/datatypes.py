@@ -5,13 +5,13 @@ Source: HDF5 File Format Specification 3.0, section IV.A.2.d.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from struct import Struct, unpack_from
 
 from wtool.errors import Refused
 from wtool.hdf5.limits import MAX_RANK
+from wtool.values import dataclass
 
 _TYPE = Struct("<B3sI")
 _FLOAT = Struct("<HHBBBBI")

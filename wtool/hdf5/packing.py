@@ -10,7 +10,6 @@ import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -22,6 +21,7 @@ from wtool.hdf5.reader import Dataset, Value
 from wtool.hdf5.writer import Deflated, Room, write_skeleton
 from wtool.io.limits import MAX_INFLATED_FLOOR, MAX_INFLATED_RATIO
 from wtool.io.source import STREAM_BLOCK
+from wtool.values import dataclass
 
 LEVEL = 4
 """Of deflate: higher levels take several times as long, and save some hundredths."""

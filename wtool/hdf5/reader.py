@@ -12,7 +12,7 @@ Source: HDF5 File Format Specification, version 3.0.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import prod
 from struct import Struct
 from struct import error as StructError
@@ -40,6 +40,7 @@ from wtool.hdf5.messages import (
     read_messages,
 )
 from wtool.hdf5.metadata import UNDEFINED, Metadata, NotPlain, shown
+from wtool.values import dataclass
 
 __all__ = [
     "Dataset",

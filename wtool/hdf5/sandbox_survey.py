@@ -7,7 +7,7 @@ in which two things share bytes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from typing import Any
 
@@ -18,6 +18,7 @@ from wtool.hdf5.limits import CHILD_STEP, MAX_ATTRIBUTES, MAX_CHUNK, MAX_DEPTH, 
 from wtool.hdf5.messages import NEVER_WRITTEN
 from wtool.hdf5.metadata import amount, shown
 from wtool.io.limits import MAX_INFLATED_FLOOR, MAX_INFLATED_RATIO
+from wtool.values import dataclass
 
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF, h5z.FILTER_SZIP}
 SUPERBLOCK, HEADER = 48, 16

@@ -7,11 +7,11 @@ file of somebody else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from wtool.errors import Refused
 from wtool.hdf5.attribute_reader import FixedText, Value
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ import functools
 import os
 import re
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wtool.errors import Usage
+from wtool.values import dataclass
 
 ADDRESS = re.compile(r"((?:[A-Za-z][A-Za-z0-9+.-]+::)*[A-Za-z][A-Za-z0-9+.-]+://)(.*)", re.DOTALL)
 """How an address begins: a protocol of two letters or more, since one letter is a drive of Windows, and before it those

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from wtool.values import dataclass
 
 Row: TypeAlias = dict[str, Any]
 """Name of a column -> value: None, or a value of the column's kind."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from contextlib import ExitStack
-from dataclasses import dataclass
 from math import prod
 
 from wtool.errors import Refused, WtoolError
 from wtool.io.addresses import without_query
 from wtool.io.descriptor import source_of
 from wtool.io.source import Source
+from wtool.values import dataclass
 
 MAGIC = b"\x93NUMPY"
 LENGTHS = {1: 2, 2: 4, 3: 4}

@@ -9,8 +9,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from wtool.values import dataclass
 
 
 @dataclass(slots=True)

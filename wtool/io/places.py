@@ -11,13 +11,13 @@ import os
 import stat
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from wtool.errors import WtoolError
 from wtool.io.addresses import folder_of, is_address, joined, local_path
 from wtool.io.folders import Folder
 from wtool.io.pipes import piped_output
 from wtool.io.stored import Stamp, stamp_of
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from wtool.errors import Differs, Refused
 from wtool.io.json_text import parse_object
 from wtool.io.limits import MAX_JSON
+from wtool.values import dataclass
 
 DTYPES = {
     "U64": ("uint64", 8), "I64": ("int64", 8), "F64": ("float64", 8), "F32": ("float32", 4), "U32": ("uint32", 4),

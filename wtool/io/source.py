@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from blake3 import blake3
@@ -12,6 +12,7 @@ from isal import isal_zlib
 
 from wtool.errors import Refused
 from wtool.io.stored import LocalFile, Stored
+from wtool.values import dataclass
 
 STREAM_BLOCK = 1 << 20  # large enough to amortise a system call, small enough to stay in the L2 cache
 

@@ -10,12 +10,12 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import translate
 from typing import TYPE_CHECKING, Protocol
 
 from wtool.errors import WtoolError
 from wtool.io.addresses import Address, has_listing, is_address, joined, protocol_of
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.io.remote.stores import Found

@@ -6,7 +6,8 @@ Source: PKWARE APPNOTE 6.3. All numbers are little-endian.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+from wtool.values import dataclass
 
 STORED, DEFLATED = 0, 8
 """The two methods of compression that wtool reads: none, and deflate."""

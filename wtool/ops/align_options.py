@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.option import check_fields, option, told
+from wtool.values import dataclass
 from wtool.words import Path
 
 

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from copy import deepcopy
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 
@@ -39,6 +38,7 @@ from wtool.schema import graph
 from wtool.suggestions import meant_paths
 from wtool.transforms.permuting import sources_of
 from wtool.transforms.weight_matching import Matched, weight_matching
+from wtool.values import dataclass
 
 NAME = "align"
 """What lineages call the operation."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.choices import MODES, ORDERS, STATISTICS_OF_AVERAGES
@@ -15,6 +15,7 @@ from wtool.run.input_model import InputModel
 from wtool.run.options import Execution, Output, Selection
 from wtool.training.recalibrate_options import Afterwards, Drift
 from wtool.training.resume_options import Resume
+from wtool.values import dataclass
 from wtool.words import Path, Progress
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from wtool.checkpoint.inputs import natural_key
@@ -13,6 +12,7 @@ from wtool.errors import Usage, WtoolError, counted
 from wtool.io.tree import changed_at
 from wtool.ops.average_inputs import Named
 from wtool.ops.numbered_names import columns, own_names
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from wtool.checkpoint.model import Checkpoint
 from wtool.errors import Usage
 from wtool.ops.numbered_names import EPOCH, STEP, counts
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from wtool.ops.given_values import FILE
 from wtool.option import options_of
 from wtool.transforms.merging.registry import METHODS
 from wtool.transforms.registry import REGISTRY, transform
+from wtool.values import dataclass
 
 HASH = re.compile("blake3:[0-9a-f]{64}")
 """The content hash of a file, as records tell it."""

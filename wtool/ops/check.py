@@ -6,7 +6,7 @@ import heapq
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from wtool.run import pipeline
 from wtool.schema.archive_members import OTHER_WEIGHTS
 from wtool.schema.unsafe import unsafe_parts
 from wtool.schema.unsafe_place import is_path_out
+from wtool.values import dataclass
 
 BLOCK = 65_536  # values; what is known of them stays in the cache
 MOST = 1000  # findings that are told of one file: more say nothing new

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from wtool.checkpoint.completed import with_architecture
@@ -14,6 +14,7 @@ from wtool.errors import WtoolError
 from wtool.ops.merged_factors import KEEPING, merged_factors
 from wtool.run.comparing import SlotKey, Source, slot_keys
 from wtool.schema.config import COMPILED
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

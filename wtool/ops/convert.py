@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import isfinite
 from typing import Any
@@ -33,6 +33,7 @@ from wtool.run.progress import Passes
 from wtool.run.results import refuse_pipes
 from wtool.run.target import goals_of, is_folder
 from wtool.run.task import Task
+from wtool.values import dataclass
 
 LIKE = "like"
 """What the lineage calls the model that gets the weights of another file."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wtool.choices import CONVERSION_FORMATS, OPTIMIZER_CONVERSIONS
 from wtool.option import Checked, option
+from wtool.values import dataclass
 from wtool.words import Path
 
 

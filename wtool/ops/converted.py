@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from wtool.argument_names import for_reader
 from wtool.errors import WtoolError
 from wtool.schema.upgrade.upgraded import Change
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.errors import Refused, a_few
 from wtool.ops.compared import along, as_stored
 from wtool.run.pairing import unnumbered
 from wtool.schema.layers import class_of_group, snake_case
+from wtool.values import dataclass
 
 Named = Mapping[str, Tensor]
 """Path -> tensor, in the order of a model."""

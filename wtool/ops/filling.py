@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
 
@@ -18,6 +18,7 @@ from wtool.ops.convert_words import entry_in
 from wtool.ops.converted import Unconvertible
 from wtool.schema.upgrade.upgraded import Change, Wishes
 from wtool.transforms.transposing import transposed, transposed_shape
+from wtool.values import dataclass
 
 RULE = "weights"
 """What tables of changes and refusals call the rules of this module."""

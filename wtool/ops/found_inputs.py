@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wtool.checkpoint.opener import open_checkpoint
 from wtool.checkpoint.search import CLOSED, NAMELESS, SAVED, SPECIAL, listing
@@ -15,6 +15,7 @@ from wtool.io import tree
 from wtool.io.addresses import folder_of, is_address, joined, name_of
 from wtool.io.descriptor import source_of
 from wtool.io.source import copy
+from wtool.values import dataclass
 from wtool.words import Progress
 
 Hashes = tuple[str, ...]

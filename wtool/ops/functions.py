@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, fields, is_dataclass, replace
 from functools import reduce
 from inspect import Parameter, Signature
 from keyword import iskeyword
@@ -18,6 +18,7 @@ from wtool.errors import Usage, explained
 from wtool.option import Description, arguments_of, checked, described, options_of, types_of
 from wtool.option_types import alternatives, is_list
 from wtool.run.options import refuse_unknown
+from wtool.values import dataclass
 from wtool.words import Models
 
 Done = TypeVar("Done")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from math import prod
@@ -19,6 +18,7 @@ from wtool.io.npy import NpyFile, open_npy
 from wtool.run.action import Action
 from wtool.run.pipeline import Edit
 from wtool.suggestions import meant_paths
+from wtool.values import dataclass
 
 FILE = "@"
 """Begins a word that names a file in the place of a number."""

@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ from wtool.run.batch import words_of
 from wtool.run.failed import Failed
 from wtool.run.options import Execution
 from wtool.run.results import results_of
+from wtool.values import dataclass
 from wtool.words import Models, Progress
 
 if TYPE_CHECKING:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wtool.option import Checked, option, told
+from wtool.values import dataclass
 from wtool.words import Path
 
 MODEL, TENSOR = "model", "tensor"

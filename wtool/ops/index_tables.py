@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import groupby
 from typing import BinaryIO, TypeAlias
 
@@ -14,6 +14,7 @@ from wtool.errors import Refused, Usage, WtoolError
 from wtool.io.columns import Column, Row
 from wtool.io.json_rows import JsonTable, JsonWriter
 from wtool.io.parquet_rows import ParquetTable, ParquetWriter
+from wtool.values import dataclass
 from wtool.version import __version__
 
 MARK = {"wtool": "index"}

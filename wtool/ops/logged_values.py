@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wtool.errors import Refused, Usage, WtoolError
 from wtool.io.file_object import file_at
 from wtool.io.json_text import parse_object
 from wtool.io.limits import MAX_TABLE
+from wtool.values import dataclass
 
 EPOCH = "epoch"
 """Name of the column that counts epochs."""

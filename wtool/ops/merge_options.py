@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.choices import SCOPES, STATISTICS_OF_MERGES
@@ -15,6 +15,7 @@ from wtool.run.input_model import InputModel
 from wtool.run.options import Execution, Output, Seed
 from wtool.training.recalibrate_options import Drift
 from wtool.transforms.merging.registry import METHODS, RESCALES
+from wtool.values import dataclass
 from wtool.words import Numbers, Path, Progress
 
 CALCULATED = ("merged", "averaged", "pooled")

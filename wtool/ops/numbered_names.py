@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from wtool.checkpoint.layouts.registry import extension
 from wtool.checkpoint.search import is_model_name
 from wtool.errors import Usage
 from wtool.io.addresses import name_of, trimmed
+from wtool.values import dataclass
 
 NUMBER = re.compile(
     r"(?<![0-9])(?<![0-9]\.)"  # the 3 of 1.2.3 is none

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from wtool.choices import COMPRESSIONS, QUANTISATIONS, STORED_DTYPES
 from wtool.option import Checked, option
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

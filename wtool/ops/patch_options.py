@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from wtool.errors import Usage
 from wtool.option import Checked, argument, option
+from wtool.values import dataclass
 from wtool.words import Path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 
@@ -15,6 +14,7 @@ from wtool.checkpoint.structure import Fresh
 from wtool.dtypes import Array, dtype_of
 from wtool.schema.quantising import Grouping
 from wtool.transforms.quantising import Codes, arranged, coded_again, codes_for, largest_magnitudes
+from wtool.values import dataclass
 
 BLOCK = 1 << 17
 """Values that are read at a time, at least a row."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod, sqrt
 from typing import Any
 
@@ -20,6 +20,7 @@ from wtool.run.action import Action
 from wtool.run.changes import Changes
 from wtool.schema.config import Node, read_architecture
 from wtool.schema.quantising import ATTENTION, Target, groupings, targets, with_quantised
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

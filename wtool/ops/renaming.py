@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from wtool.checkpoint.composition import Composition
@@ -20,6 +20,7 @@ from wtool.run.pipeline import Edit
 from wtool.run.rebuilding import fresh_of
 from wtool.schema.config import COMPILED, inside
 from wtool.schema.upgrade.upgraded import Upgraded, moved_path
+from wtool.values import dataclass
 
 SINGLE = ("h5", "h5-weights", "weights.h5")
 """Formats of single HDF5 files."""

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.checkpoint.inputs import refuse_two_streams
@@ -19,6 +19,7 @@ from wtool.ops.calls import function_of_operation, with_paths
 from wtool.ops.found_inputs import copied, placed
 from wtool.ops.recorded_calls import Unrepeatable
 from wtool.ops.replay_steps import Step
+from wtool.values import dataclass
 from wtool.version import __version__
 from wtool.words import Path
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wtool.checkpoint.lineage import Input, Record
 from wtool.errors import a_few
@@ -11,6 +11,7 @@ from wtool.ops.calls import Call
 from wtool.ops.found_inputs import FoundInputs
 from wtool.ops.history import brought_are_steps, grouped
 from wtool.ops.recorded_calls import Unrepeatable, call_of
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from wtool.errors import Usage, counted
 from wtool.ops.average_options import Considered
 from wtool.ops.logged_values import logged
 from wtool.ops.numbered_names import EPOCH, counts, metric_values
 from wtool.schema.losses import mode_of
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

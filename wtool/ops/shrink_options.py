@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from wtool.choices import CHANNEL_SCOPES, MEMBERS
 from wtool.errors import Usage
 from wtool.option import check_fields, option
 from wtool.transforms.importance import CHANNEL_CRITERIA, NAMES
+from wtool.values import dataclass
 from wtool.words import Path
 
 

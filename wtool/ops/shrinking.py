@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -34,6 +34,7 @@ from wtool.run.progress import Passes
 from wtool.run.task import Task
 from wtool.schema import graph
 from wtool.transforms.channel_choice import Choice
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

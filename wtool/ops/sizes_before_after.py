@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -12,6 +11,7 @@ from wtool.errors import Refused
 from wtool.graphs.values import Values, new_shape, weights_by_layer
 from wtool.ops.shrunk import ShrunkLayer
 from wtool.schema.costs import costs_of
+from wtool.values import dataclass
 
 Pair = tuple[int, int]
 

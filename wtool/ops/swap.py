@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from copy import deepcopy
-from dataclasses import dataclass
 from math import prod
 
 from wtool.checkpoint.lineage import Record
@@ -26,6 +25,7 @@ from wtool.run.plan import Operand, Operation, Plan
 from wtool.run.progress import Passes
 from wtool.run.task import Task
 from wtool.schema import graph
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

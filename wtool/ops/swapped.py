@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wtool.run.action import Action
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from wtool.errors import Refused
 from wtool.io.addresses import is_address, name_of
 from wtool.ops.logged_values import Log, read_log
 from wtool.ops.metric_names import drawable
+from wtool.values import dataclass
 
 SUFFIXES = (".csv", ".jsonl")
 """Endings of the names of logs."""

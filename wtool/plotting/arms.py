@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from wtool.plotting.style import short_names
 from wtool.training.lottery.curves import Run
 from wtool.training.lottery.plan import DENSE
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from wtool.plotting.metrics import told
 from wtool.plotting.style import GREY, LIGHTEST, WIDTH, by_rows, label
 from wtool.training.lottery.curves import Run, learning_curve
 from wtool.training.lottery.plan import DENSE
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial, reduce
 from math import prod
 
@@ -19,6 +18,7 @@ from wtool.run import pipeline
 from wtool.run.selection import arithmetic, by_role
 from wtool.transforms.mask_images import cell_finder, image_shape, shares
 from wtool.transforms.statistics import Statistics, statistics
+from wtool.values import dataclass
 
 BINS = 60
 CELLS = 96  # of a mask's image, each way: a larger kernel is shown by shares

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -26,6 +25,7 @@ from wtool.plotting.kernels import (
 from wtool.run import pipeline
 from wtool.run.matching import match
 from wtool.transforms.statistics import Statistics
+from wtool.values import dataclass
 
 CELLS = 64  # of a plane, each way
 

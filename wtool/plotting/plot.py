@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wtool.checkpoint.inputs import expanded
@@ -17,6 +16,7 @@ from wtool.plotting import curves, kernels, logs, movement, scatter, weights
 from wtool.plotting.style import publish, styled, suffix_of
 from wtool.run.pipeline import Progress
 from wtool.training.lottery.curves import is_run, run_of
+from wtool.values import dataclass
 from wtool.words import Models, Path
 
 

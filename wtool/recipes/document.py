@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from wtool.errors import Usage, WtoolError, one_line
 from wtool.io.descriptor import source_of
 from wtool.recipes.faults import Fault, Faulty, Place
+from wtool.values import dataclass
 
 MOST_BYTES = 1 << 20
 """The largest recipe."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wtool.errors import Usage, counted, one_line
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)

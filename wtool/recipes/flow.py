@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 
 from wtool.recipes.recipe import File, Made, Model, Recipe, Reference, Step
 from wtool.run.transform import Transforming
 from wtool.transforms.registry import REGISTRY, transform
+from wtool.values import dataclass
 
 WHOLE = ("randomize", "reshuffle")
 """Transforms that hold a whole tensor, which others would ask for block by block."""

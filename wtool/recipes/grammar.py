@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from wtool.checkpoint.inputs import models_of
@@ -20,6 +20,7 @@ from wtool.recipes.recipe import MODEL, File, Made, Model, Recipe, Reference, St
 from wtool.recipes.values import value_of
 from wtool.suggestions import meant
 from wtool.transforms.merging.registry import METHODS
+from wtool.values import dataclass
 
 SEVERAL = ("average", "ema", "merge", "soup")
 """Operations that make one model of several."""

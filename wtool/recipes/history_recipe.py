@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.checkpoint.lineage import Input, Record
@@ -17,6 +17,7 @@ from wtool.ops.history import brought_are_steps, grouped
 from wtool.ops.recorded_calls import Unrepeatable, call_of
 from wtool.option import checked
 from wtool.recipes.recipe import MODEL
+from wtool.values import dataclass
 from wtool.words import Path
 
 FILES = {"architecture": "architecture.json", "map": "names.json", "patch": "changes.wpatch", "set": "array.npy"}

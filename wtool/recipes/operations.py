@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, fields
 from typing import Any
 
 import wtool
@@ -11,6 +11,7 @@ from wtool.argument_names import argument_of
 from wtool.ops.functions import ARGUMENTS
 from wtool.option import Option, options_of, types_of
 from wtool.transforms.registry import REGISTRY
+from wtool.values import dataclass
 
 OPERATIONS = (
     *(*REGISTRY, "align", "average", "convert", "ema", "merge"),

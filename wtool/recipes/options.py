@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from wtool.option import argument, like
 from wtool.run.options import Execution, Output
+from wtool.values import dataclass
 from wtool.words import Models, Path
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 from wtool.recipes.faults import Place
 from wtool.run.task import Planner
+from wtool.values import dataclass
 
 MODEL = "model"
 """The word for the model that is put through a recipe."""

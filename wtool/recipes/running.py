@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ from wtool.run.progress import Passes
 from wtool.run.result_names import named
 from wtool.run.target import Goal, make_ready
 from wtool.run.task import Planner, Task
+from wtool.values import dataclass
 
 SHARE = 1 << 20
 """What the progress of a recipe counts for each pass."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial, reduce
 from math import isqrt, prod
 from typing import Any
@@ -22,6 +22,7 @@ from wtool.run.selection import kind_of
 from wtool.transforms.histograms import Histogram, histogram
 from wtool.transforms.mask_images import cell_finder, image_shape, shares
 from wtool.transforms.statistics import Statistics, statistics
+from wtool.values import dataclass
 from wtool.words import Progress
 
 CELLS = 48

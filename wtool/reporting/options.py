@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wtool.option import Checked, argument, option, told
+from wtool.values import dataclass
 from wtool.words import Path, Progress
 
 

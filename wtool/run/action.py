@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from wtool.values import dataclass
 
 Kind: TypeAlias = Literal[
     "kept", "rewritten", "averaged", "merged", "pooled", "set", "follows", "reset", "taken", "patched", "reshaped",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from wtool.run.plan import Operand, Plan
 from wtool.transforms.averaging import COEFFICIENTS, normalised
 from wtool.transforms.change import Data
 from wtool.transforms.merging import average
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from wtool.transforms.change import Data, Site
 from wtool.transforms.merging.registry import Method
 from wtool.transforms.merging.settings import Settings, settings_of
 from wtool.transforms.streams import CHUNK
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from math import prod
 from threading import Lock
@@ -14,6 +14,7 @@ from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array
 from wtool.run.action import Action
 from wtool.run.pipeline import Apply, Edit
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.checkpoint.casting import Casts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
@@ -19,6 +18,7 @@ from wtool.suggestions import meant_paths
 from wtool.transforms.channel_choice import Choice, Scored
 from wtool.transforms.importance import Kind, Part, scores
 from wtool.transforms.streams import stream
+from wtool.values import dataclass
 
 OPERATION = "shrink"
 KEPT = "kept"

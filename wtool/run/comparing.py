@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import prod
 from typing import TypeAlias
 
@@ -16,6 +16,7 @@ from wtool.run import pipeline
 from wtool.run.difference import TensorDifference, ValueDifference
 from wtool.run.pairing import Pairing, paired_by_key
 from wtool.transforms.distance import Distance, are_the_same_bytes, distance, equal_blocks
+from wtool.values import dataclass
 
 BLOCK = 1 << 20  # values of a second look, which takes 8 MB
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wtool.checkpoint.lineage import Record
 from wtool.checkpoint.patch import Rewrite, rewrite
@@ -17,6 +17,7 @@ from wtool.run.piped import is_followed
 from wtool.run.plan import Plan, WorkedOut
 from wtool.run.progress import Passes
 from wtool.run.target import Goal, make_ready
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from wtool.errors import a_few
+from wtool.values import dataclass
 
 TELLING = ("alike", "apart", "unlike")
 """Findings that tell whether models share their start."""

@@ -9,7 +9,6 @@ from 0, and runs with other initial values have cosines of about 0, with a stand
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ from wtool.run.selection import arithmetic, selected
 from wtool.run.statistics import is_normalising
 from wtool.transforms.change import Blocks
 from wtool.transforms.likeness import Sums, cosines, mean_of_pairs, norm_of_mean, of_models, sums_of
+from wtool.values import dataclass
 from wtool.words import Progress
 
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from wtool.errors import WtoolError
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

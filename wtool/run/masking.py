@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from wtool.dtypes import Array
 from wtool.errors import Refused
 from wtool.run.changes import Edited
 from wtool.transforms.change import Apply, Blocks, Change, Data, Site, Transform, put
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

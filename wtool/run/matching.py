@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.errors import Refused
 from wtool.run.pairing import paired_paths
 from wtool.schema.differences import Unlike, differences
+from wtool.values import dataclass
 
 SHOWN = 8  # differences in a message; more say nothing new
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from wtool.run.transform_data import FileData, sites_of
 from wtool.transforms.averaging import CACHE_BLOCK
 from wtool.transforms.change import Data, Site
 from wtool.transforms.merging.method import Prepared
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wtool.run.action import Action
 from wtool.run.input_model import InputModel
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

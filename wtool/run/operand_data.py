@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import Any
@@ -18,6 +17,7 @@ from wtool.run.transform_data import FileData
 from wtool.transforms.averaging import all_finite
 from wtool.transforms.change import Blocks, Look, Site
 from wtool.transforms.merging.method import Combine
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 
@@ -29,6 +28,7 @@ from wtool.run.statistics import is_normalising
 from wtool.run.task import Task
 from wtool.transforms.averaging import all_finite
 from wtool.transforms.change import Change
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -21,6 +21,7 @@ from wtool.run.action import KEPT, Action
 from wtool.run.pipeline import Apply, Edit
 from wtool.schema.optimizers import is_setting, rule_of
 from wtool.transforms.change import Change, put
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

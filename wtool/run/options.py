@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wtool.choices import OPTIMIZER_CONVERSIONS, OPTIMIZER_MODES
 from wtool.errors import Usage
 from wtool.option import Checked, argument, option
+from wtool.values import dataclass
 from wtool.words import Path, Progress
 
 if TYPE_CHECKING:

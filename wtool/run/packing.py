@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from wtool.checkpoint.lineage import Record
@@ -23,6 +23,7 @@ from wtool.run.plan import Operand, Operation, Plan
 from wtool.run.progress import Passes
 from wtool.run.task import Task
 from wtool.schema.policies import Policies
+from wtool.values import dataclass
 
 NAME = "pack"
 

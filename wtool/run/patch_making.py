@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import prod
 from tempfile import TemporaryFile
@@ -32,6 +32,7 @@ from wtool.run.pipeline import Edit
 from wtool.run.target import Goal, make_ready
 from wtool.run.tensor_hashes import TensorHash, hash_of_all
 from wtool.transforms.xor_coding import Encoder, as_bits
+from wtool.values import dataclass
 from wtool.words import Progress
 
 BLOCK = 1 << 18

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from math import prod
@@ -29,6 +29,7 @@ from wtool.run.progress import Passes
 from wtool.run.task import Task
 from wtool.run.tensor_hashes import TensorHash, hash_of_all, hashes_of, is_last
 from wtool.transforms.xor_coding import as_bits
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.checkpoint.composition import Composition

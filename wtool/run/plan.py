@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from wtool.checkpoint.lineage import Input, Record, Result, carried, unsealed
@@ -12,6 +12,7 @@ from wtool.run.changes import Changes, Edited
 from wtool.run.piped import widened
 from wtool.run.pipeline import Edit
 from wtool.run.progress import Passes
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.checkpoint.casting import Casts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from typing import TypeAlias
 
@@ -26,6 +26,7 @@ from wtool.io.addresses import below, folder_of, is_address, joined, trimmed, wh
 from wtool.io.places import Target, check_target, make_folders
 from wtool.io.stored import Stamp
 from wtool.io.tree import place_of
+from wtool.values import dataclass
 
 Place: TypeAlias = Callable[[str], str]
 """A `tree.place_of` that remembers."""

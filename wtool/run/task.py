@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
 from wtool.checkpoint.opener import Opener
@@ -14,6 +14,7 @@ from wtool.run.pipeline import Progress
 from wtool.run.plan import Plan
 from wtool.run.result_names import named
 from wtool.run.target import Goal
+from wtool.values import dataclass
 
 Made = TypeVar("Made")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from math import prod
@@ -20,6 +20,7 @@ from wtool.transforms.change import Data
 from wtool.transforms.merging import average
 from wtool.transforms.posthoc import Fit, fitted
 from wtool.transforms.power import NARROWEST, WIDEST, exponent_of
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

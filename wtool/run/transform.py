@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from math import prod
 
@@ -31,6 +31,7 @@ from wtool.run.transform_data import FileData, sites_of
 from wtool.schema.layers import built_in
 from wtool.transforms.change import Apply, Blocks, Change, Transform, put
 from wtool.transforms.streams import CHUNK, overlaps
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ from wtool.run.selection import is_named
 from wtool.schema.config import read_architecture
 from wtool.schema.layers import input_axes, output_unit_axes
 from wtool.transforms.change import Apply, Blocks, Change, Look, Site
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

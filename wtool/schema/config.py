@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from wtool.errors import Differs, Note, Refused
@@ -23,6 +23,7 @@ from wtool.schema.layers import (
     snake_case,
     variants,
 )
+from wtool.values import dataclass
 
 COMPILED = "compile_config"
 """Key of a model's entry that tells how the model was compiled."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.errors import Refused
@@ -19,6 +19,7 @@ from wtool.schema.layers import TABLE, PartialShape, class_of, output_shapes
 from wtool.schema.layers.multiply_adds import product, total
 from wtool.schema.operations import TENSORFLOW
 from wtool.schema.shapes import Known, Shapes, outputs_of, shapes_of
+from wtool.values import dataclass
 
 Inputs = tuple["PartialShape | None", ...]
 

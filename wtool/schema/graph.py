@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.errors import Refused
@@ -11,6 +11,7 @@ from wtool.schema.calls import by_depth
 from wtool.schema.config import inside, is_operation
 from wtool.schema.inbound_nodes import START, Key, Ref, arguments_of, calls_of, refs_of
 from wtool.schema.layers import TABLE, class_of
+from wtool.values import dataclass
 
 Entry = dict[str, Any]
 OPERATION = "operation"

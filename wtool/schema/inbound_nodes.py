@@ -8,10 +8,10 @@ the first tensor and may hold more tensors, as `[layer, call, output]`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wtool.errors import Refused
+from wtool.values import dataclass
 
 Key = tuple[str, int, int]
 """A tensor: name of the layer that makes it, index of the call, index of the output."""

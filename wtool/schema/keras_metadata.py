@@ -11,7 +11,6 @@ meta_graph.proto and saved_object_graph.proto of tensorflow/core/protobuf/.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -19,6 +18,7 @@ from wtool.errors import Refused
 from wtool.io.json_text import parse_as_python
 from wtool.io.protobuf import Message, NotProtobuf
 from wtool.schema.keras2_json import with_decoded_marks
+from wtool.values import dataclass
 
 KERAS = "_tf_keras"
 """Beginning of what Keras calls its objects."""

@@ -7,13 +7,13 @@ and what follows from building a layer. Tensors in calls become `[layer, call, o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wtool.errors import Refused
 from wtool.schema.config import MAX_NESTED_MODELS, inside
 from wtool.schema.inbound_nodes import layer_name
 from wtool.schema.layers import class_and_settings, class_of
+from wtool.values import dataclass
 
 IGNORED = frozenset({"name", "build_config", "build_input_shape", "compile_config", "shared_object_id"})
 """Settings of layers that say nothing of the model, or are told elsewhere."""

@@ -12,11 +12,12 @@ import binascii
 import json
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
 from wtool.io.protobuf import BYTES, FIXED32, VARINT, fields, varint
+from wtool.values import dataclass
 
 NAME, OP, INPUT, DEVICE, ATTR = 1, 2, 3, 4, 5
 EXPERIMENTAL = (6, 7)  # fields for messages: where the operation stands in the source, and its type

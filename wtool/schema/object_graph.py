@@ -9,10 +9,11 @@ Source: tensorflow/core/protobuf/trackable_object_graph.proto.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wtool.errors import Refused
 from wtool.io.protobuf import Message, NotProtobuf
+from wtool.values import dataclass
 
 VALUE = "VARIABLE_VALUE"
 """Name of the attribute of an object that is a variable."""

@@ -8,12 +8,12 @@ slots are there depends on the version and on settings that the file need not te
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 from wtool.schema.optimizer_settings import Settings, inner_settings, scales_loss
 from wtool.schema.optimizers import ANY, ITERATION, LEARNING_RATE, TABLE, Group, OptimizerClass, Scalar, SlotKind
+from wtool.values import dataclass
 
 Slots = tuple[SlotKind, ...]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from wtool.schema.layers import Shape
 from wtool.schema.optimizers import ANY, SCALARS, TABLE, OptimizerClass, Scalar, SlotKind
+from wtool.values import dataclass
 
 WRAPPING = "loss_scale_optimizer"
 """The name of the optimizer that Keras puts unasked around another one, for mixed_float16, to scale the loss."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from wtool.schema.layers import Shape
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ tf_keras/src/layers/normalization/batch_normalization.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from wtool.schema.config import Node, is_keras2, read_architecture
 from wtool.schema.inbound_nodes import calls_of, layer_name, refs_of
 from wtool.schema.layers import class_of
+from wtool.values import dataclass
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 _HALVES = ("float16", "bfloat16")

@@ -13,12 +13,12 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from wtool.schema.config import Node
 from wtool.schema.layers import Shape, quantisation
+from wtool.values import dataclass
 
 ATTENTION = ("MultiHeadAttention", "GroupQueryAttention")
 """Layers that are made of EinsumDense layers, whose settings the configuration does not tell."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wtool.schema.graph import OPERATION, Call, Layer, Model
 from wtool.schema.inbound_nodes import Key, Ref
 from wtool.schema.keras3_operations import shape_behind
 from wtool.schema.layers import PartialShape, as_shape, output_shape
 from wtool.schema.operations import TENSORFLOW, shapes_behind
+from wtool.values import dataclass
 
 Shapes = dict[Key, "PartialShape | None"]
 

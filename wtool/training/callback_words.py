@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from wtool.errors import Usage
@@ -11,6 +10,7 @@ from wtool.option import given_words, options_of, types_of
 from wtool.option_types import is_number
 from wtool.transforms.pruning import Prune
 from wtool.transforms.stroking import NeuroPlast, Stroke
+from wtool.values import dataclass
 
 Words: TypeAlias = str | Mapping[str, Any]
 """Parameters with their values: `ratio=.05,cutoff=3`, or a dictionary from Python."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -18,6 +17,7 @@ from wtool.training.example import stored_example
 from wtool.training.loading.load import private, refuse_unsafe, way_out
 from wtool.training.loading.old_names import older_objects
 from wtool.training.speed import packed, seconds_of
+from wtool.values import dataclass
 
 EXAMPLES = 4
 BATCH = 8  # examples that both models are timed with

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wtool.option import Checked, argument, like, option
 from wtool.run.options import Execution, check_executor
 from wtool.training.resume_options import Resume
+from wtool.values import dataclass
 from wtool.words import Progress
 
 

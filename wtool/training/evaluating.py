@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from wtool.checkpoint.opener import Opener
 from wtool.training.evaluate_options import Evaluate, Evaluated
 from wtool.training.quiet import silent_import
+from wtool.values import dataclass
 from wtool.words import Progress
 
 

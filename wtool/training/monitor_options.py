@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from wtool.choices import MODES
 from wtool.option import Checked, given_words, option, options_of, types_of
 from wtool.training.callback_words import Words
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.training.resume_options import Resume

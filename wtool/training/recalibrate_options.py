@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.option import Checked, like, option, told
 from wtool.run.options import Execution, Output
 from wtool.training.resume_options import Resume
+from wtool.values import dataclass
 from wtool.words import Path, Progress
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.option import Checked, argument, like, option, told
 from wtool.run.options import Execution, Seed
 from wtool.training.fitting.epoch import Epoch
+from wtool.values import dataclass
 from wtool.words import Path
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -28,6 +28,7 @@ from wtool.training.resume_options import Resume, Resumed
 from wtool.training.saving.record import Left, Position, TrainingPlan, best_of, checkpoint_of, is_best_of, latest
 from wtool.training.saving.save import Diverged, refuse_nonfinite, save
 from wtool.training.variables import in_order
+from wtool.values import dataclass
 
 _OF_ANOTHER = "exists already, and is of another training; --force replaces it"
 

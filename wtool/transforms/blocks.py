@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from wtool.transforms.planes import matrix_plane, split_off
 from wtool.transforms.pruning import read_block
 from wtool.transforms.ranking import Group, Score, cuts, scored, stops
 from wtool.transforms.streams import CHUNK
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

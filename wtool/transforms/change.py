@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from wtool.dtypes import Array, round_into
 from wtool.errors import Usage
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
 from wtool.dtypes import Array
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, eq=False)

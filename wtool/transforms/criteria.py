@@ -10,8 +10,9 @@ Source: Zhou, Lan, Liu & Yosinski, "Deconstructing Lottery Tickets", arXiv:1905.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.dtypes import Array

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wtool.dtypes import Array
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,12 +5,12 @@ Names, numbers and their meaning are those of TensorFlow's toolkit for pruning (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Protocol
 
 from wtool.errors import Usage
 from wtool.transforms.schedules import polynomial
+from wtool.values import dataclass
 
 
 class PruningSchedule(Protocol):

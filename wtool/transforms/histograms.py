@@ -6,11 +6,12 @@ of twice the width, so that histograms of different widths merge without an erro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
 from wtool.dtypes import Array
+from wtool.values import dataclass
 
 BINS = 64
 """Number of bins that a histogram has at most; one of more than a few values has at least half as many."""

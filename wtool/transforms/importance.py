@@ -14,11 +14,11 @@ Network Slimming", arXiv:1708.06519 (bn-scale); He et al., "Filter Pruning via G
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from wtool.errors import Refused
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.dtypes import Array

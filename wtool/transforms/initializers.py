@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from wtool.dtypes import Array
 from wtool.errors import Refused
+from wtool.values import dataclass
 
 Draw = Callable[[np.random.Generator, int], Array]
 

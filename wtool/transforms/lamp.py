@@ -14,7 +14,6 @@ Source: Lee, Park, Mo, Ahn & Shin, "Layer-adaptive Sparsity for the Magnitude-ba
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +21,7 @@ import numpy as np
 from wtool.dtypes import Array
 from wtool.transforms.change import Blocks, Data, Site
 from wtool.transforms.magnitude_buckets import Buckets, bits_of, bucketed, magnitudes_of
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wtool.transforms.averaging import CACHE_BLOCK
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

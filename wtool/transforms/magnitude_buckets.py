@@ -7,7 +7,6 @@ sum.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from wtool.dtypes import Array
 from wtool.errors import Refused
 from wtool.transforms.change import Blocks, Data, Site
 from wtool.transforms.streams import CHUNK
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 
 from wtool.dtypes import Array
+from wtool.values import dataclass
 
 FIXED = -1
 """The kind of channels that stay where they are."""

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wtool.errors import Usage
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from wtool.choices import BUDGETS, SCOPES
@@ -11,6 +10,7 @@ from wtool.errors import Usage
 from wtool.option import check_fields, option
 from wtool.transforms.criteria import CRITERIA, NAMES, SHORT
 from wtool.transforms.schedules import SCHEDULES, read_step, sparsity_at
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.transforms.change import Data, Prepared

@@ -11,11 +11,12 @@ Source: `abs_max_quantize` in keras/src/quantizers/quantizers.py, with `to_numpy
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from wtool.dtypes import Array
+from wtool.values import dataclass
 
 LARGEST, EPSILON = 127, 1e-7
 """The largest code, and what Keras adds to magnitudes so that it never divides by zero."""

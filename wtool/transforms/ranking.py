@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ import numpy as np
 from wtool.dtypes import Array
 from wtool.errors import Refused
 from wtool.transforms.change import Blocks, Data, Site
+from wtool.values import dataclass
 
 CACHE_BLOCK = 65_536  # values; scores and masks of so many stay in the L2 cache
 MOST_KEPT = 1 << 22  # values inside the bracket that are kept

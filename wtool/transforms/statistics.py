@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from wtool.dtypes import Array
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from wtool.errors import Usage
 from wtool.option import check_fields, option
 from wtool.transforms.pruning import check_order
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.transforms.change import Data, Prepared

@@ -7,12 +7,12 @@ start from) and 4 (what pruned weights are).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from wtool.choices import PRUNED
 from wtool.option import Checked, option
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.transforms.change import Data, Prepared

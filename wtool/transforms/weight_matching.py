@@ -21,7 +21,7 @@ Source: Ainsworth, Hayase & Srinivasa, "Git Re-Basin: Merging Models modulo Perm
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import sqrt
 from typing import TypeAlias
 
@@ -32,6 +32,7 @@ from wtool.errors import Refused, WtoolError, a_few
 from wtool.transforms.permuting import Channels, Sources, sources_of, with_permutation
 from wtool.transforms.similarity import add_similarities, product, square
 from wtool.transforms.streams import stream
+from wtool.values import dataclass
 
 GAIN = 1e-12
 """The share of the largest possible L by which a permutation must be better than the one before."""

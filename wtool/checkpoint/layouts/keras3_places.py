@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from wtool.schema.config import Node, inside
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

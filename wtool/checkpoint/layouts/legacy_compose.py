@@ -12,7 +12,7 @@ keras/src/models/functional.py and sequential.py.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 
 import numpy as np
@@ -30,6 +30,7 @@ from wtool.errors import Refused, a_few
 from wtool.hdf5.reader import Dataset
 from wtool.schema.config import Node, read_architecture
 from wtool.schema.layers import Variables, quantisation
+from wtool.values import dataclass
 
 LISTING = ("h5", "h5-weights")
 """Formats of old files that list the weights of a layer in their order."""

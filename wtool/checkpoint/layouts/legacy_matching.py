@@ -6,12 +6,13 @@ import heapq
 import re
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wtool.checkpoint.layouts.stored import StoredLayer
 from wtool.hdf5.reader import Dataset
 from wtool.schema.config import Node
 from wtool.schema.layers import Variables, variants
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

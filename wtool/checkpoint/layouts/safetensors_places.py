@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from wtool.errors import Differs, Refused
 from wtool.hdf5.limits import MAX_DEPTH, MAX_PATHS
 from wtool.io.json_text import parse_object
+from wtool.values import dataclass
 
 PLACES = "wtool_places"
 """Name of the text."""

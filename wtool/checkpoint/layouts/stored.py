@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wtool.checkpoint.model import Layer, Tensor
 from wtool.hdf5.reader import Dataset
 from wtool.schema.config import inside
 from wtool.schema.layers import MATRICES, Shape
+from wtool.values import dataclass
 
 
 @dataclass(slots=True, eq=False)

@@ -10,7 +10,7 @@ Source: `_layer_checkpoint_dependencies` of tf_keras/engine/functional.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +28,7 @@ from wtool.schema.keras_metadata import SavedKerasModel, SavedLayer
 from wtool.schema.layers import Variables, role_of
 from wtool.schema.object_graph import ObjectGraph, TrackedObject
 from wtool.schema.optimizer_settings import settings_of
+from wtool.values import dataclass
 
 CHECKPOINT = "tf-checkpoint"
 

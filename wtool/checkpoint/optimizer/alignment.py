@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from wtool.checkpoint.layouts.stored import StoredVariable
 from wtool.schema.layers import Shape
+from wtool.values import dataclass
 
 MAX_STATES = 50_000
 """Ways to place segments, or to interleave lanes, that are looked at before giving up."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from wtool.dtypes import Array, dtype_of, round_into
 from wtool.errors import Refused, a_few
 from wtool.schema.optimizer_settings import Settings, innermost_settings, parts_settings
 from wtool.schema.optimizers import MOVING_AVERAGE, SEQUENCE, TABLE
+from wtool.values import dataclass
 
 OTHERWISE = "`wtool average` averages checkpoints, and `wtool ema --sigma-rel` snapshots of the callback PowerEMA"
 

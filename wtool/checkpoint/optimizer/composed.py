@@ -7,7 +7,7 @@ optimizer, and every value is looked for by what it means: name of the slot, pat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import NoneType
 from typing import Any
 
@@ -22,6 +22,7 @@ from wtool.schema.layers import Shape
 from wtool.schema.optimizer_orders import VariableOrder, variable_orders
 from wtool.schema.optimizer_settings import Settings, initial_value, inner_settings, scales_loss
 from wtool.schema.optimizers import ITERATION, LEARNING_RATE, STEP_COUNTER, TABLE, U_PRODUCT, Scalar, SlotKind
+from wtool.values import dataclass
 
 Source = Tensor | Fresh
 State = dict[str, list[tuple[Slot, Source]]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from wtool.checkpoint.layouts.stored import StoredVariable
@@ -13,6 +13,7 @@ from wtool.schema.layers import Shape
 from wtool.schema.optimizer_orders import VariableOrder, variable_orders
 from wtool.schema.optimizer_settings import Settings, innermost_settings
 from wtool.schema.optimizers import SlotKind
+from wtool.values import dataclass
 
 Slots = tuple[tuple[str, StoredVariable | None], ...]
 

@@ -7,7 +7,7 @@ groups of their own. So what the innermost groups are tells what the outer ones 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.checkpoint.demands import stored_dtype
@@ -22,6 +22,7 @@ from wtool.checkpoint.optimizer.slots import Named, Stored
 from wtool.schema import optimizer_settings
 from wtool.schema.optimizer_settings import Settings
 from wtool.schema.optimizers import TABLE, OptimizerClass
+from wtool.values import dataclass
 
 
 def scalars_by_number(table: Mapping[str, OptimizerClass]) -> dict[int, tuple[str, ...]]:

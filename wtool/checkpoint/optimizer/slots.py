@@ -8,7 +8,6 @@ is generated under each guess, and the first whose number and shapes are the fil
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from wtool.checkpoint.layouts.stored import StoredLayer, StoredVariable
@@ -21,6 +20,7 @@ from wtool.hdf5.reader import Dataset
 from wtool.schema.layers import Shape
 from wtool.schema.optimizer_settings import Settings, initial_value, inner_settings, scales_loss, scaling
 from wtool.schema.optimizers import CLASSES, SCALARS
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

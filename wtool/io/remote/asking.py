@@ -6,11 +6,11 @@ fsspec's own requests believe whatever a server sends, keep all of it, and do no
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wtool.io.remote.faults import Changed, Truncated, Unanswerable, chain, status_of
 from wtool.io.remote.stores import Store
+from wtool.values import dataclass
 
 PATIENCE = 15
 """Seconds without a byte after which a request has failed."""

@@ -6,7 +6,6 @@ import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from wtool.errors import WtoolError
@@ -15,6 +14,7 @@ from wtool.io.remote.faults import Changed, explained
 from wtool.io.remote.protocols import PROTOCOLS, S3
 from wtool.io.remote.retrying import retried
 from wtool.suggestions import meant
+from wtool.values import dataclass
 
 Value = TypeVar("Value")
 

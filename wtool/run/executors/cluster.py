@@ -15,7 +15,7 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.errors import ClusterWarning, WtoolError, in_short
@@ -28,6 +28,7 @@ from wtool.run.executors.cluster_worker import BEGAN, DONE, ENDED, OVER, REACHED
 from wtool.run.executors.executor import TRIES, Before, Work, harmless, lost
 from wtool.run.failed import Failed
 from wtool.run.progress import Meter
+from wtool.values import dataclass
 
 AHEAD = 2
 """Batches that a worker has at most: one that it works on, and the next."""

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.io.system import NEW_GROUP
+from wtool.values import dataclass
 
 LOCAL = "local:"
 """How the address of such a cluster begins; behind that stands the number of workers."""

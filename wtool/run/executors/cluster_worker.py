@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -17,6 +16,7 @@ from wtool.checkpoint.opener import Opener
 from wtool.io.addresses import RETRIES
 from wtool.run.executors.executor import Work, done
 from wtool.run.failed import Failed
+from wtool.values import dataclass
 from wtool.version import __version__
 
 BETWEEN = 1.0

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from multiprocessing.connection import Connection, wait
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from wtool.run.executors.executor import BETWEEN, TRIES, Before, Work, done, har
 from wtool.run.pipeline import Progress
 from wtool.run.progress import Meter
 from wtool.signals import unwind_on_signals
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any, Literal, get_args
+
+from wtool.values import dataclass
 
 Shape = tuple[int, ...]
 """The shape of a stored array."""

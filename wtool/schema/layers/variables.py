@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from typing import Any
@@ -13,6 +12,7 @@ from wtool.errors import Refused
 from wtool.schema.layers.entry import LayerClass, Shape
 from wtool.schema.layers.quantisation import QUANTISED, quantisation
 from wtool.schema.layers.table import TABLE, entry_of
+from wtool.values import dataclass
 
 STATISTICS = ("moving_mean", "moving_variance")
 """Variables that training follows without gradients."""

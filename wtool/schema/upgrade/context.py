@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from wtool.errors import Refused, one_line
@@ -12,6 +12,7 @@ from wtool.schema.layers import Shape
 from wtool.schema.upgrade.mask_terms import Terms
 from wtool.schema.upgrade.specs import Behind
 from wtool.schema.upgrade.upgraded import ArrayChange, Change, Wishes, moved_path
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.schema.upgrade.mask_flow import Flow

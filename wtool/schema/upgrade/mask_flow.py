@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from wtool.schema.inbound_nodes import CallKey, Key, layer_settings, refs_of
@@ -26,6 +26,7 @@ from wtool.schema.upgrade.mask_steps import Step, Write, sources_of
 from wtool.schema.upgrade.mask_terms import EVERY, NONE
 from wtool.schema.upgrade.masks import makes_masks
 from wtool.schema.upgrade.operation_call import Cannot
+from wtool.values import dataclass
 
 MAX_DIFFERENT_MASKS = 8
 """For how many different masks of its inputs a model inside others is looked at."""

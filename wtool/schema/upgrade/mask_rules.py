@@ -24,11 +24,12 @@ of merging/base_merge.py and merging/multiply.py, `Layer.__call__` of layer.py (
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from wtool.schema.upgrade.mask_terms import EVERY, NONE, Terms, same
 from wtool.schema.upgrade.rules import CUDNN, RECURRENT, SPATIAL_DROPOUT
+from wtool.values import dataclass
 
 DROPPING = (*SPATIAL_DROPOUT, "Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization")
 """Layers that give the very tensor that they take, where they do not train."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.schema.inbound_nodes import CallKey, Key, layer_settings
@@ -12,6 +12,7 @@ from wtool.schema.upgrade.context import Place
 from wtool.schema.upgrade.mask_rules import DROPPING, Masked
 from wtool.schema.upgrade.mask_terms import Terms
 from wtool.schema.upgrade.masks import layers_within
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from wtool.schema.layers import PartialShape
 from wtool.schema.operations import shape_of_constant
 from wtool.schema.upgrade.names import Names
 from wtool.schema.upgrade.specs import Spec, Tensor
+from wtool.values import dataclass
 
 Entry = dict[str, Any]
 

@@ -6,7 +6,7 @@ Whoever notes a change or a refusal names one of these rules; the reference page
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from wtool.values import dataclass
 
 CONVOLUTIONS = (
     "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose",

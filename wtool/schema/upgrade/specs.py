@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.schema.config import inside
@@ -17,6 +17,7 @@ from wtool.schema.layers import (
     output_dtype,
     output_shapes,
 )
+from wtool.values import dataclass
 
 Entry = Mapping[str, Any]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -17,6 +16,7 @@ from wtool.training.data.images import of_folder
 from wtool.training.data.samples import Batches, Samples, of_arrays
 from wtool.training.data.words import check_data, is_function, paths_of
 from wtool.training.loading.load import imported
+from wtool.values import dataclass
 
 INFINITE = -1
 """TensorFlow's number of elements of datasets that never end."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -12,6 +11,7 @@ import numpy as np
 from wtool.dtypes import Array
 from wtool.errors import Usage, counted
 from wtool.transforms.streams import stream
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

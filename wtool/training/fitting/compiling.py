@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from wtool.errors import Usage, WtoolError
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -13,6 +12,7 @@ from wtool.dtypes import Array
 from wtool.errors import WtoolError, a_few
 from wtool.training.loading.optimizer_state import inner
 from wtool.training.variables import array
+from wtool.values import dataclass
 
 
 class HeldValues(keras.constraints.Constraint):

@@ -10,7 +10,6 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
 from itertools import pairwise
 from types import FrameType
 from typing import Any
@@ -26,6 +25,7 @@ from wtool.training.fitting.holding import has_averages
 from wtool.training.fitting.telling import ReportFailed
 from wtool.training.saving.record import Position
 from wtool.training.saving.save import Diverged
+from wtool.values import dataclass
 
 SIGNALS = (signal.SIGINT, *ENDING)
 GLANCE = 1.0  # seconds between two looks at the loss: each waits for the device

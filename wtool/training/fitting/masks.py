@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from wtool.checkpoint.lineage import own_records
@@ -15,6 +14,7 @@ from wtool.run.selection import by_role
 from wtool.training.loading.load import Loaded
 from wtool.training.variables import array, variables_by_path
 from wtool.transforms.registry import transforms
+from wtool.values import dataclass
 
 MASKING = frozenset({"prune", "rewind-schedule", *(name for name, kind in transforms().items() if kind.of_initial)})
 """Operations after which zeros are a mask: those that prune, and those that keep the mask of a pruned model."""

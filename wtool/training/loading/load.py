@@ -9,7 +9,6 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -35,6 +34,7 @@ from wtool.training.loading.holes import warn_of_holes
 from wtool.training.loading.old_names import older_objects
 from wtool.training.loading.optimizer_state import restored
 from wtool.training.variables import by_place, variables_by_path
+from wtool.values import dataclass
 
 UIDS = "object_name_uids"
 """Key of Keras's global state in which Keras counts the layers that it named."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.checkpoint.optimizer.lost import lost_optimizer, lost_slots, saved_step
+from wtool.values import dataclass
 
 STEPLESS = "the file has a state of its optimizer without a step, which Keras 3 cannot go on from: it begins anew"
 """A note on a state that is not restored."""

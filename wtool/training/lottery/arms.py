@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import Any
 
@@ -16,6 +16,7 @@ from wtool.option_types import read_words
 from wtool.transforms.criteria import SHORT
 from wtool.transforms.pruning import Prune
 from wtool.transforms.registry import REGISTRY, transform
+from wtool.values import dataclass
 
 OPTION = "--arm"
 

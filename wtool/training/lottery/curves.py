@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from wtool.training.lottery.summaries import (
     read_metrics,
     summarise,
 )
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

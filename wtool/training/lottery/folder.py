@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import prod
 
 import numpy as np
@@ -34,6 +34,7 @@ from wtool.training.lottery.arms import NEW, NONE, REWIND, read_arm
 from wtool.training.lottery.plan import COPY, DRAW, EVALUATE, PRUNE, TRAIN, Experiment, Step
 from wtool.training.lottery.summaries import Line, ends, is_sound
 from wtool.training.saving.record import ENDED, epochs_of
+from wtool.values import dataclass
 
 UNFINISHED = ".epochs"
 """Name of the folder of a training that goes on, with its latest checkpoint and its log."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.choices import KEEP
@@ -12,6 +12,7 @@ from wtool.run.options import Seed
 from wtool.training.lottery.plan import Experiment
 from wtool.training.lottery.summaries import EarlyStop, Line, Summary
 from wtool.training.resume_options import Resume
+from wtool.values import dataclass
 from wtool.words import Path, Progress
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +17,7 @@ from wtool.transforms.criteria import CRITERIA, SHORT
 from wtool.transforms.pruning import Prune
 from wtool.transforms.schedules import SCHEDULES, sparsity_at
 from wtool.transforms.tickets import Randomize
+from wtool.values import dataclass
 
 COPY, DRAW, PRUNE, TRAIN, EVALUATE = "copy", "draw", "prune", "resume", "evaluate"
 """Operations beside the re-initialisations, such as taking initial weights as they are, or drawing them anew."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from wtool.errors import Refused
 from wtool.io.json_text import parse_object
+from wtool.values import dataclass
 
 FILE = "metrics.jsonl"
 MOST = 1 << 53  # counts and numbers that a float64 still tells apart

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from wtool.dtypes import Array
+from wtool.values import dataclass
 
 BLOCK = 1 << 18
 """Values that are widened to float64 at a time: few enough for the caches."""

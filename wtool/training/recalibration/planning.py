@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -30,6 +29,7 @@ from wtool.training.data import fingerprints
 from wtool.training.data.words import words_in_records
 from wtool.training.quiet import silent_import, without_advice
 from wtool.training.recalibrate_options import Recalibrated, Recalibration
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.training.recalibration.recalibrated import Statistics

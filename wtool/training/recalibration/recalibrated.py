@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -20,6 +19,7 @@ from wtool.training.recalibrate_options import Drift, Recalibration
 from wtool.training.recalibration.finding import layers_of
 from wtool.training.recalibration.observing import Calls, Observed, observing
 from wtool.training.variables import array
+from wtool.values import dataclass
 
 SEED = 0
 """Of the order of samples, which is not that of the file: there, the samples of a class may follow each other."""

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from wtool.checkpoint.lineage import Input, Record, last_record, own_records
@@ -15,6 +15,7 @@ from wtool.checkpoint.seal import is_sealed
 from wtool.errors import WtoolError
 from wtool.io import tree
 from wtool.io.addresses import joined, name_of, text_of
+from wtool.values import dataclass
 
 OPERATION = "resume"
 

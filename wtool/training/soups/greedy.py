@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from wtool.schema.losses import Mode
+from wtool.values import dataclass
 
 Score = Callable[[tuple[int, ...]], float]
 """From the numbers of models, in increasing order, to the score of their mean."""

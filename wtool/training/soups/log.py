@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wtool.errors import Refused, Usage, WtoolError
@@ -13,6 +13,7 @@ from wtool.io.addresses import is_address
 from wtool.io.drafts import write_whole
 from wtool.io.json_text import parse_object
 from wtool.training.soups.greedy import Trial, names_of
+from wtool.values import dataclass
 
 SUFFIX = ".jsonl"
 NO_LINES = "a log is written line by line, and a store takes whole files; name a file of this machine"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wtool.choices import MODES, ORDERS
@@ -12,6 +11,7 @@ from wtool.option import Checked, argument, like, option
 from wtool.run.diagnosis import Diagnosis
 from wtool.run.options import Execution, Output
 from wtool.training.resume_options import Resume
+from wtool.values import dataclass
 from wtool.words import Path
 
 OPERATION = "soup"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from typing import Any
 
@@ -19,6 +19,7 @@ from wtool.training.fitting.compiling import Compilation, compile_model
 from wtool.training.loading.load import Loaded
 from wtool.training.recalibrate_options import Recalibration
 from wtool.training.recalibration.recalibrated import recalibrated
+from wtool.values import dataclass
 
 
 def values_of(plan: Plan, paths: Sequence[str]) -> dict[str, Array]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from wtool.transforms.averaging import all_finite
 from wtool.transforms.change import Blocks, Look, Site
 from wtool.transforms.merging.registry import METHODS
 from wtool.transforms.merging.settings import settings_of
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from wtool.transforms.change import Data, Site
 from wtool.transforms.ranking import Cut, Group, Score, cuts, stops
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,7 +6,6 @@ Source: Deep et al., "DELLA-Merging", arXiv:2406.11617.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from wtool.transforms.merging.sparsifiers import SMALL, Sparsify
 from wtool.transforms.merging.task_vector_data import delta
 from wtool.transforms.merging.units import row_blocks, rows_of
 from wtool.transforms.streams import Stream, drawn, stream
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from wtool.transforms.averaging import all_finite
 from wtool.transforms.change import Blocks, Data, Look, Site
 from wtool.transforms.merging.method import Combine, Prepared
 from wtool.transforms.merging.settings import Settings
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

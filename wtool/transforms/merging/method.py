@@ -7,12 +7,12 @@ A method is a function from `change.Data`, whose blocks are those that `Combine`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wtool.transforms.change import Blocks
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from numbers import Real
 from typing import Any
 
 from wtool.errors import Usage
+from wtool.values import dataclass
 
 MOST = 100_000
 """Numbers in one entry, and entries of one option."""

@@ -6,12 +6,12 @@ This module imports none of the methods, and no NumPy, so that `wtool --help` wa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from wtool.choices import SCOPES
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.transforms.change import Data

@@ -6,7 +6,6 @@ Source: Wan et al., "FuseChat", arXiv:2408.07990.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from wtool.transforms.merging.settings import Settings
 from wtool.transforms.merging.task_vector_data import delta
 from wtool.transforms.merging.task_vectors import STEP, elected
 from wtool.transforms.merging.totals import totals
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from wtool.suggestions import meant_paths
 from wtool.transforms.change import Site
 from wtool.transforms.merging.numbers import Numbers, numbers_of
 from wtool.transforms.merging.registry import Method, Parameter
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

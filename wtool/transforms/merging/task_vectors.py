@@ -17,7 +17,7 @@ and their defaults are those of mergekit 0.1.5.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ from wtool.transforms.merging.settings import Settings
 from wtool.transforms.merging.sparsifiers import Sparsifier, Sparsify, at_random, largest, without_outliers
 from wtool.transforms.merging.task_vector_data import delta
 from wtool.transforms.streams import CHUNK
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,0 +1,168 @@
+"""Dataclasses of wtool behave like those of the standard library."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+import itertools
+import operator
+import pickle
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wtool import values
+
+WAYS = [
+    {"frozen": frozen, "slots": slots, "eq": eq, "order": eq and order, "kw_only": kw_only}
+    for frozen, slots, eq, order, kw_only in itertools.product([False, True], repeat=5)
+    if eq or not order
+]
+"""All words together that a class may be made with."""
+
+
+def plain(dataclass: Callable[..., Any], how: dict[str, bool]) -> Any:
+    @dataclass(**how)
+    class Point:
+        """A point."""
+
+        x: Any
+        y: Any = 2
+        kind: ClassVar[str] = "point"
+        more: list[int] = dataclasses.field(default_factory=list, compare=False)
+        seen: int = dataclasses.field(default=0, repr=False, metadata={"unit": "one"})
+
+    return Point
+
+
+def derived(dataclass: Callable[..., Any], how: dict[str, bool]) -> Any:
+    above = plain(dataclass, how)
+
+    @dataclass(**how)
+    class Point(above):  # type: ignore[misc]
+        z: Any = None
+        both: Any = dataclasses.field(init=False)
+        set: int = dataclasses.field(init=False, default=7)
+
+        def __post_init__(self) -> None:
+            object.__setattr__(self, "both", (self.x, self.z))
+
+    return Point
+
+
+def own(dataclass: Callable[..., Any], how: dict[str, bool]) -> Any:
+    @dataclass(**how)
+    class Point:
+        x: Any
+        _: dataclasses.KW_ONLY
+        y: Any = 3
+
+        def __repr__(self) -> str:
+            return "own"
+
+        def __eq__(self, other: object) -> bool:
+            return type(other) is type(self)
+
+        def __hash__(self) -> int:
+            return 5
+
+    return Point
+
+
+def with_equality(dataclass: Callable[..., Any], how: dict[str, bool]) -> Any:
+    @dataclass(**how)
+    class Point:
+        x: Any
+
+        def __eq__(self, other: object) -> bool:
+            return type(other) is type(self) and other.x == -self.x  # type: ignore[attr-defined]
+
+    return Point
+
+
+def empty(dataclass: Callable[..., Any], how: dict[str, bool]) -> Any:
+    @dataclass(**how)
+    class Point:
+        """Nothing."""
+
+    return Point
+
+
+KINDS = [plain, derived, own, with_equality, empty]
+NAMES = ("x", "y", "z", "more", "seen", "set", "both", "unknown")
+VALUES = st.one_of(st.integers(-2, 2), st.just(float("nan")), st.lists(st.integers(0, 1), max_size=1), st.text("a"))
+
+
+def outcome(action: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    """What a function gives, or the kind of its error."""
+    try:
+        return action(*given, **named)
+    except (TypeError, AttributeError, ValueError) as error:
+        return type(error)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(
+    how=st.sampled_from(WAYS),
+    calls=st.lists(
+        st.tuples(st.lists(VALUES, max_size=3), st.dictionaries(st.sampled_from(NAMES), VALUES)), max_size=4
+    ),
+    name=st.sampled_from(NAMES),
+)
+def test_it_behaves_like_the_standard_library(
+    kind: Callable[..., Any], how: dict[str, bool], calls: list[Any], name: str
+) -> None:
+    told = [behaviour(kind(dataclass, how), calls, name) for dataclass in (dataclasses.dataclass, values.dataclass)]
+    assert told[0] == told[1]
+
+
+def behaviour(cls: Any, calls: list[Any], name: str) -> list[str]:
+    fields = [each.name for each in dataclasses.fields(cls)]
+    made = [outcome(cls, *given, **named) for given, named in calls]
+    found: list[Any] = [inspect.signature(cls), dataclasses.fields(cls)]
+    for each in made:
+        found += [repr(each), outcome(hash, each) == object.__hash__(each)]
+        if isinstance(each, cls) and name in fields:  # the standard library trips over other names, with slots
+            found += [dataclasses.asdict(each), hasattr(each, "__dict__"), outcome(setattr, each, name, 1)]
+            found += [repr(each), repr(outcome(dataclasses.replace, each, **{name: 5})), outcome(delattr, each, name)]
+            found += [repr(copy.copy(each))] if hasattr(each, name) else []
+    for left, right in itertools.product(made, repeat=2):
+        found += [outcome(way, left, right) for way in (operator.eq, operator.ne, operator.lt, operator.ge)]
+    return [repr(each) for each in found]
+
+
+@values.dataclass(frozen=True, slots=True)
+class Packed:
+    """One that a process can send to another."""
+
+    x: int
+    y: tuple[int, ...] = ()
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_frozen_instances_with_slots_are_pickled(protocol: int) -> None:
+    assert pickle.loads(pickle.dumps(Packed(1, (2,)), protocol)) == Packed(1, (2,))
+
+
+def test_an_error_says_which_argument_is_missing() -> None:
+    with pytest.raises(TypeError, match="missing a required argument: 'x'"):
+        Packed(y=(1,))  # type: ignore[call-arg]
+
+
+def test_a_frozen_instance_says_which_field_is_set() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'x'"):
+        Packed(1).x = 2  # type: ignore[misc]
+
+
+def test_an_instance_that_holds_itself_is_told() -> None:
+    @values.dataclass
+    class Node:
+        children: list[Any]
+
+    node = Node([])
+    node.children.append(node)
+    assert "children=[...]" in repr(node)
