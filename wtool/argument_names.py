@@ -37,10 +37,10 @@ LISTS = {
 }  # fmt: skip
 """Arguments that take a list of texts."""
 
-_COMMAND = re.compile(r"(`[^`]*`)")
+_COMMAND = r"(`[^`]*`)"
 _VALUES = r"'[^']*'|[A-Z][A-Z_.,=]*\b|[0-9][0-9:/x.]*\b|(?:drop|global|keep|linear|max|min|plain|polynomial|zero)\b"
 _LAST_WORD = r"(?!it\b|can\b|names\b|none\b|out\b|says\b)[A-Za-z][\w.]*(?=[,:;)]|$)"
-_OPTION = re.compile(rf"--([A-Za-z]+(?:-[a-z]+)*)(?: (?P<value>{_VALUES}|{_LAST_WORD}))?")
+_OPTION = rf"--([A-Za-z]+(?:-[a-z]+)*)(?: (?P<value>{_VALUES}|{_LAST_WORD}))?"  # compiled when a message has one
 
 _reader = {"is at the command line": False}
 
@@ -60,8 +60,8 @@ def in_python(message: str) -> str:
 
     What stands between backticks is a command, and stays.
     """
-    parts = _COMMAND.split(message)
-    return "".join(each if each.startswith("`") else _OPTION.sub(_argument, each) for each in parts)
+    parts = re.split(_COMMAND, message)
+    return "".join(each if each.startswith("`") else re.sub(_OPTION, _argument, each) for each in parts)
 
 
 def argument_of(option: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -49,7 +51,9 @@ def test_a_new_format_is_one_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     wrapped.write_bytes(MAGIC + plain.read_bytes())
     with pytest.raises(wtool.WtoolError, match="not a Keras model: it starts with b'WRAPPED"):
         opener.open_checkpoint(str(wrapped))
-    layout = Layout({"wrapped": (".wrapped",)}, recognises, open_wrapped, lambda source, opening: [])
+    module = SimpleNamespace(opened=open_wrapped, configurations=lambda source, opening: [])
+    monkeypatch.setitem(sys.modules, "wtool.checkpoint.layouts.wrapped", module)
+    layout = Layout("wrapped", {"wrapped": (".wrapped",)}, recognises)
     monkeypatch.setattr(opener, "LAYOUTS", (*LAYOUTS, layout))
     monkeypatch.setattr(opener, "EXTENSIONS", {**EXTENSIONS, **layout.extensions})
     with opener.open_checkpoint(str(wrapped)) as checkpoint:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from wtool.checkpoint.layouts import keras3, legacy, safetensors, shards, tensorflow
+from wtool.checkpoint.layouts.signs import SAFETENSORS
 from wtool.checkpoint.layouts.tensorflow_layers import CHECKPOINT
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.seal import MANIFEST
@@ -39,7 +40,7 @@ def with_architecture(base: Checkpoint, architecture: Mapping[str, Any]) -> Chec
     elif base.format == "weights.json":
         groups, _ = shards.shard_map(base.texts[MANIFEST])
         contents = shards.contents_of(groups, shards.shard_names(groups), base.indexes, config, version)
-    elif base.format == safetensors.FORMAT:
+    elif base.format == SAFETENSORS:
         contents = safetensors.completed_contents(base, config, version)
     else:
         contents = keras3.contents(base.indexes[0], config, version)

@@ -10,10 +10,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from wtool.checkpoint import other_formats
-from wtool.checkpoint.layouts import tensorflow
 from wtool.checkpoint.layouts.keras_archive import folder_configurations, open_folder
 from wtool.checkpoint.layouts.layout import Layout, Opening
 from wtool.checkpoint.layouts.registry import ALL, EXTENSIONS, LAYOUTS, extension
+from wtool.checkpoint.layouts.signs import index_of
 from wtool.checkpoint.model import GZIP, Checkpoint
 from wtool.checkpoint.optimizer.lost import noted
 from wtool.checkpoint.unzipped import is_saved_model
@@ -47,39 +47,55 @@ def open_checkpoint(
         WtoolError: the file is missing or unreadable.
     """
     path = local_path(os.fspath(path))
-    with ExitStack() as stack:
-        opening = Opening(stack, like, OPTIMIZER_GROUPS if drop_optimizer else ())
-        try:
-            if foreign and os.path.isdir(path) and is_saved_model(path):
-                return tensorflow.open_saved_model(path, opening)
-            if os.path.isdir(path):
-                return _with_compression(open_folder(path, opening))
-            index = tensorflow.index_of(path)
-            if index is not None and not foreign:
-                raise Refused(other_formats.CHECKPOINT)
-            file = index or path
-            try:
-                source = opening.adopt(source_of(file))
-            except Missing:
-                if not is_address(path) or not tree.is_folder(path):
-                    raise
-                if foreign and is_saved_model(path):
-                    raise Refused(other_formats.ELSEWHERE) from None
-                return _with_compression(open_folder(path, opening))
-            layout = _layout_of(source)
-            if layout is None and foreign and tensorflow.recognises(source):
-                if is_address(path):
-                    raise Refused(other_formats.ELSEWHERE)
-                return tensorflow.open_bundle(source, path, opening)
-            if layout is None:
-                raise Refused(other_formats.described(source))
-            found = _with_compression(layout.open(source, opening))
-            stack.callback(found.close)  # the checkpoint has taken over the open files
-            told = noted(replace(found, notes=(*found.notes, *_name_notes(source.name, found.format))))
-            stack.pop_all()
-            return told
-        except WtoolError as error:
-            raise error.about(without_query(path)) from None
+    try:
+        with ExitStack() as stack:
+            opening = Opening(stack, like, OPTIMIZER_GROUPS if drop_optimizer else ())
+            return (_folder if os.path.isdir(path) else _file)(path, opening, foreign)
+    except WtoolError as error:
+        raise error.about(without_query(path)) from None
+
+
+def _folder(path: str, opening: Opening, foreign: bool) -> Checkpoint:
+    """Open an unzipped model, or a SavedModel."""
+    if not foreign or not is_saved_model(path):
+        return _with_compression(open_folder(path, opening))
+    if is_address(path):
+        raise Refused(other_formats.ELSEWHERE)
+    from wtool.checkpoint.layouts import tensorflow  # seldom needed
+
+    return tensorflow.open_saved_model(path, opening)
+
+
+def _file(path: str, opening: Opening, foreign: bool) -> Checkpoint:
+    """Open a file; in a store, only asking for it tells that a name is a folder's."""
+    index = index_of(path)
+    if index is not None and not foreign:
+        raise Refused(other_formats.CHECKPOINT)
+    try:
+        source = opening.adopt(source_of(index or path))
+    except Missing:
+        if is_address(path) and tree.is_folder(path):
+            return _folder(path, opening, foreign)
+        raise
+    layout = _layout_of(source)
+    if layout is not None:
+        return _noted(_with_compression(layout.open(source, opening)), source, opening)
+    if foreign:
+        from wtool.checkpoint.layouts import tensorflow  # seldom needed
+
+        if tensorflow.recognises(source):
+            if is_address(path):
+                raise Refused(other_formats.ELSEWHERE)
+            return tensorflow.open_bundle(source, path, opening)
+    raise Refused(other_formats.described(source))
+
+
+def _noted(found: Checkpoint, source: Source, opening: Opening) -> Checkpoint:
+    """Returns a checkpoint, which has taken over the open files, with what is to be said of it."""
+    opening.stack.callback(found.close)
+    told = noted(replace(found, notes=(*found.notes, *_name_notes(source.name, found.format))))
+    opening.stack.pop_all()
+    return told
 
 
 def _with_compression(found: Checkpoint) -> Checkpoint:

@@ -12,9 +12,7 @@ from isal import isal_zlib
 
 from wtool.checkpoint.lineage import KEY, UNHASHED, Record, lineage_json, lineage_text, with_result
 from wtool.checkpoint.model import GZIP, Checkpoint
-from wtool.checkpoint.safetensors_rewrite import HeaderAndData
 from wtool.checkpoint.seal import Seal, put_hash
-from wtool.checkpoint.sharding import Shards
 from wtool.checkpoint.structure import structure_text
 from wtool.errors import Refused, WtoolError
 from wtool.hdf5.attribute_writer import with_root_attribute
@@ -87,11 +85,15 @@ def rewrite(
         return Repacking(base, casts or {}, lambda made: rewrite(made, target, lineage, stack, texts, names), stack)
     announced = with_result(lineage, UNHASHED)
     if base.format == "weights.json":
+        from wtool.checkpoint.sharding import Shards
+
         return Shards(base, target, announced, stack)
     draft = stack.enter_context(new_draft(target, in_order=True))
     if base.format == "keras":
         return _Archive(base, draft, announced, texts or {}, names or {})
     if base.format == "safetensors":
+        from wtool.checkpoint.safetensors_rewrite import HeaderAndData
+
         return HeaderAndData(base, draft, announced)
     return _Hdf5(base, draft, announced)
 

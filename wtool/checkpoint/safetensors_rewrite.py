@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wtool.checkpoint.layouts.safetensors import HEADER
+from wtool.checkpoint.layouts.signs import HEADER
 from wtool.checkpoint.lineage import KEY, UNHASHED, Record, lineage_text, with_result
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.seal import DATA, Seal

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from blake3 import blake3
 
-from wtool.checkpoint.layouts import safetensors
+from wtool.checkpoint.layouts.signs import HEADER, SAFETENSORS
 from wtool.checkpoint.lineage import KEY, UNHASHED, Record, last_record
 from wtool.checkpoint.model import NONE, Checkpoint
 from wtool.io.safetensors_header import with_length
@@ -102,10 +102,10 @@ def _parts(checkpoint: Checkpoint, told: str) -> Iterator[tuple[str, Sequence[Pi
         for number, shard in enumerate(checkpoint.sources[1:]):
             yield str(number), [(shard, 0, shard.size)]
         yield MANIFEST, [put_hash(checkpoint.texts[MANIFEST], told, UNHASHED)]
-    elif checkpoint.format == safetensors.FORMAT:
-        text = checkpoint.texts[safetensors.HEADER]
+    elif checkpoint.format == SAFETENSORS:
+        text = checkpoint.texts[HEADER]
         yield DATA, [(source, len(with_length(text)), source.size)]
-        yield safetensors.HEADER, [put_hash(text, told, UNHASHED)]
+        yield HEADER, [put_hash(text, told, UNHASHED)]
     else:
         yield "", _hdf5(checkpoint, source, told)
 

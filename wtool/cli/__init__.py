@@ -47,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     The status is 0: done, 1: something failed, 2: misuse, 130: interrupted, 141: output unread, 129 or 143: ended.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:  # this process is the command's own
+        streams.end_at_once()
+        arguments = sys.argv[1:]
     write_for_command_line()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads only cost start-up time: nothing here calls it
     streams.prepare()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wtool.errors import ClusterWarning, OldKeras, Usage, WtoolError, one_line
-from wtool.training.quiet import silent_import, without_advice
 
 if TYPE_CHECKING:
     from wtool.run.pipeline import Progress
@@ -130,6 +129,8 @@ def quiet_import() -> Iterator[None]:
 
     Afterwards it advises nobody on code that is not the user's: only errors are told, unless someone debugs.
     """
+    from wtool.training.quiet import silent_import, without_advice
+
     with _waiting(), silent_import():
         yield
     if not is_debugging():

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from wtool.errors import counted, one_line
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.run.action import Action
@@ -117,6 +116,8 @@ def room_of(stream: TextIO) -> int | None:
     """Returns the columns of the terminal behind a stream; None if it is a pipe or file, where nothing is cut."""
     if not stream.isatty():
         return None
+    import shutil  # slow to import, and no pipe needs it
+
     fallback = shutil.get_terminal_size().columns
     if "COLUMNS" in os.environ:
         return fallback

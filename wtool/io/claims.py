@@ -7,9 +7,10 @@ the files that it reads, and a lock on a replaced file would lock nothing.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterator
+
+from blake3 import blake3
 
 from wtool.io.folders import Folder
 from wtool.io.places import Place
@@ -19,7 +20,7 @@ from wtool.io.uninterrupted import uninterrupted
 
 def hidden_name(place: Place, ending: str) -> str:
     """Returns the name of the hidden file that belongs to a name in a folder, with the given ending."""
-    return f".wtool-{hashlib.blake2b(os.fsencode(place.name), digest_size=8).hexdigest()}.{ending}"
+    return f".wtool-{blake3(os.fsencode(place.name)).hexdigest(length=8)}.{ending}"
 
 
 @contextlib.contextmanager

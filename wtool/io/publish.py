@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import stat
 import sys
 from types import TracebackType
@@ -216,7 +215,7 @@ class LocalDraft:
     def _copy_to_hidden(self, place: Place) -> None:
         copy = os.fdopen(self._new_hidden(place), "w+b", BUFFER)
         self.file.seek(0)
-        shutil.copyfileobj(self.file, copy, BUFFER)
+        _copy(self.file, copy)
         self.file.close()
         self.file = copy
         _be_as_before(copy.fileno(), place)
@@ -229,11 +228,11 @@ class LocalDraft:
             return
         self.file.seek(0)
         if self.target.path == "-":
-            shutil.copyfileobj(self.file, sys.stdout.buffer, BUFFER)
+            _copy(self.file, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         else:
             with open(self.target.path, "wb") as out:
-                shutil.copyfileobj(self.file, out, BUFFER)
+                _copy(self.file, out)
 
     def _forget(self) -> None:
         if self._hidden is not None and self._place is not None:
@@ -285,6 +284,11 @@ def remove_abandoned_drafts(folder: Folder) -> None:
                         folder.remove(name)
                 finally:
                     os.close(file)
+
+
+def _copy(file: BinaryIO, to: BinaryIO) -> None:
+    while data := file.read(BUFFER):
+        to.write(data)
 
 
 def _be_as_before(file: int, place: Place) -> None:

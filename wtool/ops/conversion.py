@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 
 from wtool.checkpoint.composition import Composition
 from wtool.checkpoint.layouts import safetensors
 from wtool.checkpoint.layouts.hdf5_file import training_config
+from wtool.checkpoint.layouts.signs import SAFETENSORS
 from wtool.checkpoint.model import Checkpoint, Tensor, is_old
 from wtool.checkpoint.optimizer.composed import State
 from wtool.checkpoint.optimizer.kept import compiled_as, stored_state, tells_slots, upgraded_state
@@ -25,6 +26,7 @@ from wtool.schema.upgrade.model import upgrade
 from wtool.schema.upgrade.native import native_model, training_config_of
 from wtool.schema.upgrade.own_names import training_with_new_names, with_new_names
 from wtool.schema.upgrade.upgraded import ArrayChange, Change, Upgraded, Wishes, moved_path
+from wtool.values import dataclass
 
 KERAS = "3.15.1"
 """The Keras whose format the results have."""
@@ -136,9 +138,9 @@ def _of_weights(base: Checkpoint, recipe: Recipe) -> Conversion | None:
         Unconvertible: the wanted format needs more than the weights tell.
     """
     how = "name the architecture with --architecture CONFIG.json (what model.to_json() wrote)"
-    if base.format == safetensors.FORMAT and not safetensors.is_of_keras(base):
+    if base.format == SAFETENSORS and not safetensors.is_of_keras(base):
         raise Unconvertible("another library wrote the file, which tells names alone; name a model with --like MODEL")
-    if recipe.format not in (*WEIGHTS_ALONE, safetensors.FORMAT):
+    if recipe.format not in (*WEIGHTS_ALONE, SAFETENSORS):
         raise Unconvertible(f"the file holds weights alone, and {recipe.format} needs an architecture; {how}")
     if base.format in ("h5-weights", "tf-checkpoint"):
         raise Unconvertible(f"weights of this layout do not tell the classes of their layers; {how}")

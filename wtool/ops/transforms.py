@@ -8,21 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from wtool.graphs.swap import Swap, Verification
-from wtool.ops.convert_options import Convert
-from wtool.ops.converted import Converted
 from wtool.ops.functions import function_of, given_of
-from wtool.ops.swapped import Swapped
 from wtool.run.batch import check_verifying, check_words, do_all, fresh_seed, tasks_of, transform_all, words_of
 from wtool.run.options import Common, Execution, Initial, groups_of, needs_initial, shared_by
 from wtool.run.transform import Transformed
 from wtool.transforms.change import Transform
-from wtool.transforms.registry import transforms
+from wtool.transforms.registry import REGISTRY, transform
 from wtool.words import Models
 
 if TYPE_CHECKING:
+    from wtool.ops.converted import Converted
     from wtool.ops.signatures import *  # noqa: F403
     from wtool.ops.swap import Swapping
+    from wtool.ops.swapped import Swapped
 
 
 def transform_function(kind: type[Transform]) -> Callable[..., list[Transformed]]:
@@ -40,6 +38,7 @@ def transform_function(kind: type[Transform]) -> Callable[..., list[Transformed]
 
 def swapping(given: Mapping[str, Any]) -> Swapping:
     """Returns what plans a swap with these arguments."""
+    from wtool.graphs.swap import Swap, Verification
     from wtool.ops.swap import Swapping
 
     options = Common(**given_of(Common, given))
@@ -66,10 +65,32 @@ def _swap(models: Models, given: Mapping[str, Any]) -> list[Swapped]:
 
 def _convert(models: Models, given: Mapping[str, Any]) -> list[Converted]:
     from wtool.ops.convert import convert
+    from wtool.ops.convert_options import Convert
 
     return convert(words_of(models), Convert(**given_of(Convert, given)), Execution(**given_of(Execution, given)))
 
 
-globals().update({name: transform_function(kind) for name, kind in transforms().items()})
-globals()["swap"] = function_of(Swap, "swap", (Swap, Verification, Common), Swapped, _swap)
-globals()["convert"] = function_of(Convert, "convert", (Convert, Execution), Converted, _convert)
+def _swap_function() -> Callable[..., list[Swapped]]:
+    from wtool.graphs.swap import Swap, Verification
+    from wtool.ops.swapped import Swapped
+
+    return function_of(Swap, "swap", (Swap, Verification, Common), Swapped, _swap)
+
+
+def _convert_function() -> Callable[..., list[Converted]]:
+    from wtool.ops.convert_options import Convert
+    from wtool.ops.converted import Converted
+
+    return function_of(Convert, "convert", (Convert, Execution), Converted, _convert)
+
+
+OTHERS = {"swap": _swap_function, "convert": _convert_function}
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    """Make a function when it is first asked for: most who need one need no other."""
+    if name not in REGISTRY and name not in OTHERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    made = transform_function(transform(name)) if name in REGISTRY else OTHERS[name]()
+    globals()[name] = made
+    return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
@@ -200,7 +199,7 @@ def _check_initial(operation: Transform, initial: str | None) -> None:
 
 def fresh_seed() -> int:
     """A seed, where none is given."""
-    return secrets.randbelow(SEEDS)
+    return int.from_bytes(os.urandom(8), "big") % SEEDS  # `secrets` takes 6 ms to import
 
 
 def _before(task: Work[Any]) -> Any:

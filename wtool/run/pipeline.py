@@ -10,19 +10,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wtool.checkpoint.model import Checkpoint, Tensor
-from wtool.checkpoint.patch import Rewrite
 from wtool.dtypes import Array, dtype_of
 from wtool.errors import Refused
-from wtool.run.threads import Here, Pending, Threads, workers
+from wtool.run.threads import Here, Pending, workers
+from wtool.values import dataclass
 from wtool.words import Progress as Progress
+
+if TYPE_CHECKING:
+    from wtool.checkpoint.patch import Rewrite
+    from wtool.run.thread_pool import Threads
 
 BUDGET = 32 << 20  # bytes of all read buffers together: more falls out of the cache that the cores share
 LARGEST_BATCH = 3 << 20  # bytes of one input's share, however few inputs there are

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wtool.run.pipeline import Progress
+from wtool.words import Progress
 
 
 class Passes:

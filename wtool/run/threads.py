@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+from wtool.values import dataclass
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from wtool.run.thread_pool import Threads
 
 ALONE = 3 << 20  # bytes of all tensors together that are worth no threads
 
@@ -38,14 +43,10 @@ class Here:
         """Nothing was started."""
 
 
-class Threads(ThreadPoolExecutor):
-    """Threads that an interrupt does not wait for: a decomposition of a large matrix takes minutes."""
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        is_interrupt = kind is not None and not issubclass(kind, Exception)
-        self.shutdown(wait=not is_interrupt, cancel_futures=True)
-
-
 def workers(nbytes: int) -> Threads | Here:
     """Returns who does the work on so many bytes."""
-    return Here() if nbytes <= ALONE else Threads(max_workers=min(8, os.cpu_count() or 1))
+    if nbytes <= ALONE:
+        return Here()
+    from wtool.run.thread_pool import Threads  # slow to import, and small models need none
+
+    return Threads(max_workers=min(8, os.cpu_count() or 1))

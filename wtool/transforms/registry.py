@@ -7,13 +7,16 @@ this module nor the modules of the dataclasses import NumPy: the command line re
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from wtool.values import dataclass
 
 if TYPE_CHECKING:
     from wtool.transforms.change import Transform
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Entry:
     """What is known of a transform before it is imported.
 
     Attributes:

@@ -6,16 +6,15 @@ blocks that are read, nor the order of tensors, nor the number of processes can 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from wtool.dtypes import Array
 from wtool.errors import Refused
+from wtool.values import dataclass
 
 CHUNK = 65_536  # values; small enough for the caches, large enough that making a generator costs nothing
 COUNTS = 1 << 63  # the chunk that no tensor reaches: how many values are drawn in each of the others
@@ -36,8 +35,10 @@ class Stream:
 
 def stream(seed: int, operation: str, path: str) -> Stream:
     """The stream of a tensor in an operation; every one of the three changes it."""
+    from hashlib import blake2b  # slow to import, and prunings draw nothing
+
     text = json.dumps([seed, operation, path])
-    return Stream(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little"))
+    return Stream(int.from_bytes(blake2b(text.encode(), digest_size=16).digest(), "little"))
 
 
 def drawn(source: Stream, size: int, start: int, stop: int, draw: Callable[[np.random.Generator, int], Array]) -> Array:

@@ -6,38 +6,24 @@ The groups and attributes at the root tell which of these a file is. What the na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from wtool.checkpoint.indexing import indexed
-from wtool.checkpoint.layouts import keras3, legacy
-from wtool.checkpoint.layouts.layout import Layout, Opening
+from wtool.checkpoint.layouts import keras3
+from wtool.checkpoint.layouts.layout import Opening
+from wtool.checkpoint.layouts.registry import HDF5
 from wtool.checkpoint.lineage import lineage_in
 from wtool.checkpoint.model import Checkpoint
 from wtool.errors import Differs, Refused
-from wtool.hdf5.reader import SIGNATURE, Index, Value, behind_user_block, possible_starts
+from wtool.hdf5.reader import Value
 from wtool.io.json_text import parse_as_python, parse_object
 from wtool.io.source import Region, Source
 from wtool.io.zip_reader import opens_as_zip
 
-EXTENSIONS = {
-    "h5": (".h5", ".hdf5"),
-    "weights.h5": (".weights.h5",),
-    "h5-weights": (".h5", ".hdf5", ".weights.h5"),
-}
 
-
-def recognises(source: Source) -> bool:
-    """Returns whether HDF5 begins at the file's first byte, or behind a user block."""
-    start = source.read(0, min(len(SIGNATURE), source.size))
-    if start != SIGNATURE:
-        source.prefetch((at, at + len(SIGNATURE)) for at in possible_starts(source.size))
-    return start == SIGNATURE or behind_user_block(source.read, source.size) is not None
-
-
-def open_hdf5(source: Source, opening: Opening) -> Checkpoint:
+def opened(source: Source, opening: Opening) -> Checkpoint:
     """Open an HDF5 file.
 
     Raises:
@@ -47,7 +33,7 @@ def open_hdf5(source: Source, opening: Opening) -> Checkpoint:
     if opens_as_zip(source):
         raise Differs("both an HDF5 file and a zip archive: no telling which is meant")
     like = opening.like
-    same = like if like is not None and like.format in EXTENSIONS else None
+    same = like if like is not None and like.format in HDF5 else None
     region, index = indexed(Region(source, 0, source.size), opening, same)
     root = index.groups.get("", {})
     config = None
@@ -58,10 +44,10 @@ def open_hdf5(source: Source, opening: Opening) -> Checkpoint:
         config = parse_object(_text(root, "model_config") or "", "the attribute model_config")
         training = _text(root, "training_config")
         parsed = parse_object(training, "the attribute training_config") if training else None
-        contents = legacy.contents(index, config, parsed, version)
+        contents = _legacy().contents(index, config, parsed, version)
     elif "layer_names" in root or "layer_names0" in root:
         kind, version = "h5-weights", _text(root, "keras_version")
-        contents = legacy.contents(index, None, None, version)
+        contents = _legacy().contents(index, None, None, version)
     elif any(path == "vars" or path.endswith("/vars") for path in index.groups):
         kind, version = "weights.h5", None
         contents = keras3.contents(index, None, None)
@@ -74,28 +60,10 @@ def open_hdf5(source: Source, opening: Opening) -> Checkpoint:
     )  # fmt: skip
 
 
-def look_for_hdf5(source: Source, judge: Callable[[int], None]) -> None:
-    """Have a function judge each place behind a user block at which HDF5 begins in a file (see `Source.look`).
+def _legacy() -> Any:
+    from wtool.checkpoint.layouts import legacy  # seldom needed: Keras 3 names weights in another way
 
-    Args:
-        source: the file.
-        judge: gets the offset; raises `Refused`.
-    """
-
-    def seen(start: int, found: bytes) -> None:
-        if found == SIGNATURE:
-            judge(start)
-
-    for start in possible_starts(source.size):
-        if start:
-            source.look(start, len(SIGNATURE), partial(seen, start))
-
-
-def is_legacy(index: Index) -> bool:
-    """Returns whether an HDF5 file holds what Keras's readers of `.h5` look for."""
-    root = index.groups.get("", {})
-    names = ("model_config", "layer_names", "layer_names0")
-    return "model_weights" in index.groups or any(name in root for name in names)
+    return legacy
 
 
 def training_config(checkpoint: Checkpoint) -> dict[str, object] | None:
@@ -121,6 +89,3 @@ def _text(attributes: Mapping[str, Value], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise Refused(f"the attribute {name} is not a text")
     return value
-
-
-LAYOUT = Layout(EXTENSIONS, recognises, open_hdf5, configurations)

@@ -13,8 +13,8 @@ from typing import Any
 from wtool.checkpoint import other_formats, unzipped
 from wtool.checkpoint.indexing import indexed
 from wtool.checkpoint.layouts import keras3
-from wtool.checkpoint.layouts.hdf5_file import is_legacy, look_for_hdf5
-from wtool.checkpoint.layouts.layout import Layout, Opening
+from wtool.checkpoint.layouts.layout import Opening
+from wtool.checkpoint.layouts.signs import is_legacy, look_for_hdf5
 from wtool.checkpoint.lineage import lineage_in
 from wtool.checkpoint.model import Checkpoint
 from wtool.errors import Differs, Refused
@@ -31,12 +31,7 @@ from wtool.schema.archive_members import CONFIG, KNOWN, METADATA, OTHER_WEIGHTS,
 TWO_WEIGHTS = f"holds both {WEIGHTS} and {OTHER_WEIGHTS}: no telling which is meant"
 
 
-def recognises(source: Source) -> bool:
-    """Returns whether a file begins like a zip archive."""
-    return source.read(0, min(4, source.size)) in (b"PK\3\4", b"PK\5\6")
-
-
-def open_archive(source: Source, opening: Opening) -> Checkpoint:
+def opened(source: Source, opening: Opening) -> Checkpoint:
     """Open a `.keras` archive.
 
     Raises:
@@ -167,6 +162,3 @@ def folder_configurations(path: str, opening: Opening) -> list[tuple[str, dict[s
     """Returns the configuration of an unzipped model as Keras reads it, whatever else is wrong with the model."""
     text = unzipped.file_text(unzipped.open_parts(path, opening.stack)[CONFIG], CONFIG)
     return [("", parse_as_python(text, CONFIG))]
-
-
-LAYOUT = Layout({"keras": (".keras",)}, recognises, open_archive, configurations)

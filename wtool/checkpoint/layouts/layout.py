@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from wtool.checkpoint.model import Checkpoint
 from wtool.io.source import Source
+from wtool.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,29 @@ class Layout:
     """How one kind of file names and stores the tensors of a model.
 
     Attributes:
+        home: the module in this package that knows the layout, imported when a file with it is opened.
         extensions: name of each format with this layout (`Checkpoint.format`) -> extensions under which Keras opens a
             file of that format, the usual one first.
         recognises: whether a file has this layout, by its bytes alone.
-        open: opens a file that was recognised; raises `Refused`.
-        configurations: what a file says of its model, whatever else is wrong with it, as (label, parsed JSON).
     """
 
+    home: str
     extensions: Mapping[str, tuple[str, ...]]
     recognises: Callable[[Source], bool]
-    open: Callable[[Source, Opening], Checkpoint]
-    configurations: Callable[[Source, Opening], list[tuple[str, dict[str, Any]]]]
+
+    def open(self, source: Source, opening: Opening) -> Checkpoint:
+        """Open a file that was recognised.
+
+        Raises:
+            Refused: it is no Keras model, damaged, or hostile.
+        """
+        found: Checkpoint = self._module().opened(source, opening)
+        return found
+
+    def configurations(self, source: Source, opening: Opening) -> list[tuple[str, dict[str, Any]]]:
+        """Returns what a file says of its model, whatever else is wrong with it, as (label, parsed JSON)."""
+        found: list[tuple[str, dict[str, Any]]] = self._module().configurations(source, opening)
+        return found
+
+    def _module(self) -> Any:
+        return import_module(f"{__package__}.{self.home}")

@@ -1,17 +1,28 @@
 """All layouts that the opener knows, and the extensions of their files. A new format is one module and its entry here.
 
-A layout whose files another one could recognise as well comes first: an archive is recognised by its first bytes, but
-HDF5 also behind a block of other bytes, and JSON text by its first bracket.
+Each is imported when a file of its kind is opened: most commands see one kind.
 """
 
 from __future__ import annotations
 
 import os
 
-from wtool.checkpoint.layouts import hdf5_file, keras_archive, safetensors, shards
+from wtool.checkpoint.layouts import signs
+from wtool.checkpoint.layouts.layout import Layout
 from wtool.io.addresses import name_of
 
-LAYOUTS = (keras_archive.LAYOUT, safetensors.LAYOUT, hdf5_file.LAYOUT, shards.LAYOUT)
+HDF5 = {
+    "h5": (".h5", ".hdf5"),
+    "weights.h5": (".weights.h5",),
+    "h5-weights": (".h5", ".hdf5", ".weights.h5"),
+}
+
+LAYOUTS = (
+    Layout("keras_archive", {"keras": (".keras",)}, signs.is_archive),
+    Layout("safetensors", {signs.SAFETENSORS: (".safetensors",)}, signs.is_safetensors),
+    Layout("hdf5_file", HDF5, signs.is_hdf5),
+    Layout("shards", {"weights.json": (".weights.json",)}, signs.is_json),
+)
 
 EXTENSIONS = {name: endings for layout in LAYOUTS for name, endings in layout.extensions.items()}
 """Format -> extensions under which Keras opens a file of that format, the usual one first."""

@@ -10,29 +10,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from wtool.checkpoint.demands import PACKED
 from wtool.checkpoint.layouts import keras3
-from wtool.checkpoint.layouts.hdf5_file import look_for_hdf5
-from wtool.checkpoint.layouts.layout import Layout, Opening
+from wtool.checkpoint.layouts.layout import Opening
 from wtool.checkpoint.layouts.safetensors_places import PLACES, Places, read_places
+from wtool.checkpoint.layouts.signs import HEADER, SAFETENSORS, look_for_hdf5
 from wtool.checkpoint.lineage import lineage_in
 from wtool.checkpoint.model import Checkpoint, Contents, Layer, Tensor
 from wtool.dtypes import is_floating
 from wtool.errors import Differs, Note, Refused
 from wtool.hdf5.reader import Dataset, Index
 from wtool.io.json_text import parse_as_python, parse_object
-from wtool.io.safetensors_header import Entry, Header, has_header, header_text, laid_out, read_header, with_length
+from wtool.io.safetensors_header import Entry, Header, header_text, laid_out, read_header, with_length
 from wtool.io.source import Region, Source, copy
 from wtool.io.zip_reader import opens_as_zip
 from wtool.schema.archive_members import CONFIG, METADATA
 from wtool.schema.layers import role_of
-
-FORMAT = "safetensors"
-HEADER = "header"
-"""Name of the header among the texts of a checkpoint."""
+from wtool.values import dataclass
 
 ASSETS = "assets/"
 """Beginning of the names of files that layers keep in an archive."""
@@ -58,12 +55,7 @@ class Meaning:
     contents: Contents
 
 
-def recognises(source: Source) -> bool:
-    """Returns whether a file begins like a safetensors file."""
-    return has_header(source.read, source.size)
-
-
-def open_safetensors(source: Source, opening: Opening) -> Checkpoint:
+def opened(source: Source, opening: Opening) -> Checkpoint:
     """Open a safetensors file.
 
     Raises:
@@ -76,7 +68,7 @@ def open_safetensors(source: Source, opening: Opening) -> Checkpoint:
     header, region = read_header(source.read, source.size), Region(source, 0, source.size)
     if opening.drop:
         region, header = _without(region, header, opening)
-    like = opening.like if opening.like is not None and opening.like.format == FORMAT else None
+    like = opening.like if opening.like is not None and opening.like.format == SAFETENSORS else None
     if like is not None and like.texts[HEADER] == header.text:
         texts = like.texts
         meaning = Meaning(like.config, like.keras_version, like.indexes[0], like.contents)
@@ -84,7 +76,7 @@ def open_safetensors(source: Source, opening: Opening) -> Checkpoint:
         texts = {HEADER: header.text, **{name: each.encode() for name, each in _members(header).items()}}
         meaning = meaning_of(header)
     return Checkpoint(
-        name=source.name, format=FORMAT, keras_version=meaning.keras_version, config=meaning.config,
+        name=source.name, format=SAFETENSORS, keras_version=meaning.keras_version, config=meaning.config,
         contents=meaning.contents, lineage=lineage_in(header.texts), sources=(source,), regions=(region,),
         indexes=(meaning.index,), texts=texts, notes=meaning.contents.notes, closing=opening.stack.pop_all(),
     )  # fmt: skip
@@ -228,6 +220,3 @@ def configurations(source: Source, opening: Opening) -> list[tuple[str, dict[str
     """Returns the configuration in a header, whatever else is wrong with the file."""
     texts = read_header(source.read, source.size).texts
     return [("", parse_as_python(texts[CONFIG], CONFIG))] if CONFIG in texts else []
-
-
-LAYOUT = Layout({FORMAT: (".safetensors",)}, recognises, open_safetensors, configurations)

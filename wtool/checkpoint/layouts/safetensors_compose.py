@@ -9,8 +9,9 @@ from dataclasses import replace
 from tempfile import TemporaryFile
 
 from wtool.checkpoint.composition import Composition
-from wtool.checkpoint.layouts.safetensors import FORMAT, HEADER, meaning_of
+from wtool.checkpoint.layouts.safetensors import meaning_of
 from wtool.checkpoint.layouts.safetensors_places import PLACES, Places
+from wtool.checkpoint.layouts.signs import HEADER, SAFETENSORS
 from wtool.checkpoint.model import Checkpoint
 from wtool.checkpoint.unzipped import file_text
 from wtool.errors import Refused
@@ -57,7 +58,7 @@ def as_safetensors(
         raise Refused("the new file would be read otherwise than it is meant")
     found = {places.arrays[entry.name]: entry for entry in entries}
     return replace(
-        made, format=FORMAT, contents=read.contents, regions=(Region(source, 0, source.size),),
+        made, format=SAFETENSORS, contents=read.contents, regions=(Region(source, 0, source.size),),
         indexes=(_index(index, found, header.size),), texts={HEADER: header.text},
     )  # fmt: skip
 

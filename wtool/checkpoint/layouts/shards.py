@@ -10,7 +10,7 @@ from typing import Any
 
 from wtool.checkpoint.indexing import indexed
 from wtool.checkpoint.layouts import keras3
-from wtool.checkpoint.layouts.layout import Layout, Opening
+from wtool.checkpoint.layouts.layout import Opening
 from wtool.checkpoint.lineage import lineage_in
 from wtool.checkpoint.model import Checkpoint, Contents
 from wtool.checkpoint.other_formats import ARCHITECTURE
@@ -129,12 +129,7 @@ def contents_of(
     return replace(found, tensors=tuple(replace(each, shard=where[each.stored]) for each in found.tensors))
 
 
-def recognises(source: Source) -> bool:
-    """Returns whether a file begins like a JSON object."""
-    return source.read(0, min(8, source.size)).lstrip()[:1] == b"{"
-
-
-def open_shards(source: Source, opening: Opening) -> Checkpoint:
+def opened(source: Source, opening: Opening) -> Checkpoint:
     """Open a `.weights.json` and the shards beside it.
 
     Raises:
@@ -165,6 +160,3 @@ def open_shards(source: Source, opening: Opening) -> Checkpoint:
 def configurations(source: Source, opening: Opening) -> list[tuple[str, dict[str, Any]]]:
     """Returns nothing: shards come without a configuration."""
     return []
-
-
-LAYOUT = Layout({"weights.json": (".weights.json",)}, recognises, open_shards, configurations)

@@ -12,6 +12,7 @@ from typing import Any
 
 from wtool.checkpoint.layouts.layout import Opening
 from wtool.checkpoint.layouts.shards import open_shard
+from wtool.checkpoint.layouts.signs import INDEX
 from wtool.checkpoint.layouts.tensorflow_layers import CHECKPOINT, Bundle, anonymous_contents, contents
 from wtool.checkpoint.model import Checkpoint, Contents
 from wtool.checkpoint.tensor_bundle import data_name, indexed_arrays, read_bundle, text_of
@@ -28,9 +29,6 @@ from wtool.schema.object_graph import read_object_graph
 SAVED_MODEL = "saved-model"
 FORMATS = (SAVED_MODEL, CHECKPOINT)
 METADATA, GRAPHS, VARIABLES = KERAS_METADATA, "saved_model.pb", "variables"
-INDEX = ".index"
-"""Ending of the index of a checkpoint, behind the checkpoint's own name (its prefix)."""
-
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 """Name of the object graph among the tensors of a checkpoint, and of its bytes in `Checkpoint.texts`."""
 
@@ -41,12 +39,6 @@ NOT_KERAS = (
     "a TensorFlow SavedModel without metadata of Keras: nothing tells its layers. keras.layers.TFSMLayer runs it as a "
     "single layer in Keras 3; for a real conversion, save the model again with the Keras that made it"
 )
-
-
-def index_of(path: str) -> str | None:
-    """Returns the index of the checkpoint whose name (prefix of its files) is a path; None where there is none."""
-    is_prefix = not os.path.lexists(path) and os.path.lexists(path + INDEX)
-    return path + INDEX if is_prefix else None
 
 
 def open_saved_model(path: str, opening: Opening) -> Checkpoint:

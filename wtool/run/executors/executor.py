@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
-from wtool.checkpoint.opener import Opener
 from wtool.errors import WtoolError, explained
 from wtool.io.addresses import without_query
 from wtool.run.failed import Failed
-from wtool.run.pipeline import Progress
 from wtool.run.progress import Meter
+from wtool.words import Progress
+
+if TYPE_CHECKING:
+    from wtool.checkpoint.opener import Opener
 
 Result = TypeVar("Result", covariant=True)
 
