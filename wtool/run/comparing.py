@@ -20,9 +20,6 @@ from wtool.values import dataclass
 
 BLOCK = 1 << 20  # values of a second look, which takes 8 MB
 
-AT_ONCE = 2
-"""Batches that are compared at the same time: where all values differ, that takes longer than reading them."""
-
 Source: TypeAlias = Tensor | Fresh
 """Where values come from: a tensor of the file, or values that are computed from tensors of the file."""
 
@@ -114,8 +111,8 @@ def compared(
     allowed = tolerance or Tolerance()
     edits = [_edit(number, pair, allowed) for number, pair in enumerate(pairs) if pair.is_comparable]
     is_stored = all(isinstance(each, Tensor) for pair in pairs for each in (pair.left, pair.right))
-    at_once = AT_ONCE if is_stored else 1  # values that are computed are made when the first block comes
-    for _, start, (number, part, count) in pipeline.verified_scan(models, edits, progress, at_once):
+    in_order = not is_stored  # values that are computed are made when the first block comes
+    for _, start, (number, part, count) in pipeline.verified_scan(models, edits, progress, in_order):
         found[number].add(start, count, part)
     for each, pair in zip(found, pairs, strict=True):
         if each.distance.changed and isinstance(pair.left, Tensor):

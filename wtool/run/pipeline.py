@@ -7,10 +7,10 @@ number of inputs and their size.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import pairwise
+from functools import partial
+from itertools import chain, pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ import numpy as np
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array, dtype_of
 from wtool.errors import Refused
-from wtool.run.threads import Here, Pending, workers
+from wtool.run.threads import Here, workers
 from wtool.values import dataclass
 from wtool.words import Progress as Progress
 
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from wtool.checkpoint.patch import Rewrite
     from wtool.run.thread_pool import Threads
 
-BUDGET = 32 << 20  # bytes of all read buffers together: more falls out of the cache that the cores share
+BUDGET = 48 << 20  # bytes of all read buffers together: more falls out of the cache that the cores share
 LARGEST_BATCH = 3 << 20  # bytes of one input's share, however few inputs there are
+MOST_THREADS = 8  # that read and compute: each has a buffer for each input
 SMALLEST_BATCH = 4096  # bytes of one input's share, however many inputs there are
 MOST_SPARE = 4  # buffers that wait for the next pass
 NEAR = 4096  # bytes between two tensors that are cheaper to read than to skip
@@ -89,7 +90,7 @@ def run(
     edits: Sequence[Edit],
     output: Rewrite,
     progress: Progress | None = None,
-    at_once: int = 1,
+    in_order: bool = True,
 ) -> tuple[tuple[str, ...], ...]:
     """Do all edits; returns the content hash of every file of every input, each of which is read whole for it.
 
@@ -98,7 +99,7 @@ def run(
         edits: of distinct tensors of the base.
         output: takes the new bytes and, at the end, all the others.
         progress: called with bytes done and bytes in all.
-        at_once: batches that may be computed at the same time.
+        in_order: whether the edits see the blocks in file order; else threads compute at the same time.
 
     Raises:
         Refused: an input is damaged or changed meanwhile, or two edits mean the same stored bytes.
@@ -106,14 +107,19 @@ def run(
     ordered = _in_file_order(edits)
     _refuse_shared(ordered)
     with workers(sum(edit.target.nbytes for edit in ordered)) as pool:
-        for piece, new in _results(pool, inputs, ordered, progress, at_once=at_once):
-            if new is not None:
-                target = piece.edit.target
-                start = target.offset + piece.start * dtype_of(target.dtype).itemsize
-                output.replace(target.shard, start, new.view(np.uint8).data)
+        for _ in _results(pool, inputs, ordered, progress, in_order=in_order, write=partial(_write, output)):
+            pass
         hashes = [pool.submit(checkpoint.finish) for checkpoint in inputs]
         output.copy_rest()
         return tuple(each.result() for each in hashes)
+
+
+def _write(output: Rewrite, found: Sequence[tuple[_Piece, Any]]) -> None:
+    for piece, new in found:
+        if new is not None:
+            target = piece.edit.target
+            start = target.offset + piece.start * dtype_of(target.dtype).itemsize
+            output.replace(target.shard, start, new.view(np.uint8).data)
 
 
 def scan(
@@ -134,16 +140,16 @@ def _scanned(
     edits: Sequence[Edit],
     progress: Progress | None,
     whole: Sequence[bool],
-    at_once: int = 1,
+    in_order: bool = True,
 ) -> Iterator[tuple[Tensor, int, Any]]:
     ordered = _in_file_order(edits)
     with workers(sum(edit.target.nbytes for edit in ordered)) as pool:
-        for piece, found in _results(pool, inputs, ordered, progress, whole, at_once):
+        for piece, found in _results(pool, inputs, ordered, progress, whole, in_order):
             yield piece.edit.target, piece.start, found
 
 
 def verified_scan(
-    inputs: Sequence[Checkpoint], edits: Sequence[Edit], progress: Progress | None = None, at_once: int = 1
+    inputs: Sequence[Checkpoint], edits: Sequence[Edit], progress: Progress | None = None, in_order: bool = True
 ) -> Iterator[tuple[Tensor, int, Any]]:
     """Like `scan`, and verify the files on the way; once for each open checkpoint.
 
@@ -151,8 +157,8 @@ def verified_scan(
         inputs: see `scan`.
         edits: what is looked at.
         progress: called with bytes done and bytes in all.
-        at_once: batches that may be computed at the same time; with more than one, the blocks of a tensor come in any
-            order. What is found of them comes in file order all the same.
+        in_order: whether the edits see the blocks in file order; else threads compute at the same time. What is found
+            comes in file order all the same.
 
     Raises:
         Refused: a file is damaged or changes meanwhile.
@@ -161,7 +167,7 @@ def verified_scan(
     for source in sources:
         source.leave_out_hash()
     whole = [any(source.has_checksums for source in each.sources) for each in inputs]
-    yield from _scanned(inputs, edits, progress, whole, at_once)
+    yield from _scanned(inputs, edits, progress, whole, in_order)
     for source in sources:
         source.verify()
 
@@ -187,33 +193,73 @@ def _results(
     ordered: Sequence[Edit],
     progress: Progress | None,
     whole: Sequence[bool] | None = None,
-    at_once: int = 1,
+    in_order: bool = True,
+    write: Callable[[Sequence[tuple[_Piece, Any]]], None] | None = None,
 ) -> Iterator[tuple[_Piece, Any]]:
-    """Every piece with what its edit made of it, in order; `whole` files (all, if None) are hashed and checked.
-
-    Up to `at_once` batches are computed while the next one is read.
-    """
-    batch_bytes = max(SMALLEST_BATCH, min(LARGEST_BATCH, BUDGET // (4 * max(1, len(inputs)))))
+    """Every piece with what its edit made of it, in order; `whole` files (all, if None) are hashed and checked."""
+    count = min(pool.count, MOST_THREADS)
+    batch_bytes = max(SMALLEST_BATCH, min(LARGEST_BATCH, BUDGET // (2 * count * max(1, len(inputs)))))
     batches = list(_batches(ordered, batch_bytes))
     total = sum(piece.work for batch in batches for piece in batch)
     done = 0
-    whole = whole or [True] * len(inputs)
-    readers = [_Reader(each, number, 2 * batch_bytes, whole[number], at_once + 1) for number, each in enumerate(inputs)]
-    reading = _start_reading(pool, readers, batches[0]) if batches else []
-    computing: deque[Pending[list[tuple[_Piece, Any]]]] = deque()
-    for number, batch in enumerate(batches):
-        blocks = [future.result() for future in reading]
-        computing.append(pool.submit(_computed, blocks, batch))
-        is_last = number + 1 == len(batches)
-        reading = [] if is_last else _start_reading(pool, readers, batches[number + 1])
-        while len(computing) >= (1 if is_last else at_once):
-            found = computing.popleft().result()
-            yield from found
-            done += sum(piece.work for piece, _ in found)
-            if progress is not None:
-                progress(done, total)
-    for reader in readers:
+    rows = [
+        [_Reader(each, number, 2 * batch_bytes, whole is None or whole[number]) for number, each in enumerate(inputs)]
+        for _ in range(min(count, len(batches)))
+    ]
+    for batch, found in zip(batches, _found(pool, rows, batches, in_order, write), strict=True):
+        yield from found
+        done += sum(piece.work for piece in batch)
+        if progress is not None:
+            progress(done, total)
+    for reader in chain.from_iterable(rows):
         reader.close()
+
+
+def _found(
+    pool: Threads | Here,
+    rows: Sequence[Sequence[_Reader]],
+    batches: Sequence[Sequence[_Piece]],
+    in_order: bool,
+    write: Callable[[Sequence[tuple[_Piece, Any]]], None] | None,
+) -> Iterator[list[tuple[_Piece, Any]]]:
+    """What the edits make of each batch, in order.
+
+    Args:
+        pool: who works.
+        rows: the readers of each thread.
+        batches: what is read and computed.
+        in_order: whether the edits see the batches in their order; else each thread computes when it has read.
+        write: takes what was made of each batch, in order.
+    """
+    write = write or _nothing
+    if isinstance(pool, Here) or not rows:
+        for batch in batches:
+            found = _computed([reader.read(batch) for reader in rows[0]], batch)
+            write(found)
+            yield found
+        return
+    from wtool.run.turns import Turns
+
+    blocks: list[list[dict[int, Array]]] = [[{} for _ in row] for row in rows]
+    made: list[list[tuple[_Piece, Any]]] = [[] for _ in rows]
+
+    def read(number: int, thread: int, batch: int) -> None:
+        blocks[thread][number] = rows[thread][number].read(batches[batch])
+
+    def compute(thread: int, batch: int) -> None:
+        made[thread] = _computed(blocks[thread], batches[batch])
+
+    def written(thread: int, batch: int) -> list[tuple[_Piece, Any]]:
+        write(made[thread])
+        return made[thread]
+
+    reads = [partial(read, number) for number in range(len(rows[0]))]
+    stages = [*((each, True) for each in reads), (compute, in_order), (written, True)]
+    yield from Turns(pool, len(rows), len(batches), stages).results()
+
+
+def _nothing(found: Sequence[tuple[_Piece, Any]]) -> None:
+    """What a pass does with what it found, when it writes nothing."""
 
 
 def _computed(blocks: Sequence[dict[int, Array]], batch: Sequence[_Piece]) -> list[tuple[_Piece, Any]]:
@@ -273,23 +319,22 @@ def _buffer(capacity: int) -> Array:
 
 
 class _Reader:
-    """One input's blocks, read into a few buffers by turns: one is filled while the others are used."""
+    """One input's blocks, read into the buffer of a thread."""
 
-    def __init__(self, checkpoint: Checkpoint, number: int, capacity: int, whole: bool, count: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, number: int, capacity: int, whole: bool) -> None:
         self._checkpoint = checkpoint
         self._hashed = checkpoint.sources if whole else ()  # not the plain copies that stand for some of them
         self._number = number
-        self._buffers = deque(_buffer(capacity) for _ in range(count))
+        self._buffer = _buffer(capacity)
 
     def close(self) -> None:
-        """Leave the buffers to the next pass."""
-        _spare.extend(self._buffers)
+        """Leave the buffer to the next pass."""
+        _spare.append(self._buffer)
         del _spare[:-MOST_SPARE]
 
     def read(self, batch: Sequence[_Piece]) -> dict[int, Array]:
         """Position in the batch -> block, for the pieces that read from this input; near ones in one go."""
-        self._buffers.rotate()
-        buffer = self._buffers[0]
+        buffer = self._buffer
         blocks: dict[int, Array] = {}
         used = 0
         for run in self._runs(batch):
@@ -329,9 +374,3 @@ class _Reader:
             shard = tensor.shard
         if run:
             yield run
-
-
-def _start_reading(
-    pool: Threads | Here, readers: Sequence[_Reader], batch: Sequence[_Piece]
-) -> list[Pending[dict[int, Array]]]:
-    return [pool.submit(reader.read, batch) for reader in readers]

@@ -6,7 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 class Threads(ThreadPoolExecutor):
-    """Threads that an interrupt does not wait for: a decomposition of a large matrix takes minutes."""
+    """Threads that an interrupt does not wait for: a decomposition of a large matrix takes minutes.
+
+    Args:
+        count: how many there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         is_interrupt = kind is not None and not issubclass(kind, Exception)

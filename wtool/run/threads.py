@@ -33,6 +33,8 @@ Pending: TypeAlias = "Future[Result] | Done[Result]"
 class Here:
     """Does at once what it is given: for a small file, starting threads would take longer than the work."""
 
+    count = 1
+
     def submit(self, function: Callable[..., Result], *arguments: Any) -> Done[Result]:
         return Done(function(*arguments))
 
@@ -49,4 +51,4 @@ def workers(nbytes: int) -> Threads | Here:
         return Here()
     from wtool.run.thread_pool import Threads  # slow to import, and small models need none
 
-    return Threads(max_workers=min(8, os.cpu_count() or 1))
+    return Threads(min(8, os.cpu_count() or 1))
