@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from wtool.checkpoint.lineage import Record
-from wtool.checkpoint.patch import Rewrite, rewrite
+from wtool.checkpoint.patch import Rewrite, is_repacked, rewrite
 from wtool.io.places import Target
 from wtool.run import pipeline
 from wtool.run.action import Action
@@ -97,7 +97,9 @@ def _writer(
     """What takes the new bytes, and the edits that give them: of the base's structure, or of another one."""
     base = plan.base if found.compression is None else replace(plan.base, compression=found.compression)
     if found.structure is None and found.relabelled is None and found.composition is None:
-        return rewrite(base, target, lineage, stack, casts=found.casts), found.edits
+        is_copied = not found.casts and not is_repacked(base)
+        edits = [*found.edits, *pipeline.kept(base, found.edits)] if is_copied else found.edits
+        return rewrite(base, target, lineage, stack, casts=found.casts), edits
     # Imported late: most commands rebuild nothing, and would start a twentieth of a second later.
     from wtool.run.rebuilding import edits_of
 

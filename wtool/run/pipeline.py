@@ -32,6 +32,7 @@ LARGEST_BATCH = 3 << 20  # bytes of one input's share, however few inputs there 
 MOST_THREADS = 8  # that read and compute: each has a buffer for each input
 SMALLEST_BATCH = 4096  # bytes of one input's share, however many inputs there are
 MOST_SPARE = 4  # buffers that wait for the next pass
+LARGE = 1 << 16  # bytes of a tensor that stays and is worth a batch; smaller ones are copied with what is around them
 NEAR = 4096  # bytes between two tensors that are cheaper to read than to skip
 
 Apply = Callable[[Sequence[Array], int, int], Any]
@@ -112,6 +113,30 @@ def run(
         hashes = [pool.submit(checkpoint.finish) for checkpoint in inputs]
         output.copy_rest()
         return tuple(each.result() for each in hashes)
+
+
+def kept(base: Checkpoint, edits: Sequence[Edit]) -> list[Edit]:
+    """Returns edits that leave the large tensors as they are that no other edit writes.
+
+    With them, a copy of the file is read once, for its hash and for what is written, and two threads share the work.
+
+    Args:
+        base: the checkpoint that is copied.
+        edits: of its tensors.
+    """
+    stop: dict[int, int] = {}
+    written = {(edit.target.shard, edit.target.offset) for edit in edits}
+    others = [each for each in base.tensors if each.nbytes >= LARGE and (each.shard, each.offset) not in written]
+    found = []
+    for tensor in sorted([*others, *(edit.target for edit in edits)], key=lambda each: (each.shard, each.offset)):
+        if tensor.offset >= stop.get(tensor.shard, 0) and (tensor.shard, tensor.offset) not in written:
+            found.append(Edit(tensor, (tensor,), _same))
+        stop[tensor.shard] = max(stop.get(tensor.shard, 0), tensor.offset + tensor.nbytes)
+    return found
+
+
+def _same(blocks: Sequence[Array], start: int, stop: int) -> Array:
+    return blocks[0]
 
 
 def _write(output: Rewrite, found: Sequence[tuple[_Piece, Any]]) -> None:
@@ -254,7 +279,11 @@ def _found(
         return made[thread]
 
     reads = [partial(read, number) for number in range(len(rows[0]))]
-    stages = [*((each, True) for each in reads), (compute, in_order), (written, True)]
+    stages: list[tuple[Callable[[int, int], Any], bool]] = [
+        *((each, True) for each in reads),
+        (compute, in_order),
+        (written, True),
+    ]
     yield from Turns(pool, len(rows), len(batches), stages).results()
 
 
