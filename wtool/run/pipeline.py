@@ -63,6 +63,7 @@ class _Piece:
     edit: Edit
     start: int
     count: int
+    width: int  # bytes of one value of the widest dtype that is read or written
 
     @property
     def stop(self) -> int:
@@ -71,7 +72,7 @@ class _Piece:
     @property
     def nbytes(self) -> int:
         """Of the widest block that is read or written for it."""
-        return self.count * _width(self.edit)
+        return self.count * self.width
 
     @property
     def work(self) -> int:
@@ -317,7 +318,7 @@ def _batches(edits: Sequence[Edit], limit: int) -> Iterator[list[_Piece]]:
         start = 0
         while start < count:
             most = count if edit.is_whole else max(1, (limit - size) // width)
-            piece = _Piece(edit, start, min(count - start, most))
+            piece = _Piece(edit, start, min(count - start, most), width)
             batch.append(piece)
             size += piece.nbytes
             start += piece.count
