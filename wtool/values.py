@@ -115,7 +115,7 @@ def _compiled(fields: Sequence[Field[Any]], has_more: bool) -> Any:
         for each in fields
     ]
     more = {"__post_init__": None} if has_more else {}
-    made = dataclasses.make_dataclass("Compiled", again, frozen=True, repr=False, eq=False, namespace=more)
+    made = dataclasses.make_dataclass("Compiled", again, frozen=True, slots=True, repr=False, eq=False, namespace=more)
     return made.__init__  # type: ignore[misc]
 
 
