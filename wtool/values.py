@@ -82,7 +82,7 @@ def _init(cls: Any, fields: Sequence[Field[Any]], has_more: bool) -> Callable[..
         nonlocal instances
         instances += 1
         if instances == MANY:
-            cls.__init__ = _compiled(fields, has_more)
+            cls.__init__ = _compiled(cls, fields, has_more)
         if len(values) == usual and not named:
             for name, value in zip(names, values):  # noqa: B905
                 _put(self, name, value)
@@ -102,7 +102,7 @@ def _init(cls: Any, fields: Sequence[Field[Any]], has_more: bool) -> Callable[..
     return __init__
 
 
-def _compiled(fields: Sequence[Field[Any]], has_more: bool) -> Any:
+def _compiled(cls: type, fields: Sequence[Field[Any]], has_more: bool) -> Any:
     """Returns the same, compiled by the standard library."""
     again = [
         (
@@ -115,7 +115,9 @@ def _compiled(fields: Sequence[Field[Any]], has_more: bool) -> Any:
         for each in fields
     ]
     more = {"__post_init__": None} if has_more else {}
-    made = dataclasses.make_dataclass("Compiled", again, frozen=True, slots=True, repr=False, eq=False, namespace=more)
+    made = dataclasses.make_dataclass(
+        cls.__name__, again, frozen=True, slots=True, repr=False, eq=False, namespace=more
+    )
     return made.__init__  # type: ignore[misc]
 
 
