@@ -53,17 +53,17 @@ class Turns:
                     raise found.error
                 yield found
                 self._taken[batch % self._count].release()
-        except GeneratorExit:
-            self._stop(waits=True)
-            raise
         except BaseException as error:
-            self._stop(waits=isinstance(error, Exception))  # an interrupt waits for nobody
+            self._stop(
+                waits=isinstance(error, Exception)
+            )  # an interrupt, of whoever takes the results, waits for nobody
             raise
 
     def _stop(self, waits: bool) -> None:
+        """Have all threads go through the batches that are left, doing nothing: each still waits for its turns."""
         self._is_over = True
         for semaphore in self._taken:
-            semaphore.release()
+            semaphore.release(self._batches)
         for each in self._running if waits else ():
             each.result()
 
