@@ -1,5 +1,5 @@
 """`python -m wtool`."""
 
-from wtool.cli import main
+from wtool.cli import program
 
-main()
+program()

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import contenders
@@ -65,11 +66,14 @@ def report(turns: Turns) -> Report:
     )
     each, mean = {name: seconds(found) for name, found in runs.items()}, seconds(runs["wtool average"])
     other = each.get("mergekit linear")
+    cold = turns.in_turns([contenders.cat(wide), from_disk(contenders.wtool(turns.command, wide, mine), wide)])
+    of_cold = seconds(cold["wtool average"]) / seconds(cold["cat"])
     peaks, targets = memory(turns)
     tables = [
         floor_table(floors),
         run_table("ten checkpoints of ResNet50, 103 MB each", runs),
         run_table("ten checkpoints of 403 MB each", large),
+        run_table("ten checkpoints of 403 MB each, not in the page cache", cold),
         peaks,
     ]
     return Report(
@@ -77,11 +81,22 @@ def report(turns: Turns) -> Report:
         [
             at_most("`wtool average` of ten ResNet50 to its work", mean / floors[0].seconds, 1.25),
             at_most("the same, models four times as large", seconds(large["wtool average"]) / floors[1].seconds, 1.25),
+            at_most("the same of files that are not in the page cache, to `cat`", of_cold, 1.15),
             at_least("Keras script to `wtool average`", each["Keras script"] / mean, 30),
             at_least("mergekit to `wtool average`", other and other / mean, 10),
             *targets,
         ],
     )
+
+
+def from_disk(contender: Contender, inputs: Sequence[Path]) -> Contender:
+    """The same contender, whose inputs are not in the page cache."""
+
+    def before() -> None:
+        contender.before()
+        contenders.forget(inputs)
+
+    return replace(contender, before=before)
 
 
 def memory(turns: Turns) -> tuple[str, list[Target]]:

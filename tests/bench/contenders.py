@@ -73,6 +73,19 @@ def cat_objects(addresses: Sequence[str], env: Mapping[str, str]) -> Contender:
     return Contender("cat_file", [sys.executable, str(HERE / "cat_objects.py"), *addresses], env=env)
 
 
+def cat(inputs: Sequence[Path]) -> Contender:
+    """What reading cannot avoid, of files that are not in the page cache."""
+    return Contender("cat", ["cat", *map(str, inputs)], lambda: forget(inputs))
+
+
+def forget(paths: Sequence[Path]) -> None:
+    """Have the kernel drop files from the page cache."""
+    os.sync()
+    for path in paths:
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def wtool(
     command: Sequence[str], inputs: Sequence[Path | str], out: Path, env: Mapping[str, str] | None = None
 ) -> Contender:
@@ -118,6 +131,11 @@ def wtool_on_all(command: Sequence[str], words: Sequence[str], models: Sequence[
 def keras_prune(models: Sequence[Path], sparsity: str, out: Path, seconds: Path) -> Contender:
     argv = [sys.executable, str(HERE / "keras_prune.py"), sparsity, str(out), str(seconds), *map(str, models)]
     return Contender("Keras loop", argv, lambda: remove(out))
+
+
+def grown(out: Path, layers: int, units: int) -> Contender:
+    """Makes a model of any number of layers."""
+    return Contender("grown.py", [sys.executable, str(HERE / "grown.py"), str(out), str(layers), str(units)])
 
 
 def training_step(smoke: bool, seconds: Path) -> Contender:

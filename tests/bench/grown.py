@@ -1,6 +1,6 @@
 """Models of any number of layers, made without Keras: it would take hours for a hundred thousand.
 
-    python grown.py OUT LAYERS UNITS
+python grown.py OUT LAYERS UNITS
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from pathlib import Path
 from report import Target, publish
 from turns import Turns, say
 
-PARTS = ("start", "averages", "merges", "transforms", "zoo", "executors", "training", "shrunk", "remote")
+PARTS = ("start", "averages", "merges", "transforms", "zoo", "growth", "executors", "training", "shrunk", "remote")
 
 
 def main() -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from functools import partial
 
 import pytest
 
 from wtool.run.thread_pool import Threads
-from wtool.run.turns import Turns
+from wtool.run.turns import Stage, Turns
 
 BATCHES = 23
 
@@ -31,9 +32,9 @@ def test_stages_take_batches_in_order_and_a_thread_does_all_of_a_batch(count: in
         return batch
 
     stages = [
-        (lambda thread, batch: stage("read", thread, batch), True),
-        (lambda thread, batch: stage("compute", thread, batch), in_order),
-        (lambda thread, batch: stage("write", thread, batch), True),
+        Stage(lambda thread, batch: stage("read", thread, batch)),
+        Stage(lambda thread, batch: stage("compute", thread, batch), in_order),
+        Stage(lambda thread, batch: stage("write", thread, batch)),
     ]
     with Threads(count) as pool:
         found = list(Turns(pool, count, BATCHES, stages).results())
@@ -58,7 +59,7 @@ def test_the_next_batch_is_read_while_one_is_written() -> None:
         return batch
 
     with Threads(2) as pool:
-        assert list(Turns(pool, 2, 10, [(read, True), (write, True)]).results()) == [*range(10)]
+        assert list(Turns(pool, 2, 10, [Stage(read), Stage(write)]).results()) == [*range(10)]
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
@@ -74,11 +75,12 @@ def test_what_a_stage_raises_comes_at_its_batch(failing: int, at: int, count: in
             done.append(batch)
         return batch
 
-    stages = [(lambda thread, batch, number=number: stage(number, batch), number != 1) for number in range(3)]
+    stages = [
+        Stage(partial(lambda number, thread, batch: stage(number, batch), number), number != 1) for number in range(3)
+    ]
     came: list[int] = []
     with Threads(count) as pool, pytest.raises(ValueError, match=f"stage {failing}, batch {at}"):
-        for each in Turns(pool, count, BATCHES, stages).results():
-            came.append(each)
+        came.extend(Turns(pool, count, BATCHES, stages).results())
     assert came == [*range(at)]
     assert at not in done
     assert max(done, default=0) < at + count  # nobody goes on much longer
@@ -88,7 +90,7 @@ def test_what_a_stage_raises_comes_at_its_batch(failing: int, at: int, count: in
 def test_a_reader_who_leaves_ends_the_work() -> None:
     done: list[int] = []
     with Threads(2) as pool:
-        results = Turns(pool, 2, 10_000, [(lambda thread, batch: done.append(batch), True)]).results()
+        results = Turns(pool, 2, 10_000, [Stage(lambda thread, batch: done.append(batch))]).results()
         for _ in range(5):
             next(results)
         results.close()
@@ -96,16 +98,22 @@ def test_a_reader_who_leaves_ends_the_work() -> None:
     assert alive(pool) == 0
 
 
-def test_an_interrupt_waits_for_nobody() -> None:
+def test_an_interrupt_waits_for_no_long_computation_and_for_what_is_written() -> None:
     go_on = threading.Event()
+    writing: list[int] = []
 
-    def slow(thread: int, batch: int) -> None:
-        if batch > 2:
+    def compute(thread: int, batch: int) -> None:
+        if batch > 3:
             go_on.wait(60)
+
+    def write(thread: int, batch: int) -> None:
+        writing.append(batch)
+        time.sleep(0.2)
+        writing.remove(batch)
 
     def interrupted(pool: Threads) -> None:
         with pool:
-            for number, _ in enumerate(Turns(pool, 2, 10, [(slow, False)]).results()):
+            for number, _ in enumerate(Turns(pool, 2, 10, [Stage(compute, False), Stage(write)]).results()):
                 if number == 2:
                     raise KeyboardInterrupt
 
@@ -113,5 +121,39 @@ def test_an_interrupt_waits_for_nobody() -> None:
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         interrupted(pool)
+    assert not writing
     assert time.monotonic() - begin < 30
     go_on.set()
+
+
+def test_a_thread_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a container has no more processes."""
+    start, started = threading.Thread.start, []
+
+    def begin(thread: threading.Thread) -> None:
+        started.append(thread)
+        if len(started) > 1:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", begin)
+    with Threads(3) as pool, pytest.raises(RuntimeError, match="can't start"):
+        list(Turns(pool, 3, 10, [Stage(lambda thread, batch: time.sleep(0.01))]).results())
+
+
+def test_nothing_behind_a_batch_that_failed_is_done() -> None:
+    failed, late = threading.Event(), []
+
+    def read(thread: int, batch: int) -> None:
+        if batch == 5:
+            failed.set()
+            raise ValueError("5")
+        if batch == 6:
+            failed.wait(30)
+
+    def write(thread: int, batch: int) -> None:
+        late.append(batch)
+
+    with Threads(3) as pool, pytest.raises(ValueError, match="5"):
+        list(Turns(pool, 3, 40, [Stage(read, False), Stage(write)]).results())
+    assert max(late) == 4

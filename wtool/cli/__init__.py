@@ -42,14 +42,22 @@ def cli(ctx: click.Context, debug: bool) -> None:
         ctx.exit(2)
 
 
+def program() -> NoReturn:
+    """The program `wtool`: runs the command that this process was started for, and ends the process."""
+    try:
+        main()
+    except SystemExit as ended:
+        if not isinstance(ended.code, int):
+            raise
+        streams.leave(ended.code)
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit.
 
     The status is 0: done, 1: something failed, 2: misuse, 130: interrupted, 141: output unread, 129 or 143: ended.
     """
-    if arguments is None:  # this process is the command's own
-        streams.end_at_once()
-        arguments = sys.argv[1:]
+    arguments = sys.argv[1:] if arguments is None else arguments
     write_for_command_line()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads only cost start-up time: nothing here calls it
     streams.prepare()

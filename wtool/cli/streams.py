@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import sys
+import threading
 from typing import Any, NoReturn, TextIO
 
 BROKEN_PIPE = 128 + 13
@@ -72,25 +73,22 @@ def _text(raw: io.FileIO, like: TextIO | None, line_buffering: bool = False) -> 
     return io.TextIOWrapper(buffered, encoding, errors, line_buffering=line_buffering or raw.isatty())
 
 
-_ending: list[int] = []
-
-
-def end_at_once() -> None:
-    """Have this process end as soon as everything is done that is registered for its end.
-
-    Python would take all modules apart before: a tenth of the time of a command that looks at a small model.
-    """
-    atexit.register(lambda: os._exit(_ending[-1]) if _ending else None)  # the first one that is registered comes last
-
-
 def finish(status: int) -> NoReturn:
     """End the process with this exit status, or with that of what becomes of the last words."""
     status = flushed(status)
     sys.stderr.flush()
-    _ending.append(status)
     if status == 128 + signal.SIGINT:
         os._exit(status)  # not to wait for what a thread is still calculating
     sys.exit(status)
+
+
+def leave(status: int) -> NoReturn:
+    """End as Python does, but without taking its modules apart: that takes a tenth of the time of a small command."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    status = flushed(status)
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def flushed(status: int) -> int:

@@ -85,7 +85,7 @@ def derive(plan: Plan, goal: Goal, progress: pipeline.Progress | None = None) ->
             return Derived(changes=found.changes)
         unhashed = [each.unhashed for each in plan.checkpoints]
         output, edits = _writer(plan, found, target, plan.records(found.changes, unhashed, is_done=False), stack)
-        # What several operations compute takes longer than to read and to write, and keeps two cores busy.
+        # What several operations compute takes longer than to read and to write: threads compute at the same time.
         hashes = pipeline.run(plan.checkpoints, edits, output, passes.write, in_order=len(plan.operations) < 2)
         output.publish(plan.records(found.changes, hashes))
     return Derived(None, found.changes, hashes)

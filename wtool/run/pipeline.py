@@ -1,7 +1,7 @@
 """The one loop over tensors: read blocks of every input, hand them to a function of arrays, write what it gives.
 
-Blocks come in the order of the base's bytes, a batch of them at a time. Worker threads compute one batch while they
-read, hash and check the next, and the main thread writes what they computed. Memory is a fixed budget, whatever the
+Blocks come in the order of the base's bytes, a batch of them at a time. Each thread reads, hashes, computes and writes
+all of a batch, and they follow each other through these stages (`run.turns`). Memory is a fixed budget, whatever the
 number of inputs and their size.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array, dtype_of
 from wtool.errors import Refused
-from wtool.run.threads import Here, workers
+from wtool.run.threads import MOST, Here, workers
 from wtool.values import dataclass
 from wtool.words import Progress as Progress
 
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from wtool.checkpoint.patch import Rewrite
     from wtool.run.thread_pool import Threads
 
-BUDGET = 48 << 20  # bytes of all read buffers together: more falls out of the cache that the cores share
+BUDGET = 96 << 20  # bytes of all read buffers together, where there are as many cores as are used
 LARGEST_BATCH = 3 << 20  # bytes of one input's share, however few inputs there are
-MOST_THREADS = 8  # that read and compute: each has a buffer for each input
 SMALLEST_BATCH = 4096  # bytes of one input's share, however many inputs there are
 MOST_SPARE = 4  # buffers that wait for the next pass
 LARGE = 1 << 16  # bytes of a tensor that stays and is worth a batch; smaller ones are copied with what is around them
@@ -119,7 +118,7 @@ def run(
 def kept(base: Checkpoint, edits: Sequence[Edit]) -> list[Edit]:
     """Returns edits that leave the large tensors as they are that no other edit writes.
 
-    With them, a copy of the file is read once, for its hash and for what is written, and two threads share the work.
+    With them, the file is read once, for its hash and for what is written, and the threads share the work.
 
     Args:
         base: the checkpoint that is copied.
@@ -223,14 +222,16 @@ def _results(
     write: Callable[[Sequence[tuple[_Piece, Any]]], None] | None = None,
 ) -> Iterator[tuple[_Piece, Any]]:
     """Every piece with what its edit made of it, in order; `whole` files (all, if None) are hashed and checked."""
-    count = min(pool.count, MOST_THREADS)
-    batch_bytes = max(SMALLEST_BATCH, min(LARGEST_BATCH, BUDGET // (2 * count * max(1, len(inputs)))))
+    # What is found of a batch may depend on its size in the last digits, so that size does not depend on the cores.
+    each = max(1, len(inputs))
+    batch_bytes = max(SMALLEST_BATCH, min(LARGEST_BATCH, BUDGET // (2 * MOST * each)))
     batches = list(_batches(ordered, batch_bytes))
     total = sum(piece.work for batch in batches for piece in batch)
     done = 0
+    count = max(1, min(pool.count, len(batches), BUDGET // (2 * batch_bytes * each)))
     rows = [
         [_Reader(each, number, 2 * batch_bytes, whole is None or whole[number]) for number, each in enumerate(inputs)]
-        for _ in range(min(count, len(batches)))
+        for _ in range(count)
     ]
     for batch, found in zip(batches, _found(pool, rows, batches, in_order, write), strict=True):
         yield from found
@@ -247,8 +248,8 @@ def _found(
     batches: Sequence[Sequence[_Piece]],
     in_order: bool,
     write: Callable[[Sequence[tuple[_Piece, Any]]], None] | None,
-) -> Iterator[list[tuple[_Piece, Any]]]:
-    """What the edits make of each batch, in order.
+) -> Iterator[Sequence[tuple[_Piece, Any]]]:
+    """What the edits make of each batch, in order; nothing where it is written.
 
     Args:
         pool: who works.
@@ -257,17 +258,15 @@ def _found(
         in_order: whether the edits see the batches in their order; else each thread computes when it has read.
         write: takes what was made of each batch, in order.
     """
-    write = write or _nothing
-    if isinstance(pool, Here) or not rows:
+    if isinstance(pool, Here):
         for batch in batches:
             found = _computed([reader.read(batch) for reader in rows[0]], batch)
-            write(found)
-            yield found
+            yield _taken(found, write)
         return
-    from wtool.run.turns import Turns
+    from wtool.run.turns import Stage, Turns
 
     blocks: list[list[dict[int, Array]]] = [[{} for _ in row] for row in rows]
-    made: list[list[tuple[_Piece, Any]]] = [[] for _ in rows]
+    made: list[Sequence[tuple[_Piece, Any]]] = [() for _ in rows]
 
     def read(number: int, thread: int, batch: int) -> None:
         blocks[thread][number] = rows[thread][number].read(batches[batch])
@@ -275,21 +274,22 @@ def _found(
     def compute(thread: int, batch: int) -> None:
         made[thread] = _computed(blocks[thread], batches[batch])
 
-    def written(thread: int, batch: int) -> list[tuple[_Piece, Any]]:
-        write(made[thread])
-        return made[thread]
+    def take(thread: int, batch: int) -> Sequence[tuple[_Piece, Any]]:
+        found, made[thread] = made[thread], ()  # a result may be a whole tensor, which nobody needs any longer
+        return _taken(found, write)
 
-    reads = [partial(read, number) for number in range(len(rows[0]))]
-    stages: list[tuple[Callable[[int, int], Any], bool]] = [
-        *((each, True) for each in reads),
-        (compute, in_order),
-        (written, True),
-    ]
+    reads = [Stage(partial(read, number)) for number in range(len(rows[0]))]
+    stages = [*reads, Stage(compute, in_order), Stage(take)]
     yield from Turns(pool, len(rows), len(batches), stages).results()
 
 
-def _nothing(found: Sequence[tuple[_Piece, Any]]) -> None:
-    """What a pass does with what it found, when it writes nothing."""
+def _taken(
+    found: Sequence[tuple[_Piece, Any]], write: Callable[[Sequence[tuple[_Piece, Any]]], None] | None
+) -> Sequence[tuple[_Piece, Any]]:
+    if write is None:
+        return found
+    write(found)
+    return ()
 
 
 def _computed(blocks: Sequence[dict[int, Array]], batch: Sequence[_Piece]) -> list[tuple[_Piece, Any]]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from wtool.run.thread_pool import Threads
 
+MOST = 4  # threads: each has a buffer for each input
 ALONE = 3 << 20  # bytes of all tensors together that are worth no threads
 
 Result = TypeVar("Result")
@@ -51,4 +52,4 @@ def workers(nbytes: int) -> Threads | Here:
         return Here()
     from wtool.run.thread_pool import Threads  # slow to import, and small models need none
 
-    return Threads(min(8, os.cpu_count() or 1))
+    return Threads(min(MOST, os.cpu_count() or 1))
