@@ -120,6 +120,8 @@ def test_what_a_room_may_know(path: Path) -> None:
         assert "fsspec" not in libraries
     if module_of(path) != "wtool.io.parquet_rows":
         assert "pyarrow" not in libraries
+    if module_of(path) != "wtool.values":
+        assert "dataclasses.dataclass" not in everywhere  # it compiles code for each class
     assert not early & {"distributed", "fsspec", "pyarrow", "yaml"}
     if module_of(path) not in LIBRARY_OF_HDF5:
         assert "h5py" not in everywhere

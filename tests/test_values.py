@@ -95,7 +95,7 @@ def empty(dataclass: Callable[..., Any], how: dict[str, bool]) -> Any:
 
 KINDS = [plain, derived, own, with_equality, empty]
 NAMES = ("x", "y", "z", "more", "seen", "set", "both", "unknown")
-VALUES = st.one_of(st.integers(-2, 2), st.just(float("nan")), st.lists(st.integers(0, 1), max_size=1), st.text("a"))
+VALUES = st.one_of(st.integers(-2, 2), st.none(), st.lists(st.integers(0, 1), max_size=1), st.text("a"))
 
 
 def outcome(action: Callable[..., Any], *given: Any, **named: Any) -> Any:
@@ -135,6 +135,8 @@ def behaviour(cls: Any, calls: list[Any], name: str) -> list[str]:
             found += [repr(copy.copy(each))] if hasattr(each, name) else []
     for left, right in itertools.product(made, repeat=2):
         found += [outcome(way, left, right) for way in (operator.eq, operator.ne, operator.lt, operator.ge)]
+        same = outcome(operator.eq, left, right) is True and left is not right
+        found += [outcome(hash, left) == outcome(hash, right)] if same else []
     return [repr(each) for each in found]
 
 
@@ -169,3 +171,11 @@ def test_an_instance_that_holds_itself_is_told() -> None:
     node = Node([])
     node.children.append(node)
     assert "children=[...]" in repr(node)
+
+
+def test_what_it_does_not_know_is_refused() -> None:
+    with pytest.raises(TypeError, match="fields are hashed as they are compared"):
+
+        @values.dataclass(frozen=True)
+        class Point:
+            x: int = dataclasses.field(hash=False)

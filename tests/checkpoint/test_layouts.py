@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,3 +68,10 @@ def test_a_new_format_is_one_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_every_format_has_an_extension_that_a_search_takes() -> None:
     assert sorted(EXTENSIONS) == ["h5", "h5-weights", "keras", "safetensors", "weights.h5", "weights.json"]
     assert {ending for endings in EXTENSIONS.values() for ending in endings} <= ALL
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.home)
+def test_every_layout_has_a_module_that_opens_its_files(layout: Layout) -> None:
+    module = importlib.import_module(f"wtool.checkpoint.layouts.{layout.home}")
+    assert [*inspect.signature(module.opened).parameters] == ["source", "opening"]
+    assert [*inspect.signature(module.configurations).parameters] == ["source", "opening"]

@@ -18,7 +18,7 @@ from tests.models import BLOBS, arrays
 from wtool.checkpoint.model import Tensor
 from wtool.dtypes import dtype_of
 from wtool.errors import Refused
-from wtool.run import pipeline, threads
+from wtool.run import pipeline, readers, threads
 from wtool.run.pipeline import Edit
 
 DTYPES = ["float16", "float32", "float64"]
@@ -68,7 +68,7 @@ def test_batches_hold_every_value_once_and_no_more_than_the_limit(edits: list[An
 def test_many_small_tensors_do_not_fill_a_batch_with_gaps() -> None:
     """Up to 4096 bytes between two tensors are read along: they count as if they were."""
     edits = [Edit(each, (each,), nothing) for each in (tensor(f"{n}", (1,), "float32", 4000 * n) for n in range(25))]
-    batches = list(pipeline._batches(edits, 10 * pipeline.NEAR))
+    batches = list(pipeline._batches(edits, 10 * readers.NEAR))
     assert [len(batch) for batch in batches] == [10, 10, 5]
 
 
@@ -113,7 +113,7 @@ def test_a_scan_reads_what_h5py_reads(batch: int, alone: int, monkeypatch: pytes
     assert places == sorted(places)
     assert told == sorted(set(told))
     assert told[-1] == (total, total)
-    assert len(pipeline._spare) <= pipeline.MOST_SPARE
+    assert len(readers._spare) <= readers.MOST_SPARE
 
 
 @pytest.mark.parametrize("batch", [64, 100])

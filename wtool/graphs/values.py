@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from typing import Any
 
@@ -16,6 +16,7 @@ from wtool.errors import Refused
 from wtool.graphs.layer_changes import COPY, INPUT, ONE, AxisEdit
 from wtool.graphs.propagate import Propagation
 from wtool.graphs.reindex import at_new_positions, fill_new_positions
+from wtool.values import dataclass
 
 OPERATION = "swap"
 

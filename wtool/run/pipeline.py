@@ -8,7 +8,6 @@ number of inputs and their size.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from itertools import chain, pairwise
 from math import prod
@@ -19,6 +18,7 @@ import numpy as np
 from wtool.checkpoint.model import Checkpoint, Tensor
 from wtool.dtypes import Array, dtype_of
 from wtool.errors import Refused
+from wtool.run.readers import NEAR, Reader
 from wtool.run.threads import MOST, Here, workers
 from wtool.values import dataclass
 from wtool.words import Progress as Progress
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 BUDGET = 96 << 20  # bytes of all read buffers together, where there are as many cores as are used
 LARGEST_BATCH = 3 << 20  # bytes of one input's share, however few inputs there are
 SMALLEST_BATCH = 4096  # bytes of one input's share, however many inputs there are
-MOST_SPARE = 4  # buffers that wait for the next pass
 LARGE = 1 << 16  # bytes of a tensor that stays and is worth a batch; smaller ones are copied with what is around them
-NEAR = 4096  # bytes between two tensors that are cheaper to read than to skip
 
 Apply = Callable[[Sequence[Array], int, int], Any]
 
@@ -58,7 +56,7 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class Piece:
     edit: Edit
     start: int
     count: int
@@ -139,7 +137,7 @@ def _same(blocks: Sequence[Array], start: int, stop: int) -> Array:
     return blocks[0]
 
 
-def _write(output: Rewrite, found: Sequence[tuple[_Piece, Any]]) -> None:
+def _write(output: Rewrite, found: Sequence[tuple[Piece, Any]]) -> None:
     for piece, new in found:
         if new is not None:
             target = piece.edit.target
@@ -219,8 +217,8 @@ def _results(
     progress: Progress | None,
     whole: Sequence[bool] | None = None,
     in_order: bool = True,
-    write: Callable[[Sequence[tuple[_Piece, Any]]], None] | None = None,
-) -> Iterator[tuple[_Piece, Any]]:
+    write: Callable[[Sequence[tuple[Piece, Any]]], None] | None = None,
+) -> Iterator[tuple[Piece, Any]]:
     """Every piece with what its edit made of it, in order; `whole` files (all, if None) are hashed and checked."""
     # What is found of a batch may depend on its size in the last digits, so that size does not depend on the cores.
     each = max(1, len(inputs))
@@ -230,7 +228,7 @@ def _results(
     done = 0
     count = max(1, min(pool.count, len(batches), BUDGET // (2 * batch_bytes * each)))
     rows = [
-        [_Reader(each, number, 2 * batch_bytes, whole is None or whole[number]) for number, each in enumerate(inputs)]
+        [Reader(each, number, 2 * batch_bytes, whole is None or whole[number]) for number, each in enumerate(inputs)]
         for _ in range(count)
     ]
     for batch, found in zip(batches, _found(pool, rows, batches, in_order, write), strict=True):
@@ -244,11 +242,11 @@ def _results(
 
 def _found(
     pool: Threads | Here,
-    rows: Sequence[Sequence[_Reader]],
-    batches: Sequence[Sequence[_Piece]],
+    rows: Sequence[Sequence[Reader]],
+    batches: Sequence[Sequence[Piece]],
     in_order: bool,
-    write: Callable[[Sequence[tuple[_Piece, Any]]], None] | None,
-) -> Iterator[Sequence[tuple[_Piece, Any]]]:
+    write: Callable[[Sequence[tuple[Piece, Any]]], None] | None,
+) -> Iterator[Sequence[tuple[Piece, Any]]]:
     """What the edits make of each batch, in order; nothing where it is written.
 
     Args:
@@ -266,7 +264,7 @@ def _found(
     from wtool.run.turns import Stage, Turns
 
     blocks: list[list[dict[int, Array]]] = [[{} for _ in row] for row in rows]
-    made: list[Sequence[tuple[_Piece, Any]]] = [() for _ in rows]
+    made: list[Sequence[tuple[Piece, Any]]] = [() for _ in rows]
 
     def read(number: int, thread: int, batch: int) -> None:
         blocks[thread][number] = rows[thread][number].read(batches[batch])
@@ -274,7 +272,7 @@ def _found(
     def compute(thread: int, batch: int) -> None:
         made[thread] = _computed(blocks[thread], batches[batch])
 
-    def take(thread: int, batch: int) -> Sequence[tuple[_Piece, Any]]:
+    def take(thread: int, batch: int) -> Sequence[tuple[Piece, Any]]:
         found, made[thread] = made[thread], ()  # a result may be a whole tensor, which nobody needs any longer
         return _taken(found, write)
 
@@ -284,15 +282,15 @@ def _found(
 
 
 def _taken(
-    found: Sequence[tuple[_Piece, Any]], write: Callable[[Sequence[tuple[_Piece, Any]]], None] | None
-) -> Sequence[tuple[_Piece, Any]]:
+    found: Sequence[tuple[Piece, Any]], write: Callable[[Sequence[tuple[Piece, Any]]], None] | None
+) -> Sequence[tuple[Piece, Any]]:
     if write is None:
         return found
     write(found)
     return ()
 
 
-def _computed(blocks: Sequence[dict[int, Array]], batch: Sequence[_Piece]) -> list[tuple[_Piece, Any]]:
+def _computed(blocks: Sequence[dict[int, Array]], batch: Sequence[Piece]) -> list[tuple[Piece, Any]]:
     return [
         (piece, piece.edit.apply([each[at] for each in blocks if at in each], piece.start, piece.stop))
         for at, piece in enumerate(batch)
@@ -309,8 +307,8 @@ def _refuse_shared(ordered: Sequence[Edit]) -> None:
             raise Refused(f"{left.path} and {right.path} are one array in the file, and would change together")
 
 
-def _batches(edits: Sequence[Edit], limit: int) -> Iterator[list[_Piece]]:
-    batch: list[_Piece] = []
+def _batches(edits: Sequence[Edit], limit: int) -> Iterator[list[Piece]]:
+    batch: list[Piece] = []
     size = 0
     for edit in edits:
         count = prod(edit.target.shape)
@@ -318,7 +316,7 @@ def _batches(edits: Sequence[Edit], limit: int) -> Iterator[list[_Piece]]:
         start = 0
         while start < count:
             most = count if edit.is_whole else max(1, (limit - size) // width)
-            piece = _Piece(edit, start, min(count - start, most), width)
+            piece = Piece(edit, start, min(count - start, most), width)
             batch.append(piece)
             size += piece.nbytes
             start += piece.count
@@ -327,80 +325,3 @@ def _batches(edits: Sequence[Edit], limit: int) -> Iterator[list[_Piece]]:
                 batch, size = [], 0
     if batch:
         yield batch
-
-
-_spare: list[Array] = []  # buffers between passes: fresh memory costs a page fault every 4 KiB
-
-
-def _keep_freed_memory() -> None:
-    """Have glibc's malloc keep blocks of up to 16 MiB for the next use: it does so once one of that size was freed."""
-    np.empty(16 << 20, np.uint8)
-
-
-_keep_freed_memory()
-
-
-def _buffer(capacity: int) -> Array:
-    with suppress(IndexError):  # nothing spare, or another thread took it
-        while len(buffer := _spare.pop()) < capacity:
-            continue
-        return buffer
-    return np.empty(capacity, np.uint8)
-
-
-class _Reader:
-    """One input's blocks, read into the buffer of a thread."""
-
-    def __init__(self, checkpoint: Checkpoint, number: int, capacity: int, whole: bool) -> None:
-        self._checkpoint = checkpoint
-        self._hashed = checkpoint.sources if whole else ()  # not the plain copies that stand for some of them
-        self._number = number
-        self._buffer = _buffer(capacity)
-
-    def close(self) -> None:
-        """Leave the buffer to the next pass."""
-        _spare.append(self._buffer)
-        del _spare[:-MOST_SPARE]
-
-    def read(self, batch: Sequence[_Piece]) -> dict[int, Array]:
-        """Position in the batch -> block, for the pieces that read from this input; near ones in one go."""
-        buffer = self._buffer
-        blocks: dict[int, Array] = {}
-        used = 0
-        for run in self._runs(batch):
-            start, stop = run[0][1], run[-1][2]
-            tensor = self._tensor(batch[run[0][0]])
-            region = self._checkpoint.regions[tensor.shard]
-            view = buffer.data[used : used + stop - start]
-            read = region.source.take if region.source in self._hashed else region.source.read_into
-            read(region.start + start, view)
-            for at, low, high in run:
-                dtype = dtype_of(self._tensor(batch[at]).dtype)
-                blocks[at] = np.frombuffer(buffer, dtype, (high - low) // dtype.itemsize, used + low - start)
-            used += -(-(stop - start) // 8) * 8  # so that the next run is aligned as well
-        return blocks
-
-    def _tensor(self, piece: _Piece) -> Tensor:
-        """What a piece that reads from this input reads."""
-        tensor = piece.edit.inputs[self._number]
-        assert tensor is not None
-        return tensor
-
-    def _runs(self, batch: Sequence[_Piece]) -> Iterator[list[tuple[int, int, int]]]:
-        """Groups of (position in the batch, first byte, byte behind the last) with little between them."""
-        run: list[tuple[int, int, int]] = []
-        shard = -1
-        for at, piece in enumerate(batch):
-            inputs = piece.edit.inputs
-            tensor = inputs[self._number] if len(inputs) > self._number else None
-            if tensor is None:
-                continue
-            itemsize = dtype_of(tensor.dtype).itemsize
-            low = tensor.offset + piece.start * itemsize
-            if run and (tensor.shard != shard or not 0 <= low - run[-1][2] <= NEAR):
-                yield run
-                run = []
-            run.append((at, low, low + piece.count * itemsize))
-            shard = tensor.shard
-        if run:
-            yield run

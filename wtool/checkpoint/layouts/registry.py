@@ -1,4 +1,5 @@
-"""All layouts that the opener knows, and the extensions of their files. A new format is one module and its entry here.
+"""All layouts that the opener knows, and the extensions of their files. A new format is one module, a sign by which
+its files are known (`signs`), and an entry here.
 
 Each is imported when a file of its kind is opened: most commands see one kind.
 """
