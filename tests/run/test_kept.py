@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import wtool
 from tests.models import OF_EACH_KIND, ZOO
+from wtool.checkpoint.model import Tensor
 from wtool.io.stored import LocalFile
 from wtool.run import pipeline, threads
 
 MODELS = [path for path in sorted(ZOO.rglob("*")) if path.suffix in (".keras", ".h5", ".safetensors", ".json")]
 NONE = 1 << 60
 """Bytes that no tensor has: none is copied in the loop."""
+
+
+def nothing(blocks: Sequence[Any], start: int, stop: int) -> None:
+    """Leaves everything as it is."""
 
 
 def pruned(model: Path, out: Path, large: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes] | str:
@@ -48,6 +58,31 @@ def test_an_array_with_two_names_is_copied_once(tmp_path: Path, monkeypatch: pyt
         file["layers/dense_1/vars/0"] = np.full((64, 64), 0.05, "f4")
         file["layers/dense_2/vars/0"] = file["layers/dense/vars/0"]
     assert pruned(model, tmp_path / "kept", 1, monkeypatch) == pruned(model, tmp_path / "plain", NONE, monkeypatch)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 40), st.integers(1, 9), st.booleans()), max_size=9))
+def test_no_tensor_is_kept_that_shares_bytes_with_another(found: list[tuple[int, int, int, bool]]) -> None:
+    """Whatever overlaps: hostile files have such arrays."""
+    tensors = [
+        Tensor(f"{number}", "kernel", "", None, None, (size,), "int8", "", offset, size, shard)
+        for number, (shard, offset, size, _) in enumerate(found)
+    ]
+    edits = [
+        pipeline.Edit(each, (each,), nothing) for each, (*_, is_edited) in zip(tensors, found, strict=True) if is_edited
+    ]
+    with mock.patch.object(pipeline, "LARGE", 1):
+        kept = pipeline.kept(SimpleNamespace(tensors=tensors), edits)  # type: ignore[arg-type]
+    taken: set[tuple[int, int]] = {
+        (edit.target.shard, edit.target.offset + byte) for edit in edits for byte in range(edit.target.nbytes)
+    }
+    for each in (edit.target for edit in kept):
+        own = {(each.shard, each.offset + byte) for byte in range(each.nbytes)}
+        assert not own & taken
+        taken |= own
+    whole = {(each.shard, each.offset + byte) for each in tensors for byte in range(each.nbytes)}
+    is_apart = len(whole) == sum(each.nbytes for each in tensors)
+    assert not is_apart or taken == whole
 
 
 def test_the_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

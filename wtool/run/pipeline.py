@@ -7,6 +7,7 @@ number of inputs and their size.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, pairwise
@@ -122,14 +123,17 @@ def kept(base: Checkpoint, edits: Sequence[Edit]) -> list[Edit]:
         base: the checkpoint that is copied.
         edits: of its tensors.
     """
-    stop: dict[int, int] = {}
-    written = {(edit.target.shard, edit.target.offset) for edit in edits}
-    others = [each for each in base.tensors if each.nbytes >= LARGE and (each.shard, each.offset) not in written]
+    written = sorted((edit.target.shard, edit.target.offset) for edit in edits)
+    others = [each for each in base.tensors if each.nbytes >= LARGE]
     found = []
+    behind = 0, 0  # shard, and offset behind the last tensor in it
     for tensor in sorted([*others, *(edit.target for edit in edits)], key=lambda each: (each.shard, each.offset)):
-        if tensor.offset >= stop.get(tensor.shard, 0) and (tensor.shard, tensor.offset) not in written:
+        place, stop = (tensor.shard, tensor.offset), (tensor.shard, tensor.offset + tensor.nbytes)
+        following = bisect_left(written, place)
+        is_free = following == len(written) or written[following] >= stop
+        if place >= behind and is_free:
             found.append(Edit(tensor, (tensor,), _same))
-        stop[tensor.shard] = max(stop.get(tensor.shard, 0), tensor.offset + tensor.nbytes)
+        behind = max(behind, stop)
     return found
 
 

@@ -86,7 +86,8 @@ class Turns:
                     found = self._done(stage, thread, batch, found)
                 except BaseException as error:
                     found = _Raised(error)
-                    self._end = min(self._end, batch)
+                    with self._ending:
+                        self._end = min(self._end, batch)
                 finally:
                     if stage.in_order:
                         turns[(thread + 1) % self._count].release()
