@@ -21,7 +21,7 @@ UNITS = (60, 200, 600, 2000)
 """Of twenty layers, whose kernels so take 0.3, 3, 29 and 320 MB."""
 
 FILES = (10, 30, 100, 300)
-ROUNDS = 3
+ROUNDS = 2
 
 
 def report(turns: Turns) -> Report:

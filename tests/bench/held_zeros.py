@@ -3,7 +3,7 @@
     python held_zeros.py SECONDS [--smoke]
 
 Both begin with the same pruned model and alternate in one process, after an epoch each that traces and warms up. A
-turn is the fastest of four epochs each: what is slower was disturbed by something else on the machine. The zeros are
+turn is the fastest of two epochs each: what is slower was disturbed by something else on the machine. The zeros are
 checked at the end. The file SECONDS gets JSON: model -> `plain` or `held` -> seconds, one for each turn.
 """
 
@@ -23,7 +23,7 @@ from keras import layers
 
 from wtool.training.fitting.holding import HeldVariable, check_held, hold
 
-TURNS, EPOCHS, SPARSITY, CLASSES = 5, 4, 0.8, 10
+TURNS, EPOCHS, SPARSITY, CLASSES = 5, 2, 0.8, 10
 
 
 def wide() -> keras.Model:

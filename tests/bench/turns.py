@@ -15,7 +15,7 @@ import contenders
 from contenders import Contender, Run, measure
 
 ROUNDS = 5
-SLOW, SLOW_ROUNDS = 10.0, 2
+SLOW, SLOW_ROUNDS = 5.0, 2
 """A contender whose warm-up takes more seconds than this has fewer turns: all take a quarter of an hour together."""
 
 
