@@ -57,6 +57,13 @@ def test_average_tells_order_and_coefficients_on_standard_error(tmp_path: Path) 
     assert run("average", *BLOBS, "--force", "-q", cwd=tmp_path).stderr == b""
 
 
+@pytest.mark.parametrize("words", [["inspect", "hf://u"], ["check", "hf://u"], ["prune", "hf://u", "--sparsity", ".5"]])
+def test_a_folder_that_cannot_be_searched_is_told_once(words: list[str], tmp_path: Path) -> None:
+    done = run(*words, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count(b"hf://u: ") == 1
+
+
 def test_pipes(tmp_path: Path) -> None:
     made = run("average", *BLOBS[:2], "-o", "-", "-q")
     assert made.returncode == 0

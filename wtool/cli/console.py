@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -46,9 +46,11 @@ def say_passed_by(words: Sequence[str], foreign: bool = False) -> None:
     from wtool.checkpoint.inputs import searched_folders
     from wtool.checkpoint.search import passed_by
 
-    for folder in searched_folders(words):
-        if told := passed_by(folder, foreign):
-            say(f"{folder}: passed by {told}")
+    for word in words:
+        with suppress(WtoolError):  # which the search told already
+            for folder in searched_folders([word]):
+                if told := passed_by(folder, foreign):
+                    say(f"{folder}: passed by {told}")
 
 
 def say_notes(model: str, notes: Sequence[str]) -> None:

@@ -86,3 +86,10 @@ def test_errors_are_one_line(error: Exception, words: str) -> None:
     assert "secret" not in told.message
     assert str(told).startswith("s3://zoo/m.keras: ")
     assert len(str(told).splitlines()) == 1
+
+
+@pytest.mark.parametrize("address", ["s3://", "hf://u"])
+def test_an_address_without_a_path_is_told(address: str) -> None:
+    told = explained(ValueError("cannot list all"), address)
+    assert str(told) == f"{address}: names no file and no folder of a store (cannot list all)"
+    assert "ValueError" in str(explained(ValueError("a bug"), "s3://zoo/m.keras"))

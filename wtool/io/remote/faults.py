@@ -134,6 +134,9 @@ def line(error: BaseException, address: str) -> str:
         return f"the store refused a request with status {statuses[0]} ({_short(error)})"
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         return os.strerror(error.errno)
+    has_path = "/" in address.rpartition("://")[2].strip("/")
+    if isinstance(error, (ValueError, NotImplementedError)) and not has_path:
+        return f"names no file and no folder of a store ({_short(error).partition(': ')[2]})"
     return _short(error)
 
 
