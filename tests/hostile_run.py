@@ -68,6 +68,7 @@ HARMLESS = (
     "ok_chunked_gzip.keras",
     "shard_ok.weights.json",
     "ok_deflated.keras",
+    "st_ok.safetensors",
 )
 WATCHED = ("exec", "compile", "import", "marshal.", "pickle.", "socket.", "urllib.", "ctypes.", "os.system", "os.exec")
 done_besides: list[str] = []

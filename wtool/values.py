@@ -4,8 +4,7 @@ The standard library writes the text of each method of each dataclass and compil
 command that looks at a small model imports more than a hundred. `dataclass` here takes the words of the standard
 library, has its fields (`dataclasses.fields`, `replace` and `asdict` know them), and gives instances that behave the
 same, as those of Python up to 3.12 do where a value is not equal to itself. It knows no `InitVar`, and no `hash` of a
-field. A class of which there are many instances gets a compiled `__init__` after all, which is two to three times as
-fast.
+field.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, FrozenInstanceError
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass
@@ -33,9 +32,6 @@ else:
 
 
 _put = object.__setattr__
-
-MANY = 300
-"""Instances after which a class gets a compiled `__init__`: to compile it takes as long as to make as many."""
 
 
 def _made(
@@ -72,56 +68,43 @@ def _made(
 
 def _init(cls: Any, fields: Sequence[Field[Any]], has_more: bool) -> Callable[..., None]:
     """Returns what takes the values of the fields, in their order or by their names."""
-    instances = 0
     names = tuple(each.name for each in fields)
     in_order = tuple(each.name for each in fields if each.init and not each.kw_only)
-    by_name = frozenset(each.name for each in fields if each.init)
-    defaults = {each.name: each.default for each in fields if each.default is not MISSING}
-    factories = {each.name: each.default_factory for each in fields if each.default_factory is not MISSING}
     usual = len(names) if in_order == names else -1
-    whole = len(by_name | defaults.keys() | factories.keys())
+    shapes: dict[tuple[Any, ...], _Shape] = {}  # of the calls that there were
 
     def __init__(self: Any, /, *values: Any, **named: Any) -> None:
-        nonlocal instances
-        instances += 1
-        if instances == MANY:
-            cls.__init__ = _compiled(cls, fields, has_more)
         if len(values) == usual and not named:
             for name, value in zip(names, values):  # noqa: B905
                 _put(self, name, value)
         else:
-            given = defaults | dict(zip(in_order, values)) | named  # noqa: B905
-            for name in factories:
-                if name not in given:
-                    given[name] = factories[name]()
-            is_known = len(values) <= len(in_order) and by_name >= named.keys()
-            if not is_known or len(given) != whole or not named.keys().isdisjoint(in_order[: len(values)]):
-                type(self).__signature__.bind(*values, **named)  # says what is wrong
-            for name in given:
-                _put(self, name, given[name])
+            key = (len(values), *named)
+            shape = shapes.get(key)
+            if shape is None:
+                cls.__signature__.bind(*values, **named)  # says what is wrong with a call
+                shape = shapes[key] = _shape(fields, (*in_order[: len(values)], *named))
+            given, defaults, factories = shape
+            for name, value in zip(given, (*values, *named.values())):  # noqa: B905
+                _put(self, name, value)
+            for name, value in defaults:
+                _put(self, name, value)
+            for name, factory in factories:
+                _put(self, name, factory())
         if has_more:
             self.__post_init__()
 
     return __init__
 
 
-def _compiled(cls: type, fields: Sequence[Field[Any]], has_more: bool) -> Any:
-    """Returns the same, compiled by the standard library."""
-    again = [
-        (
-            each.name,
-            each.type,
-            dataclasses.field(
-                default=each.default, default_factory=each.default_factory, init=each.init, kw_only=each.kw_only
-            ),
-        )
-        for each in fields
-    ]
-    more = {"__post_init__": None} if has_more else {}
-    made = dataclasses.make_dataclass(
-        cls.__name__, again, frozen=True, slots=True, repr=False, eq=False, namespace=more
-    )
-    return made.__init__  # type: ignore[misc]
+_Shape: TypeAlias = "tuple[Sequence[str], Sequence[tuple[str, Any]], Sequence[tuple[str, Callable[[], Any]]]]"
+"""Names of what a call gives, in its order; the defaults of other fields, and what makes those of the rest."""
+
+
+def _shape(fields: Sequence[Field[Any]], given: Sequence[str]) -> _Shape:
+    others = [each for each in fields if each.name not in given]
+    defaults = [(each.name, each.default) for each in others if each.default is not MISSING]
+    factories = [(each.name, each.default_factory) for each in others if each.default_factory is not MISSING]
+    return given, defaults, factories
 
 
 def _repr(names: Sequence[str]) -> Callable[[Any], str]:

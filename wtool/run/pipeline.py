@@ -131,7 +131,7 @@ def kept(base: Checkpoint, edits: Sequence[Edit]) -> list[Edit]:
         place, stop = (tensor.shard, tensor.offset), (tensor.shard, tensor.offset + tensor.nbytes)
         following = bisect_left(written, place)
         is_free = following == len(written) or written[following] >= stop
-        if place >= behind and is_free:
+        if tensor.nbytes >= LARGE and place >= behind and is_free:
             found.append(Edit(tensor, (tensor,), _same))
         behind = max(behind, stop)
     return found
