@@ -39,6 +39,8 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):  # which nohup has ignored, and all processes that the tests start
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     write_for_command_line()  # tests quote messages as the code has them; test_argument_names.py has those of Python
 
 
