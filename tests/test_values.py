@@ -176,3 +176,30 @@ def test_what_it_does_not_know_is_refused() -> None:
         @values.dataclass(frozen=True)
         class Point:
             x: int = dataclasses.field(hash=False)
+
+
+@pytest.mark.parametrize("above", [dataclasses.dataclass, values.dataclass])
+@pytest.mark.parametrize("below", [dataclasses.dataclass, values.dataclass])
+@pytest.mark.parametrize("slots", [False, True])
+def test_it_mixes_with_the_standard_library(above: Any, below: Any, slots: bool) -> None:
+    @above(frozen=True, slots=slots)
+    class Point:
+        x: int
+
+    @below(frozen=True, slots=slots)
+    class Named(Point):
+        name: str = ""
+
+    point = Named(1, "a")
+    assert (repr(point), point == Named(1, "a"), hash(point) == hash(Named(1, "a"))) == (
+        f"{Named.__qualname__}(x=1, name='a')",
+        True,
+        True,
+    )
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        point.x = 2
+    with pytest.raises(TypeError, match="frozen"):
+
+        @below(slots=slots)
+        class Loose(Point):
+            y: int = 0

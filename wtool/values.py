@@ -41,7 +41,7 @@ def _made(
     own = {name for name, value in cls.__dict__.items() if (name, value) != ("__hash__", None)}
     if cls.__doc__ is None:
         cls.__doc__ = cls.__name__  # the standard library would write the signature there
-    made: type = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
+    made = _with_fields(cls, frozen, slots, kw_only)
     fields = dataclasses.fields(made)
     if any(each.hash is not None for each in fields):
         raise TypeError(f"{cls.__name__}: fields are hashed as they are compared")
@@ -64,6 +64,29 @@ def _made(
     for name in methods.keys() - own:
         setattr(made, name, methods[name])
     return made
+
+
+def _with_fields(cls: type, frozen: bool, slots: bool, kw_only: bool) -> type:
+    """Returns a class with fields and no methods: the standard library compiles nothing for it.
+
+    It does for a frozen class, so that the class and those above it count as frozen before and afterwards only.
+
+    Raises:
+        TypeError: only some of these classes are frozen.
+    """
+    above = [vars(each)["__dataclass_params__"] for each in cls.__mro__[1:] if "__dataclass_params__" in vars(each)]
+    if any(each.frozen != frozen for each in above):
+        raise TypeError(f"{cls.__name__}: a dataclass and those above it are frozen, or none of them is")
+    for each in above:
+        each.frozen = False
+    try:
+        made: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
+    finally:
+        for each in above:
+            each.frozen = frozen
+    made.__dataclass_params__.frozen = frozen
+    found: type = made
+    return found
 
 
 def _init(cls: Any, fields: Sequence[Field[Any]], has_more: bool) -> Callable[..., None]:
