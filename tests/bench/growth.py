@@ -1,7 +1,7 @@
 """How processor time and memory grow with layers, bytes and files.
 
 An exponent of 1 is growth in proportion. It is the slope of the line through the logarithms (least squares) of what
-comes on top of the start, from where that is as much as the start itself.
+comes on top of the start, from where that is half as much as the start.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def growth(
     start = median(turns.once(contender(small)).processor for _ in rounds)
     runs = {count: [turns.once(contender(models)) for _ in rounds] for count, models in sets}
     above = {count: median(run.processor for run in each) - start for count, each in runs.items()}
-    fitted = {count: seconds for count, seconds in above.items() if seconds >= start}
+    fitted = {count: seconds for count, seconds in above.items() if seconds >= start / 2}
     power = exponent(fitted) if len(fitted) > 1 else None
     say(f"{what}: {power}")
     rows = [[f"{count:,}", *figures(each)] for count, each in runs.items()]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wtool.run.thread_pool import Threads
 
 BUDGET = 96 << 20  # bytes of all read buffers together, where there are as many cores as are used
-LARGEST_BATCH = 3 << 20  # bytes of one input's share, however few inputs there are
+LARGEST_BATCH = 5 << 20  # bytes of one input's share, however few inputs there are
 SMALLEST_BATCH = 4096  # bytes of one input's share, however many inputs there are
 LARGE = 1 << 16  # bytes of a tensor that stays and is worth a batch; smaller ones are copied with what is around them
 
