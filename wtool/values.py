@@ -80,13 +80,12 @@ def _with_fields(cls: type, frozen: bool, slots: bool, kw_only: bool) -> type:
     for each in above:
         each.frozen = False
     try:
-        made: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
+        made: type = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
     finally:
         for each in above:
             each.frozen = frozen
-    made.__dataclass_params__.frozen = frozen
-    found: type = made
-    return found
+    vars(made)["__dataclass_params__"].frozen = frozen
+    return made
 
 
 def _init(cls: Any, fields: Sequence[Field[Any]], has_more: bool) -> Callable[..., None]:

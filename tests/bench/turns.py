@@ -16,7 +16,7 @@ from contenders import Contender, Run, measure
 
 ROUNDS = 5
 SLOW, SLOW_ROUNDS = 5.0, 2
-"""A contender whose warm-up takes more seconds than this has fewer turns: all take a quarter of an hour together."""
+"""A contender whose warm-up takes more seconds than this has fewer turns, or all would take much longer together."""
 
 
 class Turns:

@@ -123,8 +123,10 @@ def kept(base: Checkpoint, edits: Sequence[Edit]) -> list[Edit]:
         base: the checkpoint that is copied.
         edits: of its tensors.
     """
-    written = sorted((edit.target.shard, edit.target.offset) for edit in edits)
     others = [each for each in base.tensors if each.nbytes >= LARGE]
+    if not others:  # as in most models of a zoo
+        return []
+    written = sorted((edit.target.shard, edit.target.offset) for edit in edits)
     found = []
     behind = 0, 0  # shard, and offset behind the last tensor in it
     for tensor in sorted([*others, *(edit.target for edit in edits)], key=lambda each: (each.shard, each.offset)):
@@ -225,12 +227,12 @@ def _results(
 ) -> Iterator[tuple[Piece, Any]]:
     """Every piece with what its edit made of it, in order; `whole` files (all, if None) are hashed and checked."""
     # What is found of a batch may depend on its size in the last digits, so that size does not depend on the cores.
-    each = max(1, len(inputs))
-    batch_bytes = max(SMALLEST_BATCH, min(LARGEST_BATCH, BUDGET // (2 * MOST * each)))
+    readers = max(1, len(inputs))  # of each thread
+    batch_bytes = max(SMALLEST_BATCH, min(LARGEST_BATCH, BUDGET // (2 * MOST * readers)))
     batches = list(_batches(ordered, batch_bytes))
     total = sum(piece.work for batch in batches for piece in batch)
     done = 0
-    count = max(1, min(pool.count, len(batches), BUDGET // (2 * batch_bytes * each)))
+    count = max(1, min(pool.count, len(batches), BUDGET // (2 * batch_bytes * readers)))
     rows = [
         [Reader(each, number, 2 * batch_bytes, whole is None or whole[number]) for number, each in enumerate(inputs)]
         for _ in range(count)

@@ -34,8 +34,8 @@ class Turns:
         pool: has a thread for each of `threads`.
         threads: how many batches are worked on at the same time.
         batches: how many there are.
-        stages: of the work on each. The last one gives the result; when it is left because of an error or an interrupt,
-            no thread is at that stage any more.
+        stages: of the work on each. The last one gives the result; after an error or an interrupt, no thread is at the
+            last stage any more.
     """
 
     def __init__(self, pool: Threads, threads: int, batches: int, stages: Sequence[Stage]) -> None:
