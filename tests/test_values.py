@@ -155,6 +155,23 @@ def test_an_error_says_which_argument_is_missing() -> None:
         Packed(y=(1,))  # type: ignore[call-arg]
 
 
+def test_a_right_call_asks_for_no_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes half a millisecond to work out, and commands make some hundred values of the tables that they read."""
+    asked: list[str] = []
+    monkeypatch.setattr(values, "_default", lambda each: asked.append(each.name))
+
+    @values.dataclass(frozen=True, slots=True)
+    class Right:
+        x: int
+        y: int = 2
+        z: list[int] = dataclasses.field(default_factory=list)
+
+    assert (Right(1), Right(1, 3), Right(x=1, z=[4]), Right(1, z=[4])) == (
+        Right(1, 2, []), Right(1, 3, []), Right(1, 2, [4]), Right(1, 2, [4]),
+    )  # fmt: skip
+    assert asked == []
+
+
 def test_a_frozen_instance_says_which_field_is_set() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'x'"):
         Packed(1).x = 2  # type: ignore[misc]

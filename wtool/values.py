@@ -103,8 +103,10 @@ def _init(cls: Any, fields: Sequence[Field[Any]], has_more: bool) -> Callable[..
             key = (len(values), *named)
             shape = shapes.get(key)
             if shape is None:
-                cls.__signature__.bind(*values, **named)  # says what is wrong with a call
-                shape = shapes[key] = _shape(fields, (*in_order[: len(values)], *named))
+                order = (*in_order[: len(values)], *named)
+                if len(values) > len(in_order) or not _is_call(fields, order):
+                    cls.__signature__.bind(*values, **named)  # says what is wrong, and takes half a millisecond
+                shape = shapes[key] = _shape(fields, order)
             given, defaults, factories = shape
             for name, value in zip(given, (*values, *named.values())):  # noqa: B905
                 _put(self, name, value)
@@ -116,6 +118,16 @@ def _init(cls: Any, fields: Sequence[Field[Any]], has_more: bool) -> Callable[..
             self.__post_init__()
 
     return __init__
+
+
+def _is_call(fields: Sequence[Field[Any]], given: Sequence[str]) -> bool:
+    """Returns whether a call gives fields that there are, each once, and all that have no default."""
+    taken = {each.name for each in fields if each.init}
+    wanted = {name for name in taken if name not in given}
+    if len(wanted) + len(given) != len(taken):
+        return False
+    others = [each for each in fields if each.name in wanted]
+    return all(each.default is not MISSING or each.default_factory is not MISSING for each in others)
 
 
 _Shape: TypeAlias = "tuple[Sequence[str], Sequence[tuple[str, Any]], Sequence[tuple[str, Callable[[], Any]]]]"
