@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -100,6 +101,32 @@ def test_a_failing_model_does_not_stop_the_others(workers: int, zoo: Path, tmp_p
     assert tree(tmp_path / "out") == set(MODELS)
     assert list(caught.value.results) == reported
     assert [isinstance(each, wtool.Failed) for each in reported] == [False, True, False, False, False, False]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_that_are_not_collected_are_not_kept(workers: int, zoo: Path, tmp_path: Path) -> None:
+    (zoo / "b.keras").write_bytes(BLOBS[0].read_bytes()[:5000])
+    (zoo / "deep" / "f.keras").write_bytes(BLOBS[0].read_bytes()[:5000])
+    reported: list[Any] = []
+    alive: list[int] = []
+
+    def report(result: Any) -> None:
+        reported.append(result.model)
+        gc.collect()
+        alive.append(sum(isinstance(each, wtool.Transformed) for each in gc.get_objects()) - before)
+
+    gc.collect()
+    before = sum(isinstance(each, wtool.Transformed) for each in gc.get_objects())
+    options: dict[str, Any] = {"sparsity": 0.5, "jobs": workers, "report": report, "collect": False}
+    with pytest.raises(wtool.SomeFailed, match=r"2 of 7 models failed; the first: .*b\.keras: ") as caught:
+        wtool.prune(zoo, output=tmp_path / "out/", **options)
+    assert tree(tmp_path / "out") == set(MODELS)
+    assert [each.model for each in caught.value.results] == [str(zoo / "b.keras")]
+    assert len(reported) == 7
+    assert alive[-1] == 1
+    (zoo / "b.keras").unlink()
+    (zoo / "deep" / "f.keras").unlink()
+    assert wtool.prune(zoo, output=tmp_path / "again/", **options) == []
 
 
 @pytest.mark.parametrize("workers", [1, 2])

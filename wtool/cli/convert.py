@@ -58,7 +58,7 @@ def command(models: tuple[str, ...], as_json: bool, quiet: bool, verbose: bool, 
     with summary.told_if_interrupted(quiet), progress_bar("convert", quiet) as progress:
 
         def do(told: Callable[[Any], None]) -> object:
-            return wtool.convert(models, progress=progress, report=told, **chosen)
+            return wtool.convert(models, progress=progress, report=told, collect=False, **chosen)
 
         status = status_of(do, report, as_json, summary, failed)
     if not quiet:

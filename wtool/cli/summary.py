@@ -29,7 +29,8 @@ class Summary:
 
     Attributes:
         done: how many have a result that is new.
-        skipped: results of the models that had theirs already.
+        skipped: how many had theirs already.
+        skipped_last: the result of the last of these.
         failed: what is said of models that failed, and why -> their paths.
         written: bytes of the new files on this machine.
         in_stores: whether new files went to stores, which are not asked for their sizes.
@@ -37,7 +38,8 @@ class Summary:
     """
 
     done: int = 0
-    skipped: list[Any] = field(default_factory=list)
+    skipped: int = 0
+    skipped_last: Any = None
     failed: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     written: int = 0
     in_stores: bool = False
@@ -51,7 +53,7 @@ class Summary:
         if isinstance(result, Failed):
             self.failed.setdefault((self.word_of(result), result.error.message), []).append(result.model)
         elif getattr(result, "skipped", False):
-            self.skipped.append(result)
+            self.skipped, self.skipped_last = self.skipped + 1, result
         else:
             self.done += 1
             output = getattr(result, "output", None)
@@ -61,7 +63,7 @@ class Summary:
     @property
     def models(self) -> int:
         """How many models were counted."""
-        return self.done + len(self.skipped) + self._failures
+        return self.done + self.skipped + self._failures
 
     @property
     def _failures(self) -> int:
@@ -85,7 +87,7 @@ class Summary:
             names_skipped: whether the skipped models are still to be told of.
         """
         if self.skipped and names_skipped:
-            results = counted(len(self.skipped), "result")
+            results = counted(self.skipped, "result")
             say(f"{results} there already, made from the same inputs in the same way; --verbose names each")
         for (word, reason), models in self.failed.items():
             more = f" and {len(models) - NAMED:,} more" if len(models) > NAMED else ""
@@ -93,7 +95,7 @@ class Summary:
         say(self._told(outcome))
 
     def _told(self, outcome: str) -> str:
-        told = outcome or f"{self.done:,} done, {len(self.skipped):,} skipped, {self._failures:,} failed"
+        told = outcome or f"{self.done:,} done, {self.skipped:,} skipped, {self._failures:,} failed"
         seconds = time.monotonic() - self._began
         size = _size(self.written) if self.written else "" if self.in_stores else "nothing"
         return f"{told}; {f'{size} written'.strip()} in {seconds:.1f} s"

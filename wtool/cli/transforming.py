@@ -101,7 +101,8 @@ def run(
             (say_done or _say)(result)
 
     with summary.told_if_interrupted(quiet), progress_bar(operation, quiet) as progress:
-        status = status_of(lambda told: do(models, progress=progress, report=told, **chosen), report, as_json, summary)
+        chosen |= {"progress": progress, "collect": False}
+        status = status_of(lambda told: do(models, report=told, **chosen), report, as_json, summary)
     if not quiet:
         say_end(summary, verbose, say_done or _say)
         if not as_json:
@@ -120,9 +121,8 @@ def say_end(summary: Summary, verbose: bool, say_done: Callable[[Any], None], ou
     """
     if summary.models != 1:  # none in this part of a zoo, too
         summary.say(outcome, names_skipped=not verbose)
-    elif not verbose:
-        for skipped in summary.skipped:
-            say_done(skipped)
+    elif summary.skipped and not verbose:
+        say_done(summary.skipped_last)
 
 
 def _show_tensors(result: Any, is_error: bool) -> None:
@@ -148,23 +148,24 @@ def status_of(
     """
     from wtool.run.batch import Failed, SomeFailed
 
-    failures: list[WtoolError] = []
+    misused = 0
+    last: WtoolError | None = None
 
     def tell(result: Any) -> None:
+        nonlocal misused, last
         summary.add(result)
         if not isinstance(result, Failed):
             report(result)
             return
         (failed or say_failed)(result, as_json)
-        failures.append(result.error)
+        misused, last = misused + isinstance(result.error, Usage), result.error
 
     try:
         do(tell)
-    except SomeFailed as some:  # each was told of already
-        all_misuse = len(failures) == len(some.results) and all(isinstance(each, Usage) for each in failures)
-        return 2 if all_misuse else 1
+    except SomeFailed:  # each was told of already
+        return 2 if misused == summary.models else 1
     except WtoolError as error:
-        if error not in failures or is_debugging():
+        if error is not last or is_debugging():
             raise
         return status_of_error(error)
     return 0

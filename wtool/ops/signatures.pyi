@@ -50,6 +50,7 @@ def constant(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
 ) -> list[Transformed]:
     """Give the initial checkpoint the mask of a pruned model, with plus or minus one value where weights are kept.
 
@@ -80,6 +81,8 @@ def constant(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
 
     Returns:
         one `wtool.Transformed` for each model.
@@ -117,6 +120,7 @@ def jitter(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
 ) -> list[Transformed]:
     """Give the initial checkpoint the mask of a pruned model, and add Gaussian noise where weights are kept.
 
@@ -146,6 +150,8 @@ def jitter(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
 
     Returns:
         one `wtool.Transformed` for each model.
@@ -184,6 +190,7 @@ def neuroplast(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
 ) -> list[Transformed]:
     """Give weights near zero new values: uniform between two bounds, or one value.
 
@@ -214,6 +221,8 @@ def neuroplast(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
 
     Returns:
         one `wtool.Transformed` for each model.
@@ -261,6 +270,7 @@ def prune(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
 ) -> list[Transformed]:
     """Prune models: weights in a range, or the share that matters least, become zero.
 
@@ -309,6 +319,8 @@ def prune(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
 
     Returns:
         one `wtool.Transformed` for each model.
@@ -350,6 +362,7 @@ def randomize(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
 ) -> list[Transformed]:
     """Give the initial checkpoint the mask of a pruned model, with fresh values from each layer's initializer.
 
@@ -379,6 +392,8 @@ def randomize(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
 
     Returns:
         one `wtool.Transformed` for each model.
@@ -415,6 +430,7 @@ def reshuffle(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
 ) -> list[Transformed]:
     """Give the initial checkpoint the mask of a pruned model, with the kept values of each tensor permuted.
 
@@ -444,6 +460,8 @@ def reshuffle(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
 
     Returns:
         one `wtool.Transformed` for each model.
@@ -478,6 +496,7 @@ def rewind(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
 ) -> list[Transformed]:
     """Give the initial checkpoint the mask of a pruned model: initial values where that is not zero, zero elsewhere.
 
@@ -505,6 +524,8 @@ def rewind(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
 
     Returns:
         one `wtool.Transformed` for each model.
@@ -545,6 +566,7 @@ def stroke(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
 ) -> list[Transformed]:
     """Give a random share of the weights new values: uniform between two bounds, or one value.
 
@@ -576,6 +598,8 @@ def stroke(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
 
     Returns:
         one `wtool.Transformed` for each model.
@@ -610,6 +634,7 @@ def align(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
     seed: int | None = None,
 ) -> list[Aligned]:
     """Put the channels of models in the order in which their weights are most like those of a reference.
@@ -642,6 +667,8 @@ def align(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
         seed (N): Of the random numbers; a fresh one by default.
 
     Returns:
@@ -865,6 +892,7 @@ def swap(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
 ) -> list[Swapped]:
     """Swap layers of models for Auto-Rotating or linked ones, and back.
 
@@ -896,6 +924,8 @@ def swap(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
 
     Returns:
         one `wtool.Swapped` for each model.
@@ -934,6 +964,7 @@ def convert(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
 ) -> list[Converted]:
     """Turn models of Keras 2 into models of Keras 3, and models of each format into those of another.
 
@@ -967,6 +998,8 @@ def convert(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
 
     Returns:
         one `wtool.Converted` for each model.
@@ -1029,6 +1062,7 @@ def index(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
 ) -> Indexed:
     """Write a table with a row for each model of a zoo, or for each tensor, for questions in SQL.
 
@@ -1050,6 +1084,8 @@ def index(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
 
     Returns:
         one `wtool.Indexed`.
@@ -1165,6 +1201,7 @@ def ema(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
 ) -> list[MovingAverage]:
     """Give models moving averages of their weights: those that the optimizer keeps, or any length out of snapshots.
 
@@ -1191,6 +1228,8 @@ def ema(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
 
     Returns:
         one `wtool.MovingAverage` for each model.
@@ -1226,6 +1265,7 @@ def pack(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
 ) -> list[Packed]:
     """Store models in fewer bytes, as files that stock Keras loads: arrays are deflated inside their HDF5 files.
 
@@ -1254,6 +1294,8 @@ def pack(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
 
     Returns:
         one `wtool.Packed` for each model.
@@ -1288,6 +1330,7 @@ def patch(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
 ) -> list[Patched]:
     """Apply a patch file to a model, or give it tensors of another model, constants and new names of layers.
 
@@ -1319,6 +1362,8 @@ def patch(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
 
     Returns:
         one `wtool.Patched` for each model.
@@ -1357,6 +1402,7 @@ def shrink(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
 ) -> list[Shrunk]:
     """Take channels out of models: units of dense and recurrent layers, filters, attention heads.
 
@@ -1396,6 +1442,8 @@ def shrink(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
 
     Returns:
         one `wtool.Shrunk` for each model.
@@ -1475,6 +1523,7 @@ def recalibrate(
     fail_fast: bool = False,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
 ) -> list[Recalibrated]:
     """Set the moving statistics of batch normalisation to those of data; nothing else of the models changes.
 
@@ -1504,6 +1553,8 @@ def recalibrate(
         fail_fast: Stop at the first model that fails.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
 
     Returns:
         one `wtool.Recalibrated` for each model.
@@ -1707,6 +1758,7 @@ def run_recipe(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
+    collect: bool = True,
     models: Models | None = None,
     output: Path | None = None,
 ) -> list[RecipeRun]:
@@ -1731,6 +1783,8 @@ def run_recipe(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
+        collect: whether the results are returned, and not only reported; those of 100,000 models take
+            300 MB.
         models: files, folders (searched for models), patterns, or `-` for standard input; None for a
             recipe without.
         output: A file, a folder for many models (pruned/), or - for standard output.

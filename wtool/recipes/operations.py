@@ -59,7 +59,7 @@ _ASIDE = {
 }
 """Arguments that no step takes -> the reason."""
 
-_OF_PYTHON = {"diagnosed", "progress", "report"}
+_OF_PYTHON = {"collect", "diagnosed", "progress", "report"}
 
 
 def why_not(operation: str) -> str | None:

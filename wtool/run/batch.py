@@ -33,12 +33,13 @@ class SomeFailed(WtoolError):
     """Some of several models failed.
 
     Attributes:
-        results: of all models that were tried, in order.
+        results: of all models that were tried, in order; where results are not collected, of the first that failed.
     """
 
-    def __init__(self, results: Sequence[Any]) -> None:
-        failed = [each for each in results if isinstance(each, Failed)]
-        super().__init__(f"{len(failed):,} of {counted(len(results), 'model')} failed; the first: {failed[0].error}")
+    def __init__(self, results: Sequence[Any], failed: int | None = None, models: int | None = None) -> None:
+        failures = [each for each in results if isinstance(each, Failed)]
+        told = counted(len(results) if models is None else models, "model")
+        super().__init__(f"{failed or len(failures):,} of {told} failed; the first: {failures[0].error}")
         self.results = tuple(results)
 
 
@@ -126,7 +127,7 @@ def transforming(operation: Transform, first: str | None, options: Options) -> T
 
 
 def do_all(tasks: Sequence[Work[Made]], options: Execution) -> list[Made]:
-    """Do tasks, each of one model, and report on each.
+    """Do tasks, each of one model, and report on each; gives their results, or none without `collect`.
 
     Raises:
         SomeFailed: after all others were done, or at once with `fail_fast`; of a single model, the error itself.
@@ -134,17 +135,21 @@ def do_all(tasks: Sequence[Work[Made]], options: Execution) -> list[Made]:
     report = options.report or _ignore
     alone = len(tasks) == 1
     results: list[Made | Failed] = []
+    models = failed = 0
     with _no_empty_folders(tasks, options):
         with closing(results_of(tasks, options, _before)) as done:
             for result in done:
-                results.append(result)
+                is_failed = isinstance(result, Failed)
+                models, failed = models + 1, failed + is_failed
+                if options.collect or (is_failed and failed == 1):
+                    results.append(result)
                 report(result)
                 if isinstance(result, Failed) and alone:
                     raise result.error
-                if isinstance(result, Failed) and options.fail_fast:
+                if is_failed and options.fail_fast:
                     break
-        if any(isinstance(each, Failed) for each in results):
-            raise SomeFailed(results)
+        if failed:
+            raise SomeFailed(results, failed, models)
     return [each for each in results if not isinstance(each, Failed)]
 
 

@@ -33,6 +33,7 @@ def recalibrate(words: Sequence[str], options: Recalibrate) -> list[Recalibrated
         fail_fast=options.fail_fast,
         progress=options.progress,
         report=options.report,
+        collect=options.collect,
     )
     check_words(words, shared)
     tasks = tasks_of(recalibrating(options), words, OPERATION, shared)

@@ -68,6 +68,7 @@ class Recalibrate(Checked):
     fail_fast: bool = like(Execution, "fail_fast")
     progress: Progress | None = like(Execution, "progress")
     report: Callable[[Any], None] | None = like(Execution, "report")
+    collect: bool = like(Execution, "collect")
 
     @property
     def how(self) -> Recalibration:
