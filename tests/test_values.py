@@ -8,6 +8,7 @@ import inspect
 import itertools
 import operator
 import pickle
+import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -131,6 +132,8 @@ def behaviour(cls: Any, calls: list[Any], name: str) -> list[str]:
             found += [repr(each), repr(outcome(dataclasses.replace, each, **{name: 5})), outcome(delattr, each, name)]
             found += [repr(copy.copy(each))] if hasattr(each, name) else []
     for left, right in itertools.product(made, repeat=2):
+        if left is right and sys.version_info >= (3, 13):
+            continue  # there an instance equals itself, also where an attribute was deleted
         found += [outcome(way, left, right) for way in (operator.eq, operator.ne, operator.lt, operator.ge)]
         same = outcome(operator.eq, left, right) is True and left is not right
         found += [outcome(hash, left) == outcome(hash, right)] if same else []

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, FrozenInstanceError
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from types import MemberDescriptorType
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass
@@ -39,16 +40,15 @@ def _made(
 ) -> type:
     # Beside an __eq__ of its own, a class has None for its __hash__, which Python put there.
     own = {name for name, value in cls.__dict__.items() if (name, value) != ("__hash__", None)}
-    if cls.__doc__ is None:
-        cls.__doc__ = cls.__name__  # the standard library would write the signature there
-    made = _with_fields(cls, frozen, slots, kw_only)
-    fields = dataclasses.fields(made)
+    known = _fields_of(cls, frozen, kw_only)
+    fields = [*known.values()]
     if any(each.hash is not None for each in fields):
         raise TypeError(f"{cls.__name__}: fields are hashed as they are compared")
     values = _values_of([each.name for each in fields if each.compare])
     methods: dict[str, Any] = {
-        "__init__": _init(made, fields, hasattr(made, "__post_init__")),
-        "__repr__": _repr([each.name for each in fields if each.repr]),
+        "__match_args__": tuple(each.name for each in fields if each.init and not each.kw_only),
+        "__init__": _init(fields, hasattr(cls, "__post_init__")),
+        "__repr__": _told,
     }
     if "__init__" not in own:
         methods["__signature__"] = _SIGNATURE
@@ -61,34 +61,110 @@ def _made(
         methods |= {"__setattr__": _refuse_to_set, "__delattr__": _refuse_to_delete}
     if frozen and slots:
         methods |= {"__getstate__": _state, "__setstate__": _set_state}
-    for name in methods.keys() - own:
-        setattr(made, name, methods[name])
-    return made
+    new = {name: method for name, method in methods.items() if name not in own}
+    new |= {_FIELDS: known, _PARAMETERS: _FROZEN if frozen else _LOOSE}
+    if cls.__doc__ is None:
+        new["__doc__"] = cls.__name__  # the standard library would write the signature there
+    return _with_slots(cls, known, new) if slots else _with_attributes(cls, known, new)
 
 
-def _with_fields(cls: type, frozen: bool, slots: bool, kw_only: bool) -> type:
-    """Returns a class with fields and no methods: the standard library compiles nothing for it.
+def _template(frozen: bool) -> tuple[Any, Any]:
+    """Returns what the standard library knows a field and a class by."""
+    made: Any = dataclasses.make_dataclass("_", ["x"], init=False, repr=False, eq=False)
+    parameters = vars(made)[_PARAMETERS]
+    parameters.frozen = frozen
+    return vars(made)[_FIELDS]["x"]._field_type, parameters
 
-    It does for a frozen class, so that the class and those above it count as frozen before and afterwards only.
+
+_FIELDS, _PARAMETERS = "__dataclass_fields__", "__dataclass_params__"
+_IS_FIELD, _LOOSE = _template(frozen=False)
+_, _FROZEN = _template(frozen=True)
+
+
+def _fields_of(cls: type, frozen: bool, kw_only: bool) -> dict[str, Field[Any]]:
+    """Returns the fields of a class and of those above it, which all are frozen or not, by name.
 
     Raises:
-        TypeError: only some of these classes are frozen.
+        TypeError: only some of these classes are frozen, or one has an `InitVar`.
+        ValueError: a default is a list or the like, which all instances would share.
     """
-    above = [vars(each)["__dataclass_params__"] for each in cls.__mro__[1:] if "__dataclass_params__" in vars(each)]
-    if any(each.frozen != frozen for each in above):
-        raise TypeError(f"{cls.__name__}: a dataclass and those above it are frozen, or none of them is")
-    for each in above:
-        each.frozen = False
-    try:
-        made: type = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
-    finally:
-        for each in above:
-            each.frozen = frozen
-    vars(made)["__dataclass_params__"].frozen = frozen
+    known: dict[str, Any] = {}
+    for above in cls.__mro__[-1:0:-1]:
+        if _FIELDS in vars(above):
+            known |= {each.name: each for each in vars(above)[_FIELDS].values() if each._field_type is _IS_FIELD}
+            if vars(above)[_PARAMETERS].frozen != frozen:
+                raise TypeError(f"{cls.__name__}: a dataclass and those above it are frozen, or none of them is")
+    for name, kind in cls.__annotations__.items():
+        word = _word_of(kind)
+        if word == "InitVar":
+            raise TypeError(f"{cls.__name__}.{name}: no dataclass of wtool has an InitVar")
+        kw_only |= word == "KW_ONLY"
+        if word not in _NO_FIELDS:
+            known[name] = _field(cls, name, kind, kw_only)
+    return known
+
+
+_NO_FIELDS = ("ClassVar", "InitVar", "KW_ONLY")
+
+
+def _word_of(kind: Any) -> str:
+    """Returns the last name of what stands before the brackets of an annotation: `ClassVar`, say."""
+    text = kind if isinstance(kind, str) else getattr(kind, "__qualname__", None) or repr(kind)
+    return text.partition("[")[0].rpartition(".")[2]
+
+
+def _field(cls: type, name: str, kind: Any, kw_only: bool) -> Field[Any]:
+    value = getattr(cls, name, MISSING)
+    if isinstance(value, MemberDescriptorType):  # of a slot in a class above
+        value = MISSING
+    found: Any = value if isinstance(value, Field) else dataclasses.field(default=value)
+    if found.default.__class__.__hash__ is None:
+        raise ValueError(f"{cls.__name__}.{name}: all instances would share the default; use default_factory")
+    found.name, found.type, found._field_type = name, kind, _IS_FIELD
+    if found.kw_only is MISSING:
+        found.kw_only = kw_only
+    return cast("Field[Any]", found)
+
+
+def _with_attributes(cls: type, known: Mapping[str, Field[Any]], new: Mapping[str, Any]) -> type:
+    """Gives a class its methods, and the defaults of its fields in their place."""
+    for name in cls.__annotations__:
+        if isinstance(vars(cls).get(name), Field):
+            if known[name].default is MISSING:
+                delattr(cls, name)
+            else:
+                setattr(cls, name, known[name].default)
+    for name, value in new.items():
+        setattr(cls, name, value)
+    return cls
+
+
+def _with_slots(cls: type, known: Mapping[str, Field[Any]], new: Mapping[str, Any]) -> type:
+    """Returns another class, with methods and slots: these belong to a class from its beginning.
+
+    Raises:
+        TypeError: the class has slots already.
+    """
+    if "__slots__" in vars(cls):
+        raise TypeError(f"{cls.__name__} already specifies __slots__")
+    above = {name for each in cls.__mro__[1:-1] for name in _slots_of(each)}
+    inside = {name: value for name, value in vars(cls).items() if name not in known and name not in _OF_INSTANCES}
+    slots = tuple(name for name in known if name not in above)
+    made = type(cls)(cls.__name__, cls.__bases__, {**inside, **new, "__slots__": slots})
+    made.__qualname__ = cls.__qualname__
     return made
 
 
-def _init(cls: Any, fields: Sequence[Field[Any]], has_more: bool) -> Callable[..., None]:
+_OF_INSTANCES = ("__dict__", "__weakref__")
+"""What Python puts into a class whose instances have it."""
+
+
+def _slots_of(cls: type) -> Sequence[str]:
+    found: Sequence[str] = vars(cls).get("__slots__", ())
+    return (found,) if isinstance(found, str) else found
+
+
+def _init(fields: Sequence[Field[Any]], has_more: bool) -> Callable[..., None]:
     """Returns what takes the values of the fields, in their order or by their names."""
     names = tuple(each.name for each in fields)
     in_order = tuple(each.name for each in fields if each.init and not each.kw_only)
@@ -105,7 +181,7 @@ def _init(cls: Any, fields: Sequence[Field[Any]], has_more: bool) -> Callable[..
             if shape is None:
                 order = (*in_order[: len(values)], *named)
                 if len(values) > len(in_order) or not _is_call(fields, order):
-                    cls.__signature__.bind(*values, **named)  # says what is wrong, and takes half a millisecond
+                    _signature(fields).bind(*values, **named)  # says what is wrong, and takes half a millisecond
                 shape = shapes[key] = _shape(fields, order)
             given, defaults, factories = shape
             for name, value in zip(given, (*values, *named.values())):  # noqa: B905
@@ -141,10 +217,10 @@ def _shape(fields: Sequence[Field[Any]], given: Sequence[str]) -> _Shape:
     return given, defaults, factories
 
 
-def _repr(names: Sequence[str]) -> Callable[[Any], str]:
-    return recursive_repr()(
-        lambda self: f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
-    )
+@recursive_repr()
+def _told(self: Any) -> str:
+    told = (f"{each.name}={getattr(self, each.name)!r}" for each in dataclasses.fields(self) if each.repr)
+    return f"{type(self).__qualname__}({', '.join(told)})"
 
 
 def _values_of(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
@@ -185,19 +261,22 @@ def _set_state(self: Any, state: Sequence[Any]) -> None:
         _put(self, field.name, value)
 
 
+def _signature(fields: Sequence[Field[Any]]) -> Signature:
+    from inspect import Parameter, Signature
+
+    parameters = [
+        Parameter(each.name, _kind(each), default=_default(each), annotation=each.type) for each in fields if each.init
+    ]
+    return Signature(sorted(parameters, key=lambda each: each.kind), return_annotation=None)
+
+
 class _OfClass:
     """The signature of a class, worked out where somebody asks: `help` and the reference do."""
 
     def __get__(self, instance: object, owner: type) -> Signature:
-        from inspect import Parameter, Signature
-
         if instance is not None:  # which may be a function itself
             raise AttributeError("__signature__")
-        fields = [each for each in dataclasses.fields(owner) if each.init]
-        parameters = [
-            Parameter(each.name, _kind(each), default=_default(each), annotation=each.type) for each in fields
-        ]
-        return Signature(sorted(parameters, key=lambda each: each.kind), return_annotation=None)
+        return _signature(dataclasses.fields(owner))
 
 
 _SIGNATURE = _OfClass()
