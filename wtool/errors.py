@@ -36,12 +36,12 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 
 LONG = 300
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_FRAMING = re.compile(r"Exception encountered when calling|Graph execution error|Detected at node|<stack traces|\s|$")
+_COLOURS = r"\x1b\[[0-9;]*m"
+_FRAMING = r"Exception encountered when calling|Graph execution error|Detected at node|<stack traces|\s|$"
 """How lines begin in which Keras and TensorFlow say where something is wrong, and not what."""
 
 
-_ARRAY = re.compile(r"(?<!\[)\[\[[\[\]0-9\s.,+\-einfaTrusFl]*\n[\[\]0-9\s.,+\-einfaTrusFl]*\]")
+_ARRAY = r"(?<!\[)\[\[[\[\]0-9\s.,+\-einfaTrusFl]*\n[\[\]0-9\s.,+\-einfaTrusFl]*\]"
 """An array of two or more axes, as NumPy prints its values over several lines."""
 MUCH = 20_000
 """How much of an error's text is looked at."""
@@ -49,10 +49,10 @@ MUCH = 20_000
 
 def in_short(error: BaseException) -> str:
     """An error in a line: of the many of Keras's, the first that says what is wrong, or the error behind it."""
-    text = _COLOURS.sub("", str(error).strip()[:MUCH]).rpartition("Exception encountered: ")[2]
-    text = _ARRAY.sub("[...]", text)  # else the first line is values alone, and the reason stands behind the last
+    text = re.sub(_COLOURS, "", str(error).strip()[:MUCH]).rpartition("Exception encountered: ")[2]
+    text = re.sub(_ARRAY, "[...]", text)  # else the first line is values alone, and the reason stands behind the last
     lines = text.splitlines() or ["no more is said"]
-    telling = [line for line in lines if not _FRAMING.match(line)] or lines
+    telling = [line for line in lines if not re.match(_FRAMING, line)] or lines
     told = " ".join(telling[:2] if telling[0].endswith(":") else telling[:1])
     return f"{type(error).__name__}: {told if len(told) <= LONG else f'{told[: LONG - 3]}...'}"
 

@@ -20,7 +20,7 @@ BUDGETS = {
     ("inspect", "MODEL"): 124,
     ("check", "MODEL"): 130,
     ("history", "MODEL"): 147,
-    ("prune", "MODEL", "--sparsity", ".5", "-o", "OUT"): 162,
+    ("prune", "MODEL", "--sparsity", ".5", "-o", "OUT"): 157,
     ("stroke", "MODEL", "-o", "OUT"): 156,
     ("average", "MODEL", "OTHER", "-o", "OUT"): 187,
     ("diff", "MODEL", "OTHER"): 147,

@@ -10,7 +10,7 @@ from wtool.schema.archive_members import CONFIG, KNOWN
 
 HEAD = 512
 _TENSORFLOW_TABLE = bytes.fromhex("57fb808b247547db")
-_DATA_SHARD = re.compile(r"\.data-\d{5}-of-\d{5}$")
+_DATA_SHARD = r"\.data-\d{5}-of-\d{5}$"
 
 SAVED_MODEL = "a TensorFlow SavedModel; wtool convert makes a .keras or .h5 model of the whole folder"
 CHECKPOINT = (
@@ -80,7 +80,7 @@ def described(source: Source) -> str:
         if recognises(head):
             return sentence
     end = source.read(source.size - 8, 8) if source.size >= 8 else b""
-    if end == _TENSORFLOW_TABLE or _DATA_SHARD.search(source.name):
+    if end == _TENSORFLOW_TABLE or re.search(_DATA_SHARD, source.name):
         return CHECKPOINT
     if len(head) == HEAD and not any(head):
         return "full of zeros where a model begins: the download or the copy of it failed"

@@ -8,7 +8,7 @@ import re
 from wtool.errors import Usage
 from wtool.values import dataclass
 
-WORD = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
+WORD = r"([0-9]{1,9})/([0-9]{1,9})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ZooPart:
         """
         if word is None:
             return cls()
-        match = WORD.fullmatch(word)
+        match = re.fullmatch(WORD, word)
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
             raise Usage(f"--shard {word} is no part; 2/8 is the second of eight, and the first is 1/8")
         return cls(int(match[1]), int(match[2]))

@@ -71,12 +71,12 @@ def text_of(path: str | os.PathLike[str]) -> str:
         Usage: `pathlib` has taken a slash of an address away.
     """
     text = os.fspath(path)
-    if not isinstance(path, str) and SINGLE.match(text) and not os.path.lexists(text):
+    if not isinstance(path, str) and re.match(SINGLE, text) and not os.path.lexists(text):
         raise Usage("looks like an address in a Path, and pathlib takes slashes away; give the address as a text", text)
     return local_path(text)
 
 
-SINGLE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]")
+SINGLE = r"[A-Za-z][A-Za-z0-9+.-]+:/[^/]"
 """How an address begins that has lost a slash."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import BinaryIO
 
@@ -33,7 +34,7 @@ def descriptor_of(path: str, what: str = "model") -> int:
     try:
         return os.open(path, READ)
     except (OSError, ValueError) as error:
-        hint = "; an address has two slashes" if SINGLE.match(path) and not os.path.lexists(path) else ""
+        hint = "; an address has two slashes" if re.match(SINGLE, path) and not os.path.lexists(path) else ""
         raise WtoolError(f"{getattr(error, 'strerror', None) or error}{hint}", path) from None
 
 

@@ -27,7 +27,7 @@ from wtool.io.uninterrupted import uninterrupted
 BUFFER = 1 << 18
 """Bytes of a draft's buffer: no more than small pieces need, since fresh memory costs a page fault every 4 KiB."""
 
-DRAFT = re.compile(r"\.wtool-[0-9a-f]{16}\.draft")
+DRAFT = r"\.wtool-[0-9a-f]{16}\.draft"
 
 
 class LocalDraft:
@@ -276,7 +276,7 @@ def remove_abandoned_drafts(folder: Folder) -> None:
     with contextlib.suppress(OSError):  # a folder that may be written need not be listable
         names = folder.names()
     for name in names:
-        if DRAFT.fullmatch(name):
+        if re.fullmatch(DRAFT, name):
             with contextlib.suppress(OSError):
                 file = folder.open(name, os.O_RDWR)
                 try:

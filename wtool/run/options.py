@@ -15,7 +15,7 @@ from wtool.words import Path, Progress
 if TYPE_CHECKING:
     from wtool.transforms.change import Transform
 
-CLUSTER = re.compile(r"local:[1-9][0-9]{0,3}|(tcp|tls)://[^/@?#]+:[0-9]{1,5}")
+CLUSTER = r"local:[1-9][0-9]{0,3}|(tcp|tls)://[^/@?#]+:[0-9]{1,5}"
 """What names a cluster: `local:8`, or the address of a scheduler."""
 
 
@@ -97,7 +97,7 @@ def check_executor(jobs: int, cluster: str | None) -> None:
     """Raise Usage if a cluster has no address, or models are to be done here as well."""
     if cluster is None:
         return
-    if not CLUSTER.fullmatch(cluster):
+    if not re.fullmatch(CLUSTER, cluster):
         raise Usage(
             f"--cluster {cluster} is no cluster; write tcp://HOST:PORT, tls://HOST:PORT, or local:8 for 8 workers"
         )

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from wtool.errors import Refused, a_few
-from wtool.transforms import lamp
 from wtool.transforms.change import Data, Site
 
 if TYPE_CHECKING:
@@ -64,6 +63,8 @@ def _groups(prune: Prune, data: Data, sizes: Mapping[Site, int]) -> list[tuple[t
         case "uniform":
             return [((site,), round(prune.share * size)) for site, size in sizes.items()]
         case "lamp":
+            from wtool.transforms import lamp  # only here: most who prune need none of its buckets
+
             counts: Sequence[int] = lamp.counts(data, list(sizes), count)
         case "erk":
             counts = erdos_renyi(list(sizes.values()), [dimensions(site) for site in sizes], count)

@@ -162,11 +162,13 @@ class Prune:
 
     def prepare(self, data: Data, seed: int, earlier: int) -> Prepared:
         """Find what is pruned; see `lowest.prepare`, `patterns.prepare` and `blocks.prepare`."""
-        from wtool.transforms import blocks, lowest, patterns
-
         if self.pattern is not None:
-            return patterns.prepare(self, data, seed)
-        return lowest.prepare(self, data, seed) if self.block is None else blocks.prepare(self, data, seed)
+            from wtool.transforms.patterns import prepare
+        elif self.block is not None:
+            from wtool.transforms.blocks import prepare
+        else:
+            from wtool.transforms.lowest import prepare
+        return prepare(self, data, seed)
 
 
 _OF_SCOPES = {"tensor": "uniform", "global": "global"}

@@ -23,8 +23,9 @@ def candidates(model: StoredLayer) -> Candidates:
     LoRA; and with any layer frozen.
     """
     found: Candidates = []
+    thaws = (False, True) if any(owner.trainable is False for owner in model.walk()) else (False,)
     for pick in (_as_now, _as_before):
-        for thawed in (False, True):
+        for thawed in thaws:
             found.append((_arranged(model, pick, thawed, optional=False), True))
     for pick in (_as_now, _as_before):
         found.append((_arranged(model, pick, thawed=True, optional=True), False))

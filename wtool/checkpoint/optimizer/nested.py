@@ -75,7 +75,7 @@ def read(groups: Groups, entry: Any, model: StoredLayer) -> tuple[Settings, list
         settings = optimizer_settings.scaling(settings, inner)
     policy = "bfloat16" if any(held.dtype == "bfloat16" for owner in model.walk() for held in owner.holds) else None
     root = _node(groups, "optimizer", settings, policy)
-    guesses = candidates(model)
+    guesses = candidates(model) if any(node.stored for node in root.walk()) else []
     for node in root.walk():
         if _is_multi(node):
             _deal(node.parts, guesses)
