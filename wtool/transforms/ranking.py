@@ -82,6 +82,11 @@ class _Search:
     size: int = 0  # of what is kept
     found: Cut | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether all values are inside the bracket."""
+        return self.low == -math.inf and self.high == math.inf
+
     def take(self, part: _Part) -> None:
         """Add what a block held; settle after the last."""
         self.below += part.below
@@ -118,8 +123,9 @@ class _Search:
         self.stride, self.kept = 1, []
 
     def _among(self, values: Array, position: int) -> Cut:
-        score = np.partition(values, position - 1)[position - 1]
-        less = int(np.count_nonzero(values < score))
+        values.partition(position - 1)  # in place: they were put together for this
+        score = values[position - 1]
+        less = int(np.count_nonzero(values[: position - 1] < score))
         counts = [int(np.count_nonzero(part.values == score)) for part in self.kept]
         places = [Equals(part.site, part.start, part.size, n) for part, n in zip(self.kept, counts, strict=True) if n]
         return Cut(float(score), sum(counts), position - less, tuple(places))
@@ -233,6 +239,10 @@ def _looked(
     for low in range(0, size, CACHE_BLOCK):
         scores = scored(site, [block[low : low + CACHE_BLOCK] for block in blocks], start + low, score)
         for at, search in enumerate(searches):
+            if search.is_open:  # as of all small tensors
+                inside[at] += len(scores)
+                kept[at].append(scores)
+                continue
             less, upto = scores < search.low, scores <= search.high
             below[at] += int(np.count_nonzero(less))
             inside[at] += int(np.count_nonzero(upto))
