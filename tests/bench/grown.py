@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 
-def grown(out: Path, layers: int, units: int) -> None:
+def grown(out: Path, layers: int, units: int, seed: int = 0) -> None:
     """Write a `.keras` archive of a row of Dense layers, as Keras 3 lays it out."""
     dense = {"units": units, "activation": "relu", "use_bias": True}
     entries = [
@@ -41,7 +41,7 @@ def grown(out: Path, layers: int, units: int) -> None:
         "registered_name": None,
         "build_config": {"input_shape": [None, units]},
     }
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     weights = io.BytesIO()
     with h5py.File(weights, "w", libver="earliest") as file:
         for number in range(layers):

@@ -4,7 +4,8 @@
 
 `resnet50/` holds 20 checkpoints of ResNet50 (about 100 MB each) and `wide/` ten of stacked Dense layers (about four
 times as large); `huge/` one model of 1 GB; `zoo/` 500 of ResNet-20 for CIFAR, 1.3 MB each; `small/` one of 16 KB. Every
-one is the same model plus small noise of its own. `old/` holds ResNet50 and a small model as Keras 2 saves them in
+one is the same model plus small noise of its own. `rows/` holds 400 of 20 Dense layers, 1 MB each, whose weights are
+drawn. `old/` holds ResNet50 and a small model as Keras 2 saves them in
 `.h5`. Needs the extras `train` and `readers`.
 """
 
@@ -92,7 +93,20 @@ def make_old(folder: Path) -> None:
     tf_keras.Sequential([tf_keras.layers.Dense(8, input_shape=(8,))]).save(folder / "small.h5")
 
 
+def make_rows(folder: Path, count: int) -> None:
+    """Write models of 20 Dense layers of 112 units."""
+    from grown import grown
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(1, count + 1):
+        path = folder / f"ckpt-{number}.keras"
+        if not path.exists():
+            grown(path.with_name("partial"), 20, 112, number)
+            path.with_name("partial").replace(path)
+
+
 if __name__ == "__main__":
     for name, count in SETS.items():
         make(Path(sys.argv[1]), name, count)
     make_old(Path(sys.argv[1]) / "old")
+    make_rows(Path(sys.argv[1]) / "rows", 400)

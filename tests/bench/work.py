@@ -2,10 +2,10 @@
 
     python work.py OPERATION OUT SECONDS MODEL... [--smoke]
 
-OPERATION is average, prune, stroke, ties, copy or compare. Each part is done alone, by one thread, in blocks that stay
-in the cache, on the real files: reading, hashing (BLAKE3) and checksums (CRC-32) of the bytes that are read and of
-those that are written, arithmetic, and writing with fsync. The parts take turns. The file SECONDS gets JSON: part ->
-seconds, one for each turn.
+OPERATION is average, prune, prune_each, stroke, ties, copy or compare. Each part is done alone, by one thread, in
+blocks that stay in the cache, on the real files: reading, hashing (BLAKE3) and checksums (CRC-32) of the bytes that are
+read and of those that are written, arithmetic, and writing with fsync. The parts take turns. The file SECONDS gets
+JSON: part -> seconds, one for each turn.
 """
 
 from __future__ import annotations
@@ -58,14 +58,16 @@ def checked(paths: Sequence[Path]) -> None:
             crc = isal_zlib.crc32(block, crc)
 
 
-def write(model: Path, out: Path) -> None:
-    """As many bytes as the model has, and fsync."""
-    block, left = os.urandom(BLOCK), model.stat().st_size
-    out.unlink(missing_ok=True)
-    with out.open("wb", 0) as file:
-        while left > 0:
-            left -= file.write(block[:left])
-        os.fsync(file.fileno())
+def write(models: Sequence[Path], out: Path) -> None:
+    """As many bytes as each model has, and fsync."""
+    block = memoryview(os.urandom(BLOCK))
+    for model in models:
+        left = model.stat().st_size
+        out.unlink(missing_ok=True)
+        with out.open("wb", 0) as file:
+            while left > 0:
+                left -= file.write(block[:left])
+            os.fsync(file.fileno())
 
 
 def average(values: np.ndarray, models: int) -> None:
@@ -86,6 +88,13 @@ def prune(values: np.ndarray, models: int) -> None:
     threshold = np.partition(magnitudes, round(0.8 * values.size))[round(0.8 * values.size)]
     for block in in_blocks(values):
         np.where(np.abs(block) < threshold, np.float32(0), block)
+
+
+def prune_each(values: np.ndarray, models: int) -> None:
+    """The same of each of twenty tensors of each model."""
+    for _ in range(models):
+        for tensor in np.array_split(values, 20):
+            prune(tensor, 1)
 
 
 def stroke(values: np.ndarray, models: int) -> None:
@@ -121,7 +130,7 @@ def compare(values: np.ndarray, models: int) -> None:
 
 
 OPERATIONS: dict[str, Callable[[np.ndarray, int], None]] = {
-    each.__name__: each for each in (average, prune, stroke, ties, copy, compare)
+    each.__name__: each for each in (average, prune, prune_each, stroke, ties, copy, compare)
 }
 
 
@@ -138,15 +147,16 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("models", type=Path, nargs="+")
     parser.add_argument("--smoke", action="store_true")
     given = parser.parse_args(words)
-    models, writes = given.models, given.operation != "compare"
+    models = given.models
+    written = {"compare": [], "prune_each": models}.get(given.operation, models[:1])
     values = np.random.default_rng(0).standard_normal(models[0].stat().st_size // 4, dtype=np.float32)
-    touched = [*models, *models[: 1 if writes else 0]]
+    touched = [*models, *written]
     parts: dict[str, Callable[[], None]] = {
         "read": lambda: read(models),
         "hash": lambda: hashed(touched),
         "checksum": lambda: checked(touched),
         "arithmetic": lambda: OPERATIONS[given.operation](values, len(models)),
-        **({"write and fsync": lambda: write(models[0], given.out)} if writes else {}),
+        **({"write and fsync": lambda: write(written, given.out)} if written else {}),
     }
     found: dict[str, list[float]] = {name: [] for name in parts}
     for turn in range(1 if given.smoke else 1 + TURNS):

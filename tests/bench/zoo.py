@@ -1,43 +1,72 @@
-"""Many small models: what each costs, against a loop with Keras."""
+"""Many small models: what each costs, against its work alone and against a loop with Keras."""
 
 from __future__ import annotations
 
+import os
+from statistics import median
+
 import contenders
+from floor import floor_of
 from report import Report, at_least, at_most, spread, table
 from turns import ROUNDS, Turns, say
 
 KERAS_MODELS = 40
 FEW, MANY = 100, 400
 WORDS = ["prune", "--sparsity", ".8", "-j", "2"]
+SETS = {"zoo": "ResNet-20, 72 layers, 1.3 MB", "rows": "20 Dense layers, 1 MB"}
 
 
 def report(turns: Turns) -> Report:
-    few, many = (turns.models("zoo", count) for count in (FEW, MANY))
     out, figures = turns.out / "zoo", turns.out / "seconds"
-    mine = {len(models): contenders.wtool_on_all(turns.command, WORDS, models, out) for models in (few, many)}
+    few = turns.models("zoo", FEW)
     looped = few[: 2 if turns.smoke else KERAS_MODELS]
     theirs = contenders.keras_prune(looped, ".8", turns.out / "keras-zoo", figures)
-    turns.warm([*mine.values(), theirs])
+    turns.once(contenders.wtool_on_all(turns.command, WORDS, looped, out))
+    turns.once(theirs)
     for path in looped:
         turns.helper("compare", str(out / path.name), str(turns.out / "keras-zoo" / path.name))
     say("the outputs agree")
-    slopes, loops = [], []
-    for turn in range(1 if turns.smoke else ROUNDS):
-        taken = [turns.once(each).seconds for each in mine.values()]
-        slopes.append(1000 * (taken[-1] - taken[0]) / max(1, len(many) - len(few)))
-        if turn < 2:
-            turns.once(theirs)
-            loops.append(1000 * float(figures.read_text()) / len(looped))
-    say("ms per model: " + " ".join(f"{slope:.2f}" for slope in slopes))
-    rows = [
-        [f"wtool {' '.join(WORDS)} (the slope from {FEW} to {MANY})", spread(slopes), str(len(slopes))],
-        ["Keras loop", spread(loops), str(len(loops))],
-    ]
-    slope = sorted(slopes)[len(slopes) // 2]
+    loops = []
+    for _ in range(1 if turns.smoke else 2):
+        turns.once(theirs)
+        loops.append(1000 * float(figures.read_text()) / len(looped))
+    rows, slopes = [], {}
+    for name, what in SETS.items():
+        slopes[name] = slope(turns, name)
+        works = work(turns, name)
+        rows.append([what, spread(slopes[name]), spread(works), f"{median(slopes[name]) / median(works):.2f}x"])
+    loop = ["ResNet-20: Keras loop", spread(loops), "", ""]
+    mine = median(slopes["zoo"])
     return Report(
-        [table(["models of 1.3 MB (ResNet-20)", "ms per model", "runs"], rows)],
         [
-            at_most("milliseconds per model, zoo, `-j 2`", slope, 2, " ms"),
-            at_least("Keras loop to wtool, per model", min(loops) / max(slope, 1e-9), 50),
+            table(
+                [f"ms per model: wtool {' '.join(WORDS)}", f"slope from {FEW} to {MANY}", "work alone", "ratio"],
+                [*rows, loop],
+            )
+        ],
+        [
+            at_most("milliseconds per model of 20 layers, `-j 2`", median(slopes["rows"]), 2, " ms"),
+            at_least("Keras loop to wtool, per model of ResNet-20", min(loops) / max(mine, 1e-9), 50),
         ],
     )
+
+
+def slope(turns: Turns, name: str) -> list[float]:
+    """Milliseconds for each model beyond the start, one for each turn."""
+    sets = [turns.models(name, count) for count in (FEW, MANY)]
+    taking_part = [contenders.wtool_on_all(turns.command, WORDS, models, turns.out / "zoo") for models in sets]
+    turns.once(taking_part[0])
+    found = []
+    for _ in range(1 if turns.smoke else ROUNDS):
+        few, many = (turns.once(each).seconds for each in taking_part)
+        found.append(1000 * (many - few) / max(1, len(sets[1]) - len(sets[0])))
+    say(f"{name}, ms per model: " + " ".join(f"{each:.2f}" for each in found))
+    return found
+
+
+def work(turns: Turns, name: str) -> list[float]:
+    """Milliseconds of the work on each model that cannot be avoided, divided by the cores, one for each turn."""
+    models = turns.models(name, FEW)
+    floor = floor_of(turns, name, "prune_each", models, 0.0)
+    turn = zip(*floor.parts.values(), strict=True)
+    return [1000 * sum(parts) / len(models) / (os.cpu_count() or 1) for parts in turn]
