@@ -24,6 +24,8 @@ MOST_KEPT = 1 << 22  # values inside the bracket that are kept
 UNSAMPLED = 1 << 17  # with no more values than this, all are kept
 SAMPLE = (1 << 15, 1 << 19)  # values: at least, at most
 SAMPLE_BLOCK = 256  # values read together: few, since neighbours are alike
+BUCKETED = 1 << 12  # values that are worth buckets
+BITS_BEHIND = 18  # of a float32, behind those that tell its bucket: sign, exponent, and 5 of the fraction
 SIGMAS = 8.0  # half the bracket's width, in standard deviations of the sample's rank
 
 Score = Callable[[Site, Blocks, int], Array]
@@ -123,12 +125,10 @@ class _Search:
         self.stride, self.kept = 1, []
 
     def _among(self, values: Array, position: int) -> Cut:
-        values.partition(position - 1)  # in place: they were put together for this
-        score = values[position - 1]
-        less = int(np.count_nonzero(values[: position - 1] < score))
-        counts = [int(np.count_nonzero(part.values == score)) for part in self.kept]
+        score, less, ties = ranked(values, position)
+        counts = [ties] if len(self.kept) == 1 else [int(np.count_nonzero(each.values == score)) for each in self.kept]
         places = [Equals(part.site, part.start, part.size, n) for part, n in zip(self.kept, counts, strict=True) if n]
-        return Cut(float(score), sum(counts), position - less, tuple(places))
+        return Cut(score, ties, position - less, tuple(places))
 
     def _next(self, low: float, high: float, values: Array) -> None:
         """Go on with another bracket; one that is not narrower is split at its middle value instead."""
@@ -137,16 +137,45 @@ class _Search:
         self.low, self.high = low, high
 
 
+def ranked(values: Array, rank: int) -> tuple[float, int, int]:
+    """Returns the value at a rank (1 is the lowest), how many values are below it, and how many are equal to it.
+
+    Floating numbers that are not negative are in the order of their bits. So the first bits of many of them, of which
+    each value is counted in one of 8,192 buckets, tell in which few the rank is: a third of the time of a partition.
+
+    Args:
+        values: numbers, not NaN, shape (n,); they may change places.
+        rank: 1 to n.
+    """
+    below = 0
+    if len(values) >= BUCKETED and values.dtype == np.float32:
+        bits = values.view(np.int32)
+        if bits.min() >= 0:
+            buckets = bits >> BITS_BEHIND
+            upto = np.cumsum(np.bincount(buckets))
+            bucket = int(np.searchsorted(upto, rank))
+            below = int(upto[bucket - 1]) if bucket else 0
+            values = values[buckets == bucket]
+    values.partition(rank - below - 1)
+    found = values[rank - below - 1]
+    less = below + int(np.count_nonzero(values < found))
+    return float(found), less, int(np.count_nonzero(values == found))
+
+
 def bracket(sample: Array, quantile: float, least: float, most: float) -> tuple[float, float]:
-    """Bounds between which the quantile of all values almost surely is, from that of a sample, shape (m,)."""
+    """Bounds between which the quantile of all values almost surely is.
+
+    Args:
+        sample: some of the values, shape (m,); they may change places.
+        quantile: 0 to 1.
+        least, most: the bounds where the sample is too small to tell.
+    """
     size = len(sample)
     margin = SIGMAS * math.sqrt(size * quantile * (1 - quantile)) + 32
     first, last = math.floor(quantile * size - margin), math.ceil(quantile * size + margin)
-    places = [each for each in (first, last) if 0 <= each < size]
-    ordered = np.partition(sample, places) if places else sample
     return (
-        float(ordered[first]) if 0 <= first < size else least,
-        float(ordered[last]) if 0 <= last < size else most,
+        ranked(sample, first + 1)[0] if 0 <= first < size else least,
+        ranked(sample, last + 1)[0] if 0 <= last < size else most,
     )
 
 
