@@ -155,6 +155,8 @@ def test_the_command_tells_sizes(tmp_path: Path) -> None:
     dry = subprocess.run([*command, "-n", "--json", "-f"], cwd=tmp_path, capture_output=True, text=True, check=True)
     told = json.loads(dry.stdout)
     assert (told["before"], told["after"]) == (before, None)
+    plain = subprocess.run([*command, "-f", "--compression", "none"], cwd=tmp_path, capture_output=True, text=True)
+    assert "gzip" not in plain.stderr  # to tell it takes as long as all the work
 
 
 def test_what_is_not_packed_is_as_before(tmp_path: Path) -> None:

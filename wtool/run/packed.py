@@ -19,7 +19,7 @@ class Packed:
         before: bytes of the model's files.
         after: bytes of the result's files; None after a dry run, and for standard output.
         gzip: about how many bytes `gzip -9` would make of the model's files, which Keras could not load; None where
-            nothing was done.
+            nothing was done, and where arrays become plain.
         actions: path of each tensor -> what becomes of it.
         notes: what is worth knowing, one line each.
     """
