@@ -92,7 +92,39 @@ def empty(dataclass: Callable[..., Any], how: dict[str, bool]) -> Any:
     return Point
 
 
-KINDS = [plain, derived, own, with_equality, empty]
+def overriding(dataclass: Callable[..., Any], how: dict[str, bool]) -> Any:
+    """A field of the class above is a variable of the class."""
+    above = plain(dataclass, how)
+
+    @dataclass(**how)
+    class Point(above):  # type: ignore[misc]
+        y: ClassVar[Any] = 9
+        seen: ClassVar[int] = dataclasses.field(default=3)
+
+    return Point
+
+
+def told_by_above(dataclass: Callable[..., Any], how: dict[str, bool]) -> Any:
+    above = plain(dataclass, how)
+
+    @dataclass(**how)
+    class Point(above):  # type: ignore[misc]
+        z: int = 5
+
+        def __repr__(self) -> str:
+            return f"own {above.__repr__(self)}"
+
+    return Point
+
+
+def of_objects(dataclass: Callable[..., Any], how: dict[str, bool]) -> Any:
+    """As in a module whose annotations are no texts."""
+    kinds = {"x": int, "kind": ClassVar[str], "_": dataclasses.KW_ONLY, "y": list[int]}
+    text = {"__annotations__": kinds, "kind": "point", "y": dataclasses.field(default_factory=list)}
+    return dataclass(**how)(type("Point", (), {**text, "__module__": __name__, "__doc__": "A point."}))
+
+
+KINDS = [plain, derived, own, with_equality, empty, overriding, told_by_above, of_objects]
 NAMES = ("x", "y", "z", "more", "seen", "set", "both", "unknown")
 VALUES = st.one_of(st.integers(-2, 2), st.none(), st.lists(st.integers(0, 1), max_size=1), st.text("a"))
 
@@ -194,6 +226,27 @@ def test_what_it_does_not_know_is_refused() -> None:
         @values.dataclass(frozen=True)
         class Point:
             x: int = dataclasses.field(hash=False)
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "a field without an annotation": {"__annotations__": {"x": "int"}, "y": dataclasses.field(default=3)},
+    "KW_ONLY twice": {"__annotations__": {"x": "int", "_": dataclasses.KW_ONLY, "y": "int", "__": dataclasses.KW_ONLY}},
+    "a default before none": {"__annotations__": {"x": "int", "y": "int"}, "x": 1},
+    "a default that is shared": {"__annotations__": {"x": "list[int]"}, "x": []},
+}
+
+
+@pytest.mark.parametrize("dataclass", [dataclasses.dataclass, values.dataclass])
+@pytest.mark.parametrize("what", WRONG)
+@pytest.mark.parametrize("slots", [False, True])
+def test_a_wrong_class_is_refused(what: str, slots: bool, dataclass: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        dataclass(slots=slots)(type("Point", (), {**WRONG[what], "__module__": __name__}))
+
+
+@pytest.mark.skipif(not hasattr(copy, "replace"), reason="new in Python 3.13")
+def test_copies_with_other_values() -> None:
+    assert copy.replace(Packed(1), x=2) == Packed(2)  # type: ignore[attr-defined, unused-ignore]
 
 
 @pytest.mark.parametrize("above", [dataclasses.dataclass, values.dataclass])

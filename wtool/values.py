@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, Field, FrozenInstanceError
+from dataclasses import KW_ONLY, MISSING, Field, FrozenInstanceError
 from reprlib import recursive_repr
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
@@ -44,11 +44,13 @@ def _made(
     fields = [*known.values()]
     if any(each.hash is not None for each in fields):
         raise TypeError(f"{cls.__name__}: fields are hashed as they are compared")
+    _check_order(cls, fields)
     values = _values_of([each.name for each in fields if each.compare])
     methods: dict[str, Any] = {
         "__match_args__": tuple(each.name for each in fields if each.init and not each.kw_only),
         "__init__": _init(fields, hasattr(cls, "__post_init__")),
-        "__repr__": _told,
+        "__repr__": _repr([each.name for each in fields if each.repr]),
+        "__replace__": _replaced,
     }
     if "__init__" not in own:
         methods["__signature__"] = _SIGNATURE
@@ -65,7 +67,7 @@ def _made(
     new |= {_FIELDS: known, _PARAMETERS: _FROZEN if frozen else _LOOSE}
     if cls.__doc__ is None:
         new["__doc__"] = cls.__name__  # the standard library would write the signature there
-    return _with_slots(cls, known, new) if slots else _with_attributes(cls, known, new)
+    return _with_slots(cls, known, new) if slots else _with_attributes(cls, new)
 
 
 _FIELDS, _PARAMETERS = "__dataclass_fields__", "__dataclass_params__"
@@ -80,7 +82,7 @@ class _Loose:
 
 @dataclasses.dataclass(init=False, repr=False, eq=False)
 class _Frozen:
-    """The same; the standard library would write and compile methods if it were frozen."""
+    """Another one, which is called frozen below: were it frozen here, methods would be written and compiled for it."""
 
 
 _IS_FIELD = vars(_Loose)[_FIELDS]["x"]._field_type
@@ -96,6 +98,7 @@ def _fields_of(cls: type, frozen: bool, kw_only: bool) -> dict[str, Field[Any]]:
         ValueError: a default is a list or the like, which all instances would share.
     """
     known: dict[str, Any] = {}
+    mark = False
     for above in cls.__mro__[-1:0:-1]:
         if _FIELDS in vars(above):
             known |= {each.name: each for each in vars(above)[_FIELDS].values() if each._field_type is _IS_FIELD}
@@ -103,19 +106,34 @@ def _fields_of(cls: type, frozen: bool, kw_only: bool) -> dict[str, Field[Any]]:
                 raise TypeError(f"{cls.__name__}: a dataclass and those above it are frozen, or none of them is")
     for name, kind in cls.__annotations__.items():
         word = _word_of(kind)
-        if word == "InitVar":
-            raise TypeError(f"{cls.__name__}.{name}: no dataclass of wtool has an InitVar")
-        kw_only |= word == "KW_ONLY"
-        if word not in _NO_FIELDS:
+        if word == "InitVar" or (word == "KW_ONLY" and mark):
+            raise TypeError(f"{cls.__name__}.{name}: no dataclass of wtool has an InitVar, or KW_ONLY twice")
+        if word == "ClassVar":
+            known.pop(name, None)
+        elif word == "KW_ONLY":
+            kw_only = mark = True
+        else:
             known[name] = _field(cls, name, kind, kw_only)
+    for name, value in vars(cls).items():
+        if isinstance(value, Field) and name not in cls.__annotations__:
+            raise TypeError(f"{cls.__name__}.{name} is a field without a type annotation")
     return known
 
 
-_NO_FIELDS = ("ClassVar", "InitVar", "KW_ONLY")
+def _check_order(cls: type, fields: Sequence[Field[Any]]) -> None:
+    """Raise TypeError if a field without a default comes behind one that has a default, in calls by position."""
+    optional = False
+    for each in fields:
+        if each.init and not each.kw_only:
+            if optional and each.default is MISSING and each.default_factory is MISSING:
+                raise TypeError(f"{cls.__name__}: non-default argument {each.name!r} follows default argument")
+            optional |= each.default is not MISSING or each.default_factory is not MISSING
 
 
 def _word_of(kind: Any) -> str:
     """Returns the last name of what stands before the brackets of an annotation: `ClassVar`, say."""
+    if kind is KW_ONLY:
+        return "KW_ONLY"
     text = kind if isinstance(kind, str) else getattr(kind, "__qualname__", None) or repr(kind)
     return text.partition("[")[0].rpartition(".")[2]
 
@@ -133,17 +151,21 @@ def _field(cls: type, name: str, kind: Any, kw_only: bool) -> Field[Any]:
     return cast("Field[Any]", found)
 
 
-def _with_attributes(cls: type, known: Mapping[str, Field[Any]], new: Mapping[str, Any]) -> type:
+def _with_attributes(cls: type, new: Mapping[str, Any]) -> type:
     """Gives a class its methods, and the defaults of its fields in their place."""
-    for name in cls.__annotations__:
-        if isinstance(vars(cls).get(name), Field):
-            if known[name].default is MISSING:
-                delattr(cls, name)
-            else:
-                setattr(cls, name, known[name].default)
+    for name, value in _defaults_of(cls).items():
+        if value is MISSING:
+            delattr(cls, name)
+        else:
+            setattr(cls, name, value)
     for name, value in new.items():
         setattr(cls, name, value)
     return cls
+
+
+def _defaults_of(cls: type) -> dict[str, Any]:
+    """Returns name -> default of what stands as a `field` in the text of a class."""
+    return {name: value.default for name, value in vars(cls).items() if isinstance(value, Field)}
 
 
 def _with_slots(cls: type, known: Mapping[str, Field[Any]], new: Mapping[str, Any]) -> type:
@@ -155,7 +177,8 @@ def _with_slots(cls: type, known: Mapping[str, Field[Any]], new: Mapping[str, An
     if "__slots__" in vars(cls):
         raise TypeError(f"{cls.__name__} already specifies __slots__")
     above = {name for each in cls.__mro__[1:-1] for name in _slots_of(each)}
-    inside = {name: value for name, value in vars(cls).items() if name not in known and name not in _OF_INSTANCES}
+    texts = {**vars(cls), **_defaults_of(cls)}
+    inside = {name: value for name, value in texts.items() if name not in known and name not in _OF_INSTANCES}
     slots = tuple(name for name in known if name not in above)
     made = type(cls)(cls.__name__, cls.__bases__, {**inside, **new, "__slots__": slots})
     made.__qualname__ = cls.__qualname__
@@ -224,10 +247,14 @@ def _shape(fields: Sequence[Field[Any]], given: Sequence[str]) -> _Shape:
     return given, defaults, factories
 
 
-@recursive_repr()
-def _told(self: Any) -> str:
-    told = (f"{each.name}={getattr(self, each.name)!r}" for each in dataclasses.fields(self) if each.repr)
-    return f"{type(self).__qualname__}({', '.join(told)})"
+def _repr(names: Sequence[str]) -> Callable[[Any], str]:
+    return recursive_repr()(
+        lambda self: f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+    )
+
+
+def _replaced(self: Any, /, **changes: Any) -> Any:
+    return dataclasses.replace(self, **changes)  # for `copy.replace`, since Python 3.13
 
 
 def _values_of(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
