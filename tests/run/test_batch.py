@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,32 @@ def test_results_that_are_not_collected_are_not_kept(workers: int, zoo: Path, tm
     (zoo / "b.keras").unlink()
     (zoo / "deep" / "f.keras").unlink()
     assert wtool.prune(zoo, output=tmp_path / "again/", **options) == []
+
+
+@pytest.mark.parametrize("operation", ["prune", "stroke", "average", "check", "inspect", "diff", "convert"])
+@pytest.mark.parametrize("name", ["a.keras", "deep/er/c.h5", "deep/d.weights.h5"])
+def test_work_on_a_model_leaves_nothing_that_holds_itself(name: str, operation: str, zoo: Path, tmp_path: Path) -> None:
+    """The command searches for such objects seldom."""
+    words: dict[str, Any] = {"prune": {"sparsity": 0.5}, "convert": {"to": "weights.h5"}}.get(operation, {})
+    if operation not in ("check", "inspect", "diff"):
+        ending = ".weights.h5" if operation == "convert" else "".join(Path(name).suffixes)
+        words |= {"output": tmp_path / f"out{ending}", "force": True}
+    model = str(zoo / name)
+    do = partial(getattr(wtool, operation), **words)
+    do = partial(do, [model, model]) if operation == "average" else partial(do, *[model] * (1 + (operation == "diff")))
+    do()  # what is made once stays
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        do()
+        gc.collect()
+        found = [type(each).__name__ for each in gc.garbage if type(each).__module__.startswith("wtool")]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert found == []
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -17,7 +17,7 @@ from wtool.hdf5.btree import Link, Table, read_entries, read_leaf, read_leaves
 from wtool.hdf5.heaps import GlobalHeaps, read_local_heap
 from wtool.hdf5.limits import MAX_ATTRIBUTES, MAX_OBJECTS, MAX_PATHS
 from wtool.hdf5.messages import ATTRIBUTE, PAIR, SYMBOL_TABLE, Message, read_messages
-from wtool.hdf5.metadata import Metadata, NotPlain
+from wtool.hdf5.metadata import Allowance, Metadata, NotPlain
 from wtool.hdf5.reader import Superblock, read_superblock
 
 MOST = 32 << 20
@@ -57,21 +57,10 @@ class _AtHand(Metadata):
     def __init__(self, file: Far) -> None:
         super().__init__(file.read, file.size)
         self._file = file
-        self.left = {"attributes": MAX_ATTRIBUTES, "names": MAX_PATHS}
-        self.heaps = GlobalHeaps(self, self.spend_attribute)
-
-    def spend_attribute(self, nbytes: int) -> None:
-        """Count bytes of attributes against the limit; those that are looked at again count again."""
-        self._spend("attributes", nbytes)
-
-    def spend_name(self, characters: int) -> None:
-        """Count characters of names against the limit."""
-        self._spend("names", characters)
-
-    def _spend(self, what: str, count: int) -> None:
-        self.left[what] -= count
-        if self.left[what] < 0:
-            raise Refused(f"more {what} than are read ahead")
+        # What is looked at again counts again.
+        self.attributes = Allowance(MAX_ATTRIBUTES, "more attributes than are read ahead")
+        self.names = Allowance(MAX_PATHS, "more names than are read ahead")
+        self.heaps = GlobalHeaps(self, self.attributes.spend)
 
     def _fetch(self, offset: int, length: int) -> bytes:
         if not self._file.has(offset, length):
@@ -149,12 +138,12 @@ class _Object:
 
     def _entries(self, table: Table) -> list[Link]:
         return read_entries(
-            self._metadata, table, self._superblock.leaf, self._superblock.internal, self._metadata.spend_name
+            self._metadata, table, self._superblock.leaf, self._superblock.internal, self._metadata.names.spend
         )
 
     def _look_at_attribute(self, message: Message) -> None:
         metadata = self._metadata
-        self._tried(lambda: parse_attribute(message.body, metadata.heaps.fetch, metadata.spend_attribute))
+        self._tried(lambda: parse_attribute(message.body, metadata.heaps.fetch, metadata.attributes.spend))
 
     def _tried(self, action: Callable[[], Found]) -> Found | None:
         try:

@@ -21,6 +21,29 @@ class NotPlain(Exception):
     """
 
 
+class Allowance:
+    """How much of something a file may have, counted as it is read.
+
+    Args:
+        most: how much.
+        told: what is said of a file that has more.
+    """
+
+    def __init__(self, most: int, told: str) -> None:
+        self._most, self._told = most, told
+        self.spent = 0
+
+    def spend(self, count: int) -> None:
+        """Count what was read.
+
+        Raises:
+            Refused: the file has more than it may have.
+        """
+        self.spent += count
+        if self.spent > self._most:
+            raise Refused(self._told)
+
+
 class Metadata:
     """The metadata of one file, read through a small cache of pages.
 

@@ -39,7 +39,7 @@ from wtool.hdf5.messages import (
     parse_shape,
     read_messages,
 )
-from wtool.hdf5.metadata import UNDEFINED, Metadata, NotPlain, shown
+from wtool.hdf5.metadata import UNDEFINED, Allowance, Metadata, NotPlain, shown
 from wtool.values import dataclass
 
 __all__ = [
@@ -151,7 +151,7 @@ def read_index(read: Callable[[int, int], bytes], size: int) -> Index:
     walk = _Walk(metadata, superblock)
     walk.run()
     metadata.check_claims()
-    index = Index(size, walk.groups, walk.datasets, MAX_ATTRIBUTES - walk.attributes_left)
+    index = Index(size, walk.groups, walk.datasets, walk.attributes.spent)
     return _packed(index, walk.chunked) if walk.chunked else index
 
 
@@ -232,9 +232,9 @@ class _Walk:
         self.chunked: dict[str, Stored] = {}
         self.tables: set[int] = set()  # header addresses of groups
         self.others: dict[int, str | None] = {}  # header addresses of datasets -> path; of committed datatypes -> None
-        self.heaps = GlobalHeaps(metadata, self.spend_attribute)
-        self.attributes_left = MAX_ATTRIBUTES
-        self.paths_left = MAX_PATHS
+        self.attributes = Allowance(MAX_ATTRIBUTES, f"the attributes take more than {MAX_ATTRIBUTES >> 20} MiB")
+        self.names = Allowance(MAX_PATHS, "the names of its groups and datasets are too long")
+        self.heaps = GlobalHeaps(metadata, self.attributes.spend)
         self.objects = 0
 
     def run(self) -> None:
@@ -260,19 +260,7 @@ class _Walk:
         self.objects += len(children)
         if self.objects > MAX_OBJECTS:
             raise Refused(f"holds more than {MAX_OBJECTS} groups and datasets")
-        self.spend_path(len(path) * len(children))
-
-    def spend_path(self, characters: int) -> None:
-        """Count characters of paths against the limit."""
-        self.paths_left -= characters
-        if self.paths_left < 0:
-            raise Refused("the names of its groups and datasets are too long")
-
-    def spend_attribute(self, nbytes: int) -> None:
-        """Count bytes of attribute values against the limit."""
-        self.attributes_left -= nbytes
-        if self.attributes_left < 0:
-            raise Refused(f"the attributes take more than {MAX_ATTRIBUTES >> 20} MiB")
+        self.names.spend(len(path) * len(children))
 
     def visit(self, path: str, entry: Link, depth: int) -> list[Link]:
         """Put one object into the index; returns its links where it is a group, else none."""
@@ -306,7 +294,7 @@ class _Walk:
             raise Refused("damaged: two places say different things about this group")
         self.tables.add(entry.address)
         self.groups[path] = attributes
-        return read_entries(self.metadata, table, self.superblock.leaf, self.superblock.internal, self.spend_path)
+        return read_entries(self.metadata, table, self.superblock.leaf, self.superblock.internal, self.names.spend)
 
     def attributes_of(self, messages: list[Message]) -> dict[str, Value]:
         """Returns the attributes among an object's messages."""
@@ -315,7 +303,7 @@ class _Walk:
             if message.kind == ATTRIBUTE:
                 if message.flags & SHARED:
                     raise NotPlain("shared messages")
-                name, value = parse_attribute(message.body, self.heaps.fetch, self.spend_attribute)
+                name, value = parse_attribute(message.body, self.heaps.fetch, self.attributes.spend)
                 if name in attributes:
                     raise Refused(f"damaged: two attributes are called {shown(name)}")
                 attributes[name] = value
