@@ -15,8 +15,8 @@ import contenders
 from contenders import Contender, Run, measure
 
 ROUNDS = 5
-SLOW, SLOW_ROUNDS = 5.0, 2
-"""A contender whose warm-up takes more seconds than this has fewer turns, or all would take much longer together."""
+SLOW = 5.0
+"""A contender whose warm-up takes more seconds than this has one more turn, or all would take much longer together."""
 
 
 class Turns:
@@ -34,6 +34,7 @@ class Turns:
         self.command = shlex.split(os.environ.get("WTOOL", "")) or [str(Path(sys.executable).parent / "wtool")]
         self.out = folder / "out"
         self.out.mkdir(exist_ok=True)
+        self._warm: dict[str, list[Run]] = {}  # runs of slow contenders, which count
 
     def models(self, name: str, count: int) -> list[Path]:
         """The first checkpoints of a set (see make_models.py); of a smoke run, two at most."""
@@ -43,17 +44,22 @@ class Turns:
         return measure(contender, self.out / "last.log")
 
     def warm(self, taking_part: Sequence[Contender]) -> dict[str, int]:
-        """Run each contender once, which also leaves its output to be compared; gives the turns of each."""
+        """Run each contender once, which also leaves its output to be compared; gives the turns of each.
+
+        The start of a program, and files that nobody read before, make no difference to one that takes long.
+        """
         rounds = {}
         for contender in taking_part:
-            seconds = self.once(contender).seconds
-            rounds[contender.name] = 1 if self.smoke else SLOW_ROUNDS if seconds > SLOW else ROUNDS
-            say(f"warm-up: {contender.name} {seconds:.2f} s")
+            run = self.once(contender)
+            is_slow = run.seconds > SLOW and not self.smoke
+            self._warm[contender.name] = [run] if is_slow else []
+            rounds[contender.name] = 1 if self.smoke or is_slow else ROUNDS
+            say(f"warm-up: {contender.name} {run.seconds:.2f} s")
         return rounds
 
     def take(self, taking_part: Sequence[Contender], rounds: Mapping[str, int]) -> dict[str, list[Run]]:
         """Run the contenders by turns, so that noise hits all alike."""
-        runs: dict[str, list[Run]] = {contender.name: [] for contender in taking_part}
+        runs: dict[str, list[Run]] = {each.name: self._warm.pop(each.name, []) for each in taking_part}
         for turn in range(max(rounds.values())):
             for contender in taking_part:
                 if turn < rounds[contender.name]:

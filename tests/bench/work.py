@@ -22,7 +22,7 @@ import numpy as np
 from blake3 import blake3
 from isal import isal_zlib
 
-TURNS, BLOCK = 5, 1 << 20
+TURNS, BLOCK = 3, 1 << 20
 
 
 def blocks(path: Path) -> Iterator[memoryview]:
