@@ -36,6 +36,7 @@ from wtool.option import described
 from wtool.recipes.options import RunRecipe
 from wtool.reporting.options import Report
 from wtool.run.options import (
+    Batch,
     Common,
     Execution,
     Keeping,
@@ -107,7 +108,7 @@ GROUPS = {
     "average": (Average,),
     "merge": (Merge,),
     "swap": (Swap, Verification, Common),
-    "convert": (Convert, Execution),
+    "convert": (Convert, Batch),
     "report": (Report,),
     "index": (Index, Execution),
     "resume": (Resume,),
@@ -286,7 +287,9 @@ def _params(name: str) -> Iterator[click.Option]:
 
 def _shared(name: str) -> set[str]:
     """Names of the options of a command that the table of shared options has."""
-    shared = [group for group in GROUPS[name] if issubclass(group, Common | Options | Unseeded) or group is Execution]
+    shared = [
+        group for group in GROUPS[name] if issubclass(group, Common | Options | Unseeded) or group in (Batch, Execution)
+    ]
     return {"as_json", "quiet", "verbose", *(each.name for group in shared for each in fields(group))}
 
 

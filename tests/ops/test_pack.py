@@ -156,6 +156,7 @@ def test_the_command_tells_sizes(tmp_path: Path) -> None:
     told = json.loads(dry.stdout)
     assert (told["before"], told["after"]) == (before, None)
     plain = subprocess.run([*command, "-f", "--compression", "none"], cwd=tmp_path, capture_output=True, text=True)
+    assert f"{before:,} bytes before" in plain.stderr
     assert "gzip" not in plain.stderr  # to tell it takes as long as all the work
 
 

@@ -27,7 +27,7 @@ from wtool.ops.verification import did_not_verify, refuse_difference
 from wtool.run.batch import do_all
 from wtool.run.changes import Changes, Edited
 from wtool.run.derive import Derived
-from wtool.run.options import Execution
+from wtool.run.options import Batch
 from wtool.run.plan import Operand, Operation, Plan
 from wtool.run.progress import Passes
 from wtool.run.results import refuse_pipes
@@ -39,7 +39,7 @@ LIKE = "like"
 """What the lineage calls the model that gets the weights of another file."""
 
 
-def convert(words: Sequence[str], options: Convert, execution: Execution) -> list[Converted]:
+def convert(words: Sequence[str], options: Convert, execution: Batch) -> list[Converted]:
     """Convert models.
 
     Args:

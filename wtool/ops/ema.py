@@ -41,7 +41,7 @@ def _ema(models: Models, given: Mapping[str, Any]) -> list[MovingAverage]:
     done = _of_snapshots(words, options.sigma_rel, options.step, how)
     if how.report is not None:
         how.report(done)
-    return [done]
+    return [done] if how.collect else []
 
 
 globals()["ema"] = function_of(Ema, "ema", (Ema, Unseeded), MovingAverage, _ema)

@@ -81,8 +81,7 @@ def constant(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
 
     Returns:
         one `wtool.Transformed` for each model.
@@ -150,8 +149,7 @@ def jitter(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
 
     Returns:
         one `wtool.Transformed` for each model.
@@ -221,8 +219,7 @@ def neuroplast(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
 
     Returns:
         one `wtool.Transformed` for each model.
@@ -319,8 +316,7 @@ def prune(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
 
     Returns:
         one `wtool.Transformed` for each model.
@@ -392,8 +388,7 @@ def randomize(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
 
     Returns:
         one `wtool.Transformed` for each model.
@@ -460,8 +455,7 @@ def reshuffle(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
 
     Returns:
         one `wtool.Transformed` for each model.
@@ -524,8 +518,7 @@ def rewind(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
 
     Returns:
         one `wtool.Transformed` for each model.
@@ -598,8 +591,7 @@ def stroke(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
 
     Returns:
         one `wtool.Transformed` for each model.
@@ -667,8 +659,7 @@ def align(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
         seed (N): Of the random numbers; a fresh one by default.
 
     Returns:
@@ -924,8 +915,7 @@ def swap(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
 
     Returns:
         one `wtool.Swapped` for each model.
@@ -998,8 +988,7 @@ def convert(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
 
     Returns:
         one `wtool.Converted` for each model.
@@ -1062,7 +1051,6 @@ def index(
     shard: str | None = None,
     progress: Progress | None = None,
     report: Callable[[Any], None] | None = None,
-    collect: bool = True,
 ) -> Indexed:
     """Write a table with a row for each model of a zoo, or for each tensor, for questions in SQL.
 
@@ -1084,8 +1072,6 @@ def index(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
 
     Returns:
         one `wtool.Indexed`.
@@ -1228,8 +1214,7 @@ def ema(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
 
     Returns:
         one `wtool.MovingAverage` for each model.
@@ -1294,8 +1279,7 @@ def pack(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
 
     Returns:
         one `wtool.Packed` for each model.
@@ -1362,8 +1346,7 @@ def patch(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
 
     Returns:
         one `wtool.Patched` for each model.
@@ -1442,8 +1425,7 @@ def shrink(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
 
     Returns:
         one `wtool.Shrunk` for each model.
@@ -1553,8 +1535,7 @@ def recalibrate(
         fail_fast: Stop at the first model that fails.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
 
     Returns:
         one `wtool.Recalibrated` for each model.
@@ -1783,8 +1764,7 @@ def run_recipe(
         shard: The I-th of N parts of the models alone, for many jobs.
         progress: called with bytes done and bytes in all.
         report: called with the result of each model, in the order of the models.
-        collect: whether the results are returned, and not only reported; those of 100,000 models take
-            300 MB.
+        collect: whether the results are returned, and not only reported.
         models: files, folders (searched for models), patterns, or `-` for standard input; None for a
             recipe without.
         output: A file, a folder for many models (pruned/), or - for standard output.

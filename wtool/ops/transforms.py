@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wtool.ops.functions import function_of, given_of
 from wtool.run.batch import check_verifying, check_words, do_all, fresh_seed, tasks_of, transform_all, words_of
-from wtool.run.options import Common, Execution, Initial, groups_of, needs_initial, shared_by
+from wtool.run.options import Batch, Common, Initial, groups_of, needs_initial, shared_by
 from wtool.run.transform import Transformed
 from wtool.transforms.change import Transform
 from wtool.transforms.registry import REGISTRY, transform
@@ -67,7 +67,7 @@ def _convert(models: Models, given: Mapping[str, Any]) -> list[Converted]:
     from wtool.ops.convert import convert
     from wtool.ops.convert_options import Convert
 
-    return convert(words_of(models), Convert(**given_of(Convert, given)), Execution(**given_of(Execution, given)))
+    return convert(words_of(models), Convert(**given_of(Convert, given)), Batch(**given_of(Batch, given)))
 
 
 def _swap_function() -> Callable[..., list[Swapped]]:
@@ -81,7 +81,7 @@ def _convert_function() -> Callable[..., list[Converted]]:
     from wtool.ops.convert_options import Convert
     from wtool.ops.converted import Converted
 
-    return function_of(Convert, "convert", (Convert, Execution), Converted, _convert)
+    return function_of(Convert, "convert", (Convert, Batch), Converted, _convert)
 
 
 OTHERS = {"swap": _swap_function, "convert": _convert_function}

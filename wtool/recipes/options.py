@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from wtool.option import argument, like
-from wtool.run.options import Execution, Output
+from wtool.run.options import Batch, Output
 from wtool.values import dataclass
 from wtool.words import Models, Path
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunRecipe(Execution):
+class RunRecipe(Batch):
     """Do the operations of a recipe, each to what the one before makes, in as few passes as possible.
 
     A recipe is a list of operations with their options, in YAML: those of the command line, with its words and values.

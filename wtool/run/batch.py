@@ -16,7 +16,7 @@ from wtool.io.places import missing_folder, remove_empty_folders
 from wtool.io.tree import one_place
 from wtool.run.executors import Work as Work
 from wtool.run.failed import Failed as Failed
-from wtool.run.options import Common, Execution, Options, Output, Unseeded
+from wtool.run.options import Batch, Common, Execution, Options, Output, Unseeded
 from wtool.run.results import refuse_pipes, results_of
 from wtool.run.target import goals_of
 from wtool.run.task import Planner, Task
@@ -36,10 +36,9 @@ class SomeFailed(WtoolError):
         results: of all models that were tried, in order; where results are not collected, of the first that failed.
     """
 
-    def __init__(self, results: Sequence[Any], failed: int | None = None, models: int | None = None) -> None:
-        failures = [each for each in results if isinstance(each, Failed)]
-        told = counted(len(results) if models is None else models, "model")
-        super().__init__(f"{failed or len(failures):,} of {told} failed; the first: {failures[0].error}")
+    def __init__(self, results: Sequence[Any], failed: int, models: int) -> None:
+        first = next(each for each in results if isinstance(each, Failed))
+        super().__init__(f"{failed:,} of {counted(models, 'model')} failed; the first: {first.error}")
         self.results = tuple(results)
 
 
@@ -126,7 +125,7 @@ def transforming(operation: Transform, first: str | None, options: Options) -> T
     )
 
 
-def do_all(tasks: Sequence[Work[Made]], options: Execution) -> list[Made]:
+def do_all(tasks: Sequence[Work[Made]], options: Batch) -> list[Made]:
     """Do tasks, each of one model, and report on each; gives their results, or none without `collect`.
 
     Raises:
@@ -139,14 +138,14 @@ def do_all(tasks: Sequence[Work[Made]], options: Execution) -> list[Made]:
     with _no_empty_folders(tasks, options):
         with closing(results_of(tasks, options, _before)) as done:
             for result in done:
-                is_failed = isinstance(result, Failed)
-                models, failed = models + 1, failed + is_failed
-                if options.collect or (is_failed and failed == 1):
+                error = result.error if isinstance(result, Failed) else None
+                models, failed = models + 1, failed + (error is not None)
+                if options.collect or (error is not None and failed == 1):
                     results.append(result)
                 report(result)
-                if isinstance(result, Failed) and alone:
-                    raise result.error
-                if is_failed and options.fail_fast:
+                if error is not None and alone:
+                    raise error
+                if error is not None and options.fail_fast:
                     break
         if failed:
             raise SomeFailed(results, failed, models)

@@ -84,9 +84,6 @@ class Execution(Checked):
     report: Callable[[Any], None] | None = argument(
         None, "called with the result of each model, in the order of the models."
     )
-    collect: bool = argument(
-        True, "whether the results are returned, and not only reported; those of 100,000 models take 300 MB."
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,12 +103,19 @@ def check_executor(jobs: int, cluster: str | None) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Common(Execution, Seed, Output):
+class Batch(Execution):
+    """How the work on many models is done, and what becomes of their results."""
+
+    collect: bool = argument(True, "whether the results are returned, and not only reported.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Common(Batch, Seed, Output):
     """The options of everything that makes one model of one."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unseeded(Execution, Output):
+class Unseeded(Batch, Output):
     """The same, where no random numbers are drawn."""
 
 
@@ -130,7 +134,7 @@ class KeepingSeeded(Seed, Keeping):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Execution, Seed, Selection, Output):
+class Options(Batch, Seed, Selection, Output):
     """The options that all transforms of single models share."""
 
 

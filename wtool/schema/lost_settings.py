@@ -41,7 +41,7 @@ def _gives(entry: Any) -> Sequence[int | None]:
     if not isinstance(entry, Mapping):
         return ()
     name, config = str(entry.get("class_name")), entry.get("config")
-    match = re.fullmatch(_TRANSPOSED, name) if name.endswith("Transpose") else None  # few layers' does
+    match = re.fullmatch(_TRANSPOSED, name) if name.endswith("Transpose") else None  # few names do
     if match is None or not isinstance(config, Mapping) or "output_padding" in config:
         return ()
     shape = _built_for(entry)

@@ -56,8 +56,8 @@ def evaluate(words: Sequence[str], options: Evaluate) -> list[Evaluated]:
             report(result)
             if isinstance(result, Failed) and len(paths) == 1:
                 raise result.error
-    if any(isinstance(each, Failed) for each in results):
-        raise SomeFailed(results)
+    if failed := sum(isinstance(each, Failed) for each in results):
+        raise SomeFailed(results, failed, len(results))
     if members:
         results.append(_of_members(members, options, Tested(partial(meter.reached, len(paths)))))
         report(results[-1])

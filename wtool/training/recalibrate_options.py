@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import Any
 
 from wtool.option import Checked, like, option, told
-from wtool.run.options import Execution, Output
+from wtool.run.options import Batch, Execution, Output
 from wtool.training.resume_options import Resume
 from wtool.values import dataclass
 from wtool.words import Path, Progress
@@ -68,7 +68,7 @@ class Recalibrate(Checked):
     fail_fast: bool = like(Execution, "fail_fast")
     progress: Progress | None = like(Execution, "progress")
     report: Callable[[Any], None] | None = like(Execution, "report")
-    collect: bool = like(Execution, "collect")
+    collect: bool = like(Batch, "collect")
 
     @property
     def how(self) -> Recalibration:

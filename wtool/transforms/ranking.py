@@ -140,8 +140,9 @@ class _Search:
 def ranked(values: Array, rank: int) -> tuple[float, int, int]:
     """Returns the value at a rank (1 is the lowest), how many values are below it, and how many are equal to it.
 
-    Floating numbers that are not negative are in the order of their bits. So the first bits of many of them, of which
-    each value is counted in one of 8,192 buckets, tell in which few the rank is: a third of the time of a partition.
+    Floating numbers that are not negative are in the order of their bits. So many of them are counted by their first
+    bits, in 8,192 buckets, and only the bucket that holds the rank is partitioned. Of normal values that takes half of
+    the time of a partition, or less.
 
     Args:
         values: numbers, not NaN, shape (n,); they may change places.
