@@ -16,7 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import wtool
 from tests import forkserver
@@ -154,6 +156,31 @@ def test_work_on_a_model_leaves_nothing_that_holds_itself(name: str, operation: 
         gc.garbage.clear()
         gc.enable()
     assert found == []
+
+
+@pytest.mark.parametrize("size", [100, 1_200_000])
+def test_a_model_that_failed_leaves_nothing_either(size: int, tmp_path: Path) -> None:
+    """The frames of its error held arrays, and hundreds of such models a gigabyte."""
+    values = np.arange(size, dtype=np.float32)
+    values[-1] = np.nan
+    for name in ("a", "b"):
+        save_file({"dense/kernel": values.reshape(-1, 10)}, tmp_path / f"{name}.safetensors")
+    code = """
+import gc, os
+from wtool.cli import cli
+def run():
+    cli.main(["prune", "a.safetensors", "b.safetensors", "--sparsity", ".5", "-o", "out/"], standalone_mode=False)
+run()
+gc.collect()
+gc.disable()
+gc.set_debug(gc.DEBUG_SAVEALL)
+run()
+gc.collect()
+frames = [each for each in gc.garbage if type(each).__name__ == "frame" and each.f_locals]
+print(sorted({each.f_code.co_name for each in frames if "wtool" in each.f_code.co_filename}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -52,8 +52,27 @@ def done(task: Work[Any], opener: Opener, progress: Progress | None) -> Any:
     try:
         return task.run(opener, progress)
     except Exception as error:
-        name = without_query(task.model)
-        return Failed(name, explained(error).about(name))
+        return _failed(without_query(task.model), error)
+
+
+def _failed(name: str, error: Exception) -> Failed:
+    told = explained(error).about(name)
+    _forget(told)
+    return Failed(name, told)
+
+
+def _forget(error: BaseException) -> None:
+    """Empty the frames that an error came through: they hold the model's arrays, and often the error itself."""
+    from traceback import clear_frames  # only here: most models do not fail
+
+    waiting: list[BaseException | None] = [error]
+    seen: list[BaseException | None] = [None]
+    while waiting:
+        each = waiting.pop()
+        if each is not None and each not in seen:
+            clear_frames(each.__traceback__)
+            seen.append(each)
+            waiting += [each.__cause__, each.__context__]
 
 
 class Executor(Protocol):
