@@ -50,7 +50,7 @@ check: lint  ## lint, types, and an eighth of the tests that need no TensorFlow:
 test: $(VENV)/.full  ## the test suite, of each test a quarter of its cases; PART=1/1 runs all
 	@$(BIN)/pytest $(PARALLEL) --part $(PART)
 
-bench: $(VENV)/.full  ## time wtool against its work and Keras: 20 minutes; WRITE=1 writes docs/bench.md, ONLY=zoo a part
+bench: $(VENV)/.full  ## time wtool against its work and Keras: 18 minutes; WRITE=1 writes docs/bench.md, ONLY=zoo a part
 	$(PY) tests/bench/make_models.py build/bench
 	$(PY) tests/bench/run.py build/bench $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
 

@@ -13,7 +13,7 @@ import contenders
 from report import Report, at_most, spread, table
 from turns import ROUNDS, Turns, say
 
-FEW, MANY = 100, 500
+FEW, MANY = 100, 300
 WORDS = ["prune", "--sparsity", ".8"]
 DASK = "Dask, 2 workers"
 

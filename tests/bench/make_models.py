@@ -3,7 +3,7 @@
     python tests/bench/make_models.py build/bench
 
 `resnet50/` holds 20 checkpoints of ResNet50 (about 100 MB each) and `wide/` ten of stacked Dense layers (about four
-times as large); `huge/` one model of 1 GB; `zoo/` 500 of ResNet-20 for CIFAR, 1.3 MB each; `small/` one of 16 KB. Every
+times as large); `huge/` one model of 1 GB; `zoo/` 400 of ResNet-20 for CIFAR, 1.3 MB each; `small/` one of 16 KB. Every
 one is the same model plus small noise of its own. `rows/` holds 400 of 20 Dense layers, 1 MB each, whose weights are
 drawn. `old/` holds ResNet50 and a small model as Keras 2 saves them in `.h5`. Needs the extras `train` and `readers`.
 """
@@ -18,7 +18,7 @@ from typing import Any
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-SETS = {"resnet50": 20, "wide": 10, "huge": 1, "zoo": 500, "small": 1}
+SETS = {"resnet50": 20, "wide": 10, "huge": 1, "zoo": 400, "small": 1}
 
 
 def build(name: str) -> Any:
