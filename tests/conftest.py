@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import re
 import signal
 from collections.abc import Iterator
@@ -42,8 +41,6 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):  # which nohup has ignored, and all processes that the tests start
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    # oneDNN's three-dimensional pooling, as of TensorFlow 2.21, ends the process on some processors (SIGFPE).
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     write_for_command_line()  # tests quote messages as the code has them; test_argument_names.py has those of Python
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -168,6 +169,8 @@ INPUTS = ((-1.0, 1.0), (0.0, 1.0), (2.0, 3.0), (-300.0, 5.0))
 
 
 def built(class_name: str, settings: dict[str, Any]) -> Any:
+    if class_name.endswith("MaxPooling3D") and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0":
+        pytest.skip("oneDNN in TensorFlow 2.21 ends the process on some processors (SIGFPE)")
     given = {
         key: built(*value) if key in ("layer", "backward_layer", "cell") else value for key, value in settings.items()
     }
