@@ -125,9 +125,13 @@ def _check_order(cls: type, fields: Sequence[Field[Any]]) -> None:
     optional = False
     for each in fields:
         if each.init and not each.kw_only:
-            if optional and each.default is MISSING and each.default_factory is MISSING:
+            if optional and not _has_default(each):
                 raise TypeError(f"{cls.__name__}: non-default argument {each.name!r} follows default argument")
-            optional |= each.default is not MISSING or each.default_factory is not MISSING
+            optional |= _has_default(each)
+
+
+def _has_default(field: Field[Any]) -> bool:
+    return field.default is not MISSING or field.default_factory is not MISSING
 
 
 def _word_of(kind: Any) -> str:
@@ -232,8 +236,7 @@ def _is_call(fields: Sequence[Field[Any]], given: Sequence[str]) -> bool:
     wanted = {name for name in taken if name not in given}
     if len(wanted) + len(given) != len(taken):
         return False
-    others = [each for each in fields if each.name in wanted]
-    return all(each.default is not MISSING or each.default_factory is not MISSING for each in others)
+    return all(_has_default(each) for each in fields if each.name in wanted)
 
 
 _Shape: TypeAlias = "tuple[Sequence[str], Sequence[tuple[str, Any]], Sequence[tuple[str, Callable[[], Any]]]]"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -34,8 +33,8 @@ def report(turns: Turns) -> Report:
     rows, slopes = [], {}
     for name, what in SETS.items():
         slopes[name] = slope(turns, name)
-        works = work(turns, name)
-        rows.append([what, spread(slopes[name]), spread(works), f"{median(slopes[name]) / median(works):.2f}x"])
+        alone = work(turns, name)
+        rows.append([what, spread(slopes[name]), f"{alone:.2f}", f"{median(slopes[name]) / alone:.2f}x"])
     loop = ["ResNet-20: Keras loop", spread(loops), "", ""]
     mine = median(slopes["zoo"])
     return Report(
@@ -71,9 +70,7 @@ def slope(turns: Turns, name: str) -> list[float]:
     return found
 
 
-def work(turns: Turns, name: str) -> list[float]:
-    """Milliseconds of the work on each model that cannot be avoided, divided by the cores, one for each turn."""
+def work(turns: Turns, name: str) -> float:
+    """Milliseconds of the work on each model that cannot be avoided, divided by the cores."""
     models = turns.models(name, FEW)
-    floor = floor_of(turns, name, "prune_each", models, 0.0)
-    turn = zip(*floor.parts.values(), strict=True)
-    return [1000 * sum(parts) / len(models) / (os.cpu_count() or 1) for parts in turn]
+    return 1000 * floor_of(turns, name, "prune_each", models, 0.0).seconds / len(models)

@@ -58,7 +58,7 @@ class Metadata:
         self._read = read
         self._size = size
         self._end = size
-        self._left = MAX_METADATA
+        self._tables = Allowance(MAX_METADATA, f"its tables of contents take more than {MAX_METADATA >> 20} MiB")
         self._pages: dict[int, bytes] = {}
         self._claims: dict[int, int] = {}
 
@@ -100,9 +100,7 @@ class Metadata:
         return data
 
     def _fetch(self, offset: int, length: int) -> bytes:
-        self._left -= length
-        if self._left < 0:
-            raise Refused(f"its tables of contents take more than {MAX_METADATA >> 20} MiB")
+        self._tables.spend(length)
         data = self._read(offset, length)
         if len(data) != length:
             raise Refused("the file became shorter while it was read")

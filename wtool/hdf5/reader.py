@@ -235,7 +235,7 @@ class _Walk:
         self.attributes = Allowance(MAX_ATTRIBUTES, f"the attributes take more than {MAX_ATTRIBUTES >> 20} MiB")
         self.names = Allowance(MAX_PATHS, "the names of its groups and datasets are too long")
         self.heaps = GlobalHeaps(metadata, self.attributes.spend)
-        self.objects = 0
+        self.objects = Allowance(MAX_OBJECTS, f"holds more than {MAX_OBJECTS} groups and datasets")
 
     def run(self) -> None:
         """Visit all objects to which the root group leads."""
@@ -257,9 +257,7 @@ class _Walk:
 
     def spend_objects(self, path: str, children: list[Link]) -> None:
         """Count links, and the characters in front of their names in their paths, against the limits."""
-        self.objects += len(children)
-        if self.objects > MAX_OBJECTS:
-            raise Refused(f"holds more than {MAX_OBJECTS} groups and datasets")
+        self.objects.spend(len(children))
         self.names.spend(len(path) * len(children))
 
     def visit(self, path: str, entry: Link, depth: int) -> list[Link]:

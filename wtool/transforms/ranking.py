@@ -133,7 +133,7 @@ class _Search:
     def _next(self, low: float, high: float, values: Array) -> None:
         """Go on with another bracket; one that is not narrower is split at its middle value instead."""
         if (low, high) == (self.low, self.high):
-            low = high = float(np.partition(values, len(values) // 2)[len(values) // 2])
+            low = high = ranked(values, len(values) // 2 + 1)[0]
         self.low, self.high = low, high
 
 
